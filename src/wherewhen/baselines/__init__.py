@@ -1,0 +1,1 @@
+"""Trivial rows of every table, one file each."""

@@ -1,0 +1,155 @@
+"""What each kind of plug-in must offer; one contract test per kind holds every plug-in to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Truth
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where something comes from, as data: for lists, docs and checks."""
+
+    title: str
+    homepage: str = ""
+    licence: str = ""
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReader:
+    """A data set described as data, and the two functions that read it.
+
+    ``load(root)`` gives videos and folds; ``truth(root)`` gives what really happens, by video id, for evaluation.
+    ``matches(root)`` tells whether a folder looks like this data set. ``counts``: what a complete copy holds.
+    """
+
+    source: Provenance
+    matches: Callable[[Path], bool]
+    load: Callable[[Path], Dataset]
+    truth: Callable[[Path], dict[str, Truth]]
+    split_rule: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A family of named numbers: ``compute(predictions, truths) -> {name: value}`` over all videos of a test set.
+
+    ``reads`` names the parts of a Prediction that it needs; a missing video id is an error, never a zero.
+    """
+
+    compute: Callable[..., dict[str, float]]
+    names: tuple[str, ...]
+    reads: tuple[str, ...]
+    source: str
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """How frames are cut into clips: ``frames`` per clip, a new clip every ``stride`` frames.
+
+    ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
+    than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
+    """
+
+    frames: int
+    stride: int
+    rate: float | None = None
+    width: int | None = None
+
+
+class Backbone(Protocol):
+    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside."""
+
+    Config: ClassVar[type]
+    source: ClassVar[Provenance]
+    clip: ClipSpec
+
+    def __init__(self, config: Any) -> None: ...
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips."""
+
+
+class Builder(Protocol):
+    """Grids of a stretch of video to instances of one view."""
+
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any) -> None: ...
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """Instances, a stretch of video at a time, in time order."""
+
+
+@dataclass(slots=True)
+class View:
+    """One view of a batch of bags as tensors: features ``(B, N, D)``, extents ``(B, N, 6)``, track and mask ``(B, N)``.
+
+    ``shapes``: the grid ``(t, h, w)`` of each bag, None where it has none; padded rows come last and have mask False.
+    """
+
+    features: torch.Tensor
+    extents: torch.Tensor
+    track: torch.Tensor
+    mask: torch.Tensor
+    shapes: tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(slots=True)
+class Output:
+    """A method's answer: ``scores`` ``(B, N)`` in [0, 1] for the instances of its scored view, 0 where padded.
+
+    ``extra``: named tensors that its loss needs.
+    """
+
+    scores: torch.Tensor
+    extra: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
+
+    ``reach``: how much past and future a score depends on; None = the whole video.
+    """
+
+    Config: ClassVar[type]
+    source: ClassVar[Provenance]
+    views: ClassVar[tuple[str, ...]]
+    reach: float | None
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores; sees neither labels nor, across bags, the batch."""
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Named terms to add up; no term joins two bags' instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A trivial row of a table: what a method must beat.
+
+    ``fit(train)`` sees labelled bags and returns ``predict(bag, truth)``; only the oracle looks at the truth.
+    """
+
+    fit: Callable[[list[Bag], int], Callable[[Bag, Truth], HeatMap]]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An outer format: ``write`` our values to a path, ``read`` them back; None where only one way exists."""
+
+    source: Provenance
+    suffix: str
+    write: Callable[..., None] | None
+    read: Callable[..., Any] | None

@@ -1,0 +1,1 @@
+"""Data sets, one file each: labels for training, truth for evaluation."""

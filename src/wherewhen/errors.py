@@ -1,0 +1,50 @@
+"""What can go wrong, in the user's words: what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class WherewhenError(Exception):
+    """Every error that the toolkit raises on purpose."""
+
+
+class DataError(WherewhenError):
+    """A label file, annotation or data set that can't be used as it is."""
+
+
+class VideoError(WherewhenError):
+    """A video that can't be read; ``path`` names it and ``cause`` says why."""
+
+    def __init__(self, path: str | Path, cause: str) -> None:
+        self.path, self.cause = str(path), cause
+        super().__init__(f"{path}: {cause}")
+
+
+class ConfigError(WherewhenError):
+    """A setting that is unknown, of the wrong type or out of range."""
+
+
+class StoreError(WherewhenError):
+    """A cached array that is missing, damaged or made in another way than asked for."""
+
+
+class MissingExtra(WherewhenError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f'{what} needs an optional package: pip install "wherewhen[{extra}]"')
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown and which one was probably meant.
+
+    >>> unknown("method", "cuboid_mill", ["cuboid_mil", "rtfm"])
+    "unknown method 'cuboid_mill'; did you mean 'cuboid_mil'? Known: cuboid_mil, rtfm"
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"

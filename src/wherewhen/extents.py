@@ -1,0 +1,113 @@
+"""The one geometry: extents, rows ``(t0, t1, x0, y0, x1, y1)`` in seconds and fractions of the picture, half-open.
+
+Every function takes and returns float64 arrays whose last axis is such a row, unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
+
+
+def check(extents: ArrayLike, name: str = "extents") -> FloatArray:
+    """Return ``extents`` as float64 ``(N, 6)``; ValueError if a row is not finite, reversed or outside the picture.
+
+    >>> check([[0, 1, 0, 0, 1, 1]]).shape
+    (1, 6)
+    """
+    rows = np.asarray(extents, np.float64)
+    if rows.ndim != 2 or rows.shape[1] != 6:
+        raise ValueError(f"{name}: expected shape (N, 6), got {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError(f"{name}: every number must be finite")
+    if (rows[:, [1, 4, 5]] < rows[:, [0, 2, 3]]).any():
+        raise ValueError(f"{name}: an end lies before its start")
+    if rows.size and (rows[:, 2:].min() < -1e-9 or rows[:, 2:].max() > 1 + 1e-9):
+        raise ValueError(f"{name}: x and y are fractions of the picture, from 0 to 1")
+    return rows
+
+
+def grid(extent: ArrayLike, shape: tuple[int, int, int]) -> FloatArray:
+    """Cut one extent into ``(t, h, w)`` equal cells: ``(t*h*w, 6)``, time slowest, x fastest.
+
+    >>> grid([0, 2, 0, 0, 1, 1], (2, 1, 1))[:, :2].tolist()
+    [[0.0, 1.0], [1.0, 2.0]]
+    """
+    t0, t1, x0, y0, x1, y1 = np.asarray(extent, np.float64)
+    edges = (np.linspace(a, b, n + 1) for a, b, n in zip((t0, y0, x0), (t1, y1, x1), shape, strict=True))
+    t, y, x = edges
+    starts = np.stack(np.meshgrid(t[:-1], y[:-1], x[:-1], indexing="ij"), -1).reshape(-1, 3)
+    ends = np.stack(np.meshgrid(t[1:], y[1:], x[1:], indexing="ij"), -1).reshape(-1, 3)
+    return np.stack([starts[:, 0], ends[:, 0], starts[:, 2], starts[:, 1], ends[:, 2], ends[:, 1]], -1)
+
+
+def from_pixels(boxes: ArrayLike, times: ArrayLike, width: int, height: int) -> FloatArray:
+    """Join pixel boxes ``(N, 4)`` ``x0 y0 x1 y1`` (half-open) and times ``(N, 2)`` in seconds into extents.
+
+    >>> from_pixels([[0, 0, 32, 24]], [[0, 1]], 64, 48).tolist()
+    [[0.0, 1.0, 0.0, 0.0, 0.5, 0.5]]
+    """
+    scaled = np.asarray(boxes, np.float64).reshape(-1, 4) / [width, height, width, height]
+    return np.concatenate([np.asarray(times, np.float64).reshape(-1, 2), scaled.clip(0, 1)], 1)
+
+
+def to_pixels(extents: ArrayLike, width: int, height: int) -> FloatArray:
+    """Pixel boxes ``(N, 4)`` ``x0 y0 x1 y1`` of extents.
+
+    >>> to_pixels([[0, 1, 0, 0, 0.5, 0.5]], 64, 48).tolist()
+    [[0.0, 0.0, 32.0, 24.0]]
+    """
+    return np.asarray(extents, np.float64)[..., 2:] * [width, height, width, height]
+
+
+def area(extents: ArrayLike) -> FloatArray:
+    """Share of the picture that each extent covers: ``(N,)``."""
+    rows = np.asarray(extents, np.float64)
+    sizes: FloatArray = (rows[..., 4:] - rows[..., 2:4]).clip(0)
+    return sizes[..., 0] * sizes[..., 1]
+
+
+def intersection(a: ArrayLike, b: ArrayLike) -> FloatArray:
+    """Share of the picture that ``a`` and ``b`` both cover, times ignored; ``a`` and ``b`` broadcast."""
+    p, q = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    low, high = np.maximum(p[..., 2:4], q[..., 2:4]), np.minimum(p[..., 4:], q[..., 4:])
+    sizes: FloatArray = (high - low).clip(0)
+    return sizes[..., 0] * sizes[..., 1]
+
+
+def iou(a: ArrayLike, b: ArrayLike) -> FloatArray:
+    """Intersection over union in the picture, times ignored; two empty boxes give 0.
+
+    >>> float(iou([0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 0.5, 0.5]))
+    0.25
+    """
+    both = intersection(a, b)
+    union = area(a) + area(b) - both
+    return np.divide(both, union, out=np.zeros_like(union), where=union > 0)
+
+
+def hull(extents: ArrayLike) -> FloatArray:
+    """The smallest extent around all rows: ``(6,)``; ValueError without rows."""
+    rows = np.asarray(extents, np.float64)
+    if not len(rows):
+        raise ValueError("hull of no extents")
+    low, high = rows.min(0), rows.max(0)
+    return np.array([low[0], high[1], low[2], low[3], high[4], high[5]])
+
+
+def frames_of(extents: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
+    """Half-open frame range ``(N, 2)`` of the frames whose middle lies in each extent.
+
+    ``edges``: the F + 1 borders of F frames in seconds.
+
+    >>> frames_of([[0.5, 1.5, 0, 0, 1, 1]], [0, 0.4, 0.8, 1.2, 1.6]).tolist()
+    [[1, 4]]
+    """
+    borders = np.asarray(edges, np.float64)
+    middles = (borders[1:] + borders[:-1]) / 2
+    rows = np.asarray(extents, np.float64)
+    return np.stack([np.searchsorted(middles, rows[:, 0]), np.searchsorted(middles, rows[:, 1])], -1)

@@ -1,0 +1,1 @@
+"""What a bag is made of, one file each."""

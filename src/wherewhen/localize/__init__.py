@@ -1,0 +1,1 @@
+"""Scores to heat maps, boxes, tubes and events."""

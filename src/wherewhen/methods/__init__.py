@@ -1,0 +1,1 @@
+"""What learns from labels on whole videos, one file each."""

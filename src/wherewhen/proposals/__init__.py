@@ -1,0 +1,1 @@
+"""Boxes and tubes, one file each."""

@@ -1,0 +1,45 @@
+"""A folder is a list: every module of a plug-in folder is a plug-in, and its file name is its public name.
+
+A module offers itself as ``PLUGIN``. Other packages add theirs by an entry point in the group ``wherewhen.<kind>``.
+Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from wherewhen.errors import ConfigError, unknown
+
+KINDS = ("backbones", "baselines", "datasets", "formats", "instances", "localize", "methods", "metrics", "proposals")
+
+
+def _outside(kind: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=f"wherewhen.{kind}")}
+
+
+def _inside(kind: str) -> set[str]:
+    folder = Path(__file__).parent / kind
+    return {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+
+
+def names(kind: str) -> list[str]:
+    """Every plug-in of a kind, without importing one.
+
+    >>> "native" in names("datasets")
+    True
+    """
+    if kind not in KINDS:
+        raise ConfigError(unknown("kind of plug-in", kind, KINDS))
+    return sorted(_inside(kind) | set(_outside(kind)))
+
+
+def load(kind: str, name: str) -> Any:
+    """The plug-in called ``name``; ConfigError names the nearest one if there is none."""
+    if name not in names(kind):
+        raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
+    if name in _inside(kind):
+        return import_module(f"wherewhen.{kind}.{name}").PLUGIN
+    return _outside(kind)[name].load()

@@ -1,0 +1,322 @@
+"""The words that every room speaks: frozen records, checked at birth.
+
+Seconds count from the start of the file; every range is half-open; scores lie in [0, 1], higher = more anomalous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Masks = NDArray[np.bool_]
+
+
+def _freeze(record: object, **arrays: NDArray[np.generic]) -> None:
+    for name, array in arrays.items():
+        array.flags.writeable = False
+        object.__setattr__(record, name, array)
+
+
+def _edges(values: object, steps: int, name: str) -> Floats:
+    edges = np.array(values, np.float64)
+    if edges.shape != (steps + 1,):
+        raise ValueError(f"{name}: {steps} steps have {steps + 1} edges, got shape {edges.shape}")
+    if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
+        raise ValueError(f"{name}: times must be finite and rise")
+    return edges
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
+
+    ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens.
+    """
+
+    id: str
+    path: Path
+    label: int | None = None
+    category: str | None = None
+    span: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("a video needs an id")
+        if self.label not in (0, 1, None):
+            raise ValueError(f"{self.id}: label is 0, 1 or None, got {self.label!r}")
+        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
+            raise ValueError(f"{self.id}: span must be a rising pair of seconds, got {self.span}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One way to divide a data set: videos to train on and videos to test on."""
+
+    name: str
+    train: tuple[Video, ...]
+    test: tuple[Video, ...]
+
+    def __post_init__(self) -> None:
+        shared = {v.id for v in self.train} & {v.id for v in self.test}
+        if shared:
+            raise ValueError(f"fold {self.name}: {', '.join(sorted(shared))} in train and test")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone."""
+
+    name: str
+    videos: tuple[Video, ...]
+    folds: tuple[Fold, ...] = ()
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for video in self.videos:
+            if video.id in seen:
+                raise ValueError(f"{self.name}: two videos are called {video.id!r}")
+            seen.add(video.id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture: uint8 RGB ``(H, W, 3)``, its 0-based number in the source and its time ``[start, end)``."""
+
+    image: Pixels
+    index: int
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"frame {self.index}: expected uint8 (H, W, 3), got {self.image.dtype} {self.image.shape}")
+        if not self.start < self.end:
+            raise ValueError(f"frame {self.index}: time must advance, got [{self.start}, {self.end})")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """Consecutive pictures: uint8 RGB ``(T, H, W, 3)`` and their T + 1 time edges in seconds."""
+
+    images: Pixels
+    edges: Floats
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
+            raise ValueError(f"clip: expected uint8 (T, H, W, 3), got {self.images.dtype} {self.images.shape}")
+        _freeze(self, edges=_edges(self.edges, len(self.images), "clip"))
+
+    @property
+    def extent(self) -> Floats:
+        """The whole picture over the clip's time: ``(6,)``."""
+        return np.array([self.edges[0], self.edges[-1], *ext.WHOLE_PICTURE])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly."""
+
+    features: Features
+    extent: Floats
+
+    def __post_init__(self) -> None:
+        if self.features.ndim != 4:
+            raise ValueError(f"grid: expected features (t, h, w, D), got {self.features.shape}")
+        ext.check(np.asarray(self.extent)[None], "grid")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
+
+    ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None.
+    """
+
+    features: Features
+    extents: Floats
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    shape: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        features = np.asarray(self.features, np.float32)
+        rows = ext.check(self.extents, "instances")
+        track = np.asarray(self.track, np.int64)
+        if not len(track):
+            track = np.full(len(rows), -1, np.int64)
+        if features.ndim != 2 or not len(features) == len(rows) == len(track):
+            raise ValueError(
+                f"instances: expected features (N, D), extents (N, 6), track (N,); "
+                f"got {features.shape}, {rows.shape}, {track.shape}"
+            )
+        if self.shape is not None and np.prod(self.shape) != len(rows):
+            raise ValueError(f"instances: a grid {self.shape} can't have {len(rows)} cells")
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "extents", rows)
+        object.__setattr__(self, "track", track)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bag:
+    """One labelled video as named views, each a set of instances."""
+
+    video: Video
+    views: Mapping[str, Instances]
+
+    def __post_init__(self) -> None:
+        if not self.views or any(not len(v.features) for v in self.views.values()):
+            raise ValueError(f"{self.video.id}: a bag needs at least one instance in every view")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Numbers with a place: extents ``(N, 6)``, values ``(N,)`` and track numbers ``(N,)`` (-1 = none).
+
+    Rows may be cells, boxes of frames, or tubes (rows that share a track number).
+    """
+
+    extents: Floats
+    values: Floats
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "scores")
+        values = np.array(self.values, np.float64).reshape(-1)
+        track = np.array(self.track, np.int64).reshape(-1)
+        if not len(track):
+            track = np.full(len(rows), -1, np.int64)
+        if not len(rows) == len(values) == len(track):
+            raise ValueError(f"scores: {len(rows)} extents, {len(values)} values, {len(track)} track numbers")
+        if not np.isfinite(values).all():
+            raise ValueError("scores: every value must be finite")
+        _freeze(self, extents=rows, values=values, track=track)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatMap:
+    """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
+
+    Frame scores are the 1x1 grid.
+    """
+
+    values: Features
+    edges: Floats
+
+    def __post_init__(self) -> None:
+        values = np.array(self.values, np.float32)
+        if values.ndim == 1:
+            values = values[:, None, None]
+        if values.ndim != 3 or not values.size:
+            raise ValueError(f"heat map: expected values (T, h, w), got {values.shape}")
+        if not np.isfinite(values).all():
+            raise ValueError("heat map: every value must be finite")
+        _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
+
+    def at(self, time: float) -> Features:
+        """The map ``(h, w)`` at a moment in seconds; the nearest one outside the covered time."""
+        step = int(np.searchsorted(self.edges, time, "right")) - 1
+        picture: Features = self.values[min(max(step, 0), len(self.values) - 1)]
+        return picture
+
+    def on(self, edges: Floats) -> Features:
+        """The maps ``(F, h, w)`` at the middles of F frames with F + 1 ``edges``."""
+        middles = (np.asarray(edges)[1:] + np.asarray(edges)[:-1]) / 2
+        steps = np.searchsorted(self.edges, middles, "right") - 1
+        pictures: Features = self.values[steps.clip(0, len(self.values) - 1)]
+        return pictures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Event:
+    """Something that happened: a chain of extents ``(N, 6)`` in time order, one score, and a name if known."""
+
+    extents: Floats
+    score: float
+    category: str | None = None
+
+    def __post_init__(self) -> None:
+        rows = ext.check(np.array(self.extents, np.float64), "event")
+        if not len(rows) or (np.diff(rows[:, 0]) < 0).any():
+            raise ValueError("event: expected at least one extent, in time order")
+        _freeze(self, extents=rows)
+
+    @property
+    def start(self) -> float:
+        """When it begins, in seconds."""
+        return float(self.extents[0, 0])
+
+    @property
+    def end(self) -> float:
+        """When it is over, in seconds."""
+        return float(self.extents[:, 1].max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What was found in one video; a part that a method doesn't give is None.
+
+    ``frames``: scores per time step (1x1 heat map). ``heat``: scores per cell. ``boxes``: one row per box and
+    frame, graded by score; rows of one tube share a track number. ``events``: what a user is told.
+    """
+
+    frames: HeatMap | None = None
+    heat: HeatMap | None = None
+    boxes: Scores | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What really happens in one video: for evaluation only, out of reach of training.
+
+    ``edges``: F + 1 borders of the F frames in seconds. ``spans``: ``(S, 2)`` seconds. ``boxes``: extents
+    ``(N, 6)``, ``track``: ``(N,)`` (-1 = none). ``categories``: a name per span, or empty. ``masks``: reads the
+    pixel masks ``(F, H, W)``. ``boxed``: frames ``(F,)`` where a missing box means that there is none; None = all.
+    """
+
+    edges: Floats
+    spans: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    boxes: Floats = field(default_factory=lambda: np.empty((0, 6)))
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    categories: tuple[str, ...] = ()
+    masks: Callable[[], Masks] | None = None
+    boxed: Masks | None = None
+
+    def __post_init__(self) -> None:
+        edges = _edges(self.edges, len(np.asarray(self.edges)) - 1, "truth")
+        if len(edges) < 2:
+            raise ValueError("truth: a video has at least one frame")
+        spans = np.array(self.spans, np.float64).reshape(-1, 2)
+        if (spans[:, 1] <= spans[:, 0]).any():
+            raise ValueError("truth: a span ends before it starts")
+        boxes = ext.check(np.array(self.boxes, np.float64).reshape(-1, 6), "truth boxes")
+        track = np.array(self.track, np.int64).reshape(-1)
+        if not len(track):
+            track = np.full(len(boxes), -1, np.int64)
+        if len(track) != len(boxes):
+            raise ValueError(f"truth: {len(boxes)} boxes but {len(track)} track numbers")
+        if self.categories and len(self.categories) != len(spans):
+            raise ValueError(f"truth: {len(spans)} spans but {len(self.categories)} categories")
+        _freeze(self, edges=edges, spans=spans, boxes=boxes, track=track)
+
+    @property
+    def label(self) -> int:
+        """1 if anything happens."""
+        return int(len(self.spans) > 0)
+
+    @property
+    def frames(self) -> Masks:
+        """Which frames ``(F,)`` lie, with their middle, in a span."""
+        inside = np.zeros(len(self.edges) - 1, bool)
+        rows = np.concatenate([self.spans, np.zeros((len(self.spans), 4))], 1)
+        for first, last in ext.frames_of(rows, self.edges):
+            inside[first:last] = True
+        return inside
