@@ -1,0 +1,140 @@
+"""Arrays on disk with their passport: written whole or not at all, read without ever unpickling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.errors import StoreError
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: str | Path, data: bytes | str) -> None:
+    """Write a file whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def plain(value: Any) -> Any:
+    """The same value in lists, dictionaries, numbers and words, as JSON and YAML have them.
+
+    >>> plain({"size": (7, 7)})
+    {'size': [7, 7]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as indented JSON; a number that is not finite becomes null."""
+
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [finite(inner) for inner in item]
+        return None if isinstance(item, float) and not np.isfinite(item) else item
+
+    write_atomic(path, json.dumps(finite(plain(value)), indent=1, allow_nan=False) + "\n")
+
+
+def fingerprint(value: Any) -> str:
+    """A short name for a value: the first 16 hex digits of the sha256 of its sorted JSON.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def content_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, or of the names and bytes of a folder's files."""
+    digest = hashlib.sha256()
+    root = Path(path)
+    files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+    for file in files:
+        if root.is_dir():
+            digest.update(file.relative_to(root).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any]) -> None:
+    """Write named arrays and the passport that says how they were made, as one safetensors file."""
+    from safetensors.numpy import save_file
+
+    with atomic(path) as temporary:
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            temporary,
+            metadata={"passport": json.dumps(plain(passport), sort_keys=True)},
+        )
+
+
+def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:
+    """Read arrays and passport; StoreError if the file is damaged or its passport is not the expected one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            passport = json.loads((file.metadata() or {}).get("passport", "null"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file") from None
+    except (SafetensorError, ValueError, OSError) as error:
+        raise StoreError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from None
+    if not isinstance(passport, dict):
+        raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
+    if expect is not None:
+        wanted = plain(expect)
+        wrong = sorted(key for key in wanted.keys() | passport.keys() if wanted.get(key) != passport.get(key))
+        if wrong:
+            told = "; ".join(f"{key}: expected {wanted.get(key)!r}, found {passport.get(key)!r}" for key in wrong)
+            raise StoreError(f"{path}: made in another way ({told})")
+    return arrays, passport
+
+
+def cache_folder() -> Path:
+    """Where caches live: ``WHEREWHEN_CACHE``, else the user's cache folder."""
+    chosen = os.environ.get("WHEREWHEN_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wherewhen"

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wherewhen import store
+from wherewhen.errors import StoreError
+
+
+def test_arrays_and_passport_come_back(tmp_path: Path) -> None:
+    arrays = {"features": np.arange(6, dtype=np.float32).reshape(2, 3), "track": np.array([1, -1])}
+    store.save(tmp_path / "a.safetensors", arrays, {"backbone": "motion", "size": (7, 7)})
+    found, passport = store.load(tmp_path / "a.safetensors", {"backbone": "motion", "size": [7, 7]})
+    assert passport == {"backbone": "motion", "size": [7, 7]}
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_different_passport_is_refused_and_named(tmp_path: Path) -> None:
+    store.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
+    with pytest.raises(StoreError, match="backbone: expected 'i3d', found 'motion'"):
+        store.load(tmp_path / "a.safetensors", {"backbone": "i3d"})
+
+
+def test_pickles_and_truncated_files_are_refused(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.safetensors"
+    bad.write_bytes(pickle.dumps({"x": 1}))
+    with pytest.raises(StoreError, match="not a readable safetensors file"):
+        store.load(bad)
+    store.save(bad, {"x": np.zeros(1000)}, {})
+    bad.write_bytes(bad.read_bytes()[:-10])
+    with pytest.raises(StoreError, match="delete it and run again"):
+        store.load(bad)
+    with pytest.raises(StoreError, match="no such file"):
+        store.load(tmp_path / "absent.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    store.write_atomic(tmp_path / "x.txt", "old")
+    with pytest.raises(RuntimeError), store.atomic(tmp_path / "x.txt") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert (tmp_path / "x.txt").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    store.write_json(tmp_path / "x.json", {"a": float("nan"), "b": [np.float32(0.5)]})
+    assert (tmp_path / "x.json").read_text().split() == ["{", '"a":', "null,", '"b":', "[", "0.5", "]", "}"]
+
+
+def test_content_hash_tells_folders_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"x")
+    first = store.content_hash(tmp_path / "a")
+    (tmp_path / "a" / "1.png").rename(tmp_path / "a" / "2.png")
+    assert store.content_hash(tmp_path / "a") != first
