@@ -1,0 +1,99 @@
+"""Every grid cell of every clip is an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+from wherewhen.errors import ConfigError
+from wherewhen.values import Features, Grid, Instances
+
+Weights = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class CellsConfig:
+    """Settings of `Cells`; the defaults keep the backbone's own grid.
+
+    ``steps``, ``rows``, ``columns``: the grid of cells per clip; None keeps the backbone's own. Cuboid MIL
+    (arXiv 2605.13746) has one step of 7 x 7. ``window``: how many cells a cell pools over in height and width;
+    above 1 they overlap. ``pool``: mean, or max over whatever a window touches. ``l2``: unit length, as in
+    Sultani et al., CVPR 2018.
+    """
+
+    steps: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    window: float = 1.0
+    pool: Literal["mean", "max"] = "mean"
+    l2: bool = False
+
+    def __post_init__(self) -> None:
+        if min(size for size in (self.steps, self.rows, self.columns, 1) if size is not None) < 1:
+            raise ConfigError(f"cells: steps, rows and columns must be at least 1 or null; got {self}")
+        if self.window < 1:
+            raise ConfigError(f"cells: window must be at least 1 cell, got {self.window}")
+
+
+class Cells:
+    """Grids ``(t, h, w, D)`` to instances, one `Instances` of ``steps * rows * columns`` cells per grid, time slowest.
+
+    >>> grid = Grid(np.ones((4, 14, 14, 2), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))
+    >>> next(Cells(CellsConfig(steps=1, rows=7, columns=7))([grid])).shape
+    (1, 7, 7)
+    """
+
+    Config: ClassVar[type] = CellsConfig
+
+    def __init__(self, config: CellsConfig) -> None:
+        self.config = config
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """Instances of each grid, in order; a grid may have any size."""
+        for grid in grids:
+            yield self._cells(grid)
+
+    def _cells(self, grid: Grid) -> Instances:
+        asked = (self.config.steps, self.config.rows, self.config.columns)
+        t, h, w = (size or own for size, own in zip(asked, grid.features.shape, strict=False))
+        features = grid.features
+        for axis, (size, window) in enumerate(((t, 1.0), (h, self.config.window), (w, self.config.window))):
+            features = _resample(features, axis, size, window, self.config.pool)
+        flat = features.reshape(t * h * w, -1)
+        if self.config.l2:
+            flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+        return Instances(flat, ext.grid(grid.extent, (t, h, w)), shape=(t, h, w))
+
+
+def overlaps(source: int, target: int, window: float) -> Weights:
+    """Share ``(target, source)`` of each of ``source`` cells in the window around each of ``target`` cells.
+
+    >>> overlaps(4, 2, 1.0).tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
+    """
+    centers = (np.arange(target) + 0.5) / target
+    low, high = ((centers + sign * window / (2 * target)).clip(0, 1)[:, None] for sign in (-1, 1))
+    edges = np.linspace(0, 1, source + 1)
+    shared = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0)
+    shared[shared < 1e-9] = 0
+    weights: Weights = (shared / shared.sum(1, keepdims=True)).astype(np.float32)
+    return weights
+
+
+def _resample(features: Features, axis: int, size: int, window: float, pool: str) -> Features:
+    if size == features.shape[axis] and window == 1:
+        return features
+    weights = overlaps(features.shape[axis], size, window)
+    if pool == "mean":
+        mixed: Features = np.moveaxis(np.tensordot(weights, features, (1, axis)), 0, axis)
+        return mixed
+    parts = [features.take(np.flatnonzero(row), axis).max(axis) for row in weights]
+    return np.stack(parts, axis)
+
+
+PLUGIN = Cells
