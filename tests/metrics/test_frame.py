@@ -1,0 +1,216 @@
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from wherewhen.errors import DataError
+from wherewhen.metrics import _curves as curves
+from wherewhen.metrics import frame
+from wherewhen.values import HeatMap, Prediction, Truth
+
+SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
+GOLDEN = SHARED / "golden" / "metric_frame_auc_ap"
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def world(seed, videos=4, categories=()):
+    """Videos of uneven length with coarse, tied scores; the first one is normal."""
+    rng = np.random.default_rng(seed)
+    predictions, truths = {}, {}
+    for number in range(videos):
+        frames, steps = rng.integers(12, 40), rng.integers(3, 9)
+        spans = [] if number == 0 else [sorted(rng.choice(np.arange(1, frames), 2, replace=False))]
+        names = tuple(rng.choice(categories, len(spans))) if categories else ()
+        truths[f"v{number}"] = Truth(np.arange(frames + 1.0), spans, categories=names)
+        predictions[f"v{number}"] = Prediction(
+            HeatMap(rng.integers(0, 6, steps) / 5, np.linspace(0, frames, steps + 1))
+        )
+    return predictions, truths
+
+
+def pooled(predictions, truths, keep=lambda truth: True):
+    """Twin: look up every frame's score and label by hand."""
+    scores, labels = [], []
+    for key, truth in truths.items():
+        if not keep(truth):
+            continue
+        heat = predictions[key].frames
+        for a, b in zip(truth.edges[:-1], truth.edges[1:], strict=True):
+            middle = (a + b) / 2
+            step = max(i for i, edge in enumerate(heat.edges[:-1]) if edge <= middle)
+            scores.append(float(heat.values[step, 0, 0]))
+            labels.append(any(s <= middle < e for s, e in truth.spans))
+    return scores, labels
+
+
+def brute_auc(scores, labels):
+    pairs = [(p > n) + (p == n) / 2 for p, y in zip(scores, labels, strict=True) if y
+             for n, z in zip(scores, labels, strict=True) if not z]  # fmt: skip
+    return sum(pairs) / len(pairs)
+
+
+def brute_ap(scores, labels):
+    total, before = 0.0, 0.0
+    for level in sorted(set(scores), reverse=True):
+        taken = [y for s, y in zip(scores, labels, strict=True) if s >= level]
+        total += (sum(taken) / sum(labels) - before) * sum(taken) / len(taken)
+        before = sum(taken) / sum(labels)
+    return total
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden fixtures at {GOLDEN}")
+@pytest.mark.parametrize("case", [f"case{n}" for n in range(1, 7)])
+def test_golden(case):
+    spec, arrays = json.loads((GOLDEN / "spec.json").read_text())["cases"][case], np.load(GOLDEN / "out.npz")
+    scores, labels = arrays[f"{case}__scores"], arrays[f"{case}__labels"]
+    assert curves.roc_auc(scores, labels) == pytest.approx(spec["roc_auc"], abs=1e-12)
+    assert curves.average_precision(scores, labels) == pytest.approx(spec["average_precision"], abs=1e-12)
+    assert curves.pr_auc_trapezoid(scores, labels) == pytest.approx(spec["pr_auc_trapezoid"], abs=1e-12)
+    assert curves.eer_point(scores, labels) == pytest.approx(spec["eer_point"], abs=1e-12)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden fixtures at {GOLDEN}")
+def test_golden_false_alarm_rate():
+    scores = np.load(GOLDEN / "out.npz")["far__snippet_scores"].repeat(16)
+    assert curves.false_alarm_rate(scores, np.zeros(len(scores))) == pytest.approx(0.55, abs=1e-12)
+
+
+@given(seeds)
+def test_equals_brute_force(seed):
+    found = frame.compute(*world(seed))
+    everything = pooled(*world(seed))
+    clips = pooled(*world(seed), keep=lambda truth: len(truth.spans))
+    assert found["frame_auc"] == pytest.approx(brute_auc(*everything))
+    assert found["frame_ap"] == pytest.approx(brute_ap(*everything))
+    assert found["frame_auc_anomalous"] == pytest.approx(brute_auc(*clips))
+    assert found["frame_ap_anomalous"] == pytest.approx(brute_ap(*clips))
+
+
+@given(seeds)
+def test_equals_sklearn(seed):
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.integers(0, 20, 60) / 7, np.r_[0, 1, rng.integers(0, 2, 58)]
+    weights = rng.integers(1, 5, 60)
+    precision, recall, _ = sk.precision_recall_curve(labels, scores)
+    assert curves.pr_auc_trapezoid(scores, labels) == pytest.approx(sk.auc(recall, precision))
+    assert curves.roc_auc(scores, labels, weights) == pytest.approx(
+        sk.roc_auc_score(labels, scores, sample_weight=weights)
+    )
+    assert curves.average_precision(scores, labels, weights / 3) == pytest.approx(
+        sk.average_precision_score(labels, scores, sample_weight=weights / 3)
+    )
+    fpr, tpr, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    rate = curves.eer(scores, labels)
+    assert np.interp(rate, fpr + np.arange(len(fpr)) * 1e-12, tpr) == pytest.approx(1 - rate, abs=1e-6) or any(
+        a <= 1 - rate <= b for x, a, b in zip(fpr[1:], tpr[:-1], tpr[1:], strict=True) if abs(x - rate) < 1e-9
+    )
+
+
+@given(seeds)
+def test_shares_are_weighted_pairs_of_labels(seed):
+    rng = np.random.default_rng(seed)
+    scores, share, weights = rng.integers(0, 5, 12), rng.uniform(0.1, 0.9, 12), rng.uniform(1, 2, 12)
+    twice, labels = np.r_[scores, scores], np.r_[np.ones(12), np.zeros(12)]
+    split = np.r_[weights * share, weights * (1 - share)]
+    for number in (curves.roc_auc, curves.average_precision, curves.pr_auc_trapezoid, curves.eer):
+        assert number(scores, share, weights) == pytest.approx(number(twice, labels, split))
+
+
+@given(seeds)
+def test_rising_transforms_and_order_change_nothing(seed):
+    predictions, truths = world(seed, categories=("fire", "fight"))
+    found = frame.compute(predictions, truths)
+    bent = {
+        k: Prediction(HeatMap(np.exp(3 * p.frames.values) - 7, p.frames.edges))
+        for k, p in reversed(predictions.items())
+    }
+    again = frame.compute(bent, truths)
+    for name in set(found) - {"frame_auc_macro"}:
+        assert again[name] == found[name], name
+
+
+def test_a_constant_is_a_coin():
+    _, truths = world(1)
+    found = frame.compute({k: Prediction(HeatMap([0.3], [0, 1])) for k in truths}, truths)
+    assert found["frame_auc"] == found["frame_eer"] == found["frame_auc_anomalous"] == 0.5
+    assert found["frame_ap"] == np.mean(np.concatenate([t.frames for t in truths.values()]))
+
+
+@given(seeds)
+def test_macro_as_the_ubnormal_script(seed):
+    predictions, truths = world(seed)
+    scores = {k: predictions[k].frames.on(t.edges)[:, 0, 0] for k, t in truths.items()}
+    padded = [sk.roc_auc_score(np.r_[0, t.frames, 1], np.r_[0, scores[k], 1]) for k, t in truths.items()]
+    mixed = [sk.roc_auc_score(t.frames, scores[k]) for k, t in truths.items() if 0 < t.frames.mean() < 1]
+    found = frame.compute(predictions, truths)
+    assert found["frame_auc_macro"] == pytest.approx(np.mean(padded))
+    assert found["frame_auc_macro_mixed"] == pytest.approx(np.mean(mixed))
+
+
+def test_classes_are_judged_against_normal_frames_alone():
+    edges = np.arange(5.0)
+    truths = {
+        "calm": Truth(edges),
+        "both": Truth(edges, [[0, 1], [2, 3]], categories=("fire", "fight")),
+        "fight": Truth(edges, [[0, 4]], categories=("fight",)),
+    }
+    scores = {"calm": [0.1, 0.2, 0.3, 0.4], "both": [0.35, 0.0, 0.9, 0.05], "fight": [0.6, 0.6, 0.1, 0.9]}
+    found = frame.compute({k: Prediction(HeatMap(v, edges)) for k, v in scores.items()}, truths)
+    fire = ([0.35, 0.0, 0.05, 0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0, 0, 0, 0])
+    fight = ([0.0, 0.9, 0.05, 0.6, 0.6, 0.1, 0.9, 0.1, 0.2, 0.3, 0.4], [0, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0])
+    assert found["frame_auc/fire"] == pytest.approx(brute_auc(*fire))
+    assert found["frame_ap/fire"] == pytest.approx(brute_ap(*fire))
+    assert found["frame_auc/fight"] == pytest.approx(brute_auc(*fight))
+    assert found["frame_auc_anomalous/fire"] == 1.0
+
+
+def test_what_the_truth_does_not_define_is_absent():
+    truths = {"calm": Truth([0, 1, 2]), "all": Truth([0, 1, 2], [[0, 2]])}
+    predictions = {k: Prediction(HeatMap([0.1, 0.2], [0, 1, 2])) for k in truths}
+    found = frame.compute(predictions, truths)
+    assert "frame_auc_anomalous" not in found and "frame_auc_macro_mixed" not in found
+    assert found["frame_ap_anomalous"] == 1.0
+
+
+def test_one_class_is_an_error():
+    predictions = {"a": Prediction(HeatMap([0.1], [0, 1]))}
+    with pytest.raises(DataError, match="without a positive"):
+        frame.compute(predictions, {"a": Truth([0, 1])})
+    with pytest.raises(DataError, match="without a negative"):
+        frame.compute(predictions, {"a": Truth([0, 1], [[0, 1]])})
+
+
+def test_ids_and_parts_must_fit():
+    predictions, truths = world(3)
+    with pytest.raises(DataError, match="no prediction for 'v2'"):
+        frame.compute({k: v for k, v in predictions.items() if k != "v2"}, truths)
+    with pytest.raises(DataError, match="without truth: 'more'"):
+        frame.compute(predictions | {"more": predictions["v0"]}, truths)
+    with pytest.raises(DataError, match="reads 'frames', but the prediction has none for 'v1'"):
+        frame.compute(predictions | {"v1": Prediction()}, truths)
+    with pytest.raises(DataError, match="nothing to judge"):
+        frame.compute({}, {})
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "weights", "message"),
+    [
+        ([np.nan], [1], None, "finite"),
+        ([0.1, 0.2], [1], None, "2 scores but 1 labels"),
+        ([0.1], [2], None, "share"),
+        ([0.1], [1], [-1], "not negative"),
+    ],
+)
+def test_bad_arrays(scores, labels, weights, message):
+    with pytest.raises(DataError, match=message):
+        curves.roc_auc(scores, labels, weights)
+
+
+def test_huge_weights_do_not_overflow():
+    assert curves.roc_auc([0.1, 0.2], [0, 1], [2**33, 2**33]) == 1.0
