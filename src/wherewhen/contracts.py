@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Truth
+from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Prediction, Truth
 
 if TYPE_CHECKING:
     import torch
@@ -80,6 +80,24 @@ class Backbone(Protocol):
         """Features of a batch of clips."""
 
 
+class Localizer(Protocol):
+    """Heat maps that start in rising order to predictions, a time step at a time.
+
+    ``threshold``: the raw frame score that becomes 0.5. ``raw`` gives smoothed maps with their frame scores before
+    calibration.
+    """
+
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any, threshold: float = 0.5) -> None: ...
+
+    def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Any, float]]:
+        """Smoothed steps and their frame scores."""
+
+    def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
+        """One prediction per time step; an event comes with the step that closes it."""
+
+
 class Builder(Protocol):
     """Grids of a stretch of video to instances of one view."""
 
@@ -89,6 +107,27 @@ class Builder(Protocol):
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """Instances, a stretch of video at a time, in time order."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained; a method class states its own defaults as ``training``.
+
+    Args:
+        steps: steps of the optimizer.
+        bags: how many bags of each label one step sees, drawn without repeats as far as they last.
+        optimizer: adam, adamw, adagrad or sgd.
+        learning_rate: step size.
+        weight_decay: L2 penalty (decoupled for adamw).
+        validate_every: steps between two looks at the validation videos, and between two checkpoints.
+    """
+
+    steps: int = 1000
+    bags: int = 30
+    optimizer: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    validate_every: int = 50
 
 
 @dataclass(slots=True)
@@ -123,6 +162,7 @@ class Method(Protocol):
     """
 
     Config: ClassVar[type]
+    training: ClassVar[Training]
     source: ClassVar[Provenance]
     views: ClassVar[tuple[str, ...]]
     reach: float | None
@@ -138,11 +178,14 @@ class Method(Protocol):
 class Baseline:
     """A trivial row of a table: what a method must beat.
 
-    ``fit(train)`` sees labelled bags and returns ``predict(bag, truth)``; only the oracle looks at the truth.
+    ``heat(bag, truth, bank, seed)`` sees the views ``cells`` (normalized) and ``difference`` of one video, and
+    ``bank``: cells of normal training videos. Only the oracle looks at the truth. Its alarm is always on.
+    ``exact``: the map is taken as it is, without the localizer's smoothing.
     """
 
-    fit: Callable[[list[Bag], int], Callable[[Bag, Truth], HeatMap]]
+    heat: Callable[[Bag, Truth, Instances, int], HeatMap]
     description: str
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

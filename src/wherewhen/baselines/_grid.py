@@ -1,0 +1,34 @@
+"""What the trivial rows share: the time steps of a bag and constant maps over them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wherewhen.values import Features, Floats, HeatMap, Instances
+
+
+def steps(cells: Instances) -> Floats:
+    """Time ``(T, 2)`` of each step of a grid in seconds."""
+    t, h, w = shape(cells)
+    return cells.extents.reshape(t, h * w, 6)[:, 0, :2]
+
+
+def shape(cells: Instances) -> tuple[int, int, int]:
+    """The grid ``(t, h, w)``; ValueError where the instances have none."""
+    if cells.shape is None:
+        raise ValueError("a trivial row needs instances on a grid")
+    return cells.shape
+
+
+def maps(cells: Instances, values: Features) -> HeatMap:
+    """Values ``(T, h, w)`` at the steps of a grid; a step lasts until the next one starts."""
+    spans = steps(cells)
+    starts, first = np.unique(spans[:, 0], return_index=True)
+    return HeatMap(values[first], np.append(starts, spans[:, 1].max()))
+
+
+def box(height: int, width: int, share: float) -> Features:
+    """A central rectangle with sides of ``share`` of the picture: 1 for cells with their middle inside, else 0."""
+    y, x = ((np.arange(n) + 0.5) / n for n in (height, width))
+    inside = (np.abs(y - 0.5)[:, None] <= share / 2) & (np.abs(x - 0.5)[None] <= share / 2)
+    return inside.astype(np.float32)

@@ -1,0 +1,48 @@
+"""What each plug-in says about itself, as plain rows for lists and docs."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.contracts import Baseline, DatasetReader, Metric, Provenance
+
+
+def describe(kind: str) -> list[dict[str, str]]:
+    """One row per plug-in of a kind: name, title, and whatever else it states of itself.
+
+    >>> [row["title"] for row in describe("baselines") if row["name"] == "central_box"]
+    ['the middle 60 % x 60 % of the picture, always']
+    """
+    return [{"name": name, **_facts(kind, name)} for name in registry.names(kind)]
+
+
+def _facts(kind: str, name: str) -> dict[str, str]:
+    plugin = registry.load(kind, name)
+    if isinstance(plugin, Metric):
+        return {"title": _first_line(kind, name, plugin), "numbers": ", ".join(plugin.names), "source": plugin.source}
+    if isinstance(plugin, Baseline):
+        return {"title": plugin.description}
+    facts = {"title": _first_line(kind, name, plugin)}
+    source = getattr(plugin, "source", None)
+    if isinstance(source, Provenance):
+        told = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
+        facts |= {key: value for key, value in told.items() if value}
+    if isinstance(plugin, DatasetReader):
+        facts["title"] = plugin.source.title or facts["title"]
+        if plugin.split_rule:
+            facts["split rule"] = plugin.split_rule
+        if plugin.counts:
+            facts["holds"] = ", ".join(f"{count} {what}" for what, count in plugin.counts.items())
+    return facts
+
+
+def _first_line(kind: str, name: str, plugin: Any) -> str:
+    text = inspect.getdoc(plugin) if inspect.isclass(plugin) else None
+    if not text:
+        text = inspect.getdoc(
+            import_module(plugin.__module__ if inspect.isclass(plugin) else f"wherewhen.{kind}.{name}")
+        )
+    return (text or "").splitlines()[0]

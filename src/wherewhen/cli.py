@@ -1,0 +1,129 @@
+"""The command line: one verb per file in ``commands``, typed options, YAML settings and dotted overrides."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.config import read_yaml
+from wherewhen.errors import ConfigError, WherewhenError, unknown
+from wherewhen.store import plain
+
+VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
+KINDS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
+
+
+def _summary(verb: str) -> str:
+    """First line of a verb's module docstring, read without importing it."""
+    text = (Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {_summary(verb)}" for verb in VERBS)
+    return (
+        "usage: wherewhen VERB [options]\n\n"
+        "Learns from labels on whole videos, then says when and where it happens.\n\n"
+        f"verbs:\n{verbs}\n\nwherewhen VERB --help says more; wherewhen --version"
+    )
+
+
+def _chosen(arguments: Sequence[str], config: dict[str, Any], flags: Iterable[str]) -> dict[str, str]:
+    """Plug-ins that a command line speaks of, by name, with their kind: chosen by a flag or given settings."""
+    pairs = list(zip(arguments, [*arguments[1:], ""], strict=True))
+    pairs += [tuple(a.split("=", 1)) for a in arguments if a.startswith("--") and "=" in a]  # type: ignore[misc]
+    named = [value for flag, value in pairs if flag.removeprefix("--") in flags]
+    named += [str(config[flag]) for flag in flags if flag in config]
+    named += [a.removeprefix("--").split(".")[0] for a in arguments if a.startswith("--") and "." in a.split("=")[0]]
+    words = {word for value in named for word in value.split(",")} | set(config)
+    return {name: kind for name in sorted(words) for kind in KINDS.values() if name in registry.names(kind)}
+
+
+def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str, Any]]:
+    """Options of a verb, and plain settings of the plug-ins that it may choose."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__)
+    parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
+    parser.add_class_arguments(command.Options, as_group=False, as_positional=True)
+    sections: list[str] = []
+    if getattr(command, "RECIPE", False):
+        sections = _add_recipe(parser, command, arguments)
+    given = parser.parse_args(arguments)
+    values = {key: value for key, value in given.as_dict().items() if key != "config"}
+    settings = {key: plain(values.pop(key)) for key in [*sections, *RECIPE_FLAGS] if key in values}
+    return command.Options(**values), {key: value for key, value in settings.items() if value is not None}
+
+
+RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation")
+
+
+def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
+    """Add the flags of a recipe, and a section for each plug-in that the command line speaks of."""
+    from wherewhen.contracts import Training
+
+    config: dict[str, Any] = {}
+    for flag, value in pairwise(arguments):
+        if flag in ("-c", "--config"):
+            config |= read_yaml(value)
+    own = {"methods", "backbones"} if "methods" in command.Options.__dataclass_fields__ else set()
+    for flag, kind in KINDS.items():
+        if f"{flag}s" not in own:
+            parser.add_argument(f"--{flag}", type=str, default=None, help=f"one of: {', '.join(registry.names(kind))}")
+    parser.add_argument("--validation", type=float, default=None, help="share of training videos to validate on")
+    defaults: dict[str, Any] = {}
+    sections = ["training"]
+    for name, kind in _chosen(arguments, config, {*KINDS, "methods", "backbones"}).items():
+        part = registry.load(kind, name)
+        parser.add_class_arguments(part.Config, name)
+        sections.append(name)
+        if kind == "methods":
+            defaults = {f"training.{k}": v for k, v in vars(part.training).items()}
+    if "training" in config or any(a.startswith("--training.") for a in arguments) or "--print_config" in arguments:
+        parser.add_class_arguments(Training, "training")
+        parser.set_defaults(defaults)
+    return sections
+
+
+def _start_log(quiet: bool) -> None:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    log = logging.getLogger("wherewhen")
+    log.handlers = [RichHandler(console=Console(stderr=True), show_path=False, show_time=False)]
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code is 0 only if everything that was asked for was done."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"wherewhen {version('wherewhen')}")
+        return 0
+    verb, rest = words[0], words[1:]
+    try:
+        if verb not in VERBS:
+            raise ConfigError(unknown("verb", verb, VERBS))
+        command = import_module(f"wherewhen.commands.{verb}")
+        options, settings = _parse(command, verb, rest)
+        _start_log(bool(getattr(options, "quiet", False)))
+        code: int = command.run(options, settings) if getattr(command, "RECIPE", False) else command.run(options)
+        return code
+    except WherewhenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130

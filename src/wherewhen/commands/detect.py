@@ -1,0 +1,57 @@
+"""Say when and where it happens in new videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``detect`` is told.
+
+    Args:
+        source: video file, folder of videos, folder of frames or glob.
+        model: run folder of a trained model.
+        output: folder for events, scores, overlays and timelines; default: a new one below runs/.
+        which: best (by validation) or last.
+        render: write overlay videos and timelines too.
+        device: auto, cpu or cuda.
+        json: print the events as JSON instead of a table.
+        quiet: no progress bars.
+    """
+
+    source: str
+    model: str = "runs/latest"
+    output: str | None = None
+    which: str = "best"
+    render: bool = True
+    device: str = "auto"
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options) -> int:
+    """Detect and print the events; exit code 3 if a video was set aside."""
+    from pathlib import Path
+
+    from wherewhen import runs
+    from wherewhen.model import Model
+    from wherewhen.video import sources
+
+    model = Model.load(options.model, options.which, options.device)
+    folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
+    quarantine: dict[str, str] = {}
+    with runs.log_file(folder):
+        paths = sources.expand(options.source)
+        found = runs.detect(model, paths, folder, render=options.render, quarantine=quarantine, quiet=options.quiet)
+    if options.json:
+        print((folder / "events.json").read_text())
+    else:
+        for one in found:
+            print(f"{one.id}: {len(one.events)} events")
+            for event in one.events:
+                print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}")
+        print(f"written: {folder}")
+    for path, reason in quarantine.items():
+        print(f"set aside: {path}: {reason}")
+    return 3 if quarantine else 0

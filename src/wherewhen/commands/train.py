@@ -1,0 +1,51 @@
+"""Learn from labelled clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+RECIPE = True
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``train`` is told.
+
+    Args:
+        data: folder with normal/ and anomalous/ clips, a labels.csv (path,label[,class]) or a known data set.
+        output: run folder to write; default: a new one below runs/.
+        fold: train on the training part of this fold only, for data sets that have folds.
+        seed: everything random follows from it.
+        device: auto, cpu or cuda.
+        resume: go on with an interrupted run.
+        quiet: no progress bars.
+    """
+
+    data: str
+    output: str | None = None
+    fold: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    quiet: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Train and say where the run lies."""
+    from pathlib import Path
+
+    from wherewhen import runs
+
+    folder = Path(options.output) if options.output else runs.next_folder("runs", "train")
+    runs.train(
+        options.data,
+        folder,
+        settings={**settings, "seed": options.seed},
+        fold=options.fold,
+        device=options.device,
+        resume=options.resume,
+        quiet=options.quiet,
+    )
+    print(f"model: {folder}\nnext:  wherewhen detect VIDEO --model {folder} --output found/")
+    return 3 if (folder / "quarantine.json").exists() else 0

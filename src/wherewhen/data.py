@@ -1,0 +1,29 @@
+"""Which reader fits a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wherewhen import registry
+from wherewhen.contracts import DatasetReader
+from wherewhen.errors import DataError
+
+LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
+
+
+def reader_of(root: str | Path, name: str | None = None) -> DatasetReader:
+    """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder."""
+    if not Path(root).is_dir():
+        raise DataError(f"{root}: no such folder")
+    if name:
+        chosen: DatasetReader = registry.load("datasets", name)
+        return chosen
+    for candidate in sorted(registry.names("datasets"), key=lambda n: (n == LAST, n != "native", n)):
+        reader: DatasetReader = registry.load("datasets", candidate)
+        if reader.matches(Path(root)):
+            return reader
+    known = ", ".join(registry.names("datasets"))
+    raise DataError(
+        f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "
+        f"({known})"
+    )

@@ -1,0 +1,161 @@
+"""How good it is: every metric of a model on videos with truth, beside the trivial rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wherewhen import extract, pipeline, registry
+from wherewhen.contracts import Baseline, Metric
+from wherewhen.errors import DataError
+from wherewhen.extract import Look
+from wherewhen.model import Model
+from wherewhen.values import Bag, HeatMap, Prediction, Truth, Video
+
+Scored = dict[str, Prediction]
+Numbers = dict[str, float]
+
+DIFFERENCE = "difference"  # the view that the row "motion only" looks at
+
+
+class Row(NamedTuple):
+    """One line of a table: a number of a method on a backbone's features, over ``n`` repeats."""
+
+    method: str
+    backbone: str
+    metric: str
+    mean: float
+    std: float
+    n: int
+
+
+def looks(model_look: Look) -> dict[str, Look]:
+    """The views that evaluation needs: the model's own and the one of the row "motion only"."""
+    return {model_look.instances: model_look, DIFFERENCE: Look.named("frame_difference")}
+
+
+def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
+    """Bags as the method sees them."""
+    name = model.recipe.instances
+    return [Bag(b.video, {**b.views, name: model.normalizer(b.views[name])}) for b in bags]
+
+
+def predict(model: Model, bags: Sequence[Bag]) -> Scored:
+    """Predictions of a model for (normalized) bags, by video id."""
+    name = model.recipe.instances
+    found = {}
+    for bag in bags:
+        cells = bag.views[name]
+        found[bag.video.id] = pipeline.together(model.localizer(pipeline.heat([(cells, model.scores(cells))])))
+    return found
+
+
+def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth]) -> Scored:
+    """Predictions of a trivial row for the same bags; its alarm is always on, so its gate costs it nothing."""
+    row: Baseline = registry.load("baselines", name)
+    settings = model.recipe.settings[model.recipe.localizer]
+    if row.exact:
+        settings = replace(settings, smooth_seconds=0.0, smooth_cells=0.0)
+    localizer = model.recipe.part("localizer")(settings)
+    found = {}
+    for bag in bags:
+        heat = row.heat(bag, truths[bag.video.id], model.bank, model.recipe.seed)
+        made = pipeline.together(localizer([heat]))
+        assert made.frames is not None
+        found[bag.video.id] = replace(
+            made, frames=HeatMap(0.5 + 0.5 * made.frames.values, made.frames.edges), events=()
+        )
+    return found
+
+
+def measure(predictions: Scored, truths: Mapping[str, Truth], families: Sequence[str]) -> Numbers:
+    """Every number of the named metric families."""
+    numbers: Numbers = {}
+    for family in families:
+        metric: Metric = registry.load("metrics", family)
+        numbers |= metric.compute(predictions, truths)
+    return numbers
+
+
+def rows(method: str, backbone: str, repeats: Sequence[Numbers]) -> list[Row]:
+    """Mean and deviation over repeats; a number that a repeat lacks is not counted for it."""
+    names = dict.fromkeys(name for numbers in repeats for name in numbers)
+    made = []
+    for name in names:
+        values = np.array([r[name] for r in repeats if name in r and np.isfinite(r[name])])
+        if len(values):
+            std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            made.append(Row(method, backbone, name, float(values.mean()), std, len(values)))
+    return made
+
+
+def evaluate(
+    model: Model,
+    videos: Sequence[Video],
+    truths: Mapping[str, Truth],
+    families: Sequence[str],
+    *,
+    quarantine: dict[str, str] | None = None,
+    quiet: bool = False,
+) -> tuple[list[Row], Scored]:
+    """A table of the model and all trivial rows on videos with truth, and the model's predictions."""
+    lost = [v.id for v in videos if v.id not in truths]
+    if lost:
+        raise DataError(f"no truth for {', '.join(lost[:5])}: evaluation needs to know what happens in every video")
+    raw = extract.bags(videos, looks(Look.of(model.recipe)), quarantine=quarantine, quiet=quiet)
+    bags = normalized(model, raw)
+    judged = {b.video.id: truths[b.video.id] for b in bags}
+    if not judged:
+        raise DataError("no video is left to evaluate")
+    found = predict(model, bags)
+    table = rows(model.recipe.method, model.recipe.backbone, [measure(found, judged, families)])
+    for name in registry.names("baselines"):
+        trivial = predict_trivial(name, model, bags, judged)
+        table += rows(name, model.recipe.backbone, [measure(trivial, judged, families)])
+    return table, found
+
+
+def as_dicts(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as JSON has them."""
+    return [row._asdict() for row in table]
+
+
+def markdown(table: Sequence[Row], metrics: Sequence[str] | None = None) -> str:
+    """A table with methods as lines and metrics as columns, in percent-free numbers."""
+    columns = list(metrics or dict.fromkeys(row.metric for row in table))
+    cells = {(r.method, r.backbone, r.metric): r for r in table}
+    lines = ["| method | backbone | " + " | ".join(columns) + " |", "|---|---|" + "---:|" * len(columns)]
+    for method, backbone in dict.fromkeys((r.method, r.backbone) for r in table):
+        numbers = [cells.get((method, backbone, c)) for c in columns]
+        told = [_told(n) for n in numbers]
+        lines.append(f"| {method} | {backbone} | " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
+def _told(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    return f"{row.mean:.3f}" + (f" ± {row.std:.3f}" if row.n > 1 else "")
+
+
+def write_scores(path: Path, found: Scored) -> None:
+    """Frame scores of all videos as one parquet table: video, start, end, score per time step."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from wherewhen.store import atomic
+
+    columns: dict[str, list[Any]] = {"video": [], "start": [], "end": [], "score": []}
+    for name, prediction in found.items():
+        if prediction.frames is not None:
+            edges = prediction.frames.edges
+            columns["video"] += [name] * (len(edges) - 1)
+            columns["start"] += edges[:-1].tolist()
+            columns["end"] += edges[1:].tolist()
+            columns["score"] += prediction.frames.values[:, 0, 0].tolist()
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)

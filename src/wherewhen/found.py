@@ -1,0 +1,97 @@
+"""What was found in a video, as a user holds it: events, scores, heat maps, an overlay, files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.store import atomic, write_atomic
+from wherewhen.values import Event, Features, Floats, Prediction, Truth
+
+NAMES = ("video", "frame", "start", "end", "score")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height."""
+
+    id: str
+    path: Path
+    prediction: Prediction
+    clock: Floats
+    size: tuple[int, int]
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened, in order of time."""
+        return self.prediction.events
+
+    @cached_property
+    def scores(self) -> Features:
+        """One score per frame of the video ``(F,)`` in [0, 1]; 0.5 is the threshold."""
+        assert self.prediction.frames is not None
+        return self.prediction.frames.on(self.clock)[:, 0, 0]
+
+    def heatmap(self, time: float) -> Features:
+        """The heat map ``(h, w)`` at a moment in seconds."""
+        assert self.prediction.heat is not None
+        return self.prediction.heat.at(time)
+
+    def render(self, path: str | Path, truth: Truth | None = None) -> Path:
+        """Write the video with boxes, heat and the running curve as mp4."""
+        from wherewhen.render import overlay
+        from wherewhen.video import reader
+        from wherewhen.video.writer import Writer
+
+        rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
+        with Writer(path, rate) as writer:
+            shown, starts = tee(reader.frames(self.path))
+            for picture, frame in zip(overlay(shown, self.prediction, truth=truth), starts, strict=True):
+                writer.write(picture, frame.start)
+        return Path(path)
+
+    def timeline(self, path: str | Path, truth: Truth | None = None) -> Path:
+        """Write the curve over time with events and threshold as PNG."""
+        from wherewhen.render import timeline
+
+        timeline(self.prediction, Path(path), truth=truth, title=self.id)
+        return Path(path)
+
+
+def score_rows(found: Sequence[Found]) -> dict[str, list[Any]]:
+    """A table of frame scores: columns video, frame, start, end, score."""
+    columns: dict[str, list[Any]] = {name: [] for name in NAMES}
+    for one in found:
+        count = len(one.scores)
+        values = ([one.id] * count, range(count), one.clock[:-1].tolist(), one.clock[1:].tolist(), one.scores.tolist())
+        for name, column in zip(NAMES, values, strict=True):
+            columns[name] += column
+    return columns
+
+
+def write_tables(folder: Path, found: Sequence[Found]) -> None:
+    """``events.json``, ``scores.parquet`` and ``scores.csv`` of all videos."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from wherewhen.formats import Clock, from_prediction
+
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = score_rows(found)
+    with atomic(folder / "scores.parquet") as temporary:
+        pq.write_table(pa.table(columns), temporary)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(NAMES)
+    for video, frame, start, end, score in zip(*columns.values(), strict=True):
+        writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", f"{score:.6f}"])
+    write_atomic(folder / "scores.csv", text.getvalue())
+    told = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, f.path.name)) for f in found]
+    registry.load("formats", "events").write(folder / "events.json", told)

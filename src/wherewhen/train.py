@@ -1,0 +1,316 @@
+"""Learning from labels on whole videos: bags in, model out; killed at any moment, it goes on to the same result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wherewhen.contracts import View
+from wherewhen.errors import DataError, StoreError
+from wherewhen.model import Model, Recipe, pick_device, view
+from wherewhen.progress import track
+from wherewhen.store import fingerprint, load, save, write_atomic
+from wherewhen.values import Bag, Instances, Video
+
+if TYPE_CHECKING:
+    import torch
+
+    from wherewhen.normalize import Normalizer
+
+log = logging.getLogger("wherewhen")
+
+BANK = 4096  # cells of normal training videos that a model keeps
+FEW = 4  # a label with fewer training videos than this spares none for validation
+
+
+def carve(videos: Sequence[Video], share: float, seed: int) -> tuple[list[Video], list[Video]]:
+    """Divide training videos into those to learn from and those to validate on, label by label.
+
+    Every label with at least 4 videos gives at least one and keeps at least two; with fewer it gives none.
+
+    >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(5)]
+    >>> [len(part) for part in carve(clips, 0.2, 0)]
+    [8, 2]
+    """
+    rng = np.random.default_rng(seed)
+    held: set[str] = set()
+    for label in (0, 1):
+        ids = [v.id for v in videos if v.label == label]
+        if share > 0 and len(ids) >= FEW:
+            count = min(max(1, round(share * len(ids))), len(ids) - 2)
+            held |= set(rng.permutation(ids)[:count].tolist())
+    return [v for v in videos if v.id not in held], [v for v in videos if v.id in held]
+
+
+def check_labels(videos: Sequence[Video]) -> None:
+    """DataError unless both labels are there and every video has one."""
+    missing = [v.id for v in videos if v.label is None]
+    if missing:
+        raise DataError(f"training needs a label on every video; none on {', '.join(missing[:5])}")
+    for label, word in ((0, "normal"), (1, "anomalous")):
+        if not any(v.label == label for v in videos):
+            raise DataError(f"training needs normal and anomalous videos; there is no {word} one")
+
+
+@dataclass
+class Batches:
+    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone."""
+
+    bags: list[Bag]
+    view: str
+    count: int
+    seed: int
+    device: str
+
+    def draw(self, step: int) -> tuple[dict[str, View], torch.Tensor]:
+        """The batch of one step: ``count`` bags of each label, or all that there are."""
+        rng = np.random.default_rng([self.seed, step])
+        chosen: list[Bag] = []
+        for label in (1, 0):
+            pool = [b for b in self.bags if b.video.label == label]
+            chosen += [pool[i] for i in rng.permutation(len(pool))[: self.count]]
+        return self.pack(chosen)
+
+    def pack(self, chosen: list[Bag]) -> tuple[dict[str, View], torch.Tensor]:
+        """Bags as tensors with their labels ``(B,)``."""
+        import torch
+
+        labels = torch.tensor([float(b.video.label or 0) for b in chosen], device=self.device)
+        return {self.view: view([b.views[self.view] for b in chosen], self.device)}, labels
+
+
+@dataclass
+class State:
+    """All that training must remember between two steps."""
+
+    method: Any
+    optimizer: Any
+    step: int = 0
+    best_loss: float = float("inf")
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path, key: str) -> None:
+        """Write a checkpoint."""
+        arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
+        arrays |= {f"best.{k}": v.cpu().numpy() for k, v in self.best.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            arrays |= {f"optimizer.{index}.{name}": np.asarray(value.cpu()) for name, value in slots.items()}
+        kept = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
+        save(path, arrays, kept)
+
+    def load(self, path: Path, key: str) -> None:
+        """Go on from a checkpoint; StoreError if it belongs to other data or settings."""
+        import torch
+
+        arrays, kept = load(path)
+        if kept.get("key") != key:
+            raise StoreError(f"{path}: this run was begun with other data or settings; choose another --output")
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        self.method.load_state_dict(
+            {k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")}
+        )
+        self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith("optimizer."):
+                _, index, slot = name.split(".", 2)
+                slots.setdefault(int(index), {})[slot] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        self.step, self.history = int(kept["step"]), kept["history"]
+        self.best_loss = float(kept["best_loss"])
+
+
+def _optimizer(method: Any, recipe: Recipe) -> Any:
+    import torch
+
+    kinds: dict[str, Callable[..., Any]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adagrad": torch.optim.Adagrad,
+        "sgd": torch.optim.SGD,
+    }
+    how = recipe.training
+    return kinds[how.optimizer](method.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+
+
+def _validate(state: State, batches: Batches, held: list[Bag]) -> float:
+    import torch
+
+    state.method.eval()
+    with torch.inference_mode():
+        packed, labels = batches.pack(held)
+        terms = state.method.loss(state.method(packed), packed, labels)
+    state.method.train()
+    return float(sum(terms.values()))
+
+
+def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str, float]]:
+    """Train step by step and yield the loss terms."""
+    import torch
+
+    while state.step < recipe.training.steps:
+        # One seed a step: what dropout draws is the same whether the run was interrupted or not.
+        torch.manual_seed(recipe.seed * 1_000_003 + state.step)
+        packed, labels = batches.draw(state.step)
+        terms = state.method.loss(state.method(packed), packed, labels)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise DataError(f"the loss is not finite at step {state.step}; lower --training.learning_rate")
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        state.optimizer.step()
+        state.step += 1
+        yield {"step": state.step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()}}
+
+
+class Logbook:
+    """The history of a run as ``training.csv`` and as TensorBoard events, complete at every look."""
+
+    def __init__(self, folder: Path, history: list[dict[str, float]]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.folder, self.history = folder, history
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        self.events = SummaryWriter(folder / "tensorboard")
+        for row in history:
+            self._scalars(row)
+
+    def _scalars(self, row: dict[str, float]) -> None:
+        for name, value in row.items():
+            if name != "step":
+                self.events.add_scalar(name, value, int(row["step"]))
+
+    def __call__(self) -> None:
+        """Write what the last look added."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(self.history[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(self.history)
+        write_atomic(self.folder / "training.csv", text.getvalue())
+        self._scalars(self.history[-1])
+        self.events.flush()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of training: the model of the last step and the one that validation liked best."""
+
+    last: Model
+    best: Model
+    history: list[dict[str, float]]
+
+
+def fit(
+    bags: Sequence[Bag],
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    quiet: bool = True,
+) -> Fitted:
+    """Train a method on labelled bags (not yet normalized).
+
+    ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there.
+    """
+    import torch
+
+    from wherewhen.normalize import Normalizer
+
+    videos = [b.video for b in bags]
+    check_labels(videos)
+    device = pick_device(device)
+    learn, hold = carve(videos, recipe.validation, recipe.seed)
+    learn_ids = {v.id for v in learn}
+    name = recipe.instances
+    normalizer = Normalizer.fit([b.views[name] for b in bags if b.video.id in learn_ids and b.video.label == 0])
+    ready = [Bag(b.video, {name: normalizer(b.views[name])}) for b in bags]
+    held = [b for b in ready if b.video.id not in learn_ids]
+    torch.manual_seed(recipe.seed)
+    method = recipe.make("method", {name: ready[0].views[name].features.shape[1]}).to(device).train()
+    state = State(method, _optimizer(method, recipe))
+    batches = Batches([b for b in ready if b.video.id in learn_ids], name, recipe.training.bags, recipe.seed, device)
+    key = fingerprint([recipe.plain(), [(v.id, v.label) for v in videos], [v.id for v in hold]])
+    checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
+    if resume and checkpoint and checkpoint.exists():
+        state.load(checkpoint, key)
+        log.info("going on from step %d", state.step)
+    logbook = Logbook(folder, state.history) if folder else None
+
+    def look() -> None:
+        if checkpoint and logbook:
+            state.save(checkpoint, key)
+            logbook()
+
+    _loop(state, batches, held, recipe, look, quiet)
+    bank = _bank(ready, recipe)
+    models = {"last": {k: v.clone() for k, v in method.state_dict().items()}, "best": state.best}
+    made = {k: _finish(recipe, normalizer, weights, bank, device, ready) for k, weights in models.items()}
+    return Fitted(made["last"], made["best"], state.history)
+
+
+def _loop(
+    state: State, batches: Batches, held: list[Bag], recipe: Recipe, look: Callable[[], None], quiet: bool
+) -> None:
+    every = max(1, recipe.training.validate_every)
+    todo = track(_steps(state, batches, recipe), "training", recipe.training.steps - state.step, quiet=quiet)
+    recent: list[dict[str, float]] = []
+    for row in todo:
+        recent.append(row)
+        if state.step % every and state.step < recipe.training.steps:
+            continue
+        mean = {name: float(np.mean([r[name] for r in recent])) for name in row}
+        judged = _validate(state, batches, held) if held else mean["loss"]
+        state.history.append({**mean, "step": state.step, "validation_loss": judged})
+        recent = []
+        if judged <= state.best_loss or not held:
+            state.best_loss = judged
+            state.best = {k: v.detach().cpu().clone() for k, v in state.method.state_dict().items()}
+        look()
+
+
+def _bank(bags: list[Bag], recipe: Recipe) -> Instances:
+    """A random sample of the cells of normal training videos."""
+    normal = [b.views[recipe.instances] for b in bags if b.video.label == 0]
+    features = np.concatenate([c.features for c in normal])
+    rows = np.sort(np.random.default_rng(recipe.seed).permutation(len(features))[:BANK])
+    return Instances(features[rows], np.concatenate([c.extents for c in normal])[rows])
+
+
+def _finish(
+    recipe: Recipe, normalizer: Normalizer, weights: dict[str, Any], bank: Instances, device: str, bags: list[Bag]
+) -> Model:
+    method = recipe.make("method", {recipe.instances: bank.features.shape[1]})
+    method.load_state_dict(weights)
+    model = Model(recipe, normalizer, method, 0.5, bank, device)
+    model.threshold = choose_threshold(model, bags)
+    return model
+
+
+def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
+    """The raw frame score that becomes 0.5, from labels on (normalized) training bags alone.
+
+    Halfway between what normal videos reach in 1 % of their time and what anomalous videos typically peak at.
+    """
+    from wherewhen import pipeline
+
+    normal: list[float] = []
+    peaks: list[float] = []
+    for bag in bags:
+        cells = bag.views[model.recipe.instances]
+        raw = [score for _, score in model.localizer.raw(pipeline.heat([(cells, model.scores(cells))]))]
+        if bag.video.label:
+            peaks.append(max(raw))
+        else:
+            normal += raw
+    quiet = float(np.quantile(normal, 0.99))
+    return max(quiet, (quiet + float(np.median(peaks))) / 2)
