@@ -1,0 +1,57 @@
+"""A batch outlives its broken videos: they are set aside with the reason, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from wherewhen.errors import VideoError
+from wherewhen.video.sources import Source, address, shown
+
+T = TypeVar("T")
+
+
+class Quarantine:
+    """Videos set aside, kept in ``quarantine.json`` of a results folder: a list of ``{"path", "reason"}``.
+
+    The file is written anew, all or nothing, with each video; paths in it are relative to the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "quarantine.json"
+        self.reasons: dict[str, str] = {}
+
+    def add(self, source: Source, reason: str) -> None:
+        """Set a video aside."""
+        self.reasons[self._relative(source)] = reason
+        self.write()
+
+    def write(self) -> None:
+        """Write the list, even an empty one, so that none of an earlier run is left."""
+        rows = [{"path": path, "reason": reason} for path, reason in self.reasons.items()]
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(self.file)
+
+    def _relative(self, source: Source) -> str:
+        if address(source):
+            return shown(source)
+        return Path(os.path.relpath(source, self.file.parent)).as_posix()
+
+
+def survivors(
+    sources: Iterable[Source], work: Callable[[Source], T], quarantine: Quarantine
+) -> Iterator[tuple[Source, T]]:
+    """Every source with the result of ``work``; one that raises VideoError is set aside instead, no other error is."""
+    quarantine.write()
+    for source in sources:
+        try:
+            result = work(source)
+        except VideoError as error:
+            quarantine.add(source, error.cause)
+        else:
+            yield source, result

@@ -1,0 +1,60 @@
+"""The words of this room: a picture before conversion, what a video says about itself, what can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wherewhen.values import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture not yet converted, its number in the source and its start in seconds."""
+
+    picture: Any
+    index: int
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a video says about itself: size in pixels as shown, average frames per second, length, kind of coding.
+
+    ``frames`` and ``duration`` (seconds) are None where only reading it all would tell. ``variable``: whether its
+    first pictures are unevenly spaced.
+    """
+
+    width: int
+    height: int
+    rate: float
+    frames: int | None
+    duration: float | None
+    codec: str
+    variable: bool
+
+
+Converter = Callable[[Any, str], Pixels]
+
+
+class Reel(Protocol):
+    """Something open that gives shots; ``step``: nominal time between them, ``tick``: the smallest, in seconds."""
+
+    step: float
+    tick: float
+
+    def shots(self, since: float = 0.0) -> Iterator[Shot]:
+        """Every shot from ``since`` on, and at least one before it."""
+
+    def starts(self) -> Iterator[float]:
+        """When each picture begins, in seconds."""
+
+    def converter(self, width: int | None) -> Converter:
+        """Turns a picture, named for errors, into RGB at most ``width`` wide."""
+
+    def info(self) -> VideoInfo:
+        """What the source says about itself; reads its beginning."""
+
+    def close(self) -> None:
+        """Let go of the source."""

@@ -1,0 +1,112 @@
+"""Pictures to an H.264 mp4 that plays everywhere, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from wherewhen.errors import VideoError
+from wherewhen.values import Pixels
+
+_TICKS = 90_000
+
+
+class Writer:
+    """Writes uint8 RGB pictures ``(H, W, 3)`` of one size to an mp4, ``rate`` per second or at given times.
+
+    The file appears under its name when the ``with`` block ends well; after an error nothing is left. Odd sizes are
+    padded by their last row or column. Raises ValueError for a wrong picture or time, VideoError if writing fails.
+    """
+
+    def __init__(self, path: str | Path, rate: float | Fraction) -> None:
+        self._path = Path(path)
+        self._rate = Fraction(rate).limit_denominator(1001)
+        if self._rate <= 0:
+            raise ValueError(f"rate: expected a number above 0, got {rate}")
+        # whole ticks per frame, so that 29.97 stays exact, and fine enough for times in between
+        self._tick = Fraction(1, self._rate.numerator * max(1, round(_TICKS / self._rate.numerator)))
+        self._draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}.tmp.mp4")
+        self._size: tuple[int, int] | None = None
+        self._last: int | None = None
+
+    def __enter__(self) -> Self:
+        import av
+
+        if not self._path.parent.is_dir():
+            raise VideoError(self._path, "its folder doesn't exist: create it first")
+        try:
+            self._container = av.open(str(self._draft), "w", format="mp4", options={"movflags": "+faststart"})
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(self._path, f"it can't be written ({error.strerror})") from error
+        return self
+
+    def write(self, rgb: Pixels, time: float | None = None) -> None:
+        """Add a picture that begins at ``time`` seconds; None: one frame after the last one."""
+        import av
+
+        stamp = self._stamp(time)
+        frame = av.VideoFrame.from_ndarray(self._even(rgb), "rgb24")
+        frame.pts, frame.time_base, frame.duration = stamp, self._tick, round(1 / self._rate / self._tick)
+        try:
+            if self._size is None:
+                self._begin(rgb)
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(self._path, f"writing failed ({error.strerror})") from error
+        self._last = stamp
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._container.close()
+            self._draft.unlink(missing_ok=True)
+
+    def _begin(self, rgb: Pixels) -> None:
+        self._size = rgb.shape[0], rgb.shape[1]
+        options = {"crf": "18", "preset": "veryfast"}
+        self._stream = self._container.add_stream("libx264", rate=self._rate, options=options)
+        self._stream.height, self._stream.width = (length + length % 2 for length in self._size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = self._tick
+
+    def _finish(self) -> None:
+        import av
+
+        if self._size is None:
+            raise VideoError(self._path, "no picture was written")
+        try:
+            for packet in self._stream.encode(None):
+                self._container.mux(packet)
+            self._container.close()
+            self._draft.replace(self._path)
+        except (av.error.FFmpegError, OSError) as error:
+            raise VideoError(self._path, f"writing failed ({error.strerror})") from error
+
+    def _stamp(self, time: float | None) -> int:
+        frame = round(1 / self._rate / self._tick)
+        if time is None:
+            return 0 if self._last is None else self._last + frame
+        if not (np.isfinite(time) and time >= 0):
+            raise ValueError(f"time: expected seconds from 0 on, got {time}")
+        stamp = round(time / self._tick)
+        if self._last is not None and stamp <= self._last:
+            raise ValueError(f"time: must rise, got {time} s after {float(self._last * self._tick)} s")
+        return stamp
+
+    def _even(self, rgb: Pixels) -> Pixels:
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
+            raise ValueError(f"picture: expected uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}")
+        if self._size not in (None, rgb.shape[:2]):
+            raise ValueError(f"picture: expected the size of the first, {self._size}, got {rgb.shape[:2]}")
+        height, width, _ = rgb.shape
+        return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
