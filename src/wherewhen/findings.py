@@ -1,0 +1,134 @@
+"""What is odd in a data set, as records: readers report it, and whoever listens gets all of it at once.
+
+A reader calls ``report`` where a label file is dirty. While somebody listens (``listening``), every finding is kept
+and the reader goes on with the repaired or skipped row. While nobody does, an error raises DataError at once and
+everything milder goes to the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from wherewhen.errors import DataError, unknown
+
+Severity = Literal["error", "warning", "info"]
+
+KINDS: dict[str, tuple[Severity, str]] = {
+    # rows of label files
+    "row-malformed": ("error", "a row that can't be read: wrong number of fields, or no number where one belongs"),
+    "row-blank": ("info", "blanks at the end of rows"),
+    "row-repeated": ("warning", "the same row twice"),
+    "path-absolute": ("info", "an absolute path of somebody else's machine in a list; only its file name is used"),
+    "path-extension": ("info", "names of one list with and without extension, or of features instead of videos"),
+    "name-repeated": ("warning", "one video listed twice; the first row is kept"),
+    "name-variant": ("warning", "names that differ only in case, extension or separators"),
+    "label-conflict": ("error", "folder, name, list and annotation disagree about the label or category"),
+    # times
+    "length-unknown": ("error", "a video whose number of frames, rate or size is needed and not known"),
+    "length-conflict": ("warning", "truth and video have different numbers of frames"),
+    "span-malformed": ("error", "a start without an end"),
+    "span-reversed": ("error", "a span that ends before it starts"),
+    "span-overlap": ("warning", "two spans of one video overlap"),
+    "span-past-end": ("warning", "a span that passes the end of its video; it is cut"),
+    "span-outside": ("warning", "a span that lies wholly outside its video; it is left out"),
+    "span-base": ("warning", "frame 0 in a file that counts from 1"),
+    "span-end": ("info", "an end just one past the last frame: inclusive and exclusive ends may be mixed"),
+    # boxes and masks
+    "box-outside": ("warning", "a box that passes the edge of the picture; it is cut"),
+    "box-empty": ("warning", "a box without area; it is left out"),
+    "box-past-end": ("warning", "a box in a frame that the video doesn't have; it is left out"),
+    "box-outside-span": ("warning", "a box in a frame that lies in no span"),
+    "mask-shape": ("error", "masks with another number of frames, or another shape of picture, than they should have"),
+    "mask-conflict": ("warning", "masks and spans disagree about which frames are anomalous"),
+    # videos, labels and truth together
+    "unreadable": ("error", "the data set can't be read at all"),
+    "path-dead": ("error", "a video that is listed but not there"),
+    "file-empty": ("error", "a video file without content"),
+    "video-unreadable": ("error", "a video file that can't be opened"),
+    "truth-missing": ("error", "a test video without truth"),
+    "truth-extra": ("warning", "truth without a video"),
+    "anomalous-empty": ("error", "a video labelled anomalous whose truth has no positive frame"),
+    "normal-positive": ("error", "a video labelled normal whose truth has positive frames"),
+    "anomalous-throughout": ("info", "an anomalous video whose every frame is positive"),
+    "leak-name": ("error", "train and test share a name (case and extension aside)"),
+    "leak-content": ("error", "train and test share a file, byte for byte"),
+    "leak-near": ("error", "a train and a test video look the same"),
+    "content-repeated": ("warning", "two videos of one side are the same file, byte for byte"),
+    "one-class": ("info", "a training split without both labels: nothing to learn from weakly"),
+    "rate-odd": ("warning", "a frame rate outside 5 to 120, or unlike the rest of the set"),
+    "size-mixed": ("info", "pictures of different sizes in one set"),
+    "count-mismatch": ("warning", "another number of videos than a complete copy has"),
+}
+"""Every kind of finding: how grave it is, and what it means."""
+
+_ears: ContextVar[list[Finding] | None] = ContextVar("ears", default=None)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One odd thing: its kind (see KINDS), in which video, in the user's words, and in which file or row."""
+
+    kind: str
+    message: str
+    video: str = ""
+    where: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(unknown("kind of finding", self.kind, KINDS))
+
+    @property
+    def severity(self) -> Severity:
+        """How grave it is."""
+        return KINDS[self.kind][0]
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.video, f"{self.message} [{self.kind}]") if part)
+
+
+def report(kind: str, message: str, video: str = "", where: object = "") -> None:
+    """Tell a finding to whoever listens; DataError if it is an error and nobody does.
+
+    >>> with listening() as found:
+    ...     report("span-reversed", "starts at 9 and ends at 3", "a")
+    >>> found[0].severity, str(found[0])
+    ('error', 'a: starts at 9 and ends at 3 [span-reversed]')
+    """
+    finding = Finding(kind, message, video, str(where))
+    ears = _ears.get()
+    if ears is not None:
+        ears.append(finding)
+    elif finding.severity == "error":
+        raise DataError(str(finding))
+    else:
+        _log.log(logging.WARNING if finding.severity == "warning" else logging.INFO, "%s", finding)
+
+
+@contextmanager
+def listening() -> Iterator[list[Finding]]:
+    """Collect every finding reported inside the block."""
+    found: list[Finding] = []
+    token = _ears.set(found)
+    try:
+        yield found
+    finally:
+        _ears.reset(token)
+
+
+def table(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as rows for a table, gravest first.
+
+    >>> table([Finding("row-blank", "3 rows", where="list.txt")])
+    [{'severity': 'info', 'kind': 'row-blank', 'video': '', 'message': '3 rows', 'where': 'list.txt'}]
+    """
+    order = ("error", "warning", "info")
+    rows = sorted(findings, key=lambda f: (order.index(f.severity), f.kind, f.video, f.where))
+    return [
+        {"severity": f.severity, "kind": f.kind, "video": f.video, "message": f.message, "where": f.where} for f in rows
+    ]
