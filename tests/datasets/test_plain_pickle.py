@@ -1,0 +1,55 @@
+import collections
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wherewhen.datasets import _plain_pickle
+from wherewhen.errors import DataError
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+plain = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner))
+
+
+@given(plain, st.sampled_from([2, 3, 4, 5]))
+def test_plain_values_come_back(tmp_path_factory, value, protocol):
+    path = tmp_path_factory.mktemp("p") / "a.pkl"
+    if protocol == 2:  # bytes need a class there, as Python 2 had none
+        value = repr(value)
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    assert _plain_pickle.read(path) == value
+
+
+def test_text_of_python_2_is_latin_1(tmp_path):
+    path = tmp_path / "two.pkl"
+    path.write_bytes(b"(dp0\nS'caf\\xe9'\np1\n(lp2\nI7\nas.")
+    assert _plain_pickle.read(path) == {"café": [7]}
+
+
+class Call:
+    def __reduce__(self):
+        return (os.system, ("touch hacked",))
+
+
+@pytest.mark.parametrize("value", [Call(), collections.OrderedDict(a=1), Path("a"), {1, 2}.__class__, [Call()]])
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_anything_else_is_refused_unrun(tmp_path, monkeypatch, value, protocol):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    with pytest.raises(DataError, match="refused, the pickle names"):
+        _plain_pickle.read(path)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_stored_objects_and_damage_are_refused(tmp_path):
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(b"Pkey\n.")
+    with pytest.raises(DataError, match="points to a stored object"):
+        _plain_pickle.read(path)
+    path.write_bytes(b"(lp0\nI7")
+    with pytest.raises(DataError, match="not a readable pickle"):
+        _plain_pickle.read(path)
