@@ -1,0 +1,25 @@
+"""UCF-Crime with its official temporal annotation: when, in the 290 test videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wherewhen.contracts import DatasetReader
+from wherewhen.datasets import _ucf
+from wherewhen.datasets._truths import build
+from wherewhen.values import Dataset, Truth
+
+
+def load(root: Path) -> Dataset:
+    """1,900 videos labelled by their names, in the official fold."""
+    return _ucf.load(root, "ucf_crime")
+
+
+def truth(root: Path) -> dict[str, Truth]:
+    """Spans of the 290 test videos; frames count from 1 and the end is included."""
+    drafts = _ucf.drafts(root)
+    measures = _ucf.measures(root).need(drafts)
+    return {key: build(key, measure, drafts[key]) for key, measure in measures.items()}
+
+
+PLUGIN = DatasetReader(_ucf.SOURCE, _ucf.matches, load, truth, _ucf.SPLIT, _ucf.COUNTS | {"truth": 290})
