@@ -1,0 +1,151 @@
+"""XD-Violence: when, in 500 violent and 300 normal test videos.
+
+Layout: ``annotations.txt`` (or ``XD_Annotation.txt``, or ``vera_xd_annotations.json``), test videos in ``videos/`` or
+``test/``, training videos in ``train/`` or in folders like ``1-1004``. ``label_A`` in a name means normal, other codes
+name what happens (B1 fighting, B2 shooting, B4 riot, B5 abuse, B6 car accident, G explosion).
+Rows are ``name start end start end ...``. Frames count from 0 and the end is not included: the publishers mark
+``frames[start:end]``. (No end equals a video's length, and 41 equal its length minus 1, so the annotators may have
+meant the last frame; the publishers' own reading is kept.) The JSON also has lengths; it lists 14 violent videos
+twice, once as normal without spans, and the row with spans is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.datasets import _files
+from wherewhen.datasets._measures import Measures, Usual
+from wherewhen.datasets._truths import Draft, build, pairs
+from wherewhen.datasets._ucf import without_shared
+from wherewhen.errors import DataError
+from wherewhen.findings import report
+from wherewhen.values import Dataset, Fold, Truth, Video
+
+USUAL = Usual(fps=24)
+"""Wu et al. 2020, section 5: videos at a fixed rate of 24 frames per second."""
+
+TEXT = ("annotations.txt", "XD_Annotation.txt", "test_annotations.txt")
+JSON = ("vera_xd_annotations.json", "xd_annotations.json")
+CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
+
+
+def label(key: str, where: object = "") -> int | None:
+    """0 for ``label_A``, 1 for any other code; a name without a code is reported.
+
+    >>> label("v=S-7rRLrxnVQ__#1_label_B4-0-0"), label("Your.Name.2016__#01-01-20_01-04-00_label_A")
+    (1, 0)
+    """
+    match = re.search(r"_label_(A|[BG][\w-]*)$", key)
+    if match is None:
+        report("row-malformed", "expected a name that ends in _label_A or _label_B1-0-0", key, where)
+        return None
+    return int(match[1] != "A")
+
+
+def category(key: str) -> str | None:
+    """What happens, by the codes in the name.
+
+    >>> category("City.of.God.2002__#01-24-10_01-25-10_label_B2-G-0")
+    'shooting+explosion'
+    """
+    codes = key.rpartition("_label_")[2].split("-")
+    return "+".join(CODES[code] for code in codes if code in CODES) or None
+
+
+def _text(path: Path) -> dict[str, Draft]:
+    out: dict[str, Draft] = {}
+    for number, row in _files.lines(path):
+        where = f"{path}:{number}"
+        name, *fields = row.split()
+        key = _files.stem(name)
+        if key in out:
+            report("name-repeated", "annotated twice; the first row is kept", key, where)
+            continue
+        try:
+            out[key] = Draft(pairs([int(field) for field in fields], key, where), where=where)
+        except ValueError:
+            report("row-malformed", f"expected: name start end [start end ...], got: {row}", key, where)
+    return out
+
+
+def _json(path: Path) -> tuple[dict[str, Draft], dict[str, int]]:
+    out: dict[str, Draft] = {}
+    lengths: dict[str, int] = {}
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        entries = [(r["video"], [n for n in r["temporal_label"] if n >= 0], int(r["length"])) for r in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: expected rows of video, temporal_label, length, label ({error!r})") from None
+    for name, numbers, length in entries:
+        key = _files.stem(name)
+        spans = pairs(numbers, key, path)
+        if key in out:
+            report("name-variant", f"listed twice, with {len(out[key].spans)} and {len(spans)} spans", key, path)
+            spans = out[key].spans or spans
+        out[key], lengths[key] = Draft(spans, where=path), length
+    return out, lengths
+
+
+def _annotation(root: Path) -> tuple[dict[str, Draft], dict[str, int]]:
+    text, extra = _files.locate(root, *TEXT), _files.locate(root, *JSON)
+    if text is None and extra is None:
+        _files.need(root, *TEXT, *JSON, what="the test annotation")
+    drafts, lengths = _json(extra) if extra is not None else ({}, {})
+    return drafts | (_text(text) if text is not None else {}), lengths
+
+
+def load(root: Path) -> Dataset:
+    """Annotated and normal test videos, and the training videos found in their folders, labelled by their names."""
+    footage = _files.Footage(root)
+    tests = {key: footage.path(key, f"videos/{key}.mp4") for key in _annotation(root)[0]}
+    trains: dict[str, Path] = {}
+    for path in footage.all():
+        above = [part.lower() for part in path.relative_to(root).parts[:-1]]
+        training = any(part in ("train", "training") or re.fullmatch(r"\d+-\d+", part) for part in above)
+        (trains if training else tests).setdefault(_files.stem(path.name), path)
+    sides = []
+    for found in (trains, tests):
+        labels = {key: label(key, path) for key, path in sorted(found.items())}
+        sides.append(
+            tuple(Video(k, found[k], v, category(k) if v else None) for k, v in labels.items() if v is not None)
+        )
+    train, test = without_shared(*sides)
+    return Dataset("xd_violence", train + test, (Fold("official", train, test),))
+
+
+def truth(root: Path) -> dict[str, Truth]:
+    """Spans of the test videos; a normal one has none."""
+    drafts, lengths = _annotation(root)
+    for video in load(root).folds[0].test:
+        if video.id not in drafts:
+            if video.label:
+                report("truth-missing", "a violent test video without annotation", video.id)
+                continue
+            drafts[video.id] = Draft()
+        if bool(drafts[video.id].spans) != bool(video.label):
+            spans = len(drafts[video.id].spans)
+            report("label-conflict", f"{spans} spans, but the name says label {video.label}", video.id)
+        drafts[video.id].categories = [video.category or ""] * len(drafts[video.id].spans)
+    known = Measures(root, USUAL).need(drafts, lengths)
+    return {key: build(key, measure, drafts[key]) for key, measure in known.items()}
+
+
+PLUGIN = DatasetReader(
+    Provenance(
+        "XD-Violence",
+        "https://roc-ng.github.io/XD-Violence/",
+        "none stated; research use, cite",
+        "Wu et al.: Not only Look, but also Listen: Learning Multimodal Violence Detection. ECCV 2020",
+    ),
+    lambda root: (
+        _files.locate(root, "XD_Annotation.txt", *JSON) is not None
+        or ((path := _files.locate(root, *TEXT)) is not None and "_label_" in path.read_text(encoding="utf-8")[:4096])
+    ),
+    load,
+    truth,
+    "official: 1,905 violent + 2,049 normal videos train, 500 + 300 test",
+    {"train anomalous": 1905, "train normal": 2049, "test anomalous": 500, "test normal": 300, "truth": 800},
+)
