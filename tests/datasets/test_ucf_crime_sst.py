@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from wherewhen import registry
 from wherewhen.findings import listening
@@ -51,7 +50,6 @@ def test_events_of_strangers_and_broken_ones_are_told(write, probe):
     assert {"truth-extra", "row-malformed"} <= {f.kind for f in found}
 
 
-@pytest.mark.slow
 def test_the_real_file_gives_the_published_counts(link, probe):
     root = link(
         {
