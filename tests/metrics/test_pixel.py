@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,7 +61,7 @@ def brute_pixel_auc(frames, coverage, false_positive):
 def last_below(path, x):
     """The height at the last point of a polyline that lies at or left of x."""
     best = 0.0
-    for (x0, y0), (x1, y1) in zip(path[:-1], path[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(path):
         if x1 <= x:
             best = y1
         elif x0 <= x:

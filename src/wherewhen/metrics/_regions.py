@@ -59,6 +59,19 @@ class Region:
         hit: Bools = (down[:, :, None] & across[:, None, :]).any(0)
         return hit
 
+    def marked(self, grid: int, coverage: float, tolerance: float = 0.0) -> Bools:
+        """Which of ``(grid, grid)`` cells a box, enlarged by ``tolerance`` on all sides, covers by ``coverage``.
+
+        ``tolerance`` is a share of the picture's side and not used with masks.
+        """
+        if self.mask is not None:
+            return self.cover(grid, grid) >= coverage * self.cells(grid, grid) * (1 - 1e-12)
+        x0, y0, x1, y1 = (self.boxes + tolerance * np.array([-1, -1, 1, 1])).T
+        across, down = (_overlap(low[:, None], high[:, None], grid) for low, high in ((x0, x1), (y0, y1)))
+        covered = down[:, :, None] * across[:, None, :] * grid**2
+        enough: Bools = np.any(covered >= coverage * (1 - 1e-12), axis=0)
+        return enough
+
     def hull(self) -> Floats:
         """The smallest box ``(4,)`` around the truth."""
         if self.mask is None:
@@ -77,7 +90,7 @@ def cell_shares(h: int, w: int, shape: tuple[int, ...] | None) -> Floats:
     return shares
 
 
-def _overlap(low: float, high: float, cells: int) -> Floats:
+def _overlap(low: ArrayLike, high: ArrayLike, cells: int) -> Floats:
     borders = np.linspace(0, 1, cells + 1)
     covered: Floats = (np.minimum(borders[1:], high) - np.maximum(borders[:-1], low)).clip(0)
     return covered
@@ -119,6 +132,16 @@ class Places:
     region_of: Ints
     normal: Bools
     shape: tuple[int, ...] | None = None
+
+
+def known_frames(truth: Truth, place: Places) -> Bools:
+    """Frames ``(F,)`` of which is known where the truth lies, if anywhere.
+
+    Unknown are frames in a span, without a region, that ``truth.boxed`` doesn't vouch for.
+    """
+    if truth.boxed is None or place.shape is not None:
+        return np.ones(len(place.normal), bool)
+    return np.asarray(truth.boxed, bool) | (place.region_of >= 0) | place.normal
 
 
 def frame_rows(extents: ArrayLike, edges: ArrayLike) -> tuple[Ints, Ints]:

@@ -1,0 +1,58 @@
+"""Cells as samples: the score and the label of each cell of a fixed grid, in every frame of a video."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.metrics._regions import Places, runs, steps
+from wherewhen.values import HeatMap
+
+
+def resampled(heat: HeatMap, grid: int) -> NDArray[np.float32]:
+    """Scores ``(T, grid, grid)``: each cell takes that of the map's cell in which its center lies.
+
+    >>> resampled(HeatMap([[[1, 2, 3]]], [0, 1]), 2)[0].tolist()
+    [[1.0, 3.0], [1.0, 3.0]]
+    """
+    rows, columns = ((np.arange(grid) + 0.5) / grid * n for n in heat.values.shape[1:])
+    values: NDArray[np.float32] = heat.values[:, rows.astype(int)][:, :, columns.astype(int)]
+    return values
+
+
+def cell_samples(
+    heat: HeatMap,
+    place: Places,
+    edges: NDArray[np.float64],
+    use: NDArray[np.bool_],
+    marked: NDArray[np.bool_],
+    gate: HeatMap | None = None,
+) -> NDArray[np.float64]:
+    """Scores, labels and numbers of frames ``(3, K)`` of all cells in the frames ``use`` ``(F,)``.
+
+    ``marked`` ``(R, grid, grid)``: the cells of each region, see :func:`marked_cells`. With ``gate`` each score is
+    multiplied by that of the frame. Stretches over which nothing changes give one sample per cell.
+    """
+    grid = marked.shape[1]
+    step, gates = steps(heat, edges), steps(gate, edges) if gate is not None else np.zeros(len(use), np.int64)
+    first, length = runs(step, gates, place.region_of, use)
+    kept = use[first]
+    first, length = first[kept], length[kept]
+    values = resampled(heat, grid)[step[first]].reshape(len(first), -1).astype(np.float64)
+    if gate is not None:
+        values *= gate.values.max((1, 2))[gates[first], None]
+    labels = np.concatenate([marked, np.zeros((1, grid, grid), bool)]).reshape(-1, grid**2)[place.region_of[first]]
+    return np.stack([values.ravel(), labels.ravel(), length.repeat(grid**2)])
+
+
+def marked_cells(place: Places, grid: int, coverage: float, tolerance: float = 0.0) -> NDArray[np.bool_]:
+    """Which cells ``(R, grid, grid)`` count as truth in each region: those covered by at least ``coverage``."""
+    return np.array([region.marked(grid, coverage, tolerance) for region in place.regions], bool).reshape(
+        -1, grid, grid
+    )
+
+
+def pooled(samples: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:
+    """Scores, labels and whole weights of many videos, as the ranking functions take them."""
+    scores, labels, frames = np.concatenate(samples, 1)
+    return scores, labels > 0, frames.astype(np.int64)

@@ -1,0 +1,57 @@
+"""Ranking of the patches of an 8x8 grid over all test frames: PAUC and PAP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wherewhen.contracts import Metric
+from wherewhen.metrics._cells import cell_samples, marked_cells, pooled
+from wherewhen.metrics._curves import average_precision, pr_auc_trapezoid, roc_auc
+from wherewhen.metrics._pairs import paired, where_defined
+from wherewhen.metrics._regions import known_frames, places
+from wherewhen.values import Prediction, Truth
+
+
+def compute(
+    predictions: Mapping[str, Prediction],
+    truths: Mapping[str, Truth],
+    *,
+    grid: int = 8,
+    coverage: float = 0.25,
+    tolerance: float = 5 / 128,
+) -> dict[str, float]:
+    """Patch AUC and AP with scores = cell x frame score, over all cells of all frames.
+
+    A cell is truth if a box, ``tolerance`` (share of the picture's side; 5 of 128 pixels) larger on all sides,
+    covers at least ``coverage`` of it. ``pauc``; ``pap`` (trapezoids, as published); ``pap_step`` (steps);
+    ``pauc_anomalous``, ``pap_anomalous``: only frames within spans, scores without the frame's. Cells take the
+    score of the map's cell in which their center lies. Frames of which nobody said where the truth lies are left
+    out. DataError if no cell is truth, or all are. Source: Abdulaziz et al. 2026 (SST-WSVADL).
+    """
+    gated, inside = [], []
+    for _, prediction, truth in paired(predictions, truths, "heat", "frames"):
+        assert prediction.heat is not None
+        place = places(truth)
+        known, marked = known_frames(truth, place), marked_cells(place, grid, coverage, tolerance)
+        gated.append(cell_samples(prediction.heat, place, truth.edges, known, marked, prediction.frames))
+        inside.append(cell_samples(prediction.heat, place, truth.edges, known & truth.frames, marked))
+    everything, anomalous = pooled(gated), pooled(inside)
+    found = {
+        "pauc": roc_auc(*everything),
+        "pap": pr_auc_trapezoid(*everything),
+        "pap_step": average_precision(*everything),
+    }
+    return found | where_defined(
+        {
+            "pauc_anomalous": lambda: roc_auc(*anomalous),
+            "pap_anomalous": lambda: pr_auc_trapezoid(*anomalous),
+        }
+    )
+
+
+PLUGIN = Metric(
+    compute,
+    names=("pauc", "pap", "pap_step", "pauc_anomalous", "pap_anomalous"),
+    reads=("heat", "frames"),
+    source="Abdulaziz et al. 2026, SST-WSVADL",
+)
