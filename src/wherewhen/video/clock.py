@@ -62,12 +62,13 @@ def thinned(shots: Iterator[Shot], rate: float, step: float, tick: float) -> Ite
 
     Time is cut into slots of ``1 / rate`` seconds from time 0 on and the first frame of each is kept, where a frame up
     to 0.4 nominal steps early counts to the next slot (jitter). Two frames of one slot are both kept if they lie
-    ``1 / rate`` apart as far as the stamps' ``tick`` tells, so a slower source loses none. This looks at a frame and
-    the one before only: where reading began makes no difference.
+    ``1 / rate`` apart as far as the stamps' ``tick`` tells (5 % at most), so a slower source loses none. This looks at
+    a frame and the one before only: where reading began makes no difference.
     """
     last, slot = None, None
+    wide = 1 / rate - 1.001 * min(tick, 0.05 / rate)
     for shot in shots:
         now = floor((shot.start + 0.4 * step) * rate + 1e-9)
-        apart = last is not None and shot.start - last >= 1 / rate - 1.001 * tick
+        apart = last is not None and shot.start - last >= wide
         yield shot, now != slot or apart
         last, slot = shot.start, now

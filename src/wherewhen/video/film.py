@@ -57,6 +57,7 @@ class Film:
     def __init__(self, source: Source) -> None:
         self.source, self.name, self.live = source, shown(source), is_live(source)
         self._file = None if self.live or address(source) else Path(source)
+        self._ragged = False
         self._container, self._stream = self._open()
         self._tick = self._stream.time_base or Fraction(1, 90_000)
         self._step = 1 / self.rate
@@ -135,40 +136,50 @@ class Film:
         return max(gaps) - min(gaps) > max(2.01 * self.tick, 0.05 * self.step)
 
     def _from(self, stamps: Stamps, since: float) -> Iterator[Shot]:
-        """Pictures from the last one before ``since`` on; _NotFound, before any, if the key picture isn't there."""
+        """Pictures from the last one before ``since`` on; _NotFound, before any, if they can't be had from a key."""
         times, keys = stamps
         clock = Clock(self._tick, self._step)
         clock(times[0])
         wanted = max(0, bisect_left(times, since, key=clock.seconds) - 1)
         key = keys[bisect_right(keys, times[wanted]) - 1]
         index, found = bisect_left(times, key), False
-        self._container.seek(key, stream=self._stream)
-        for picture in self._pictures(self._packets(key), index):
-            if not found and picture.pts != key:
-                break
-            found = True
-            if index >= wanted:
-                yield Shot(picture, index, clock(picture.pts))
-            index += 1
-        if not found:
-            raise _NotFound
+        try:
+            self._container.seek(key, stream=self._stream)
+            for picture in self._pictures(self._packets(key), index):
+                if picture.pts is None or not (found or picture.pts == key):
+                    raise _NotFound
+                found = True
+                if index >= wanted:
+                    yield Shot(picture, index, clock.seconds(picture.pts))
+                index += 1
+        except (VideoError, av.error.FFmpegError) as error:
+            if index <= wanted:
+                raise _NotFound from error
+            raise
 
     def _packets(self, key: int | None = None) -> Iterator[Packet[VideoStream]]:
         """Packets from the first (or the given) key picture on, then the one that empties the decoder.
 
-        Pictures sent after it but shown before it lean on pictures that are not there: they are left out.
+        Pictures sent after it but shown before it lean on pictures before it. In a recording that begins so they are
+        lost, and whatever else can't be decoded up to the next key picture; no seeking is done to such a place.
         """
         begun = leading = False
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size and not begun:
                     if not packet.is_keyframe or key not in (None, packet.pts):
+                        self._ragged = key is None
                         continue
-                    begun, leading, key = True, True, packet.pts
+                    begun, leading, key, sought = True, True, packet.pts, key is not None
                 elif packet.size and leading:
                     leading = packet.pts is not None and key is not None and packet.pts < key
+                    if leading and sought:
+                        raise _NotFound
+                    self._ragged = (self._ragged or leading) and not packet.is_keyframe
                     if leading:
                         continue
+                elif packet.size and packet.is_keyframe:
+                    self._ragged = False
                 yield packet
         except av.error.FFmpegError as error:
             raise VideoError(self.name, f"reading broke off ({_reason(error)})") from error
@@ -178,7 +189,7 @@ class Film:
         first = count
         try:
             for packet in packets:
-                if packet.is_corrupt and not self.live:
+                if packet.is_corrupt and not (self.live or self._ragged):
                     raise VideoError(self.name, "a part is missing")
                 for picture in self._decode(packet):
                     yield picture
@@ -196,7 +207,7 @@ class Film:
         except av.error.EOFError:
             return []
         except av.error.FFmpegError as error:
-            if self.live:
+            if self.live or self._ragged:
                 return []
             raise VideoError(self.name, _reason(error)) from error
 

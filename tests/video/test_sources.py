@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wherewhen.errors import VideoError
+from wherewhen.video import sources
+from wherewhen.video.sources import expand, is_frames_folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    files = "b10.mp4 b2.AVI note.txt .hidden.mp4 sub/c.mkv sub/thumb.jpg ucsd/T1/001.tif ucsd/T1/002.tif .git/x.mp4"
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def names(found: list[sources.Source], root: Path) -> list[str]:
+    return [Path(path).relative_to(root).as_posix() for path in found]
+
+
+def test_a_folder_gives_videos_and_frame_folders_in_natural_order(tree: Path) -> None:
+    assert names(expand(tree), tree) == ["b2.AVI", "b10.mp4", "sub/c.mkv", "ucsd/T1"]
+    assert names(expand(str(tree / "ucsd")), tree) == ["ucsd/T1"]
+
+
+def test_a_frame_folder_is_one_video(tree: Path) -> None:
+    assert is_frames_folder(tree / "ucsd/T1") and expand(tree / "ucsd/T1") == [tree / "ucsd/T1"]
+    assert not is_frames_folder(tree / "sub") and not is_frames_folder(tree / "b10.mp4")
+    assert not is_frames_folder(tree / "empty") and not is_frames_folder("rtsp://door/1")
+
+
+def test_a_glob_takes_videos_and_folders(tree: Path) -> None:
+    assert names(expand(f"{tree}/b*"), tree) == ["b2.AVI", "b10.mp4"]
+    assert names(expand(f"{tree}/**/*.mkv"), tree) == ["sub/c.mkv"]
+    assert names(expand(f"{tree}/ucsd/T*"), tree) == ["ucsd/T1"]
+
+
+def test_a_file_is_itself_even_with_odd_name_or_suffix(tree: Path) -> None:
+    odd = tree / "clip[1].data"
+    odd.touch()
+    assert expand(odd) == [odd] and expand(str(tree / "note.txt")) == [tree / "note.txt"]
+
+
+@pytest.mark.parametrize("address", ["rtsp://me:pw@door/1", "http://x.org/a.mp4", "udp://@:1234"])
+def test_addresses_and_cameras_pass(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert expand(address) == [address] and expand(Path(address)) == [address]
+    assert expand("0") == ["0"] and sources.camera("0") == 0
+
+
+def test_a_file_called_zero_is_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("0").touch()
+    assert expand("0") == [Path("0")] and not sources.is_live("0")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("no.mp4", "there is no such file or folder"), ("x*.mp4", "matches no video"), ("empty", "found none")],
+)
+def test_nothing_found_is_said(tree: Path, source: str, words: str) -> None:
+    with pytest.raises(VideoError, match=words):
+        expand(tree / source)
+
+
+def test_a_folder_that_may_not_be_listed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sources.os, "scandir", refuse)
+    with pytest.raises(VideoError, match="no permission to look into this folder"):
+        expand(tree)
+
+
+def test_secrets_are_not_shown() -> None:
+    assert sources.shown("rtsp://me:pw@door:554/1?token=3") == "rtsp://door:554/1"
+    assert sources.shown(Path("a/b.mp4")) == "a/b.mp4"
