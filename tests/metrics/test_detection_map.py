@@ -104,7 +104,7 @@ def brute_ap(predictions, truths, threshold, overlap, chosen):
     return sum(gain * max(p for _, p in points[k:]) for gain, k in gains) / total
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_equals_brute_force(seed):
     predictions, truths = world(seed)

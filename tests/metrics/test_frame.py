@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
@@ -81,6 +81,7 @@ def test_golden_false_alarm_rate():
     assert curves.false_alarm_rate(scores, np.zeros(len(scores))) == pytest.approx(0.55, abs=1e-12)
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_equals_brute_force(seed):
     found = frame.compute(*world(seed))
@@ -92,6 +93,7 @@ def test_equals_brute_force(seed):
     assert found["frame_ap_anomalous"] == pytest.approx(brute_ap(*clips))
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_equals_sklearn(seed):
     rng = np.random.default_rng(seed)
@@ -112,6 +114,7 @@ def test_equals_sklearn(seed):
     )
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_shares_are_weighted_pairs_of_labels(seed):
     rng = np.random.default_rng(seed)
@@ -122,6 +125,7 @@ def test_shares_are_weighted_pairs_of_labels(seed):
         assert number(scores, share, weights) == pytest.approx(number(twice, labels, split))
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_rising_transforms_and_order_change_nothing(seed):
     predictions, truths = world(seed, categories=("fire", "fight"))
@@ -142,6 +146,7 @@ def test_a_constant_is_a_coin():
     assert found["frame_ap"] == np.mean(np.concatenate([t.frames for t in truths.values()]))
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_macro_as_the_ubnormal_script(seed):
     predictions, truths = world(seed)

@@ -69,6 +69,7 @@ def last_below(path, x):
     return best
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds, st.sampled_from([0.4, 0.1, 1.0]))
 def test_pixel_auc_equals_brute_force(seed, coverage):
     predictions, truths, masks = world(seed)
@@ -85,6 +86,7 @@ def test_under_covered_frames_as_false_positives(seed):
     assert found <= pixel.compute(predictions, truths)["pixel_auc"] + 1e-12
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds, st.sampled_from([(3, 4), (6, 9), (1, 1), (12, 7)]))
 def test_ranking_of_pixels_equals_sklearn(seed, cells):
     predictions, truths, masks = world(seed, cells=cells)
@@ -99,6 +101,7 @@ def test_ranking_of_pixels_equals_sklearn(seed, cells):
     assert found["pixel_ap_pooled"] == pytest.approx(sk.average_precision_score(labels, scores))
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_boxes_on_pixel_borders_equal_their_masks(seed):
     predictions, truths, _ = world(seed, size=(12, 12), cells=(4, 3))
@@ -117,6 +120,7 @@ def test_boxes_on_pixel_borders_equal_their_masks(seed):
     assert a == pytest.approx(b)
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_rising_transforms_change_nothing(seed):
     predictions, truths, _ = world(seed)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.errors import DataError
@@ -41,6 +41,7 @@ def brute(predictions, truths):
     return np.mean(chances)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_equals_brute_force(seed, masked):
     predictions, truths = world(seed, masked)

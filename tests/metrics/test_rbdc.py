@@ -73,7 +73,7 @@ def brute(truth, found, frames, alpha, beta, inclusive, merge):
     return np.array(points).T
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(seeds, st.sampled_from([(0.1, 0.1), (0.5, 0.3), (1.0, 0.05)]), st.booleans(), st.booleans())
 def test_curves_equal_brute_force(seed, shares, inclusive, merge):
     rng = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_curves_equal_brute_force(seed, shares, inclusive, merge):
     assert line.fpr == pytest.approx(fpr) and line.rbdr == pytest.approx(rbdr) and line.tbdr == pytest.approx(tbdr)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_merged_ties_ignore_the_order(seed):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.errors import ConfigError, DataError
@@ -69,6 +69,7 @@ def brute(predictions, truths, theta, choose):
     return np.mean(values)
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds, st.sampled_from(["best", "hull"]), st.sampled_from([0.5, 0.25]))
 def test_equals_brute_force(seed, choose, theta):
     predictions, truths = world(seed)
@@ -79,6 +80,7 @@ def test_equals_brute_force(seed, choose, theta):
     assert found["tiou"] <= min(found["iou_ungated"], found["tiou_recall"]) + 1e-12
 
 
+@settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_the_order_of_boxes_changes_nothing(seed):
     predictions, truths = world(seed)

@@ -1,6 +1,6 @@
 """Numbers that judge, one family a file; pure functions over predictions and truths.
 
-The ranking functions work on plain arrays: ``from wherewhen.metrics import roc_auc``.
+The functions on plain arrays need no other part of the toolkit: ``from wherewhen.metrics import roc_auc``.
 """
 
 from wherewhen.metrics._curves import (
@@ -12,6 +12,7 @@ from wherewhen.metrics._curves import (
     pr_auc_trapezoid,
     roc_auc,
 )
+from wherewhen.metrics._snippets import repeat_snippets, segment_borders, segments_to_snippets, sst_frames
 
 __all__ = [
     "average_precision",
@@ -20,5 +21,9 @@ __all__ = [
     "false_alarm_rate",
     "operating_points",
     "pr_auc_trapezoid",
+    "repeat_snippets",
     "roc_auc",
+    "segment_borders",
+    "segments_to_snippets",
+    "sst_frames",
 ]

@@ -38,7 +38,7 @@ def cell_samples(
     first, length = runs(step, gates, place.region_of, use)
     kept = use[first]
     first, length = first[kept], length[kept]
-    values = resampled(heat, grid)[step[first]].reshape(len(first), -1).astype(np.float64)
+    values = resampled(heat, grid)[step[first]].reshape(len(first), grid**2).astype(np.float64)
     if gate is not None:
         values *= gate.values.max((1, 2))[gates[first], None]
     labels = np.concatenate([marked, np.zeros((1, grid, grid), bool)]).reshape(-1, grid**2)[place.region_of[first]]

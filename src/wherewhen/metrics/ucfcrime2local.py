@@ -28,7 +28,9 @@ def tube_samples(heat: HeatMap, place: Places, edges: NDArray[np.float64], pool:
         if pool == "mean":
             scores = (values * cover).sum((1, 2)) / cover.sum((1, 2))
         else:
-            scores = np.where(cover > 0, values, -np.inf).max((1, 2))
+            # A border that rounding pushed over the next cell's doesn't touch it.
+            touched = cover > 1e-9 * cover.max((1, 2), keepdims=True)
+            scores = np.where(touched, values, -np.inf).max((1, 2))
         columns.append(np.stack([scores, np.ones(len(scores)), batch.frames]))
     calm = np.bincount(steps(heat, edges)[place.normal], minlength=len(heat.values))
     whole = heat.values.astype(np.float64)
