@@ -26,6 +26,7 @@ class Clock:
 
     def __init__(self, tick: Fraction, step: Fraction) -> None:
         self._tick, self._step = tick, step
+        self._over, self._under = tick.numerator, tick.denominator
         self._zero: int | None = None
         self._stamp = 0.0
         self._start: float | None = None
@@ -54,7 +55,7 @@ class Clock:
     def seconds(self, stamp: int) -> float:
         """What a stamp says, in seconds since the one of time 0."""
         # whole numbers first: one rounding only, so 1001 ticks of 1/30000 s are exactly 1001 / 30000
-        return (stamp - (self._zero or 0)) * self._tick.numerator / self._tick.denominator
+        return (stamp - (self._zero or 0)) * self._over / self._under
 
 
 def thinned(shots: Iterator[Shot], rate: float, step: float, tick: float) -> Iterator[tuple[Shot, bool]]:
