@@ -35,11 +35,13 @@ def test_json_comes_back_whatever_stands_in_its_strings(
     assert json.loads(file.read_text()) == {"value": value}
 
 
-def test_lists_of_numbers_stand_on_one_line_and_text_is_not_touched(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"a": [1, -2.5e-7], "b": "[\n 1,\n 2\n]"})
+def test_what_is_short_stands_on_one_line_and_so_do_lists_of_numbers(tmp_path: Path) -> None:
+    value = {"a": list(range(100)), "b": [{"c": [1, -2.5e-7]}, {"c": "x" * 200, "d": {}}]}
+    write_json(tmp_path / "a.json", value)
     lines = (tmp_path / "a.json").read_text().splitlines()
-    assert lines[1] == ' "a": [1, -2.5e-07],'
-    assert json.loads((tmp_path / "a.json").read_text())["b"] == "[\n 1,\n 2\n]"
+    assert len(lines) == 10
+    assert lines[3] == '  {"c": [1, -2.5e-07]},'
+    assert json.loads("".join(lines)) == value
 
 
 @pytest.mark.parametrize("value", [True, "1", None, [], 10**400, -(2**60), 1e300])

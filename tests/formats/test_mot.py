@@ -95,7 +95,7 @@ def test_a_class_that_labels_do_not_name_is_refused(tmp_path: Path) -> None:
     assert mot.read(tmp_path, kind="gt")[0].names == {}
     (tmp_path / "a/gt/gt.txt").write_text("1,1,1,1,9,9,1,3,1")
     (tmp_path / "a/gt/labels.txt").write_text("cat\n")
-    with pytest.raises(DataError, match="class 3, but labels.txt names 1"):
+    with pytest.raises(DataError, match=r"class 3, but labels\.txt names 1"):
         mot.read(tmp_path, kind="gt")
 
 

@@ -119,7 +119,7 @@ class FrameBoxes:
         return {track: self.take(np.array(rows)) for track, rows in sorted(groups.items())}
 
 
-def _spans(extents: Floats, clock: Clock, video: str) -> Whole:
+def frame_spans(extents: Floats, clock: Clock, video: str) -> Whole:
     """Half-open frame ranges ``(N, 2)``; a row too short to hold a frame's middle counts for the frame around it."""
     edges = clock.edges
     spans = ext.frames_of(extents, edges)
@@ -139,7 +139,7 @@ def _spans(extents: Floats, clock: Clock, video: str) -> Whole:
 def to_frames(video: Annotated) -> FrameBoxes:
     """One row per box and frame, in the order of ``video.boxes``; a row over several frames is repeated in each."""
     boxes = video.boxes
-    spans = _spans(boxes.extents, video.clock, video.id)
+    spans = frame_spans(boxes.extents, video.clock, video.id)
     counts = spans[:, 1] - spans[:, 0]
     row = np.repeat(np.arange(len(spans)), counts)
     frame = spans[row, 0] + np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -182,7 +182,7 @@ def from_frames(rows: FrameBoxes, clock: Clock, where: str) -> Scores:
 
 def event_frames(event: Event, clock: Clock, video: str) -> tuple[int, int]:
     """Half-open frame range of an event."""
-    first, last = _spans(np.array([[event.start, event.end, *ext.WHOLE_PICTURE]]), clock, video)[0]
+    first, last = frame_spans(np.array([[event.start, event.end, *ext.WHOLE_PICTURE]]), clock, video)[0]
     return int(first), int(last)
 
 

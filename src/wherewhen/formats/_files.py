@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from wherewhen.store import write_atomic
 
 LARGEST = 2**53  # no frame, pixel or second is beyond it, and whole numbers are no longer exact
 DEEPEST = 100
+LINE = 160  # letters of JSON that stay on one line
 LONGEST = 10_000_000  # frames; more than a day at 100 per second
 
 
@@ -180,15 +180,28 @@ def read_json(path: Path) -> Node:
         raise DataError(f"{path}: not JSON ({error})") from error
 
 
+def _laid_out(value: Any, pad: str = "\n") -> str:
+    """JSON with what is short, or holds plain values alone, on one line."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(item, (dict, list)) for item in inner):
+        return json.dumps(value, allow_nan=False)
+    deeper = pad + " "
+    parts = [_laid_out(item, deeper) for item in inner]
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(str(key))}: {part}" for key, part in zip(value, parts, strict=True)]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    if sum(map(len, parts)) + 2 * len(parts) <= LINE:
+        return begin + ", ".join(parts) + end
+    return begin + deeper + f",{deeper}".join(parts) + pad + end
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON, indented, with lists of numbers on one line; DataError for a number that is not finite."""
+    """Write JSON that people can read; DataError for a number that is not finite."""
     try:
-        text = json.dumps(value, indent=1, allow_nan=False)
+        text = _laid_out(value)
     except ValueError as error:
         raise DataError(f"{path}: can't be written ({error})") from error
-    # A raw line break never stands inside a JSON string, so this touches no text.
-    flat = re.sub(r"\[\n([-+.\deE,\s]+)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    write_atomic(path, flat + "\n")
+    write_atomic(path, text + "\n")
 
 
 def read_xml(path: Path) -> ElementTree.Element:

@@ -24,7 +24,7 @@ import numpy as np
 from wherewhen import extents as ext
 from wherewhen.contracts import Format, Provenance
 from wherewhen.errors import DataError
-from wherewhen.formats._annotated import Annotated, Clock, event_frames
+from wherewhen.formats._annotated import Annotated, Clock, event_frames, frame_spans
 from wherewhen.formats._files import LONGEST, Node, read_json, write_json
 from wherewhen.values import Event, Floats
 
@@ -47,12 +47,12 @@ def _clock(clock: Clock) -> dict[str, Any]:
 def _event(event: Event, number: int, video: Annotated) -> dict[str, Any]:
     clock = video.clock
     first, last = event_frames(event, clock, video.id)
-    pixels = ext.to_pixels(event.extents, clock.width, clock.height).round(2)
+    pixels = ext.to_pixels(event.extents, clock.width, clock.height).round(2).tolist()
+    frames = frame_spans(event.extents, clock, video.id).tolist()
     boxes = []
-    for row, box in zip(event.extents, pixels.tolist(), strict=True):
-        begin, stop = event_frames(Event(row[None], event.score), clock, video.id)
-        times = {"time": float(row[0]), "end_time": float(row[1]), "frame": begin, "end_frame": stop}
-        boxes.append(times | {"box": box, "fraction": row[2:].tolist()})
+    for row, box, (begin, stop) in zip(event.extents.tolist(), pixels, frames, strict=True):
+        times = {"time": row[0], "end_time": row[1], "frame": begin, "end_frame": stop}
+        boxes.append(times | {"box": box, "fraction": row[2:]})
     span = {"start": event.start, "end": event.end, "start_frame": first, "end_frame": last}
     return span | {"score": event.score, "category": event.category, "track": number, "boxes": boxes}
 
