@@ -1,0 +1,297 @@
+"""The toolkit's own exchange format: a folder with ``gt.json``, ``splits.json``, ``videos/`` and ``masks/``.
+
+Labels and truth lie in one file but are read by two functions: ``load`` never looks at a time, box or mask.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen import extents as ext
+from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.datasets._native_write import pack, write
+from wherewhen.errors import DataError, unknown
+from wherewhen.values import Dataset, Floats, Fold, Masks, Truth, Video
+
+__all__ = ["PLUGIN", "load", "matches", "pack", "truth", "write"]
+
+Record = dict[str, Any]
+
+
+def _read(path: Path) -> Record:
+    if not path.is_file():
+        raise DataError(f"{path.parent}: expected a folder with a file {path.name}; see docs/data-format.md")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected an object {{...}} at the top, got {type(content).__name__}")
+    return content
+
+
+def _whole(record: Record, key: str, where: str, least: int) -> int:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DataError(f"{where}: {key!r} must be a whole number of at least {least}, got {value!r}")
+    return value
+
+
+def _inside(path: str) -> bool:
+    """Whether a relative path stays in its folder."""
+    return bool(path) and not Path(path).is_absolute() and ".." not in Path(path).parts
+
+
+def _clips(root: Path) -> dict[str, Record]:
+    """The entries of ``gt.json`` with everything checked that a label needs."""
+    clips = _read(root / "gt.json")
+    if not clips:
+        raise DataError(f"{root / 'gt.json'}: no clips in it")
+    for name, clip in clips.items():
+        where = f"{root / 'gt.json'}: {name}"
+        needed = ("file", "frames", "fps", "width", "height", "label")
+        if not isinstance(clip, dict):
+            raise DataError(f"{where}: expected an object with {', '.join(needed)}")
+        if not _inside(name):
+            raise DataError(f"{where}: a clip's id may not be empty or lead out of the folder")
+        missing = [key for key in needed if key not in clip]
+        if missing:
+            raise DataError(f"{where}: missing {', '.join(missing)}")
+        for key in ("frames", "width", "height"):
+            _whole(clip, key, where, 1)
+        if _whole(clip, "label", where, 0) > 1:
+            raise DataError(f"{where}: 'label' is 0 (normal) or 1 (anomalous), got {clip['label']}")
+        fps = clip["fps"]
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
+            raise DataError(f"{where}: 'fps' must be a positive number, got {fps!r}")
+        if not isinstance(clip.get("class", ""), str):
+            raise DataError(f"{where}: 'class' must be a name, got {clip['class']!r}")
+        file = clip["file"]
+        if not isinstance(file, str) or not _inside(file):
+            raise DataError(f"{where}: 'file' must be a path inside videos/, got {file!r}")
+    return clips
+
+
+def _splits(root: Path) -> Record:
+    return _read(root / "splits.json") if (root / "splits.json").exists() else {}
+
+
+def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
+    """What is labelled: the bags, or every clip as a bag of its own: ``id clip start end label``."""
+    path = root / "splits.json"
+    if "bags" not in splits:
+        return [{"id": n, "clip": n, "start": 0, "end": c["frames"], "label": c["label"]} for n, c in clips.items()]
+    bags = splits["bags"]
+    if not isinstance(bags, list) or not all(isinstance(bag, dict) for bag in bags):
+        raise DataError(f"{path}: 'bags' must be a list of objects")
+    for bag in bags:
+        name, clip = bag.get("id"), bag.get("clip")
+        where = f"{path}: bag {name!r}"
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{where}: every bag needs an 'id'")
+        if clip not in clips:
+            raise DataError(f"{where}: {unknown('clip', str(clip), clips)}")
+        frames = clips[clip]["frames"]
+        start, end = _whole(bag, "start", where, 0), _whole(bag, "end", where, 1)
+        if not start < end <= frames:
+            raise DataError(f"{where}: frames {start} to {end} don't lie in the clip's {frames}")
+        if _whole(bag, "label", where, 0) > 1:
+            raise DataError(f"{where}: 'label' is 0 (normal) or 1 (anomalous), got {bag['label']}")
+        if bag["label"] > clips[clip]["label"]:
+            raise DataError(f"{where}: anomalous, but its clip {clip} is normal")
+        if name in clips and (name != clip or (start, end) != (0, frames)):
+            raise DataError(f"{where}: a bag that is called like a clip must be that whole clip")
+    return bags
+
+
+def _names(fold: Record, keys: tuple[str, ...], videos: Mapping[str, Video], where: str) -> tuple[Video, ...]:
+    found = []
+    for key in keys:
+        if not isinstance(fold[key], list):
+            raise DataError(f"{where}: {key!r} must be a list of ids")
+        for name in fold[key]:
+            if name not in videos:
+                raise DataError(f"{where}: {key}: {unknown('id', str(name), videos)}")
+            video = videos[name]
+            if (key, video.label) in (("test_abnormal", 0), ("test_normal", 1)):
+                raise DataError(f"{where}: {name} is in {key!r} but has label {video.label}")
+            found.append(video)
+    return tuple(found)
+
+
+def _folds(root: Path, splits: Record, videos: Mapping[str, Video]) -> tuple[Fold, ...]:
+    path, folds = root / "splits.json", []
+    for key in splits:
+        if key != "splits" and not key.startswith("folds"):
+            continue
+        if not isinstance(splits[key], list):
+            raise DataError(f"{path}: {key!r} must be a list")
+        for number, fold in enumerate(splits[key]):
+            where = f"{path}: {key}[{number}]"
+            tests = ("test",) if isinstance(fold, dict) and "test" in fold else ("test_abnormal", "test_normal")
+            missing = [k for k in ("train", *tests) if not isinstance(fold, dict) or k not in fold]
+            if missing:
+                raise DataError(f"{where}: missing {', '.join(missing)}; expected 'train' and 'test'")
+            name = str(fold.get("name", f"seed{fold['seed']}" if "seed" in fold else f"fold{number}"))
+            try:
+                folds.append(Fold(name, _names(fold, ("train",), videos, where), _names(fold, tests, videos, where)))
+            except ValueError as error:
+                raise DataError(f"{where}: {error}") from error
+    return tuple(folds)
+
+
+def load(root: Path) -> Dataset:
+    """Videos with labels, and folds; a bag that is a part of its clip has a span in seconds of the file.
+
+    Raises DataError if a key is missing or wrong, an id is unknown or a video file is not there.
+    """
+    root = Path(root)
+    clips, splits = _clips(root), _splits(root)
+    videos: dict[str, Video] = {}
+    for bag in _bags(root, clips, splits):
+        clip = clips[bag["clip"]]
+        path = root / "videos" / clip["file"]
+        if not path.exists():
+            raise DataError(f"{root}: video of {bag['clip']!r} not found: expected {path}")
+        if bag["id"] in videos:
+            raise DataError(f"{root / 'splits.json'}: two bags are called {bag['id']!r}")
+        whole = (bag["start"], bag["end"]) == (0, clip["frames"])
+        span = None if whole else (bag["start"] / clip["fps"], bag["end"] / clip["fps"])
+        category = clip.get("class") if bag["label"] else None
+        videos[bag["id"]] = Video(bag["id"], path, bag["label"], category, span)
+    return Dataset(root.resolve().name, tuple(videos.values()), _folds(root, splits, videos))
+
+
+def _segments(clip: Record, where: str) -> list[tuple[int, int]]:
+    key, frames = "segments_0based_halfopen", clip["frames"]
+    segments = clip.get(key)
+    if segments is None:
+        if clip["label"]:
+            raise DataError(f"{where}: label 1 but no {key!r}, so nothing can be evaluated")
+        return []
+    for pair in segments if isinstance(segments, list) else [segments]:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(k) is int for k in pair):
+            raise DataError(f"{where}: {key!r} must be a list of [first, last + 1], got {pair!r}")
+        if not 0 <= pair[0] < pair[1] <= frames:
+            raise DataError(f"{where}: segment {pair} doesn't lie in frames 0 to {frames}")
+    if bool(segments) != bool(clip["label"]):
+        raise DataError(f"{where}: label {clip['label']} but {len(segments)} segments")
+    names = clip.get("categories", [])
+    if names and (not isinstance(names, list) or len(names) != len(segments)):
+        raise DataError(f"{where}: 'categories' must name each of the {len(segments)} segments")
+    return [(a, b) for a, b in segments]
+
+
+def _boxes(clip: Record, where: str) -> tuple[list[tuple[int, float, float, float, float]], list[int]]:
+    """Rows ``frame x1 y1 x2 y2`` in frame order and their track numbers, -1 where none is given."""
+    boxes, tracks = clip.get("boxes", {}), clip.get("tracks", {})
+    if not isinstance(boxes, dict) or not isinstance(tracks, dict):
+        raise DataError(f"{where}: 'boxes' and 'tracks' must be objects with frame numbers as keys")
+    if not set(tracks) <= set(boxes):
+        raise DataError(f"{where}: 'tracks' in frames without boxes: {', '.join(sorted(set(tracks) - set(boxes)))}")
+    if boxes and not clip["label"]:
+        raise DataError(f"{where}: label 0 but it has boxes")
+    rows: list[tuple[int, float, float, float, float]] = []
+    numbers: list[int] = []
+    for key in boxes:
+        if not key.isdigit() or int(key) >= clip["frames"]:
+            raise DataError(f"{where}: box in frame {key!r}, but the frames are 0 to {clip['frames'] - 1}")
+    for key in sorted(boxes, key=int):
+        if not isinstance(boxes[key], list):
+            raise DataError(f"{where}: frame {key}: expected a list of boxes, got {boxes[key]!r}")
+        given = tracks.get(key, [-1] * len(boxes[key]))
+        if not isinstance(given, list) or len(given) != len(boxes[key]) or not all(type(k) is int for k in given):
+            raise DataError(f"{where}: frame {key}: {len(boxes[key])} boxes but tracks {given!r}")
+        for box in boxes[key]:
+            good = isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
+            if not good or not (0 <= box[0] < box[2] <= clip["width"] and 0 <= box[1] < box[3] <= clip["height"]):
+                size = f"{clip['width']}x{clip['height']}"
+                raise DataError(f"{where}: frame {key}: box {box!r} is no [x1, y1, x2, y2] inside {size} pixels")
+            x1, y1, x2, y2 = map(float, box)
+            rows.append((int(key), x1, y1, x2, y2))
+        numbers += given
+    return rows, numbers
+
+
+def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Masks:
+    """Pixel masks ``(end - start, H, W)`` of a clip of the given shape; without a file nothing is marked."""
+    if not path.exists():
+        return np.zeros((end - start, *shape[1:]), bool)
+    with np.load(path, allow_pickle=False) as content:
+        if "mask" not in content or "shape" not in content or tuple(content["shape"].tolist()) != shape:
+            found = tuple(content["shape"].tolist()) if "shape" in content else "none"
+            raise DataError(f"{path}: expected arrays 'mask' and 'shape' {shape}, found shape {found}")
+        packed = content["mask"]
+    if packed.dtype != np.uint8 or packed.shape != (*shape[:2], -(-shape[2] // 8)):
+        raise DataError(f"{path}: 'mask' must be np.packbits of {shape} along the last axis, got {packed.shape}")
+    return np.unpackbits(packed[start:end], axis=-1, count=shape[2]).astype(bool)
+
+
+def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
+    where = f"{root / 'gt.json'}: {name}"
+    fps = float(clip["fps"])
+    segments, (rows, tracks) = _segments(clip, where), _boxes(clip, where)
+    names = clip.get("categories") or ([clip["class"]] * len(segments) if "class" in clip else [])
+    kept = [k for k, (a, b) in enumerate(segments) if a < end and b > start]
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    inside = (table[:, 0] >= start) & (table[:, 0] < end)
+    table, numbers = table[inside], np.array(tracks, np.int64).reshape(-1)[inside]
+    times: Floats = np.stack([table[:, 0], table[:, 0] + 1], -1) / fps
+    file = root / "masks" / f"{name}.npz"
+    masked = file.exists() or (not clip["label"] and (root / "masks").is_dir())
+    shape = (clip["frames"], clip["height"], clip["width"])
+    return Truth(
+        edges=np.arange(start, end + 1) / fps,
+        spans=np.array([[max(segments[k][0], start), min(segments[k][1], end)] for k in kept]).reshape(-1, 2) / fps,
+        boxes=ext.from_pixels(table[:, 1:], times, clip["width"], clip["height"]),
+        track=numbers,
+        categories=tuple(str(names[k]) for k in kept) if names else (),
+        masks=partial(_masks, file, shape, start, end) if masked else None,
+        boxed=None if "boxes" in clip or not clip["label"] else np.zeros(end - start, bool),
+    )
+
+
+def truth(root: Path) -> dict[str, Truth]:
+    """What really happens, by id, in every clip and every bag; times stay those of the file, masks are read later.
+
+    Raises DataError where times, boxes and labels contradict each other.
+    """
+    root = Path(root)
+    clips = _clips(root)
+    found = {name: _truth(root, name, clip, 0, clip["frames"]) for name, clip in clips.items()}
+    for bag in _bags(root, clips, _splits(root)):
+        if bag["id"] not in clips:
+            found[bag["id"]] = _truth(root, bag["clip"], clips[bag["clip"]], bag["start"], bag["end"])
+        if found[bag["id"]].label != bag["label"]:
+            where = f"{root / 'splits.json'}: bag {bag['id']!r}"
+            raise DataError(f"{where}: label {bag['label']} in conflict with the segments of {bag['clip']!r}")
+    return found
+
+
+def reader_of(root: Path) -> str | None:
+    """Which reader a folder of this layout asks for (``reader`` in ``splits.json``), None if it has another layout."""
+    try:
+        clips, splits = _clips(Path(root)), _splits(Path(root))
+    except DataError:
+        return None
+    return str(splits.get("reader", "native")) if clips else None
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder has this layout and names no other reader."""
+    return reader_of(root) == "native"
+
+
+PLUGIN = DatasetReader(
+    source=Provenance("wherewhen's own exchange format"),
+    matches=matches,
+    load=load,
+    truth=truth,
+    split_rule="the folds in splits.json, as they are",
+)

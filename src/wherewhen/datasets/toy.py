@@ -1,0 +1,225 @@
+"""A surveillance world that is drawn, not filmed: labels, times, boxes, tracks and masks are exact, at any length.
+
+A fixed camera looks at a plaza, a walkway with one direction and a lawn that nobody enters. In anomalous clips
+something of one kind happens for a part of the time; in normal ones something that looks alike does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wherewhen import extents as ext
+from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.datasets import native
+from wherewhen.errors import ConfigError, DataError, unknown
+from wherewhen.values import Dataset, Fold, Masks, Pixels, Truth, Video
+
+if TYPE_CHECKING:
+    from wherewhen.datasets._toy_render import Drawn
+    from wherewhen.datasets._toy_scene import Scene
+
+KINDS = ("running", "wheels", "wrong_way", "fight", "fall", "abandoned", "intrusion")
+"""Kinds of anomaly, by the name of the act that plays them."""
+
+Writer = Callable[[Path, Iterator[Pixels], float], None]
+"""Writes pictures, uint8 RGB ``(H, W, 3)``, at a rate in frames per second to a video file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Toy:
+    """What to draw: equal settings give equal pixels.
+
+    ``scene``: number of the first camera; clips take turns on ``cameras`` of them. ``seed``: what happens there.
+    ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on.
+    """
+
+    seed: int = 0
+    scene: int = 0
+    cameras: int = 1
+    clips_normal: int = 14
+    clips_anomalous: int = 14
+    seconds: float = 16.0
+    width: int = 320
+    height: int = 240
+    rate: float = 25.0
+    kinds: tuple[str, ...] = KINDS
+    test_fraction: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise ConfigError(unknown("kind of anomaly", kind, KINDS))
+        low = {"seed": 0, "scene": 0, "cameras": 1, "clips_normal": 0, "clips_anomalous": 0, "seconds": 4}
+        for name, least in {**low, "width": 64, "height": 48}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"toy: {name} must be at least {least}, got {getattr(self, name)}")
+        if self.width % 2 or self.height % 2:
+            raise ConfigError(f"toy: width and height must be even, got {self.width}x{self.height}")
+        if not 1 <= self.rate <= 240 or not 0 <= self.test_fraction <= 1:
+            raise ConfigError(f"toy: rate is 1 to 240 and test_fraction 0 to 1, got {self.rate}, {self.test_fraction}")
+        if not self.clips_normal + self.clips_anomalous or (self.clips_anomalous and not self.kinds):
+            raise ConfigError("toy: needs at least one clip, and a kind for the anomalous ones")
+
+    @property
+    def frames(self) -> int:
+        """Pictures per clip."""
+        return round(self.seconds * self.rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One clip before it is drawn: id, kind of anomaly (None = normal), camera, and whether it is for testing."""
+
+    id: str
+    kind: str | None
+    scene: int
+    test: bool
+
+
+def plan(settings: Toy) -> tuple[Planned, ...]:
+    """All clips in a shuffled order, so that neither name nor position tells the label.
+
+    >>> [clip.kind for clip in plan(Toy(clips_normal=1, clips_anomalous=2, kinds=("fall",)))]
+    [None, 'fall', 'fall']
+    """
+    s, count = settings, settings.clips_normal + settings.clips_anomalous
+    order = np.random.default_rng([s.seed, 0x0DE2]).permutation(count)
+    kinds = sorted(s.kinds[k % len(s.kinds)] for k in range(s.clips_anomalous))
+    clips: dict[int, Planned] = {}
+    groups: tuple[list[str | None], ...] = ([None] * s.clips_normal, list(kinds))
+    for group in groups:
+        for k, kind in enumerate(group):
+            test = int((k + 1) * s.test_fraction + 1e-9) > int(k * s.test_fraction + 1e-9)
+            place = int(order[len(clips)])
+            clips[place] = Planned(f"toy{place:04d}", kind, s.scene + k // 2 % s.cameras, test)
+    return tuple(clips[k] for k in range(count))
+
+
+def _draw(settings: Toy, index: int, scene: Scene) -> Iterator[Drawn]:
+    from wherewhen.datasets._toy_acts import fill
+    from wherewhen.datasets._toy_render import render
+
+    rng = np.random.default_rng([settings.seed, 0xC11B, index])
+    actors = fill(scene, rng, settings.rate, settings.frames, plan(settings)[index].kind)
+    return render(scene, actors, rng, settings.rate, settings.frames)
+
+
+def clip(settings: Toy, index: int) -> Iterator[Drawn]:
+    """Draw clip ``index`` of the plan: ``image`` uint8 RGB ``(H, W, 3)``, ``mask`` ``(H, W)``, ``boxes`` by track.
+
+    >>> next(clip(Toy(width=64, height=48), 0)).image.shape
+    (48, 64, 3)
+    """
+    from wherewhen.datasets._toy_scene import build
+
+    clips = plan(settings)
+    if not 0 <= index < len(clips):
+        raise DataError(f"toy: clips 0 to {len(clips) - 1}, got {index}")
+    return _draw(settings, index, build(clips[index].scene, settings.width, settings.height))
+
+
+def _spans(hot: Masks, rate: float) -> list[tuple[float, float]]:
+    """Runs of anomalous frames in seconds; a gap of up to half a second, behind a post, doesn't end one."""
+    runs: list[list[int]] = []
+    for k in np.flatnonzero(hot).tolist():
+        if runs and k - runs[-1][1] <= rate / 2:
+            runs[-1][1] = k + 1
+        else:
+            runs.append([k, k + 1])
+    return [(a / rate, b / rate) for a, b in runs]
+
+
+def _film(settings: Toy, index: int, scene: Scene, path: Path, write: Writer) -> Truth:
+    """Draw a clip into a video file and give its truth; the masks wait, packed, beside the video."""
+    rows: list[tuple[int, int, tuple[int, int, int, int]]] = []
+    packed: list[Pixels] = []
+
+    def images() -> Iterator[Pixels]:
+        for drawn in _draw(settings, index, scene):
+            rows.extend((len(packed), track, box) for track, box in drawn.boxes.items())
+            packed.append(np.packbits(drawn.mask, axis=-1))
+            yield drawn.image
+
+    write(path, images(), settings.rate)
+    if len(packed) != settings.frames:
+        raise DataError(f"{path}: the writer took {len(packed)} of {settings.frames} pictures")
+    bits = path.with_suffix(".npy")
+    np.save(bits, np.stack(packed))
+    hot = np.zeros(settings.frames, bool)
+    hot[[frame for frame, _, _ in rows]] = True
+    spans = _spans(hot, settings.rate)
+    kind = plan(settings)[index].kind
+    if bool(kind) != bool(spans):
+        raise DataError(f"{path.stem}: nothing of {kind!r} could be seen; take another seed or a larger picture")
+    times = np.array([[frame, frame + 1] for frame, _, _ in rows]).reshape(-1, 2) / settings.rate
+    boxes = ext.from_pixels([box for _, _, box in rows], times, settings.width, settings.height)
+    return Truth(
+        edges=np.arange(settings.frames + 1) / settings.rate,
+        spans=np.array(spans).reshape(-1, 2),
+        boxes=boxes,
+        track=np.array([track for _, track, _ in rows], np.int64),
+        categories=(kind,) * len(spans) if kind else (),
+        masks=partial(_unpack, bits, settings.width),
+    )
+
+
+def _unpack(path: Path, width: int) -> Masks:
+    return np.unpackbits(np.load(path), axis=-1, count=width).astype(bool)
+
+
+def generate(
+    root: Path,
+    settings: Toy,
+    write: Writer,
+    suffix: str = ".mp4",
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Draw the whole data set into a new folder in the native format; ``write`` makes the video files.
+
+    ``progress(done, clips)`` is called after each clip. Raises DataError if ``root`` exists already.
+    """
+    from wherewhen.datasets._toy_scene import build
+
+    root = Path(root)
+    if root.exists():
+        raise DataError(f"{root}: already there; choose another folder or remove it")
+    clips = plan(settings)
+    scenes: dict[int, Scene] = {}
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as draft:
+        videos, truths = [], {}
+        for index, planned in enumerate(clips):
+            if planned.scene not in scenes:
+                scenes[planned.scene] = build(planned.scene, settings.width, settings.height)
+            path = Path(draft) / f"{planned.id}{suffix}"
+            truths[planned.id] = _film(settings, index, scenes[planned.scene], path, write)
+            videos.append(Video(planned.id, path, int(planned.kind is not None), planned.kind))
+            if progress:
+                progress(index + 1, len(clips))
+        train = tuple(v for v, p in zip(videos, clips, strict=True) if not p.test)
+        test = tuple(v for v, p in zip(videos, clips, strict=True) if p.test)
+        dataset = Dataset("toy", tuple(videos), (Fold("toy", train, test),))
+        sizes = {clip.id: (settings.width, settings.height) for clip in clips}
+        native.write(root, dataset, truths, sizes, {"reader": "toy", "settings": asdict(settings)})
+
+
+def matches(root: Path) -> bool:
+    """Whether ``generate`` made this folder."""
+    return native.reader_of(root) == "toy"
+
+
+PLUGIN = DatasetReader(
+    source=Provenance("A drawn surveillance scene with seven kinds of anomaly", licence="Apache-2.0"),
+    matches=matches,
+    load=native.load,
+    truth=native.truth,
+    split_rule="test_fraction of the clips of each label and kind",
+)
