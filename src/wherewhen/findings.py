@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "file-empty": ("error", "a video file without content"),
     "video-unreadable": ("error", "a video file that can't be opened"),
     "truth-missing": ("error", "a test video without truth"),
-    "truth-extra": ("warning", "truth without a video"),
+    "truth-extra": ("info", "truth without a video, such as that of a whole video of which only parts are listed"),
     "anomalous-empty": ("error", "a video labelled anomalous whose truth has no positive frame"),
     "normal-positive": ("error", "a video labelled normal whose truth has positive frames"),
     "anomalous-throughout": ("info", "an anomalous video whose every frame is positive"),

@@ -78,10 +78,9 @@ def listed(path: Path) -> list[tuple[str, str]]:
     absolute = [n for n in names if PurePosixPath(n).is_absolute() or PureWindowsPath(n).is_absolute()]
     if absolute:
         report("path-absolute", f"{len(absolute)} of {len(names)} paths are absolute: {absolute[0]}", where=path)
-    endings = {name[len(name) - len(PurePosixPath(name).suffix) :].lower() for name in names}
-    known = {e for e in endings if e in VIDEOS | FEATURES}
-    if known & FEATURES or (known and any(name == stem(name) for name in names)):
-        report("path-extension", f"names end in {', '.join(sorted(known))} or in nothing", where=path)
+    endings = {name.replace("\\", "/").rpartition("/")[2][len(key) :].lower() for key, name in pairs}
+    if endings & FEATURES or len(endings) > 1:
+        report("path-extension", f"names end in {', '.join(sorted(e or 'nothing' for e in endings))}", where=path)
     return unique(pairs, path)
 
 
