@@ -1,1 +1,66 @@
-"""Learn from labels on whole videos, then say when and where it happens."""
+"""Learn from labels on whole videos, then say when and where it happens.
+
+import wherewhen
+
+model = wherewhen.train("clips/")
+found = model.detect("new.mp4")
+found.events, found.scores, found.heatmap(2.0), found.render("out.mp4")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wherewhen.benchmark import bench
+    from wherewhen.errors import WherewhenError
+    from wherewhen.found import Found
+    from wherewhen.model import Model, Recipe
+    from wherewhen.runs import detect, judge, train
+    from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth, Video
+
+_HOMES = {
+    "bench": "benchmark",
+    "WherewhenError": "errors",
+    "Found": "found",
+    "Model": "model",
+    "Recipe": "model",
+    "detect": "runs",
+    "judge": "runs",
+    "train": "runs",
+    "Event": "values",
+    "HeatMap": "values",
+    "Prediction": "values",
+    "Scores": "values",
+    "Truth": "values",
+    "Video": "values",
+}
+
+__all__ = [
+    "Event",
+    "Found",
+    "HeatMap",
+    "Model",
+    "Prediction",
+    "Recipe",
+    "Scores",
+    "Truth",
+    "Video",
+    "WherewhenError",
+    "bench",
+    "detect",
+    "judge",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names, loaded when first asked for: ``import wherewhen`` loads neither torch nor PyAV."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wherewhen' has no attribute {name!r}")
+    return getattr(import_module(f"wherewhen.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -14,7 +14,7 @@ from typing import Any
 
 from wherewhen import data, extract, registry
 from wherewhen.errors import DataError
-from wherewhen.evaluate import Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
+from wherewhen.evaluate import FAMILIES, Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
 from wherewhen.extract import Look
 from wherewhen.model import Recipe
 from wherewhen.progress import track
@@ -23,8 +23,6 @@ from wherewhen.train import fit
 from wherewhen.values import Fold, Truth
 
 log = logging.getLogger("wherewhen")
-
-FAMILIES = ("frame", "pixel", "tiou", "pointing")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import ast
 import logging
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import version
 from itertools import pairwise
@@ -58,10 +59,24 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     sections: list[str] = []
     if getattr(command, "RECIPE", False):
         sections = _add_recipe(parser, command, arguments)
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(_spelled_out(command.Options, arguments))
     values = {key: value for key, value in given.as_dict().items() if key != "config"}
     settings = {key: plain(values.pop(key)) for key in [*sections, *RECIPE_FLAGS] if key in values}
     return command.Options(**values), {key: value for key, value in settings.items() if value is not None}
+
+
+def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
+    """A bare ``--quiet`` as ``--quiet=true`` and ``--no-render`` as ``--render=false``."""
+    switches = {field.name for field in fields(options) if field.type in (bool, "bool")}
+    spelled = []
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        name = word.removeprefix("--").replace("-", "_")
+        if word.startswith("--") and name in switches and after.lower() not in ("true", "false"):
+            word = f"--{name}=true"
+        elif word.startswith("--no-") and name.removeprefix("no_") in switches:
+            word = f"--{name.removeprefix('no_')}=false"
+        spelled.append(word)
+    return spelled
 
 
 RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +14,12 @@ from wherewhen.errors import DataError
 from wherewhen.extract import Look
 from wherewhen.model import Model
 from wherewhen.values import Bag, HeatMap, Prediction, Truth, Video
+from wherewhen.video.batch import Quarantine
 
 Scored = dict[str, Prediction]
 Numbers = dict[str, float]
 
+FAMILIES = ("frame", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
 DIFFERENCE = "difference"  # the view that the row "motion only" looks at
 
 
@@ -99,7 +100,7 @@ def evaluate(
     truths: Mapping[str, Truth],
     families: Sequence[str],
     *,
-    quarantine: dict[str, str] | None = None,
+    quarantine: Quarantine | None = None,
     quiet: bool = False,
 ) -> tuple[list[Row], Scored]:
     """A table of the model and all trivial rows on videos with truth, and the model's predictions."""
@@ -140,22 +141,3 @@ def _told(row: Row | None) -> str:
     if row is None:
         return "-"
     return f"{row.mean:.3f}" + (f" ± {row.std:.3f}" if row.n > 1 else "")
-
-
-def write_scores(path: Path, found: Scored) -> None:
-    """Frame scores of all videos as one parquet table: video, start, end, score per time step."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from wherewhen.store import atomic
-
-    columns: dict[str, list[Any]] = {"video": [], "start": [], "end": [], "score": []}
-    for name, prediction in found.items():
-        if prediction.frames is not None:
-            edges = prediction.frames.edges
-            columns["video"] += [name] * (len(edges) - 1)
-            columns["start"] += edges[:-1].tolist()
-            columns["end"] += edges[1:].tolist()
-            columns["score"] += prediction.frames.values[:, 0, 0].tolist()
-    with atomic(path) as temporary:
-        pq.write_table(pa.table(columns), temporary)

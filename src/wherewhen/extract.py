@@ -20,6 +20,7 @@ from wherewhen.model import Recipe
 from wherewhen.progress import track
 from wherewhen.store import cache_folder, content_hash, fingerprint, load, plain, save
 from wherewhen.values import Bag, Instances, Video
+from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
@@ -101,13 +102,13 @@ def bags(
     videos: Iterable[Video],
     looks: dict[str, Look],
     *,
-    quarantine: dict[str, str] | None = None,
+    quarantine: Quarantine | None = None,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Iterator[Bag]:
     """Bags with a view per look, in the order of the videos.
 
-    A video that can't be read is noted in ``quarantine`` (id -> reason) and left out; without one it raises.
+    A video that can't be read is noted in ``quarantine`` and left out; without one it raises.
     """
     wanted = list(videos)
 
@@ -125,5 +126,5 @@ def bags(
             elif quarantine is None:
                 raise bag
             else:
-                quarantine[video.id] = bag.cause
+                quarantine.add(video.path, bag.cause)
                 log.warning("set aside %s: %s", video.id, bag.cause)

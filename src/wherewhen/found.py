@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import tee
@@ -76,17 +76,33 @@ def score_rows(found: Sequence[Found]) -> dict[str, list[Any]]:
     return columns
 
 
-def write_tables(folder: Path, found: Sequence[Found]) -> None:
-    """``events.json``, ``scores.parquet`` and ``scores.csv`` of all videos."""
+def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
+    """Frame scores of predictions as a parquet table: video, start, end, score per time step."""
+    rows: dict[str, list[Any]] = {"video": [], "start": [], "end": [], "score": []}
+    for name, prediction in found.items():
+        if prediction.frames is not None:
+            edges = prediction.frames.edges.tolist()
+            values = prediction.frames.values[:, 0, 0].tolist()
+            for column, more in zip(rows.values(), ([name] * len(values), edges[:-1], edges[1:], values), strict=True):
+                column += more
+    _write_parquet(path, rows)
+
+
+def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
+def write_tables(folder: Path, found: Sequence[Found]) -> None:
+    """``events.json``, ``scores.parquet`` and ``scores.csv`` of all videos."""
     from wherewhen.formats import Clock, from_prediction
 
     folder.mkdir(parents=True, exist_ok=True)
     columns = score_rows(found)
-    with atomic(folder / "scores.parquet") as temporary:
-        pq.write_table(pa.table(columns), temporary)
+    _write_parquet(folder / "scores.parquet", columns)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(NAMES)

@@ -16,6 +16,7 @@ from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.found import Found
 from wherewhen.store import load, save
 from wherewhen.values import Features, HeatMap, Instances, Prediction, Video
+from wherewhen.video.sources import Source, shown
 
 if TYPE_CHECKING:
     import torch
@@ -169,13 +170,13 @@ class Model:
         """Predictions of a source that may never end, a time step at a time."""
         return self.localizer(self.heat(pipeline.instances(source, self.backbone, self.builder)))
 
-    def detect(self, source: str | Path) -> Found:
+    def detect(self, source: Source) -> Found:
         """What happens in one video, when and where; VideoError if it can't be read."""
         from wherewhen.video import reader
 
         info = reader.probe(source)
         prediction = pipeline.together(self.stream(source))
-        path = Path(source)
+        path = Path(shown(source))
         return Found(path.stem, path, prediction, reader.edges(source), (info.width, info.height))
 
     def save(self, path: str | Path) -> None:

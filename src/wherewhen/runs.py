@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wherewhen import data, extract
+from wherewhen import data, extract, review
 from wherewhen.config import write_yaml
-from wherewhen.errors import ConfigError, DataError, VideoError
-from wherewhen.evaluate import normalized, predict
+from wherewhen.errors import ConfigError, DataError
+from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.extract import Look
-from wherewhen.found import Found, write_tables
+from wherewhen.found import Found, write_scores, write_tables
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe
+from wherewhen.progress import track
 from wherewhen.store import write_json
 from wherewhen.train import Fitted, carve, fit
-from wherewhen.values import Bag, Dataset, Video
+from wherewhen.values import Bag, Dataset, Fold, Video
+from wherewhen.video.batch import Quarantine, survivors
+from wherewhen.video.sources import Source, shown
 
 log = logging.getLogger("wherewhen")
 
@@ -57,12 +61,14 @@ def next_folder(parent: str | Path, name: str) -> Path:
 def labelled(root: str | Path, fold: str | None = None) -> Sequence[Video]:
     """The videos to train on: all that have a label, or those of one fold's training part."""
     found: Dataset = data.reader_of(root).load(Path(root))
-    if fold is None:
-        return [v for v in found.videos if v.label is not None]
-    named = {f.name: f for f in found.folds}
-    if fold not in named:
-        raise DataError(f"{root}: no fold called {fold!r}; there are {', '.join(named) or 'none'}")
-    return named[fold].train
+    return _fold(found, fold).train if fold is not None else [v for v in found.videos if v.label is not None]
+
+
+def _fold(dataset: Dataset, name: str) -> Fold:
+    named = {fold.name: fold for fold in dataset.folds}
+    if name not in named:
+        raise DataError(f"{dataset.name}: no fold called {name!r}; there are {', '.join(named) or 'none'}")
+    return named[name]
 
 
 def train(
@@ -87,25 +93,27 @@ def train(
     with log_file(folder):
         write_yaml(folder / "config.yaml", recipe.plain())
         videos = labelled(root, fold)
-        quarantine: dict[str, str] = {}
+        quarantine = Quarantine(folder)
         views = {recipe.instances: Look.of(recipe)}
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
-        if quarantine:
-            write_json(folder / "quarantine.json", quarantine)
         fitted = fit(bags, recipe, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, recipe, quarantine)
     point_latest(folder)
     return fitted.best
 
 
-def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarantine: Mapping[str, str]) -> None:
+def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarantine: Quarantine) -> None:
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
     predictions = predict(fitted.best, normalized(fitted.best, bags))
     held = {v.id for v in carve([b.video for b in bags], recipe.validation, recipe.seed)[1]}
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
-    numbers: dict[str, Any] = {"videos": len(bags), "quarantined": len(quarantine), "threshold": fitted.best.threshold}
+    numbers: dict[str, Any] = {
+        "videos": len(bags),
+        "quarantined": len(quarantine.reasons),
+        "threshold": fitted.best.threshold,
+    }
     for part, ids in (("training", peaks.keys() - held), ("validation", held)):
         labels = [b.video.label == 1 for b in bags if b.video.id in ids]
         if any(labels) and not all(labels):
@@ -114,38 +122,92 @@ def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarant
     numbers["history"] = fitted.history
     numbers["video_scores"] = peaks
     write_json(folder / "metrics.json", numbers)
+    write_scores(folder / "scores.parquet", predictions)
+    videos = [b.video for b in bags]
+    notes = [f"{name}: {numbers[name]:.3f}" for name in ("training_vauc", "validation_vauc") if name in numbers]
+    review.page(
+        folder / "report.html",
+        f"Training run {folder.name}",
+        videos=videos,
+        found=predictions,
+        settings=recipe.plain(),
+        notes=["These are the training videos: the scores show how well they are fitted, no more.", *notes],
+        quarantine=quarantine,
+    )
+
+
+def judge(
+    model: Model,
+    root: str | Path,
+    output: str | Path,
+    *,
+    fold: str | None = None,
+    families: Sequence[str] = FAMILIES,
+    quiet: bool = False,
+) -> tuple[list[Row], Quarantine]:
+    """Evaluate a model on a data set with truth and write metrics, scores, events and a report to a folder."""
+    folder = Path(output)
+    reader = data.reader_of(root)
+    dataset = reader.load(Path(root))
+    videos = dataset.videos if fold is None else _fold(dataset, fold).test
+    truths = reader.truth(Path(root))
+    quarantine = Quarantine(folder)
+    with log_file(folder):
+        table, found = evaluate(model, videos, truths, families, quarantine=quarantine, quiet=quiet)
+        write_scores(folder / "scores.parquet", found)
+        rows = [row._asdict() for row in table]
+        write_json(folder / "metrics.json", {"dataset": dataset.name, "fold": fold, "rows": rows})
+        review.page(
+            folder / "report.html",
+            f"Evaluation on {dataset.name}",
+            videos=videos,
+            found=found,
+            truths=truths,
+            table=table,
+            settings=model.recipe.plain(),
+            quarantine=quarantine,
+        )
+    return table, quarantine
 
 
 def detect(
     model: Model,
-    sources: Sequence[str | Path],
-    output: str | Path | None = None,
+    sources: Sequence[Source],
+    output: str | Path,
     *,
     render: bool = True,
-    quarantine: dict[str, str] | None = None,
     quiet: bool = False,
-) -> list[Found]:
-    """Find what happens in videos, and write events, scores, overlays and timelines below ``output``.
+) -> tuple[list[Found], Quarantine]:
+    """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
-    A video that can't be read is noted in ``quarantine`` (path -> reason) and left out; without one it raises.
+    A video that can't be read is set aside with its reason, and the rest goes on.
     """
-    found: list[Found] = []
+    folder = Path(output)
+    quarantine = Quarantine(folder)
+    names = _names(sources)
+
+    def work(source: Source) -> Found:
+        one = replace(model.detect(source), id=names[source])
+        if render:
+            one.render(folder / f"{one.id}.mp4")
+            one.timeline(folder / f"{one.id}.png")
+        return one
+
+    with log_file(folder):
+        todo = survivors(sources, work, quarantine)
+        found = [one for _, one in track(todo, "detecting", len(sources), quiet=quiet)]
+        for path, reason in quarantine.reasons.items():
+            log.warning("set aside %s: %s", path, reason)
+        write_tables(folder, found)
+    return found, quarantine
+
+
+def _names(sources: Sequence[Source]) -> dict[Source, str]:
+    """A file name for each source: its stem, with a number where two share one."""
+    taken: dict[str, int] = {}
+    names = {}
     for source in sources:
-        try:
-            one = model.detect(source)
-            if output and render:
-                one.render(Path(output) / f"{one.id}.mp4")
-                one.timeline(Path(output) / f"{one.id}.png")
-        except VideoError as error:
-            if quarantine is None:
-                raise
-            quarantine[str(source)] = error.cause
-            log.warning("set aside %s: %s", source, error.cause)
-            continue
-        found.append(one)
-        log.info("%s: %d events", one.id, len(one.events))
-    if output:
-        write_tables(Path(output), found)
-        if quarantine:
-            write_json(Path(output) / "quarantine.json", quarantine)
-    return found
+        stem = Path(shown(source)).stem or "video"
+        taken[stem] = taken.get(stem, 0) + 1
+        names[source] = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+    return names

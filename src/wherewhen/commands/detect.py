@@ -40,10 +40,8 @@ def run(options: Options) -> int:
 
     model = Model.load(options.model, options.which, options.device)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
-    quarantine: dict[str, str] = {}
-    with runs.log_file(folder):
-        paths = sources.expand(options.source)
-        found = runs.detect(model, paths, folder, render=options.render, quarantine=quarantine, quiet=options.quiet)
+    paths = sources.expand(options.source)
+    found, quarantine = runs.detect(model, paths, folder, render=options.render, quiet=options.quiet)
     if options.json:
         print((folder / "events.json").read_text())
     else:
@@ -52,6 +50,4 @@ def run(options: Options) -> int:
             for event in one.events:
                 print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}")
         print(f"written: {folder}")
-    for path, reason in quarantine.items():
-        print(f"set aside: {path}: {reason}")
-    return 3 if quarantine else 0
+    return 3 if quarantine.reasons else 0

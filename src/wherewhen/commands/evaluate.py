@@ -36,30 +36,19 @@ def run(options: Options) -> int:
     """Evaluate, print the table and write the report."""
     from pathlib import Path
 
-    from wherewhen import data, evaluate, runs
-    from wherewhen.errors import DataError
+    from wherewhen import runs
+    from wherewhen.evaluate import markdown
     from wherewhen.model import Model
     from wherewhen.store import write_json
 
     model = Model.load(options.model, options.which, options.device)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
-    reader = data.reader_of(options.data)
-    dataset = reader.load(Path(options.data))
-    videos = dataset.videos
-    if options.fold is not None:
-        named = {fold.name: fold.test for fold in dataset.folds}
-        if options.fold not in named:
-            raise DataError(f"{options.data}: no fold {options.fold!r}; there are {', '.join(named) or 'none'}")
-        videos = named[options.fold]
-    truths = reader.truth(Path(options.data))
-    quarantine: dict[str, str] = {}
     families = options.metrics.split(",")
-    with runs.log_file(folder):
-        table, found = evaluate.evaluate(model, videos, truths, families, quarantine=quarantine, quiet=options.quiet)
-        evaluate.write_scores(folder / "scores.parquet", found)
-        write_json(folder / "metrics.json", {"rows": evaluate.as_dicts(table), "quarantine": quarantine})
+    table, quarantine = runs.judge(
+        model, options.data, folder, fold=options.fold, families=families, quiet=options.quiet
+    )
     if options.json:
-        write_json(options.json, {"rows": evaluate.as_dicts(table)})
-    print(evaluate.markdown(table))
+        write_json(options.json, {"rows": [row._asdict() for row in table]})
+    print(markdown(table))
     print(f"written: {folder}")
-    return 3 if quarantine else 0
+    return 3 if quarantine.reasons else 0

@@ -1,0 +1,54 @@
+"""Run the whole job on toy scenes: draw, train, detect on unseen clips, judge, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAMILIES = ("frame", "pixel", "pointing")
+SHOWN = ("frame_auc", "frame_auc_anomalous", "pixel_auc", "pointing_hit")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``demo`` is told.
+
+    Args:
+        output: folder to write; what an earlier demo left there is replaced.
+        seed: another number, another world.
+        quiet: no progress bars.
+    """
+
+    output: str = "demo"
+    seed: int = 0
+    quiet: bool = False
+
+
+def run(options: Options) -> int:
+    """Do the whole job and print the table and where to look."""
+    import shutil
+    from pathlib import Path
+
+    from wherewhen import draw, runs
+    from wherewhen.datasets import native
+    from wherewhen.evaluate import markdown
+
+    folder = Path(options.output)
+    for part in ("clips", "run", "found", "evaluation"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    clips = folder / "clips"
+    draw.toy(clips, quiet=options.quiet, seed=options.seed, scene=options.seed, rate=12.5)
+    fold = native.load(clips).folds[0]
+    model = runs.train(
+        clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
+    )
+    unseen = [video.path for video in fold.test if video.label == 1]
+    found, _ = runs.detect(model, unseen, folder / "found", quiet=options.quiet)
+    table, _ = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
+    print(markdown(table, SHOWN))
+    print()
+    print(f"{sum(len(one.events) for one in found)} events in {len(found)} unseen clips. Look at:")
+    print(f"  {folder}/found/*.mp4             what was found, painted over the clips")
+    print(f"  {folder}/found/events.json       when and where, in seconds, frames and boxes")
+    print(f"  {folder}/evaluation/report.html  how good it is, beside the trivial rows")
+    print(f"  {folder}/run/report.html         how it was trained")
+    return 0

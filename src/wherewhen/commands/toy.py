@@ -1,0 +1,49 @@
+"""Draw a toy data set: surveillance scenes with everything known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``toy`` is told.
+
+    Args:
+        output: folder to write, in the native format (videos, truth, one fold).
+        normal: clips where nothing happens.
+        anomalous: clips where something does.
+        seconds: length of a clip.
+        width: picture width in pixels.
+        height: picture height in pixels.
+        rate: frames per second.
+        cameras: how many scenes the clips take turns on.
+        scene: number of the first scene.
+        seed: what happens in it.
+        quiet: no progress bars.
+    """
+
+    output: str
+    normal: int = 14
+    anomalous: int = 14
+    seconds: float = 16.0
+    width: int = 320
+    height: int = 240
+    rate: float = 25.0
+    cameras: int = 1
+    scene: int = 0
+    seed: int = 0
+    quiet: bool = False
+
+
+def run(options: Options) -> int:
+    """Draw and say where."""
+    from pathlib import Path
+
+    from wherewhen import draw
+
+    told = {name: value for name, value in vars(options).items() if name not in ("output", "quiet")}
+    told |= {"clips_normal": told.pop("normal"), "clips_anomalous": told.pop("anomalous")}
+    draw.toy(Path(options.output), quiet=options.quiet, **told)
+    print(f"written: {options.output}")
+    return 0

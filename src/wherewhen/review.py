@@ -1,0 +1,122 @@
+"""The report pages of runs and evaluations, put together from what these made."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen import registry
+from wherewhen.evaluate import Row, Scored
+from wherewhen.metrics import operating_points, roc_auc
+from wherewhen.render import overlay
+from wherewhen.report import Curve, Example, Picture, ReportData, VideoResult, report
+from wherewhen.values import Floats, Prediction, Truth, Video
+from wherewhen.video import reader
+from wherewhen.video.batch import Quarantine
+
+EXAMPLES = 3  # best and worst videos that a page shows
+POINTS = 400  # of a curve: more are not seen
+
+
+def environment() -> str:
+    """What the numbers were made with."""
+    packages = ("wherewhen", "torch", "numpy", "av", "opencv-python-headless")
+    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
+
+
+def page(
+    path: Path,
+    title: str,
+    *,
+    videos: Sequence[Video],
+    found: Scored,
+    truths: Mapping[str, Truth] | None = None,
+    table: Sequence[Row] = (),
+    settings: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    quarantine: Quarantine | None = None,
+) -> None:
+    """Write a self-contained page about the predictions ``found`` for some videos."""
+    known = truths or {}
+    judged = {name: known[name] for name in found if name in known}
+    roc, pr = _curves(found, judged)
+    best, worst = _examples(videos, found, judged)
+    data = ReportData(
+        title=title,
+        notes=notes,
+        rows=[row._asdict() for row in table],
+        trivial=frozenset(registry.names("baselines")),
+        roc=roc,
+        pr=pr,
+        best=best,
+        worst=worst,
+        videos=[VideoResult(name, prediction, known.get(name)) for name, prediction in found.items()],
+        quarantine=list(quarantine.reasons.items()) if quarantine else (),
+        settings=settings or {},
+        environment=environment(),
+    )
+    report(data, path)
+
+
+def _pooled(found: Scored, truths: Mapping[str, Truth]) -> tuple[Floats, Floats]:
+    """Scores and labels of all frames of all videos."""
+    scores, labels = [], []
+    for name, truth in truths.items():
+        prediction = found[name]
+        if prediction.frames is not None:
+            scores.append(prediction.frames.on(truth.edges)[:, 0, 0])
+            labels.append(truth.frames)
+    return np.concatenate(scores).astype(np.float64), np.concatenate(labels).astype(np.float64)
+
+
+def _curves(found: Scored, truths: Mapping[str, Truth]) -> tuple[list[Curve], list[Curve]]:
+    if not truths:
+        return [], []
+    scores, labels = _pooled(found, truths)
+    if labels.min() == labels.max():
+        return [], []
+    tp, fp = (np.asarray(counts, np.float64) for counts in operating_points(scores, labels)[1:])
+    keep = np.unique(np.linspace(0, len(tp) - 1, POINTS).astype(int))
+    recall, false = tp / labels.sum(), fp / (1 - labels).sum()
+    precision = tp / np.maximum(tp + fp, 1)
+    return [Curve("model", false[keep], recall[keep])], [Curve("model", recall[keep], precision[keep])]
+
+
+def _examples(
+    videos: Sequence[Video], found: Scored, truths: Mapping[str, Truth]
+) -> tuple[list[Example], list[Example]]:
+    """The anomalous videos whose frames are told apart best and worst, each with a picture of its peak."""
+    rated: list[tuple[float, Video]] = []
+    for video in videos:
+        truth, prediction = truths.get(video.id), found.get(video.id)
+        if truth is None or prediction is None or prediction.frames is None:
+            continue
+        if 0 < truth.frames.mean() < 1:
+            rated.append((roc_auc(prediction.frames.on(truth.edges)[:, 0, 0], truth.frames), video))
+    rated.sort(key=lambda pair: -pair[0])
+    half = min(EXAMPLES, (len(rated) + 1) // 2)
+    best, worst = rated[:half], rated[half:][-EXAMPLES:][::-1]
+
+    def made(auc: float, video: Video) -> Example:
+        pictures = _peak(video, found[video.id], truths[video.id])
+        return Example(video.id, f"frame AUC {auc:.3f}", pictures)
+
+    return [made(*pair) for pair in best], [made(*pair) for pair in worst]
+
+
+def _peak(video: Video, prediction: Prediction, truth: Truth) -> tuple[Picture, ...]:
+    """The frame with the highest score, painted."""
+    assert prediction.frames is not None
+    step = int(prediction.frames.values[:, 0, 0].argmax())
+    start, end = prediction.frames.edges[step : step + 2]
+    middle = (start + end) / 2
+    frames = reader.frames(video.path, span=(middle, truth.edges[-1]))
+    for picture in overlay(frames, prediction, truth=truth):
+        score = float(prediction.frames.values[step, 0, 0])
+        return (Picture(picture, f"{video.id} at {middle:.1f} s, score {score:.2f}"),)
+    return ()
