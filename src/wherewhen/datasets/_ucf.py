@@ -24,6 +24,8 @@ USUAL = Usual(fps=30, width=320, height=240)
 TRAIN = ("Anomaly_Train.txt", "Anomaly_Detection_splits/Anomaly_Train.txt")
 TEST = ("Anomaly_Test.txt", "Anomaly_Detection_splits/Anomaly_Test.txt")
 SPANS = ("Temporal_Anomaly_Annotation.txt", "Temporal_Anomaly_Annotation_for_Testing_Videos.txt")
+BOXES = ("Test_annotation.pkl", "merged_ucf_crime.json", "merged_UCF_Crime.json", "tubes")
+"""What box sets put beside them."""
 
 SOURCE = Provenance(
     "UCF-Crime: real-world anomalies in surveillance videos",

@@ -1,11 +1,14 @@
-"""UCF-Crime with its official temporal annotation: when, in the 290 test videos."""
+"""UCF-Crime with its official temporal annotation: when, in the 290 test videos.
+
+Layout: see ``_ucf``. A folder that also has a file of boxes is recognized as the set of those boxes instead.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wherewhen.contracts import DatasetReader
-from wherewhen.datasets import _ucf
+from wherewhen.datasets import _files, _ucf
 from wherewhen.datasets._truths import build
 from wherewhen.values import Dataset, Truth
 
@@ -22,4 +25,9 @@ def truth(root: Path) -> dict[str, Truth]:
     return {key: build(key, measure, drafts[key]) for key, measure in measures.items()}
 
 
-PLUGIN = DatasetReader(_ucf.SOURCE, _ucf.matches, load, truth, _ucf.SPLIT, _ucf.COUNTS | {"truth": 290})
+def matches(root: Path) -> bool:
+    """Whether lists and spans are there, and no boxes."""
+    return _ucf.matches(root) and _files.locate(root, *_ucf.BOXES) is None
+
+
+PLUGIN = DatasetReader(_ucf.SOURCE, matches, load, truth, _ucf.SPLIT, _ucf.COUNTS | {"truth": 290})

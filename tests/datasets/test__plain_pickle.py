@@ -4,7 +4,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.datasets import _plain_pickle
@@ -14,6 +14,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 plain = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner))
 
 
+@settings(deadline=None)
 @given(plain, st.sampled_from([2, 3, 4, 5]))
 def test_plain_values_come_back(tmp_path_factory, value, protocol):
     path = tmp_path_factory.mktemp("p") / "a.pkl"

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from wherewhen.datasets._measures import Measure, Measures, Usual, read_sidecar, write_sidecar
+from wherewhen.errors import DataError
+from wherewhen.findings import listening
+
+
+def test_the_sidecar_is_written_and_read_and_keeps_other_rows(tmp_path):
+    write_sidecar(tmp_path, {"a": Measure(10, 29.97, 320, 240)})
+    write_sidecar(tmp_path, {"b": Measure(5, 25.0)})
+    assert set(read_sidecar(tmp_path)) == {"a", "b"}
+    table = Measures(tmp_path)
+    assert table.find("a") == Measure(10, 29.97, 320, 240)
+    assert table.find("b").edges.tolist() == [0, 0.04, 0.08, 0.12, 0.16, 0.2]
+    assert [p.name for p in tmp_path.iterdir()] == ["videos.json"]
+
+
+def test_own_rows_go_before_what_is_usual(tmp_path):
+    (tmp_path / "videos.json").write_text(json.dumps({"a": {"frames": 9, "fps": 24, "width": 64}, "b": {"frames": 7}}))
+    table = Measures(tmp_path, Usual(30, 320, 240))
+    assert table.find("a") == Measure(9, 24, 64, 240)
+    assert table.find("b") == Measure(7, 30, 320, 240)
+    assert table.find("c") is None
+    assert table.find("c", frames=4) == Measure(4, 30, 320, 240)
+    assert table.find("a", frames=8).frames == 8, "an annotation with a value per frame knows its length itself"
+    assert Measures(tmp_path).find("b") is None, "without a rate nothing is known"
+
+
+def test_all_unknown_videos_are_said_in_one_go(tmp_path):
+    table = Measures(tmp_path, Usual(30))
+    with pytest.raises(DataError, match=r"4 videos have no known length or rate \(a, b, c, \.\.\.\).*data probe"):
+        table.need("abcd")
+    with listening() as found:
+        assert table.need(["a", "b"], {"b": 3}) == {"b": Measure(3, 30)}
+    assert [(f.kind, f.video) for f in found] == [("length-unknown", "a")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "not JSON"), ("[1]", "expected"), ('{"a": 3}', "expected"), ('{"a": {"frames": -1, "fps": 3}}', "a: ")],
+)
+def test_a_broken_sidecar_is_named(tmp_path, text, message):
+    (tmp_path / "videos.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        Measures(tmp_path).find("a")
