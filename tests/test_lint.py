@@ -236,7 +236,7 @@ def test_many_dead_paths_are_one_finding(tmp_path):
         world.videos[f"x{number}"] = Video(f"x{number}", tmp_path / f"{number}.mp4", 0)
     world.counts = {}
     [found] = world.find()
-    assert found.kind == "path-dead" and found.message.startswith("30 of 34 videos")
+    assert found.kind == "path-dead" and found.message.startswith("30 videos, the first is x0")
 
 
 def test_fingerprints_forget_the_background_and_survive_coding():

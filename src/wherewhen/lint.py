@@ -28,7 +28,7 @@ from wherewhen.video.shot import VideoInfo
 ENDING = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpe?g|npy)$")
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\)")
 T = TypeVar("T")
-SAMPLES, GRID, ALIKE, SHARE = 64, 16, 0.95, 0.5
+SAMPLES, GRID, ALIKE, SHARE, MANY = 64, 16, 0.95, 0.5, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,19 @@ def _lists(root: Path) -> None:
                 report("row-repeated", f"{times} times: {row}", where=path)
 
 
+def _each(kind: str, messages: Mapping[str, str], where: object = "") -> None:
+    """One finding per video; one for all where there are many."""
+    if len(messages) > MANY:
+        key, message = next(iter(messages.items()))
+        report(kind, f"{len(messages)} videos, the first is {key}: {message}", where=where)
+        return
+    for key, message in messages.items():
+        report(kind, message, key)
+
+
 def _files(root: Path, dataset: Dataset) -> None:
     dead = [video for video in dataset.videos if not video.path.exists()]
-    if len(dead) > 20:
-        report("path-dead", f"{len(dead)} of {len(dataset.videos)} videos, the first {dead[0].path}", where=root)
-    else:
-        for video in dead:
-            report("path-dead", f"expected {video.path}", video.id)
+    _each("path-dead", {video.id: f"expected {video.path}" for video in dead}, root)
     for video in dataset.videos:
         if video.path.is_file() and not video.path.stat().st_size:
             report("file-empty", "0 bytes", video.id, video.path)
@@ -200,10 +206,11 @@ def _tell_same(dataset: Dataset, a: Video, b: Video) -> None:
 def _coverage(dataset: Dataset, truths: Mapping[str, Truth]) -> None:
     tests = {video.id for fold in dataset.folds for video in fold.test}
     if truths:
-        for key in sorted(tests - set(truths)):
-            report("truth-missing", "tested, but its truth is not known", key)
-    for key in sorted(set(truths) - {video.id for video in dataset.videos}):
-        report("truth-extra", "truth without a video", key)
+        _each(
+            "truth-missing", dict.fromkeys(sorted(tests - set(truths)), "tested, but its truth is not known"), "truth"
+        )
+    extra = sorted(set(truths) - {video.id for video in dataset.videos})
+    _each("truth-extra", dict.fromkeys(extra, "truth without a video"), "truth")
 
 
 def _agreement(video: Video, truth: Truth, deep: bool) -> None:
@@ -264,7 +271,7 @@ def _counts(dataset: Dataset, truths: Mapping[str, Truth], counts: Mapping[str, 
         }
     for name, count in counts.items():
         if name in have and have[name] != count:
-            report("count-mismatch", f"{name}: {have[name]}, a complete copy has {count}", where=name)
+            report("count-mismatch", f"{have[name]}, a complete copy has {count}", where=name)
 
 
 def _measured(dataset: Dataset, truths: Mapping[str, Truth], eyes: Eyes) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
-from wherewhen.datasets._measures import Measure
 from wherewhen.findings import report
+from wherewhen.measures import Measure
 from wherewhen.values import Floats, Masks, Truth
 
 Ints = NDArray[np.int64]

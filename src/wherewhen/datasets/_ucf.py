@@ -13,9 +13,9 @@ from pathlib import Path
 
 from wherewhen.contracts import Provenance
 from wherewhen.datasets import _files
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, from_one, pairs
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Video
 
 USUAL = Usual(fps=30, width=320, height=240)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, build, from_one, normal
 from wherewhen.errors import DataError
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, build, normal, runs
 from wherewhen.errors import DataError
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Masks, Truth, Video
 
 USUAL = Usual(fps=25, width=640, height=360)

@@ -18,10 +18,10 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks, _tubes
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, build, normal, runs
 from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Masks, Truth, Video
 
 USUAL = Usual(fps=24, width=856, height=480)

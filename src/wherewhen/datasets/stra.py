@@ -11,10 +11,10 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes
-from wherewhen.datasets._measures import Measures
 from wherewhen.datasets._truths import Draft, build, normal
 from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
+from wherewhen.measures import Measures
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, build, normal
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=15, width=1280, height=720)

@@ -15,9 +15,9 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes
-from wherewhen.datasets._measures import Measure, Measures, Usual
 from wherewhen.datasets._truths import Draft, build
 from wherewhen.findings import report
+from wherewhen.measures import Measure, Measures, Usual
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=25, width=512, height=384)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files
-from wherewhen.datasets._measures import Measures
 from wherewhen.datasets._truths import Draft, build, pairs
 from wherewhen.findings import report
+from wherewhen.measures import Measures
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 LIST = ("test.txt", "vals.txt", "tad_test.txt")

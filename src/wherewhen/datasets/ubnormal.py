@@ -17,10 +17,10 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks
-from wherewhen.datasets._measures import Measures, Usual
 from wherewhen.datasets._truths import Draft, build, normal
 from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
+from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=30)

@@ -16,9 +16,9 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes, _ucf
-from wherewhen.datasets._measures import Measures
 from wherewhen.datasets._truths import Draft, build, normal
 from wherewhen.findings import report
+from wherewhen.measures import Measures
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 FOLDER = ("Txt annotations", "Txt_annotations", "txt_annotations", "annotations")

@@ -2,14 +2,14 @@ import json
 
 import pytest
 
-from wherewhen.datasets._measures import Measure, Measures, Usual, read_sidecar, write_sidecar
 from wherewhen.errors import DataError
 from wherewhen.findings import listening
+from wherewhen.measures import Measure, Measures, Usual, read_sidecar, write_sidecar
 
 
 def test_the_sidecar_is_written_and_read_and_keeps_other_rows(tmp_path):
-    write_sidecar(tmp_path, {"a": Measure(10, 29.97, 320, 240)})
-    write_sidecar(tmp_path, {"b": Measure(5, 25.0)})
+    write_sidecar(tmp_path, {"a": {"frames": 10, "fps": 29.97, "width": 320, "height": 240}})
+    write_sidecar(tmp_path, {"b": {"frames": 5, "fps": 25}})
     assert set(read_sidecar(tmp_path)) == {"a", "b"}
     table = Measures(tmp_path)
     assert table.find("a") == Measure(10, 29.97, 320, 240)

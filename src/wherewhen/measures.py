@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +64,10 @@ def read_sidecar(root: Path) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def write_sidecar(root: Path, measures: Mapping[str, Measure]) -> Path:
-    """Write ``videos.json``, keeping the rows of videos that are not in ``measures``."""
+def write_sidecar(root: Path, rows: Mapping[str, Mapping[str, float]]) -> Path:
+    """Write ``videos.json``, keeping the rows of other videos; a number that isn't known is left out of its row."""
     path = root / SIDECAR
-    rows = read_sidecar(root) | {key: asdict(measure) for key, measure in measures.items()}
+    rows = read_sidecar(root) | {key: dict(row) for key, row in rows.items()}
     draft = path.with_suffix(".part")
     draft.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     draft.replace(path)
