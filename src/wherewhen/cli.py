@@ -55,7 +55,7 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
 
     parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__)
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
-    parser.add_class_arguments(command.Options, as_group=False, as_positional=True)
+    parser.add_class_arguments(command.Options, as_group=False, as_positional=getattr(command, "POSITIONAL", True))
     sections: list[str] = []
     if getattr(command, "RECIPE", False):
         sections = _add_recipe(parser, command, arguments)
@@ -102,7 +102,7 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
         parser.add_class_arguments(part.Config, name)
         sections.append(name)
         if kind == "methods":
-            defaults = {f"training.{k}": v for k, v in vars(part.training).items()}
+            defaults = {f"training.{k}": v for k, v in vars(part.schedule).items()}
     if "training" in config or any(a.startswith("--training.") for a in arguments) or "--print_config" in arguments:
         parser.add_class_arguments(Training, "training")
         parser.set_defaults(defaults)

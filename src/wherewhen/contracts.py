@@ -111,7 +111,7 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """How a method is trained; a method class states its own defaults as ``training``.
+    """How a method is trained; a method class states its own defaults as ``schedule``.
 
     Args:
         steps: steps of the optimizer.
@@ -162,7 +162,7 @@ class Method(Protocol):
     """
 
     Config: ClassVar[type]
-    training: ClassVar[Training]
+    schedule: ClassVar[Training]
     source: ClassVar[Provenance]
     views: ClassVar[tuple[str, ...]]
     reach: float | None

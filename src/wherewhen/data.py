@@ -7,6 +7,7 @@ from pathlib import Path
 from wherewhen import registry
 from wherewhen.contracts import DatasetReader
 from wherewhen.errors import DataError
+from wherewhen.formats import Annotated, from_truth
 
 LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
 
@@ -27,3 +28,17 @@ def reader_of(root: str | Path, name: str | None = None) -> DatasetReader:
         f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "
         f"({known})"
     )
+
+
+def annotated_truth(root: Path, name: str | None = None) -> list[Annotated]:
+    """What a data set says really happens, as formats write it; the videos must be there, for their sizes."""
+    from wherewhen.video import reader
+
+    source = reader_of(root, name)
+    truths = source.truth(root)
+    made = []
+    for video in source.load(root).videos:
+        if video.id in truths:
+            info = reader.probe(video.path)
+            made.append(from_truth(video.id, truths[video.id], info.width, info.height, video.path.name))
+    return made

@@ -57,7 +57,7 @@ class Recipe:
         method, views = chosen["method"], parts[chosen["method"]].views
         if chosen["instances"] not in views:
             raise ConfigError(f"method {method} needs the instances {', '.join(views)}; got {chosen['instances']}")
-        training = {**vars(parts[method].training), **(given.pop("training", None) or {})}
+        training = {**vars(parts[method].schedule), **(given.pop("training", None) or {})}
         seed, validation = given.pop("seed", 0), given.pop("validation", 0.2)
         if not 0 <= validation < 1:
             raise ConfigError(

@@ -246,6 +246,8 @@ class Event:
         rows = ext.check(np.array(self.extents, np.float64), "event")
         if not len(rows) or (np.diff(rows[:, 0]) < 0).any():
             raise ValueError("event: expected at least one extent, in time order")
+        if not np.isfinite(self.score):
+            raise ValueError(f"event: its score must be finite, got {self.score}")
         _freeze(self, extents=rows)
 
     @property

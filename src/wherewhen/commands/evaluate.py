@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+POSITIONAL = False
+
 
 @dataclass(frozen=True)
 class Options:
     """What ``evaluate`` is told.
 
     Args:
-        model: run folder of a trained model.
         data: data set with truth (wherewhen list datasets).
+        model: run folder of a trained model.
         fold: judge on the test part of this fold only.
         metrics: metric families between commas (wherewhen list metrics).
         output: folder for the report; default: evaluation/ in the run folder.
@@ -21,8 +23,8 @@ class Options:
         quiet: no progress bars.
     """
 
-    model: str
     data: str
+    model: str = "runs/latest"
     fold: str | None = None
     metrics: str = "frame,pixel,tiou,pointing"
     output: str | None = None

@@ -1,0 +1,100 @@
+"""Look after data sets: check one for faults, compare two truths, measure videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``data`` is told.
+
+    Args:
+        action: check for faults, compare the truth of two data sets, or probe (measure videos into videos.json).
+        root: folder of the data set.
+        other: the data set to compare with (truth only).
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        other_reader: the same for the other data set.
+        rate: frames per second of folders of pictures (probe only).
+        videos: look into the videos too, for rates, sizes and lengths (check only).
+        deep: read every mask and compare the pictures of training and test videos as well (check only).
+        json: print JSON instead of a table.
+    """
+
+    action: Literal["check", "truth", "probe"]
+    root: str
+    other: str | None = None
+    reader: str | None = None
+    other_reader: str | None = None
+    rate: float | None = None
+    videos: bool = True
+    deep: bool = False
+    json: bool = False
+
+
+def run(options: Options) -> int:
+    """Print the rows; exit code 1 where there is an error or a difference."""
+    rows, bad = {"check": _check, "truth": _truth, "probe": _probe}[options.action](options)
+    _show(rows, options.json)
+    return int(bad)
+
+
+def _check(options: Options) -> tuple[list[dict[str, Any]], bool]:
+    from pathlib import Path
+
+    from wherewhen import data, findings, lint
+
+    reader = data.reader_of(options.root, options.reader)
+    eyes = lint.Eyes.open() if options.videos else None
+    found = lint.lint(Path(options.root), reader, eyes, options.deep)
+    return list(findings.table(found)), any(one.severity == "error" for one in found)
+
+
+def _truth(options: Options) -> tuple[list[dict[str, Any]], bool]:
+    from pathlib import Path
+
+    from wherewhen import data, truth_diff
+    from wherewhen.errors import ConfigError
+
+    if options.other is None:
+        raise ConfigError("data truth compares two data sets: wherewhen data truth ROOT --other ROOT2")
+    pairs = ((options.root, options.reader), (options.other, options.other_reader))
+    a, b = (data.reader_of(root, name).truth(Path(root)) for root, name in pairs)
+    rows = truth_diff.table(truth_diff.truth_diff(a, b))
+    return rows, bool(rows)
+
+
+def _probe(options: Options) -> tuple[list[dict[str, Any]], bool]:
+    from pathlib import Path
+
+    from wherewhen import data, findings, probing
+    from wherewhen.errors import DataError
+
+    try:
+        reader = data.reader_of(options.root, options.reader)
+    except DataError:
+        if options.reader or not Path(options.root).is_dir():
+            raise
+        reader = None
+    rows, found = probing.probe_set(Path(options.root), reader, options.rate)
+    return [*({"video": name, **row} for name, row in rows.items()), *findings.table(found)], bool(found)
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        print("nothing to report")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row.get(key, "")) for key in columns))
+    Console().print(table)
