@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,27 +103,31 @@ def plan(settings: Toy) -> tuple[Planned, ...]:
     return tuple(clips[k] for k in range(count))
 
 
-def _draw(settings: Toy, index: int, scene: Scene) -> Iterator[Drawn]:
-    from wherewhen.datasets._toy_acts import fill
-    from wherewhen.datasets._toy_render import render
+@lru_cache(4)
+def _scene(seed: int, width: int, height: int) -> Scene:
+    from wherewhen.datasets._toy_scene import build
 
-    rng = np.random.default_rng([settings.seed, 0xC11B, index])
-    actors = fill(scene, rng, settings.rate, settings.frames, plan(settings)[index].kind)
-    return render(scene, actors, rng, settings.rate, settings.frames)
+    return build(seed, width, height)
 
 
 def clip(settings: Toy, index: int) -> Iterator[Drawn]:
     """Draw clip ``index`` of the plan: ``image`` uint8 RGB ``(H, W, 3)``, ``mask`` ``(H, W)``, ``boxes`` by track.
 
+    Boxes are half-open pixels ``x0 y0 x1 y1`` around what can be seen.
+
     >>> next(clip(Toy(width=64, height=48), 0)).image.shape
     (48, 64, 3)
     """
-    from wherewhen.datasets._toy_scene import build
+    from wherewhen.datasets._toy_acts import fill
+    from wherewhen.datasets._toy_render import render
 
     clips = plan(settings)
     if not 0 <= index < len(clips):
         raise DataError(f"toy: clips 0 to {len(clips) - 1}, got {index}")
-    return _draw(settings, index, build(clips[index].scene, settings.width, settings.height))
+    scene = _scene(clips[index].scene, settings.width, settings.height)
+    rng = np.random.default_rng([settings.seed, 0xC11B, index])
+    actors = fill(scene, rng, settings.rate, settings.frames, clips[index].kind)
+    return render(scene, actors, rng, settings.rate, settings.frames)
 
 
 def _spans(hot: Masks, rate: float) -> list[tuple[float, float]]:
@@ -137,13 +141,13 @@ def _spans(hot: Masks, rate: float) -> list[tuple[float, float]]:
     return [(a / rate, b / rate) for a, b in runs]
 
 
-def _film(settings: Toy, index: int, scene: Scene, path: Path, write: Writer) -> Truth:
+def _film(settings: Toy, index: int, path: Path, write: Writer) -> Truth:
     """Draw a clip into a video file and give its truth; the masks wait, packed, beside the video."""
     rows: list[tuple[int, int, tuple[int, int, int, int]]] = []
     packed: list[Pixels] = []
 
     def images() -> Iterator[Pixels]:
-        for drawn in _draw(settings, index, scene):
+        for drawn in clip(settings, index):
             rows.extend((len(packed), track, box) for track, box in drawn.boxes.items())
             packed.append(np.packbits(drawn.mask, axis=-1))
             yield drawn.image
@@ -151,7 +155,7 @@ def _film(settings: Toy, index: int, scene: Scene, path: Path, write: Writer) ->
     write(path, images(), settings.rate)
     if len(packed) != settings.frames:
         raise DataError(f"{path}: the writer took {len(packed)} of {settings.frames} pictures")
-    bits = path.with_suffix(".npy")
+    bits = path.with_name(f"{path.name}.bits.npy")
     np.save(bits, np.stack(packed))
     hot = np.zeros(settings.frames, bool)
     hot[[frame for frame, _, _ in rows]] = True
@@ -186,21 +190,16 @@ def generate(
 
     ``progress(done, clips)`` is called after each clip. Raises DataError if ``root`` exists already.
     """
-    from wherewhen.datasets._toy_scene import build
-
     root = Path(root)
     if root.exists():
         raise DataError(f"{root}: already there; choose another folder or remove it")
     clips = plan(settings)
-    scenes: dict[int, Scene] = {}
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as draft:
         videos, truths = [], {}
         for index, planned in enumerate(clips):
-            if planned.scene not in scenes:
-                scenes[planned.scene] = build(planned.scene, settings.width, settings.height)
             path = Path(draft) / f"{planned.id}{suffix}"
-            truths[planned.id] = _film(settings, index, scenes[planned.scene], path, write)
+            truths[planned.id] = _film(settings, index, path, write)
             videos.append(Video(planned.id, path, int(planned.kind is not None), planned.kind))
             if progress:
                 progress(index + 1, len(clips))

@@ -1,0 +1,197 @@
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wherewhen import extents as ext
+from wherewhen.datasets import native
+from wherewhen.datasets.toy import KINDS, PLUGIN, Toy, clip, generate, plan
+from wherewhen.errors import ConfigError, DataError
+from wherewhen.values import Pixels
+
+SMALL = Toy(
+    seed=1, clips_normal=2, clips_anomalous=2, seconds=6, width=160, height=120, rate=8, kinds=("fall", "wheels")
+)
+
+
+def stack(path: Path, images: Iterator[Pixels], rate: float) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.stack(list(images)))
+
+
+def digest(root: Path) -> dict[str, str]:
+    return {
+        p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(root.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("toy") / "set"
+    generate(root, SMALL, stack, suffix=".npy")
+    return root
+
+
+def test_equal_settings_give_equal_bytes(made: Path, tmp_path: Path) -> None:
+    generate(tmp_path / "set", SMALL, stack, suffix=".npy")
+    assert digest(tmp_path / "set") == digest(made)
+    assert len(digest(made)) == 4 + 2 + 2  # videos, masks of the anomalous ones, gt.json and splits.json
+
+
+def test_the_folder_reads_like_any_other(made: Path) -> None:
+    assert PLUGIN.matches(made) and not native.matches(made)
+    data, found = PLUGIN.load(made), PLUGIN.truth(made)
+    assert [(v.id, v.label, v.category) for v in data.videos] == [
+        (p.id, int(p.kind is not None), p.kind) for p in plan(SMALL)
+    ]
+    (fold,) = data.folds
+    assert sorted(v.label or 0 for v in fold.train) == sorted(v.label or 0 for v in fold.test) == [0, 1]
+    assert json.loads((made / "splits.json").read_text())["settings"]["kinds"] == ["fall", "wheels"]
+    for video in data.videos:
+        truth = found[video.id]
+        assert len(truth.edges) == SMALL.frames + 1 and truth.label == video.label
+        assert set(truth.categories) == ({video.category} if video.category else set())
+
+
+def test_truth_on_disk_is_what_the_renderer_showed(made: Path) -> None:
+    found = PLUGIN.truth(made)
+    for index, planned in enumerate(plan(SMALL)):
+        truth, video = found[planned.id], np.load(made / "videos" / f"{planned.id}.npy")
+        assert truth.masks is not None
+        masks, rows = truth.masks(), []
+        for k, drawn in enumerate(clip(SMALL, index)):
+            np.testing.assert_array_equal(drawn.image, video[k])
+            np.testing.assert_array_equal(drawn.mask, masks[k])
+            rows += [(k, track, *box) for track, box in drawn.boxes.items()]
+        frames = ext.frames_of(truth.boxes, truth.edges)[:, 0]
+        pixels = ext.to_pixels(truth.boxes, SMALL.width, SMALL.height).round().astype(int)
+        again = [(int(k), int(t), *b) for k, t, b in zip(frames, truth.track, pixels.tolist(), strict=True)]
+        assert sorted(again) == sorted(rows)
+        assert set(frames.tolist()) <= set(np.flatnonzero(truth.frames).tolist())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_shows_for_a_part_of_the_time_with_tight_boxes(kind: str) -> None:
+    toy = Toy(seed=5, clips_normal=0, clips_anomalous=2, seconds=10, width=160, height=120, rate=6, kinds=(kind,))
+    for index in range(2):
+        hot = []
+        for drawn in clip(toy, index):
+            assert drawn.image.shape == (120, 160, 3) and drawn.image.dtype == np.uint8
+            hot.append(bool(drawn.boxes))
+            covered = np.zeros_like(drawn.mask)
+            for x0, y0, x1, y1 in drawn.boxes.values():
+                assert 0 <= x0 < x1 <= 160 and 0 <= y0 < y1 <= 120
+                part = drawn.mask[y0:y1, x0:x1]
+                assert part[0].any() and part[-1].any() and part[:, 0].any() and part[:, -1].any()
+                covered[y0:y1, x0:x1] = True
+            assert not (drawn.mask & ~covered).any()
+        assert len(hot) == toy.frames
+        assert 0.1 < np.mean(hot) < 0.7
+    assert max(len(drawn.boxes) for drawn in clip(toy, 0)) == (2 if kind == "fight" else 1)
+
+
+def test_nothing_is_anomalous_in_a_normal_clip() -> None:
+    toy = Toy(clips_normal=1, clips_anomalous=0, seconds=6, width=160, height=120, rate=6)
+    images = []
+    for drawn in clip(toy, 0):
+        assert not drawn.mask.any() and not drawn.boxes
+        images.append(drawn.image.astype(float))
+    # Somebody moves: far more changes between pictures than the noise of the sensor.
+    changes = np.abs(np.diff(images, axis=0)).mean(-1)
+    assert np.median(changes) < 12 < np.quantile(changes, 0.999)
+
+
+def test_masks_mark_what_differs_from_the_place() -> None:
+    """Under the mask the picture is not the background: an oracle that knows nothing of bodies."""
+    toy = Toy(seed=2, clips_normal=0, clips_anomalous=1, seconds=8, width=160, height=120, rate=6, kinds=("fight",))
+    drawn = list(clip(toy, 0))
+    place = np.median([d.image for d in drawn], 0)
+    inside, outside = [], []
+    for d in drawn:
+        away = np.abs(d.image - place).mean(-1)
+        inside.append(away[d.mask])
+        outside.append(away[~d.mask])
+    assert np.concatenate(inside).mean() > 4 * np.concatenate(outside).mean()
+
+
+def test_one_camera_by_default_and_others_by_scene() -> None:
+    def first(toy: Toy, index: int) -> Pixels:
+        return next(clip(toy, index)).image
+
+    def alike(a: Pixels, b: Pixels) -> float:
+        return float(np.corrcoef(a.mean(-1).ravel(), b.mean(-1).ravel())[0, 1])
+
+    toy = Toy(seed=3, width=160, height=120, seconds=4)
+    assert alike(first(toy, 0), first(toy, 1)) > 0.8
+    assert alike(first(toy, 0), first(Toy(seed=3, scene=4, width=160, height=120, seconds=4), 0)) < 0.8
+    assert {p.scene for p in plan(toy)} == {0}
+    both = plan(Toy(cameras=2, clips_normal=8, clips_anomalous=8))
+    for scene in (0, 1):
+        assert sum(p.kind is None for p in both if p.scene == scene) == 4
+        assert sum(p.kind is not None for p in both if p.scene == scene) == 4
+
+
+def test_plan_deals_labels_kinds_and_folds_evenly() -> None:
+    toy = Toy(seed=9, clips_normal=20, clips_anomalous=28, test_fraction=0.25)
+    clips = plan(toy)
+    assert [p.id for p in clips] == [f"toy{k:04d}" for k in range(48)]
+    assert sum(p.test for p in clips if p.kind is None) == 5
+    for kind in KINDS:
+        assert [sum(p.test is test for p in clips if p.kind == kind) for test in (True, False)] == [1, 3]
+    # The order tells nothing: both labels in both halves.
+    assert 5 <= sum(p.kind is None for p in clips[:24]) <= 15
+    assert plan(toy) == clips != plan(Toy(seed=10, clips_normal=20, clips_anomalous=28, test_fraction=0.25))
+
+
+def test_brightness_does_not_tell_the_label() -> None:
+    """Light is drawn before anything is known of the kind: over many clips no order by brightness remains."""
+    toy = Toy(clips_normal=24, clips_anomalous=24, width=64, height=48, seconds=4, rate=2)
+    mean = {True: [], False: []}  # type: dict[bool, list[float]]
+    for index, planned in enumerate(plan(toy)):
+        mean[planned.kind is not None].append(float(np.mean([d.image.mean() for d in clip(toy, index)])))
+    wins = np.mean([a > b for a in mean[True] for b in mean[False]])
+    assert 0.28 < wins < 0.72
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"kinds": ("runing",)}, "unknown kind of anomaly 'runing'; did you mean 'running'"),
+        ({"seconds": 1}, "seconds must be at least 4"),
+        ({"width": 161}, "must be even"),
+        ({"rate": 0.5}, "rate is 1 to 240"),
+        ({"test_fraction": 1.5}, "test_fraction 0 to 1"),
+        ({"clips_normal": 0, "clips_anomalous": 0}, "at least one clip"),
+        ({"cameras": 0}, "cameras must be at least 1"),
+    ],
+)
+def test_settings_are_checked(values: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Toy(**values)  # type: ignore[arg-type]
+
+
+def test_generate_leaves_nothing_behind_when_it_fails(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="already there"):
+        generate(made, SMALL, stack)
+
+    def lazy(path: Path, images: Iterator[Pixels], rate: float) -> None:
+        next(images)
+
+    with pytest.raises(DataError, match="took 1 of 48 pictures"):
+        generate(tmp_path / "set", SMALL, lazy)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(DataError, match="clips 0 to 3, got 4"):
+        clip(SMALL, 4)
+
+
+def test_generate_reports_progress(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    toy = Toy(clips_normal=2, clips_anomalous=0, width=64, height=48, seconds=4, rate=2)
+    generate(tmp_path / "deep/set", toy, stack, ".npy", lambda done, all_: seen.append((done, all_)))
+    assert seen == [(1, 2), (2, 2)]
+    assert {v.label for v in PLUGIN.load(tmp_path / "deep/set").videos} == {0}
