@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wherewhen.contracts import Provenance
 from wherewhen.datasets import _files
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, from_one, pairs
 from wherewhen.findings import report
 from wherewhen.measures import Measures, Usual
@@ -64,17 +65,8 @@ def load(root: Path, name: str) -> Dataset:
     for names, what in ((TRAIN, "the list of training videos"), (TEST, "the list of test videos")):
         path = _files.need(root, *names, what=what)
         sides.append(tuple(_video(key, listed, footage, path) for key, listed in _files.listed(path)))
-    train, test = without_shared(*sides)
+    train, test = apart(*sides)
     return Dataset(name, train + test, (Fold("official", train, test),))
-
-
-def without_shared(train: tuple[Video, ...], test: tuple[Video, ...]) -> tuple[tuple[Video, ...], tuple[Video, ...]]:
-    """Both sides of a fold; a video on both is reported and kept only in the test."""
-    tested = {video.id for video in test}
-    for video in train:
-        if video.id in tested:
-            report("leak-name", "listed for training and for testing; left out of training", video.id)
-    return tuple(video for video in train if video.id not in tested), test
 
 
 def drafts(root: Path) -> dict[str, Draft]:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _keyframes
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, from_one, normal
-from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
 from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Truth, Video
@@ -46,7 +46,7 @@ def load(root: Path) -> Dataset:
             place = f"MSAD_normal/{key}.mp4" if category is None else f"{category}/{key}.mp4"
             videos.append(Video(key, footage.path(key, place), int(category is not None), category))
         sides.append(tuple(videos))
-    train, test = without_shared(*sides)
+    train, test = apart(*sides)
     return Dataset("msad", train + test, (Fold("protocol ii", train, test),))
 
 

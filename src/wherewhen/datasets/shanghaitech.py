@@ -18,8 +18,8 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks, _tubes
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal, runs
-from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
 from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Masks, Truth, Video
@@ -50,7 +50,7 @@ def load(root: Path) -> Dataset:
                 place = f"testing/frames/{key}" if label else f"training/videos/{key}.avi"
                 videos.append(Video(key, footage.path(key, place), label))
         sides.append(tuple(videos))
-    train, test = without_shared(*sides)
+    train, test = apart(*sides)
     every = tuple(sorted(train + test, key=lambda video: video.id))
     official = Fold("official", *(tuple(v for v in every if v.label == label) for label in (0, 1)))
     return Dataset("shanghaitech", every, (Fold("weak", train, test), official))

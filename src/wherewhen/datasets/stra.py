@@ -11,8 +11,8 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
 from wherewhen.measures import Measures
 from wherewhen.values import Dataset, Fold, Truth, Video
@@ -38,7 +38,7 @@ def _side(root: Path, name: str, footage: _files.Footage) -> tuple[Video, ...]:
 def load(root: Path) -> Dataset:
     """Videos as listed."""
     footage = _files.Footage(root)
-    train, test = without_shared(_side(root, "train.txt", footage), _side(root, "test.txt", footage))
+    train, test = apart(_side(root, "train.txt", footage), _side(root, "test.txt", footage))
     return Dataset("stra", train + test, (Fold("official", train, test),))
 
 

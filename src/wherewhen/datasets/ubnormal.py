@@ -17,8 +17,8 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.datasets._ucf import without_shared
 from wherewhen.findings import report
 from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
@@ -48,8 +48,8 @@ def load(root: Path) -> Dataset:
     """543 videos; fold ``official`` tests on the test videos, fold ``validation`` on the validation videos."""
     footage = _files.Footage(root)
     train, validation, test = (_side(root, side, footage) for side in ("training", "validation", "test"))
-    train, test = without_shared(train, test)
-    train, validation = without_shared(train, validation)
+    train, test = apart(train, test)
+    train, validation = apart(train, validation)
     folds = (Fold("official", train, test), Fold("validation", train, validation))
     return Dataset("ubnormal", train + validation + test, folds)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _tubes, _ucf
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
 from wherewhen.findings import report
 from wherewhen.measures import Measures
@@ -39,7 +40,7 @@ def load(root: Path) -> Dataset:
                 place = footage.path(f"{key}_x264", str(place.relative_to(root)))
             videos.append(Video(key, place, int(category is not None), category))
         sides.append(tuple(videos))
-    train, test = _ucf.without_shared(*sides)
+    train, test = apart(*sides)
     return Dataset("ucfcrime2local", train + test, (Fold("official", train, test),))
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files
+from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, pairs
-from wherewhen.datasets._ucf import without_shared
 from wherewhen.errors import DataError
 from wherewhen.findings import report
 from wherewhen.measures import Measures, Usual
@@ -112,7 +112,7 @@ def load(root: Path) -> Dataset:
         sides.append(
             tuple(Video(k, found[k], v, category(k) if v else None) for k, v in labels.items() if v is not None)
         )
-    train, test = without_shared(*sides)
+    train, test = apart(*sides)
     return Dataset("xd_violence", train + test, (Fold("official", train, test),))
 
 
