@@ -20,7 +20,7 @@ from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Video
 
 USUAL = Usual(fps=30, width=320, height=240)
-"""Sultani et al. 2018, section 5: pictures of 320x240, rate fixed to 30."""
+"""Sultani et al. 2018: pictures of 320x240, rate fixed to 30."""
 
 TRAIN = ("Anomaly_Train.txt", "Anomaly_Detection_splits/Anomaly_Train.txt")
 TEST = ("Anomaly_Test.txt", "Anomaly_Detection_splits/Anomaly_Test.txt")

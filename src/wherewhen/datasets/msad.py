@@ -21,7 +21,7 @@ from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=30)
-"""Zhu et al. 2024, table 1: 30 frames per second; sizes differ."""
+"""Zhu et al. 2024: 30 frames per second; sizes differ."""
 
 TABLE = ("anomaly_annotation.csv", "MSAD_anomaly_annotation.csv", "anomaly_annotation.tsv")
 BOXES = ("merged_MSAD.json",)

@@ -20,7 +20,7 @@ from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=15, width=1280, height=720)
-"""Ramachandra, Jones 2020, section 3: 1280 x 720 pixels, 15 frames per second."""
+"""Ramachandra, Jones 2020: 1280 x 720 pixels, 15 frames per second."""
 
 
 def load(root: Path) -> Dataset:
@@ -71,7 +71,7 @@ PLUGIN = DatasetReader(
     Provenance(
         "Street Scene",
         "https://www.merl.com/research/highlights/video-anomaly-detection",
-        "CC BY-SA 4.0 as stated with the release; see its own notice",
+        "see the notice that comes with the release",
         "Ramachandra, Jones: Street Scene: A New Dataset and Evaluation Protocol. WACV 2020",
     ),
     lambda root: (root / "Test").is_dir() and bool(list(root.glob("Test/Test*/Test*_gt.txt"))),

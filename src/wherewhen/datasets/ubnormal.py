@@ -24,7 +24,7 @@ from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=30)
-"""Acsintoae et al. 2022, section 3: 30 frames per second; sizes differ by scene."""
+"""Acsintoae et al. 2022: 30 frames per second; sizes differ by scene."""
 
 
 def _list(root: Path, label: str, side: str) -> Path:

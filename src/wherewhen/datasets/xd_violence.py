@@ -25,7 +25,7 @@ from wherewhen.measures import Measures, Usual
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=24)
-"""Wu et al. 2020, section 5: videos at a fixed rate of 24 frames per second."""
+"""Wu et al. 2020: videos at a fixed rate of 24 frames per second."""
 
 TEXT = ("annotations.txt", "XD_Annotation.txt", "test_annotations.txt")
 JSON = ("vera_xd_annotations.json", "xd_annotations.json")
