@@ -37,9 +37,10 @@ def brute(predictions, truths, pool):
                 alone[y0:y1, x0:x1] = 1
                 shares.append(alone.reshape(7, 3, 7, 3).mean((1, 3)) >= 0.25)
             tables["frame"].append((values.max(), busy))
-            large = np.kron(values, np.ones((3, 3)))
+            large = np.kron(values.astype(float), np.ones((3, 3)))
             if flat.any() or not busy:
-                tables["tube"].append((getattr(large[flat] if flat.any() else large, pool)(), flat.any()))
+                score = getattr(large[flat] if flat.any() else large, pool)()
+                tables["tube"].append((np.float32(score), flat.any()))
             marked = np.any(shares, 0) if shares else np.zeros((7, 7), bool)
             tables["cell"] += list(zip(values.ravel(), marked.ravel(), strict=True))
     return {name: sk.roc_auc_score(*reversed(list(zip(*rows, strict=True)))) for name, rows in tables.items()}

@@ -30,7 +30,7 @@ def cell_samples(
 ) -> NDArray[np.float64]:
     """Scores, labels and numbers of frames ``(3, K)`` of all cells in the frames ``use`` ``(F,)``.
 
-    ``marked`` ``(R, grid, grid)``: the cells of each region, see :func:`marked_cells`. With ``gate`` each score is
+    ``marked`` ``(R, grid, grid)``: the cells of each region, those that count as truth. With ``gate`` each score is
     multiplied by that of the frame. Stretches over which nothing changes give one sample per cell.
     """
     grid = marked.shape[1]
@@ -41,15 +41,9 @@ def cell_samples(
     values = resampled(heat, grid)[step[first]].reshape(len(first), grid**2).astype(np.float64)
     if gate is not None:
         values *= gate.values.max((1, 2))[gates[first], None]
+    # Region -1, none, is the row of zeros at the end.
     labels = np.concatenate([marked, np.zeros((1, grid, grid), bool)]).reshape(-1, grid**2)[place.region_of[first]]
     return np.stack([values.ravel(), labels.ravel(), length.repeat(grid**2)])
-
-
-def marked_cells(place: Places, grid: int, coverage: float, tolerance: float = 0.0) -> NDArray[np.bool_]:
-    """Which cells ``(R, grid, grid)`` count as truth in each region: those covered by at least ``coverage``."""
-    return np.array([region.marked(grid, coverage, tolerance) for region in place.regions], bool).reshape(
-        -1, grid, grid
-    )
 
 
 def pooled(samples: list[NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]]:

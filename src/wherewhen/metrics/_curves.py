@@ -70,7 +70,11 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = No
     >>> roc_auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
     """
-    _, tp, fp = operating_points(scores, labels, weights)
+    return roc_area(*operating_points(scores, labels, weights)[1:])
+
+
+def roc_area(tp: Counts, fp: Counts) -> float:
+    """:func:`roc_auc` from the counts of :func:`operating_points`."""
     positives, negatives = _both(tp, fp)
     if positives * negatives > 4e18:
         tp, fp = tp.astype(np.float64), fp.astype(np.float64)
@@ -86,7 +90,12 @@ def average_precision(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike |
     >>> average_precision([0.9, 0.8, 0.7], [1, 0, 1]) == (1 + 2 / 3) / 2
     True
     """
-    recall, precision = _precision_recall(scores, labels, weights)
+    return step_area(*operating_points(scores, labels, weights)[1:])
+
+
+def step_area(tp: Counts, fp: Counts) -> float:
+    """:func:`average_precision` from the counts of :func:`operating_points`."""
+    recall, precision = _precision_recall(tp, fp)
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
@@ -100,12 +109,16 @@ def pr_auc_trapezoid(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | 
     >>> pr_auc_trapezoid([0.5, 0.5], [1, 0])
     0.75
     """
-    recall, precision = _precision_recall(scores, labels, weights)
+    return trapezoid_area(*operating_points(scores, labels, weights)[1:])
+
+
+def trapezoid_area(tp: Counts, fp: Counts) -> float:
+    """:func:`pr_auc_trapezoid` from the counts of :func:`operating_points`."""
+    recall, precision = _precision_recall(tp, fp)
     return float(np.trapezoid(np.append(1.0, precision), np.append(0.0, recall)))
 
 
-def _precision_recall(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    _, tp, fp = operating_points(scores, labels, weights)
+def _precision_recall(tp: Counts, fp: Counts) -> tuple[Floats, Floats]:
     if not len(tp) or not tp[-1]:
         raise DataError("undefined without a positive: nothing anomalous is among the labels")
     used = tp + fp > 0

@@ -6,7 +6,7 @@ together, so an hour of video costs as much as it has changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -38,14 +38,7 @@ class Region:
         """
         if self.mask is not None:
             return _pixels_per_cell(self.mask, h, w) / self.mask.size
-        if len(self.boxes) == 1:
-            x0, y0, x1, y1 = self.boxes[0]
-            return np.outer(_overlap(y0, y1, h), _overlap(x0, x1, w))
         return _union_per_cell(self.boxes, h, w)
-
-    def cells(self, h: int, w: int) -> Floats:
-        """Share of the picture that each of ``(h, w)`` cells takes."""
-        return cell_shares(h, w, None if self.mask is None else self.mask.shape)
 
     def inside(self, h: int, w: int) -> Bools:
         """Which of ``(h, w)`` cells have their center in the truth."""
@@ -54,9 +47,7 @@ class Region:
             rows, columns = ((v * n).astype(int) for v, n in zip((y, x), self.mask.shape, strict=True))
             centers: Bools = self.mask[np.ix_(rows, columns)]
             return centers
-        x0, y0, x1, y1 = (column[:, None] for column in self.boxes.T)
-        across, down = (x0 <= x) & (x < x1), (y0 <= y) & (y < y1)
-        hit: Bools = (down[:, :, None] & across[:, None, :]).any(0)
+        hit: Bools = np.any(_centers_in(self.boxes, h, w), axis=0)
         return hit
 
     def marked(self, grid: int, coverage: float, tolerance: float = 0.0) -> Bools:
@@ -65,11 +56,8 @@ class Region:
         ``tolerance`` is a share of the picture's side and not used with masks.
         """
         if self.mask is not None:
-            return self.cover(grid, grid) >= coverage * self.cells(grid, grid) * (1 - 1e-12)
-        x0, y0, x1, y1 = (self.boxes + tolerance * np.array([-1, -1, 1, 1])).T
-        across, down = (_overlap(low[:, None], high[:, None], grid) for low, high in ((x0, x1), (y0, y1)))
-        covered = down[:, :, None] * across[:, None, :] * grid**2
-        enough: Bools = np.any(covered >= coverage * (1 - 1e-12), axis=0)
+            return self.cover(grid, grid) >= coverage * cell_shares(grid, grid, self.mask.shape) * (1 - 1e-12)
+        enough: Bools = np.any(_enough(self.boxes, grid, coverage, tolerance), axis=0)
         return enough
 
     def hull(self) -> Floats:
@@ -90,10 +78,29 @@ def cell_shares(h: int, w: int, shape: tuple[int, ...] | None) -> Floats:
     return shares
 
 
-def _overlap(low: ArrayLike, high: ArrayLike, cells: int) -> Floats:
+def overlaps(low: Floats, high: Floats, cells: int) -> Floats:
+    """Length ``(K, cells)`` of each stretch within each cell of a side."""
     borders = np.linspace(0, 1, cells + 1)
-    covered: Floats = (np.minimum(borders[1:], high) - np.maximum(borders[:-1], low)).clip(0)
+    covered: Floats = (np.minimum(borders[1:], high[:, None]) - np.maximum(borders[:-1], low[:, None])).clip(0)
     return covered
+
+
+def _areas(boxes: Floats, h: int, w: int) -> Floats:
+    x0, y0, x1, y1 = boxes.T
+    return overlaps(y0, y1, h)[:, :, None] * overlaps(x0, x1, w)[:, None, :]
+
+
+def _centers_in(boxes: Floats, h: int, w: int) -> Bools:
+    y, x = (np.arange(h) + 0.5) / h, (np.arange(w) + 0.5) / w
+    x0, y0, x1, y1 = (column[:, None] for column in boxes.T)
+    across, down = (x0 <= x) & (x < x1), (y0 <= y) & (y < y1)
+    centers: Bools = down[:, :, None] & across[:, None, :]
+    return centers
+
+
+def _enough(boxes: Floats, grid: int, coverage: float, tolerance: float) -> Bools:
+    larger = boxes + tolerance * np.array([-1, -1, 1, 1])
+    return _areas(larger, grid, grid) * grid**2 >= coverage * (1 - 1e-12)
 
 
 def _first_pixels(cells: int, pixels: int) -> Ints:
@@ -118,6 +125,52 @@ def _union_per_cell(boxes: Floats, h: int, w: int) -> Floats:
     columns = np.searchsorted(xs, np.linspace(0, 1, w + 1)[:-1])
     shares: Floats = np.add.reduceat(np.add.reduceat(pieces, rows, axis=0), columns, axis=1)
     return shares
+
+
+def _each(
+    regions: Sequence[Region],
+    shape: tuple[int, ...],
+    alone: Callable[[Floats], NDArray[Number]],
+    other: Callable[[Region], NDArray[Number]],
+    kind: type,
+) -> NDArray[Number]:
+    """One array ``shape`` per region: single boxes all at once, what is left one by one, each region once."""
+    table: NDArray[Number] = np.zeros((len(regions), *shape), kind)
+    single = np.array([region.mask is None and len(region.boxes) == 1 for region in regions], bool)
+    if single.any():
+        table[single] = alone(np.concatenate([regions[n].boxes for n in np.flatnonzero(single).tolist()]))
+    known: dict[int, NDArray[Number]] = {}
+    for n in np.flatnonzero(~single).tolist():
+        if id(regions[n]) not in known:
+            known[id(regions[n])] = other(regions[n])
+        table[n] = known[id(regions[n])]
+    return table
+
+
+def covers(regions: Sequence[Region], h: int, w: int) -> Floats:
+    """:meth:`Region.cover` of many regions: ``(R, h, w)``."""
+    return _each(regions, (h, w), lambda boxes: _areas(boxes, h, w), lambda r: r.cover(h, w), float)
+
+
+def insides(regions: Sequence[Region], h: int, w: int) -> Bools:
+    """:meth:`Region.inside` of many regions: ``(R, h, w)``."""
+    return _each(regions, (h, w), lambda boxes: _centers_in(boxes, h, w), lambda r: r.inside(h, w), bool)
+
+
+def marks(regions: Sequence[Region], grid: int, coverage: float, tolerance: float = 0.0) -> Bools:
+    """:meth:`Region.marked` of many regions: ``(R, grid, grid)``."""
+    return _each(
+        regions,
+        (grid, grid),
+        lambda boxes: _enough(boxes, grid, coverage, tolerance),
+        lambda region: region.marked(grid, coverage, tolerance),
+        bool,
+    )
+
+
+def hulls(regions: Sequence[Region]) -> Floats:
+    """:meth:`Region.hull` of many regions: ``(R, 4)``."""
+    return _each(regions, (4,), lambda boxes: boxes, Region.hull, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,23 +277,13 @@ class Placed:
 
     def cover(self) -> Floats:
         """Share of the picture covered by truth per cell: ``(K, h, w)``."""
-        return self._each(Region.cover)
-
-    def cells(self) -> Floats:
-        """Share of the picture that each cell takes: ``(K, h, w)``."""
-        return self._each(Region.cells)
+        h, w = self.values.shape[1:]
+        return covers(self.regions, h, w)
 
     def inside(self) -> Bools:
         """Which cells have their center in the truth: ``(K, h, w)``."""
-        return self._each(Region.inside)
-
-    def _each(self, of: Callable[[Region, int, int], NDArray[Number]]) -> NDArray[Number]:
         h, w = self.values.shape[1:]
-        known: dict[int, NDArray[Number]] = {}
-        for region in self.regions:
-            if id(region) not in known:
-                known[id(region)] = of(region, h, w)
-        return np.stack([known[id(region)] for region in self.regions])
+        return insides(self.regions, h, w)
 
 
 def placed(heat: HeatMap, place: Places, edges: Floats, numbers: int = 2_000_000) -> Iterator[Placed]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wherewhen.contracts import Metric
-from wherewhen.metrics._cells import cell_samples, marked_cells, pooled
-from wherewhen.metrics._curves import average_precision, pr_auc_trapezoid, roc_auc
+from wherewhen.metrics._cells import cell_samples, pooled
+from wherewhen.metrics._curves import operating_points, roc_area, step_area, trapezoid_area
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.metrics._regions import known_frames, places
+from wherewhen.metrics._regions import known_frames, marks, places
 from wherewhen.values import Prediction, Truth
 
 
@@ -32,19 +32,16 @@ def compute(
     for _, prediction, truth in paired(predictions, truths, "heat", "frames"):
         assert prediction.heat is not None
         place = places(truth)
-        known, marked = known_frames(truth, place), marked_cells(place, grid, coverage, tolerance)
+        known, marked = known_frames(truth, place), marks(place.regions, grid, coverage, tolerance)
         gated.append(cell_samples(prediction.heat, place, truth.edges, known, marked, prediction.frames))
         inside.append(cell_samples(prediction.heat, place, truth.edges, known & truth.frames, marked))
-    everything, anomalous = pooled(gated), pooled(inside)
-    found = {
-        "pauc": roc_auc(*everything),
-        "pap": pr_auc_trapezoid(*everything),
-        "pap_step": average_precision(*everything),
-    }
+    _, *everything = operating_points(*pooled(gated))
+    _, *anomalous = operating_points(*pooled(inside))
+    found = {"pauc": roc_area(*everything), "pap": trapezoid_area(*everything), "pap_step": step_area(*everything)}
     return found | where_defined(
         {
-            "pauc_anomalous": lambda: roc_auc(*anomalous),
-            "pap_anomalous": lambda: pr_auc_trapezoid(*anomalous),
+            "pauc_anomalous": lambda: roc_area(*anomalous),
+            "pap_anomalous": lambda: trapezoid_area(*anomalous),
         }
     )
 

@@ -147,7 +147,8 @@ def _one_video(prediction: Prediction, truth: Truth, coverage: float, pooled: bo
     cells: list[Floats] = []
     for batch in placed(heat, place, truth.edges):
         values = batch.values.reshape(-1, h * w)
-        cover, size = batch.cover().reshape(-1, h * w), batch.cells().reshape(-1, h * w)
+        cover = batch.cover().reshape(-1, h * w)
+        size = np.broadcast_to(cell_shares(h, w, place.shape).reshape(-1), cover.shape)
         rest = (size - cover).clip(0) * (size > cover + 1e-12)
         auc, ap = ranked_within(values, cover, rest)
         rows.append((covered_scores(values, cover, coverage), values.max(1), auc, ap, batch.frames))

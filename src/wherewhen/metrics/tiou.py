@@ -12,7 +12,7 @@ from wherewhen import extents as ext
 from wherewhen.contracts import Metric
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.metrics._pairs import paired
-from wherewhen.metrics._regions import frame_rows, places
+from wherewhen.metrics._regions import frame_rows, hulls, places
 from wherewhen.metrics.frame import frame_scores
 from wherewhen.values import Floats, Prediction, Scores, Truth
 
@@ -37,8 +37,7 @@ def truth_hulls(truth: Truth) -> tuple[NDArray[np.int64], Floats]:
     """Annotated frames ``(M,)`` and the smallest box ``(M, 4)`` around all truth in each, boxes before masks."""
     place = places(truth, masks_first=False)
     frames = np.flatnonzero(place.region_of >= 0)
-    hulls = np.array([region.hull() for region in place.regions]).reshape(-1, 4)
-    return frames, hulls[place.region_of[frames]]
+    return frames, hulls(place.regions)[place.region_of[frames]]
 
 
 def frame_ious(boxes: Scores, truth: Truth, choose: Choose = "best") -> tuple[NDArray[np.int64], Floats]:
@@ -49,7 +48,7 @@ def frame_ious(boxes: Scores, truth: Truth, choose: Choose = "best") -> tuple[ND
     """
     if choose not in ("best", "hull"):
         raise ConfigError(f"choose: expected 'best' or 'hull', got {choose!r}")
-    frames, hulls = truth_hulls(truth)
+    frames, real = truth_hulls(truth)
     position = np.full(len(truth.edges) - 1, -1)
     position[frames] = np.arange(len(frames))
     frame, row = frame_rows(boxes.extents, truth.edges)
@@ -67,7 +66,7 @@ def frame_ious(boxes: Scores, truth: Truth, choose: Choose = "best") -> tuple[ND
         np.maximum.at(highest, at, boxes.values[row])
         top = boxes.values[row] == highest[at]
         at, rectangles = at[top], rectangles[top]
-    overlap = np.bincount(at, box_iou(rectangles, hulls[at]), len(frames))
+    overlap = np.bincount(at, box_iou(rectangles, real[at]), len(frames))
     return frames, overlap / np.bincount(at, minlength=len(frames)).clip(1)
 
 

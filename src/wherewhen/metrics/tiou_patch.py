@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from wherewhen.contracts import Metric
 from wherewhen.errors import DataError
 from wherewhen.metrics._pairs import paired
-from wherewhen.metrics._regions import Region, placed, places
+from wherewhen.metrics._regions import hulls, marks, overlaps, placed, places
 from wherewhen.metrics.frame import frame_scores
 from wherewhen.metrics.tiou import box_iou, gated_iou, gated_numbers
 from wherewhen.values import Prediction, Truth
@@ -25,17 +25,11 @@ def patch_set_iou(active: ArrayLike, boxes: ArrayLike) -> Floats:
     [0.5]
     """
     on, (x0, y0, x1, y1) = np.asarray(active, bool), np.asarray(boxes, np.float64).reshape(-1, 4).T
-    down, across = _shares(y0, y1, on.shape[1]), _shares(x0, x1, on.shape[2])
+    down, across = overlaps(y0, y1, on.shape[1]), overlaps(x0, x1, on.shape[2])
     both = np.einsum("khw,kh,kw->k", on, down, across)
     union = on.mean((1, 2)) + (x1 - x0) * (y1 - y0) - both
     overlap: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
     return overlap
-
-
-def _shares(low: Floats, high: Floats, cells: int) -> Floats:
-    borders = np.linspace(0, 1, cells + 1)
-    covered: Floats = (np.minimum(borders[1:], high[:, None]) - np.maximum(borders[:-1], low[:, None])).clip(0)
-    return covered
 
 
 def tight_boxes(active: ArrayLike) -> Floats:
@@ -55,24 +49,17 @@ def _span(line: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return np.where(some, line.argmax(1), 0) / size, np.where(some, size - line[:, ::-1].argmax(1), 0) / size
 
 
-def quantized_box(region: Region, grid: int = 8, coverage: float = 0.25, tolerance: float = 5 / 128) -> Floats:
-    """The smallest box ``(4,)`` around the cells that the truth marks; zeros where it marks none."""
-    box: Floats = tight_boxes(region.marked(grid, coverage, tolerance)[None])[0]
-    return box
-
-
 def _one_video(prediction: Prediction, truth: Truth, cell_threshold: float) -> tuple[Floats, Floats]:
     """Per annotated frame ``(M, 5)``: three overlaps, whether quantized truth is left, score; scores elsewhere."""
     assert prediction.heat is not None
     scores, place = frame_scores(prediction, truth), places(truth, masks_first=False)
-    hulls = np.array([region.hull() for region in place.regions]).reshape(-1, 4)
-    coarse = np.array([quantized_box(region) for region in place.regions]).reshape(-1, 4)
+    exact, coarse = hulls(place.regions), tight_boxes(marks(place.regions, 8, 0.25, 5 / 128))
     rows = [np.empty((0, 5))]
     for batch in placed(prediction.heat, place, truth.edges):
         active = batch.values >= cell_threshold
         tight, number = tight_boxes(active), place.region_of[batch.first]
         left = coarse[number, 2] > 0
-        ious = [patch_set_iou(active, hulls[number]), *(box_iou(tight, b[number]) for b in (hulls, coarse))]
+        ious = [patch_set_iou(active, exact[number]), *(box_iou(tight, b[number]) for b in (exact, coarse))]
         rows.append(np.stack([*ious, left, np.zeros(len(left))], -1).repeat(batch.frames, 0))
     table = np.concatenate(rows)
     annotated = place.region_of >= 0
@@ -107,7 +94,7 @@ def compute(
     if kept.any():
         shut = np.concatenate([scores[~kept], elsewhere]) < theta
         found["tiou_quantized"] = gated_iou(coarse[kept], scores[kept], theta)
-        found["tiou_legacy"] = found["tiou_quantized"] * kept.sum() / (kept.sum() + shut.sum())
+        found["tiou_legacy"] = found["tiou_quantized"] * float(kept.sum() / (kept.sum() + shut.sum()))
     return found
 
 

@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from wherewhen.contracts import Metric
 from wherewhen.errors import ConfigError
-from wherewhen.metrics._cells import cell_samples, marked_cells, pooled
+from wherewhen.metrics._cells import cell_samples, pooled
 from wherewhen.metrics._curves import roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.metrics._regions import Places, known_frames, placed, places, steps
+from wherewhen.metrics._regions import Places, known_frames, marks, placed, places, steps
 from wherewhen.values import HeatMap, Prediction, Truth
 
 
 def tube_samples(heat: HeatMap, place: Places, edges: NDArray[np.float64], pool: str) -> NDArray[np.float64]:
     """Scores, labels and numbers of frames ``(3, K)``: truth regions, and normal frames as whole pictures.
 
-    ``pool="mean"`` takes the mean over the area, ``"max"`` the highest cell that it touches.
+    ``pool="mean"`` takes the mean over the area, ``"max"`` the highest cell that it touches. Means are rounded to
+    float32, as maps are, so that equal means stay equal.
     """
     columns = [np.empty((3, 0))]
     for batch in placed(heat, place, edges):
@@ -36,7 +37,9 @@ def tube_samples(heat: HeatMap, place: Places, edges: NDArray[np.float64], pool:
     whole = heat.values.astype(np.float64)
     scores = (whole.mean((1, 2)) if pool == "mean" else whole.max((1, 2)))[calm > 0]
     columns.append(np.stack([scores, np.zeros(len(scores)), calm[calm > 0]]))
-    return np.concatenate(columns, 1)
+    table = np.concatenate(columns, 1)
+    table[0] = table[0].astype(np.float32)
+    return table
 
 
 def compute(
@@ -65,7 +68,7 @@ def compute(
         scores.append(heat.values.max((1, 2))[steps(heat, truth.edges)])
         labels.append(truth.frames)
         tubes.append(tube_samples(heat, place, truth.edges, pool))
-        marked = marked_cells(place, grid, coverage)
+        marked = marks(place.regions, grid, coverage)
         cells.append(cell_samples(heat, place, truth.edges, known_frames(truth, place), marked))
     return {"ucfcrime2local_frame": roc_auc(np.concatenate(scores), np.concatenate(labels))} | where_defined(
         {
