@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wherewhen import data, extract, registry
+from wherewhen.compare import Pair, interval, paired
 from wherewhen.errors import DataError
 from wherewhen.evaluate import FAMILIES, Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
 from wherewhen.extract import Look
@@ -20,58 +22,84 @@ from wherewhen.model import Recipe
 from wherewhen.progress import track
 from wherewhen.store import cache_folder, fingerprint, plain, write_json
 from wherewhen.train import fit
-from wherewhen.values import Fold, Truth
+from wherewhen.values import Fold, Truth, Video
 
-log = logging.getLogger("wherewhen")
+LAST, ORACLE = " (last)", " (test oracle)"
+CHOSEN_BY = "frame_auc"  # what the test oracle picks the checkpoint by
+Results = dict[str, Numbers]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training and its judgment: a fold, a recipe and what to measure."""
+    """One training and its judgment: where to train, where to test, a recipe and what to measure.
+
+    ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to judge on, None for the
+    test part of the fold.
+    """
 
     root: str
     reader: str | None
-    fold: int
+    fold: int | None
+    test: str | None
     recipe: Mapping[str, Any]
     families: tuple[str, ...]
     trivial: bool
 
-    def run(self) -> dict[str, Numbers]:
-        """Train on the fold's training videos, judge on its test videos: numbers by row name."""
+    def videos(self) -> tuple[Sequence[Video], Sequence[Video], dict[str, Truth]]:
+        """Training videos, test videos, and the truth of the latter."""
+        reader = data.reader_of(self.root, self.reader)
+        dataset = reader.load(Path(self.root))
+        train = dataset.videos if self.fold is None else dataset.folds[self.fold].train
+        if self.test is not None:
+            other = data.reader_of(self.test)
+            truths = other.truth(Path(self.test))
+            return train, [v for v in other.load(Path(self.test)).videos if v.id in truths], truths
+        assert self.fold is not None
+        return train, dataset.folds[self.fold].test, reader.truth(Path(self.root))
+
+    def run(self) -> Results:
+        """Train and judge: numbers by row name.
+
+        The row of a method is the checkpoint that its validation videos chose. The last one and the one that the
+        test videos would have chosen stand apart: the gap between them is what selection on test data is worth.
+        """
         import torch
 
         torch.set_num_threads(1)
-        reader = data.reader_of(self.root, self.reader)
-        fold = reader.load(Path(self.root)).folds[self.fold]
-        truths = reader.truth(Path(self.root))
+        train, test, truths = self.videos()
         recipe = Recipe.of(self.recipe)
         seen = looks(Look.of(recipe))
-        learned = list(extract.bags(fold.train, {recipe.instances: seen[recipe.instances]}, workers=1, quiet=True))
-        fitted = fit(learned, recipe, device="cpu")
-        bags = normalized(fitted.best, extract.bags(fold.test, seen, workers=1, quiet=True))
+        learned = list(extract.bags(train, {recipe.instances: seen[recipe.instances]}, workers=1, quiet=True))
+        fitted = fit(learned, recipe, device="cpu", keep_looks=True)
+        bags = normalized(fitted.best, extract.bags(test, seen, workers=1, quiet=True))
         judged = {b.video.id: truths[b.video.id] for b in bags}
-        found = {recipe.method: measure(predict(fitted.best, bags), judged, self.families)}
-        found[f"{recipe.method} (last)"] = measure(predict(fitted.last, bags), judged, self.families)
+        found = {
+            recipe.method: measure(predict(fitted.best, bags), judged, self.families),
+            recipe.method + LAST: measure(predict(fitted.last, bags), judged, self.families),
+        }
+        tried = [predict(model, bags) for model in (*fitted.looks, fitted.best)]
+        oracle = max(tried, key=lambda one: measure(one, judged, ["frame"]).get(CHOSEN_BY, 0.0))
+        found[recipe.method + ORACLE] = measure(oracle, judged, self.families)
         for name in registry.names("baselines") if self.trivial else ():
             found[name] = measure(predict_trivial(name, fitted.best, bags, judged), judged, self.families)
         return found
 
 
-def _cached(job: Job, folder: Path, key: str) -> dict[str, Numbers]:
+def _cached(job: Job, key: str) -> Results:
     """Run a job, or read its result where an earlier run left it."""
-    path = folder / f"{key}.json"
+    path = cache_folder() / "bench" / f"{key}.json"
     if path.exists():
-        found: dict[str, Numbers] = json.loads(path.read_text())
+        found: Results = json.loads(path.read_text())
         return found
     found = job.run()
     write_json(path, found)
     return found
 
 
-def _in_parallel(jobs: Sequence[tuple[Job, Path, str]], workers: int) -> Iterator[dict[str, Numbers]]:
+def _in_parallel(jobs: Sequence[tuple[Job, str]], workers: int) -> Iterator[Results]:
     if workers == 1:
-        for job in jobs:
-            yield _cached(*job)
+        for job, key in jobs:
+            yield _cached(job, key)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_cached, *zip(*jobs, strict=True))
@@ -84,14 +112,21 @@ def truth_hash(truths: Mapping[str, Truth]) -> str:
 
 @dataclass(frozen=True)
 class Bench:
-    """The outcome: a table and what it rests on."""
+    """The outcome: a table, how sure it is, and what it rests on.
+
+    ``intervals``: 95 % bootstrap interval of each row's mean over the repeats, in the order of the table.
+    """
 
     table: list[Row]
+    intervals: list[tuple[float, float]]
+    pairs: list[Pair]
     facts: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` writes."""
-        return {**self.facts, "rows": [row._asdict() for row in self.table]}
+        told = zip(self.table, self.intervals, strict=True)
+        rows = [{**row._asdict(), "low": low, "high": high} for row, (low, high) in told]
+        return {**self.facts, "rows": rows, "pairs": [pair._asdict() for pair in self.pairs]}
 
 
 def bench(
@@ -102,69 +137,93 @@ def bench(
     seeds: Sequence[int] = (0,),
     families: Sequence[str] = FAMILIES,
     settings: Mapping[str, Any] | None = None,
+    test: str | Path | None = None,
     workers: int | None = None,
     reader: str | None = None,
     quiet: bool = False,
 ) -> Bench:
     """Train and judge every method on every backbone over all folds of a data set and all seeds.
 
-    ``settings``: plain values as in a recipe. Results of finished jobs are kept in the cache and not made again.
+    ``settings``: plain values as in a recipe. ``test``: train on all labelled videos of ``root`` and judge on this
+    other data set instead. Results of finished jobs are kept in the cache and not made again.
     """
     source = data.reader_of(root, reader)
     found = source.load(Path(root))
-    if not found.folds:
+    if not found.folds and test is None:
         raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
-    truths = source.truth(Path(root))
-    recipes = _recipes(methods, backbones, seeds, settings or {})
-    for look in {fingerprint(plain(Look.of(r))): Look.of(r) for r in recipes}.values():
-        wanted = {v.id: v for fold in found.folds for v in (*fold.train, *fold.test)}.values()
-        for _ in extract.bags(list(wanted), looks(look), quiet=quiet):
-            pass
-    truth = truth_hash(truths)
-    facts = {
-        "dataset": found.name,
-        "folds": len(found.folds),
-        "seeds": list(seeds),
-        "truth": truth,
-        "recipes": [r.plain() for r in recipes if r.seed == seeds[0]],
-    }
-    jobs = list(_jobs(root, reader, found.folds, recipes, tuple(families), truth))
-    cores = workers or os.cpu_count() or 1
-    done = track(_in_parallel(jobs, min(cores, len(jobs))), "folds and seeds", len(jobs), quiet=quiet)
+    judge = data.reader_of(test) if test else source
+    truth = truth_hash(judge.truth(Path(test or root)))
+    recipes = [
+        Recipe.of({**(settings or {}), "backbone": backbone, "method": method, "seed": seed})
+        for backbone in backbones
+        for method in methods
+        for seed in seeds
+    ]
+    jobs = [(job, _key(job, truth)) for job in _jobs(str(root), reader, found.folds, recipes, families, test)]
+    _look_at_all([job for job, _ in jobs], recipes, quiet)
+    cores = min(workers or os.cpu_count() or 1, len(jobs))
+    done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (job, _, _), numbers in zip(jobs, done, strict=True):
+    for (job, _), numbers in zip(jobs, done, strict=True):
         for name, values in numbers.items():
             by_row.setdefault((name, job.recipe["backbone"]), []).append(values)
-    return Bench([row for (name, on), each in by_row.items() for row in rows(name, on, each)], plain(facts))
+    facts = {
+        "train": found.name,
+        "test": judge.load(Path(test)).name if test else found.name,
+        "folds": 0 if test else len(found.folds),
+        "seeds": list(seeds),
+        "truth": truth,
+        "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
+    }
+    return _told(by_row, plain(facts))
 
 
-def _recipes(
-    methods: Sequence[str], backbones: Sequence[str], seeds: Sequence[int], settings: Mapping[str, Any]
-) -> list[Recipe]:
-    """Every method on every backbone with every seed; a section serves only the recipes that use it."""
-    made = []
-    for backbone in backbones:
-        for method in methods:
-            for seed in seeds:
-                chosen = {**settings, "backbone": backbone, "method": method, "seed": seed}
-                made.append(Recipe.of(chosen))
-    return made
+def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any]) -> Bench:
+    table, intervals = [], []
+    for (name, backbone), repeats in by_row.items():
+        for row in rows(name, backbone, repeats):
+            table.append(row)
+            intervals.append(interval(np.array([r[row.metric] for r in repeats if _known(r, row.metric)])))
+    compared = [name for name in dict.fromkeys(row.method for row in table) if not name.endswith((LAST, ORACLE))]
+    metrics = list(dict.fromkeys(row.metric for row in table))
+    return Bench(table, intervals, paired(by_row, compared, metrics), facts)
+
+
+def _known(numbers: Numbers, metric: str) -> bool:
+    value = numbers.get(metric)
+    return value is not None and bool(np.isfinite(value))
+
+
+def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) -> None:
+    """Fill the cache with the features of every video, so that the jobs only read them."""
+    wanted: dict[tuple[str, str], Video] = {}
+    for train, test, _ in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
+        wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test)}
+    for look in {fingerprint(Look.of(recipe)): Look.of(recipe) for recipe in recipes}.values():
+        for _ in extract.bags(wanted.values(), looks(look), quiet=quiet):
+            pass
 
 
 def _jobs(
-    root: str | Path,
+    root: str,
     reader: str | None,
     folds: Sequence[Fold],
     recipes: Sequence[Recipe],
-    families: tuple[str, ...],
-    truth: str,
-) -> Iterator[tuple[Job, Path, str]]:
-    folder = cache_folder() / "bench"
+    families: Sequence[str],
+    test: str | Path | None,
+) -> Iterator[Job]:
+    """Every recipe on every fold; the trivial rows come once per backbone and seed."""
     seen: set[tuple[str, int]] = set()
     for recipe in recipes:
-        trivial = (recipe.backbone, recipe.seed) not in seen
+        first = (recipe.backbone, recipe.seed) not in seen
         seen.add((recipe.backbone, recipe.seed))
-        for index, fold in enumerate(folds):
-            job = Job(str(root), reader, index, plain(recipe.plain()), families, trivial)
-            parts = [truth, plain(fold.train), plain(fold.test), job.recipe, families, trivial, extract.VERSION]
-            yield job, folder, fingerprint(parts)
+        for fold in [None] if test else range(len(folds)):
+            other = str(test) if test else None
+            yield Job(root, reader, fold, other, plain(recipe.plain()), tuple(families), first)
+
+
+def _key(job: Job, truth: str) -> str:
+    """What a job's result depends on: labels, files, truth, recipe and version."""
+    train, test, _ = job.videos()
+    seen = [[v.id, v.label, v.span, extract.stamp(v.path)[1:]] for v in (*train, *test)]
+    return fingerprint([truth, len(train), seen, job.recipe, job.families, job.trivial, extract.VERSION])

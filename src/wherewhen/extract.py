@@ -50,8 +50,7 @@ class Look:
 
     def passport(self, video: Video) -> dict[str, Any]:
         """Everything that the instances of a video depend on."""
-        stamp = _stamp(video.path)
-        return {"version": VERSION, "content": _content(*stamp), "span": plain(video.span), **plain(self)}
+        return {"version": VERSION, "content": _content(*stamp(video.path)), "span": plain(video.span), **plain(self)}
 
     def extract(self, video: Video) -> Instances:
         """Look at the video itself; VideoError if it can't be read."""
@@ -63,7 +62,8 @@ class Look:
             raise VideoError(video.path, str(error)) from None
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
+def stamp(path: Path) -> tuple[str, int, int]:
+    """A video's place, size and time of change: what tells cheaply whether it is still the same."""
     try:
         newest = max(
             (p.stat() for p in [path, *(path.iterdir() if path.is_dir() else ())]), key=lambda s: s.st_mtime_ns

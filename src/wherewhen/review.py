@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from wherewhen import registry
-from wherewhen.evaluate import Row, Scored
+from wherewhen.evaluate import Row, Scored, markdown
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.render import overlay
 from wherewhen.report import Curve, Example, Picture, ReportData, VideoResult, report
+from wherewhen.store import write_atomic, write_json
 from wherewhen.values import Floats, Prediction, Truth, Video
 from wherewhen.video import reader
 from wherewhen.video.batch import Quarantine
@@ -61,6 +62,27 @@ def page(
         environment=environment(),
     )
     report(data, path)
+
+
+def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) -> None:
+    """Write ``bench.json``, ``bench.md`` and ``report.html`` of a comparison to a folder."""
+    write_json(folder / "bench.json", outcome)
+    write_atomic(folder / "bench.md", markdown(table) + "\n")
+    facts = {name: value for name, value in outcome.items() if name not in ("rows", "pairs")}
+    same = outcome["train"] == outcome["test"]
+    data = ReportData(
+        title=f"Benchmark on {outcome['test']}" + ("" if same else f", trained on {outcome['train']}"),
+        notes=(
+            f"{outcome['folds']} folds, seeds {', '.join(map(str, outcome['seeds']))}; mean and deviation over both.",
+            "A method's own row is the checkpoint that its validation videos chose. The test oracle is what choosing "
+            "by the test videos would give: no result, only the size of the temptation.",
+        ),
+        rows=[row._asdict() for row in table],
+        trivial=frozenset(registry.names("baselines")),
+        settings=facts,
+        environment=environment(),
+    )
+    report(data, folder / "report.html")
 
 
 def _pooled(found: Scored, truths: Mapping[str, Truth]) -> tuple[Floats, Floats]:

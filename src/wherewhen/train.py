@@ -202,11 +202,15 @@ class Logbook:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The outcome of training: the model of the last step and the one that validation liked best."""
+    """The outcome of training: the model of the last step and the one that validation liked best.
+
+    ``looks``: the models at every look at the validation videos, where they were asked for.
+    """
 
     last: Model
     best: Model
     history: list[dict[str, float]]
+    looks: list[Model] = field(default_factory=list)
 
 
 def fit(
@@ -216,6 +220,7 @@ def fit(
     folder: Path | None = None,
     device: str = "auto",
     resume: bool = False,
+    keep_looks: bool = False,
     quiet: bool = True,
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
@@ -246,16 +251,23 @@ def fit(
         log.info("going on from step %d", state.step)
     logbook = Logbook(folder, state.history) if folder else None
 
+    seen: list[dict[str, torch.Tensor]] = []
+
     def look() -> None:
+        if keep_looks:
+            seen.append({k: v.detach().cpu().clone() for k, v in method.state_dict().items()})
         if checkpoint and logbook:
             state.save(checkpoint, key)
             logbook()
 
     _loop(state, batches, held, recipe, look, quiet)
     bank = _bank(ready, recipe)
-    models = {"last": {k: v.clone() for k, v in method.state_dict().items()}, "best": state.best}
-    made = {k: _finish(recipe, normalizer, weights, bank, device, ready) for k, weights in models.items()}
-    return Fitted(made["last"], made["best"], state.history)
+
+    def finish(weights: dict[str, torch.Tensor]) -> Model:
+        return _finish(recipe, normalizer, weights, bank, device, ready)
+
+    last = finish({k: v.clone() for k, v in method.state_dict().items()})
+    return Fitted(last, finish(state.best), state.history, [finish(weights) for weights in seen])
 
 
 def _loop(

@@ -18,7 +18,9 @@ class Options:
         backbones: backbone names between commas.
         seeds: how many seeds, from 0 on.
         metrics: metric families between commas (wherewhen list metrics).
-        json: write the table to this file.
+        test: train on all of data and judge on this other data set.
+        json: write the table, intervals and paired comparisons to this file.
+        output: folder for bench.json, bench.md and report.html.
         workers: processes; default: one per core.
         quiet: no progress bars.
     """
@@ -28,14 +30,18 @@ class Options:
     backbones: str = "motion"
     seeds: int = 1
     metrics: str = "frame,pixel,tiou,pointing"
+    test: str | None = None
     json: str | None = None
+    output: str | None = None
     workers: int | None = None
     quiet: bool = False
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
     """Run the protocol and print the table."""
-    from wherewhen import benchmark
+    from pathlib import Path
+
+    from wherewhen import benchmark, review
     from wherewhen.evaluate import markdown
     from wherewhen.store import write_json
 
@@ -46,10 +52,13 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         seeds=range(options.seeds),
         families=options.metrics.split(","),
         settings=settings,
+        test=options.test,
         workers=options.workers,
         quiet=options.quiet,
     )
     if options.json:
         write_json(options.json, made.as_json())
+    if options.output:
+        review.bench_pages(Path(options.output), made.table, made.as_json())
     print(markdown(made.table))
     return 0
