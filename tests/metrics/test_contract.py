@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,15 @@ def test_numbers_are_plain_finite_and_announced(family):
         assert type(value) is float and math.isfinite(value), name
         assert name.split("/")[0] in plugin.names or name in plugin.names, name
         assert 0 <= value <= 1 or name.startswith(("detection_delay", "false_alarms_per")), name
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_number_is_documented(family):
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    assert f"## {family}\n" in text
+    for name in registry.load("metrics", family).names:
+        plain = name.split("@")[0].removesuffix("_validated").removesuffix("_median")
+        assert f"`{plain}" in text or f"`{plain}@" in text, name
 
 
 @pytest.mark.parametrize("family", FAMILIES)

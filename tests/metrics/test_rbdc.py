@@ -143,3 +143,21 @@ def test_errors_say_what_is_missing():
         rbdc.compute({"a": nothing}, {"a": truth}, ties="random")
     with pytest.raises(DataError, match="1 frames"):
         rbdc.Regions([0], [[0, 0, 1, 1]], [1, 2])
+
+
+def test_the_worked_example_of_the_docs():
+    apart = np.array([[0, 0, 1, 1], [1, 0, 2, 1], [5, 0, 6, 1], [9, 9, 10, 10]], float)
+    truth = rbdc.Regions(np.zeros(4), apart, np.arange(4))
+    boxes = [[0, 0, 2, 1], [20, 0, 21, 1], [0, 0, 1, 1], [5, 0, 6, 1]]
+    line = rbdc.curves(truth, rbdc.Regions(np.zeros(4), np.array(boxes, float), np.array([0.9, 0.8, 0.7, 0.6])), 10)
+    assert line.rbdr.tolist() == [0, 0.5, 0.5, 0.5, 0.75]
+    assert line.fpr.tolist() == [0, 0, 0.1, 0.1, 0.1]
+    assert rbdc.area(line.fpr, line.rbdr) == pytest.approx(0.725)
+
+
+@pytest.mark.parametrize(("ties", "right_first", "expected"), [("order", 1, 1.0), ("order", 0, 0.0), ("merge", 1, 0.5)])
+def test_where_the_published_script_depends_on_the_order(ties, right_first, expected):
+    truth = rbdc.Regions([0], [[0, 0, 1, 1]], [0])
+    boxes = [[0, 0, 1, 1], [5, 5, 6, 6]]
+    line = rbdc.curves(truth, rbdc.Regions([0, 0], boxes if right_first else boxes[::-1], [0.5, 0.5]), 1, ties=ties)
+    assert rbdc.area(line.fpr, line.rbdr) == expected

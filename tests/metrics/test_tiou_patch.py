@@ -99,3 +99,11 @@ def test_no_active_cell_is_no_overlap_and_no_truth_is_an_error():
     assert found["tiou_patch"] == found["tiou_tight"] == found["tiou_quantized"] == 0.0
     with pytest.raises(DataError, match="no annotated frame"):
         tiou_patch.compute(predictions, {"a": Truth([0, 1])})
+
+
+def test_a_shut_gate_on_normal_frames_lowers_the_legacy_number():
+    truths = {"a": Truth(np.arange(11.0), [[0, 2]], [[0, 2, 0, 0, 1, 1]])}
+    heat = HeatMap([[[1.0, 0.0]]], [0, 10])
+    shut, wide = (Prediction(HeatMap([1.0, rest], [0, 2, 10]), heat) for rest in (0.0, 1.0))
+    assert tiou_patch.compute({"a": shut}, truths)["tiou_legacy"] == pytest.approx(0.1)
+    assert tiou_patch.compute({"a": wide}, truths)["tiou_legacy"] == pytest.approx(0.5)
