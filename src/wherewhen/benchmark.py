@@ -21,7 +21,7 @@ from wherewhen.extract import Look
 from wherewhen.model import Recipe
 from wherewhen.progress import track
 from wherewhen.store import cache_folder, fingerprint, plain, write_json
-from wherewhen.train import fit
+from wherewhen.training import fit
 from wherewhen.values import Fold, Truth, Video
 
 LAST, ORACLE = " (last)", " (test oracle)"
@@ -176,6 +176,15 @@ def bench(
         "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
     }
     return _told(by_row, plain(facts))
+
+
+def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench]:
+    """The protocol on every data set, and trained on each and judged on every other one.
+
+    Takes what `bench` takes; the outcome of the first data set comes first. One data set makes one outcome.
+    """
+    pairs = [(train, None if train == test else test) for train in roots for test in roots]
+    return [bench(train, *args, test=test, **kwargs) for train, test in pairs]
 
 
 def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any]) -> Bench:

@@ -19,7 +19,7 @@ from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe
 from wherewhen.progress import track
 from wherewhen.store import write_json
-from wherewhen.train import Fitted, carve, fit
+from wherewhen.training import Fitted, carve, fit
 from wherewhen.values import Bag, Dataset, Fold, Video
 from wherewhen.video.batch import Quarantine, survivors
 from wherewhen.video.sources import Source, shown
