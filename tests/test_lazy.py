@@ -1,0 +1,89 @@
+"""Heavy things enter late: a fresh interpreter tells what `import wherewhen` and the help texts load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wherewhen
+from wherewhen import cli
+
+HEAVY = ("torch", "av", "cv2", "matplotlib", "scipy", "pyarrow", "sklearn", "tensorboard", "jinja2")
+
+TELL = """
+import json, sys
+from importlib import import_module
+try:
+    {what}
+except SystemExit as stop:
+    assert not stop.code, stop.code
+print(json.dumps([name for name in {heavy} if name in sys.modules]))
+"""
+
+
+def loaded(what: str, folder: Path) -> list[str]:
+    """Heavy packages that a fresh interpreter has after some lines."""
+    code = TELL.format(what=what, heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    answer: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_the_probe_can_see(tmp_path: Path) -> None:
+    assert loaded("import scipy", tmp_path) == ["scipy"]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import wherewhen; wherewhen.__version__ if hasattr(wherewhen, '__version__') else dir(wherewhen)",
+        "import wherewhen; wherewhen.Video, wherewhen.WherewhenError",
+        "from wherewhen.cli import main; assert main(['--help']) == 0",
+        "from wherewhen.cli import main; assert main(['trian']) != 0",
+        "from wherewhen.cli import main, VERBS\n    for verb in VERBS: import_module(f'wherewhen.commands.{verb}')",
+        "from wherewhen.cli import main; main(['train', '--help'])",
+        "from wherewhen.cli import main; main(['detect', '--help'])",
+    ],
+)
+def test_nothing_heavy_is_loaded(what: str, tmp_path: Path) -> None:
+    assert loaded(what, tmp_path) == []
+
+
+def test_python_dash_m_works(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wherewhen", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("wherewhen ")
+
+
+@pytest.mark.parametrize("name", wherewhen.__all__)
+def test_public_names_are_there(name: str) -> None:
+    assert getattr(wherewhen, name).__name__ == name
+    assert name in dir(wherewhen)
+
+
+def test_no_module_takes_a_public_name() -> None:
+    """A module that is called like a public function would take its place on the package once it is loaded."""
+    files = {path.stem for path in Path(wherewhen.__file__).parent.iterdir()}
+    assert not files & set(wherewhen.__all__)
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        wherewhen.trian  # noqa: B018
+
+
+def test_all_is_what_is_lazy() -> None:
+    assert sorted(wherewhen._HOMES) == wherewhen.__all__
+
+
+def test_the_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == cli.main(["-h"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in cli.VERBS)
