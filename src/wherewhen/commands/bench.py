@@ -18,7 +18,7 @@ class Options:
         backbones: backbone names between commas.
         seeds: how many seeds, from 0 on.
         metrics: metric families between commas (wherewhen list metrics).
-        test: train on all of data and judge on this other data set.
+        across: other data sets between commas: train on each of them all, judge on each.
         json: write the table, intervals and paired comparisons to this file.
         output: folder for bench.json, bench.md and report.html.
         workers: processes; default: one per core.
@@ -30,7 +30,7 @@ class Options:
     backbones: str = "motion"
     seeds: int = 1
     metrics: str = "frame,pixel,tiou,pointing"
-    test: str | None = None
+    across: str | None = None
     json: str | None = None
     output: str | None = None
     workers: int | None = None
@@ -38,27 +38,32 @@ class Options:
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Run the protocol and print the table."""
+    """Run the protocol, print the table and write what was asked for."""
     from pathlib import Path
 
     from wherewhen import benchmark, review
     from wherewhen.evaluate import markdown
     from wherewhen.store import write_json
 
-    made = benchmark.bench(
-        options.data,
+    made = benchmark.matrix(
+        [options.data, *(options.across.split(",") if options.across else [])],
         options.methods.split(","),
         options.backbones.split(","),
         seeds=range(options.seeds),
         families=options.metrics.split(","),
         settings=settings,
-        test=options.test,
         workers=options.workers,
         quiet=options.quiet,
     )
+    for one in made:
+        if len(made) > 1:
+            print(f"\ntrained on {one.facts['train']}, judged on {one.facts['test']}")
+        print(markdown(one.table))
     if options.json:
-        write_json(options.json, made.as_json())
+        told = [one.as_json() for one in made]
+        write_json(options.json, {**told[0], "across": told[1:]} if len(told) > 1 else told[0])
     if options.output:
-        review.bench_pages(Path(options.output), made.table, made.as_json())
-    print(markdown(made.table))
+        for one in made:
+            name = "" if len(made) == 1 else f"{one.facts['train']}-{one.facts['test']}"
+            review.bench_pages(Path(options.output) / name, one.table, one.as_json())
     return 0
