@@ -174,3 +174,12 @@ def test_numbers_that_nothing_defines_are_absent():
 def test_vadclip_lists_must_fit():
     with pytest.raises(DataError, match="1 videos' scores, 0 of segments"):
         dm.vadclip_detection_map([np.zeros((4, 2))], [], [], ["a", "b"])
+
+
+def test_equal_scores_go_by_overlap_whatever_their_order():
+    overlaps = np.array([[0.6, 0.0], [0.9, 0.55], [0.9, 0.0]])
+    for turn in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        found = np.zeros(3, bool)
+        found[turn] = dm.hits([0.5] * 3, overlaps[turn], 0.5)
+        assert found.tolist() == [False, True, False]
+    assert dm.hits([0.5], [[0.5]], 0.5).tolist() == [True]

@@ -161,3 +161,10 @@ def test_where_the_published_script_depends_on_the_order(ties, right_first, expe
     boxes = [[0, 0, 1, 1], [5, 5, 6, 6]]
     line = rbdc.curves(truth, rbdc.Regions([0, 0], boxes if right_first else boxes[::-1], [0.5, 0.5]), 1, ties=ties)
     assert rbdc.area(line.fpr, line.rbdr) == expected
+
+
+@pytest.mark.parametrize(("beta", "found"), [(0.5, 1.0), (0.51, 0.0)])
+def test_an_overlap_of_just_beta_is_enough(beta, found):
+    truth = rbdc.Regions([0], [[0, 0, 2, 1]], [0])
+    line = rbdc.curves(truth, rbdc.Regions([0], [[0, 0, 1, 1]], [0.5]), 1, beta=beta)
+    assert line.rbdr[-1] == found

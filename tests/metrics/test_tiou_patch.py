@@ -107,3 +107,9 @@ def test_a_shut_gate_on_normal_frames_lowers_the_legacy_number():
     shut, wide = (Prediction(HeatMap([1.0, rest], [0, 2, 10]), heat) for rest in (0.0, 1.0))
     assert tiou_patch.compute({"a": shut}, truths)["tiou_legacy"] == pytest.approx(0.1)
     assert tiou_patch.compute({"a": wide}, truths)["tiou_legacy"] == pytest.approx(0.5)
+
+
+def test_a_cell_at_the_threshold_is_active_and_a_frame_at_theta_passes():
+    truths = {"a": Truth([0, 1], [[0, 1]], [[0, 1, 0, 0, 0.5, 1]])}
+    predictions = {"a": Prediction(HeatMap([0.5], [0, 1]), HeatMap([[[0.5, 0.49]]], [0, 1]))}
+    assert tiou_patch.compute(predictions, truths)["tiou_patch"] == 1.0

@@ -114,3 +114,10 @@ def test_errors_say_what_is_missing():
     truth = Truth([0, 1], [[0, 1]], [[0, 1, 0, 0, 1, 1]])
     with pytest.raises(DataError, match="a: expected detector_frames"):
         wsstad.compute(nothing, {"a": truth}, detector_frames={})
+
+
+def test_an_overlap_of_just_epsilon_is_not_above_it():
+    truth = Truth(np.arange(5.0), [[0, 4]], [[0, 4, 0, 0, 0.5, 0.5]])
+    half = {"a": Prediction(boxes=Scores([[0, 2, 0, 0, 0.5, 0.5]], [0.9]))}
+    found = wsstad.compute(half, {"a": truth}, epsilons=(0.5, 0.49))
+    assert (found["s_loc_iou@0.5"], found["s_loc_iou@0.49"]) == (0.0, 1.0)

@@ -61,7 +61,7 @@ def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np
     """Which of one video's detections ``(N,)`` find a truth, from the highest score down.
 
     ``overlaps`` ``(N, S)``. Each takes the truth that it overlaps most among those still free, if by at least the
-    threshold; a truth is found once. Of equal scores the larger overlap goes first.
+    threshold; a truth is found once. Of equal scores the larger overlap goes first, then the larger next one.
 
     >>> hits([0.9, 0.8], [[0.6], [0.7]], 0.5).tolist()
     [True, False]
@@ -70,7 +70,8 @@ def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np
     found = np.zeros(len(values), bool)
     if not table.size:
         return found
-    for row in np.lexsort((-table.max(1), -values)):
+    keys = np.concatenate([-values[:, None], np.sort(-table, 1), -table], 1)
+    for row in np.lexsort(keys.T[::-1]):
         best = int(table[row].argmax())
         if table[row, best] >= threshold:
             found[row] = True

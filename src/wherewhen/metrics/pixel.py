@@ -34,7 +34,7 @@ def covered_scores(values: ArrayLike, cover: ArrayLike, coverage: float = 0.4) -
     total = areas.sum(1)
     if not (total > 0).all():
         raise DataError("a frame without truth pixels has no covered score")
-    order = np.argsort(-scores, 1, kind="stable")
+    order = np.argsort(scores, 1)[:, ::-1]
     found = np.take_along_axis(areas, order, 1).cumsum(1)
     # A sum of areas in another order may differ in its last digits.
     enough = np.argmax(found >= (coverage * total * (1 - 1e-12))[:, None], 1)
@@ -99,7 +99,7 @@ def ranked_within(values: ArrayLike, positive: ArrayLike, negative: ArrayLike) -
     >>> auc.tolist(), ap.tolist()
     ([0.5], [0.5])
     """
-    order = np.argsort(-np.asarray(values), 1, kind="stable")
+    order = np.argsort(np.asarray(values), 1)[:, ::-1]
     scores, tp, fp = (np.take_along_axis(np.asarray(a), order, 1) for a in (values, positive, negative))
     tp, fp = tp.astype(np.float64), fp.astype(np.float64)
     change, count = scores[:, 1:] != scores[:, :-1], scores.shape[1]
