@@ -57,14 +57,16 @@ def brute(predictions, truths, theta):
     for key, truth in truths.items():
         heat, gates = predictions[key].heat.on(truth.edges), predictions[key].frames.values[:, 0, 0] >= theta
         for frame, gate in enumerate(gates):
-            boxes = np.array([b[2:] for b in truth.boxes if b[0] <= frame + 0.5 < b[1]])
+            boxes = np.array([b[2:] for b in truth.boxes if b[0] <= frame + 0.5 < b[1]]).reshape(-1, 4)
             cells = np.kron(heat[frame] >= 0.5, np.ones((16, 8))).astype(bool)
-            if not len(boxes):
+            if not coarse(boxes).any():
                 table["tiou_legacy"] += [0.0] if truth.label and not gate else []
+            if not len(boxes):
                 continue
             hull = painted(np.r_[boxes[:, :2].min(0), boxes[:, 2:].max(0)])
             pairs = {"tiou_patch": (cells, hull), "tiou_tight": (around(cells), hull)}
-            pairs |= dict.fromkeys(("tiou_quantized", "tiou_legacy"), (around(cells), coarse(boxes)))
+            if coarse(boxes).any():
+                pairs |= dict.fromkeys(("tiou_quantized", "tiou_legacy"), (around(cells), coarse(boxes)))
             for name, (a, b) in pairs.items():
                 table[name].append(gate * (a & b).sum() / (a | b).sum())
     return {name: np.mean(values) for name, values in table.items()}
