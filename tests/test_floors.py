@@ -58,7 +58,7 @@ def imports(name: str) -> frozenset[str]:
 
 def room(name: str) -> str:
     """First part of a module's name inside the package."""
-    return (name.split(".") + ["__init__"])[1]
+    return [*name.split("."), "__init__"][1]
 
 
 def floor(name: str) -> int:

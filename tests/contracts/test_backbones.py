@@ -1,0 +1,119 @@
+"""What every backbone keeps to, whatever it sees."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen import registry
+from wherewhen.config import build
+from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.store import plain
+from wherewhen.values import Pixels
+
+pytestmark = pytest.mark.parametrize("name", registry.names("backbones"))
+
+
+@cache
+def made(name: str) -> Any:
+    cls = registry.load("backbones", name)
+    return cls(build(cls.Config, None, name))
+
+
+def clips(count: int, height: int, width: int, frames: int, seed: int = 0) -> Pixels:
+    """Noise with a bright square that crosses it: ``(count, frames, height, width, 3)``."""
+    rng = np.random.default_rng(seed)
+    pictures = np.repeat(rng.integers(0, 120, (count, 1, height, width, 3), np.uint8), frames, 1)
+    for number in range(count):
+        for frame in range(frames):
+            x = 3 * number + 2 * frame
+            pictures[number, frame, 8:24, x : x + 16] = 220
+    return pictures
+
+
+def test_it_describes_itself(name: str) -> None:
+    backbone = made(name)
+    assert isinstance(backbone.source, Provenance) and backbone.source.title
+    assert isinstance(backbone.clip, ClipSpec)
+    assert backbone.clip.frames >= 1 and backbone.clip.stride >= 1
+    assert type(backbone).__doc__
+
+
+@pytest.mark.parametrize("size", [(48, 64), (61, 83), (240, 320)])
+def test_any_size_makes_finite_features(name: str, size: tuple[int, int]) -> None:
+    backbone = made(name)
+    found = backbone(clips(1, *size, backbone.clip.frames))
+    assert found.dtype == np.float32 and found.ndim == 5 and len(found) == 1
+    assert np.isfinite(found).all() and min(found.shape) >= 1
+    assert found.std() > 0
+    other = backbone(clips(1, 96, 128, backbone.clip.frames))
+    assert (found.shape[1], found.shape[4]) == (other.shape[1], other.shape[4])
+
+
+def test_a_clip_in_a_batch_is_the_clip_alone(name: str) -> None:
+    backbone = made(name)
+    batch = clips(3, 48, 64, backbone.clip.frames)
+    together = backbone(batch)
+    for row, clip in zip(together, batch, strict=True):
+        np.testing.assert_allclose(row, backbone(clip[None])[0], rtol=1e-5, atol=1e-5)
+
+
+def test_the_same_pictures_make_the_same_features(name: str) -> None:
+    backbone = made(name)
+    batch = clips(1, 48, 64, backbone.clip.frames)
+    before = batch.copy()
+    first = backbone(batch)
+    np.testing.assert_array_equal(batch, before)
+    batch.flags.writeable = False
+    np.testing.assert_array_equal(backbone(batch), first)
+    view = np.asfortranarray(before)
+    np.testing.assert_array_equal(backbone(view), first)
+
+
+def test_it_keeps_nothing_of_the_last_clip(name: str) -> None:
+    backbone = made(name)
+    one, other = (clips(1, 48, 64, backbone.clip.frames, seed) for seed in (0, 1))
+    first = backbone(one)
+    backbone(other)
+    np.testing.assert_array_equal(backbone(one), first)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_clip_without_change_is_fine(name: str, value: int) -> None:
+    backbone = made(name)
+    found = backbone(np.full((1, backbone.clip.frames, 48, 64, 3), value, np.uint8))
+    assert np.isfinite(found).all()
+
+
+def test_one_frame_is_a_clip(name: str) -> None:
+    """A video of one frame gives one short clip; so does the shortest end of any stream."""
+    backbone = made(name)
+    for frames in (1, 2):
+        found = backbone(clips(1, 48, 64, frames))
+        whole = backbone(clips(1, 48, 64, backbone.clip.frames))
+        assert found.shape[1] >= 1 and found.shape[2:] == whole.shape[2:]
+        assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((9, 48, 64, 3), np.uint8),
+        np.zeros((1, 9, 48, 64, 3), np.float32),
+        np.zeros((1, 9, 48, 64, 4), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(name: str, wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"expected uint8 \(B, T, H, W, 3\), got"):
+        made(name)(wrong)
+
+
+def test_settings_make_the_round_trip(name: str) -> None:
+    config = registry.load("backbones", name).Config
+    assert build(config, plain(config()), name) == config()
+    with pytest.raises(ConfigError, match=f"unknown setting of {name} 'framez'"):
+        build(config, {"framez": 1}, name)
