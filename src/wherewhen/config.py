@@ -56,6 +56,8 @@ def build(record: type[T], values: Mapping[str, Any] | None, section: str) -> T:
     parser.add_class_arguments(record, section)
     try:
         made = parser.instantiate(parser.parse_object({section: given}))[section]
+    except ConfigError:
+        raise
     except (ArgumentError, ValueError, TypeError) as error:
         raise ConfigError(f"settings of {section}: {error}") from None
     assert isinstance(made, record)

@@ -18,13 +18,13 @@ from wherewhen.config import build
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.model import Recipe
 from wherewhen.progress import track
-from wherewhen.store import cache_folder, content_hash, fingerprint, load, plain, save
+from wherewhen.store import Arrays, cache_folder, content_hash, fingerprint, load, plain, save
 from wherewhen.values import Bag, Instances, Video
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
-VERSION = 1  # of the cache: raise it when the same settings give other features
+VERSION = 2  # of the cache: raise it when the same settings give other features
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,15 @@ def instances(video: Video, look: Look, cache: Path | None = None) -> Instances:
     path = (cache or cache_folder() / "features") / f"{fingerprint(passport)}.safetensors"
     if path.exists():
         try:
-            arrays, _ = load(path, passport)
-            return Instances(arrays["features"], arrays["extents"], arrays["track"], _shape(arrays["shape"].tolist()))
+            kept, _ = load(path, passport)
+            detail = kept["detail"].astype(np.float32) if "detail" in kept else None
+            return Instances(kept["features"], kept["extents"], kept["track"], _shape(kept["shape"].tolist()), detail)
         except StoreError as error:
             log.warning("made again: %s", error)
     made = look.extract(video)
-    arrays = {"features": made.features, "extents": made.extents, "track": made.track}
+    arrays: Arrays = {"features": made.features, "extents": made.extents, "track": made.track}
+    if made.detail is not None:
+        arrays["detail"] = made.detail.astype(np.float16)
     save(path, arrays | {"shape": np.array(made.shape or (), np.int64)}, passport)
     return made
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.values import Clip, Features, Frame, Grid, HeatMap, Instances, Prediction, Scores, Video
+
+RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 
 
 def frames(video: Video | str | Path, spec: ClipSpec) -> Iterator[Frame]:
@@ -50,9 +53,26 @@ def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
 
 
 def grids(stream: Iterable[Clip], backbone: Backbone) -> Iterator[Grid]:
-    """Features of each clip."""
+    """Features of each clip, and what moves in it."""
     for clip in stream:
-        yield Grid(backbone(clip.images[None])[0], clip.extent)
+        features = backbone(clip.images[None])[0]
+        yield Grid(features, clip.extent, moving(clip, len(features)))
+
+
+def moving(clip: Clip, steps: int) -> Features:
+    """How much the picture changes ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
+    import cv2
+
+    height, width = clip.images.shape[1:3]
+    columns = min(RASTER, width)
+    rows = max(1, round(columns * height / width))
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in clip.images]
+    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
+    small = np.stack([cv2.resize(c, (columns, rows), interpolation=cv2.INTER_AREA) for c in changes])
+    bounds = np.linspace(0, len(small), steps + 1)
+    parts = [small[int(a) : max(int(a) + 1, int(np.ceil(b)))] for a, b in pairwise(bounds)]
+    mean = np.stack([part.mean(0, dtype=np.float32) / 255 for part in parts])
+    return mean.astype(np.float16).astype(np.float32)  # what the cache keeps, so that live is no other than cached
 
 
 def instances(video: Video | str | Path, backbone: Backbone, builder: Builder) -> Iterator[Instances]:
@@ -70,11 +90,13 @@ def joined(parts: Iterable[Instances]) -> Instances:
         shape = (sum(p.shape[0] for p in found if p.shape), *shape[1:])
     else:
         shape = None
+    details = [p.detail for p in found if p.detail is not None]
     return Instances(
         np.concatenate([p.features for p in found]),
         np.concatenate([p.extents for p in found]),
         np.concatenate([p.track for p in found]),
         shape,
+        np.concatenate(details) if shape and len(details) == len(found) else None,
     )
 
 
@@ -85,8 +107,8 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
             raise ValueError("only instances on a grid make a heat map")
         t, h, w = cells.shape
         spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
-        for span, step in zip(spans, values.reshape(t, h, w), strict=True):
-            yield HeatMap(step[None], span)
+        for index, (span, step) in enumerate(zip(spans, values.reshape(t, h, w), strict=True)):
+            yield HeatMap(step[None], span, None if cells.detail is None else cells.detail[index : index + 1])
 
 
 Scorer = Callable[[Instances], Features]

@@ -26,6 +26,11 @@ def _freeze(record: object, **arrays: NDArray[np.generic]) -> None:
         object.__setattr__(record, name, array)
 
 
+def _check_detail(detail: Features | None, steps: int, name: str) -> None:
+    if detail is not None and (detail.ndim != 3 or len(detail) != steps):
+        raise ValueError(f"{name}: expected detail ({steps}, H, W), got {detail.shape}")
+
+
 def _edges(values: object, steps: int, name: str) -> Floats:
     edges = np.array(values, np.float64)
     if edges.shape != (steps + 1,):
@@ -123,28 +128,35 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly."""
+    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly.
+
+    ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked.
+    """
 
     features: Features
     extent: Floats
+    detail: Features | None = None
 
     def __post_init__(self) -> None:
         if self.features.ndim != 4:
             raise ValueError(f"grid: expected features (t, h, w, D), got {self.features.shape}")
         ext.check(np.asarray(self.extent)[None], "grid")
+        _check_detail(self.detail, len(self.features), "grid")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instances:
     """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
 
-    ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None.
+    ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None. ``detail``: how much
+    moves in a grid's time steps, on a finer raster ``(t, H, W)``.
     """
 
     features: Features
     extents: Floats
     track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     shape: tuple[int, int, int] | None = None
+    detail: Features | None = None
 
     def __post_init__(self) -> None:
         features = np.asarray(self.features, np.float32)
@@ -159,6 +171,7 @@ class Instances:
             )
         if self.shape is not None and np.prod(self.shape) != len(rows):
             raise ValueError(f"instances: a grid {self.shape} can't have {len(rows)} cells")
+        _check_detail(self.detail, self.shape[0] if self.shape else 0, "instances")
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "extents", rows)
         object.__setattr__(self, "track", track)
@@ -204,11 +217,12 @@ class Scores:
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
-    Frame scores are the 1x1 grid.
+    Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``.
     """
 
     values: Features
     edges: Floats
+    detail: Features | None = None
 
     def __post_init__(self) -> None:
         values = np.array(self.values, np.float32)
@@ -218,6 +232,7 @@ class HeatMap:
             raise ValueError(f"heat map: expected values (T, h, w), got {values.shape}")
         if not np.isfinite(values).all():
             raise ValueError("heat map: every value must be finite")
+        _check_detail(self.detail, len(values), "heat map")
         _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
 
     def at(self, time: float) -> Features:

@@ -11,23 +11,34 @@ import numpy as np
 
 from wherewhen.values import Features, HeatMap
 
+STILL = 2 / 255  # a change of gray that is no movement but noise
+SOFT = 2.0  # cells of the raster: fills the inside of a mover, whose color changes at its rim only
+
 
 class Step(NamedTuple):
-    """One map ``(h, w)`` and the time ``[start, end)`` in seconds that it holds for."""
+    """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and what moves then ``(H, W)``."""
 
     start: float
     end: float
     map: Features
+    detail: Features | None = None
+
+
+def _mean(maps: list[Features]) -> Features:
+    mean: Features = np.stack(maps).mean(0, dtype=np.float32)
+    return mean
 
 
 def _cut(pending: list[Step], since: float, until: float) -> Iterator[Step]:
     """The elementary steps in ``[since, until)``: means of all that cover them."""
     edges = sorted({since, until} | {t for s in pending for t in (s.start, s.end) if since < t < until})
-    last = pending[0].map
+    last = pending[0]
     for start, end in pairwise(edges):
-        cover = [s.map for s in pending if s.start <= start and s.end >= end]
-        last = np.mean(cover, 0, dtype=np.float32) if cover else last
-        yield Step(start, end, last)
+        cover = [s for s in pending if s.start <= start and s.end >= end]
+        details = [s.detail for s in cover if s.detail is not None]
+        heat = _mean([s.map for s in cover]) if cover else last.map
+        last = Step(start, end, heat, _mean(details) if details else None)
+        yield last
 
 
 def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
@@ -39,7 +50,8 @@ def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     done = -np.inf
     for piece in pieces:
         for index in range(len(piece.values)):
-            step = Step(float(piece.edges[index]), float(piece.edges[index + 1]), piece.values[index])
+            detail = None if piece.detail is None else piece.detail[index]
+            step = Step(float(piece.edges[index]), float(piece.edges[index + 1]), piece.values[index], detail)
             if pending and step.start > done:
                 yield from _cut(pending, max(done, pending[0].start), step.start)
                 done = step.start
@@ -67,7 +79,7 @@ def smooth(steps: Iterable[Step], sigma: float) -> Iterator[Step]:
         offsets = np.array([(s.start + s.end) / 2 - center for s in near])
         weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in near]
         mean = np.tensordot(weights / weights.sum(), np.stack([s.map for s in near]), 1)
-        return Step(step.start, step.end, mean.astype(np.float32))
+        return Step(step.start, step.end, mean.astype(np.float32), step.detail)
 
     for step in steps:
         middle = (step.start + step.end) / 2
@@ -80,3 +92,23 @@ def smooth(steps: Iterable[Step], sigma: float) -> Iterator[Step]:
         waiting.append(step)
     for step in waiting:
         yield settle(step)
+
+
+def sharpen(heat: Features, detail: Features | None, strength: float) -> Features:
+    """A map ``(h, w)`` on the raster ``(H, W)`` of what moves, lowered by up to ``strength`` where little does.
+
+    Movement counts relative to the most within a cell's reach, so that a slow mover is cut out as well as a fast one;
+    where nothing moves at all the map stays.
+    """
+    if detail is None or strength <= 0:
+        return heat
+    import cv2
+
+    rows, columns = detail.shape
+    h, w = heat.shape
+    reach = (2 * max(1, round(columns / w)) + 1, 2 * max(1, round(rows / h)) + 1)
+    soft = cv2.GaussianBlur(detail.astype(np.float32), (0, 0), SOFT) + STILL
+    share = soft / cv2.dilate(soft, np.ones(reach[::-1], np.uint8))
+    fine = cv2.resize(heat.astype(np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    sharp: Features = fine * (1 - strength + strength * share)
+    return sharp

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from wherewhen import extents as ext
-from wherewhen.localize._steps import Step, merge, smooth
+from wherewhen.errors import ConfigError
+from wherewhen.localize._steps import Step, merge, sharpen, smooth
 from wherewhen.values import Event, Features, Floats, HeatMap, Prediction, Scores
 
 
@@ -57,6 +58,7 @@ class RegionsConfig:
     Args:
         smooth_seconds: Gaussian sigma over time.
         smooth_cells: Gaussian sigma over the picture, in cells.
+        sharpen: how far the map is lowered inside a cell where little moves, from 0 (not at all) to 1.
         top: how many of the highest cells make the frame score.
         level: a region is what reaches this share of the map's peak.
         most: boxes per step at most.
@@ -68,6 +70,7 @@ class RegionsConfig:
 
     smooth_seconds: float = 0.5
     smooth_cells: float = 0.7
+    sharpen: float = 0.5
     top: int = 3
     level: float = 0.5
     most: int = 3
@@ -75,6 +78,17 @@ class RegionsConfig:
     gap_seconds: float = 1.0
     shortest_seconds: float = 0.3
     keep: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value < 0:
+                raise ConfigError(f"regions: {name} can't be negative, got {value}")
+        for name in ("sharpen", "level", "link", "keep"):
+            if getattr(self, name) > 1:
+                raise ConfigError(f"regions: {name} is a share from 0 to 1, got {getattr(self, name)}")
+        for name in ("top", "most"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"regions: {name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass
@@ -160,7 +174,8 @@ class Regions:
             heat = step.map
             if self.config.smooth_cells > 0:
                 heat = ndimage.gaussian_filter(heat, self.config.smooth_cells, mode="nearest")
-            yield Step(step.start, step.end, heat), frame_score(heat, self.config.top)
+            score = frame_score(heat, self.config.top)
+            yield Step(step.start, step.end, sharpen(heat, step.detail, self.config.sharpen)), score
 
     def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
         """Localize heat maps that start in rising order."""
