@@ -43,14 +43,15 @@ class DatasetReader:
 class Metric:
     """A family of named numbers: ``compute(predictions, truths) -> {name: value}`` over all videos of a test set.
 
-    ``reads`` names the parts of a Prediction that it needs; a missing video id is an error, never a zero.
+    ``reads`` names the parts of a Prediction that it needs, ``lower_is_better`` the numbers that fall as things get
+    better; a missing video id is an error, never a zero.
     """
 
     compute: Callable[..., dict[str, float]]
     names: tuple[str, ...]
     reads: tuple[str, ...]
     source: str
-    lower_is_better: bool = False
+    lower_is_better: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

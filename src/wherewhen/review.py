@@ -30,6 +30,12 @@ def environment() -> str:
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
 
 
+def _lower() -> frozenset[str]:
+    """Every number that falls as things get better."""
+    families = (registry.load("metrics", name) for name in registry.names("metrics"))
+    return frozenset(name for family in families for name in family.lower_is_better)
+
+
 def page(
     path: Path,
     title: str,
@@ -52,6 +58,7 @@ def page(
         notes=notes,
         rows=[row._asdict() for row in table],
         trivial=frozenset(registry.names("baselines")),
+        lower_is_better=_lower(),
         roc=roc,
         pr=pr,
         best=best,
@@ -79,6 +86,7 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
         ),
         rows=[row._asdict() for row in table],
         trivial=frozenset(registry.names("baselines")),
+        lower_is_better=_lower(),
         settings=facts,
         environment=environment(),
     )

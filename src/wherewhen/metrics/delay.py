@@ -161,17 +161,22 @@ def compute(
     return found
 
 
+LOWER = (
+    "detection_delay",
+    "detection_delay_median",
+    "missed_events",
+    "false_alarms_per_hour",
+    "false_alarms_per_camera_day",
+    "false_alarm_share",
+)
+
 PLUGIN = Metric(
     compute,
     names=(
-        "detection_delay",
-        "detection_delay_median",
-        "missed_events",
-        "false_alarms_per_hour",
-        "false_alarms_per_camera_day",
-        "false_alarm_share",
+        *LOWER,
         *(f"recall@{budget:g}/h" for budget in BUDGETS),
     ),
     reads=("frames",),
     source="defined in docs/metrics.md",
+    lower_is_better=LOWER,
 )

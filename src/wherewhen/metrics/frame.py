@@ -106,4 +106,5 @@ PLUGIN = Metric(
     ),
     reads=("frames",),
     source="Sultani et al. 2018 (micro AUC); Wu et al. 2020 (AP); Acsintoae et al. 2022 (macro AUC)",
+    lower_is_better=("frame_eer",),
 )

@@ -217,4 +217,5 @@ PLUGIN = Metric(
     names=("pixel_auc", "pixel_eer", "pixel_auroc", "pixel_ap", "pixel_auroc_pooled", "pixel_ap_pooled"),
     reads=("heat",),
     source="Mahadevan et al. 2010; Li, Mahadevan and Vasconcelos 2014",
+    lower_is_better=("pixel_eer",),
 )
