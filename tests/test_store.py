@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,16 @@ from wherewhen.errors import StoreError
 
 
 def test_arrays_and_passport_come_back(tmp_path: Path) -> None:
-    arrays = {"features": np.arange(6, dtype=np.float32).reshape(2, 3), "track": np.array([1, -1])}
+    arrays: dict[str, Any] = {
+        "features": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "track": np.array([1, -1]),
+        "step": np.float32(7),
+    }
     store.save(tmp_path / "a.safetensors", arrays, {"backbone": "motion", "size": (7, 7)})
     found, passport = store.load(tmp_path / "a.safetensors", {"backbone": "motion", "size": [7, 7]})
     assert passport == {"backbone": "motion", "size": [7, 7]}
     for name, array in arrays.items():
+        assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)
         np.testing.assert_array_equal(found[name], array)
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from wherewhen.errors import ConfigError
 from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Prediction, Truth
 
 if TYPE_CHECKING:
@@ -129,6 +130,12 @@ class Training:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     validate_every: int = 50
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.bags, self.validate_every) < 1:
+            raise ConfigError(f"training: steps, bags and validate_every must be at least 1; got {self}")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ConfigError(f"training: learning_rate must be above 0 and weight_decay not below; got {self}")
 
 
 @dataclass(slots=True)

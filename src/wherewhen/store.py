@@ -103,7 +103,7 @@ def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping
 
     with atomic(path) as temporary:
         save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            {name: np.asarray(array, order="C") for name, array in arrays.items()},
             temporary,
             metadata={"passport": json.dumps(plain(passport), sort_keys=True)},
         )

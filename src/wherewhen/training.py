@@ -192,7 +192,8 @@ class Logbook:
     def __call__(self) -> None:
         """Write what the last look added."""
         text = io.StringIO()
-        table = csv.DictWriter(text, list(self.history[0]), lineterminator="\n")
+        names = ["step", *sorted(self.history[0].keys() - {"step"})]
+        table = csv.DictWriter(text, names, lineterminator="\n")
         table.writeheader()
         table.writerows(self.history)
         write_atomic(self.folder / "training.csv", text.getvalue())
@@ -244,7 +245,8 @@ def fit(
     method = recipe.make("method", {name: ready[0].views[name].features.shape[1]}).to(device).train()
     state = State(method, _optimizer(method, recipe))
     batches = Batches([b for b in ready if b.video.id in learn_ids], name, recipe.training.bags, recipe.seed, device)
-    key = fingerprint([recipe.plain(), [(v.id, v.label) for v in videos], [v.id for v in hold]])
+    known = [(b.video.id, b.video.label, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
+    key = fingerprint([recipe.plain(), known, [v.id for v in hold]])
     checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
     if resume and checkpoint and checkpoint.exists():
         state.load(checkpoint, key)
@@ -260,7 +262,11 @@ def fit(
             state.save(checkpoint, key)
             logbook()
 
-    _loop(state, batches, held, recipe, look, quiet)
+    try:
+        _loop(state, batches, held, recipe, look, quiet)
+    finally:
+        if logbook:
+            logbook.events.close()
     bank = _bank(ready, recipe)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
@@ -268,6 +274,11 @@ def fit(
 
     last = finish({k: v.clone() for k, v in method.state_dict().items()})
     return Fitted(last, finish(state.best), state.history, [finish(weights) for weights in seen])
+
+
+def _sum(instances: Instances) -> float:
+    """One number by which other features are told."""
+    return float(instances.features.sum(dtype=np.float64))
 
 
 def _loop(
