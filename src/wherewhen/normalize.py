@@ -1,60 +1,127 @@
-"""Features brought to one scale by the statistics of the training videos."""
+"""Features told apart by how unusual they are: scaled and decorrelated by what normal training videos hold."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.values import Features, Floats, Instances
 
+RIDGE = 0.1  # added to the correlations: features that nearly repeat each other are not blown up
+SPREAD = 0.15  # of the picture: sigma over which places share what they saw
+SHARED = 0.2  # how much the whole picture counts at each place, as a share of what a place has seen on average
+FLOOR = 0.2  # the least deviation at a place, as a share of the whole picture's
+LEAST = 1e-2  # the least deviation of a feature, as a share of the largest
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Normalizer:
-    """Subtracts a mean ``(D,)`` and divides by a scale ``(D,)``; bounded, so that one wild number can't take over.
+    """Standardizes features, place by place where all videos show one picture, and then decorrelates them.
 
-    ``limit``: the largest absolute value that is let through.
+    The length of what comes out, over the root of D, is about 1 where all is as usual (Mahalanobis distance).
+    Instances of zeros alone hold nothing: they stay zeros and don't count.
+
+    ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty.
+    ``mix``: ``(D, D)``, what decorrelates. ``limit``: the largest absolute value that is let through.
 
     >>> rows = Instances(np.array([[1.0], [3.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]] * 2))
-    >>> Normalizer.fit([rows])(rows).features.tolist()
+    >>> Normalizer.fit([rows], decorrelate=False)(rows).features.tolist()
     [[-1.0], [1.0]]
     """
 
     mean: Floats
     scale: Floats
-    limit: float = 30.0
+    places: Floats
+    mix: Floats
+    limit: float = 10.0
 
     @classmethod
-    def fit(cls, videos: Iterable[Instances], limit: float = 30.0) -> Normalizer:
-        """Mean and deviation over all instances of all videos; pass the normal training videos.
+    def fit(
+        cls, videos: Iterable[Instances], *, by_place: bool = True, decorrelate: bool = True, limit: float = 10.0
+    ) -> Normalizer:
+        """Learn from instances of normal training videos; ValueError without any.
 
-        ValueError without an instance. Features that never vary keep their unit.
+        ``by_place``: where all are on grids of one size, take the perspective out; neighbors share what they saw.
+        ``decorrelate``: whiten by the inverse root of the correlations (ZCA).
         """
-        count, total, square = 0, np.zeros(0), np.zeros(0)
-        for video in videos:
-            rows = video.features.astype(np.float64)
-            count += len(rows)
-            total = rows.sum(0) + (total if total.size else 0)
-            square = (rows**2).sum(0) + (square if square.size else 0)
-        if not count:
-            raise ValueError("normalizer: no instances to learn from")
-        mean = total / count
-        scale = np.sqrt(np.maximum(square / count - mean**2, 0))
-        return cls(mean, np.where(scale > 1e-6, scale, 1.0), limit)
+        seen = list(videos)
+        rows = np.concatenate([_held(v) for v in seen]).astype(np.float64) if seen else np.empty((0, 0))
+        if not len(rows):
+            if not sum(len(v.features) for v in seen):
+                raise ValueError("normalizer: no instances to learn from")
+            rows = np.zeros((1, seen[0].features.shape[1]))
+        mean, scale = rows.mean(0), rows.std(0)
+        scale = np.maximum(scale, LEAST * scale.max()) if scale.max() > 1e-9 else np.ones_like(scale)
+        sizes = {v.shape[1:] if v.shape else None for v in seen}
+        places = np.empty((0,))
+        if by_place and len(sizes) == 1 and None not in sizes:
+            places = _places(seen, mean, scale)
+        size = len(mean)
+        plain = cls(mean, scale, places, np.eye(size), np.inf)
+        if not decorrelate:
+            return replace(plain, limit=limit)
+        scaled = np.concatenate([_held(plain(v)) for v in seen]) if len(rows) > 1 else rows
+        return replace(plain, mix=_whitening(scaled), limit=limit)
 
     def __call__(self, instances: Instances) -> Instances:
         """The same instances with normalized features."""
-        scaled = (instances.features - self.mean) / self.scale
+        mean, scale = self.mean, self.scale
+        if instances.shape and self.places.size and instances.shape[1:] == self.places.shape[1:3]:
+            flat = self.places.reshape(2, -1, len(self.mean))
+            mean, scale = (np.tile(part, (instances.shape[0], 1)) for part in flat)
+        scaled = ((instances.features - mean) / scale) @ self.mix
         features: Features = scaled.clip(-self.limit, self.limit).astype(np.float32)
-        return Instances(features, instances.extents, instances.track, instances.shape)
+        features[~instances.features.any(1)] = 0
+        return replace(instances, features=features)
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """What to save."""
-        return {"mean": self.mean, "scale": self.scale, "limit": np.array([self.limit])}
+        limit = np.array([self.limit])
+        return {"mean": self.mean, "scale": self.scale, "places": self.places, "mix": self.mix, "limit": limit}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Normalizer:
         """What `to_arrays` saved, back; KeyError names what is missing."""
-        return cls(arrays["mean"], arrays["scale"], float(arrays["limit"][0]))
+        return cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], float(arrays["limit"][0]))
+
+
+def _held(instances: Instances) -> Features:
+    """The rows that hold anything."""
+    return instances.features[instances.features.any(1)]
+
+
+def _places(videos: list[Instances], mean: Floats, scale: Floats) -> Floats:
+    """Mean and scale at every place ``(2, h, w, D)``: Gaussian over the picture, drawn to the whole picture's."""
+    from scipy.ndimage import gaussian_filter
+
+    grids = [v.features.reshape(*(v.shape or ()), -1).astype(np.float64) for v in videos]
+    h, w = grids[0].shape[1:3]
+
+    def gathered(sums: list[Floats]) -> Floats:
+        smooth: Floats = gaussian_filter(np.sum(sums, 0), (SPREAD * h, SPREAD * w, 0), mode="nearest")
+        return smooth
+
+    held = [g.any(-1, keepdims=True) for g in grids]
+    count = gathered([k.sum(0, dtype=np.float64) for k in held])
+    first = gathered([((g - mean) / scale * k).sum(0) for g, k in zip(grids, held, strict=True)])
+    second = gathered([(((g - mean) / scale) ** 2 * k).sum(0) for g, k in zip(grids, held, strict=True)])
+    shared = SHARED * sum(float(k.sum()) for k in held) / (h * w) or 1.0
+    shift = first / (count + shared)
+    spread = np.sqrt(np.maximum((second + shared) / (count + shared) - shift**2, FLOOR**2))
+    return np.stack([mean + scale * shift, scale * spread])
+
+
+def _whitening(rows: NDArray[Any]) -> Floats:
+    """The inverse square root ``(D, D)`` of the correlations; features stay as near to what they were as can be."""
+    covariance = np.atleast_2d(np.cov(rows.T.astype(np.float64)))
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    steady = deviations < 1e-6
+    correlations = covariance / np.outer(deviations, deviations)
+    correlations[steady, :] = correlations[:, steady] = 0
+    values, vectors = np.linalg.eigh(correlations + np.diag(np.where(steady, 1.0, RIDGE)))
+    mix: Floats = vectors / np.sqrt(values) @ vectors.T
+    return mix

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, View
+from wherewhen.contracts import Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 
 VIEW = "cells"
@@ -17,37 +17,48 @@ VIEW = "cells"
 
 @dataclass(frozen=True)
 class CuboidMILConfig:
-    """Settings of `CuboidMIL`; the defaults are the ones that served best, `SYSTEM_A` holds the published ones.
+    """Settings of `CuboidMIL`; the defaults served best, `SYSTEM_A` holds the published ones.
 
-    ``hidden``, ``middle``, ``dropout``: the head D-512(ReLU)-32(linear)-1, dropout .6 (Sultani et al., CVPR 2018).
-    ``margin``: of the ranking, 1. ``bag``: a whole video, or each of its time steps apart (arXiv 2605.13746).
-    ``segments``: a training bag is averaged into that many spans of time, 32; None keeps every step.
-    ``top``: the bag's score is the mean of its highest ``top`` instances, 1 = the maximum.
-    ``pairs``: every anomalous bag against every normal one (the authors' code), or the i-th against the i-th.
-    ``sparsity``, ``smoothness``: weights of the two regularizers, 8e-5 each in Sultani et al., 0 in cuboid MIL.
+    ``hidden``, ``middle``, ``dropout``: the head D-hidden(ReLU)-middle(linear)-1; 512, 32, .6 in Sultani et al.,
+    CVPR 2018; without ``middle`` D-hidden(ReLU)-1. ``margin``: of the ranking, 1. ``bag``: a whole video, or each of
+    its time steps apart (arXiv 2605.13746). ``segments``: a training bag is averaged into that many spans of time,
+    32 in Sultani et al.; None keeps every step. ``top``: the share of a bag's instances whose mean is its score, at
+    least one; 0 = the maximum. ``pairs``: every anomalous bag against every normal one, or the i-th against the i-th.
+    ``prior``: for features standardized by normal videos: training starts from "the longer, the more anomalous", with
+    the score 0.5 at this length (root of the mean square, 1 is usual); None starts at random. ``sparsity``,
+    ``smoothness``: weights of the two regularizers, 8e-5 each in Sultani et al., 0 in cuboid MIL.
     """
 
-    hidden: int = 512
-    middle: int = 32
-    dropout: float = 0.6
+    hidden: int = 32
+    middle: int | None = None
+    dropout: float = 0.0
     margin: float = 1.0
     bag: Literal["video", "clip"] = "video"
-    segments: int | None = 32
-    top: int = 1
+    segments: int | None = 128
+    top: float = 0.01
     pairs: Literal["all", "matched"] = "all"
+    prior: float | None = 2.0
     sparsity: float = 0.0
     smoothness: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.hidden, self.middle, self.top, self.segments or 1) < 1:
-            raise ConfigError(f"cuboid_mil: hidden, middle, top and segments must be at least 1; got {self}")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"cuboid_mil: dropout must lie in [0, 1), got {self.dropout}")
-        if min(self.margin, self.sparsity, self.smoothness) < 0:
-            raise ConfigError(f"cuboid_mil: margin, sparsity and smoothness can't be negative; got {self}")
+        for name in ("hidden", "middle", "segments"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"cuboid_mil: {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("dropout", "top"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"cuboid_mil: {name} must lie in [0, 1), got {getattr(self, name)}")
+        for name in ("margin", "sparsity", "smoothness"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"cuboid_mil: {name} can't be negative, got {getattr(self, name)}")
+        if self.prior is not None and not 0 < self.prior < float("inf"):
+            raise ConfigError(f"cuboid_mil: prior must be above 0 or null, got {self.prior}")
 
 
-SYSTEM_A = CuboidMILConfig()
+SYSTEM_A = CuboidMILConfig(hidden=512, middle=32, dropout=0.6, segments=32, top=0.0, prior=None)
+"""The published cuboid MIL; its cells are `cells` with one step of 7 x 7 and ``l2``."""
+
+STEEP = 4.0  # the prior's logit at twice its length, where training starts
 
 
 class CuboidMIL(nn.Module):
@@ -65,6 +76,9 @@ class CuboidMIL(nn.Module):
 
     Config: ClassVar[type] = CuboidMILConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
+    schedule: ClassVar[Training] = Training(
+        steps=150, bags=30, optimizer="adamw", learning_rate=3e-3, weight_decay=1e-2
+    )
     source: ClassVar[Provenance] = Provenance(
         title="Cuboid MIL", homepage="https://arxiv.org/abs/2605.13746", citation="arXiv 2605.13746"
     )
@@ -73,24 +87,15 @@ class CuboidMIL(nn.Module):
     def __init__(self, config: CuboidMILConfig, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.config = config
-        self.head = nn.Sequential(
-            nn.Linear(dims[VIEW], config.hidden),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.hidden, config.middle),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.middle, 1),
-            nn.Sigmoid(),
-        )
-        for layer in self.head:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_normal_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        self.head = _head(dims[VIEW], config)
+        if config.prior is not None:
+            self.steep = nn.Parameter(torch.tensor(STEEP))
 
     def forward(self, bags: Mapping[str, View]) -> Output:
-        """Scores ``(B, N)`` of the view ``cells``, 0 where masked."""
+        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
-        if self.training and self.config.segments:
+        longest = max(shape[0] if shape else 1 for shape in view.shapes)
+        if self.training and self.config.segments and longest > self.config.segments:
             pooled, mask, where = self._segments(view)
             short = self._score(pooled, mask)
             scores = short.gather(1, where) * view.mask
@@ -98,8 +103,15 @@ class CuboidMIL(nn.Module):
         return Output(self._score(view.features, view.mask))
 
     def _score(self, features: Tensor, mask: Tensor) -> Tensor:
-        scores: Tensor = self.head(features).squeeze(-1)
-        return scores * mask
+        held = mask & (features != 0).any(-1)
+        rows = features[held]
+        logits = self.head(rows).squeeze(-1)
+        if self.config.prior is not None:
+            lengths = rows.square().mean(-1).sqrt()
+            logits = logits + self.steep * (lengths / self.config.prior - 1)
+        scores = features.new_zeros(mask.shape)
+        scores[held] = torch.sigmoid(logits)
+        return scores
 
     def _segments(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """Averages ``(B, M, D)`` over spans of time, their mask, and which one each instance went into ``(B, N)``."""
@@ -127,10 +139,7 @@ class CuboidMIL(nn.Module):
             row[:count].reshape(_pooled_layout(count, shape))
             for row, count, shape in zip(scores, mask.sum(1).tolist(), bags[VIEW].shapes, strict=True)
         ]
-        if config.bag == "video":
-            tops = [top_mean(row.flatten()[None], config.top) for row in rows]
-        else:
-            tops = [top_mean(row, config.top) for row in rows]
+        tops = [top_mean(row.reshape(1, -1) if config.bag == "video" else row, config.top) for row in rows]
         anomalous = [tops[k] for k in range(len(rows)) if labels[k] > 0.5]
         normal = [tops[k] for k in range(len(rows)) if labels[k] <= 0.5]
         terms = {"ranking": ranking(_join(anomalous, scores), _join(normal, scores), config.margin, config.pairs)}
@@ -163,13 +172,28 @@ def ranking(anomalous: Tensor, normal: Tensor, margin: float, pairs: str = "all"
     return (margin - anomalous[:, None] + normal).clamp(min=0).mean()
 
 
-def top_mean(scores: Tensor, count: int) -> Tensor:
-    """Mean of the ``count`` highest of each row ``(R, N)``, or of all if there are fewer: ``(R,)``.
+def top_mean(scores: Tensor, share: float) -> Tensor:
+    """Mean of the highest ``share`` of each row ``(R, N)``, at least one, so that 0 is the maximum: ``(R,)``.
 
-    >>> top_mean(torch.tensor([[0.0, 0.5, 1.0]]), 2).tolist()
+    >>> top_mean(torch.tensor([[0.0, 0.5, 1.0, 0.25]]), 0.5).tolist()
     [0.75]
     """
-    return scores.topk(min(count, scores.shape[1]), dim=1).values.mean(1)
+    count = max(1, round(share * scores.shape[1]))
+    return scores.topk(count, dim=1).values.mean(1)
+
+
+def _head(size: int, config: CuboidMILConfig) -> nn.Sequential:
+    first = [nn.Linear(size, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)]
+    last = config.middle or config.hidden
+    between = [nn.Linear(config.hidden, last), nn.Dropout(config.dropout)] if config.middle else []
+    head = nn.Sequential(*first, *between, nn.Linear(last, 1))
+    linear = [layer for layer in head if isinstance(layer, nn.Linear)]
+    for layer in linear:
+        nn.init.xavier_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    if config.prior is not None:  # what is learnt starts small beside what is known
+        linear[-1].weight.data.mul_(0.1)
+    return head
 
 
 def _layout(count: int, shape: tuple[int, int, int] | None) -> tuple[int, int]:
