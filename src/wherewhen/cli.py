@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 from itertools import pairwise
@@ -40,7 +41,7 @@ def _overview() -> str:
 
 def _chosen(arguments: Sequence[str], config: dict[str, Any], flags: Iterable[str]) -> dict[str, str]:
     """Plug-ins that a command line speaks of, by name, with their kind: chosen by a flag or given settings."""
-    pairs = list(zip(arguments, [*arguments[1:], ""], strict=True))
+    pairs = list(zip(arguments, [*arguments[1:], ""], strict=False))
     pairs += [tuple(a.split("=", 1)) for a in arguments if a.startswith("--") and "=" in a]  # type: ignore[misc]
     named = [value for flag, value in pairs if flag.removeprefix("--") in flags]
     named += [str(config[flag]) for flag in flags if flag in config]
@@ -51,25 +52,53 @@ def _chosen(arguments: Sequence[str], config: dict[str, Any], flags: Iterable[st
 
 def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str, Any]]:
     """Options of a verb, and plain settings of the plug-ins that it may choose."""
-    from jsonargparse import ArgumentParser
+    from jsonargparse import ArgumentError, ArgumentParser
 
-    parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__)
+    parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__, exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
     parser.add_class_arguments(command.Options, as_group=False, as_positional=getattr(command, "POSITIONAL", True))
     sections: list[str] = []
     if getattr(command, "RECIPE", False):
         sections = _add_recipe(parser, command, arguments)
-    given = parser.parse_args(_spelled_out(command.Options, arguments))
+    _check_options(parser, verb, arguments)
+    try:
+        given = parser.parse_args(_spelled_out(command.Options, arguments))
+    except ArgumentError as error:
+        raise ConfigError(f"{error}; wherewhen {verb} --help says more") from None
     values = {key: value for key, value in given.as_dict().items() if key != "config"}
     settings = {key: plain(values.pop(key)) for key in [*sections, *RECIPE_FLAGS] if key in values}
+    if "training" in settings:  # what isn't given stays each method's own
+        told = {
+            *_settings_files(arguments).get("training", {}),
+            *(a.split("=")[0].removeprefix("--training.") for a in arguments),
+        }
+        settings["training"] = {key: value for key, value in settings["training"].items() if key in told}
     return command.Options(**values), {key: value for key, value in settings.items() if value is not None}
+
+
+def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
+    """ConfigError for an option that is not there, with the one that was probably meant."""
+    switches = ("--print_config", "--help")
+    known = {*switches, *(option for action in parser._actions for option in action.option_strings)}
+    for word in arguments:
+        name = word.split("=", 1)[0]
+        if not name.startswith("--") or name in known or name.replace("-", "_").replace("__", "--", 1) in known:
+            continue
+        if name.startswith("--no-") and f"--{name.removeprefix('--no-')}" in known:
+            continue
+        near = get_close_matches(name, known, 1)
+        if not near and "." in name:
+            parts = [p for kind in KINDS.values() for p in registry.names(kind)]
+            near = [f"--{p}" for p in get_close_matches(name[2:].split(".")[0], parts, 1)]
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ConfigError(f"unknown option {name!r}{hint} wherewhen {verb} --help lists all")
 
 
 def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
     """A bare ``--quiet`` as ``--quiet=true`` and ``--no-render`` as ``--render=false``."""
     switches = {field.name for field in fields(options) if field.type in (bool, "bool")}
     spelled = []
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
         name = word.removeprefix("--").replace("-", "_")
         if word.startswith("--") and name in switches and after.lower() not in ("true", "false"):
             word = f"--{name}=true"
@@ -85,28 +114,40 @@ RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation")
 def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     """Add the flags of a recipe, and a section for each plug-in that the command line speaks of."""
     from wherewhen.contracts import Training
+    from wherewhen.model import DEFAULTS
 
+    config = _settings_files(arguments)
+    own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
+    for flag, kind in KINDS.items():
+        if f"{flag}s" not in own:
+            text = f"one of: {', '.join(registry.names(kind))}"
+            parser.add_argument(f"--{flag}", type=str, default=DEFAULTS[flag], help=text)
+    parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
+    chosen = _chosen(arguments, config, {*KINDS, "methods", "backbones"})
+    whole = any(a.startswith("--print_config") for a in arguments)
+    training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
+    for flag, kind in KINDS.items():
+        if (whole or (training and flag == "method")) and kind not in chosen.values():
+            chosen[DEFAULTS[flag]] = kind
+    sections = []
+    for name, kind in chosen.items():
+        part = registry.load(kind, name)
+        parser.add_class_arguments(part.Config, name)
+        sections.append(name)
+        if kind == "methods" and training and "training" not in sections:
+            parser.add_class_arguments(Training, "training")
+            parser.set_defaults({f"training.{k}": v for k, v in vars(part.schedule).items()})
+            sections.append("training")
+    return sections
+
+
+def _settings_files(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the files named by ``-c`` hold."""
     config: dict[str, Any] = {}
     for flag, value in pairwise(arguments):
         if flag in ("-c", "--config"):
             config |= read_yaml(value)
-    own = {"methods", "backbones"} if "methods" in command.Options.__dataclass_fields__ else set()
-    for flag, kind in KINDS.items():
-        if f"{flag}s" not in own:
-            parser.add_argument(f"--{flag}", type=str, default=None, help=f"one of: {', '.join(registry.names(kind))}")
-    parser.add_argument("--validation", type=float, default=None, help="share of training videos to validate on")
-    defaults: dict[str, Any] = {}
-    sections = ["training"]
-    for name, kind in _chosen(arguments, config, {*KINDS, "methods", "backbones"}).items():
-        part = registry.load(kind, name)
-        parser.add_class_arguments(part.Config, name)
-        sections.append(name)
-        if kind == "methods":
-            defaults = {f"training.{k}": v for k, v in vars(part.schedule).items()}
-    if "training" in config or any(a.startswith("--training.") for a in arguments) or "--print_config" in arguments:
-        parser.add_class_arguments(Training, "training")
-        parser.set_defaults(defaults)
-    return sections
+    return config
 
 
 def _start_log(quiet: bool) -> None:
@@ -114,12 +155,17 @@ def _start_log(quiet: bool) -> None:
     from rich.logging import RichHandler
 
     log = logging.getLogger("wherewhen")
-    log.handlers = [RichHandler(console=Console(stderr=True), show_path=False, show_time=False)]
-    log.setLevel(logging.WARNING if quiet else logging.INFO)
+    told = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    told.setLevel(logging.WARNING if quiet else logging.INFO)
+    log.handlers = [told]
+    log.setLevel(logging.INFO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is 0 only if everything that was asked for was done."""
+    """Run a command line; the exit code is 0 only if everything that was asked for was done.
+
+    1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -138,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except WherewhenError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

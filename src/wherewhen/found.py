@@ -13,7 +13,7 @@ from typing import Any
 
 from wherewhen import registry
 from wherewhen.store import atomic, write_atomic
-from wherewhen.values import Event, Features, Floats, Prediction, Truth
+from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
 
 NAMES = ("video", "frame", "start", "end", "score")
 
@@ -94,6 +94,20 @@ def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
 
     with atomic(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
+
+
+def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
+    """``events.json`` of predictions, in frames and pixels of the video files."""
+    from wherewhen.formats import Clock, from_prediction
+    from wherewhen.video import reader
+
+    told = []
+    for video in videos:
+        if video.id in found:
+            info = reader.probe(video.path)
+            clock = Clock(reader.edges(video.path), info.width, info.height, video.path.name)
+            told.append(from_prediction(video.id, found[video.id], clock))
+    registry.load("formats", "events").write(path, told)
 
 
 def write_tables(folder: Path, found: Sequence[Found]) -> None:

@@ -117,6 +117,8 @@ def _places(videos: list[Instances], mean: Floats, scale: Floats) -> Floats:
 
 def _whitening(rows: NDArray[Any]) -> Floats:
     """The inverse square root ``(D, D)`` of the correlations; features stay as near to what they were as can be."""
+    if len(rows) < 2:
+        return np.eye(rows.shape[1])
     covariance = np.atleast_2d(np.cov(rows.T.astype(np.float64)))
     deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
     steady = deviations < 1e-6

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen import data, extract, review
-from wherewhen.config import write_yaml
+from wherewhen.config import read_yaml, write_yaml
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.extract import Look
-from wherewhen.found import Found, write_scores, write_tables
+from wherewhen.found import Found, write_events, write_scores, write_tables
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe
 from wherewhen.progress import track
-from wherewhen.store import write_json
-from wherewhen.training import Fitted, carve, fit
+from wherewhen.store import plain, write_json
+from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Dataset, Fold, Video
 from wherewhen.video.batch import Quarantine, survivors
 from wherewhen.video.sources import Source, shown
@@ -31,12 +31,14 @@ log = logging.getLogger("wherewhen")
 def log_file(folder: Path) -> Iterator[None]:
     """Copy what the toolkit logs to ``log.txt`` in a run folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    level, handler = log.level, logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    log.setLevel(logging.INFO)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:
         yield
     finally:
+        log.setLevel(level)
         log.removeHandler(handler)
         handler.close()
 
@@ -88,24 +90,58 @@ def train(
     """
     recipe = Recipe.of(settings)
     folder = Path(output) if output else next_folder("runs", "train")
-    if (folder / "config.yaml").exists() and not resume:
-        raise ConfigError(f"{folder}: holds a run already; add --resume to go on with it, or choose another --output")
+    _check_folder(folder, recipe, resume)
+    videos = labelled(root, fold)
+    check_labels(videos)
+    if resume and _finished(folder):
+        log.info("%s: finished already", folder)
+        return Model.load(folder, device=device)
     with log_file(folder):
         write_yaml(folder / "config.yaml", recipe.plain())
-        videos = labelled(root, fold)
+        log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         quarantine = Quarantine(folder)
+        quarantine.file.unlink(missing_ok=True)
         views = {recipe.instances: Look.of(recipe)}
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
         fitted = fit(bags, recipe, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, recipe, quarantine)
+        log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
+
+
+def _finished(folder: Path) -> bool:
+    weights = folder / "weights"
+    return (folder / "report.html").exists() and not (weights / "checkpoint.safetensors").exists()
+
+
+def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+    """ConfigError where a run would be overwritten, or gone on with by other settings."""
+    if not (folder / "config.yaml").exists():
+        return
+    if not resume:
+        raise ConfigError(f"{folder}: holds a run already; add --resume to go on with it, or choose another --output")
+    before, now = _flat(read_yaml(folder / "config.yaml")), _flat(plain(recipe.plain()))
+    other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if other:
+        told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in other[:5])
+        raise ConfigError(
+            f"{folder}: begun with other settings ({told}); resume it with -c {folder / 'config.yaml'}, "
+            "or choose another --output"
+        )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by their dotted names."""
+    rows: dict[str, Any] = {}
+    for key, value in values.items():
+        rows |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
+    return rows
 
 
 def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarantine: Quarantine) -> None:
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
-    (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
     predictions = predict(fitted.best, normalized(fitted.best, bags))
     held = {v.id for v in carve([b.video for b in bags], recipe.validation, recipe.seed)[1]}
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
@@ -124,6 +160,7 @@ def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarant
     write_json(folder / "metrics.json", numbers)
     write_scores(folder / "scores.parquet", predictions)
     videos = [b.video for b in bags]
+    write_events(folder / "events.json", videos, predictions)
     notes = [f"{name}: {numbers[name]:.3f}" for name in ("training_vauc", "validation_vauc") if name in numbers]
     review.page(
         folder / "report.html",
@@ -134,6 +171,7 @@ def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarant
         notes=["These are the training videos: the scores show how well they are fitted, no more.", *notes],
         quarantine=quarantine,
     )
+    (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def judge(
@@ -153,8 +191,10 @@ def judge(
     truths = reader.truth(Path(root))
     quarantine = Quarantine(folder)
     with log_file(folder):
+        quarantine.write()
         table, found = evaluate(model, videos, truths, families, quarantine=quarantine, quiet=quiet)
         write_scores(folder / "scores.parquet", found)
+        write_events(folder / "events.json", videos, found)
         rows = [row._asdict() for row in table]
         write_json(folder / "metrics.json", {"dataset": dataset.name, "fold": fold, "rows": rows})
         review.page(
@@ -204,10 +244,12 @@ def detect(
 
 def _names(sources: Sequence[Source]) -> dict[Source, str]:
     """A file name for each source: its stem, with a number where two share one."""
-    taken: dict[str, int] = {}
-    names = {}
+    names: dict[Source, str] = {}
     for source in sources:
-        stem = Path(shown(source)).stem or "video"
-        taken[stem] = taken.get(stem, 0) + 1
-        names[source] = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+        stem = name = Path(shown(source)).stem or "video"
+        number = 1
+        while name in names.values():
+            number += 1
+            name = f"{stem}-{number}"
+        names.setdefault(source, name)
     return names
