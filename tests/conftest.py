@@ -1,23 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wherewhen import extents as ext
-from wherewhen.values import Bag, Instances, Masks, Video
+from wherewhen.datasets import native
+from wherewhen.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
+from wherewhen.video.writer import Writer
 
 MakeBag = Callable[..., Bag]
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or fills the user's own cache."""
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("WHEREWHEN_CACHE", str(folder))
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEREWHEN_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +67,52 @@ def toy_bag() -> MakeBag:
 def toy_bags() -> Callable[..., list[Bag]]:
     """Makes bags of several lengths, every second one anomalous."""
     return lambda count=16, views=("cells",): [_toy_bag(n, n % 2, 5 + n % 4, views=views) for n in range(count)]
+
+
+RATE, FRAMES, SIZE = 12.5, 25, (64, 48)
+HAPPENS = (8, 20)  # frames of the anomalous clips in which a square crosses the picture
+
+
+def _draw(path: Path, anomalous: bool, seed: int) -> None:
+    """Two seconds of a striped wall where a dark spot creeps; in anomalous ones a bright square rushes by."""
+    with Writer(path, RATE) as writer:
+        for index in range(FRAMES):
+            picture = np.full((SIZE[1], SIZE[0], 3), 60 + 5 * seed, np.uint8)
+            picture[::8, :, 0] += 20
+            picture[34:42, 2 + index // 2 + seed : 10 + index // 2 + seed] = 20
+            if anomalous and HAPPENS[0] <= index < HAPPENS[1]:
+                x = 4 * (index - HAPPENS[0])
+                picture[16:28, x : x + 12] = 220
+            writer.write(picture)
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: ``normal/`` and ``anomalous/`` with two tiny videos each."""
+    root = tmp_path_factory.mktemp("clips")
+    for label in ("normal", "anomalous"):
+        (root / label).mkdir()
+        for number in range(2):
+            _draw(root / label / f"{label[0]}{number}.mp4", label == "anomalous", number)
+    return root
+
+
+@pytest.fixture(scope="session")
+def natives(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same videos as a data set with truth and two folds that swap training and test."""
+    videos, truths = [], {}
+    edges = np.arange(FRAMES + 1) / RATE
+    for label in (0, 1):
+        for number in range(2):
+            name = f"{'na'[label]}{number}"
+            videos.append(Video(name, clips / ("anomalous" if label else "normal") / f"{name}.mp4", label))
+            frames = range(*HAPPENS) if label else range(0)
+            boxes = [(4 * (k - HAPPENS[0]), 16, 4 * (k - HAPPENS[0]) + 12, 28) for k in frames]
+            rows = ext.from_pixels(boxes, [(k / RATE, (k + 1) / RATE) for k in frames], *SIZE)
+            spans = np.array([HAPPENS]) / RATE if label else np.empty((0, 2))
+            truths[name] = Truth(edges, spans, rows, np.zeros(len(rows), np.int64))
+    n0, n1, a0, a1 = videos
+    folds = (Fold("first", (n0, a0), (n1, a1)), Fold("second", (n1, a1), (n0, a0)))
+    root = tmp_path_factory.mktemp("natives") / "yard"
+    native.write(root, Dataset("yard", tuple(videos), folds), truths, dict.fromkeys(truths, SIZE))
+    return root

@@ -82,7 +82,7 @@ def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
     known = {*switches, *(option for action in parser._actions for option in action.option_strings)}
     for word in arguments:
         name = word.split("=", 1)[0]
-        if not name.startswith("--") or name in known or name.replace("-", "_").replace("__", "--", 1) in known:
+        if not name.startswith("--") or name in known:
             continue
         if name.startswith("--no-") and f"--{name.removeprefix('--no-')}" in known:
             continue

@@ -125,8 +125,13 @@ class State:
                 _, index, slot = name.split(".", 2)
                 slots.setdefault(int(index), {})[slot] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
-        self.step, self.history = int(kept["step"]), kept["history"]
+        self.step, self.history = int(kept["step"]), [_row(row["step"], row) for row in kept["history"]]
         self.best_loss = float(kept["best_loss"])
+
+
+def _row(step: int, numbers: dict[str, float]) -> dict[str, float]:
+    """A line of the history, its numbers in an order that a checkpoint can't change."""
+    return {"step": step, **{name: numbers[name] for name in sorted(numbers.keys() - {"step"})}}
 
 
 def _optimizer(method: Any, recipe: Recipe) -> Any:
@@ -192,8 +197,7 @@ class Logbook:
     def __call__(self) -> None:
         """Write what the last look added."""
         text = io.StringIO()
-        names = ["step", *sorted(self.history[0].keys() - {"step"})]
-        table = csv.DictWriter(text, names, lineterminator="\n")
+        table = csv.DictWriter(text, list(self.history[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(self.history)
         write_atomic(self.folder / "training.csv", text.getvalue())
@@ -293,7 +297,7 @@ def _loop(
             continue
         mean = {name: float(np.mean([r[name] for r in recent])) for name in row}
         judged = _validate(state, batches, held) if held else mean["loss"]
-        state.history.append({**mean, "step": state.step, "validation_loss": judged})
+        state.history.append(_row(state.step, {**mean, "validation_loss": judged}))
         recent = []
         if judged <= state.best_loss or not held:
             state.best_loss = judged

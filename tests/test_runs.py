@@ -1,0 +1,272 @@
+"""Runs: what each leaves in its folder, what it refuses, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import wherewhen
+from wherewhen import registry, runs
+from wherewhen.config import read_yaml
+from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
+from wherewhen.model import Model, Recipe
+from wherewhen.video import reader
+from wherewhen.video.sources import Source
+
+SETTINGS: dict[str, Any] = {"training": {"steps": 20}, "seed": 3}
+
+
+@pytest.fixture(scope="module")
+def run(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training run."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    runs.train(clips, folder, settings=SETTINGS, device="cpu", quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Model:
+    return Model.load(run, device="cpu")
+
+
+def kept(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_training_run_leaves_what_it_promises(run: Path) -> None:
+    promised = {"config.yaml", "metrics.json", "weights", "scores.parquet", "events.json", "report.html", "log.txt"}
+    assert kept(run) == promised | {"training.csv", "tensorboard"}
+    assert kept(run / "weights") == {"best.safetensors", "last.safetensors"}
+    assert (run.parent / "latest").resolve() == run.resolve()
+    assert Recipe.of(read_yaml(run / "config.yaml")) == Recipe.of(SETTINGS)
+    numbers = json.loads((run / "metrics.json").read_text())
+    assert numbers["videos"] == 4 and numbers["quarantined"] == 0
+    assert [row["step"] for row in numbers["history"]] == [20]
+    assert set(numbers["video_scores"]) == {"normal/n0", "normal/n1", "anomalous/a0", "anomalous/a1"}
+    assert "learning from 4 videos" in (run / "log.txt").read_text()
+    text = (run / "report.html").read_text()
+    assert "anomalous/a0" in text and "http://" not in text.replace("http://www.w3.org", "")
+
+
+def test_frame_scores_are_a_table(run: Path) -> None:
+    table = pq.read_table(run / "scores.parquet").to_pydict()
+    assert list(table) == ["video", "start", "end", "score"]
+    assert set(table["video"]) == {"normal/n0", "normal/n1", "anomalous/a0", "anomalous/a1"}
+    assert all(0 <= score <= 1 for score in table["score"])
+    ends = dict(zip(table["video"], table["end"], strict=True))
+    assert all(math.isclose(end, 2.0) for end in ends.values())
+
+
+def test_the_model_in_the_folder_is_the_one_that_was_given(clips: Path, tmp_path: Path) -> None:
+    given_back = runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    loaded = Model.load(tmp_path / "run", device="cpu")
+    assert (loaded.threshold, loaded.recipe) == (given_back.threshold, given_back.recipe)
+    one, other = (m.detect(clips / "anomalous" / "a1.mp4").scores for m in (given_back, loaded))
+    np.testing.assert_array_equal(one, other)
+    Model.load(tmp_path / "run", "last", device="cpu")
+    with pytest.raises(StoreError, match="no model there"):
+        Model.load(tmp_path / "run", "lost", device="cpu")
+
+
+def test_the_same_seed_gives_the_same_run(run: Path, clips: Path, tmp_path: Path) -> None:
+    runs.train(clips, tmp_path / "again", settings=SETTINGS, device="cpu", quiet=True)
+    for name in ("metrics.json", "config.yaml", "training.csv", "events.json", "weights/best.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_a_run_is_never_overwritten(run: Path, clips: Path) -> None:
+    before = (run / "config.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already; add --resume"):
+        runs.train(clips, run, settings=SETTINGS, device="cpu", quiet=True)
+    with pytest.raises(ConfigError, match=r"other settings \(seed was 3, is 4\)"):
+        runs.train(clips, run, settings={**SETTINGS, "seed": 4}, device="cpu", resume=True, quiet=True)
+    assert (run / "config.yaml").read_bytes() == before
+
+
+def test_resuming_a_finished_run_changes_nothing(run: Path, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    monkeypatch.setattr(runs, "fit", None)
+    again = runs.train(clips, run, settings=SETTINGS, device="cpu", resume=True, quiet=True)
+    assert again.threshold == Model.load(run, device="cpu").threshold
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("place", ["_keep", "fit"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(
+    place: str, run: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before or after learning: the files at the end are those of a run that was let alone."""
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runs, place, stop)
+        runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", resume=True, quiet=True)
+    for name in ("metrics.json", "config.yaml", "training.csv", "weights/best.safetensors", "weights/last.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (run / name).read_bytes(), name
+    assert kept(tmp_path / "run" / "weights") == {"best.safetensors", "last.safetensors"}
+
+
+def test_a_wrong_folder_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        runs.train(tmp_path / "nowhere", tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    assert kept(tmp_path) == set()
+
+
+def test_broken_videos_are_set_aside_and_told(clips: Path, tmp_path: Path) -> None:
+    root = tmp_path / "clips"
+    for source in clips.rglob("*.mp4"):
+        (root / source.parent.name).mkdir(parents=True, exist_ok=True)
+        (root / source.parent.name / source.name).symlink_to(source)
+    (root / "normal" / "bad.mp4").write_bytes(b"no video at all")
+    runs.train(root, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    (entry,) = json.loads((tmp_path / "run" / "quarantine.json").read_text())
+    assert entry["path"].endswith("normal/bad.mp4") and entry["reason"]
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["quarantined"] == 1
+    assert "bad" in (tmp_path / "run" / "log.txt").read_text()
+    assert "bad.mp4" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_one_fold_is_learnt_from_alone(natives: Path, tmp_path: Path) -> None:
+    runs.train(natives, tmp_path / "run", fold="second", settings=SETTINGS, device="cpu", quiet=True)
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert set(numbers["video_scores"]) == {"n1", "a1"}
+    with pytest.raises(DataError, match="no fold called 'third'; there are first, second"):
+        runs.train(natives, tmp_path / "other", fold="third", settings=SETTINGS, device="cpu", quiet=True)
+
+
+def test_static_normal_videos_can_be_learnt_from(tmp_path: Path) -> None:
+    """A camera in front of a wall: nothing ever moves in the normal clips."""
+    from wherewhen.video.writer import Writer
+
+    for label, moves in (("normal", 0), ("anomalous", 3)):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            with Writer(tmp_path / label / f"{number}.mp4", 12.5) as writer:
+                for index in range(20):
+                    picture = np.full((48, 64, 3), 90, np.uint8)
+                    picture[10:20, index * moves : index * moves + 9] = 220 if moves else 90
+                    writer.write(picture)
+    model = runs.train(tmp_path, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    assert np.isfinite(model.detect(tmp_path / "anomalous" / "0.mp4").scores).all()
+
+
+# --- judging
+
+
+def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path, tmp_path: Path) -> None:
+    table, quarantine = runs.judge(model, natives, tmp_path / "judged", fold="first", quiet=True)
+    assert kept(tmp_path / "judged") == {
+        "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "quarantine.json"
+    }  # fmt: skip
+    assert not quarantine.reasons
+    assert {row.method for row in table} == {"cuboid_mil", *registry.names("baselines")}
+    numbers = json.loads((tmp_path / "judged" / "metrics.json").read_text())
+    assert (numbers["dataset"], numbers["fold"]) == ("yard", "first")
+    assert len(numbers["rows"]) == len(table)
+    assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n1", "a1"}
+    by_name = {(row.method, row.metric): row.mean for row in table}
+    assert by_name["grid_oracle", "frame_auc"] > 0.95
+    assert by_name["full_frame", "frame_auc"] == 0.5
+    assert by_name["motion_only", "frame_auc"] > 0.8
+    with pytest.raises(DataError, match="no fold called"):
+        runs.judge(model, natives, tmp_path / "other", fold="third", quiet=True)
+
+
+def test_labels_alone_can_not_be_judged(model: Model, clips: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="labels on whole videos only"):
+        runs.judge(model, clips, tmp_path / "judged", quiet=True)
+
+
+# --- detecting
+
+
+def test_detection_leaves_events_scores_and_pictures(model: Model, clips: Path, tmp_path: Path) -> None:
+    paths: list[Source] = sorted(clips.rglob("*.mp4"))
+    found, quarantine = runs.detect(model, paths, tmp_path / "found", quiet=True)
+    names = {"a0", "a1", "n0", "n1"}
+    assert not quarantine.reasons and {one.id for one in found} == names
+    pictures = {f"{name}.{kind}" for name in names for kind in ("mp4", "png")}
+    tables = {"events.json", "scores.parquet", "scores.csv", "log.txt", "quarantine.json"}
+    assert kept(tmp_path / "found") == pictures | tables
+    assert json.loads((tmp_path / "found" / "quarantine.json").read_text()) == []
+    table = pq.read_table(tmp_path / "found" / "scores.parquet").to_pydict()
+    assert list(table) == ["video", "frame", "start", "end", "score"] and len(table["frame"]) == 100
+    lines = (tmp_path / "found" / "scores.csv").read_text().splitlines()
+    assert lines[0] == "video,frame,start,end,score" and len(lines) == 101
+    for one in found:
+        picture = next(iter(reader.frames(tmp_path / "found" / f"{one.id}.mp4"))).image
+        assert picture.shape[1] >= 640
+        assert reader.probe(tmp_path / "found" / f"{one.id}.mp4").width == picture.shape[1]
+        assert len(reader.edges(tmp_path / "found" / f"{one.id}.mp4")) == 26
+
+
+def test_a_broken_video_does_not_stop_the_rest(model: Model, clips: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"\x00" * 100)
+    good = clips / "anomalous" / "a0.mp4"
+    found, quarantine = runs.detect(model, [bad, good], tmp_path / "found", render=False, quiet=True)
+    assert [one.id for one in found] == ["a0"]
+    assert list(quarantine.reasons) == ["../bad.mp4"]
+    assert "bad.mp4" in (tmp_path / "found" / "log.txt").read_text()
+    none, _ = runs.detect(model, [bad], tmp_path / "nothing", quiet=True)
+    assert none == [] and json.loads((tmp_path / "nothing" / "events.json").read_text())["videos"] == {}
+    with pytest.raises(VideoError):
+        model.detect(bad)
+
+
+@given(st.lists(st.sampled_from(["a.mp4", "a-2.mp4", "b/a.mp4", "c/a.avi", "c/a-2.mp4", "d/a-3.mp4"]), unique=True))
+def test_names_of_results_never_collide(names: list[str]) -> None:
+    made = runs._names(names)
+    assert list(made) == names
+    assert len(set(made.values())) == len(names)
+    assert not names or made[names[0]] == Path(names[0]).stem
+
+
+def test_next_folder_is_one_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("train", "train-2", "train-3"):
+        assert runs.next_folder(tmp_path, "train").name == name
+        (tmp_path / name).mkdir()
+
+
+def test_latest_points_to_the_last_run_and_spares_a_folder_of_that_name(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        runs.point_latest(tmp_path / name)
+        assert (tmp_path / "latest").resolve().name == name
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+    runs.point_latest(tmp_path / "one")
+    assert not (tmp_path / "latest").is_symlink()
+
+
+# --- the few lines of Python in the readme
+
+
+def test_python_in_four_lines(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the second time nothing hides the function
+        model = wherewhen.train(str(clips), settings=SETTINGS, device="cpu", quiet=True)
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"train", "train-2", "latest"}
+    assert wherewhen.Model.load("runs/latest", device="cpu").threshold == model.threshold
+    found = model.detect(str(clips / "anomalous" / "a1.mp4"))
+    assert isinstance(found, wherewhen.Found) and found.id == "a1" and found.size == (64, 48)
+    assert found.scores.shape == (25,) and 0 <= found.scores.min() <= found.scores.max() <= 1
+    assert found.heatmap(1.0).ndim == 2
+    assert all(isinstance(event, wherewhen.Event) for event in found.events)
+    for event in found.events:
+        during = (found.clock[:-1] < event.end) & (found.clock[1:] > event.start)
+        assert found.scores[during].max() >= 0.5
+    film = found.render(tmp_path / "out.mp4")
+    assert sum(1 for _ in reader.frames(film)) == 25
+    assert found.timeline(tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
