@@ -15,7 +15,16 @@ from wherewhen.values import Features, Pixels
 
 @dataclass(frozen=True)
 class FrameDifferenceConfig:
-    """Settings of `FrameDifference`: how clips are cut (see `ClipSpec`) and the grid, ``rows`` by ``columns``."""
+    """Settings of `FrameDifference`.
+
+    Args:
+        frames: frames per clip; an overlap of one frame between clips loses no change.
+        stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        width: wider pictures are shrunk to this many px; null keeps them.
+        rows: cells from top to bottom.
+        columns: cells from left to right.
+    """
 
     frames: int = 9
     stride: int = 8

@@ -47,10 +47,16 @@ NAMES = (
 class MotionConfig:
     """Settings of `Motion`.
 
-    ``frames``, ``stride``, ``rate``, ``width``: how clips are cut (see `ClipSpec`); an overlap of one frame loses no
-    motion. ``steps``: time steps per clip. ``cell``: px between cell centers. ``window``: px that a cell pools over;
-    wider than ``cell`` means that cells overlap. ``flow``: preset of the DIS optical flow. ``camera``: take out the
-    camera's own motion.
+    Args:
+        frames: frames per clip; an overlap of one frame between clips loses no motion.
+        stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        width: wider pictures are shrunk to this many px; null keeps them.
+        steps: time steps per clip.
+        cell: px between cell centers.
+        window: px that a cell pools over; wider than ``cell`` means that cells overlap.
+        flow: preset of the DIS optical flow.
+        camera: take out the camera's own motion.
     """
 
     frames: int = 9
@@ -110,31 +116,37 @@ class Motion:
         cells = np.zeros((pairs, len(rows), len(columns), len(NAMES)), np.float32)
         if moving:
             flow = _make_flow(self.config.flow)
-            maps = [_maps(*self._pair(grays[k], grays[k + 1], flow)) for k in moving]
-            found = np.stack([_numbers(rows @ (m @ columns.T)) for m in maps])
-            nearest = [int(np.abs(np.array(moving) - k).argmin()) for k in range(pairs)]
-            cells = found[nearest]
+            half = [-(-side // 2) for side in grays[0].shape]
+            maps = np.empty((_CHANNELS, *half), np.float32)  # one for all pairs: fresh memory is slow
+            found = [_numbers(_pooled(self._maps(grays[k], grays[k + 1], flow, maps), rows, columns)) for k in moving]
+            nearest = np.abs(np.array(moving) - np.arange(pairs)[:, None]).argmin(1)
+            cells = np.stack(found)[nearest]
         edges = np.linspace(0, pairs, min(self.config.steps, pairs) + 1).round().astype(int)
         steps = np.stack([cells[a:b].mean(0) for a, b in pairwise(edges)])
         steps[steps[..., NAMES.index("foreground")] < LEAST] = 0
         return steps
 
-    def _pair(self, first: Pixels, second: Pixels, flow: cv2.DISOpticalFlow) -> tuple[Pixels, NDArray[Any], Array]:
-        """The first picture, the second seen by the first's camera, and the flow between them."""
+    def _maps(self, first: Pixels, second: Pixels, flow: cv2.DISOpticalFlow, out: Array) -> Array:
+        """Per-pixel channels of two pictures, the camera's own motion taken out."""
         import cv2
 
-        moved: Array = flow.calc(first, second, None)  # type: ignore[call-overload]
-        if not self.config.camera or (model := camera_motion(moved)) is None:
-            return first, second, moved
-        back = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        matrix = model + np.eye(2, 3, dtype=np.float32)
-        size = (first.shape[1], first.shape[0])
-        still = cv2.warpAffine(second, matrix, size, flags=back, borderMode=cv2.BORDER_REPLICATE)
-        ys, xs = np.mgrid[: size[1], : size[0]].astype(np.float32)
-        return first, still, moved - (np.stack([xs, ys], -1) @ model[:, :2].T + model[:, 2])
+        whole: Array = flow.calc(first, second, None)  # type: ignore[call-overload]
+        u, v = (np.ascontiguousarray(whole[::2, ::2, k]) for k in (0, 1))
+        after: NDArray[Any] = second
+        if self.config.camera and (model := camera_motion(whole)) is not None:
+            back = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            size = (first.shape[1], first.shape[0])
+            matrix = model + np.eye(2, 3, dtype=np.float32)
+            after = cv2.warpAffine(second, matrix, size, flags=back, borderMode=cv2.BORDER_REPLICATE)
+            x = np.arange(0, size[0], 2, dtype=np.float32)
+            y = np.arange(0, size[1], 2, dtype=np.float32)[:, None]
+            for field, (by_x, by_y, shift) in zip((u, v), model, strict=True):
+                field -= by_x * x + (by_y * y + shift)
+        return _channels(first, after, u, v, out)
 
 
 _SPEED = 4 + len(SPEEDS) + EDGES
+_CHANNELS = _SPEED + 8
 
 
 def _grays(clip: Pixels) -> list[Pixels]:
@@ -164,28 +176,45 @@ def _weights(size: int, cell: int, window: int) -> Array:
     return shares
 
 
-def _maps(first: Pixels, second: NDArray[Any], moved: Array) -> Array:
-    """Per-pixel channels ``(C, H/2, W/2)``, to be averaged over windows."""
+def _channels(first: Pixels, second: NDArray[Any], u: Array, v: Array, out: Array) -> Array:
+    """Fill ``out`` ``(C, H/2, W/2)`` with what is to be averaged over windows; ``u`` and ``v`` are used up."""
     import cv2
 
     change: NDArray[Any] = cv2.subtract(second, first, dtype=cv2.CV_32F)
     change -= np.median(change[::4, ::4])  # a lamp or the exposure changes the whole picture at once
-    change = cv2.blur(np.abs(change), (3, 3))[::2, ::2]
-    u, v = (np.ascontiguousarray(moved[::2, ::2, k]) for k in (0, 1))
-    square = u * u + v * v
-    share = (square / (square + 0.25)) * (change * change / (change * change + NOISE * NOISE))
+    change = cv2.blur(np.abs(change, out=change), (3, 3))[::2, ::2]
+    flows, faster, edges, rest = np.split(out, (4, 4 + len(SPEEDS), _SPEED))
+    speed, square, fourth, right, down, shear, amount, share = rest
+    np.add(u * u, v * v, out=square)
+    power = change * change
+    np.multiply(square / (square + 0.25), power / (power + NOISE * NOISE), out=share)
     u *= share
     v *= share
-    square = u * u + v * v
-    speed = np.sqrt(square)
-    flows = [np.maximum(c, 0) for c in (u, -u, v, -v)]
-    faster = [share * (speed > s) for s in SPEEDS]
+    np.add(u * u, v * v, out=square)
+    np.sqrt(square, out=speed)
+    np.multiply(square, square, out=fourth)
+    right[:], down[:] = u, v
+    for row, field in enumerate((u, -u, v, -v)):
+        np.maximum(field, 0, out=flows[row])
+    for row, least in enumerate(SPEEDS):
+        np.multiply(share, speed > least, out=faster[row])
     gx, gy = (cv2.Sobel(first, cv2.CV_32F, *d)[::2, ::2] * (share / 255) for d in ((1, 0), (0, 1)))
-    turns = np.arange(EDGES, dtype=np.float32) * (np.pi / EDGES)
-    edges = [np.abs(gx * np.cos(a) + gy * np.sin(a)) for a in turns]
-    shear = sum(np.abs(cv2.Sobel(c, cv2.CV_32F, *d)) for c in (u, v) for d in ((1, 0), (0, 1)))
-    rest = [speed, square, square * square, u, v, shear / 8, change / 255 * share, share]
-    return np.stack([*flows, *faster, *edges, *rest])
+    for row in range(EDGES):
+        turn = np.float32(row * np.pi / EDGES)
+        np.abs(gx * np.cos(turn) + gy * np.sin(turn), out=edges[row])
+    shear[:] = 0
+    for field in (u, v):
+        for d in ((1, 0), (0, 1)):
+            shear += np.abs(cv2.Sobel(field, cv2.CV_32F, *d, scale=1 / 8))
+    np.multiply(change, share / 255, out=amount)
+    return out
+
+
+def _pooled(maps: Array, rows: Array, columns: Array) -> Array:
+    """Averages ``(C, h, w)`` over the windows of all cells."""
+    across = (maps.reshape(-1, maps.shape[2]) @ columns.T).reshape(*maps.shape[:2], -1)
+    pooled: Array = rows @ across
+    return pooled
 
 
 def _numbers(pooled: Array) -> Array:

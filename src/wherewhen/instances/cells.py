@@ -20,10 +20,13 @@ Weights = NDArray[np.float32]
 class CellsConfig:
     """Settings of `Cells`; the defaults keep the backbone's own grid.
 
-    ``steps``, ``rows``, ``columns``: the grid of cells per clip; None keeps the backbone's own. Cuboid MIL
-    (arXiv 2605.13746) has one step of 7 x 7. ``window``: how many cells a cell pools over in height and width;
-    above 1 they overlap. ``pool``: mean, or max over whatever a window touches. ``l2``: unit length, as in
-    Sultani et al., CVPR 2018.
+    Args:
+        steps: time steps per clip; null keeps the backbone's, 1 in cuboid MIL (arXiv 2605.13746).
+        rows: cells from top to bottom; null keeps the backbone's, 7 in cuboid MIL.
+        columns: cells from left to right; null keeps the backbone's, 7 in cuboid MIL.
+        window: how many cells a cell pools over in height and width; above 1 they overlap.
+        pool: mean, or max over whatever a window touches.
+        l2: scale features to unit length, as Sultani et al., CVPR 2018.
     """
 
     steps: int | None = None
@@ -67,7 +70,12 @@ class Cells:
         flat = features.reshape(t * h * w, -1)
         if self.config.l2:
             flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
-        return Instances(flat, ext.grid(grid.extent, (t, h, w)), shape=(t, h, w))
+        return Instances(flat, ext.grid(grid.extent, (t, h, w)), shape=(t, h, w), detail=_retimed(grid.detail, t))
+
+
+def _retimed(detail: Features | None, steps: int) -> Features | None:
+    """What moves, for another number of time steps: the nearest one of each."""
+    return None if detail is None else detail[((np.arange(steps) + 0.5) * len(detail) / steps).astype(int)]
 
 
 def overlaps(source: int, target: int, window: float) -> Weights:

@@ -19,14 +19,19 @@ VIEW = "cells"
 class CuboidMILConfig:
     """Settings of `CuboidMIL`; the defaults served best, `SYSTEM_A` holds the published ones.
 
-    ``hidden``, ``middle``, ``dropout``: the head D-hidden(ReLU)-middle(linear)-1; 512, 32, .6 in Sultani et al.,
-    CVPR 2018; without ``middle`` D-hidden(ReLU)-1. ``margin``: of the ranking, 1. ``bag``: a whole video, or each of
-    its time steps apart (arXiv 2605.13746). ``segments``: a training bag is averaged into that many spans of time,
-    32 in Sultani et al.; None keeps every step. ``top``: the share of a bag's instances whose mean is its score, at
-    least one; 0 = the maximum. ``pairs``: every anomalous bag against every normal one, or the i-th against the i-th.
-    ``prior``: for features standardized by normal videos: training starts from "the longer, the more anomalous", with
-    the score 0.5 at this length (root of the mean square, 1 is usual); None starts at random. ``sparsity``,
-    ``smoothness``: weights of the two regularizers, 8e-5 each in Sultani et al., 0 in cuboid MIL.
+    Args:
+        hidden: width of the head's first layer (ReLU); 512 in Sultani et al., CVPR 2018.
+        middle: width of a second, linear layer, 32 in Sultani et al.; null leaves it out.
+        dropout: in the head, 0.6 in Sultani et al.
+        margin: of the ranking, 1 in the paper.
+        bag: a whole video, or each of its time steps apart (arXiv 2605.13746).
+        segments: longer training bags are averaged into this many spans of time, 32 in Sultani et al.; null keeps all.
+        top: share of a bag's instances whose mean is its score, at least one; 0 = the maximum, as in the paper.
+        pairs: every anomalous bag against every normal one, or the i-th against the i-th.
+        prior: start from "the longer its normalized features, the more anomalous", with score 0.5 at this length (root
+            of the mean square; 1 is usual); null starts at random, as in the paper.
+        sparsity: weight of the sum of an anomalous bag's scores, 8e-5 in Sultani et al., 0 in the paper.
+        smoothness: weight of squared changes in time, 8e-5 in Sultani et al., 0 in the paper.
     """
 
     hidden: int = 32

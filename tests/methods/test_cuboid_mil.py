@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wherewhen.contracts import Output, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods.cuboid_mil import SYSTEM_A, CuboidMIL, CuboidMILConfig, ranking, top_mean
+
+GOLDEN = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared")) / "golden"
+
+Shape = tuple[int, int, int] | None
+
+
+def view(features: torch.Tensor, shapes: tuple[Shape, ...], lengths: list[int] | None = None) -> dict[str, View]:
+    b, n = features.shape[:2]
+    mask = torch.arange(n) < torch.tensor(lengths or [n] * b)[:, None]
+    return {"cells": View(features, torch.zeros(b, n, 6), -torch.ones(b, n), mask, shapes)}
+
+
+def model(config: CuboidMILConfig, size: int = 3) -> CuboidMIL:
+    torch.manual_seed(0)
+    return CuboidMIL(config, {"cells": size})
+
+
+def judged(config: CuboidMILConfig, scores: torch.Tensor, labels: list[float], shape: Shape) -> dict[str, float]:
+    bags = view(torch.zeros(*scores.shape, 3), (shape,) * len(scores))
+    terms = model(config).loss(Output(scores), bags, torch.tensor(labels))
+    return {name: float(value) for name, value in terms.items()}
+
+
+unit = st.floats(0, 1, width=32)
+
+
+@given(st.lists(unit, min_size=1, max_size=6), st.lists(unit, min_size=1, max_size=6), st.floats(0, 2))
+def test_ranking_equals_its_sum_over_pairs(anomalous: list[float], normal: list[float], margin: float) -> None:
+    a, n = torch.tensor(anomalous), torch.tensor(normal)
+    pairs = [max(0.0, margin - x + y) for x in anomalous for y in normal]
+    assert float(ranking(a, n, margin)) == pytest.approx(np.mean(pairs), abs=1e-5)
+    matched = [max(0.0, margin - x + y) for x, y in zip(anomalous, normal, strict=False)]
+    assert float(ranking(a, n, margin, "matched")) == pytest.approx(np.mean(matched), abs=1e-5)
+
+
+@pytest.mark.parametrize("pairs", ["all", "matched"])
+def test_one_label_alone_is_ranked_against_what_the_other_ought_to_score(pairs: str) -> None:
+    some, none = torch.tensor([0.2, 0.6]), torch.empty(0)
+    assert float(ranking(none, some, 1, pairs)) == pytest.approx(0.4)
+    assert float(ranking(some, none, 1, pairs)) == pytest.approx(0.6)
+
+
+@given(st.lists(unit, min_size=1, max_size=30), st.floats(0, 0.99))
+def test_top_mean(values: list[float], share: float) -> None:
+    best = sorted(values, reverse=True)[: max(1, round(share * len(values)))]
+    assert float(top_mean(torch.tensor([values]), share)) == pytest.approx(np.mean(best), abs=1e-6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.sampled_from(["video", "clip"]), st.sampled_from([0.0, 0.3]))
+def test_loss_equals_a_plain_reading(seed: int, bag: str, top: float) -> None:
+    rng = np.random.default_rng(seed)
+    shape, labels = (3, 2, 2), [1.0, 0.0, 1.0, 0.0, 0.0]
+    scores = rng.random((5, 12)).astype(np.float32)
+    config = CuboidMILConfig(bag=bag, top=top, sparsity=0.3, smoothness=0.2)  # type: ignore[arg-type]
+
+    def bags(row: np.ndarray) -> list[float]:
+        parts = [row] if bag == "video" else list(row.reshape(3, 4))
+        return [np.sort(p)[::-1][: max(1, round(top * len(p)))].mean() for p in parts]
+
+    a = [s for row, label in zip(scores, labels, strict=True) if label for s in bags(row)]
+    n = [s for row, label in zip(scores, labels, strict=True) if not label for s in bags(row)]
+    expected = {
+        "ranking": np.mean([max(0, 1 - x + y) for x in a for y in n]),
+        "sparsity": 0.3 * np.mean([scores[0].sum(), scores[2].sum()]),
+        "smoothness": 0.2 * np.mean([(np.diff(scores[k].reshape(3, 4), axis=0) ** 2).sum() for k in (0, 2)]),
+    }
+    assert judged(config, torch.from_numpy(scores), labels, shape) == pytest.approx(expected, abs=1e-5)
+
+
+def test_training_bags_are_averaged_into_segments() -> None:
+    features = torch.randn(1, 7 * 2, 3)
+    method = model(CuboidMILConfig(segments=3, prior=None)).train()
+    output = method(view(features, ((7, 1, 2),)))
+    groups = [[0, 1, 2], [3, 4], [5, 6]]
+    means = torch.stack([features.reshape(7, 2, 3)[g].mean(0) for g in groups]).reshape(1, 6, 3)
+    expected = torch.sigmoid(method.head(means)).squeeze(-1)
+    torch.testing.assert_close(output.extra["pooled"], expected)
+    owner = [k for k, group in enumerate(groups) for _ in group]
+    torch.testing.assert_close(output.scores.reshape(7, 2), expected.reshape(3, 2)[owner])
+    assert "pooled" not in method.eval()(view(features, ((7, 1, 2),))).extra
+
+
+def test_segments_of_padded_bags_of_other_grids_are_their_own() -> None:
+    method = model(CuboidMILConfig(segments=2)).train()
+    features = torch.randn(2, 24, 3)
+    both = view(features, ((4, 2, 3), (5, 1, 2)), [24, 10])
+    alone = view(features[1:, :10], ((5, 1, 2),))
+    torch.testing.assert_close(method(both).scores[1, :10], method(alone).scores[0])
+    terms = method.loss(method(both), both, torch.tensor([1.0, 0.0]))
+    first = method(both).extra["pooled"]
+    expected = 1 - top_mean(first[:1, :12], 0.01) + top_mean(first[1:, :4], 0.01)
+    torch.testing.assert_close(terms["ranking"], expected.clamp(min=0)[0])
+
+
+def test_empty_instances_score_0() -> None:
+    features = torch.randn(2, 6, 3)
+    features[0, [1, 4]] = 0
+    scores = model(CuboidMILConfig())(view(features, ((1, 2, 3), (1, 2, 3)))).scores
+    assert (scores[0, [1, 4]] == 0).all()
+    assert (scores.flatten() > 0).sum() == 10
+
+
+def test_bags_without_anything_still_train() -> None:
+    method = model(CuboidMILConfig()).train()
+    bags = view(torch.zeros(2, 6, 3), ((1, 2, 3), (1, 2, 3)))
+    loss = method.loss(method(bags), bags, torch.tensor([1.0, 0.0]))["ranking"]
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 1
+
+
+def test_training_starts_from_what_is_unusual() -> None:
+    features = torch.randn(1, 500, 8) * torch.linspace(0.2, 4, 500)[None, :, None]
+    scores = model(CuboidMILConfig(prior=2.0), 8).eval()(view(features, ((500, 1, 1),))).scores[0]
+    lengths = features[0].square().mean(1).sqrt()
+    assert np.corrcoef(scores.detach().argsort().argsort(), lengths.argsort().argsort())[0, 1] > 0.95
+    assert scores[(lengths - 2).abs() < 0.1].mean().item() == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("labels", [[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+def test_every_batch_moves_every_parameter(labels: list[float]) -> None:
+    method = model(CuboidMILConfig(middle=4)).train()
+    bags = view(torch.randn(2, 6, 3), ((1, 2, 3), (1, 2, 3)))
+    method.loss(method(bags), bags, torch.tensor(labels))["ranking"].backward()  # type: ignore[no-untyped-call]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in method.parameters())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"hidden": 0}, {"middle": 0}, {"dropout": 1.0}, {"top": -0.1}, {"segments": 0}, {"prior": 0.0},
+              {"margin": -1.0}, {"sparsity": float("nan")}]
+)  # fmt: skip
+def test_senseless_settings_are_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        CuboidMILConfig(**wrong)  # type: ignore[arg-type]
+
+
+def official() -> CuboidMIL:
+    """The published head with the weights of the reference: its layers by their official names."""
+    spec = json.loads((GOLDEN / "head_sultani_mlp_4096" / "spec.json").read_text())
+    method = CuboidMIL(SYSTEM_A, {"cells": 4096}).eval()
+    ours = {"fc1": "head.0", "fc2": "head.3", "fc3": "head.5"}
+    state = {}
+    for index, (name, shape, _, rule) in enumerate(spec["parameters"]):
+        draw = np.random.default_rng([20261120, index]).standard_normal(shape) * {"w": 0.05, "b": 0.01}[rule]
+        layer, part = name.split(".")
+        state[f"{ours[layer]}.{part}"] = torch.from_numpy(draw.astype(np.float32))
+    method.load_state_dict(state)
+    return method
+
+
+golden = pytest.mark.skipif(not GOLDEN.exists(), reason=f"no reference numbers at {GOLDEN}; set WHEREWHEN_SHARED")
+
+
+@golden
+def test_the_published_head_gives_the_official_scores() -> None:
+    want = np.load(GOLDEN / "head_sultani_mlp_4096" / "out.npz")
+    method = official()
+    for steps, name in ((32, "scores"), (200, "scores_T200"), (32, "scores_l2normalised")):
+        rows = (np.random.default_rng(7).standard_normal((4, steps, 4096)) * 0.5).astype(np.float32)
+        if name == "scores_l2normalised":
+            rows = (rows / np.linalg.norm(rows.astype(np.float64), axis=-1, keepdims=True)).astype(np.float32)
+        with torch.no_grad():
+            found = method(view(torch.from_numpy(rows), ((steps, 1, 1),) * 4)).scores
+        np.testing.assert_allclose(found.numpy(), want[name][..., 0], rtol=2e-5)
+
+
+@golden
+def test_the_published_objective() -> None:
+    want = np.load(GOLDEN / "head_sultani_mlp_4096" / "out.npz")
+    config = CuboidMILConfig(top=0, pairs="matched", sparsity=8e-5, smoothness=8e-5)
+    terms = judged(config, torch.from_numpy(want["scores"][..., 0]), [0, 0, 1, 1], (32, 1, 1))
+    swapped = judged(config, torch.from_numpy(want["scores"][..., 0]), [1, 1, 0, 0], (32, 1, 1))
+    assert float(want["objective_on_scores"]) == pytest.approx(sum(terms.values()), rel=2e-5)
+    assert sum(swapped.values()) != pytest.approx(sum(terms.values()), rel=1e-3)
+
+
+@golden
+@pytest.mark.parametrize("count", [4, 60])
+def test_losses_of_the_torch_port(count: int) -> None:
+    arrays = np.load(GOLDEN / "losses_pure_functions" / "out.npz")
+    group = f"sultani_torch_{count}__"
+    config = CuboidMILConfig(top=0, pairs="matched", sparsity=8e-5, smoothness=8e-5)
+    scores = torch.from_numpy(arrays[group + "in_scores"][..., 0])
+    terms = judged(config, scores, arrays[group + "in_labels"].tolist(), (32, 1, 1))
+    assert sum(terms.values()) == pytest.approx(float(arrays[group + "loss"]), rel=2e-5)
+
+
+@golden
+def test_losses_of_the_original_sum_over_anomalous_bags() -> None:
+    arrays = np.load(GOLDEN / "losses_pure_functions" / "out.npz")
+    config = CuboidMILConfig(top=0, pairs="all", sparsity=8e-5, smoothness=8e-5)
+    scores = torch.from_numpy(arrays["sultani_theano_60__in_scores_abnormal_first"].astype(np.float32))
+    terms = judged(config, scores, [1.0] * 30 + [0.0] * 30, (32, 1, 1))
+    assert 30 * sum(terms.values()) == pytest.approx(float(arrays["sultani_theano_60__loss"]), rel=2e-5)
