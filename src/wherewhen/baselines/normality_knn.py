@@ -29,9 +29,11 @@ def distances(cells: Features, bank: Features, nearest: int = NEAREST) -> Featur
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
-    """Distance to the 5 nearest normal cells, squeezed into [0, 1)."""
+    """Distance to the 5 nearest normal cells, squeezed into [0, 1); a cell of zeros holds nothing and gets 0."""
     cells = bag.views["cells"]
-    far = distances(cells.features, bank.features) / np.sqrt(np.float32(bank.features.shape[1]))
+    held = cells.features.any(1)
+    far = np.zeros(len(cells.features), np.float32)
+    far[held] = distances(cells.features[held], bank.features) / np.sqrt(np.float32(bank.features.shape[1]))
     return maps(cells, (far / (1 + far)).reshape(shape(cells)))
 
 
