@@ -49,7 +49,8 @@ class Job:
         """Training videos, test videos, and the truth of the latter."""
         reader = data.reader_of(self.root, self.reader)
         dataset = reader.load(Path(self.root))
-        train = dataset.videos if self.fold is None else dataset.folds[self.fold].train
+        labelled = [v for v in dataset.videos if v.label is not None]
+        train = labelled if self.fold is None else dataset.folds[self.fold].train
         if self.test is not None:
             other = data.reader_of(self.test)
             truths = other.truth(Path(self.test))
@@ -107,7 +108,8 @@ def _in_parallel(jobs: Sequence[tuple[Job, str]], workers: int) -> Iterator[Resu
 
 def truth_hash(truths: Mapping[str, Truth]) -> str:
     """A fingerprint of everything that evaluation holds true, masks left to their files."""
-    return fingerprint({k: [t.edges, t.spans, t.boxes, t.track, t.categories] for k, t in sorted(truths.items())})
+    parts = {k: [t.edges, t.spans, t.boxes, t.track, t.categories, t.boxed] for k, t in sorted(truths.items())}
+    return fingerprint(parts)
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,10 @@ def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
 
 
 def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
-    """A bare ``--quiet`` as ``--quiet=true`` and ``--no-render`` as ``--render=false``."""
+    """A bare ``--quiet`` as ``--quiet=true``, ``--no-render`` as ``--render=false``, and settings files first.
+
+    The parser lets what comes later win; words of the command line must win wherever they stand.
+    """
     switches = {field.name for field in fields(options) if field.type in (bool, "bool")}
     spelled = []
     for word, after in zip(arguments, [*arguments[1:], ""], strict=False):
@@ -105,7 +108,9 @@ def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
         elif word.startswith("--no-") and name.removeprefix("no_") in switches:
             word = f"--{name.removeprefix('no_')}=false"
         spelled.append(word)
-    return spelled
+    places = [k for k, word in enumerate(spelled) if word in ("-c", "--config")]
+    files = [word for k in places for word in spelled[k : k + 2]]
+    return files + [word for k, word in enumerate(spelled) if k not in places and k - 1 not in places]
 
 
 RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation")

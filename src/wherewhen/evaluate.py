@@ -87,7 +87,8 @@ def rows(method: str, backbone: str, repeats: Sequence[Numbers]) -> list[Row]:
     names = dict.fromkeys(name for numbers in repeats for name in numbers)
     made = []
     for name in names:
-        values = np.array([r[name] for r in repeats if name in r and np.isfinite(r[name])])
+        known = [value for r in repeats if (value := r.get(name)) is not None]
+        values = np.array([value for value in known if np.isfinite(value)])
         if len(values):
             std = float(values.std(ddof=1)) if len(values) > 1 else 0.0
             made.append(Row(method, backbone, name, float(values.mean()), std, len(values)))

@@ -1,0 +1,211 @@
+"""The protocol: every fold and seed, trivial rows always, nothing twice, and a table that is plain numpy."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen import benchmark, evaluate, registry
+from wherewhen.benchmark import Bench, Job, truth_hash
+from wherewhen.errors import ConfigError, DataError
+from wherewhen.evaluate import Row
+from wherewhen.store import cache_folder
+from wherewhen.values import Truth
+
+SETTINGS: dict[str, Any] = {"training": {"steps": 6, "validate_every": 3}}
+TRIVIAL = set(registry.names("baselines"))
+
+
+def run(root: Path, **more: Any) -> Bench:
+    return benchmark.bench(root, settings=SETTINGS, families=("frame", "pointing"), workers=1, quiet=True, **more)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of this file's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WHEREWHEN_CACHE", str(tmp_path_factory.mktemp("bench_cache")))
+        yield cache_folder()
+
+
+@pytest.fixture(scope="module")
+def first(natives: Path, cache: Path) -> Bench:
+    """The protocol on two folds, run for the first time."""
+    return run(natives)
+
+
+def results(cache: Path) -> list[dict[str, dict[str, float]]]:
+    """What each job left."""
+    return [json.loads(path.read_text()) for path in sorted((cache / "bench").glob("*.json"))]
+
+
+def test_every_row_is_plain_numpy_over_folds(first: Bench, cache: Path) -> None:
+    jobs = results(cache)
+    assert len(jobs) == 2
+    assert {(row.method, row.metric) for row in first.table} == {(m, k) for job in jobs for m in job for k in job[m]}
+    for row in first.table:
+        values = [job[row.method][row.metric] for job in jobs if row.metric in job[row.method]]
+        assert row.n == len(values) and row.backbone == "motion"
+        assert row.mean == pytest.approx(np.mean(values))
+        assert row.std == pytest.approx(np.std(values, ddof=1) if len(values) > 1 else 0)
+
+
+def test_trivial_rows_stand_beside_every_method(first: Bench) -> None:
+    methods = {row.method for row in first.table}
+    assert methods == TRIVIAL | {"cuboid_mil", "cuboid_mil (last)", "cuboid_mil (test oracle)"}
+    told = {(row.method, row.metric): row.mean for row in first.table}
+    assert told["full_frame", "frame_auc"] == 0.5
+    assert told["grid_oracle", "frame_auc"] > 0.95
+    assert told["cuboid_mil (test oracle)", "frame_auc"] >= told["cuboid_mil", "frame_auc"]
+
+
+def test_finished_jobs_are_not_done_again(
+    first: Bench, natives: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(self: Job) -> dict[str, Any]:
+        raise AssertionError("done before")
+
+    monkeypatch.setattr(Job, "run", forbidden)
+    again = run(natives)
+    assert again.as_json() == first.as_json()
+
+
+def test_an_interrupted_protocol_goes_on(
+    first: Bench, natives: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
+    shutil.copytree(cache / "features", tmp_path / "features")
+    real, done = Job.run, []
+
+    def counting(self: Job) -> dict[str, Any]:
+        if self.fold == 1 and not (tmp_path / "go on").exists():
+            raise KeyboardInterrupt
+        done.append(self.fold)
+        return real(self)
+
+    monkeypatch.setattr(Job, "run", counting)
+    with pytest.raises(KeyboardInterrupt):
+        run(natives)
+    (tmp_path / "go on").touch()
+    assert run(natives).as_json() == first.as_json()
+    assert done == [0, 1]
+
+
+def test_other_truth_is_judged_anew(first: Bench, natives: Path, cache: Path, tmp_path: Path) -> None:
+    shutil.copytree(natives, tmp_path / "yard")
+    truth = json.loads((tmp_path / "yard" / "gt.json").read_text())
+    truth["a0"]["segments_0based_halfopen"] = [[8, 16]]
+    (tmp_path / "yard" / "gt.json").write_text(json.dumps(truth))
+    other = run(tmp_path / "yard")
+    assert other.facts["truth"] != first.facts["truth"]
+    assert len(results(cache)) == 4
+
+
+def test_facts_say_what_the_table_rests_on(first: Bench) -> None:
+    told = first.as_json()
+    assert (told["train"], told["test"], told["folds"], told["seeds"]) == ("yard", "yard", 2, [0])
+    assert told["recipes"][0]["training"]["steps"] == 6
+    assert json.loads(json.dumps(told)) == told
+    for row in told["rows"]:
+        assert row["low"] - 1e-9 <= row["mean"] <= row["high"] + 1e-9
+    assert all(set(pair) == set(told["pairs"][0]) for pair in told["pairs"])
+
+
+EDGES = np.arange(5.0)
+TRUTHS = {
+    "nothing": Truth(EDGES),
+    "span": Truth(EDGES, [[1, 2]]),
+    "later": Truth(EDGES, [[1, 2.5]]),
+    "box": Truth(EDGES, [[1, 2]], [[1, 2, 0, 0, 1, 1]]),
+    "wider": Truth(EDGES, [[1, 2]], [[1, 2, 0, 0, 1, 0.5]]),
+    "tracked": Truth(EDGES, [[1, 2]], [[1, 2, 0, 0, 1, 1]], np.array([3])),
+    "named": Truth(EDGES, [[1, 2]], categories=("fall",)),
+    "faster": Truth(EDGES / 2, [[1, 2]]),
+    "unboxed": Truth(EDGES, [[1, 2]], boxed=np.zeros(4, bool)),
+    "partly": Truth(EDGES, [[1, 2]], boxed=np.array([True, False, True, False])),
+}
+
+
+def test_the_truth_has_a_fingerprint() -> None:
+    found = {name: truth_hash({"a": truth}) for name, truth in TRUTHS.items()}
+    assert len(set(found.values())) == len(TRUTHS)
+    assert truth_hash({"a": Truth(EDGES, [[1, 2]])}) == found["span"]
+    assert truth_hash({"b": TRUTHS["span"]}) != found["span"]
+    pair = {"a": TRUTHS["span"], "b": TRUTHS["box"]}
+    assert truth_hash(pair) == truth_hash(dict(reversed(pair.items())))
+
+
+def test_what_can_not_be_repeated_is_told(clips: Path, natives: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match="no train/test folds"):
+        run(clips)
+    with pytest.raises(ConfigError, match="unknown method 'cuboid_mill'; did you mean 'cuboid_mil'"):
+        benchmark.bench(natives, ["cuboid_mill"], workers=1, quiet=True)
+
+
+def test_train_here_and_judge_there(first: Bench, clips: Path, natives: Path, cache: Path) -> None:
+    """Where truth is only known of other videos: all labelled ones teach, and one judgment is made."""
+    made = run(clips, test=natives)
+    assert (made.facts["train"], made.facts["test"]) == (clips.name, "yard")
+    assert all(row.n == 1 and row.std == 0 for row in made.table)
+    assert {row.method for row in made.table} >= TRIVIAL | {"cuboid_mil"}
+
+
+def test_a_matrix_of_one_data_set_is_the_protocol(first: Bench, natives: Path, cache: Path) -> None:
+    families = ("frame", "pointing")
+    (only,) = benchmark.matrix([natives], settings=SETTINGS, families=families, workers=1, quiet=True)
+    assert only.as_json() == first.as_json()
+
+
+def test_seeds_are_repeats_too(first: Bench, natives: Path, cache: Path) -> None:
+    made = run(natives, seeds=(0, 1))
+    assert {row.n for row in made.table if row.metric == "frame_auc"} == {4}
+    told = [row for row in made.table if row.metric == "frame_auc"]
+    assert any(row.std > 0 for row in told if row.method == "chance")
+
+
+def test_processes_change_nothing(
+    first: Bench, natives: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
+    shutil.copytree(cache / "features", tmp_path / "features")
+    made = benchmark.bench(natives, settings=SETTINGS, families=("frame", "pointing"), workers=2, quiet=True)
+    assert made.as_json() == first.as_json()
+
+
+# --- the table itself
+
+
+def test_rows_count_only_what_is_there() -> None:
+    repeats: list[dict[str, Any]] = [{"a": 0.5, "b": math.nan}, {"a": 1.0, "c": 2.0}, {"a": 0.0, "b": None}]
+    assert evaluate.rows("m", "x", repeats) == [
+        Row("m", "x", "a", 0.5, 0.5, 3),
+        Row("m", "x", "c", 2.0, 0.0, 1),
+    ]
+    assert evaluate.rows("m", "x", []) == []
+
+
+def test_a_table_reads_as_markdown() -> None:
+    table = [Row("m", "x", "auc", 0.5, 0.25, 3), Row("m", "x", "ap", 1, 0, 1), Row("n", "x", "ap", 0.1239, 0, 1)]
+    assert evaluate.markdown(table).splitlines() == [
+        "| method | backbone | auc | ap |",
+        "|---|---|---:|---:|",
+        "| m | x | 0.500 ± 0.250 | 1.000 |",
+        "| n | x | - | 0.124 |",
+    ]
+    assert evaluate.markdown(table, ["ap"]).splitlines()[2] == "| m | x | 1.000 |"
+
+
+def test_videos_without_truth_can_not_be_judged(natives: Path, clips: Path) -> None:
+    from wherewhen.datasets import native
+
+    truths = native.truth(natives)
+    videos = native.load(natives).videos
+    with pytest.raises(DataError, match="no truth for n0: evaluation needs"):
+        evaluate.evaluate(None, videos, {k: v for k, v in truths.items() if k != "n0"}, ["frame"])  # type: ignore[arg-type]

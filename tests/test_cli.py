@@ -1,0 +1,281 @@
+"""The command line, from the words that a user types to what is printed, written and returned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wherewhen import cli, registry
+from wherewhen.model import Model, Recipe
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is written without being told where lands in a folder of the test's own."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command line: exit code, what was printed, and what was told on the side."""
+
+    def command(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as stop:  # help texts end this way
+            code = int(stop.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model by the command line."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = ["train", clips, "--output", folder, "--training.steps", 20, "--seed", 3, "--device", "cpu", "--quiet"]
+    assert cli.main([str(word) for word in words]) == 0
+    return folder
+
+
+# --- train
+
+
+def test_train_says_what_comes_next(clips: Path, tmp_path: Path, run: Run) -> None:
+    code, out, _ = run("train", clips, "--output", tmp_path / "run", "--training.steps=2", "--device", "cpu", "--quiet")
+    assert code == 0
+    assert f"wherewhen detect VIDEO --model {tmp_path / 'run'}" in out
+    assert (tmp_path / "run" / "weights" / "best.safetensors").exists()
+
+
+def test_what_is_not_given_stays_the_methods_own(trained: Path) -> None:
+    recipe = Model.load(trained, device="cpu").recipe
+    expected = Recipe.of({"training": {"steps": 20}, "seed": 3})
+    assert recipe == expected
+    assert expected.training != Recipe.of().training
+    assert yaml.safe_load((trained / "config.yaml").read_text()) == json.loads(json.dumps(recipe.plain()))
+
+
+def test_settings_come_by_dots_and_files_and_dots_win(clips: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "own.yaml").write_text("seed: 5\ntraining: {steps: 3}\ncuboid_mil: {hidden: 7, dropout: 0.25}\n")
+    words = ["-c", tmp_path / "own.yaml", "--cuboid_mil.hidden", 9, "--regions.top=2", "--validation", 0.5]
+    code, _, _ = run("train", clips, "--output", tmp_path / "run", *words, "--device", "cpu", "--quiet")
+    assert code == 0
+    settings = {"cuboid_mil": {"hidden": 9, "dropout": 0.25}, "regions": {"top": 2}}
+    expected = Recipe.of({**settings, "seed": 5, "training": {"steps": 3}, "validation": 0.5})
+    assert Recipe.of(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == expected
+
+
+def test_print_config_prints_every_setting_and_can_be_read_back(
+    clips: Path, trained: Path, tmp_path: Path, run: Run
+) -> None:
+    code, out, _ = run("train", clips, "--training.steps", 20, "--seed", 3, "--print_config")
+    assert code == 0
+    told = yaml.safe_load(out)
+    recipe = Recipe.of({"training": {"steps": 20}, "seed": 3})
+    assert {key: told[key] for key in recipe.plain()} == json.loads(json.dumps(recipe.plain()))
+    (tmp_path / "all.yaml").write_text(out)
+    words = ["--output", tmp_path / "run", "-c", tmp_path / "all.yaml", "--device", "cpu", "--quiet"]
+    assert run("train", clips, *words)[0] == 0, "a file after a flag does not take its place"
+    same = "weights/best.safetensors"
+    assert (tmp_path / "run" / same).read_bytes() == (trained / same).read_bytes()
+
+
+def test_a_run_folder_is_the_config_of_the_next_run(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    words = ["-c", trained / "config.yaml", "--output", tmp_path / "run", "--device", "cpu", "--quiet"]
+    assert run("train", clips, *words)[0] == 0
+    assert (tmp_path / "run/config.yaml").read_bytes() == (trained / "config.yaml").read_bytes()
+
+
+def test_resume_asks_for_the_same_settings(clips: Path, trained: Path, run: Run) -> None:
+    code, _, err = run("train", clips, "--output", trained, "--device", "cpu")
+    assert code == 2 and "holds a run already; add --resume" in err
+    code, _, err = run("train", clips, "--output", trained, "--device", "cpu", "--resume")
+    assert code == 2 and "training.steps was 20" in err and f"-c {trained / 'config.yaml'}" in err
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    words = ["-c", trained / "config.yaml", "--resume", "--device", "cpu", "--quiet"]
+    assert run("train", clips, "--output", trained, *words)[0] == 0
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_a_broken_video_gives_exit_code_3_and_the_rest_is_done(clips: Path, tmp_path: Path, run: Run) -> None:
+    for source in clips.rglob("*.mp4"):
+        (tmp_path / "in" / source.parent.name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / source.parent.name / source.name).symlink_to(source)
+    (tmp_path / "in/anomalous/bad.mp4").write_bytes(b"not a video")
+    words = ["--output", tmp_path / "run", "--training.steps", 2, "--device", "cpu", "--quiet"]
+    code, _, err = run("train", tmp_path / "in", *words)
+    assert code == 3 and "bad" in err
+    code, out, _ = run("detect", tmp_path / "in", "--model", tmp_path / "run", "--output", tmp_path / "found",
+                       "--no-render", "--device", "cpu", "--quiet")  # fmt: skip
+    assert code == 3 and out.count(" events") == 4
+    assert [row["path"] for row in json.loads((tmp_path / "found/quarantine.json").read_text())] == [
+        "../in/anomalous/bad.mp4"
+    ]
+    assert len(json.loads((tmp_path / "found/events.json").read_text())["videos"]) == 4
+    (tmp_path / "in/anomalous/bad.mp4").unlink()
+    words[1] = tmp_path / "whole"
+    assert run("train", tmp_path / "in", *words)[0] == 0
+
+
+# --- detect and evaluate
+
+
+def test_detect_prints_events_and_writes_them(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    words = ["--model", trained, "--output", tmp_path / "found", "--device", "cpu", "--quiet"]
+    code, out, _ = run("detect", clips / "anomalous", *words)
+    assert code == 0
+    assert f"written: {tmp_path / 'found'}" in out
+    written = json.loads((tmp_path / "found/events.json").read_text())
+    for name in ("a0", "a1"):
+        assert f"{name}: {len(written['videos'][name]['events'])} events" in out
+        assert (tmp_path / "found" / f"{name}.mp4").stat().st_size > 0
+        assert (tmp_path / "found" / f"{name}.png").stat().st_size > 0
+    words[3] = tmp_path / "json"
+    code, out, _ = run("detect", clips / "anomalous/*.mp4", *words, "--json", "--render", "false", "--which", "last")
+    assert code == 0
+    assert set(json.loads(out)["videos"]) == {"a0", "a1"}
+    assert not list((tmp_path / "json").glob("*.mp4"))
+
+
+def test_detect_says_what_it_can_not_do(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    code, _, err = run("detect", clips, "--model", tmp_path / "none", "--output", tmp_path / "found")
+    assert code == 1 and "no model there" in err and "wherewhen train" in err
+    code, _, err = run("detect", tmp_path / "none.mp4", "--model", trained, "--output", tmp_path / "found")
+    assert code == 1 and "there is no such file or folder" in err
+    assert not (tmp_path / "found").exists()
+
+
+def test_evaluate_prints_a_table_with_trivial_rows(natives: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    words = ["--fold", "first", "--metrics", "frame,pointing", "--output", tmp_path / "judged", "--device", "cpu"]
+    code, out, _ = run("evaluate", "--model", trained, "--data", natives, *words, "--json", tmp_path / "t.json")
+    assert code == 0
+    assert "| method | backbone | frame_auc |" in out
+    for name in ["cuboid_mil", *registry.names("baselines")]:
+        assert f"| {name} | motion |" in out
+    rows = json.loads((tmp_path / "t.json").read_text())["rows"]
+    assert rows == json.loads((tmp_path / "judged/metrics.json").read_text())["rows"]
+    assert {"report.html", "scores.parquet", "events.json", "log.txt"} <= {
+        p.name for p in (tmp_path / "judged").iterdir()
+    }
+    code, _, err = run("evaluate", "--model", trained, "--data", natives, "--metrics", "fraem")
+    assert code == 2 and "did you mean 'frame'" in err
+
+
+def test_bench_writes_table_and_report(natives: Path, tmp_path: Path, run: Run) -> None:
+    words = ["--training.steps", 2, "--metrics", "frame", "--workers", 1, "--quiet"]
+    code, out, _ = run("bench", natives, *words, "--json", tmp_path / "b.json", "--output", tmp_path / "out")
+    assert code == 0
+    assert "| cuboid_mil | motion |" in out and "| central_box | motion |" in out
+    made = json.loads((tmp_path / "b.json").read_text())
+    assert made["folds"] == 2 and {row["n"] for row in made["rows"] if row["metric"] == "frame_auc"} == {2}
+    assert (
+        made["recipes"][0]["training"]
+        == json.loads(json.dumps(Recipe.of({"training": {"steps": 2}}).plain()))["training"]
+    )
+    assert {"bench.json", "bench.md", "report.html"} <= {path.name for path in (tmp_path / "out").iterdir()}
+
+
+# --- list, toy
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_list_shows_every_plugin(kind: str, run: Run) -> None:
+    code, out, _ = run("list", kind)
+    assert code == 0
+    lines = {line.split()[0] for line in out.splitlines() if line and not line.startswith(" ")}
+    assert lines == set(registry.names(kind))
+    code, out, _ = run("list", kind, "--json")
+    rows = json.loads(out)
+    assert code == 0 and [row["name"] for row in rows] == registry.names(kind)
+    assert all(row["title"] and "\n" not in row["title"] for row in rows)
+
+
+def test_toy_draws_a_data_set_that_can_be_read(tmp_path: Path, run: Run) -> None:
+    sizes = ["--normal", 1, "--anomalous", 1, "--seconds", 4, "--width", 64, "--height", 48, "--rate", 5]
+    code, out, _ = run("toy", tmp_path / "toy", *sizes, "--quiet")
+    assert code == 0 and "written" in out
+    assert len(registry.load("datasets", "native").load(tmp_path / "toy").videos) == 2
+    code, _, err = run("toy", tmp_path / "toy", *sizes, "--quiet")
+    assert code == 1 and str(tmp_path / "toy") in err
+
+
+# --- what can't be meant
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["trian"], "unknown verb 'trian'; did you mean 'train'?"),
+        (["train", "x", "--outptu", "y"], "unknown option '--outptu'; did you mean '--output'?"),
+        (["train", "x", "--training.stepps", "2"], "did you mean '--training.steps'?"),
+        (["train", "x", "--cuboid_mil.hiden=2"], "did you mean '--cuboid_mil.hidden'?"),
+        (["train", "x", "--cuboid_mill.hidden", "2"], "did you mean '--cuboid_mil'?"),
+        (["train", "x", "--method", "cuboid_mill"], "unknown method 'cuboid_mill'; did you mean 'cuboid_mil'?"),
+        (["train", "x", "--training.steps", "many"], "training.steps"),
+        (["train", "x", "--training.steps", "0"], "steps, bags and validate_every must be at least 1"),
+        (["train", "x", "--seed", "x"], "seed"),
+        (["train", "x", "--validation", "1.5"], "share of the training videos"),
+        (["train"], "data"),
+        (["detect"], "source"),
+        (["list"], "kind"),
+        (["list", "method"], "did you mean 'methods'?"),
+        (["train", "x", "-c", "none.yaml"], "none.yaml: no such settings file"),
+    ],
+)
+def test_words_that_can_not_be_meant_are_told(words: list[str], told: str, run: Run, tmp_path: Path) -> None:
+    code, out, err = run(*words)
+    assert code == 2 and told in err and out == ""
+    assert err.startswith("error: ") and "Traceback" not in err
+    assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cuboid_mil: {hiden: 3}", "hiden"),
+        ("trainig: {steps: 3}", "trainig"),
+        ("training: {stepps: 3}", "stepps"),
+        ("- 1", "expected settings"),
+    ],
+)
+def test_files_that_can_not_be_meant_are_told(text: str, told: str, clips: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    code, _, err = run("train", clips, "-c", tmp_path / "wrong.yaml", "--output", tmp_path / "run")
+    assert code == 2 and told in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_failures_have_exit_code_1(tmp_path: Path, run: Run) -> None:
+    code, _, err = run("train", tmp_path / "nowhere", "--output", tmp_path / "run")
+    assert code == 1 and err.strip() == f"error: {tmp_path / 'nowhere'}: no such folder"
+
+
+def test_stopping_is_no_crash(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(kind: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wherewhen.catalog.describe", stop)
+    code, _, err = run("list", "methods")
+    assert code == 130 and err == "stopped\n"
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_help(verb: str, run: Run) -> None:
+    code, out, _ = run(verb, "--help")
+    assert code == 0 and f"usage: wherewhen {verb}" in out
+    assert cli._summary(verb) in cli._overview()
+
+
+def test_version(run: Run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0 and out.startswith("wherewhen ")
