@@ -82,6 +82,16 @@ def test_a_stream_yields_each_grid_before_it_asks_for_the_next() -> None:
         assert found.shape == (1, 2 + k, 3)
 
 
+@pytest.mark.parametrize(
+    ("steps", "rows"), [(None, [0, 1, 2, 3]), (2, [1, 3]), (1, [2]), (8, [0, 0, 1, 1, 2, 2, 3, 3])]
+)
+def test_detail_follows_the_time_steps(steps: int | None, rows: list[int]) -> None:
+    detail = np.arange(4, dtype=np.float32)[:, None, None] * np.ones((4, 5, 6), np.float32)
+    found = next(Cells(CellsConfig(steps=steps))([grid(detail=detail)]))
+    assert found.detail is not None
+    np.testing.assert_array_equal(found.detail, detail[rows])
+
+
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rows": 0}, {"columns": -1}, {"window": 0.5}])
 def test_senseless_settings(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="cells: "):
