@@ -82,7 +82,7 @@ class CuboidMIL(nn.Module):
     Config: ClassVar[type] = CuboidMILConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     schedule: ClassVar[Training] = Training(
-        steps=150, bags=30, optimizer="adamw", learning_rate=3e-3, weight_decay=1e-2
+        steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )
     source: ClassVar[Provenance] = Provenance(
         title="Cuboid MIL", homepage="https://arxiv.org/abs/2605.13746", citation="arXiv 2605.13746"
