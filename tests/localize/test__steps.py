@@ -1,0 +1,76 @@
+"""Streams of maps, each against the whole thing computed at once."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wherewhen.localize._steps import Step, merge, smooth
+from wherewhen.values import HeatMap
+
+QUICK = settings(max_examples=40, deadline=None)
+
+
+def pieces(borders: list[tuple[float, float]], seed: int = 0) -> list[HeatMap]:
+    rng = np.random.default_rng(seed)
+    return [HeatMap(rng.random((1, 2, 2)), np.array(span)) for span in borders]
+
+
+@QUICK
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), min_size=1, max_size=12))
+def test_where_maps_overlap_their_mean_holds(plan: list[tuple[int, int]]) -> None:
+    """On a grid of tenths: every tenth has the mean of all maps over it, or the map that was there before."""
+    start, borders = 0, []
+    for gap, length in plan:
+        borders.append((start / 10, (start + length) / 10))
+        start += gap
+    maps = pieces(borders)
+    found = list(merge(iter(maps)))
+    assert found[0].start == 0 and found[-1].end == max(end for _, end in borders)
+    assert all(one.end == other.start for one, other in pairwise(found))
+    last = None
+    for tenth in range(round(found[-1].end * 10)):
+        middle = tenth / 10 + 0.05
+        cover = [m.values[0] for m in maps if m.edges[0] < middle < m.edges[1]]
+        last = np.mean(cover, 0) if cover else last
+        (step,) = [s for s in found if s.start < middle < s.end]
+        assert last is not None
+        np.testing.assert_allclose(step.map, last, rtol=1e-6)
+
+
+@QUICK
+@given(st.lists(st.floats(0.05, 1.5), min_size=1, max_size=25), st.floats(0.05, 1.2), st.integers(0, 99))
+def test_smoothing_is_a_gaussian_mean_cut_at_three_sigma(lengths: list[float], sigma: float, seed: int) -> None:
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    maps = np.random.default_rng(seed).random((len(lengths), 2, 3)).astype(np.float32)
+    steps = [Step(a, b, m) for a, b, m in zip(edges, edges[1:], maps, strict=False)]
+    found = list(smooth(iter(steps), sigma))
+    middles = (edges[1:] + edges[:-1]) / 2
+    for step, middle, before in zip(found, middles, steps, strict=True):
+        away = np.abs(middles - middle)
+        weights = np.where(away <= 3 * sigma, np.exp(-0.5 * (away / sigma) ** 2) * np.diff(edges), 0)
+        assert (step.start, step.end) == (before.start, before.end)
+        np.testing.assert_allclose(step.map, np.tensordot(weights / weights.sum(), maps, 1), rtol=1e-4, atol=1e-6)
+
+
+def test_without_sigma_steps_pass_as_they_are() -> None:
+    steps = [Step(0, 1, np.zeros((1, 1), np.float32)), Step(1, 2, np.ones((1, 1), np.float32))]
+    assert list(smooth(iter(steps), 0)) == steps
+
+
+@pytest.mark.parametrize("sigma", [0.2, 1.0])
+def test_a_step_waits_for_three_sigma_only(sigma: float) -> None:
+    eaten = 0.0
+
+    def eating():  # type: ignore[no-untyped-def]
+        nonlocal eaten
+        for k in range(80):
+            eaten = k / 4 + 0.25
+            yield Step(k / 4, k / 4 + 0.25, np.zeros((1, 1), np.float32))
+
+    waits = [eaten - step.end for step in smooth(eating(), sigma)]
+    assert max(waits) <= 3 * sigma + 0.25 + 1e-9
