@@ -306,10 +306,11 @@ def _loop(
 
 
 def _bank(bags: list[Bag], recipe: Recipe) -> Instances:
-    """A random sample of the cells of normal training videos."""
+    """A random sample of the cells of normal training videos that hold something, or of all where none does."""
     normal = [b.views[recipe.instances] for b in bags if b.video.label == 0]
     features = np.concatenate([c.features for c in normal])
-    rows = np.sort(np.random.default_rng(recipe.seed).permutation(len(features))[:BANK])
+    held = np.flatnonzero(features.any(1)) if features.any() else np.arange(len(features))
+    rows = np.sort(np.random.default_rng(recipe.seed).permutation(held)[:BANK])
     return Instances(features[rows], np.concatenate([c.extents for c in normal])[rows])
 
 
