@@ -62,22 +62,28 @@ def check_labels(videos: Sequence[Video]) -> None:
 
 @dataclass
 class Batches:
-    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone."""
+    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone.
+
+    ``last``: the batch of the step before; where all bags fit into one, it is packed only once.
+    """
 
     bags: list[Bag]
     view: str
     count: int
     seed: int
     device: str
+    last: tuple[list[int], tuple[dict[str, View], torch.Tensor]] | None = None
 
     def draw(self, step: int) -> tuple[dict[str, View], torch.Tensor]:
         """The batch of one step: ``count`` bags of each label, or all that there are."""
         rng = np.random.default_rng([self.seed, step])
-        chosen: list[Bag] = []
+        chosen: list[int] = []
         for label in (1, 0):
-            pool = [b for b in self.bags if b.video.label == label]
-            chosen += [pool[i] for i in rng.permutation(len(pool))[: self.count]]
-        return self.pack(chosen)
+            pool = [index for index, bag in enumerate(self.bags) if bag.video.label == label]
+            chosen += sorted(pool[i] for i in rng.permutation(len(pool))[: self.count])
+        if self.last is None or self.last[0] != chosen:
+            self.last = chosen, self.pack([self.bags[i] for i in chosen])
+        return self.last[1]
 
     def pack(self, chosen: list[Bag]) -> tuple[dict[str, View], torch.Tensor]:
         """Bags as tensors with their labels ``(B,)``."""
