@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 FAMILIES = ("frame", "pixel", "pointing")
+WORLD: dict[str, Any] = {
+    "kinds": ("running", "wheels"),
+    "clips_normal": 12,
+    "clips_anomalous": 12,
+    "seconds": 12.0,
+    "rate": 12.5,
+}
 SHOWN = ("frame_auc", "frame_auc_anomalous", "pixel_auc", "pointing_hit")
 
 
@@ -36,7 +44,7 @@ def run(options: Options) -> int:
     for part in ("clips", "run", "found", "evaluation"):
         shutil.rmtree(folder / part, ignore_errors=True)
     clips = folder / "clips"
-    draw.toy(clips, quiet=options.quiet, seed=options.seed, scene=options.seed, rate=12.5)
+    draw.toy(clips, quiet=options.quiet, seed=options.seed, scene=options.seed, **WORLD)
     fold = native.load(clips).folds[0]
     model = runs.train(
         clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
