@@ -30,16 +30,22 @@ def camera_motion(flow: Array, points: int = 20, rounds: int = 4) -> Array | Non
     if (np.hypot(*vectors.T) < STILL).mean() >= 0.5:
         return None
     model = np.zeros((2, 3))
-    model[:, 2] = np.median(vectors, 0)
+    model[:, 2] = [_middle(component) for component in vectors.T]
     if len(places) < 6:
         return model.astype(np.float32)
     scale = np.array([1 / width, 1 / height, 1])  # keeps the equations well conditioned
+    rows = places * scale
     for _ in range(rounds):
         rest = np.hypot(*(vectors - places @ model.T).T)
-        reach = max(4.685 * 1.4826 * float(np.median(rest)), 4 * STILL)
+        reach = max(4.685 * 1.4826 * _middle(rest), 4 * STILL)
         weights = np.clip(1 - (rest / reach) ** 2, 0, None) ** 2
-        rows = places * scale
         normal = rows.T @ (rows * weights[:, None]) + 1e-6 * np.eye(3)
         model = (np.linalg.solve(normal, rows.T @ (vectors * weights[:, None])).T) * scale
     still = bool((np.hypot(*(places @ model.T).T) < STILL).all())
     return None if still else model.astype(np.float32)
+
+
+def _middle(values: NDArray[np.float64]) -> float:
+    """The upper median: ten times as fast as ``np.median`` on a few hundred numbers."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])

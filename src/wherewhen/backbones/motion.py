@@ -181,7 +181,10 @@ def _channels(first: Pixels, second: NDArray[Any], u: Array, v: Array, out: Arra
     import cv2
 
     change: NDArray[Any] = cv2.subtract(second, first, dtype=cv2.CV_32F)
-    change -= np.median(change[::4, ::4])  # a lamp or the exposure changes the whole picture at once
+    sample = change[::4, ::4].ravel()
+    change -= np.partition(sample, len(sample) // 2)[
+        len(sample) // 2
+    ]  # a lamp or the exposure changes the whole picture at once
     change = cv2.blur(np.abs(change, out=change), (3, 3))[::2, ::2]
     flows, faster, edges, rest = np.split(out, (4, 4 + len(SPEEDS), _SPEED))
     speed, square, fourth, right, down, shear, amount, share = rest
