@@ -44,7 +44,8 @@ def _cut(pending: list[Step], since: float, until: float) -> Iterator[Step]:
 def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     """Turn heat maps that start in rising order, and may overlap, into steps that touch and don't overlap.
 
-    Where several maps cover a moment, their mean holds; where none does, the map before holds on.
+    Where several maps cover a moment, their mean holds; where none does, the map before holds on. A map that begins
+    before what is already final counts from there on.
     """
     pending: list[Step] = []
     done = -np.inf

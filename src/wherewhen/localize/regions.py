@@ -65,6 +65,7 @@ class RegionsConfig:
         link: two boxes of neighboring steps are one tube from this IoU on.
         gap_seconds: a shorter pause doesn't end an event or a tube.
         shortest_seconds: shorter events are dropped.
+        longest_seconds: an alarm that lasts longer is told in pieces, so that nothing waits for its end.
         keep: an event lasts while the calibrated frame score stays at or above this.
     """
 
@@ -77,6 +78,7 @@ class RegionsConfig:
     link: float = 0.2
     gap_seconds: float = 1.0
     shortest_seconds: float = 0.3
+    longest_seconds: float = 300.0
     keep: float = 0.4
 
     def __post_init__(self) -> None:
@@ -129,7 +131,8 @@ class _Alarm:
 
     def __call__(self, step: Step, score: float, boxes: Scores) -> tuple[Event, ...]:
         closed: tuple[Event, ...] = ()
-        if self.start is not None and step.start - self.last >= self.config.gap_seconds:
+        over = self.start is not None and step.start - self.start >= self.config.longest_seconds
+        if over or (self.start is not None and step.start - self.last >= self.config.gap_seconds):
             closed = self.close()
         if score >= 0.5 or (self.start is not None and score >= self.config.keep):
             self.start = step.start if self.start is None else self.start
