@@ -88,8 +88,6 @@ def test_what_does_not_fit_is_named(tmp_path: Path, place: str, change: dict[str
         read(tmp_path / "a.json", document)
 
 
-def test_a_score_that_is_no_number_is_not_written(tmp_path: Path) -> None:
-    video = Annotated("a", CLOCK, events=(Event(np.array([[1, 3, 0, 0, 1, 1]]), float("nan")),))
-    with pytest.raises(DataError, match="can't be written"):
-        events.write(tmp_path / "a.json", [video])
-    assert list(tmp_path.iterdir()) == []
+def test_a_score_that_is_no_number_never_becomes_an_event() -> None:
+    with pytest.raises(ValueError, match="score must be finite, got nan"):
+        Event(np.array([[1, 3, 0, 0, 1, 1]]), float("nan"))
