@@ -8,6 +8,10 @@ second, 64 textured patches that cross a noisy background.
 
 from __future__ import annotations
 
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one core: before numpy comes
+
 import argparse
 import tempfile
 from collections.abc import Iterator

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# Before numpy comes: its many small products are done sooner than threads of their own are woken.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import ast
 import logging
 import sys

@@ -30,6 +30,11 @@ def environment() -> str:
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
 
 
+def _rows(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as a page takes them; one repeat has no deviation."""
+    return [{k: v for k, v in row._asdict().items() if row.n > 1 or k != "std"} for row in table]
+
+
 def _lower() -> frozenset[str]:
     """Every number that falls as things get better."""
     families = (registry.load("metrics", name) for name in registry.names("metrics"))
@@ -56,7 +61,7 @@ def page(
     data = ReportData(
         title=title,
         notes=notes,
-        rows=[row._asdict() for row in table],
+        rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),
         lower_is_better=_lower(),
         roc=roc,
@@ -84,7 +89,7 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
             "A method's own row is the checkpoint that its validation videos chose. The test oracle is what choosing "
             "by the test videos would give: no result, only the size of the temptation.",
         ),
-        rows=[row._asdict() for row in table],
+        rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),
         lower_is_better=_lower(),
         settings=facts,
