@@ -193,7 +193,7 @@ def test_list_shows_every_plugin(kind: str, run: Run) -> None:
     code, out, _ = run("list", kind)
     assert code == 0
     lines = {line.split()[0] for line in out.splitlines() if line and not line.startswith(" ")}
-    assert lines == set(registry.names(kind))
+    assert lines == (set(registry.names(kind)) or {"no"})
     code, out, _ = run("list", kind, "--json")
     rows = json.loads(out)
     assert code == 0 and [row["name"] for row in rows] == registry.names(kind)

@@ -184,8 +184,23 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
 
 
 def test_labels_alone_can_not_be_judged(model: Model, clips: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="labels on whole videos only"):
+    with pytest.raises(DataError, match="evaluation needs to know what happens in every video"):
         runs.judge(model, clips, tmp_path / "judged", quiet=True)
+
+
+def test_judging_on_training_videos_is_called_what_it_is(
+    natives: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = runs.train(natives, tmp_path / "run", fold="first", settings=SETTINGS, device="cpu", quiet=True)
+    assert len(model.trained_on) == 2
+    assert Model.load(tmp_path / "run").trained_on == model.trained_on
+    with caplog.at_level("WARNING", "wherewhen"):
+        runs.judge(model, natives, tmp_path / "all", quiet=True)
+    assert "2 of these 4 videos were trained on" in caplog.text
+    assert "no honest figure" in (tmp_path / "all" / "report.html").read_text()
+    caplog.clear()
+    runs.judge(model, natives, tmp_path / "part", fold="first", quiet=True)
+    assert "trained on" not in caplog.text
 
 
 # --- detecting

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,7 @@ def bench(
         "folds": 0 if test else len(found.folds),
         "seeds": list(seeds),
         "truth": truth,
+        "config": fingerprint([recipe.plain() for recipe in recipes]),
         "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
     }
     return _told(by_row, plain(facts))
@@ -237,4 +239,11 @@ def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files, truth, recipe and version."""
     train, test, _ = job.videos()
     seen = [[v.id, v.label, v.span, extract.stamp(v.path)[1:]] for v in (*train, *test)]
-    return fingerprint([truth, len(train), seen, job.recipe, job.families, job.trivial, extract.VERSION])
+    return fingerprint([truth, len(train), seen, job.recipe, job.families, job.trivial, _code()])
+
+
+@lru_cache
+def _code() -> str:
+    """A fingerprint of the toolkit itself: a changed method or metric finds no old results."""
+    home = Path(__file__).parent
+    return fingerprint({p.relative_to(home).as_posix(): p.read_text("utf-8") for p in sorted(home.rglob("*.py"))})

@@ -126,6 +126,14 @@ def as_dicts(table: Sequence[Row]) -> list[dict[str, Any]]:
     return [row._asdict() for row in table]
 
 
+def headlines(table: Sequence[Row], families: Sequence[str]) -> list[str]:
+    """The numbers of a table that a terminal has room for: the first ones of each family, or the best known."""
+    known = {"frame": ("frame_auc", "frame_auc_anomalous", "frame_ap"), "tiou": ("tiou", "iou_ungated")}
+    wanted = [n for f in families for n in known.get(f, registry.load("metrics", f).names[: 1 if f in FAMILIES else 2])]
+    there = {row.metric for row in table}
+    return [name for name in wanted if name in there]
+
+
 def markdown(table: Sequence[Row], metrics: Sequence[str] | None = None) -> str:
     """A table with methods as lines and metrics as columns, in percent-free numbers."""
     columns = list(metrics or dict.fromkeys(row.metric for row in table))

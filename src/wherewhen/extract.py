@@ -50,7 +50,7 @@ class Look:
 
     def passport(self, video: Video) -> dict[str, Any]:
         """Everything that the instances of a video depend on."""
-        return {"version": VERSION, "content": _content(*stamp(video.path)), "span": plain(video.span), **plain(self)}
+        return {"version": VERSION, "content": content(video.path), "span": plain(video.span), **plain(self)}
 
     def extract(self, video: Video) -> Instances:
         """Look at the video itself; VideoError if it can't be read."""
@@ -71,6 +71,11 @@ def stamp(path: Path) -> tuple[str, int, int]:
     except FileNotFoundError:
         raise VideoError(path, "no such file") from None
     return str(path.resolve()), newest.st_size, newest.st_mtime_ns
+
+
+def content(path: Path) -> str:
+    """sha256 of a video, read again only when its size or time changes."""
+    return _content(*stamp(path))
 
 
 @lru_cache(maxsize=100_000)

@@ -128,7 +128,7 @@ class Model:
     """A trained model: pictures in, when and where out.
 
     ``threshold``: the raw frame score that becomes 0.5, chosen without test data. ``bank``: normalized cells of
-    normal training videos, for comparison with what is normal.
+    normal training videos, for comparison with what is normal. ``trained_on``: content hashes of the training videos.
     """
 
     recipe: Recipe
@@ -137,6 +137,7 @@ class Model:
     threshold: float
     bank: Instances
     device: str = "cpu"
+    trained_on: tuple[str, ...] = ()
     backbone: Backbone = field(init=False)
     builder: Builder = field(init=False)
 
@@ -184,7 +185,16 @@ class Model:
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
         arrays |= {f"normalizer.{k}": v for k, v in self.normalizer.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
-        save(path, arrays, {"recipe": self.recipe.plain(), "threshold": self.threshold, "dims": self.dims})
+        save(
+            path,
+            arrays,
+            {
+                "recipe": self.recipe.plain(),
+                "threshold": self.threshold,
+                "dims": self.dims,
+                "trained_on": self.trained_on,
+            },
+        )
 
     @property
     def dims(self) -> dict[str, int]:
@@ -217,4 +227,12 @@ class Model:
         method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in part("method.").items()})
         bank = Instances(arrays["bank.features"], arrays["bank.extents"])
         normalizer = Normalizer.from_arrays(part("normalizer."))
-        return cls(recipe, normalizer, method, float(passport["threshold"]), bank, pick_device(device))
+        return cls(
+            recipe,
+            normalizer,
+            method,
+            float(passport["threshold"]),
+            bank,
+            pick_device(device),
+            tuple(passport.get("trained_on", ())),
+        )

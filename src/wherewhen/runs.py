@@ -16,7 +16,7 @@ from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.extract import Look
 from wherewhen.found import Found, write_events, write_scores, write_tables
 from wherewhen.metrics import roc_auc
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
 from wherewhen.store import plain, write_json
 from wherewhen.training import Fitted, carve, check_labels, fit
@@ -88,7 +88,7 @@ def train(
     ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set. ``settings``: plain values
     as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that can't be read is set aside.
     """
-    recipe = Recipe.of(settings)
+    recipe, device = Recipe.of(settings), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
     videos = labelled(root, fold)
@@ -97,12 +97,13 @@ def train(
         log.info("%s: finished already", folder)
         return Model.load(folder, device=device)
     with log_file(folder):
-        write_yaml(folder / "config.yaml", recipe.plain())
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         quarantine = Quarantine(folder)
         quarantine.file.unlink(missing_ok=True)
         views = {recipe.instances: Look.of(recipe)}
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
+        check_labels([bag.video for bag in bags])
+        write_yaml(folder / "config.yaml", recipe.plain())
         fitted = fit(bags, recipe, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
@@ -140,6 +141,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarantine: Quarantine) -> None:
+    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({extract.content(b.video.path) for b in bags}))
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
     predictions = predict(fitted.best, normalized(fitted.best, bags))
@@ -192,6 +194,10 @@ def judge(
     quarantine = Quarantine(folder)
     with log_file(folder):
         quarantine.write()
+        known = [v.id for v in videos if v.path.exists() and extract.content(v.path) in model.trained_on]
+        notes = [f"{len(known)} of these {len(videos)} videos were trained on: no honest figure"] if known else []
+        for note in notes:
+            log.warning("%s; judge on others, or on the test part of a --fold", note)
         table, found = evaluate(model, videos, truths, families, quarantine=quarantine, quiet=quiet)
         write_scores(folder / "scores.parquet", found)
         write_events(folder / "events.json", videos, found)
@@ -205,6 +211,7 @@ def judge(
             truths=truths,
             table=table,
             settings=model.recipe.plain(),
+            notes=notes,
             quarantine=quarantine,
         )
     return table, quarantine

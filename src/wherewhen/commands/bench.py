@@ -42,15 +42,16 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import benchmark, review
-    from wherewhen.evaluate import markdown
+    from wherewhen.evaluate import headlines, markdown
     from wherewhen.store import write_json
 
+    families = options.metrics.split(",")
     made = benchmark.matrix(
         [options.data, *(options.across.split(",") if options.across else [])],
         options.methods.split(","),
         options.backbones.split(","),
         seeds=range(options.seeds),
-        families=options.metrics.split(","),
+        families=families,
         settings=settings,
         workers=options.workers,
         quiet=options.quiet,
@@ -58,7 +59,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     for one in made:
         if len(made) > 1:
             print(f"\ntrained on {one.facts['train']}, judged on {one.facts['test']}")
-        print(markdown(one.table))
+        print(markdown(one.table, headlines(one.table, families)))
+    print("--json and --output give every number")
     if options.json:
         told = [one.as_json() for one in made]
         write_json(options.json, {**told[0], "across": told[1:]} if len(told) > 1 else told[0])

@@ -14,14 +14,14 @@ class Options:
         output: file or folder to write.
         to: format to write.
         source_format: format to read; default events; "truth" reads what a data set says really happens.
-        boxes: turn each event into one track with a box per frame.
+        boxes: turn each event into a track with a box per frame, where the source has no boxes of its own.
     """
 
     source: str
     output: str
     to: str = "coco"
     source_format: str = "events"
-    boxes: bool = False
+    boxes: bool = True
 
 
 def run(options: Options) -> int:
@@ -37,7 +37,7 @@ def run(options: Options) -> int:
     else:
         videos = registry.load("formats", options.source_format).read(Path(options.source))
     if options.boxes:
-        videos = [events_as_boxes(video) for video in videos]
+        videos = [events_as_boxes(v) if v.events and not len(v.boxes.values) else v for v in videos]
     target.write(Path(options.output), videos)
     print(f"written: {options.output} ({len(videos)} videos)")
     return 0

@@ -39,7 +39,7 @@ def run(options: Options) -> int:
     from pathlib import Path
 
     from wherewhen import runs
-    from wherewhen.evaluate import markdown
+    from wherewhen.evaluate import headlines, markdown
     from wherewhen.model import Model
     from wherewhen.store import write_json
 
@@ -51,6 +51,7 @@ def run(options: Options) -> int:
     )
     if options.json:
         write_json(options.json, {"rows": [row._asdict() for row in table]})
-    print(markdown(table))
+    print(markdown(table, headlines(table, families)))
+    print("every number: metrics.json and report.html")
     print(f"written: {folder}")
     return 3 if quarantine.reasons else 0

@@ -28,6 +28,8 @@ def run(options: Options) -> int:
     if options.json:
         print(json.dumps(entries, indent=1))
         return 0
+    if not entries:
+        print(f"no {options.kind} yet")
     for entry in entries:
         print("  ".join([f"{entry.pop('name'):<20}", entry.pop("title")]))
         for key, value in entry.items():
