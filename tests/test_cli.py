@@ -279,3 +279,15 @@ def test_every_verb_has_help(verb: str, run: Run) -> None:
 def test_version(run: Run) -> None:
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("wherewhen ")
+
+
+def test_data_tells_checks_and_compares_truth(natives: Path, clips: Path, run: Run) -> None:
+    code, out, _ = run("data", "truth", natives, "--json")
+    rows = {row["video"]: row for row in json.loads(out)}
+    assert code == 0 and len(rows) == 4
+    assert rows["n0"]["anomalous"] == 0 and rows["a0"]["anomalous"] == rows["a0"]["boxes"] > 0
+    code, out, _ = run("data", "truth", natives, "--other", natives)
+    assert (code, out.strip()) == (0, "nothing to report")
+    for root in (natives, clips):
+        code, out, _ = run("data", "check", root, "--no-videos", "--json")
+        assert code == 0 and all(row["severity"] == "info" for row in json.loads(out))

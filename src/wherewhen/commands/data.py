@@ -11,9 +11,9 @@ class Options:
     """What ``data`` is told.
 
     Args:
-        action: check for faults, compare the truth of two data sets, or probe (measure videos into videos.json).
+        action: check for faults, tell or compare truth, or probe (measure videos into videos.json).
         root: folder of the data set.
-        other: the data set to compare with (truth only).
+        other: the data set to compare with (truth only); without it the truth is told video by video.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         other_reader: the same for the other data set.
         rate: frames per second of folders of pictures (probe only).
@@ -55,13 +55,14 @@ def _truth(options: Options) -> tuple[list[dict[str, Any]], bool]:
     from pathlib import Path
 
     from wherewhen import data, truth_diff
-    from wherewhen.errors import ConfigError
 
+    mine = data.reader_of(options.root, options.reader).truth(Path(options.root))
     if options.other is None:
-        raise ConfigError("data truth compares two data sets: wherewhen data truth ROOT --other ROOT2")
-    pairs = ((options.root, options.reader), (options.other, options.other_reader))
-    a, b = (data.reader_of(root, name).truth(Path(root)) for root, name in pairs)
-    rows = truth_diff.table(truth_diff.truth_diff(a, b))
+        told = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
+        columns = ("frames", "anomalous", "spans", "boxes")
+        return [{"video": name, **dict(zip(columns, row, strict=True))} for name, row in told.items()], False
+    other = data.reader_of(options.other, options.other_reader).truth(Path(options.other))
+    rows = truth_diff.table(truth_diff.truth_diff(mine, other))
     return rows, bool(rows)
 
 
