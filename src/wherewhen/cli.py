@@ -25,7 +25,6 @@ from wherewhen.errors import ConfigError, WherewhenError, unknown
 from wherewhen.store import plain
 
 VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
-KINDS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
 
 
 def _summary(verb: str) -> str:
@@ -52,7 +51,7 @@ def _chosen(arguments: Sequence[str], config: dict[str, Any], flags: Iterable[st
     named += [str(config[flag]) for flag in flags if flag in config]
     named += [a.removeprefix("--").split(".")[0] for a in arguments if a.startswith("--") and "." in a.split("=")[0]]
     words = {word for value in named for word in value.split(",")} | set(config)
-    return {name: kind for name in sorted(words) for kind in KINDS.values() if name in registry.names(kind)}
+    return {name: kind for name in sorted(words) for kind in registry.PARTS.values() if name in registry.names(kind)}
 
 
 def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str, Any]]:
@@ -93,7 +92,7 @@ def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
             continue
         near = get_close_matches(name, known, 1)
         if not near and "." in name:
-            parts = [p for kind in KINDS.values() for p in registry.names(kind)]
+            parts = [p for kind in registry.PARTS.values() for p in registry.names(kind)]
             near = [f"--{p}" for p in get_close_matches(name[2:].split(".")[0], parts, 1)]
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ConfigError(f"unknown option {name!r}{hint} wherewhen {verb} --help lists all")
@@ -128,15 +127,15 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
 
     config = _settings_files(arguments)
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
-    for flag, kind in KINDS.items():
+    for flag, kind in registry.PARTS.items():
         if f"{flag}s" not in own:
             text = f"one of: {', '.join(registry.names(kind))}"
             parser.add_argument(f"--{flag}", type=str, default=DEFAULTS[flag], help=text)
     parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
-    chosen = _chosen(arguments, config, {*KINDS, "methods", "backbones"})
+    chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones"})
     whole = any(a.startswith("--print_config") for a in arguments)
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
-    for flag, kind in KINDS.items():
+    for flag, kind in registry.PARTS.items():
         if (whole or (training and flag == "method")) and kind not in chosen.values():
             chosen[DEFAULTS[flag]] = kind
     sections = []

@@ -31,13 +31,6 @@ class StoreError(WherewhenError):
     """A cached array that is missing, damaged or made in another way than asked for."""
 
 
-class MissingExtra(WherewhenError):
-    """An optional dependency that is not installed."""
-
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f'{what} needs an optional package: pip install "wherewhen[{extra}]"')
-
-
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which one was probably meant.
 

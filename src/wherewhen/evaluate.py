@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -119,11 +119,6 @@ def evaluate(
         trivial = predict_trivial(name, model, bags, judged)
         table += rows(name, model.recipe.backbone, [measure(trivial, judged, families)])
     return table, found
-
-
-def as_dicts(table: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows as JSON has them."""
-    return [row._asdict() for row in table]
 
 
 def headlines(table: Sequence[Row], families: Sequence[str]) -> list[str]:

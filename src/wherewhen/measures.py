@@ -17,6 +17,7 @@ import numpy as np
 
 from wherewhen.errors import DataError
 from wherewhen.findings import report
+from wherewhen.store import write_atomic
 from wherewhen.values import Floats
 
 SIDECAR = "videos.json"
@@ -68,9 +69,7 @@ def write_sidecar(root: Path, rows: Mapping[str, Mapping[str, float]]) -> Path:
     """Write ``videos.json``, keeping the rows of other videos; a number that isn't known is left out of its row."""
     path = root / SIDECAR
     rows = read_sidecar(root) | {key: dict(row) for key, row in rows.items()}
-    draft = path.with_suffix(".part")
-    draft.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_atomic(path, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     return path
 
 

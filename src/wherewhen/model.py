@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from wherewhen.normalize import Normalizer
 
-PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -52,8 +50,8 @@ class Recipe:
         'cuboid_mil'
         """
         given = dict(values or {})
-        chosen = {kind: str(given.pop(kind, DEFAULTS[kind])) for kind in PARTS}
-        parts = {name: registry.load(PARTS[kind], name) for kind, name in chosen.items()}
+        chosen = {kind: str(given.pop(kind, DEFAULTS[kind])) for kind in registry.PARTS}
+        parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
         method, views = chosen["method"], parts[chosen["method"]].views
         if chosen["instances"] not in views:
             raise ConfigError(f"method {method} needs the instances {', '.join(views)}; got {chosen['instances']}")
@@ -63,9 +61,9 @@ class Recipe:
             raise ConfigError(
                 f"validation: expected a share of the training videos from 0 to below 1, got {validation}"
             )
-        known = [*chosen.values(), *PARTS, "training", "seed", "validation"]
+        known = [*chosen.values(), *registry.PARTS, "training", "seed", "validation"]
         for name in given:
-            if not any(name in registry.names(kind) for kind in PARTS.values()):
+            if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
         settings = {name: build(part.Config, given.get(name), name) for name, part in parts.items()}
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
@@ -79,7 +77,7 @@ class Recipe:
 
     def part(self, kind: str) -> Any:
         """The plug-in of a kind, not yet made."""
-        return registry.load(PARTS[kind], getattr(self, kind))
+        return registry.load(registry.PARTS[kind], getattr(self, kind))
 
     def make(self, kind: str, *more: Any) -> Any:
         """The plug-in of a kind with its settings."""

@@ -107,11 +107,6 @@ class CuboidMIL(nn.Module):
             return Output(scores, {"pooled": short, "pooled_mask": mask})
         return Output(self._score(view.features, view.mask))
 
-    def _longer(self, view: View) -> bool:
-        """Whether any bag has more time steps than segments; else there is nothing to average."""
-        counts = zip(view.mask.sum(1).tolist(), view.shapes, strict=True)
-        return any(_layout(count, shape)[0] > (self.config.segments or 0) for count, shape in counts)
-
     def _score(self, features: Tensor, mask: Tensor) -> Tensor:
         held = mask & (features != 0).any(-1)
         rows = features[held]

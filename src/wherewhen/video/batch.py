@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wherewhen.errors import VideoError
+from wherewhen.store import write_atomic
 from wherewhen.video.sources import Source, address, shown
 
 T = TypeVar("T")
@@ -32,10 +33,7 @@ class Quarantine:
     def write(self) -> None:
         """Write the list, even an empty one, so that none of an earlier run is left."""
         rows = [{"path": path, "reason": reason} for path, reason in self.reasons.items()]
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        draft.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(self.file)
+        write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
     def _relative(self, source: Source) -> str:
         if address(source):
