@@ -15,8 +15,19 @@ import wherewhen
 SOURCE = Path(wherewhen.__file__).parent
 
 WORDS = {"errors", "extents", "values"}
-TOOLS = {"config", "contracts", "findings", "measures", "progress", "registry", "store"}
-ROOMS = {"backbones", "baselines", "datasets", "formats", "instances", "localize", "methods", "metrics", "proposals"}
+TOOLS = {"config", "contracts", "findings", "measures", "network", "progress", "registry", "store", "weights"}
+ROOMS = {
+    "backbones",
+    "baselines",
+    "datasets",
+    "engines",
+    "formats",
+    "instances",
+    "localize",
+    "methods",
+    "metrics",
+    "proposals",
+}
 PARTS = ROOMS | {"normalize", "video"}
 DOORS = {"commands", "live", "web"}
 TOP = {"__init__", "__main__", "cli"}

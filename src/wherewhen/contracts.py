@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from wherewhen.errors import ConfigError
 from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Prediction, Truth
@@ -61,12 +61,16 @@ class ClipSpec:
 
     ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
     than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
+    ``size``: instead, every picture becomes exactly ``(height, width)``, its whole scene squeezed into it.
+    ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
     """
 
     frames: int
     stride: int
     rate: float | None = None
     width: int | None = None
+    size: tuple[int, int] | None = None
+    tail: Literal["back", "drop"] = "back"
 
 
 class Backbone(Protocol):
@@ -80,6 +84,21 @@ class Backbone(Protocol):
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips."""
+
+
+class Engine(Protocol):
+    """Runs a network: made once for a module, an example and a precision, then called on batches like the example.
+
+    ``name`` and ``precision`` are what really runs; ``deviation`` says how far it is from plain fp32 on real clips.
+    """
+
+    available: ClassVar[Callable[[], bool]]
+    precisions: ClassVar[tuple[str, ...]]
+
+    def __init__(self, network: torch.nn.Module, example: Pixels, precision: str) -> None: ...
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Pixels ``(B, T, H, W, 3)`` uint8 to features ``(B, t, h, w, D)`` float32."""
 
 
 class Localizer(Protocol):
@@ -166,13 +185,15 @@ class Output:
 class Method(Protocol):
     """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
 
-    ``reach``: how much past and future a score depends on; None = the whole video.
+    ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
+    parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
     """
 
     Config: ClassVar[type]
     schedule: ClassVar[Training]
     source: ClassVar[Provenance]
     views: ClassVar[tuple[str, ...]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
     reach: float | None
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -180,6 +201,22 @@ class Method(Protocol):
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Named terms to add up; no term joins two bags' instances."""
+
+
+@runtime_checkable
+class Student(Protocol):
+    """A method that also looks at its training set as a whole: a normality to compare with, pseudo-labels, alternation.
+
+    Training is cut into ``stages`` equal parts; ``study`` comes before each, and before validation ever does.
+    """
+
+    stages: int
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], torch.Tensor]]) -> None:
+        """Look at the training bags once, one by one with their labels ``(1,)``; what it keeps are buffers.
+
+        Buffers have the sizes that settings and feature length give, so that weights load without the data.
+        """
 
 
 @dataclass(frozen=True, slots=True)

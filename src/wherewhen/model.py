@@ -65,7 +65,11 @@ class Recipe:
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
-        settings = {name: build(part.Config, given.get(name), name) for name, part in parts.items()}
+        presets = parts[method].presets
+        settings = {
+            name: build(part.Config, {**presets.get(name, {}), **(given.get(name) or {})}, name)
+            for name, part in parts.items()
+        }
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
                    validation=float(validation))  # fmt: skip
 

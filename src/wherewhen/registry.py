@@ -13,7 +13,10 @@ from typing import Any
 
 from wherewhen.errors import ConfigError, unknown
 
-KINDS = ("backbones", "baselines", "datasets", "formats", "instances", "localize", "methods", "metrics", "proposals")
+KINDS = (
+    "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
+    "proposals",
+)  # fmt: skip
 PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
 """What a model is made of: the setting that chooses a part, and the kind of plug-in that it names."""
 

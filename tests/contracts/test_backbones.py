@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.parametrize("name", registry.names("backbones"))
 @cache
 def made(name: str) -> Any:
     cls = registry.load("backbones", name)
-    return cls(build(cls.Config, None, name))
+    seeded = {"weights": "random"} if "weights" in {f.name for f in fields(cls.Config)} else None
+    return cls(build(cls.Config, seeded, name))
 
 
 def clips(count: int, height: int, width: int, frames: int, seed: int = 0) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,7 @@ class CuboidMIL(nn.Module):
 
     Config: ClassVar[type] = CuboidMILConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )
