@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +15,19 @@ from wherewhen.datasets import native
 from wherewhen.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
 from wherewhen.video.writer import Writer
 
+
+def _beside(name: str) -> ModuleType:
+    """A module of this folder, by its name alone; on sys.path the folder's ``datasets`` would hide others."""
+    spec = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec and spec.loader
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+Golden = _beside("golden").Golden
 MakeBag = Callable[..., Bag]
+SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "../shared"))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -116,3 +132,16 @@ def natives(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("natives") / "yard"
     native.write(root, Dataset("yard", tuple(videos), folds), truths, dict.fromkeys(truths, SIZE))
     return root
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Golden]:
+    """``golden("x3d_s")``: numbers of a published implementation; the test is skipped where they aren't at hand."""
+
+    def find(name: str) -> Golden:
+        folder = SHARED / "golden" / name
+        if not folder.is_dir():
+            pytest.skip(f"no golden numbers: {folder} is not there (WHEREWHEN_SHARED names the folder above)")
+        return Golden(folder)
+
+    return find
