@@ -117,13 +117,13 @@ def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
     return files + [word for k, word in enumerate(spelled) if k not in places and k - 1 not in places]
 
 
-RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation")
+RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision")
 
 
 def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     """Add the flags of a recipe, and a section for each plug-in that the command line speaks of."""
     from wherewhen.contracts import Training
-    from wherewhen.model import DEFAULTS
+    from wherewhen.model import DEFAULTS, RUNNING
 
     config = _settings_files(arguments)
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
@@ -132,6 +132,9 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
             text = f"one of: {', '.join(registry.names(kind))}"
             parser.add_argument(f"--{flag}", type=str, default=DEFAULTS[flag], help=text)
     parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
+    for flag, known in RUNNING.items():
+        text = f"how a network is run, one of: {', '.join(known)}"
+        parser.add_argument(f"--{flag}", type=str, default="auto", help=text)
     chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones"})
     whole = any(a.startswith("--print_config") for a in arguments)
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)

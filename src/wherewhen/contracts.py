@@ -87,18 +87,24 @@ class Backbone(Protocol):
 
 
 class Engine(Protocol):
-    """Runs a network: made once for a module, an example and a precision, then called on batches like the example.
+    """Runs a network: made once for a module, an example batch and a precision, then called on batches of that shape.
 
-    ``name`` and ``precision`` are what really runs; ``deviation`` says how far it is from plain fp32 on real clips.
+    ``extra``: what of ``pip install "wherewhen[...]"`` it needs; empty where nothing. ``devices`` and ``precisions``
+    say what it can do. ``clips`` are real ones: int8 is calibrated on them.
     """
 
-    available: ClassVar[Callable[[], bool]]
+    extra: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]]
+    devices: ClassVar[tuple[str, ...]]
 
-    def __init__(self, network: torch.nn.Module, example: Pixels, precision: str) -> None: ...
+    def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None: ...
+
+    @classmethod
+    def version(cls) -> str:
+        """Of the library that runs the network; EngineError says how to install it where it is missing."""
 
     def __call__(self, clips: Pixels) -> Features:
-        """Pixels ``(B, T, H, W, 3)`` uint8 to features ``(B, t, h, w, D)`` float32."""
+        """Pixels ``(batch, T, H, W, 3)`` uint8 to features ``(batch, t, h, w, D)`` float32."""
 
 
 class Localizer(Protocol):

@@ -31,6 +31,10 @@ class StoreError(WherewhenError):
     """A cached array that is missing, damaged or made in another way than asked for."""
 
 
+class EngineError(WherewhenError):
+    """An engine that is not installed, can't run a network, or changes its features too much."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which one was probably meant.
 

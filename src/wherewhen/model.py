@@ -29,6 +29,7 @@ class Recipe:
     """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
 
     ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own unless told otherwise.
+    ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
     """
 
     backbone: str
@@ -39,6 +40,8 @@ class Recipe:
     training: Training
     seed: int = 0
     validation: float = 0.2
+    engine: str = "auto"
+    precision: str = "auto"
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None) -> Recipe:
@@ -61,7 +64,8 @@ class Recipe:
             raise ConfigError(
                 f"validation: expected a share of the training videos from 0 to below 1, got {validation}"
             )
-        known = [*chosen.values(), *registry.PARTS, "training", "seed", "validation"]
+        run = {key: _one_of(key, given.pop(key, "auto"), known) for key, known in RUNNING.items()}
+        known = [*chosen.values(), *registry.PARTS, *RUNNING, "training", "seed", "validation"]
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
@@ -71,13 +75,14 @@ class Recipe:
             for name, part in parts.items()
         }
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
-                   validation=float(validation))  # fmt: skip
+                   validation=float(validation), **run)  # fmt: skip
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, every default spelled out: what ``config.yaml`` holds."""
         head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
         tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
-        return {**head, **tail, "training": vars(self.training), **{k: vars(v) for k, v in self.settings.items()}}
+        run = {"engine": self.engine, "precision": self.precision}
+        return {**head, **tail, **run, "training": vars(self.training), **{k: vars(v) for k, v in self.settings.items()}}
 
     def part(self, kind: str) -> Any:
         """The plug-in of a kind, not yet made."""
@@ -89,6 +94,13 @@ class Recipe:
 
 
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
+RUNNING = {"engine": ("auto", *registry.names("engines")), "precision": ("auto", "fp32", "bf16", "int8")}
+
+
+def _one_of(what: str, name: object, known: tuple[str, ...]) -> str:
+    if name not in known:
+        raise ConfigError(unknown(what, str(name), known))
+    return str(name)
 
 
 def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
