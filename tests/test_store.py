@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import os
 import pickle
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +70,41 @@ def test_content_hash_tells_folders_apart(tmp_path: Path) -> None:
     first = store.content_hash(tmp_path / "a")
     (tmp_path / "a" / "1.png").rename(tmp_path / "a" / "2.png")
     assert store.content_hash(tmp_path / "a") != first
+
+
+def test_drafts_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    code = "import sys, time; from wherewhen import store\nwith store.atomic(sys.argv[1]): print(1, flush=True); time.sleep(60)"
+    (tmp_path / "deep").mkdir()
+    done = [
+        subprocess.Popen([sys.executable, "-c", code, tmp_path / "deep" / f"{k}.bin"], stdout=subprocess.PIPE)
+        for k in range(2)
+    ]
+    try:
+        for one in done:
+            assert one.stdout and one.stdout.readline()
+        (tmp_path / ".keep~me").touch()
+        assert len(list((tmp_path / "deep").iterdir())) == 2
+        done[0].kill()
+        done[0].wait()
+        swept = store.sweep(tmp_path)
+        assert [path.name.split("~")[2] for path in swept] == [str(done[0].pid)]
+        assert len(list((tmp_path / "deep").iterdir())) == 1 and (tmp_path / ".keep~me").exists()
+        done[1].kill()  # not waited for: a zombie writes no more
+        time.sleep(0.2)
+        assert len(store.sweep(tmp_path)) == 1
+    finally:
+        for one in done:
+            one.kill()
+            one.wait()
+            assert one.stdout
+            one.stdout.close()
+
+
+def test_drafts_of_other_machines_and_of_earlier_owners_of_a_number(tmp_path: Path) -> None:
+    other, mine = tmp_path / ".a~elsewhere~1~x.bin", tmp_path / f".a~{socket.gethostname()}~{os.getpid()}~x.bin"
+    other.touch()
+    mine.touch()
+    assert store.sweep(tmp_path) == []
+    for path in (other, mine):
+        os.utime(path, (0, 0))
+    assert sorted(store.sweep(tmp_path)) == sorted([other, mine])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -20,12 +23,17 @@ from wherewhen.errors import StoreError
 Arrays = dict[str, NDArray[Any]]
 
 
+_DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~[^~]*")  # names of temporary files: who is writing them
+_FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    prefix = f".{target.stem[:100]}~{_host()}~{os.getpid()}~"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -34,6 +42,46 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return socket.gethostname().replace("~", "-")
+
+
+def sweep(folder: str | Path) -> list[Path]:
+    """Remove temporary files below a folder whose writers were killed; those of living ones stay. Gives their paths.
+
+    A draft names its writer's machine and process. One of another machine is left behind once it is a day old.
+    """
+    swept = []
+    for path in Path(folder).rglob(".*~*~*"):
+        match = _DRAFT.fullmatch(path.name)
+        try:
+            if match and path.is_file() and not _being_written(path, match["host"], int(match["pid"])):
+                path.unlink()
+                swept.append(path)
+        except FileNotFoundError:  # its writer finished, or somebody else swept
+            continue
+    return swept
+
+
+def _being_written(draft: Path, host: str, pid: int) -> bool:
+    if host != _host():
+        return time.time() - draft.stat().st_mtime < _FOREIGN
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except FileNotFoundError:
+        return True
+    began = float(booted[1] if booted else 0) + int(numbers[18]) / os.sysconf("SC_CLK_TCK")
+    # a process younger than the draft only took over the number of the one that wrote it
+    return state != "Z" and draft.stat().st_mtime >= began - 2
 
 
 def write_atomic(path: str | Path, data: bytes | str) -> None:
