@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -19,9 +19,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import data, extract, pipeline, runs, training
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen import data, extract, pipeline, registry, runs, training
+from wherewhen.contracts import DatasetReader, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
+from wherewhen.methods.cuboid_mil import CuboidMILConfig
 from wherewhen.model import Recipe
 from wherewhen.values import Bag, Dataset, Instances, Video
 
@@ -358,3 +359,114 @@ def test_training_never_asks_for_truth(toy_bags: MakeBags, tmp_path: Path, monke
     monkeypatch.setattr(runs, "_keep", lambda *_: None)
     model = runs.train(tmp_path, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", quiet=True)
     assert model.recipe.training.steps == 2
+
+
+# --- methods that study their training set
+
+
+class Pupil(torch.nn.Module):
+    """Keeps the mean length of normal cells as a buffer, learns a scale, freezes a part in its second stage."""
+
+    Config, schedule, presets = CuboidMILConfig, Training(steps=STEPS), {}
+    source, views, reach = Provenance("Pupil", citation="none"), ("cells",), 0.0
+    stages = 3
+    seen: ClassVar[list[tuple[int, int, int]]] = []
+
+    def __init__(self, config: Any, dims: dict[str, int]) -> None:
+        super().__init__()
+        self.register_buffer("usual", torch.zeros(()))
+        self.first, self.second = torch.nn.Linear(dims["cells"], 1), torch.nn.Linear(dims["cells"], 1)
+
+    def study(self, stage: int, bags: Any) -> None:
+        assert not self.training and not torch.is_grad_enabled()
+        marks = []
+        for views, label in bags:
+            assert label.shape == (1,) and len(views["cells"].features) == 1
+            marks.append((int(label), float(self(views).scores.mean())))
+        self.usual.fill_(sum(score for label, score in marks if not label) + torch.rand(()))
+        self.first.requires_grad_(stage != 1)
+        self.seen.append((stage, len(marks), sum(label for label, _ in marks)))
+
+    def forward(self, bags: Any) -> Output:
+        view = bags["cells"]
+        scores = torch.sigmoid(self.first(view.features) + self.second(view.features) - self.usual).squeeze(-1)
+        return Output(scores * view.mask)
+
+    def loss(self, output: Output, bags: Any, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"push": ((output.scores.amax(1) - labels) ** 2).mean()}
+
+
+@pytest.fixture
+def pupil(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    real = registry.load
+
+    def load(kind: str, name: str) -> Any:
+        return Pupil if (kind, name) == ("methods", "pupil") else real(kind, name)
+
+    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(Pupil, "seen", [])
+    training = {"steps": STEPS, "validate_every": 5, "bags": 3, "learning_rate": 0.05, "weight_decay": 0.1}
+    return Recipe.of({"method": "pupil", "training": training})
+
+
+@pytest.mark.parametrize(("steps", "stages"), [(24, 3), (5, 2), (7, 7), (3, 5), (10, 1)])
+def test_steps_are_cut_into_equal_stages(steps: int, stages: int) -> None:
+    found = [training.stages_at(step, steps, stages) for step in range(steps)]
+    assert [stage for part in found for stage in part] == list(range(stages))
+    starts = [step for step, part in enumerate(found) for _ in part]
+    sizes = np.diff([*starts, steps])
+    assert sizes.max() - sizes.min() <= 1
+
+
+def test_a_student_sees_its_learning_bags_before_every_stage(pupil: Recipe, toy_bags: MakeBags) -> None:
+    bags = toy_bags(16)
+    learn, _ = training.carve([b.video for b in bags], 0.2, 0)
+    fitted = training.fit(bags, pupil, device="cpu")
+    assert Pupil.seen == [(stage, len(learn), sum(v.label == 1 for v in learn)) for stage in range(3)]
+    assert float(fitted.last.method.usual) > 0
+
+
+def test_what_is_frozen_does_not_move_nor_decay(pupil: Recipe, toy_bags: MakeBags) -> None:
+    looks = training.fit(toy_bags(16), pupil, device="cpu", keep_looks=True).looks
+    first, second = ([m.method.state_dict()[f"{name}.weight"] for m in looks] for name in ("first", "second"))
+    assert torch.equal(first[1], first[2]), "looks at steps 10 and 15 lie in the frozen stage"
+    assert not torch.equal(first[0], first[1]) and not torch.equal(first[3], first[4])
+    assert not torch.equal(second[1], second[2])
+
+
+@pytest.mark.parametrize("stop", [1, 8, 9, 12, 16, 23])
+def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
+    stop: int, pupil: Recipe, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight = training.fit(toy_bags(16), pupil, device="cpu")
+    draw = training.Batches.draw
+
+    def interrupted(self: training.Batches, step: int) -> Any:
+        if step == stop:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.Batches, "draw", interrupted)
+        training.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu")
+    torch.manual_seed(99)
+    resumed = training.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu", resume=True)
+    same_weights(resumed.last, straight.last)
+    same_weights(resumed.best, straight.best)
+    assert resumed.history == straight.history
+
+
+def test_the_best_is_one_of_the_last_stage(pupil: Recipe, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of two stages may not be on one scale."""
+    judged = iter([0.1, 0.9, 0.8, 0.5, 0.7])
+    monkeypatch.setattr(training, "_validate", lambda *_: next(judged))
+    fitted = training.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
+    same_weights(fitted.best, fitted.looks[3])
+
+
+def test_a_method_with_nothing_to_learn_is_fitted_too(
+    pupil: Recipe, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pupil, "study", lambda self, stage, bags: self.requires_grad_(False))
+    fitted = training.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
+    same_weights(fitted.last, fitted.looks[0])

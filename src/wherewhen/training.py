@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen.contracts import View
+from wherewhen.contracts import Student, View
 from wherewhen.errors import DataError, StoreError
 from wherewhen.model import Model, Recipe, pick_device, view
 from wherewhen.progress import track
@@ -85,6 +85,11 @@ class Batches:
             self.last = chosen, self.pack([self.bags[i] for i in chosen])
         return self.last[1]
 
+    def __iter__(self) -> Iterator[tuple[dict[str, View], torch.Tensor]]:
+        """Each bag as a batch of its own: what a method that studies its training set is shown."""
+        for bag in self.bags:
+            yield self.pack([bag])
+
     def pack(self, chosen: list[Bag]) -> tuple[dict[str, View], torch.Tensor]:
         """Bags as tensors with their labels ``(B,)``."""
         import torch
@@ -110,8 +115,9 @@ class State:
         arrays |= {f"best.{k}": v.cpu().numpy() for k, v in self.best.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer.{index}.{name}": np.asarray(value.cpu()) for name, value in slots.items()}
+        frozen = [name for name, p in self.method.named_parameters() if not p.requires_grad]
         kept = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
-        save(path, arrays, kept)
+        save(path, arrays, {**kept, "frozen": frozen})
 
     def load(self, path: Path, key: str) -> None:
         """Go on from a checkpoint; StoreError if it belongs to other data or settings."""
@@ -124,6 +130,8 @@ class State:
         self.method.load_state_dict(
             {k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")}
         )
+        for name, parameter in self.method.named_parameters():
+            parameter.requires_grad_(name not in kept["frozen"])
         self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
@@ -150,7 +158,8 @@ def _optimizer(method: Any, recipe: Recipe) -> Any:
         "sgd": torch.optim.SGD,
     }
     how = recipe.training
-    return kinds[how.optimizer](method.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+    learns = list(method.parameters()) or [torch.nn.Parameter(torch.zeros(()))]
+    return kinds[how.optimizer](learns, lr=how.learning_rate, weight_decay=how.weight_decay)
 
 
 def _validate(state: State, batches: Batches, held: list[Bag]) -> float:
@@ -164,11 +173,35 @@ def _validate(state: State, batches: Batches, held: list[Bag]) -> float:
     return float(sum(terms.values()))
 
 
+def stages_at(step: int, steps: int, stages: int) -> list[int]:
+    """The stages that begin before a step, where ``steps`` steps are cut into ``stages`` equal parts.
+
+    >>> [stages_at(step, 5, 2) for step in range(5)]
+    [[0], [], [1], [], []]
+    """
+    return [stage for stage in range(stages) if stage * steps // stages == step]
+
+
+def _study(state: State, batches: Batches, recipe: Recipe) -> None:
+    """Let a method look at its training set where a stage begins; losses of two stages are not compared."""
+    import torch
+
+    stages = state.method.stages if isinstance(state.method, Student) else 0
+    for stage in stages_at(state.step, recipe.training.steps, stages):
+        torch.manual_seed(recipe.seed * 1_000_003 - 1 - stage)
+        state.method.eval()
+        with torch.no_grad():
+            state.method.study(stage, batches)
+        state.method.train()
+        state.best_loss = float("inf")
+
+
 def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str, float]]:
     """Train step by step and yield the loss terms."""
     import torch
 
     while state.step < recipe.training.steps:
+        _study(state, batches, recipe)
         # One seed a step: what dropout draws is the same whether the run was interrupted or not.
         torch.manual_seed(recipe.seed * 1_000_003 + state.step)
         packed, labels = batches.draw(state.step)
@@ -177,8 +210,9 @@ def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str,
         if not torch.isfinite(loss):
             raise DataError(f"the loss is not finite at step {state.step}; lower --training.learning_rate")
         state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
+        if loss.requires_grad:  # what a stage freezes may be everything
+            loss.backward()  # type: ignore[no-untyped-call]
+            state.optimizer.step()
         state.step += 1
         yield {"step": state.step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()}}
 
