@@ -1,0 +1,116 @@
+"""Lanes of cells as sequences for networks that run through time; and what the best of a bag have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wherewhen.methods._grid import Lanes
+
+ROOM = 2**25  # numbers that one map of attention may hold at a time, without gradients
+
+
+@dataclass(slots=True)
+class Sequences:
+    """The L lanes of a batch that hold something, bag by bag: ``features`` ``(L, T, D)`` and ``held`` ``(L, T)``.
+
+    ``kept`` ``(B, P)``: which lanes these are. Cells that are not held have zeros as features.
+    """
+
+    features: Tensor
+    held: Tensor
+    kept: Tensor
+
+    @property
+    def bag(self) -> Tensor:
+        """Which bag each lane belongs to ``(L,)``."""
+        return self.kept.nonzero()[:, 0]
+
+    def flat(self, values: Tensor) -> Tensor:
+        """Values ``(L, T)`` as one row per bag ``(B, T * P)``, 0 where a lane holds nothing."""
+        batch, cells = self.kept.shape
+        grid = values.new_zeros(batch, cells, values.shape[1])
+        grid[self.kept] = values
+        return grid.transpose(1, 2).reshape(batch, -1)
+
+    def sums(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Weighted sums ``(B, C)`` of values ``(L, T, C)``, weights ``(B, T * P)``."""
+        batch, cells = self.kept.shape
+        own = weights.reshape(batch, -1, cells).transpose(1, 2)[self.kept]
+        rows = torch.einsum("lt,ltc->lc", own, values)
+        return rows.new_zeros(batch, values.shape[-1]).index_add(0, self.bag, rows)
+
+
+def sequences(whole: Lanes) -> Sequences:
+    """The lanes that hold something anywhere.
+
+    >>> held = torch.tensor([[[True, False], [True, False]]])
+    >>> lanes = Lanes(torch.ones(1, 2, 2, 3) * held[..., None], held, torch.ones(1, 2).bool(), (1, 2))
+    >>> sequences(lanes).features.shape
+    torch.Size([1, 2, 3])
+    """
+    kept = whole.held.any(1)
+    return Sequences(whole.features.transpose(1, 2)[kept], whole.held.transpose(1, 2)[kept], kept)
+
+
+def picks(values: Tensor, held: Tensor, counts: Tensor) -> Tensor:
+    """Weights ``(B, M)``, 1 / k on the k highest held values of each row and 0 elsewhere; k = ``counts`` ``(B,)``.
+
+    A weighted sum is then the mean over the picked ones, of these values or of what belongs to them.
+
+    >>> picks(torch.tensor([[3.0, 9.0, 1.0, 2.0]]), torch.tensor([[1, 0, 1, 1]]).bool(), torch.tensor([2])).tolist()
+    [[0.5, 0.0, 0.0, 0.5]]
+    """
+    counts = torch.minimum(counts, held.sum(1))
+    most = max(1, int(counts.max())) if len(counts) else 1
+    best = values.detach().masked_fill(~held, -torch.inf).topk(min(most, values.shape[1]), dim=1).indices
+    share = 1 / counts.clamp(min=1).to(values.dtype)
+    rank = torch.arange(best.shape[1], device=counts.device)
+    given = (rank < counts[:, None]) * share[:, None]
+    return torch.zeros_like(values).scatter(1, best, given)
+
+
+def queries(length: int, lanes: int) -> Iterator[slice]:
+    """Steps of a sequence in parts, so that their map of attention ``(lanes, part, length)`` stays small.
+
+    >>> [part.stop for part in queries(10, 2**25 // 40)]
+    [4, 8, 10]
+    """
+    size = length if torch.is_grad_enabled() else max(1, ROOM // max(1, lanes * length))
+    return (slice(start, min(start + size, length)) for start in range(0, length, max(1, size)))
+
+
+class Locked(nn.Module):
+    """Dropout of whole channels of a lane: one draw for all its steps, far cheaper than one per number.
+
+    ``(L, T, C)`` -> ``(L, T, C)``; a lane's draw follows from the seed and the lanes before it.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values, some channels 0 and the others larger; as they are outside of training."""
+        if not self.training or not self.share:
+            return values
+        drawn = torch.rand(len(values), 1, values.shape[-1], device=values.device) >= self.share
+        return values * (drawn / (1 - self.share))
+
+
+def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of ``values`` ``(B,)`` where ``chosen``, 0 with a gradient where nothing is."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
+
+
+def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+    """Tensors whose names begin anew, as ``names`` says; others keep theirs.
+
+    >>> renamed({"fc.0.bias": torch.zeros(1)}, {"fc.0.": "head."})
+    {'head.bias': tensor([0.])}
+    """
+    starts = {name: next((old for old in names if name.startswith(old)), "") for name in tensors}
+    return {names.get(start, "") + name[len(start) :]: tensors[name] for name, start in starts.items()}

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wherewhen.contracts import View
+from wherewhen.errors import ConfigError
+from wherewhen.methods import urdmu
+from wherewhen.methods.urdmu import PUBLISHED, URDMU, URDMUConfig
+
+EXACT = URDMUConfig(width=512, segments=200, top=16, dropout=0.0, compat=True)
+
+
+def whole(features: Any) -> View:
+    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form."""
+    rows = torch.as_tensor(features)
+    batch, steps, _ = rows.shape
+    mask = torch.ones(batch, steps, dtype=torch.bool)
+    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
+
+
+@pytest.fixture
+def official(golden: Callable[[str], Any]) -> tuple[Any, URDMU]:
+    said = golden("head_urdmu_1024")
+    model = URDMU(EXACT, {"cells": 1024})
+    model.load_state_dict(urdmu.official(said.tensors), strict=True)
+    return said, model.eval()
+
+
+@pytest.mark.parametrize("steps", [200, 32])
+def test_scores_are_those_of_the_official_code(official: tuple[Any, URDMU], steps: int) -> None:
+    said, model = official
+    view = whole(said.input(4, steps, 1024))
+    with torch.no_grad():
+        output = model({"cells": view})
+        values = model.embed(view.features.transpose(1, 2)).relu().transpose(1, 2)
+        if steps == 200:
+            said.close("test_T200__embedding", values)
+        for block in model.blocks:
+            values = block(values, view.mask)
+    said.close(f"test_T{steps}__frame", output.scores)
+    if steps == 200:
+        said.close("test_T200__selfatt", values)
+        said.close("test_T200__Amemory_att", output.extra["suspect"])
+        said.close("test_T200__Nmemory_att", output.extra["usual"])
+        said.close("test_T200__Amemory_aug", urdmu.read(model.anomalous, values)[1])
+
+
+def test_ten_crops_are_averaged(official: tuple[Any, URDMU]) -> None:
+    said, model = official
+    crops = said.input(2, 10, 32, 1024)
+    with torch.no_grad():
+        scores = model({"cells": whole(crops.reshape(20, 32, 1024))}).scores
+    said.close("test_4d_2x10x32__frame", scores.reshape(2, 10, 32).mean(1))
+
+
+def seeded(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    """The noise of the fixture for the normal bags, which come first; what others draw is never used."""
+
+    def noise(like: Tensor) -> Tensor:
+        drawn = np.random.default_rng(11).standard_normal((rows, *like.shape[1:])).astype(np.float32)
+        return torch.cat([torch.from_numpy(drawn), torch.full_like(like[rows:], 1e3)])
+
+    monkeypatch.setattr(torch, "randn_like", noise)
+
+
+def test_training_is_that_of_the_official_code(official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch) -> None:
+    said, model = official
+    seeded(monkeypatch, 2)
+    views, labels = {"cells": whole(said.input(4, 200, 1024))}, torch.tensor([0.0, 0, 1, 1])
+    with torch.no_grad():
+        output = model.train()(views)
+        terms = model.loss(output, views, labels)
+    extra = output.extra
+    said.close("train_T200__frame", torch.cat([extra["noisy"][:2], extra["plain"][2:]]))
+    said.close("train_T200__A_att", extra["suspect"][2:])
+    said.close("train_T200__N_att", extra["usual"][:2])
+    said.close("train_T200__A_Natt", extra["suspect"][:2])
+    said.close("train_T200__N_Aatt", extra["usual"][2:])
+    said.close("train_T200__triplet_margin", terms["triplet"] / 0.1)
+    said.close("train_T200__kl_loss", terms["divergence"] / 1e-3)
+    said.close("train_T200__distance", terms["apart"] / 1e-4)
+    said.close("train_T200__LOSS_att_loss", terms["anomaly"])
+    said.close("train_T200__LOSS_total", sum(terms.values()))
+
+
+def test_training_with_ten_crops(official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops are lanes; the official code averages their scores and knowledge before its loss."""
+    said, model = official
+    seeded(monkeypatch, 20)
+    with torch.no_grad():
+        extra = model.train()({"cells": whole(said.input(4, 10, 32, 1024).reshape(40, 32, 1024))}).extra
+
+    def mean(name: str) -> Tensor:
+        return extra[name].reshape(4, 10, 32).mean(1)
+
+    said.close("train_T32x10__frame", torch.cat([mean("noisy")[:2], mean("plain")[2:]]))
+    for name, rows, key in (
+        ("A_att", slice(2, 4), "suspect"),
+        ("N_att", slice(2), "usual"),
+        ("A_Natt", slice(2), "suspect"),
+        ("N_Aatt", slice(2, 4), "usual"),
+    ):
+        said.close(f"train_T32x10__{name}", mean(key)[rows])
+    said.close("train_T32x10__kl_loss", extra["divergence"][:20].mean())
+
+
+def test_losses_are_those_of_the_official_code(golden: Callable[[str], Any]) -> None:
+    said = golden("losses_pure_functions")
+    given = {k.removeprefix("urdmu__in_"): torch.from_numpy(v) for k, v in said.outputs.items() if "urdmu__in" in k}
+    model, labels = URDMU(EXACT, {"cells": 2}), given["labels"]
+    frame = given["frame"]
+    held = torch.ones_like(frame, dtype=torch.bool)
+    terms = {
+        "anomaly": F.binary_cross_entropy(model._top(frame, held), labels),
+        "memories": model.config.memories
+        * model._memories(
+            {
+                "suspect": torch.cat([given["A_Natt"], given["A_att"]]),
+                "usual": torch.cat([given["N_att"], given["N_Aatt"]]),
+            },
+            held,
+            labels > 0.5,
+        ),
+    }
+    cost = sum(terms.values()) + 0.1 * given["triplet_margin"] + 1e-3 * given["kl_loss"] + 1e-4 * given["distance"]
+    values = said.spec["values"]
+    assert float(terms["anomaly"]) == pytest.approx(values["urdmu__att_loss"], rel=2e-5)
+    four = sum(values[f"urdmu__{name}"] for name in ("N_Aatt", "A_loss", "N_loss", "A_Nloss"))
+    assert float(terms["memories"]) == pytest.approx(0.1 * four, rel=2e-5)
+    assert float(cost) == pytest.approx(values["urdmu__cost"], rel=2e-5)
+
+
+def test_near_steps_weigh_most() -> None:
+    rng = np.random.default_rng(0)
+    values, held = rng.normal(size=(2, 7, 3)), rng.random((2, 7)) > 0.3
+    found = urdmu.nearby(torch.from_numpy(values), torch.from_numpy(held))
+    for lane in range(2):
+        for i in range(7):
+            weights = [math.exp(-abs(i - j) / math.e) * held[lane, j] for j in range(7)]
+            wanted = sum(w * values[lane, j] for j, w in enumerate(weights)) / sum(weights)
+            np.testing.assert_allclose(found[lane, i], wanted)
+
+
+def test_long_videos_are_seen_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, held = torch.randn(2, 50, 3), torch.rand(2, 50) > 0.3
+    with torch.no_grad():
+        at_once = urdmu.nearby(values, held)
+        monkeypatch.setattr("wherewhen.methods._sequences.ROOM", 7 * 50)
+        torch.testing.assert_close(urdmu.nearby(values, held), at_once)
+
+
+def test_divergence_is_that_of_two_bells() -> None:
+    """Against the closed form of torch.distributions, where a lane lacks a step."""
+    torch.manual_seed(0)
+    mean, log_variance, held = torch.randn(2, 3, 4), torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)
+    held[1, 2] = False
+    model = URDMU(URDMUConfig(width=4), {"cells": 2})
+    found = model._divergence(lambda x: x * held, held, mean, log_variance)
+    bells = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    each = torch.distributions.kl_divergence(bells, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(found, torch.stack([each[0].mean(), each[1, :2].mean()]))
+
+
+def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+    model = URDMU(URDMUConfig(width=8), {"cells": 3})
+    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    output = model.train()(views)
+    assert (output.scores == 0).all()
+    assert all(torch.isfinite(v) for v in model.loss(output, views, torch.tensor([0.0, 1.0])).values())
+
+
+@pytest.mark.parametrize("wrong", [{"width": 6}, {"dropout": 1.0}, {"top": 0}, {"apart": float("nan")}])
+def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        URDMUConfig(**wrong)
+
+
+def test_published_settings_hold_on() -> None:
+    assert URDMU(PUBLISHED, {"cells": 1024}).embed.weight.shape == (512, 1024, 3)
