@@ -147,6 +147,8 @@ class Training:
         learning_rate: step size.
         weight_decay: L2 penalty (decoupled for adamw).
         validate_every: steps between two looks at the validation videos, and between two checkpoints.
+        precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
+            loss is always fp32. No machine chooses for itself: the same settings give the same model everywhere.
     """
 
     steps: int = 1000
@@ -155,6 +157,7 @@ class Training:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     validate_every: int = 50
+    precision: Literal["fp32", "bf16"] = "fp32"
 
     def __post_init__(self) -> None:
         if min(self.steps, self.bags, self.validate_every) < 1:
@@ -193,6 +196,10 @@ class Method(Protocol):
 
     ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
     parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
+
+    Two things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
+    training averaged into so many spans of time, once and for all. A class attribute ``ablations``: rows for
+    ``bench --ablate``, each with the settings by which it differs from the default: ``{"no window": {"window": False}}``.
     """
 
     Config: ClassVar[type]
