@@ -199,7 +199,7 @@ class Method(Protocol):
 
     Two things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
     training averaged into so many spans of time, once and for all. A class attribute ``ablations``: rows for
-    ``bench --ablate``, each with the settings by which it differs from the default: ``{"no window": {"window": False}}``.
+    ``bench --ablate``, each with the settings in which it differs: ``{"no window": {"window": False}}``.
     """
 
     Config: ClassVar[type]
