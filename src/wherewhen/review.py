@@ -12,6 +12,7 @@ import numpy as np
 
 from wherewhen import registry
 from wherewhen.evaluate import Row, Scored, markdown
+from wherewhen.features import is_features
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.render import overlay
 from wherewhen.report import Curve, Example, Picture, ReportData, VideoResult, report
@@ -147,6 +148,8 @@ def _examples(
 def _peak(video: Video, prediction: Prediction, truth: Truth) -> tuple[Picture, ...]:
     """The frame with the highest score, painted."""
     assert prediction.frames is not None
+    if is_features(video.path):  # the pictures are not there
+        return ()
     step = int(prediction.frames.values[:, 0, 0].argmax())
     start, end = prediction.frames.edges[step : step + 2]
     middle = (start + end) / 2

@@ -15,7 +15,7 @@ import pytest
 
 from wherewhen.errors import VideoError
 from wherewhen.values import Frame, Pixels
-from wherewhen.video.reader import edges, frames, probe
+from wherewhen.video.reader import Spent, Want, edges, frames, probe, several
 
 Make = Callable[..., Path]
 NTSC = Fraction(30000, 1001)
@@ -336,3 +336,60 @@ def test_no_plain_import_loads_pyav() -> None:
 def test_the_oracle_of_this_file_counts_frames_itself(make: Make) -> None:
     with av.open(str(make("a.mp4", 33))) as container:
         assert sum(1 for _ in container.decode(video=0)) == 33
+
+
+@pytest.mark.parametrize("size", [(48, 64), (24, 24), (30, 100), (112, 112)])
+def test_a_size_is_exact_and_the_whole_scene_squeezed_into_it(make: Make, size: tuple[int, int]) -> None:
+    smooth = np.zeros((48, 64, 3), np.uint8)
+    smooth[..., 0], smooth[..., 1] = np.linspace(0, 255, 64)[None], np.linspace(0, 255, 48)[:, None]
+    path = make("s.mkv", 3, codec="ffv1", pixels="yuv444p", pictures=[smooth] * 3)
+    found = list(frames(path, size=size))
+    assert [frame.image.shape for frame in found] == [(*size, 3)] * 3
+    expected = cv2.resize(smooth, size[::-1], interpolation=cv2.INTER_LINEAR).astype(int)
+    assert np.abs(found[0].image.astype(int) - expected)[2:-2, 2:-2].max() <= 8
+    np.testing.assert_array_equal(found[0].image, next(frames(path, size=size)).image)
+
+
+def test_shrinking_to_a_size_averages(make: Make) -> None:
+    stripes = np.zeros((48, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    path = make("s.mkv", 2, codec="ffv1", pixels="yuv444p", pictures=[stripes] * 2)
+    assert np.abs(next(frames(path, size=(12, 16))).image.astype(int) - 128).max() <= 3
+
+
+def test_a_turned_picture_gets_the_size_it_is_shown_in(make: Make) -> None:
+    path = make("r.mp4", 2, setup=lambda stream: stream.set_display_rotation(90))
+    assert next(frames(path, size=(20, 30))).image.shape == (20, 30, 3)
+
+
+WANTS = [Want(), Want(10, 32), Want(None, 32), Want(5, None, (16, 24)), Want(10, 32)]
+
+
+@pytest.mark.parametrize("span", [None, (0.5, 1.1)])
+def test_several_takers_get_what_each_would_get_alone(make: Make, span: tuple[float, float] | None) -> None:
+    path = make("a.mp4", 40)
+    spent = Spent()
+    taken = list(several(path, WANTS, span=span, spent=spent))
+    starts = [frame.start for _, frame in taken]
+    assert starts == sorted(starts)
+    for number, want in enumerate(WANTS):
+        alone = list(frames(path, span=span, rate=want.rate, width=want.width, size=want.size))
+        own = [frame for taker, frame in taken if taker == number]
+        assert facts(own) == facts(alone)
+        for one, other in zip(own, alone, strict=True):
+            np.testing.assert_array_equal(one.image, other.image)
+    assert spent.pictures <= 40 and spent.decode > 0 and spent.resize > 0
+
+
+def test_a_size_that_several_want_is_made_once(make: Make) -> None:
+    taken = list(several(make("a.mp4", 40), WANTS))
+    small = [{frame.index: frame.image for taker, frame in taken if taker == number} for number in (1, 2, 4)]
+    assert small[0] and all(small[1][index] is image for index, image in small[0].items())
+    assert all(small[2][index] is image for index, image in small[0].items())
+
+
+def test_what_breaks_breaks_for_all_takers(make: Make) -> None:
+    path = make("a.mp4", 40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(VideoError):
+        list(several(path, WANTS))

@@ -47,9 +47,9 @@ class Album:
         """When each picture begins, in seconds."""
         return map(self.start, range(len(self._files)))
 
-    def converter(self, width: int | None) -> Converter:
-        """Reads a picture file as RGB, at most ``width`` wide."""
-        convert = _convert.Converter(str(self._folder), width)
+    def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
+        """Reads a picture file as RGB, at most ``width`` wide, or of exactly ``exact`` (height, width)."""
+        convert = _convert.Converter(str(self._folder), width, exact)
         return lambda file, _: convert(av.VideoFrame.from_ndarray(self._load(file), "bgr24"), f"picture {file.name}")
 
     def info(self) -> VideoInfo:

@@ -18,14 +18,15 @@ _PLANAR = re.compile(r"(yuvj?4(20|22|44)p|nv12|gray)(10le)?")
 
 
 class Converter:
-    """Pictures of one video to uint8 RGB ``(H, W, 3)``, at most ``width`` wide.
+    """Pictures of one video to uint8 RGB ``(H, W, 3)``: at most ``width`` wide, or exactly ``exact`` (height, width).
 
-    Shrinking averages over areas (swscale), so nothing aliases; pictures are never enlarged. Alpha is dropped, not
-    blended. Raises VideoError if the size changes on the way.
+    Resized once, before the conversion to RGB where swscale can. Shrinking averages over areas, so nothing aliases;
+    enlarging, which only ``exact`` ever does, is bilinear. Alpha is dropped, not blended. Raises VideoError if the
+    size changes on the way.
     """
 
-    def __init__(self, path: str, width: int | None) -> None:
-        self._path, self._width = path, width
+    def __init__(self, path: str, width: int | None, exact: tuple[int, int] | None = None) -> None:
+        self._path, self._width, self._exact = path, width, exact
         self._shrink, self._color = VideoReformatter(), VideoReformatter()
         self._size: tuple[int, int] | None = None
 
@@ -46,6 +47,8 @@ class Converter:
         return np.ascontiguousarray((rgb.transpose(1, 0, 2) if transposed else rgb)[flips])
 
     def _target(self, size: tuple[int, int], transposed: bool) -> tuple[int, int]:
+        if self._exact is not None:
+            return self._exact if transposed else (self._exact[1], self._exact[0])
         side = size[transposed]
         if self._width is None or side <= self._width:
             return size

@@ -75,9 +75,9 @@ class Film:
         """Let go of the file."""
         self._container.close()
 
-    def converter(self, width: int | None) -> Converter:
-        """Turns a picture into RGB, at most ``width`` wide."""
-        return _convert.Converter(self.name, width)
+    def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
+        """Turns a picture into RGB, at most ``width`` wide, or of exactly ``exact`` (height, width)."""
+        return _convert.Converter(self.name, width, exact)
 
     def shots(self, since: float = 0.0) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it: found by seeking where that is exact."""

@@ -50,8 +50,8 @@ class Reel(Protocol):
     def starts(self) -> Iterator[float]:
         """When each picture begins, in seconds."""
 
-    def converter(self, width: int | None) -> Converter:
-        """Turns a picture, named for errors, into RGB at most ``width`` wide."""
+    def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
+        """Turns a picture, named for errors, into RGB at most ``width`` wide, or exactly ``exact`` (height, width)."""
 
     def info(self) -> VideoInfo:
         """What the source says about itself; reads its beginning."""

@@ -1,0 +1,125 @@
+"""Files of features: what was saved comes back, a part is read alone, and what is no such file is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen import extents as ext
+from wherewhen.errors import StoreError, VideoError
+from wherewhen.features import differences, inside, open_features, save_features, store_of
+from wherewhen.store import save
+from wherewhen.values import Instances
+from wherewhen.video import reader
+
+PASSPORT: dict[str, Any] = {"made": {"backbone": "motion"}, "source": {}, "about": {"width": 64, "height": 48}}
+CLOCK = np.arange(21) / 10
+
+
+def grid(clips: int = 3) -> Instances:
+    """Clips of two steps of 2 x 3 cells, a second each; the last one reaches back half a second."""
+    starts = [*range(clips - 1), clips - 1.5]
+    rows = np.concatenate([ext.grid([s, s + 1, 0, 0, 1, 1], (2, 2, 3)) for s in starts])
+    rng = np.random.default_rng(0)
+    features, detail = rng.normal(size=(len(rows), 5)), rng.random((2 * clips, 4, 6)).astype(np.float16)
+    return Instances(features, rows, shape=(2 * clips, 2, 3), detail=detail.astype(np.float32))
+
+
+def loose(count: int = 30) -> Instances:
+    """Boxes anywhere, some with track numbers."""
+    rng = np.random.default_rng(1)
+    start, corners = np.sort(rng.uniform(0, 2, count)), np.sort(rng.random((count, 2, 2)), 1)
+    rows = np.concatenate([start[:, None], start[:, None] + 0.2, corners[:, 0], corners[:, 1]], 1)
+    return Instances(rng.normal(size=(count, 4)), rows, rng.integers(-1, 4, count))
+
+
+def same(one: Instances, other: Instances) -> None:
+    assert one.shape == other.shape and (one.detail is None) == (other.detail is None)
+    for name in ("features", "extents", "track", *(["detail"] if one.detail is not None else [])):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("seen", [grid(), loose()], ids=["grid", "loose"])
+def test_what_was_saved_comes_back_to_the_last_bit(seen: Instances, tmp_path: Path) -> None:
+    save_features(tmp_path / "a.safetensors", seen, CLOCK, PASSPORT)
+    file = open_features(tmp_path / "a.safetensors")
+    same(file.instances(), seen)
+    assert file.shape == seen.features.shape and file.grid == seen.shape and file.passport == PASSPORT
+    np.testing.assert_array_equal(file.clock, CLOCK)
+
+
+@pytest.mark.parametrize("seen", [grid(), loose()], ids=["grid", "loose"])
+@pytest.mark.parametrize("span", [(0, 0.1), (0.4, 1.2), (1.6, 1.9), (0, 99)])
+def test_a_stretch_is_what_touches_it(seen: Instances, span: tuple[float, float], tmp_path: Path) -> None:
+    save_features(tmp_path / "a.safetensors", seen, CLOCK, PASSPORT)
+    found = open_features(tmp_path / "a.safetensors").between(*span)
+    kept = [row[1] > span[0] and row[0] < span[1] for row in seen.extents]
+    np.testing.assert_array_equal(found.features, seen.features[kept])
+    np.testing.assert_array_equal(found.extents, seen.extents[kept])
+    np.testing.assert_array_equal(found.track, seen.track[kept])
+    if seen.shape:
+        assert found.shape and np.prod(found.shape) == sum(kept)
+
+
+def test_an_odd_grid_keeps_its_places(tmp_path: Path) -> None:
+    """Cells whose times differ within a step are not told by steps and places."""
+    seen = grid()
+    seen.extents[1, 1] += 1e-12
+    save_features(tmp_path / "a.safetensors", seen, CLOCK, PASSPORT)
+    found = open_features(tmp_path / "a.safetensors").instances()
+    np.testing.assert_array_equal(found.extents, seen.extents)
+    assert found.shape is None
+
+
+def test_float16_halves_and_rounds(tmp_path: Path) -> None:
+    seen = Instances(np.tile(loose().features, (50, 40)), np.tile(loose().extents, (50, 1)))
+    for stored in ("float32", "float16"):
+        save_features(tmp_path / f"{stored}.safetensors", seen, CLOCK, PASSPORT, stored)
+    found = open_features(tmp_path / "float16.safetensors").instances()
+    np.testing.assert_array_equal(found.features, seen.features.astype(np.float16).astype(np.float32))
+    small, large = ((tmp_path / f"{n}.safetensors").stat().st_size for n in ("float16", "float32"))
+    assert abs(large - small - seen.features.size * 2) < 64  # but for the head
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(StoreError, match="no such file of features"):
+        open_features(path)
+    path.write_bytes(b"holiday")
+    with pytest.raises(StoreError, match="delete it and run again"):
+        open_features(path)
+    save(path, {"features": np.zeros((2, 2))}, {"recipe": {}})
+    with pytest.raises(StoreError, match="no passport of one"):
+        open_features(path)
+    save_features(path, grid(), CLOCK, PASSPORT)
+    with pytest.raises(StoreError, match=r"holds nothing from 7 s to 8 s"):
+        open_features(path).between(7, 8)
+
+
+def test_a_file_of_features_has_times_but_no_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_features(path, grid(), CLOCK, PASSPORT)
+    np.testing.assert_allclose(reader.edges(path), CLOCK)
+    info = reader.probe(path)
+    assert (info.width, info.height, info.frames, info.duration) == (64, 48, 20, 2.0)
+    with pytest.raises(VideoError, match="holds features, no pictures"):
+        next(reader.frames(path))
+
+
+def test_names_stay_inside_a_store(tmp_path: Path) -> None:
+    assert inside(tmp_path, "look", "normal/n0") == tmp_path / "look" / "normal" / "n0.safetensors"
+    for bad in ("../n0", "a/../../b", "/etc/x"):
+        with pytest.raises(StoreError, match="leads out"):
+            inside(tmp_path, "look", bad)
+    with pytest.raises(StoreError, match="no store"):
+        store_of(tmp_path / "look" / "a.safetensors")
+
+
+def test_differences_name_fields_on_either_side() -> None:
+    one, other = {"a": {"b": 1, "c": (2,)}, "d": 3}, {"a": {"b": 1, "c": [2]}, "e": {"f": None}}
+    assert differences(one, other) == ["d: wanted 3, found None"]
+    assert differences(other, {**other, "e": {"f": 0}}) == ["e.f: wanted None, found 0"]
+    assert differences(one, one) == []
