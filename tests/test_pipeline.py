@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -147,13 +148,163 @@ def test_joined_stretches_stay_a_grid_where_they_are_one() -> None:
         pipeline.joined([])
 
 
-def test_heat_needs_a_grid_and_keeps_its_order() -> None:
+def test_heat_keeps_the_order_of_a_grid() -> None:
     cells = part(1, 3, 0)
     maps = list(pipeline.heat([(cells, np.arange(6, dtype=np.float32))]))
     assert [m.values.tolist() for m in maps] == [[[[0, 1]]], [[[2, 3]]], [[[4, 5]]]]
     assert [m.edges.tolist() for m in maps] == [[1, 1.5], [1.5, 2], [2, 2.5]]
-    with pytest.raises(ValueError, match="grid"):
-        list(pipeline.heat([(Instances(cells.features, cells.extents), np.zeros(6, np.float32))]))
+
+
+def brushed(rows: Instances, values: Features, time: float, y: float, x: float) -> float:
+    """Mean of what covers a point, the slow way."""
+    t0, t1, x0, y0, x1, y1 = rows.extents.T
+    here = (t0 <= time) & (time < t1) & (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
+    return float(values[here].mean()) if here.any() else 0.0
+
+
+def test_instances_without_a_grid_are_painted() -> None:
+    """On a raster whose borders are those of the boxes, every cell is the mean of what covers its middle."""
+    rng = np.random.default_rng(0)
+    corners = np.sort(rng.integers(0, 9, (40, 2, 2)), 1) / [8, 4][0]
+    corners[:, 1] += 1 / 8 * (corners[:, 1] == corners[:, 0])
+    start = rng.integers(0, 10, 40)
+    rows = np.concatenate([np.stack([start, start + rng.integers(1, 4, 40)], 1), corners[:, 0], corners[:, 1]], 1)
+    rows[:, 2:] = rows[:, 2:].clip(0, 1)
+    seen = Instances(rng.normal(size=(40, 2)), rows)
+    found = list(pipeline.painted(seen, seen.features, (8, 8)))
+    times = [tuple(span) for span, _ in found]
+    assert times == sorted(times) and all(a[1] <= b[0] for a, b in pairwise(times))
+    for span, picture in found:
+        for y in range(8):
+            for x in range(8):
+                middle = (np.mean(span), (y + 0.5) / 8, (x + 0.5) / 8)
+                for d in range(2):
+                    assert picture[y, x, d] == pytest.approx(brushed(seen, seen.features[:, d], *middle), abs=1e-5)
+    maps = list(pipeline.heat([(seen, seen.features[:, 0])]))
+    assert [m.edges.tolist() for m in maps] == [list(span) for span in times]
+    assert maps[0].values.shape == (1, *pipeline.PAINTED)
+    grid = pipeline.gridded(seen, (8, 8))
+    assert grid.shape == (len(found), 8, 8)
+    np.testing.assert_array_equal(grid.features.reshape(-1, 8, 8, 2), [picture for _, picture in found])
+    assert pipeline.gridded(grid) is grid
+
+
+def test_a_box_smaller_than_a_cell_is_painted_whole() -> None:
+    rows = Instances(np.ones((1, 1)), np.array([[0, 1, 0.5, 0.5, 0.501, 0.501]]))
+    ((_, picture),) = pipeline.painted(rows, rows.features, (4, 4))
+    assert picture.sum() == pytest.approx(1) and picture[2, 2, 0] == pytest.approx(1)
+
+
+class Middle:
+    """A backbone that gives the mean color of each quarter, and counts what it is asked."""
+
+    def __init__(self, size: tuple[int, int] | None = None) -> None:
+        self.clip = ClipSpec(4, 4, size=size)
+        self.batches: list[int] = []
+
+    def __call__(self, clips: np.ndarray) -> Features:
+        self.batches.append(len(clips))
+        b, _, h, w, _ = clips.shape
+        halves = clips[..., : h // 2 * 2, : w // 2 * 2, :].reshape(b, -1, 2, h // 2, 2, w // 2, 3)
+        return halves.mean((1, 3, 5), dtype=np.float32)[:, None]
+
+
+def pictures(count: int = 12, flat: tuple[int, ...] = ()) -> Iterator[Frame]:
+    """Noise in 16 x 32; from the numbers ``flat`` on nothing changes for 4 frames."""
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (16, 32, 3), np.uint8)
+    for k in range(count):
+        image = image if k - k % 4 in flat and k % 4 else rng.integers(0, 256, (16, 32, 3), np.uint8)
+        yield Frame(image, k, k * 0.1, (k + 1) * 0.1)
+
+
+def test_crops_are_corners_and_middle_and_lie_where_they_are() -> None:
+    spec = ClipSpec(4, 4)
+    for crops in (5, 10):
+        found = list(pipeline.grids(pipeline.clips(pictures(), spec), Middle(), crops=crops))
+        assert len(found) == 3 * crops
+        whole = np.stack([f.image for f in pictures()]).astype(float)
+        for number, grid in enumerate(found):
+            clip = whole[number // crops * 4 :][:4]
+            x0, y0, x1, y1 = grid.extent[2:] * [32, 16, 32, 16]
+            assert (x1 - x0, y1 - y0) == (28, 14)
+            part = clip[:, round(y0) : round(y1), round(x0) : round(x1)]
+            own = part.reshape(4, 2, 7, 2, 14, 3).mean((0, 2, 4))
+            np.testing.assert_allclose(grid.features[0], own, rtol=1e-5)  # mirrored ones as well
+            assert grid.detail is None
+        corners = {tuple(grid.extent[2:4]) for grid in found}
+        assert corners == {(0, 0), (0.125, 0), (0, 0.125), (0.125, 0.125), (0.0625, 0.0625)}
+
+
+def test_crops_have_the_size_that_a_backbone_wants() -> None:
+    spec = ClipSpec(4, 4, size=(14, 28))
+    assert pipeline.sizes(spec, 5) == (None, (16, 32)) and pipeline.sizes(spec) == (None, (14, 28))
+    assert pipeline.sizes(ClipSpec(4, 4, width=280), 10) == (320, None)
+    seen: list[tuple[int, ...]] = []
+
+    class Wants(Middle):
+        def __call__(self, clips: np.ndarray) -> Features:
+            seen.append(clips.shape)
+            return super().__call__(clips)
+
+    list(pipeline.grids(pipeline.clips(pictures(), spec), Wants((14, 28)), crops=5))
+    assert set(seen) == {(1, 4, 14, 28, 3)}
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+@pytest.mark.parametrize("batch", [1, 2, 7, 50])
+def test_batches_change_nothing(batch: int, crops: int) -> None:
+    spec = ClipSpec(4, 3)
+    one, many = Middle(), Middle()
+    alone = list(pipeline.grids(pipeline.clips(pictures(21), spec), one, crops=crops))
+    found = list(pipeline.grids(pipeline.clips(pictures(21), spec), many, crops=crops, batch=batch))
+    assert max(many.batches) <= batch and sum(many.batches) == sum(one.batches) == len(alone)
+    for a, b in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(a.features, b.features)
+        np.testing.assert_array_equal(a.extent, b.extent)
+
+
+def test_the_crops_of_a_clip_come_together_when_they_are_there() -> None:
+    eaten = 0
+
+    def eating() -> Iterator[Frame]:
+        nonlocal eaten
+        for frame in pictures():
+            eaten += 1
+            yield frame
+
+    recipe = Recipe.of()
+    grids = pipeline.grids(pipeline.clips(eating(), ClipSpec(4, 4)), Middle(), crops=5)
+    for number, part_ in enumerate(pipeline.built(grids, recipe.make("instances"), 5)):
+        assert part_.shape is None and len(part_.features) == 5 * 4
+        assert eaten == 4 * (number + 1)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_gate_looks_at_nothing_that_holds_nothing(batch: int) -> None:
+    spec = ClipSpec(4, 4)
+    plain, gated, still = Middle(), Middle(), list[tuple[float, float]]()
+    flat = (4, 12)
+    found = list(pipeline.grids(pipeline.clips(pictures(20, flat), spec), plain, gate=0))
+    shut = list(pipeline.grids(pipeline.clips(pictures(20, flat), spec), gated, gate=2, batch=batch, still=still))
+    assert sum(plain.batches) == 5 and sum(gated.batches) == 3
+    np.testing.assert_allclose(still, [(0.4, 0.8), (1.2, 1.6)])
+    for number, (a, b) in enumerate(zip(found, shut, strict=True)):
+        np.testing.assert_array_equal(b.features, np.zeros_like(a.features) if number in (1, 3) else a.features)
+        np.testing.assert_array_equal(a.extent, b.extent)
+        np.testing.assert_array_equal(a.detail, b.detail)
+    gray = (Frame(np.full((16, 32, 3), 128 + k % 2, np.uint8), k, k * 0.1, k * 0.1 + 0.1) for k in range(8))
+    looker, still = Middle(), []
+    list(pipeline.grids(pipeline.clips(gray, spec), looker, gate=0.5, still=still))
+    assert len(still) == 2 and looker.batches == [1], "once, to know what its zeros look like"
+
+
+@given(st.integers(0, 60), st.integers(1, 12), st.integers(1, 15))
+def test_a_dropped_tail_is_all_that_differs(count: int, frames: int, stride: int) -> None:
+    whole = [clip.images[:, 0, 0, 0].tolist() for clip in pipeline.clips(stream(count), ClipSpec(frames, stride))]
+    cut = [c.images[:, 0, 0, 0].tolist() for c in pipeline.clips(stream(count), ClipSpec(frames, stride, tail="drop"))]
+    reaches_back = count > frames and (count - frames) % stride
+    assert cut == (whole[:-1] if reaches_back else whole)
 
 
 def test_steps_together_are_one_prediction() -> None:
@@ -222,6 +373,19 @@ def live(model: Model, pictures: Iterator[Frame]) -> Iterator[Prediction]:
     """What `Model.stream` does, fed by hand."""
     grids = pipeline.grids(pipeline.clips(pictures, model.backbone.clip), model.backbone)
     return model.localizer(model.heat(model.builder(grids)))
+
+
+@pytest.mark.parametrize(("crops", "gate"), [(5, 0.0), (10, 0.0), (1, 3.0), (5, 3.0)])
+def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: int, gate: float) -> None:
+    looked = replace(model, recipe=replace(model.recipe, crops=crops, gate=gate))
+    offline = pipeline.together(looked.stream(film))
+    assert offline.heat is not None and offline.heat.values.std() > 0
+    video = Video("film", film, 1)
+    for _ in range(2):
+        seen = extract.instances(video, Look.of(looked.recipe))
+        assert (seen.shape is None) == (crops > 1)
+        bag = Bag(video, {"cells": seen})
+        same(evaluate.predict(looked, evaluate.normalized(looked, [bag]))["film"], offline, within=1e-6)
 
 
 def test_live_is_offline(model: Model, film: Path) -> None:

@@ -117,7 +117,7 @@ def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
     return files + [word for k, word in enumerate(spelled) if k not in places and k - 1 not in places]
 
 
-RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision")
+RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision", "crops", "gate")
 
 
 def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
@@ -135,6 +135,9 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     for flag, known in RUNNING.items():
         text = f"how a network is run, one of: {', '.join(known)}"
         parser.add_argument(f"--{flag}", type=str, default="auto", help=text)
+    parser.add_argument("--crops", type=int, default=1, help="1, or 5 or 10 overlapping crops of each picture")
+    text = "don't look at clips that change, or whose pictures differ, by fewer gray levels"
+    parser.add_argument("--gate", type=float, default=0.0, help=text)
     chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones"})
     whole = any(a.startswith("--print_config") for a in arguments)
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)

@@ -64,7 +64,8 @@ def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mappin
     localizer = model.recipe.part("localizer")(settings)
     found = {}
     for bag in bags:
-        heat = row.heat(bag, truths[bag.video.id], model.bank, model.recipe.seed)
+        on_grid = replace(bag, views={name: pipeline.gridded(cells) for name, cells in bag.views.items()})
+        heat = row.heat(on_grid, truths[bag.video.id], model.bank, model.recipe.seed)
         made = pipeline.together(localizer([heat]))
         assert made.frames is not None
         found[bag.video.id] = replace(

@@ -30,6 +30,8 @@ class Recipe:
 
     ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own unless told otherwise.
     ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
+    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
+    or hold no more contrast, are not looked at.
     """
 
     backbone: str
@@ -42,6 +44,8 @@ class Recipe:
     validation: float = 0.2
     engine: str = "auto"
     precision: str = "auto"
+    crops: int = 1
+    gate: float = 0.0
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None) -> Recipe:
@@ -65,7 +69,10 @@ class Recipe:
                 f"validation: expected a share of the training videos from 0 to below 1, got {validation}"
             )
         run = {key: _one_of(key, given.pop(key, "auto"), known) for key, known in RUNNING.items()}
-        known = [*chosen.values(), *registry.PARTS, *RUNNING, "training", "seed", "validation"]
+        crops, gate = int(given.pop("crops", 1)), float(given.pop("gate", 0.0))
+        if crops not in pipeline.CROPS or not gate >= 0:
+            raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
+        known = [*chosen.values(), *registry.PARTS, *run, "crops", "gate", "training", "seed", "validation"]
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
@@ -75,14 +82,20 @@ class Recipe:
             for name, part in parts.items()
         }
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
-                   validation=float(validation), **run)  # fmt: skip
+                   validation=float(validation), crops=crops, gate=gate, **run)  # fmt: skip
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, every default spelled out: what ``config.yaml`` holds."""
         head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
         tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
-        run = {"engine": self.engine, "precision": self.precision}
-        return {**head, **tail, **run, "training": vars(self.training), **{k: vars(v) for k, v in self.settings.items()}}
+        run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
+        return {
+            **head,
+            **tail,
+            **run,
+            "training": vars(self.training),
+            **{k: vars(v) for k, v in self.settings.items()},
+        }
 
     def part(self, kind: str) -> Any:
         """The plug-in of a kind, not yet made."""
@@ -183,7 +196,10 @@ class Model:
 
     def stream(self, source: Video | str | Path) -> Iterator[Prediction]:
         """Predictions of a source that may never end, a time step at a time."""
-        return self.localizer(self.heat(pipeline.instances(source, self.backbone, self.builder)))
+        recipe = self.recipe
+        return self.localizer(
+            self.heat(pipeline.instances(source, self.backbone, self.builder, crops=recipe.crops, gate=recipe.gate))
+        )
 
     def detect(self, source: Source) -> Found:
         """What happens in one video, when and where; VideoError if it can't be read."""

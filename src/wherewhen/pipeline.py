@@ -8,31 +8,49 @@ A file is a camera that ends: there is no second path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, Builder, ClipSpec
-from wherewhen.values import Clip, Features, Frame, Grid, HeatMap, Instances, Prediction, Scores, Video
+from wherewhen.values import Clip, Features, Floats, Frame, Grid, HeatMap, Instances, Pixels, Prediction, Scores, Video
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
+PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
+CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
+CROPS = (1, 5, 10)
 
 
-def frames(video: Video | str | Path, spec: ClipSpec) -> Iterator[Frame]:
+def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
+    """Width, or exact height and width, of the pictures to read, so that each crop has the size a backbone wants.
+
+    >>> sizes(ClipSpec(16, 16, size=(224, 224)), crops=10)
+    (None, (256, 256))
+    """
+    share = 1.0 if crops == 1 else CROP
+    width = None if spec.width is None else round(spec.width / share)
+    return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
+
+
+def frames(video: Video | str | Path, spec: ClipSpec, crops: int = 1) -> Iterator[Frame]:
     """Pictures of a video (or of its span) at the rate and size that a backbone wants."""
     from wherewhen.video import reader
 
     path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
-    return reader.frames(path, span=span, rate=spec.rate, width=spec.width)
+    width, size = sizes(spec, crops)
+    return reader.frames(path, span=span, rate=spec.rate, width=width, size=size)
 
 
 def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
     """Cut a stream into clips of ``spec.frames``, a new one every ``spec.stride``.
 
-    Where the end leaves pictures over, the last clip reaches back to be whole; a stream shorter than one clip gives
-    one short clip.
+    Where the end leaves pictures over, the last clip reaches back to be whole, or there is none if ``spec.tail`` says
+    ``drop``; a stream shorter than one clip gives one short clip.
     """
     recent: deque[Frame] = deque(maxlen=spec.frames)
     fresh = 0
@@ -48,36 +66,147 @@ def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
         if fresh == (spec.stride if started else spec.frames):
             yield clip()
             started, fresh = True, 0
-    if fresh:
+    if fresh and not (started and spec.tail == "drop"):
         yield clip()
 
 
-def grids(stream: Iterable[Clip], backbone: Backbone) -> Iterator[Grid]:
-    """Features of each clip, and what moves in it."""
-    for clip in stream:
-        features = backbone(clip.images[None])[0]
-        yield Grid(features, clip.extent, moving(clip, len(features)))
+def grids(
+    stream: Iterable[Clip],
+    backbone: Backbone,
+    *,
+    crops: int = 1,
+    gate: float = 0.0,
+    batch: int = 1,
+    still: list[tuple[float, float]] | None = None,
+) -> Iterator[Grid]:
+    """Features of each clip, or of each of its ``crops`` in turn, and (of whole pictures) what moves in it.
+
+    ``gate``: a clip whose pictures don't differ by that many gray levels anywhere, or hold no contrast of that much,
+    is not looked at: its features are zeros and its time is added to ``still``. ``batch``: how many clips or crops
+    the backbone is given at once.
+    """
+    clips_at_once = max(1, batch // crops)
+    incoming = iter(stream)
+    run = _Looker(backbone, batch)
+    while group := list(islice(incoming, clips_at_once)):
+        shut = [bool(gate) and _nothing(clip, gate) for clip in group]
+        cut = [_cut(clip.images, backbone.clip.size, crops) for clip in group]
+        seen = iter(run([pixels for skip, parts in zip(shut, cut, strict=True) if not skip for pixels, _ in parts]))
+        for clip, skip, parts in zip(group, shut, cut, strict=True):
+            if skip and still is not None:
+                still.append((float(clip.edges[0]), float(clip.edges[-1])))
+            for number, (pixels, place) in enumerate(parts):
+                features = run.zeros(pixels) if skip else next(seen)
+                if number >= 5:  # mirrored: what was seen on the left lies on the right
+                    features = np.ascontiguousarray(features[:, :, ::-1])
+                extent = np.array([clip.edges[0], clip.edges[-1], *place])
+                yield Grid(features, extent, moving(clip, len(features)) if crops == 1 else None)
+
+
+class _Looker:
+    """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
+
+    def __init__(self, backbone: Backbone, batch: int) -> None:
+        self._backbone, self._batch = backbone, batch
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def __call__(self, pictures: Sequence[Pixels]) -> Iterator[Features]:
+        for start in range(0, len(pictures), self._batch):
+            chunk = pictures[start : start + self._batch]
+            if any(images.shape != chunk[0].shape for images in chunk):
+                found = [self._backbone(images[None])[0] for images in chunk]
+            else:
+                found = list(self._backbone(chunk[0][None] if len(chunk) == 1 else np.stack(chunk)))
+            for images, features in zip(chunk, found, strict=True):
+                self._shapes[images.shape] = features.shape
+                yield features
+
+    def zeros(self, images: Pixels) -> Features:
+        """What the backbone would give if it saw nothing in them; the first time it has to look."""
+        if images.shape not in self._shapes:
+            self._shapes[images.shape] = self._backbone(images[None])[0].shape
+        return np.zeros(self._shapes[images.shape], np.float32)
+
+
+def _cut(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tuple[Pixels, tuple[float, ...]]]:
+    """The crops of pictures and their places ``(x0, y0, x1, y1)``: corners and middle, then the same mirrored."""
+    if crops == 1:
+        return [(images, ext.WHOLE_PICTURE)]
+    height, width = images.shape[1:3]
+    h, w = (max(1, round(height * CROP)), max(1, round(width * CROP))) if size is None else size
+    down, right = height - h, width - w
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    found: list[tuple[Pixels, tuple[float, ...]]] = []
+    for y, x in corners:
+        place = (x / width, y / height, (x + w) / width, (y + h) / height)
+        found.append((images[:, y : y + h, x : x + w], place))
+    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in found]
+    return found + mirrored if crops == 10 else found
+
+
+def _nothing(clip: Clip, gate: float) -> bool:
+    """Whether the pictures of a clip hold no contrast, or don't change, by ``gate`` gray levels."""
+    gray = _grays(clip)
+    static = len(gray) > 1 and float(_changes(gray).max()) < gate
+    return static or all(float(picture.std()) < gate for picture in gray)
+
+
+def _grays(clip: Clip) -> list[Pixels]:
+    import cv2
+
+    return [np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) for image in clip.images]
+
+
+def _changes(gray: Sequence[Pixels]) -> Pixels:
+    """Absolute differences of consecutive pictures on a fine raster ``(max(T - 1, 1), H, W)``."""
+    import cv2
+
+    height, width = gray[0].shape
+    columns = min(RASTER, width)
+    rows = max(1, round(columns * height / width))
+    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
+    small = [cv2.resize(c, (columns, rows), interpolation=cv2.INTER_AREA) for c in changes]
+    return np.asarray(np.stack(small), np.uint8)
 
 
 def moving(clip: Clip, steps: int) -> Features:
     """How much the picture changes ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
-    import cv2
-
-    height, width = clip.images.shape[1:3]
-    columns = min(RASTER, width)
-    rows = max(1, round(columns * height / width))
-    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in clip.images]
-    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
-    small = np.stack([cv2.resize(c, (columns, rows), interpolation=cv2.INTER_AREA) for c in changes])
+    small = _changes(_grays(clip))
     bounds = np.linspace(0, len(small), steps + 1)
     parts = [small[int(a) : max(int(a) + 1, int(np.ceil(b)))] for a, b in pairwise(bounds)]
     mean = np.stack([part.mean(0, dtype=np.float32) / 255 for part in parts])
     return mean.astype(np.float16).astype(np.float32)  # what the cache keeps, so that live is no other than cached
 
 
-def instances(video: Video | str | Path, backbone: Backbone, builder: Builder) -> Iterator[Instances]:
+def instances(
+    video: Video | str | Path, backbone: Backbone, builder: Builder, *, crops: int = 1, gate: float = 0.0
+) -> Iterator[Instances]:
     """Instances of a video, a clip at a time: what extraction keeps and detection scores."""
-    return builder(grids(clips(frames(video, backbone.clip), backbone.clip), backbone))
+    seen = grids(clips(frames(video, backbone.clip, crops), backbone.clip), backbone, crops=crops, gate=gate)
+    return built(seen, builder, crops)
+
+
+def built(stream: Iterable[Grid], builder: Builder, crops: int = 1) -> Iterator[Instances]:
+    """Instances of grids; those of all crops of a clip come together and have no grid in common."""
+    if crops == 1:
+        yield from builder(stream)
+        return
+    pulled = 0
+
+    def counted() -> Iterator[Grid]:
+        nonlocal pulled
+        for grid in stream:
+            pulled += 1
+            yield grid
+
+    waiting: list[Instances] = []
+    for part in builder(counted()):
+        waiting.append(replace(part, shape=None, detail=None))
+        if pulled % crops == 0:
+            yield joined(waiting)
+            waiting = []
+    if waiting:
+        yield joined(waiting)
 
 
 def joined(parts: Iterable[Instances]) -> Instances:
@@ -101,14 +230,56 @@ def joined(parts: Iterable[Instances]) -> Instances:
 
 
 def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
-    """Scores ``(N,)`` of grids as heat maps, a time step at a time."""
+    """Scores ``(N,)`` as heat maps, a time step at a time; instances without a grid are painted on a raster."""
     for cells, values in scored:
         if cells.shape is None:
-            raise ValueError("only instances on a grid make a heat map")
+            for span, picture in painted(cells, values[:, None]):
+                yield HeatMap(picture[None, ..., 0], span)
+            continue
         t, h, w = cells.shape
         spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
         for index, (span, step) in enumerate(zip(spans, values.reshape(t, h, w), strict=True)):
             yield HeatMap(step[None], span, None if cells.detail is None else cells.detail[index : index + 1])
+
+
+def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) -> Iterator[tuple[Floats, Features]]:
+    """Values ``(N, D)`` of instances anywhere as pictures ``(H, W, D)``, each with its time ``(2,)``, in order.
+
+    Time is cut wherever an instance begins or ends. A cell holds the mean of what covers it then, by the share that it
+    covers; one that nothing covers holds 0, and a time that nothing covers makes no picture.
+    """
+    starts, ends = rows.extents[:, 0], rows.extents[:, 1]
+    order = np.argsort(starts, kind="stable")
+    rising, longest = starts[order], float((ends - starts).max(initial=0))
+    for start, end in pairwise(np.unique(rows.extents[:, :2])):
+        near = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
+        near = np.sort(near[ends[near] >= end])
+        if len(near):
+            across, down = (
+                _shares(rows.extents[near][:, sides], n) for sides, n in (([2, 4], size[1]), ([3, 5], size[0]))
+            )
+            weights = down.T @ across
+            sums = np.einsum("nr,nc,nd->rcd", down, across, values[near].astype(np.float64), optimize=True)
+            mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > 1e-9)
+            yield np.array([start, end]), mean.astype(np.float32)
+
+
+def _shares(sides: Floats, count: int) -> NDArray[np.float64]:
+    """How much ``(N, count)`` of each of ``count`` equal parts of the picture lies between two borders ``(N, 2)``."""
+    edges = np.linspace(0, 1, count + 1)
+    low, high = np.maximum(sides[:, :1], edges[:-1]), np.minimum(sides[:, 1:], edges[1:])
+    shares: NDArray[np.float64] = (high - low).clip(0) * count
+    return shares
+
+
+def gridded(rows: Instances, size: tuple[int, int] = PAINTED) -> Instances:
+    """Instances anywhere as a grid: each cell holds the mean features of what covers it."""
+    if rows.shape is not None:
+        return rows
+    pictures = list(painted(rows, rows.features, size))
+    cells = [ext.grid([*span, *ext.WHOLE_PICTURE], (1, *size)) for span, _ in pictures]
+    flat = [picture.reshape(-1, picture.shape[-1]) for _, picture in pictures]
+    return Instances(np.concatenate(flat), np.concatenate(cells), shape=(len(flat), *size))
 
 
 Scorer = Callable[[Instances], Features]
