@@ -1,0 +1,252 @@
+"""What a processor does faster than the ordinary layers of torch do it: weights laid out for it, pools in slices."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+from wherewhen.engines._graph import (
+    CONVOLUTIONS,
+    POOLS,
+    RELUS,
+    argument,
+    aten,
+    convolutions,
+    done,
+    nonnegative,
+    numbers,
+    padded_by,
+    shape,
+)
+
+ACTIVATIONS = {**dict.fromkeys(RELUS, "relu"), aten.gelu.default: "gelu", aten.sigmoid.default: "sigmoid",
+               aten.silu.default: "swish", aten.silu_.default: "swish"}  # fmt: skip
+
+
+def last(axes: int) -> torch.memory_format:
+    """The layout with channels last for pictures or clips."""
+    return torch.channels_last if axes == 2 else torch.channels_last_3d
+
+
+def can_pack(precision: torch.dtype) -> bool:
+    """Whether this processor and torch can lay weights out by themselves."""
+    try:
+        known = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        return bool(known and (precision == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    except (AttributeError, RuntimeError):
+        return False
+
+
+class PackedConv(nn.Module):
+    """A convolution with its weights in the processor's own order, and the activation after it in the same pass."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...], size: list[int], after: str) -> None:
+        super().__init__()
+        self.axes = weight.ndim - 2
+        self.padding, self.stride, self.dilation, self.groups = how
+        self.bias, self.after = bias, after
+        pack: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{self.axes}d_weight")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.packed = pack(weight.contiguous().to_mkldnn(), *how[:3], self.groups, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(B, C, ...)`` to features, channels last in memory."""
+        x = x.contiguous(memory_format=last(self.axes))
+        how = (self.padding, self.stride, self.dilation, self.groups)
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.packed, self.bias, *how, self.after, [], "none" if self.after == "gelu" else ""
+        )
+        return made
+
+
+class SlicedPool(nn.Module):
+    """A max pool, one axis after the other, as the largest of shifted slices: exact, and much faster on processors.
+
+    ``pads``: what lies before and after each axis; it counts as nothing, or as zero with ``zero``.
+    """
+
+    def __init__(self, kernel: list[int], stride: list[int], pads: list[tuple[int, int]], out: list[int],
+                 zero: bool) -> None:  # fmt: skip
+        super().__init__()
+        self.steps = list(zip(kernel, stride, pads, out, strict=True))
+        self.zero = zero
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(B, C, ...)`` to features with fewer or as many places."""
+        first = x.ndim - len(self.steps)
+        for number, (kernel, stride, (before, _), count) in enumerate(self.steps):
+            if kernel > 1 or stride > 1 or before:
+                x = self._one(x, first + number, kernel, stride, before, count)
+        return x
+
+    def _one(self, x: Tensor, axis: int, kernel: int, stride: int, before: int, count: int) -> Tensor:
+        length, made = x.shape[axis], None
+        ranges = []
+        for offset in range(kernel):
+            low = max(0, -(-(before - offset) // stride))
+            high = min(count, (length - 1 + before - offset) // stride + 1)
+            ranges.append((low, high, low * stride + offset - before))
+        order = sorted(ranges, key=lambda r: r[0] - r[1])
+        for low, high, start in order:
+            if high <= low:
+                continue
+            part = x.narrow(axis, start, (high - low - 1) * stride + 1)
+            if stride > 1:
+                part = part[(slice(None),) * axis + (slice(None, None, stride),)]
+            if made is None:
+                made = self._begun(x, part, axis, low, high, count)
+                continue
+            place = made.narrow(axis, low, high - low)
+            torch.maximum(place, part, out=place)
+        assert made is not None
+        return made
+
+    def _begun(self, x: Tensor, part: Tensor, axis: int, low: int, high: int, count: int) -> Tensor:
+        """The slice that covers most; what it lacks is filled, which no later slice may fall below."""
+        size = [*x.shape[:axis], count, *x.shape[axis + 1 :]]
+        made = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=last(x.ndim - 2))
+        if high - low < count:
+            made.narrow(axis, 0, low).fill_(0.0 if self.zero else -torch.inf)
+            made.narrow(axis, high, count - high).fill_(0.0 if self.zero else -torch.inf)
+        made.narrow(axis, low, high - low).copy_(part)
+        return made
+
+
+class BlockConv(nn.Module):
+    """A convolution of few channels with a stride, as one of many channels without: blocks of pixels become channels.
+
+    Exact: a 7x7x7 kernel with stride 2 on 3 channels is a 4x4x4 kernel on 24.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, stride: list[int], pads: list[tuple[int, int]],
+                 value: float, size: list[int], after: str) -> None:  # fmt: skip
+        super().__init__()
+        axes, kernel = weight.ndim - 2, list(weight.shape[2:])
+        self.stride, self.value = stride, value
+        taps = [-(-k // s) for k, s in zip(kernel, stride, strict=True)]
+        out = [(n + a + b - k) // s + 1 for n, (a, b), k, s in zip(size[2:], pads, kernel, stride, strict=True)]
+        self.pads = [(a, s * (o + t - 1) - n - a)
+                     for n, (a, _), s, o, t in zip(size[2:], pads, stride, out, taps, strict=True)]  # fmt: skip
+        grown = F.pad(weight, [n for k, s, t in reversed(list(zip(kernel, stride, taps, strict=True)))
+                               for n in (0, s * t - k)])  # fmt: skip
+        split = grown.reshape(*weight.shape[:2], *[n for t, s in zip(taps, stride, strict=True) for n in (t, s)])
+        order = [0, *range(3, 3 + 2 * axes, 2), 1, *range(2, 2 + 2 * axes, 2)]
+        blocks = split.permute(order).reshape(len(weight), -1, *taps)
+        ones = [1] * axes
+        self.inner = [o + t - 1 for o, t in zip(out, taps, strict=True)]
+        how = ([0] * axes, ones, ones, 1)
+        self.conv = PackedConv(blocks, bias, how, [size[0], blocks.shape[1], *self.inner], after)
+        self.kind = weight.dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(B, C, ...)``, of whole numbers or not, to features, channels last in memory."""
+        pads = self.pads
+        if any(a % s or b % s for (a, b), s in zip(pads, self.stride, strict=True)):
+            x = F.pad(x.to(self.kind), [n for pair in reversed(pads) for n in pair], value=self.value)
+            pads = [(0, 0)] * len(pads)
+        x = x.movedim(1, -1)
+        lengths = [n // s for n, s in zip(x.shape[1:-1], self.stride, strict=True)]
+        split = x.reshape(len(x), *[n for t, s in zip(lengths, self.stride, strict=True) for n in (t, s)], x.shape[-1])
+        axes = len(lengths)
+        order = [0, *range(1, 1 + 2 * axes, 2), *range(2, 2 + 2 * axes, 2), 1 + 2 * axes]
+        x = split.permute(order).reshape(len(x), *lengths, -1).to(self.kind)
+        if any(a or b for a, b in pads):
+            around = [(a // s, b // s) for (a, b), s in zip(pads, self.stride, strict=True)]
+            x = F.pad(x, [0, 0, *[n for pair in reversed(around) for n in pair]], value=self.value)
+        made: Tensor = self.conv(x.movedim(-1, 1))
+        return made
+
+
+def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
+    """Put faster layers into a folded graph: pools in slices, packed convolutions, a first one on blocks."""
+    for node in list(module.graph.nodes):
+        if node.target in POOLS and POOLS[node.target] > 1:
+            _slice(module, node)
+    if can_pack(precision):
+        for node, weight, bias in convolutions(module):
+            _pack(module, node, weight.to(precision), None if bias is None else bias.to(precision), precision)
+    return done(module)
+
+
+def _slice(module: GraphModule, node: Node) -> None:
+    axes = POOLS[node.target]  # type: ignore[index]
+    kernel = numbers(node.args[1], axes)
+    stride = numbers(argument(node, 2, None) or kernel, axes)
+    own = numbers(argument(node, 3, 0), axes)
+    if any(n != 1 for n in numbers(argument(node, 4, 1), axes)):
+        return
+    source: Any = node.args[0]
+    pads, zero = [(n, n) for n in own], False
+    if source.target is aten.pad.default and not any(own) and nonnegative(source):
+        found = padded_by(source, axes)
+        if found and found[1] == 0:
+            pads, zero, source = found[0], True, source.args[0]
+    pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero)
+    _place(module, node, source, pool)
+
+
+def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, precision: torch.dtype) -> None:
+    axes = CONVOLUTIONS[node.target]  # type: ignore[index]
+    padding = argument(node, 4, 0)
+    if axes == 1 or isinstance(padding, str):
+        return
+    padding = numbers(padding, axes)
+    stride, dilation = numbers(argument(node, 3, 1), axes), numbers(argument(node, 5, 1), axes)
+    groups, source, size = argument(node, 6, 1), node.args[0], list(shape(node.args[0]))  # type: ignore[arg-type]
+    after, users = "none", list(node.users)
+    if len(users) == 1 and users[0].target in ACTIVATIONS and len(users[0].args) == 1 and not users[0].kwargs:
+        after = ACTIVATIONS[users[0].target]
+        users[0].replace_all_uses_with(node)
+    few = weight.shape[1] <= 4 and max(stride) > 1 and dilation == [1] * axes and groups == 1
+    if few and precision == torch.bfloat16:  # in fp32 the blocks' zeros cost more than they gain
+        _blocks(module, node, weight, bias, stride, padding, after)
+        return
+    layer = PackedConv(weight, bias, (padding, stride, dilation, groups), size, after)
+    _place(module, node, source, layer)
+
+
+def _blocks(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, stride: list[int],
+            padding: list[int], after: str) -> None:  # fmt: skip
+    source: Any = node.args[0]
+    pads, value = [(n, n) for n in padding], 0.0
+    if source.target is aten.pad.default and not any(padding):
+        found = padded_by(source, len(stride))
+        if found:
+            (pads, value), source = found, source.args[0]
+    _place(module, node, source, BlockConv(weight, bias, stride, pads, value, list(shape(source)), after))
+
+
+def _place(module: GraphModule, node: Node, source: Any, layer: nn.Module) -> None:
+    """Let a layer do what a node did."""
+    name = f"_layer_{sum(1 for _ in module.children())}"
+    module.add_module(name, layer)
+    with module.graph.inserting_before(node):
+        made = module.graph.call_module(name, (source,))
+    made.meta = dict(node.meta)
+    node.replace_all_uses_with(made)
+
+
+def lowered(module: GraphModule) -> GraphModule:
+    """The graph with bf16 in the place of fp32, constants as well."""
+    for node in module.graph.nodes:
+        node.args = torch.fx.node.map_aggregate(node.args, _lower)
+        node.kwargs = torch.fx.node.map_aggregate(node.kwargs, _lower)
+    for owner in module.modules():
+        for name, value in list(owner.named_buffers(recurse=False)):
+            if value.dtype == torch.float32:
+                setattr(owner, name, value.bfloat16())
+        for name, weight in list(owner.named_parameters(recurse=False)):
+            if weight.dtype == torch.float32:
+                setattr(owner, name, nn.Parameter(weight.bfloat16(), requires_grad=False))
+    module.recompile()
+    return module
+
+
+def _lower(value: Any) -> Any:
+    return torch.bfloat16 if value is torch.float32 else value

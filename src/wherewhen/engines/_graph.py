@@ -1,0 +1,286 @@
+"""A network as a graph of fixed shapes, and exact ways to make it smaller: the same numbers in fewer steps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+
+from wherewhen.values import Pixels
+
+aten = torch.ops.aten
+CONVOLUTIONS: dict[Any, int] = {aten.conv1d.default: 1, aten.conv2d.default: 2, aten.conv3d.default: 3}
+POOLS: dict[Any, int] = {aten.max_pool1d.default: 1, aten.max_pool2d.default: 2, aten.max_pool3d.default: 3}
+RELUS = (aten.relu.default, aten.relu_.default)
+ARITHMETIC = (
+    aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor,
+    aten.add_.Tensor, aten.sub_.Tensor, aten.mul_.Tensor, aten.div_.Tensor,
+)  # fmt: skip
+CASTS = (aten.to.dtype, aten._to_copy.default)
+MOVES = (
+    aten.permute.default, aten.transpose.int, aten.view.default, aten.reshape.default, aten.flatten.using_ints,
+    aten.unsqueeze.default, aten.squeeze.dim, aten.flip.default, aten.slice.Tensor, aten.contiguous.default,
+    aten.clone.default, aten.movedim.int, aten.movedim.intlist, aten.index.Tensor, aten.index_select.default,
+    *CASTS,
+)  # fmt: skip
+"""What brings pixels into another order, or numbers into another type, and computes nothing."""
+
+
+def exported(network: torch.nn.Module, clips: Pixels) -> GraphModule:
+    """The network as a graph of plain tensor operations for batches shaped as ``clips``."""
+    example = torch.from_numpy(clips.copy())
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = torch.export.export(network, (example,), strict=False)
+        module = made.module()
+    assert isinstance(module, GraphModule)
+    for node in list(module.graph.nodes):
+        checks = node.op == "call_module" and "guards" in str(node.target)
+        if checks or node.target is aten._assert_tensor_metadata.default:
+            module.graph.erase_node(node)
+    return done(module)
+
+
+def done(module: GraphModule) -> GraphModule:
+    """The graph after changes: nothing left that nobody uses."""
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    module.recompile()
+    used = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
+    for name in [*dict(module.named_parameters()), *dict(module.named_buffers())]:
+        owner, _, leaf = name.rpartition(".")
+        if name not in used:
+            delattr(module.get_submodule(owner), leaf)
+    return module
+
+
+def constant(module: GraphModule, node: Any) -> Tensor | None:
+    """The tensor that a node stands for, where it is a weight or another constant."""
+    if not isinstance(node, Node) or node.op != "get_attr":
+        return None
+    value: Any = module
+    for part in str(node.target).split("."):
+        value = getattr(value, part)
+    return value.detach() if isinstance(value, Tensor) else None
+
+
+def put(module: GraphModule, before: Node, name: str, value: Tensor) -> Node:
+    """A new constant of the graph, made before a node."""
+    fresh = f"_{name}_{sum(1 for _ in module.buffers())}"
+    module.register_buffer(fresh, value)
+    with module.graph.inserting_before(before):
+        return module.graph.get_attr(fresh)
+
+
+def shape(node: Node) -> tuple[int, ...]:
+    """Shape of what a node gives."""
+    return tuple(int(n) for n in node.meta["val"].shape)
+
+
+def argument(node: Node, place: int, default: Any) -> Any:
+    """An argument of a node, by its place, or what it is when left out."""
+    return node.args[place] if len(node.args) > place else default
+
+
+def numbers(value: Any, count: int) -> list[int]:
+    """One number per axis."""
+    found = [value] if isinstance(value, int) else list(value)
+    return found * count if len(found) == 1 else found
+
+
+def convolutions(module: GraphModule) -> Iterator[tuple[Node, Tensor, Tensor | None]]:
+    """Every convolution with constant weights: node, weight, bias."""
+    for node in list(module.graph.nodes):
+        if node.op == "call_function" and node.target in CONVOLUTIONS and not node.kwargs:
+            weight = constant(module, node.args[1])
+            if weight is not None:
+                yield node, weight, constant(module, argument(node, 2, None))
+
+
+def reweigh(module: GraphModule, node: Node, weight: Tensor, bias: Tensor) -> None:
+    """Give a convolution other weights."""
+    rest = node.args[3:]
+    node.args = (node.args[0], put(module, node, "weight", weight), put(module, node, "bias", bias), *rest)
+
+
+def fold_norms(module: GraphModule) -> None:
+    """Batch normalization right after a convolution becomes part of its weights."""
+    for node, weight, bias in convolutions(module):
+        users = list(node.users)
+        if len(users) != 1 or users[0].target is not aten.batch_norm.default or users[0].args[5]:
+            continue
+        norm = users[0]
+        scale, shift, mean, variance = (constant(module, norm.args[k]) for k in range(1, 5))
+        if mean is None or variance is None:
+            continue
+        factor = torch.rsqrt(variance.double() + float(norm.args[7]))  # type: ignore[arg-type]
+        factor = factor if scale is None else factor * scale
+        offset = (0 if bias is None else bias) - mean.double()
+        folded = offset * factor + (0 if shift is None else shift)
+        wider = weight.double() * factor.view(-1, *[1] * (weight.ndim - 1))
+        reweigh(module, node, wider.float(), folded.float())
+        norm.replace_all_uses_with(node)
+
+
+def fold_pads(module: GraphModule) -> None:
+    """Zeros padded by hand become a convolution's own padding, where both sides are equal; no padding vanishes."""
+    for node in list(module.graph.nodes):
+        if node.target is aten.pad.default and not any(node.args[1]):
+            node.replace_all_uses_with(node.args[0])
+    for node, _, _ in convolutions(module):
+        axes = CONVOLUTIONS[node.target]
+        before = node.args[0]
+        if not isinstance(before, Node) or before.target is not aten.pad.default or padded_by(before, axes) is None:
+            continue
+        pads, value = padded_by(before, axes) or ([], 0.0)
+        own = argument(node, 4, 0)
+        if value or isinstance(own, str) or any(a != b for a, b in pads):
+            continue
+        stride = argument(node, 3, [1] * axes)
+        padding = [a + b for (a, _), b in zip(pads, numbers(own, axes), strict=True)]
+        node.args = (before.args[0], node.args[1], argument(node, 2, None), stride, padding, *node.args[5:])
+
+
+def padded_by(node: Node, axes: int) -> tuple[list[tuple[int, int]], float] | None:
+    """What a padding node adds before and after each of the last ``axes`` axes, and with which number."""
+    flat: Any = list(node.args[1])  # type: ignore[arg-type]
+    mode, value = argument(node, 2, "constant"), argument(node, 3, None)
+    if mode != "constant" or any(flat[2 * axes :]):
+        return None
+    flat = (flat + [0] * 2 * axes)[: 2 * axes]
+    return list(zip(flat[-2::-2], flat[-1::-2], strict=True)), float(value or 0)
+
+
+def chain(node: Node) -> list[Node] | None:
+    """The nodes from the pixels to a node, where each does nothing but move or scale what the one before gave."""
+    steps = [node]
+    while steps[0].op != "placeholder":
+        first = steps[0]
+        inputs = [a for a in first.all_input_nodes if a.op != "get_attr"]
+        known = first.target in MOVES or first.target in ARITHMETIC or first.target is aten.pad.default
+        if len(inputs) != 1 or not known or (first.target in ARITHMETIC and first.args[0] is not inputs[0]):
+            return None
+        steps.insert(0, inputs[0])
+    return steps
+
+
+def fold_scaling(module: GraphModule, rounded: torch.dtype = torch.float32) -> None:
+    """Mean and spread of the pixels become part of the first convolution, which then takes pixels as they are.
+
+    Padding becomes what scales to zero: possible where one number does so for every channel. ``rounded``: the type
+    that weights will have, so that their rounding doesn't shift what is gray to them.
+    """
+    for node, weight, bias in convolutions(module):
+        steps = chain(node.args[0])  # type: ignore[arg-type]
+        axes, groups = CONVOLUTIONS[node.target], argument(node, 6, 1)
+        own = argument(node, 4, 0)
+        if not steps or groups != 1 or isinstance(own, str) or not any(s.target in ARITHMETIC for s in steps):
+            continue
+        found = _affine(module, steps)
+        if found is None:
+            continue
+        scale, shift = found
+        blank = -shift / scale
+        by_hand = [s for s in steps if s.target is aten.pad.default]
+        padded = bool(by_hand) or any(numbers(own, axes))
+        if padded and (len(by_hand) > 1 or (by_hand and _not_last(by_hand[0], steps, axes))):
+            continue
+        if padded and float((blank - blank[0]).abs().max()) > 1e-4:
+            continue
+        spread = [1, -1, *[1] * axes]
+        folded = (weight.double() * scale.view(spread)).to(rounded).double()
+        offset = (folded * (shift / scale).view(spread)).flatten(1).sum(1)
+        _take_raw(module, node, steps, float(blank[0]))
+        reweigh(module, node, folded.float(), (offset + (0 if bias is None else bias)).float())
+
+
+def _not_last(pad: Node, steps: list[Node], axes: int) -> bool:
+    """Whether something other than zeros is padded, or it is scaled or moved afterwards."""
+    found = padded_by(pad, axes)
+    return found is None or found[1] != 0 or steps[-1] is not pad
+
+
+def _take_raw(module: GraphModule, node: Node, steps: list[Node], blank: float) -> None:
+    """Leave out the scaling before a convolution, and pad with what it would have made zero."""
+    axes = CONVOLUTIONS[node.target]
+    pads = [0] * 2 * axes
+    own = numbers(argument(node, 4, 0), axes)
+    for k in range(axes):
+        pads[2 * (axes - 1 - k)] = pads[2 * (axes - 1 - k) + 1] = own[k]
+    source = steps[0]
+    with module.graph.inserting_before(node):
+        for step in steps[1:]:
+            if step.target is aten.pad.default:
+                pads = [a + b for a, b in zip(pads, [*step.args[1], *[0] * len(pads)], strict=False)]  # type: ignore[misc]
+            elif step.target not in ARITHMETIC:
+                copied = module.graph.node_copy(step, lambda n, s=source: s if n.op != "get_attr" else n)  # type: ignore[misc]
+                copied.meta = {"val": step.meta["val"]}
+                source = copied
+        if source.meta["val"].dtype == torch.uint8:
+            source = module.graph.call_function(aten.to.dtype, (source, torch.float32))
+            source.meta = {"val": steps[-1].meta["val"]}
+        if any(pads):
+            before = source
+            source = module.graph.call_function(aten.pad.default, (source, pads, "constant", blank))
+            grown = list(shape(before))
+            for k in range(axes):
+                grown[-1 - k] += pads[2 * k] + pads[2 * k + 1]
+            source.meta = {"val": torch.empty(grown, device="meta")}
+    node.args = (source, *node.args[1:3], argument(node, 3, [1] * axes), [0] * axes, *node.args[5:])
+
+
+def _affine(module: GraphModule, steps: list[Node]) -> tuple[Tensor, Tensor] | None:
+    """Scale and shift of each channel that reach a convolution from pixels, found by looking at plain pictures."""
+    size = shape(steps[0])
+
+    def seen(value: int) -> Tensor | None:
+        made: Tensor = torch.full(size, value, dtype=torch.uint8)
+        for step in steps[1:]:
+            if step.target is aten.pad.default:
+                continue
+            given = [made if a is step.args[0] else _value(module, a) for a in step.args]
+            made = step.target(*given, **step.kwargs).clone()  # type: ignore[operator]
+        flat = made.double().transpose(0, 1).flatten(1)
+        return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
+
+    shift, full = seen(0), seen(255)
+    if shift is None or full is None or bool((full == shift).any()):
+        return None
+    return (full - shift) / 255, shift
+
+
+def _value(module: GraphModule, argument: Any) -> Any:
+    if isinstance(argument, Node):
+        return constant(module, argument)
+    if isinstance(argument, (list, tuple)):
+        return [_value(module, item) for item in argument]
+    return argument
+
+
+def nonnegative(node: Node) -> bool:
+    """Whether a node's numbers are surely not below zero."""
+    if node.target in RELUS:
+        return True
+    if node.target in POOLS or node.target is aten.pad.default:
+        return nonnegative(node.args[0])  # type: ignore[arg-type]
+    if node.target is aten.cat.default:
+        return all(nonnegative(n) for n in node.args[0])  # type: ignore[union-attr, arg-type]
+    return False
+
+
+def folded(network: torch.nn.Module, clips: Pixels, precision: torch.dtype = torch.float32) -> GraphModule:
+    """The network with all that is constant multiplied out; exact but for rounding.
+
+    The scaling of pixels goes into the weights for bf16 only, which holds every pixel as it is; in fp32 it would save
+    a hundredth of the time and cost a digit.
+    """
+    module = exported(network, clips)
+    fold_norms(module)
+    fold_pads(module)
+    if precision == torch.bfloat16:
+        fold_scaling(module, precision)
+    return done(module)

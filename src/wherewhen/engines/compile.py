@@ -1,0 +1,53 @@
+"""torch.compile with frozen weights: slow to start (it needs a C++ compiler), then about as fast as OpenVINO."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from typing import ClassVar
+
+import torch
+
+from wherewhen.contracts import Engine
+from wherewhen.engines._batch import called, shaped
+from wherewhen.engines._fast import last, lowered
+from wherewhen.engines._graph import convolutions, folded
+from wherewhen.errors import EngineError
+from wherewhen.values import Features, Pixels
+
+
+class CompileEngine:
+    """A network compiled by torch: uint8 ``(batch, T, H, W, 3)`` -> float32 ``(batch, t, h, w, D)``."""
+
+    extra: ClassVar[str] = ""
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+
+    def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None:
+        self.version()
+        self.device = device
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        example = shaped(clips, batch)
+        module = folded(network, example, kind)
+        for node, weight, _ in convolutions(module):
+            if weight.ndim in (4, 5):
+                setattr(module, str(node.args[1]), weight.contiguous(memory_format=last(weight.ndim - 2)))
+        module = (lowered(module) if precision == "bf16" else module).to(device)
+        self.module = torch.compile(module, dynamic=False, options={"freezing": True})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self(example)
+
+    @classmethod
+    def version(cls) -> str:
+        """Of torch; EngineError where there is no C++ compiler."""
+        if not any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
+            raise EngineError("engine compile needs a C++ compiler (g++ or clang++); install one or take engine torch")
+        return str(torch.__version__)
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips."""
+        return called(self.module, clips, self.device)
+
+
+PLUGIN: type[Engine] = CompileEngine

@@ -1,0 +1,70 @@
+"""ONNX Runtime: a network in the exchange format that many programs read; fp32 on processors."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from wherewhen.contracts import Engine
+from wherewhen.engines._batch import shaped
+from wherewhen.engines._extra import needed
+from wherewhen.engines._graph import folded
+from wherewhen.store import atomic, cache_folder, fingerprint
+from wherewhen.values import Features, Pixels
+
+
+class ONNXEngine:
+    """A network run by ONNX Runtime: uint8 ``(batch, T, H, W, 3)`` -> float32 ``(batch, t, h, w, D)``.
+
+    The exported file stays in the cache, for other programs as well.
+    """
+
+    extra: ClassVar[str] = "onnx"
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None:
+        runtime = needed("onnxruntime", self.extra)
+        self.file = written(network, shaped(clips, batch))
+        how = runtime.SessionOptions()
+        how.intra_op_num_threads = torch.get_num_threads()
+        how.log_severity_level = 3
+        self.session = runtime.InferenceSession(self.file, how, providers=["CPUExecutionProvider"])
+        self.input = self.session.get_inputs()[0].name
+
+    @classmethod
+    def version(cls) -> str:
+        """Of ONNX Runtime."""
+        needed("onnx", cls.extra)
+        needed("onnxscript", cls.extra)
+        return str(needed("onnxruntime", cls.extra).__version__)
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips."""
+        return np.asarray(self.session.run(None, {self.input: np.ascontiguousarray(clips)})[0], np.float32)
+
+
+def written(network: torch.nn.Module, clips: Pixels) -> Path:
+    """The network as an ONNX file in the cache, exported unless it lies there."""
+    module = folded(network, clips)
+    sums = {name: [float(t.double().sum()), float(t.double().norm())] for name, t in module.state_dict().items()}
+    key = fingerprint([module.code, sums, clips.shape, torch.__version__])
+    path = cache_folder() / "engines" / f"{key}.onnx"
+    if path.exists():
+        return path
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with atomic(path) as temporary, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        example = torch.from_numpy(clips.copy())
+        torch.onnx.export(module, (example,), temporary, dynamo=True, external_data=False, verbose=False)
+    return path
+
+
+PLUGIN: type[Engine] = ONNXEngine

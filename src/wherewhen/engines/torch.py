@@ -1,0 +1,48 @@
+"""Plain torch, sped up: constants folded, channels last, weights in the processor's own order; on a GPU as well."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch.fx import GraphModule
+
+from wherewhen.contracts import Engine
+from wherewhen.engines._batch import called, shaped
+from wherewhen.engines._fast import lowered, quicken
+from wherewhen.engines._graph import folded
+from wherewhen.values import Features, Pixels
+
+KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class TorchEngine:
+    """Torch without its overheads: uint8 ``(batch, T, H, W, 3)`` -> float32 ``(batch, t, h, w, D)``."""
+
+    extra: ClassVar[str] = ""
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+
+    def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None:
+        self.device = device
+        self.module = prepared(network, shaped(clips, batch), KINDS[precision], quick=device == "cpu").to(device)
+
+    @classmethod
+    def version(cls) -> str:
+        """Of torch."""
+        return str(torch.__version__)
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips."""
+        return called(self.module, clips, self.device)
+
+
+def prepared(network: torch.nn.Module, clips: Pixels, kind: torch.dtype, quick: bool) -> GraphModule:
+    """The network's graph, folded, with the faster layers of processors where ``quick``, in the type asked for."""
+    module = folded(network, clips, kind)
+    if quick:
+        module = quicken(module, kind)
+    return lowered(module) if kind == torch.bfloat16 else module
+
+
+PLUGIN: type[Engine] = TorchEngine
