@@ -108,9 +108,18 @@ class Proximity(nn.Module):
     Config: ClassVar[type] = ProximityConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {VIEW: {"steps": 1, "rows": 7, "columns": 7}}
-    schedule: ClassVar[Training] = Training(
-        steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
-    )
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no attention across frames": {"layers": 0},
+        "no distance": {"distance": False},
+        "cells not mixed": {"mixing": "none"},
+        "cells mixed by attention": {"mixing": "attention"},
+        "no window": {"window": None},
+        "a map per step": {"extraction": "spacetime"},
+        "no proximity": {"proximity": False},
+        "one cell": {"top": 0.01},
+        "no prior": {"prior": None},
+    }
+    schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=3e-4, weight_decay=1e-2)
     source: ClassVar[Provenance] = Provenance(
         title="Proximity-aware top-k over a patch grid",
         homepage="https://arxiv.org/abs/2606.29498",

@@ -1,0 +1,322 @@
+"""Graph convolutional label noise cleaner (Zhong et al., CVPR 2019): a video's label is a noisy label of its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
+
+VIEW = "cells"
+
+
+@dataclass(frozen=True)
+class GCLNCConfig:
+    """Settings of `GCLNC`; `PUBLISHED` holds the published ones, as far as frozen features allow.
+
+    Args:
+        width: of the cleaner's first layer, 512 in the official code; null takes that, less where features are short.
+        middle: width of its second layer, 128 in the official code; null as above.
+        graph_width: of each graph's inner layer, 32 in the official code.
+        hidden: width of the classifier; the published one is a whole video network. Null = ``width``.
+        dropout: of both networks, 0.6 in the official code; whole channels of a bag here.
+        segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
+        rounds: how often cleaner and classifier take turns after the classifier's first training.
+        graph: joins the times of one cell (``lane``; on a grid of one cell that is the paper), or all cells of a video.
+        certain: share of an anomalous bag's cells that teach the cleaner, half of them its highest scores and half its
+            lowest; 0.3 in the official code, which takes those that vary least over crops.
+        steady: weight of the L1 distance to what the cleaner of earlier steps said, 1 in the official code.
+        momentum: of those earlier steps' weights; the official code keeps predictions instead, .5 an epoch.
+    """
+
+    width: int | None = None
+    middle: int | None = None
+    graph_width: int = 32
+    hidden: int | None = None
+    dropout: float = 0.6
+    segments: int | None = 32
+    rounds: int = 1
+    graph: Literal["lane", "video"] = "lane"
+    certain: float = 0.3
+    steady: float = 1.0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("width", "middle", "graph_width", "hidden", "segments"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ConfigError(f"gclnc: {name} must be at least 1, got {getattr(self, name)}")
+        for name in ("dropout", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"gclnc: {name} must lie in [0, 1), got {getattr(self, name)}")
+        if not 0 < self.certain <= 1:
+            raise ConfigError(f"gclnc: certain is a share above 0 and up to 1, got {self.certain}")
+        for name in ("rounds", "steady"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"gclnc: {name} can't be negative, got {getattr(self, name)}")
+
+
+PUBLISHED = GCLNCConfig(width=512, middle=128, rounds=2)
+"""The official cleaner; its cells are `cells` with one row and one column, of C3D (4096) or TSN (1024) features."""
+
+PUBLISHED_TRAINING = Training(steps=1000, bags=32, optimizer="sgd", learning_rate=1e-4, weight_decay=5e-4)
+"""The cleaner's; momentum .9 and the fall of the rate by .1 every five of 20 epochs have no setting here."""
+
+UNSTUDIED = -1  # nobody called `study`: both networks learn at once
+
+
+class GraphConvolution(nn.Module):
+    """``A X W`` for rows ``(R, N, C)`` and adjacency ``(R, N, N)``; no bias, the weight is (in, out)."""
+
+    def __init__(self, size: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size, out))
+        nn.init.uniform_(self.weight, -(out**-0.5), out**-0.5)
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """Every node takes its neighbors' mapped features."""
+        mapped: Tensor = adjacency @ (x @ self.weight)
+        return mapped
+
+
+class Cleaner(nn.Module):
+    """Two fully connected layers, then two graphs side by side: nearness in time and likeness. Official names."""
+
+    def __init__(self, size: int, wide: int, middle: int, inner: int) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(size, wide), nn.Linear(wide, middle)
+        self.gc1, self.gc2 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
+        self.gc3, self.gc4 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
+
+    def forward(self, x: Tensor, held: Tensor, near: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Raw scores ``(R, N)`` of nodes ``(R, N, D)``; ``near`` is 1 for a node itself, ``drop`` ``(R, N, wide)``."""
+        first = F.relu(self.fc1(x))
+        first = first if drop is None else first * drop
+        nodes = F.relu(self.fc2(first)) * held[..., None]
+        close = balanced(near * _both(held))
+        alike = balanced(likeness(nodes, held))
+        by_time = self.gc2(F.relu(self.gc1(nodes, close)), close)
+        by_look = self.gc4(F.relu(self.gc3(nodes, alike)), alike)
+        found: Tensor = (by_time + by_look).squeeze(-1) / 2
+        return found
+
+
+class GCLNC(nn.Module):
+    """A classifier of cells, taught by labels that a graph network has cleaned; the two take turns.
+
+    View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)`` of the classifier alone. In training ``extra`` holds
+    ``classified`` and ``cleaned`` ``(B, S, P)`` (logits), ``held``, ``steady`` (what the earlier cleaner says, in
+    [0, 1]) and ``noisy`` (the classifier's own scores, no gradient).
+
+    >>> model = GCLNC(GCLNCConfig(width=8), {"cells": 3})
+    >>> model.stages
+    3
+    """
+
+    Config: ClassVar[type] = GCLNCConfig
+    views: ClassVar[tuple[str, ...]] = (VIEW,)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {VIEW: {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "labels never cleaned": {"rounds": 0},
+        "two rounds": {"rounds": 2},
+        "graph over all cells": {"graph": "video"},
+        "nothing steady": {"steady": 0.0},
+    }
+    schedule: ClassVar[Training] = Training(
+        steps=150, bags=30, optimizer="adamw", learning_rate=1e-2, weight_decay=1e-2
+    )
+    source: ClassVar[Provenance] = Provenance(
+        title="Graph convolutional label noise cleaner",
+        homepage="https://arxiv.org/abs/1903.07256",
+        citation="Zhong et al., Graph Convolutional Label Noise Cleaner, CVPR 2019",
+    )
+    reach: float | None = 0.0
+    stage: Tensor
+
+    def __init__(self, config: GCLNCConfig, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        size = dims[VIEW]
+        wide = config.width or width(512, size)
+        self.config, self.stages = config, 1 + 2 * config.rounds
+        self.enter = nn.Linear(size, config.hidden or wide)
+        self.leave = nn.Linear(config.hidden or wide, 1)
+        self.cleaner = Cleaner(size, wide, config.middle or width(128, size), config.graph_width)
+        self.register_buffer("stage", torch.tensor(UNSTUDIED))
+        for name, weight in self.cleaner.named_parameters():
+            self.register_buffer(_past(name), weight.detach().clone())
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """Whose turn it is: the classifier's at even stages, the cleaner's at odd ones. The bags are not looked at.
+
+        Cleaned labels are made anew at each step by the network that rests, so that none has to be kept.
+        """
+        self.stage.fill_(stage)
+        self._remember(0.0)
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
+        view = bags[VIEW]
+        seen, where = segments(lanes(view), self.config.segments if self.training else None)
+        if not self.training:
+            return Output(flat(spread(_scores(self._classify(seen), seen.held), where), view))
+        stage = int(self.stage)
+        with torch.no_grad():
+            noisy = _scores(self._classify(seen), seen.held)
+        extra = {"held": seen.held, "noisy": noisy}
+        if stage % 2 == 0 or stage == UNSTUDIED:
+            extra["classified"] = self._classify(seen, self._drop(seen, self.enter.out_features))
+        if stage % 2 or stage == UNSTUDIED:
+            self._remember(self.config.momentum)
+            extra["cleaned"] = self._clean(seen, self._drop(seen, self.cleaner.fc1.out_features))
+            past = {name: getattr(self, _past(name)) for name, _ in self.cleaner.named_parameters()}
+            with torch.no_grad():
+                extra["steady"] = torch.sigmoid(self._clean(seen, None, past))
+        elif stage:
+            with torch.no_grad():
+                extra["cleaned"] = self._clean(seen)
+        scores = _scores(extra["classified"], seen.held) if "classified" in extra else noisy
+        return Output(flat(spread(scores, where), view), extra)
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """``classifier``, ``cleaner`` and ``steady``, 0 for whoever rests; ``labels`` ``(B,)``, 1 = anomalous.
+
+        Out of training it is ``ranking`` alone: the best cells of anomalous videos above those of normal ones.
+        """
+        if not self.training:
+            return {"ranking": _ranked(output.scores, bags[VIEW].mask, labels)}
+        extra, stage, none = output.extra, int(self.stage), output.scores.sum() * 0
+        held, noisy = extra["held"], extra["noisy"]
+        terms = {"classifier": none, "cleaner": none, "steady": none}
+        wanted = labels[:, None, None].expand_as(noisy)
+        if "classified" in extra:
+            said = wanted if stage <= 0 else wanted * stretched(torch.sigmoid(extra["cleaned"]), held)
+            terms["classifier"] = _mean(_entropy(extra["classified"], said), held, torch.ones_like(labels))
+        if stage % 2 or stage == UNSTUDIED:
+            sure = certain(noisy, held, self.config.certain)
+            error = _entropy(extra["cleaned"], wanted * stretched(noisy, held))
+            chosen = torch.where(labels[:, None, None] > 0.5, sure, held)
+            terms["cleaner"] = _mean(error, chosen, torch.ones_like(labels))
+            change = (torch.sigmoid(extra["cleaned"]) - extra["steady"]).abs()
+            terms["steady"] = self.config.steady * _mean(change, held, labels)
+        return terms
+
+    def _classify(self, seen: Lanes, drop: Tensor | None = None) -> Tensor:
+        """Logits ``(B, T, P)``, 0 where nothing is held."""
+        inner = F.relu(self.enter(seen.features[seen.held]))
+        if drop is not None:
+            inner = inner * drop[seen.held.nonzero()[:, 0]]
+        logits = self.leave(inner).squeeze(-1)
+        spot: Tensor = logits.new_zeros(seen.held.shape).index_put((seen.held,), logits)
+        return spot
+
+    def _clean(self, seen: Lanes, drop: Tensor | None = None, weights: dict[str, Tensor] | None = None) -> Tensor:
+        """The cleaner's logits ``(B, T, P)``, 0 where nothing is held; rows that hold nothing are left out."""
+        batch, t, cells, _ = seen.features.shape
+        step = torch.arange(t, device=seen.held.device)
+        x, held, near = seen.features.transpose(1, 2), seen.held.transpose(1, 2), _near(step[:, None])
+        if self.config.graph == "video":
+            cell = torch.arange(cells, device=step.device).repeat_interleave(t)
+            places = torch.stack([step.repeat(cells), cell // seen.size[1], cell % seen.size[1]], -1)
+            x, held, near = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], _near(places)
+        rows = held.any(-1)
+        given = (x[rows], held[rows], near.to(x.dtype))
+        if drop is not None:
+            given = (*given, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
+        found = functional_call(self.cleaner, weights or {}, given)
+        whole: Tensor = found.new_zeros(held.shape).index_put((rows,), found * held[rows])
+        return whole.reshape(batch, cells, t).transpose(1, 2)
+
+    def _drop(self, seen: Lanes, channels: int) -> Tensor:
+        """Locked dropout ``(B, channels)``: one draw per bag and channel, because drawing for each cell is slow."""
+        rate = self.config.dropout
+        kept = torch.rand(len(seen.held), channels, device=seen.held.device) >= rate
+        return kept.to(seen.features.dtype) / (1 - rate)
+
+    def _remember(self, momentum: float) -> None:
+        with torch.no_grad():
+            for name, weight in self.cleaner.named_parameters():
+                getattr(self, _past(name)).lerp_(weight, 1 - momentum)
+
+
+def balanced(adjacency: Tensor) -> Tensor:
+    """``D^-1/2 A D^-1/2`` with the sums of the rows as D, for ``(..., N, N)``; rows without neighbors stay zeros.
+
+    >>> balanced(torch.ones(2, 2)).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    sums = adjacency.sum(-1)
+    root = torch.where(sums > 0, sums.clamp(min=1e-30).rsqrt(), 0.0)
+    return root[..., None] * adjacency * root[..., None, :]
+
+
+def likeness(nodes: Tensor, held: Tensor) -> Tensor:
+    """``exp(g - max g)`` for the dot products g of each node ``(R, N, C)`` with all held ones; not symmetric."""
+    products = (nodes @ nodes.transpose(1, 2)).masked_fill(~_both(held), -torch.inf)
+    highest = products.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
+    return torch.exp(products - highest)
+
+
+def stretched(scores: Tensor, held: Tensor) -> Tensor:
+    """Scores ``(B, T, P)`` with each bag's lowest held one at 0 and its highest at 1."""
+    low = scores.masked_fill(~held, torch.inf).amin((1, 2), keepdim=True).nan_to_num(posinf=0.0)
+    high = scores.masked_fill(~held, -torch.inf).amax((1, 2), keepdim=True).nan_to_num(neginf=1.0)
+    return ((scores - low) / (high - low).clamp(min=1e-6)).clamp(0, 1) * held
+
+
+def certain(scores: Tensor, held: Tensor, share: float) -> Tensor:
+    """Which of the held scores ``(B, T, P)`` are among a bag's highest or lowest, half of ``share`` each."""
+    flat_scores, there = scores.flatten(1), held.flatten(1)
+    count = (share / 2 * there.sum(1, keepdim=True)).ceil()
+    chosen = torch.zeros_like(there)
+    for sign in (1, -1):
+        order = (sign * flat_scores).masked_fill(~there, torch.inf).argsort(dim=1, stable=True)
+        chosen |= order.argsort(dim=1) < count
+    return (chosen & there).reshape(held.shape)
+
+
+def _past(name: str) -> str:
+    return f"past_{name.replace('.', '_')}"
+
+
+def _near(places: Tensor) -> Tensor:
+    """``exp(-distance)`` ``(N, N)``, in float64 as the official code; steps and cells add up."""
+    return torch.exp(-(places[:, None] - places).abs().sum(-1).double())
+
+
+def _both(held: Tensor) -> Tensor:
+    return held[:, :, None] & held[:, None]
+
+
+def _scores(logits: Tensor, held: Tensor) -> Tensor:
+    return torch.sigmoid(logits) * held
+
+
+def _entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets.detach(), reduction="none")
+
+
+def _mean(values: Tensor, chosen: Tensor, bags: Tensor) -> Tensor:
+    """Mean over the chosen cells of each bag, then over the bags that weigh 1; 0 where there are none."""
+    each = (values * chosen).sum((1, 2)) / chosen.sum((1, 2)).clamp(min=1)
+    return (each * bags).sum() / bags.sum().clamp(min=1)
+
+
+def _ranked(scores: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+    """Mean of ``max(0, 1 - a + n)`` over pairs of bag scores, each the mean of a bag's best hundredth."""
+    count = (mask.sum(1) // 100).clamp(min=1)
+    most = scores.topk(int(count.max()), 1).values
+    best = (most * (torch.arange(most.shape[1], device=most.device) < count[:, None])).sum(1) / count
+    anomalous, normal = best[labels > 0.5], best[labels <= 0.5]
+    anomalous = anomalous if len(anomalous) else normal.new_ones(1)
+    normal = normal if len(normal) else anomalous.new_zeros(1)
+    return (1 - anomalous[:, None] + normal).clamp(min=0).mean()
+
+
+PLUGIN = GCLNC
