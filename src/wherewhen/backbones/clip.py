@@ -1,0 +1,100 @@
+"""CLIP sees frames, as a whole or patch by patch, in the space where it also reads texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from wherewhen import weights as files
+from wherewhen.backbones import _clip_names as layouts
+from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.network import Network, NetworkConfig
+from wherewhen.weights import RANDOM, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+PUBLISHED = tuple(
+    Weights(
+        name=f"clip_vit_b{patch}",
+        address=f"https://huggingface.co/openai/clip-vit-base-patch{patch}/resolve/main/pytorch_model.bin",
+        licence="MIT",
+        trained_on="400 million pictures and texts from the web (WIT)",
+        homepage="https://github.com/openai/CLIP",
+    )
+    for patch in (16, 32)
+)
+
+
+@dataclass(frozen=True)
+class ClipConfig(NetworkConfig):
+    """Settings of `Clip`.
+
+    Args:
+        weights: name of published weights, path of a file in Hugging Face's or OpenAI's layout, or "random".
+        stride: a new clip every so many frames.
+        frames: frames per clip.
+        sampling: of so many frames one is seen, the middle one.
+        variant: ViT-B with patches of 16 or 32 px.
+        layer: patches are tokens in the space of texts (patches_penultimate: one block earlier), tokens are those
+            of the last block but one as they are, embedding is one vector per frame.
+    """
+
+    weights: str = "clip_vit_b16"
+    stride: int = 16
+    frames: int = 16
+    sampling: int = 16
+    variant: Literal["b16", "b32"] = "b16"
+    layer: Literal["embedding", "patches", "patches_penultimate", "tokens"] = "patches"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.sampling <= self.frames:
+            raise ConfigError(f"clip: expected 1 <= sampling <= frames; got {self.sampling} and {self.frames}")
+        wanted = f"clip_vit_{self.variant}"
+        if self.weights != wanted and self.weights in {weights.name for weights in PUBLISHED}:
+            raise ConfigError(f"clip: variant {self.variant} has the weights {wanted}, not {self.weights}")
+
+
+class Clip(Network):
+    """CLIP ViT-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``.
+
+    The whole scene is squeezed into 224 x 224. Patches make 14 x 14 (b16) or 7 x 7 cells (b32) of 512 numbers, tokens
+    the same of 768; an embedding has one cell. Vectors are not normalized to length one.
+
+    Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021.
+    """
+
+    Config: ClassVar[type] = ClipConfig
+    source: ClassVar[Provenance] = Provenance(
+        title="CLIP ViT-B",
+        homepage="https://github.com/openai/CLIP",
+        licence="MIT",
+        citation="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
+    )
+    weights: ClassVar[tuple[Weights, ...]] = PUBLISHED
+
+    def __init__(self, config: ClipConfig) -> None:
+        if config.weights != RANDOM:
+            layouts.check(files.locate(config.weights, self.weights))
+        super().__init__(config)
+
+    @classmethod
+    def spec(cls, config: ClipConfig) -> ClipSpec:
+        """The clips that the network eats."""
+        return ClipSpec(config.frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
+
+    @classmethod
+    def build(cls, config: ClipConfig) -> torch.nn.Module:
+        """The module with random weights; ConfigError where transformers is not installed."""
+        from wherewhen.backbones._clip import Pictures
+
+        return Pictures(config.variant, config.frames, config.sampling, config.layer)
+
+    def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The picture tower's tensors out of either layout."""
+        return {k: v for k, v in layouts.own(tensors).items() if k.startswith(("vision_model.", "visual_projection."))}
+
+
+PLUGIN = Clip
