@@ -59,7 +59,7 @@ class Network:
 
         self.config = config
         self.clip = self.spec(config)
-        self.run: Callable[[Pixels], Features] = self._plain
+        self.run: Callable[[Pixels], Features] = self.plain
         devices = torch.random.fork_rng(devices=[])
         with devices:
             torch.manual_seed(0)
@@ -104,7 +104,8 @@ class Network:
         height, width = self.clip.size
         return np.stack([np.stack([_resized(frame, height, width) for frame in clip]) for clip in clips])
 
-    def _plain(self, clips: Pixels) -> Features:
+    def plain(self, clips: Pixels) -> Features:
+        """What the module makes of prepared clips as it is, in fp32, on the processor: what engines are held to."""
         import torch
 
         with torch.inference_mode():

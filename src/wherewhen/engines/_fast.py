@@ -175,7 +175,7 @@ def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
 
 
 def _slice(module: GraphModule, node: Node) -> None:
-    axes = POOLS[node.target]  # type: ignore[index]
+    axes = POOLS[node.target]
     kernel = numbers(node.args[1], axes)
     stride = numbers(argument(node, 2, None) or kernel, axes)
     own = numbers(argument(node, 3, 0), axes)
@@ -192,7 +192,7 @@ def _slice(module: GraphModule, node: Node) -> None:
 
 
 def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, precision: torch.dtype) -> None:
-    axes = CONVOLUTIONS[node.target]  # type: ignore[index]
+    axes = CONVOLUTIONS[node.target]
     padding = argument(node, 4, 0)
     if axes == 1 or isinstance(padding, str):
         return
