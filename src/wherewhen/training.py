@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen.contracts import Student, View
+from wherewhen import distributed
+from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, groups, thinned
+from wherewhen.contracts import Output, Student
 from wherewhen.errors import DataError, StoreError
-from wherewhen.model import Model, Recipe, pick_device, view
+from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
 from wherewhen.store import fingerprint, load, save, write_atomic
 from wherewhen.values import Bag, Instances, Video
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wherewhen")
 
+TAUGHT = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
+JUDGED = 2**27  # values of one batch of validation videos; more are judged in groups
+FUSED = 100_000  # parameters from which on an optimizer is fused: several times as fast, the last bit may differ
 BANK = 4096  # cells of normal training videos that a model keeps
 FEW = 4  # a label with fewer training videos than this spares none for validation
 
@@ -58,44 +63,6 @@ def check_labels(videos: Sequence[Video]) -> None:
     for label, word in ((0, "normal"), (1, "anomalous")):
         if not any(v.label == label for v in videos):
             raise DataError(f"training needs normal and anomalous videos; there is no {word} one")
-
-
-@dataclass
-class Batches:
-    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone.
-
-    ``last``: the batch of the step before; where all bags fit into one, it is packed only once.
-    """
-
-    bags: list[Bag]
-    view: str
-    count: int
-    seed: int
-    device: str
-    last: tuple[list[int], tuple[dict[str, View], torch.Tensor]] | None = None
-
-    def draw(self, step: int) -> tuple[dict[str, View], torch.Tensor]:
-        """The batch of one step: ``count`` bags of each label, or all that there are."""
-        rng = np.random.default_rng([self.seed, step])
-        chosen: list[int] = []
-        for label in (1, 0):
-            pool = [index for index, bag in enumerate(self.bags) if bag.video.label == label]
-            chosen += sorted(pool[i] for i in rng.permutation(len(pool))[: self.count])
-        if self.last is None or self.last[0] != chosen:
-            self.last = chosen, self.pack([self.bags[i] for i in chosen])
-        return self.last[1]
-
-    def __iter__(self) -> Iterator[tuple[dict[str, View], torch.Tensor]]:
-        """Each bag as a batch of its own: what a method that studies its training set is shown."""
-        for bag in self.bags:
-            yield self.pack([bag])
-
-    def pack(self, chosen: list[Bag]) -> tuple[dict[str, View], torch.Tensor]:
-        """Bags as tensors with their labels ``(B,)``."""
-        import torch
-
-        labels = torch.tensor([float(b.video.label or 0) for b in chosen], device=self.device)
-        return {self.view: view([b.views[self.view] for b in chosen], self.device)}, labels
 
 
 @dataclass
@@ -159,18 +126,38 @@ def _optimizer(method: Any, recipe: Recipe) -> Any:
     }
     how = recipe.training
     learns = list(method.parameters()) or [torch.nn.Parameter(torch.zeros(()))]
-    return kinds[how.optimizer](learns, lr=how.learning_rate, weight_decay=how.weight_decay)
+    fused = sum(p.numel() for p in learns) >= FUSED
+    return kinds[how.optimizer](learns, lr=how.learning_rate, weight_decay=how.weight_decay, fused=fused)
 
 
-def _validate(state: State, batches: Batches, held: list[Bag]) -> float:
+def _answer(method: Any, packed: Any, precision: str) -> Output:
+    """What a method says of a batch, in float32 whatever its matrix products were made in."""
     import torch
 
+    if precision == "fp32":
+        output: Output = method(packed)
+        return output
+    with torch.autocast(next(iter(packed.values())).features.device.type, torch.bfloat16):
+        output = method(packed)
+    extra = {name: value.float() if value.is_floating_point() else value for name, value in output.extra.items()}
+    return Output(output.scores.float(), extra)
+
+
+def _validate(state: State, held: Batches, recipe: Recipe) -> float:
+    """The loss of held-out bags, prepared as the learning ones; the mean over groups where they are many."""
+    import torch
+
+    pack = held.pack
+    parts = groups(pack.labels.tolist(), pack.counts.tolist(), max(1, JUDGED // max(1, pack.features.shape[1])))
     state.method.eval()
+    losses = []
     with torch.inference_mode():
-        packed, labels = batches.pack(held)
-        terms = state.method.loss(state.method(packed), packed, labels)
+        for part in parts:
+            packed, labels = held.take(part)
+            terms = state.method.loss(_answer(state.method, packed, recipe.training.precision), packed, labels)
+            losses.append(float(sum(terms.values())))
     state.method.train()
-    return float(sum(terms.values()))
+    return losses[0] if len(losses) == 1 else float(np.average(losses, weights=[len(part) for part in parts]))
 
 
 def stages_at(step: int, steps: int, stages: int) -> list[int]:
@@ -196,22 +183,40 @@ def _study(state: State, batches: Batches, recipe: Recipe) -> None:
         state.best_loss = float("inf")
 
 
+def _loss(state: State, batches: Batches, recipe: Recipe, team: distributed.Team) -> dict[str, torch.Tensor]:
+    """The named terms of a step's batch; of several processes each answers for its share of the bags."""
+    precision = recipe.training.precision
+    if team.size == 1:
+        packed, labels = batches.draw(state.step)
+        output = _answer(state.method, packed, precision)
+    else:
+        chosen = batches.chosen(state.step)
+        first, last, padded = team.share(len(chosen))
+        packed, labels = batches.take(chosen + chosen[:1] * (padded - len(chosen)))
+        output = team.whole(_answer(state.method, distributed.rows(packed, first, last), precision), len(chosen))
+        packed, labels = distributed.rows(packed, 0, len(chosen)), labels[: len(chosen)]
+    terms: dict[str, torch.Tensor] = state.method.loss(output, packed, labels)
+    return terms
+
+
 def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str, float]]:
     """Train step by step and yield the loss terms."""
     import torch
 
+    team = distributed.team()
     while state.step < recipe.training.steps:
         _study(state, batches, recipe)
         # One seed a step: what dropout draws is the same whether the run was interrupted or not.
-        torch.manual_seed(recipe.seed * 1_000_003 + state.step)
-        packed, labels = batches.draw(state.step)
-        terms = state.method.loss(state.method(packed), packed, labels)
+        torch.manual_seed(recipe.seed * 1_000_003 + state.step + (team.rank << 40))
+        terms = _loss(state, batches, recipe, team)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise DataError(f"the loss is not finite at step {state.step}; lower --training.learning_rate")
         state.optimizer.zero_grad(set_to_none=True)
         if loss.requires_grad:  # what a stage freezes may be everything
             loss.backward()  # type: ignore[no-untyped-call]
+            if team.size > 1:
+                team.average(state.method)
             state.optimizer.step()
         state.step += 1
         yield {"step": state.step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()}}
@@ -276,26 +281,40 @@ def fit(
 
     from wherewhen.normalize import Normalizer
 
-    videos = [b.video for b in bags]
-    check_labels(videos)
+    name = recipe.instances
+    check_labels([b.video for b in bags])
+    known = [(b.video, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
+    videos = [video for video, _, _ in known]
     device = pick_device(device)
     learn, hold = carve(videos, recipe.validation, recipe.seed)
-    learn_ids = {v.id for v in learn}
-    name = recipe.instances
-    normalizer = Normalizer.fit([b.views[name] for b in bags if b.video.id in learn_ids and b.video.label == 0])
-    ready = [Bag(b.video, {name: normalizer(b.views[name])}) for b in bags]
-    held = [b for b in ready if b.video.id not in learn_ids]
+    learns = {v.id for v in learn}
+    usual = {v.id for v in learn if v.label == 0}
+    sizes = {video.id: rows * width for video, (rows, width), _ in known}
+    normalizer = Normalizer.fit(
+        thinned((b.views[name] for b in bags if b.video.id in usual), sum(sizes[one] for one in usual), TAUGHT)
+    )
+    ready: Sequence[Bag] = Mapped(bags, lambda bag: Bag(bag.video, {name: normalizer(bag.views[name])}))
+    if sum(sizes.values()) <= WHOLE:
+        ready = list(ready)
+    segments = getattr(recipe.settings[recipe.method], "segments", None)
+
+    def packed(wanted: bool) -> Batches:
+        numbers = [k for k, video in enumerate(videos) if (video.id in learns) == wanted]
+        return Batches(Chosen(ready, numbers), name, recipe.training.bags, recipe.seed, device, segments)
+
     torch.manual_seed(recipe.seed)
-    method = recipe.make("method", {name: ready[0].views[name].features.shape[1]}).to(device).train()
+    method = recipe.make("method", {name: known[0][1][1]}).to(device).train()
     state = State(method, _optimizer(method, recipe))
-    batches = Batches([b for b in ready if b.video.id in learn_ids], name, recipe.training.bags, recipe.seed, device)
-    known = [(b.video.id, b.video.label, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
-    key = fingerprint([recipe.plain(), known, [v.id for v in hold]])
+    batches, held = packed(True), packed(False) if hold else None
+    key = fingerprint(
+        [recipe.plain(), [(v.id, v.label, shape, total) for v, shape, total in known], [v.id for v in hold]]
+    )
     checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
     if resume and checkpoint and checkpoint.exists():
         state.load(checkpoint, key)
         log.info("going on from step %d", state.step)
-    logbook = Logbook(folder, state.history) if folder else None
+    writes = distributed.team().leads
+    logbook = Logbook(folder, state.history) if folder and writes else None
 
     seen: list[dict[str, torch.Tensor]] = []
 
@@ -326,7 +345,7 @@ def _sum(instances: Instances) -> float:
 
 
 def _loop(
-    state: State, batches: Batches, held: list[Bag], recipe: Recipe, look: Callable[[], None], quiet: bool
+    state: State, batches: Batches, held: Batches | None, recipe: Recipe, look: Callable[[], None], quiet: bool
 ) -> None:
     every = max(1, recipe.training.validate_every)
     todo = track(_steps(state, batches, recipe), "training", recipe.training.steps - state.step, quiet=quiet)
@@ -336,7 +355,7 @@ def _loop(
         if state.step % every and state.step < recipe.training.steps:
             continue
         mean = {name: float(np.mean([r[name] for r in recent])) for name in row}
-        judged = _validate(state, batches, held) if held else mean["loss"]
+        judged = _validate(state, held, recipe) if held else mean["loss"]
         state.history.append(_row(state.step, {**mean, "validation_loss": judged}))
         recent = []
         if judged <= state.best_loss or not held:
@@ -345,17 +364,26 @@ def _loop(
         look()
 
 
-def _bank(bags: list[Bag], recipe: Recipe) -> Instances:
+def _bank(bags: Sequence[Bag], recipe: Recipe) -> Instances:
     """A random sample of the cells of normal training videos that hold something, or of all where none does."""
-    normal = [b.views[recipe.instances] for b in bags if b.video.label == 0]
-    features = np.concatenate([c.features for c in normal])
-    held = np.flatnonzero(features.any(1)) if features.any() else np.arange(len(features))
-    rows = np.sort(np.random.default_rng(recipe.seed).permutation(held)[:BANK])
-    return Instances(features[rows], np.concatenate([c.extents for c in normal])[rows])
+    normal = [number for number, bag in enumerate(bags) if bag.video.label == 0]
+    held = [np.asarray(bags[number].views[recipe.instances].features.any(1)) for number in normal]
+    full = np.concatenate(held)
+    rows = np.flatnonzero(full) if full.any() else np.arange(len(full))
+    rows = np.sort(np.random.default_rng(recipe.seed).permutation(rows)[:BANK])
+    ends = np.cumsum([len(part) for part in held])
+    features, extents = [], []
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    for number, part, end, flags in zip(normal, parts, ends, held, strict=True):
+        if len(part):
+            cells, own = bags[number].views[recipe.instances], part - (end - len(flags))
+            features.append(cells.features[own])
+            extents.append(cells.extents[own])
+    return Instances(np.concatenate(features), np.concatenate(extents))
 
 
 def _finish(
-    recipe: Recipe, normalizer: Normalizer, weights: dict[str, Any], bank: Instances, device: str, bags: list[Bag]
+    recipe: Recipe, normalizer: Normalizer, weights: dict[str, Any], bank: Instances, device: str, bags: Sequence[Bag]
 ) -> Model:
     method = recipe.make("method", {recipe.instances: bank.features.shape[1]})
     method.load_state_dict(weights)

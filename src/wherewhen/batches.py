@@ -1,0 +1,249 @@
+"""Training bags packed once into one array, from which each step takes its batch without a loop and without waste."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from wherewhen.contracts import View
+from wherewhen.store import cache_folder
+from wherewhen.values import Bag, Instances
+
+if TYPE_CHECKING:
+    import torch
+
+WHOLE = 2**28  # values of packed features that are kept as float32, 1 GiB; more are rounded to float16
+MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more lie in a temporary file below the cache
+
+Batch = tuple[dict[str, View], "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Mapped(Sequence[Bag]):
+    """Bags seen through a function, made anew at every look: for more of them than memory holds."""
+
+    bags: Sequence[Bag]
+    change: Callable[[Bag], Bag]
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        if isinstance(index, slice):
+            return replace(self, bags=self.bags[index])
+        return self.change(self.bags[index])
+
+
+@dataclass(frozen=True)
+class Chosen(Sequence[Bag]):
+    """Some bags of a sequence, by their numbers, looked at only when asked for."""
+
+    bags: Sequence[Bag]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        if isinstance(index, slice):
+            return replace(self, numbers=self.numbers[index])
+        return self.bags[self.numbers[index]]
+
+
+def pooled(instances: Instances, count: int | None) -> Instances:
+    """Averages of the held cells over at most ``count`` equal spans of time; shorter bags and those off a grid stay.
+
+    A cell is held where it is not all zeros. (Sultani et al., CVPR 2018: 32 segments.)
+
+    >>> rows = Instances(np.float32([[1], [3], [0], [5]]), np.tile([0, 1.0], (4, 3)), shape=(4, 1, 1))
+    >>> pooled(rows, 2).features.tolist()
+    [[2.0], [5.0]]
+    """
+    if not count or instances.shape is None or instances.shape[0] <= count:
+        return instances
+    steps, height, wide = instances.shape
+    first = -(-np.arange(count) * steps // count)  # step k lies in span k * count // steps
+    features = instances.features.reshape(steps, height * wide, -1)
+    held = features.any(-1, keepdims=True)
+    members = np.add.reduceat(held, first, axis=0, dtype=np.float32)
+    sums = np.add.reduceat(features, first, axis=0) / np.maximum(members, 1)
+    extents = instances.extents.reshape(steps, height * wide, 6)
+    spans = extents[first].copy()
+    spans[..., 1] = extents[np.append(first[1:], steps) - 1, :, 1]
+    averages = sums.reshape(count * height * wide, -1).astype(np.float32)
+    return Instances(averages, spans.reshape(-1, 6), shape=(count, height, wide))
+
+
+def _room(shape: tuple[int, int]) -> torch.Tensor:
+    """An empty array for features, in memory or in a file that vanishes with the process."""
+    import torch
+
+    values = shape[0] * shape[1]
+    if values <= WHOLE:
+        return torch.empty(shape, dtype=torch.float32)
+    if values <= MEMORY:
+        return torch.empty(shape, dtype=torch.float16)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=cache_folder(), prefix=".packed-") as file:
+        return torch.from_numpy(np.memmap(file, np.float16, "w+", shape=shape))
+
+
+@dataclass
+class Pack:
+    """Bags one after another: ``features`` ``(R, D)``, ``places`` extents and track ``(R, 7)``, ``labels`` ``(B,)``.
+
+    ``starts`` and ``counts`` ``(B,)``: the rows of each bag. A batch is a view into a buffer that the next one reuses.
+    """
+
+    view: str
+    features: torch.Tensor
+    places: torch.Tensor
+    labels: torch.Tensor
+    starts: torch.Tensor
+    counts: torch.Tensor
+    shapes: list[tuple[int, int, int] | None]
+    device: str
+    buffers: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, bags: Sequence[Bag], view: str, segments: int | None = None, device: str = "cpu") -> Pack:
+        """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one, twice."""
+        import torch
+
+        shapes = [_pooled_shape(bag.views[view], segments) for bag in bags]
+        sizes = [rows for rows, _ in shapes]
+        counts = torch.tensor(sizes, dtype=torch.int64)
+        width = bags[0].views[view].features.shape[1] if len(bags) else 0
+        labels = torch.tensor([float(bag.video.label or 0) for bag in bags])
+        features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
+        made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
+        for bag, start, size in zip(bags, made.starts.tolist(), sizes, strict=True):
+            rows = pooled(bag.views[view], segments)
+            features[start : start + size] = torch.from_numpy(np.array(rows.features))
+            places[start : start + size, :6] = torch.from_numpy(np.array(rows.extents))
+            places[start : start + size, 6] = torch.from_numpy(np.array(rows.track))
+        return made
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """The bags with these numbers as a batch, padded to the longest of them."""
+        import torch
+
+        picked = torch.tensor(chosen, dtype=torch.int64)
+        counts = self.counts[picked]
+        size = int(counts.max())
+        row = torch.arange(size)
+        mask = row < counts[:, None]
+        index = torch.where(mask, self.starts[picked, None] + row, 0)
+        features = self._taken(index.flatten()).view(*mask.shape, -1)
+        places = self.places[index]
+        if int(counts.min()) < size:
+            features[~mask] = 0
+            places[~mask] = 0
+        shapes = tuple(self.shapes[k] for k in chosen)
+        to = self.device
+        view = View(features.to(to), places[..., :6].to(to), places[..., 6].to(to, torch.int64), mask.to(to), shapes)
+        return {self.view: view}, self.labels[picked].to(to)
+
+    def _taken(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows of features as float32, in a buffer that lives on: fresh memory costs more than the copy itself."""
+        import torch
+
+        found = torch.index_select(self.features, 0, rows, out=self._buffer(self.features.dtype, len(rows)))
+        if found.dtype == torch.float32:
+            return found
+        return self._buffer(torch.float32, len(rows)).copy_(found)
+
+    def _buffer(self, dtype: torch.dtype, rows: int) -> torch.Tensor:
+        import torch
+
+        if dtype not in self.buffers or len(self.buffers[dtype]) < rows:
+            self.buffers[dtype] = torch.empty(rows, self.features.shape[1], dtype=dtype)
+        return self.buffers[dtype][:rows]
+
+
+def _pooled_shape(instances: Instances, segments: int | None) -> tuple[int, tuple[int, int, int] | None]:
+    """Rows and grid of instances after `pooled`."""
+    if not segments or instances.shape is None or instances.shape[0] <= segments:
+        return len(instances.features), instances.shape
+    _, height, wide = instances.shape
+    return segments * height * wide, (segments, height, wide)
+
+
+class Batches:
+    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone.
+
+    ``segments``: spans of time that longer bags are averaged into. A batch is good until the next one is drawn; where
+    all bags fit into one, it is packed only once. Iterating gives each bag as a batch of its own.
+    """
+
+    def __init__(
+        self, bags: Sequence[Bag], view: str, count: int, seed: int, device: str, segments: int | None = None
+    ) -> None:
+        self.pack, self.count, self.seed = Pack.of(bags, view, segments, device), count, seed
+        labels = self.pack.labels.numpy()
+        self.pools = [np.flatnonzero(labels == label) for label in (1, 0)]
+        self.last: tuple[list[int], Batch] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.pack.batch([number]) for number in range(len(self.pack)))
+
+    def chosen(self, step: int) -> list[int]:
+        """Numbers of the bags of one step: ``count`` of each label, or all that there are."""
+        rng = np.random.default_rng([self.seed, step])
+        return [k for pool in self.pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
+
+    def draw(self, step: int) -> Batch:
+        """The batch of one step."""
+        return self.take(self.chosen(step))
+
+    def take(self, chosen: list[int]) -> Batch:
+        """These bags as a batch; the same as the last ones are not packed again."""
+        if self.last is None or self.last[0] != chosen:
+            self.last = chosen, self.pack.batch(chosen)
+        return self.last[1]
+
+
+def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[list[int]]:
+    """Numbers of bags in as few groups as keep each padded batch below ``limit`` rows, both labels in every group.
+
+    >>> groups([1, 1, 0, 0], [5, 5, 5, 5], 10)
+    [[0, 2], [1, 3]]
+    """
+    marks = np.array(list(labels))
+    most = min((int((marks == label).sum()) for label in np.unique(marks)), default=1)
+    wanted = -(-len(sizes) * max(sizes, default=0) // limit)
+    number = max(1, min(wanted, most))
+    order = np.concatenate([np.flatnonzero(marks == label) for label in np.unique(marks)[::-1]])
+    turn = np.concatenate([np.arange((marks == label).sum()) for label in np.unique(marks)[::-1]]) % number
+    return [np.sort(order[turn == k]).tolist() for k in range(number)]
+
+
+def thinned(instances: Iterable[Instances], total: int, limit: int) -> list[Instances]:
+    """Every k-th time step (or instance, off a grid), so that about ``limit`` of ``total`` values are left, or all."""
+    every = -(-total // limit)
+    return [one if every <= 1 else _every(one, every) for one in instances]
+
+
+def _every(one: Instances, every: int) -> Instances:
+    def kept(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if one.shape is None:
+            return array[::every]
+        return array.reshape(one.shape[0], -1, *array.shape[1:])[::every].reshape(-1, *array.shape[1:])
+
+    shape = one.shape and (-(-one.shape[0] // every), *one.shape[1:])
+    return Instances(kept(one.features), kept(one.extents), kept(one.track), shape)
