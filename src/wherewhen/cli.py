@@ -58,6 +58,9 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     """Options of a verb, and plain settings of the plug-ins that it may choose."""
     from jsonargparse import ArgumentError, ArgumentParser
 
+    if hasattr(command, "SECOND") and len(arguments) > 1 and not any(a.startswith("-") for a in arguments[:2]):
+        arguments = [arguments[0], f"--{command.SECOND}={arguments[1]}", *arguments[2:]]  # a word that may be left out
+
     parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__, exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
     parser.add_class_arguments(command.Options, as_group=False, as_positional=getattr(command, "POSITIONAL", True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from wherewhen import weights as files
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
-from wherewhen.store import content_hash
 from wherewhen.values import Features, Pixels
 from wherewhen.weights import RANDOM, Weights
 
@@ -87,7 +85,7 @@ class Network:
         """sha256 of the weights' file, or how they were made: what a passport says of them."""
         if config.weights == RANDOM:
             return "random, seed 0"
-        return _sha256(files.locate(config.weights, cls.weights))
+        return files.checksum(files.locate(config.weights, cls.weights))
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
@@ -119,7 +117,3 @@ def _resized(frame: Pixels, height: int, width: int) -> Pixels:
     shrinks = frame.shape[0] > height or frame.shape[1] > width
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=how)  # type: ignore[return-value]
-
-
-def _sha256(path: Path) -> str:
-    return content_hash(path)

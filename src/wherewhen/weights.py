@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from wherewhen.errors import StoreError
-from wherewhen.store import cache_folder
+from wherewhen import registry
+from wherewhen.errors import ConfigError, StoreError, unknown
+from wherewhen.store import cache_folder, content_hash, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -43,12 +46,88 @@ class Weights:
         """Where it lies once it was fetched."""
         return cache_folder() / "weights" / self.name / (self.file or self.address.rsplit("/", 1)[-1])
 
+    @property
+    def record(self) -> Path:
+        """The file beside it that holds the checksum that it had when it came."""
+        return self.path.with_name(self.path.name + ".json")
+
+    @property
+    def recorded(self) -> str:
+        """The checksum that it had when it came; empty where nobody noted it."""
+        return str(_note(self.record).get("sha256", ""))
+
+    def note(self, sha256: str) -> None:
+        """Keep the checksum of the file that lies there now."""
+        size, changed = _stamp(self.path)
+        write_json(self.record, {"sha256": sha256, "size": size, "changed": changed, "address": self.address})
+
+    def check(self, thorough: bool = False) -> str:
+        """The file's checksum; StoreError if it isn't the published one, or the one noted when it came.
+
+        A file whose size and time are as noted is not read again unless ``thorough``. What was put there by hand is
+        noted now.
+        """
+        note, stamp = _note(self.record), _stamp(self.path)
+        expected = self.sha256 or str(note.get("sha256", ""))
+        same = stamp == (note.get("size"), note.get("changed")) and note.get("sha256") == expected
+        if same and not thorough:
+            return expected
+        found = content_hash(self.path) if thorough else checksum(self.path)
+        if expected and found != expected:
+            raise StoreError(
+                f"{self.path}: not the weights {self.name}: sha256 {found}, expected {expected}; "
+                f"delete it and fetch them again: wherewhen weights get {self.name}"
+            )
+        self.note(found)
+        return found
+
+
+def _note(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    known = path.stat()
+    return known.st_size, known.st_mtime_ns
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, read again only when its size or time changes."""
+    return _checksum(str(path.resolve()), *_stamp(path))
+
+
+@lru_cache(maxsize=256)
+def _checksum(path: str, size: int, changed: int) -> str:
+    return content_hash(path)
+
+
+def published() -> dict[str, tuple[str, Weights]]:
+    """All weights that backbones know, by name, each with the backbone that they are for."""
+    known = {}
+    for backbone in registry.names("backbones"):
+        for weights in getattr(registry.load("backbones", backbone), "weights", ()):
+            known[weights.name] = (backbone, weights)
+    return known
+
+
+def named(name: str) -> Weights:
+    """Published weights by name; ConfigError names the nearest ones."""
+    known = published()
+    if name not in known:
+        raise ConfigError(unknown("weights", name, known))
+    return known[name][1]
+
 
 def locate(wanted: str, known: tuple[Weights, ...]) -> Path:
     """The file of weights that are named or given by path; StoreError says how to get them."""
     for weights in known:
         if weights.name == wanted:
             if weights.path.exists():
+                weights.check()
                 return weights.path
             raise StoreError(
                 f"the weights {wanted} are not on this machine (expected {weights.path}); "

@@ -1,0 +1,120 @@
+"""Look after published weights: list them, fetch them, check them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SECOND = "name"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``weights`` is told.
+
+    WHEREWHEN_MIRROR: prefix of another address, or a folder, that holds NAME/FILE. WHEREWHEN_OFFLINE=1: ask nobody.
+
+    Args:
+        action: list what there is, get (download) or verify (read again and compare checksums).
+        name: which weights, or a backbone for all of its own; default: all of them (verify: all that are here).
+        json: print JSON instead of a table.
+        quiet: no progress bars.
+    """
+
+    action: Literal["list", "get", "verify"]
+    name: str | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options) -> int:
+    """Print the rows; exit code 1 where weights can't be had or aren't what they should be."""
+    from wherewhen.errors import ConfigError, unknown
+    from wherewhen.weights import published
+
+    known = published()
+    chosen = [weights for backbone, weights in known.values() if options.name in (None, backbone, weights.name)]
+    if not chosen:
+        raise ConfigError(unknown("weights", str(options.name), known))
+    if options.action == "get":
+        if options.name is None:
+            raise ConfigError(f"weights get: say which; there are {', '.join(known)}")
+        return _get(chosen, options.quiet)
+    rows, bad = _listed(known, chosen) if options.action == "list" else _verified(chosen, options.name is not None)
+    _show(rows, options.json)
+    return int(bad)
+
+
+def _listed(known: dict[str, Any], chosen: list[Any]) -> tuple[list[dict[str, Any]], bool]:
+    rows = []
+    for weights in chosen:
+        here = weights.path.exists()
+        checked = "published" if weights.sha256 else "recorded" if weights.recorded else "not yet known"
+        row = {
+            "name": weights.name,
+            "backbone": known[weights.name][0],
+            "state": "here" if here else "missing",
+            "checksum": checked,
+            "size": weights.path.stat().st_size if here else None,
+            "licence": weights.licence,
+            "trained on": weights.trained_on,
+            "address": weights.address,
+        }
+        rows.append(row)
+    return rows, False
+
+
+def _verified(chosen: list[Any], asked: bool) -> tuple[list[dict[str, Any]], bool]:
+    from wherewhen.errors import StoreError
+
+    rows, bad = [], False
+    for weights in chosen:
+        if not weights.path.exists():
+            if asked:
+                rows.append({"name": weights.name, "result": "missing", "sha256": ""})
+                bad = True
+            continue
+        known = bool(weights.sha256 or weights.recorded)
+        try:
+            found = weights.check(thorough=True)
+            rows.append({"name": weights.name, "result": "right" if known else "recorded now", "sha256": found})
+        except StoreError as error:
+            rows.append({"name": weights.name, "result": str(error), "sha256": ""})
+            bad = True
+    return rows, bad
+
+
+def _get(chosen: list[Any], quiet: bool) -> int:
+    from functools import partial
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from wherewhen.downloads import fetch
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    for weights in chosen:
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as bar:
+            path = fetch(weights, partial(_told, bar, bar.add_task(weights.name, total=None)))
+        print(f"{weights.name}: {path} (licence {weights.licence}, sha256 {weights.recorded})")
+    return 0
+
+
+def _told(bar: Any, task: Any, done: int, total: int | None) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return
+    if not rows:
+        print("no weights are here; wherewhen weights list says what there is")
+    for row in rows:
+        shown = {**row, "size": f"{row['size'] / 2**20:.1f} MiB"} if row.get("size") else row
+        print("  ".join([f"{shown['name']:<26}", str(shown.get("state", shown.get("result")))]))
+        for key, value in shown.items():
+            if key not in ("name", "state", "result") and value not in (None, ""):
+                print(f"{'':<28}{key}: {value}")
