@@ -1,46 +1,64 @@
-"""Videos to bags, once: each view of each video is cached with its passport, and a bad file is set aside."""
+"""Videos to bags, once: what each look sees in each video is kept with its passport, and a bad file is set aside.
+
+Features lie where `wherewhen.features` says: in the user's cache by the content of the video, or in a store that stands
+for a data set whose videos are not needed any more.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
+from threading import Lock
+from time import perf_counter
 from typing import Any
-
-import numpy as np
 
 from wherewhen import pipeline, registry
 from wherewhen.config import build
+from wherewhen.contracts import Backbone, Builder, ClipSpec
+from wherewhen.engine import attach, remembered
 from wherewhen.errors import StoreError, VideoError
+from wherewhen.features import INDEX, differences, inside, is_features, open_features, save_features, store_of
 from wherewhen.model import Recipe
+from wherewhen.network import Network
 from wherewhen.progress import track
-from wherewhen.store import Arrays, cache_folder, content_hash, fingerprint, load, plain, save
-from wherewhen.values import Bag, Instances, Video
+from wherewhen.running import NONE, Running
+from wherewhen.store import cache_folder, content_hash, fingerprint, plain
+from wherewhen.values import Bag, Features, Floats, Frame, Instances, Pixels, Video
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
-VERSION = 2  # of the cache: raise it when the same settings give other features
+VERSION = 3  # of features: raise it when the same settings give other ones
+AUTO = "auto"
+SAMPLES = 4  # clips that an engine is measured on
 
 
 @dataclass(frozen=True)
 class Look:
-    """One way to look at a video: a backbone and an instance builder with their settings."""
+    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run."""
 
     backbone: str
     instances: str
     backbone_settings: Any
     instances_settings: Any
+    engine: str = AUTO
+    precision: str = AUTO
+    crops: int = 1
+    gate: float = 0.0
 
     @classmethod
     def of(cls, recipe: Recipe) -> Look:
         """How a recipe looks at videos."""
         backbone, instances = recipe.backbone, recipe.instances
-        return cls(backbone, instances, recipe.settings[backbone], recipe.settings[instances])
+        parts = recipe.settings[backbone], recipe.settings[instances]
+        return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate)
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> Look:
@@ -48,18 +66,215 @@ class Look:
         first, second = registry.load("backbones", backbone), registry.load("instances", instances)
         return cls(backbone, instances, build(first.Config, None, backbone), build(second.Config, None, instances))
 
-    def passport(self, video: Video) -> dict[str, Any]:
-        """Everything that the instances of a video depend on."""
-        return {"version": VERSION, "content": content(video.path), "span": plain(video.span), **plain(self)}
+    @property
+    def network(self) -> type[Network] | None:
+        """The network that looks, or None where no network does."""
+        plugin = registry.load("backbones", self.backbone)
+        return plugin if isinstance(plugin, type) and issubclass(plugin, Network) else None
+
+    def wanted(self) -> dict[str, Any]:
+        """What features must be made with, by the names of the settings; an engine only where one is asked for."""
+        own = plain(self.backbone_settings)
+        wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
+        wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
+        if (network := self.network) is not None:
+            own["weights"] = network.identity(self.backbone_settings)
+            run = {"engine": self.engine, "precision": self.precision}
+            wanted |= {key: value for key, value in run.items() if value != AUTO}
+        return {**wanted, self.backbone: own}
+
+    def running(self, video: Video) -> Running:
+        """What runs it here; measured on clips of ``video`` where this machine never did so."""
+        if (network := self.network) is None:
+            return NONE
+        known = remembered(network, self.backbone_settings, self.engine, self.precision)
+        return known or self.opened(video).running
+
+    def made(self, video: Video) -> dict[str, Any]:
+        """Everything that determines the numbers, whatever the video: what a passport says under ``made``."""
+        running = self.running(video)
+        if self.network is None:
+            return self.wanted()
+        calibration = {"calibration": running.calibration} if running.calibration else {}
+        return {**self.wanted(), "engine": running.engine, "precision": running.precision, **calibration}
+
+    def name(self, video: Video) -> str:
+        """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
+        return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
+
+    def opened(self, video: Video) -> Opened:
+        """The parts of this look, made once per process; ``video`` gives the clips that an engine is measured on."""
+        key = fingerprint([self.backbone, self.instances, self])
+        with _OPENING:
+            if key not in _OPEN:
+                _OPEN[key] = _open(self, video)
+            return _OPEN[key]
 
     def extract(self, video: Video) -> Instances:
         """Look at the video itself; VideoError if it can't be read."""
-        backbone = registry.load("backbones", self.backbone)(self.backbone_settings)
-        builder = registry.load("instances", self.instances)(self.instances_settings)
+        (seen,) = look_at(video, [self])
+        return seen.instances
+
+
+@dataclass
+class Opened:
+    """The parts of a look, ready to run."""
+
+    look: Look
+    backbone: Backbone
+    builder: Builder
+    running: Running
+
+
+_OPEN: dict[str, Opened] = {}
+_OPENING = Lock()
+
+
+def _open(look: Look, video: Video) -> Opened:
+    backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
+    builder = registry.load("instances", look.instances)(look.instances_settings)
+    if look.network is None:
+        return Opened(look, backbone, builder, NONE)
+    running = attach(backbone, look.engine, look.precision, clips=_samples(video, backbone.clip))
+    backbone.run = _in_turn(backbone.run)
+    return Opened(look, backbone, builder, running)
+
+
+def _in_turn(run: Callable[[Pixels], Features]) -> Callable[[Pixels], Features]:
+    """The same for several threads, one at a time."""
+    turn = Lock()
+
+    def taken(clips: Pixels) -> Features:
+        with turn:
+            return run(clips)
+
+    return taken
+
+
+def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
+    """Gives a few real clips ``(N, T, H, W, 3)`` when asked."""
+    import numpy as np
+
+    def clips() -> Pixels:
+        stream = pipeline.clips(pipeline.frames(video, spec), spec)
+        found = [clip.images for clip in islice(stream, SAMPLES) if len(clip.images) == spec.frames]
+        if not found:
+            raise VideoError(
+                video.path, f"shorter than a clip of {spec.frames} frames, so no engine can be tried on it"
+            )
+        return np.stack(found)
+
+    return clips
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one look saw in one video: instances, the borders of the video's frames in seconds, and a passport."""
+
+    instances: Instances
+    clock: Floats
+    passport: Mapping[str, Any]
+
+    def save(self, path: Path, stored: str = "float32") -> None:
+        """Write it as a file of features."""
+        about = {**self.passport["about"], "stored": stored}
+        save_features(path, self.instances, self.clock, {**self.passport, "about": about}, stored)
+
+
+@dataclass
+class Effort:
+    """Seconds of the clock that each part took (they overlap), and how much was done."""
+
+    decode: float = 0.0
+    resize: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    pictures: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
+    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read."""
+    from wherewhen.video import reader
+    from wherewhen.video.ahead import Taker, ahead
+
+    source = _source(video)
+    opened = [look.opened(video) for look in looks]
+    info, clock = reader.probe(video.path), reader.edges(video.path)
+    specs = [(one.backbone.clip, one.look.crops) for one in opened]
+    wants = [reader.Want(spec.rate, *pipeline.sizes(spec, crops)) for spec, crops in specs]
+    spent, effort = reader.Spent(), effort or Effort()
+    with ahead(video.path, wants, span=video.span, spent=spent) as (takers, stop):
+
+        def work(one: Opened, taker: Taker) -> tuple[Instances, list[tuple[float, float]]]:
+            began = perf_counter()
+            try:
+                return _see(one, iter(taker))
+            except BaseException:
+                stop.set()
+                raise
+            finally:
+                effort.compute += perf_counter() - began - taker.waited
+
         try:
-            return pipeline.joined(pipeline.instances(video, backbone, builder))
+            if len(opened) == 1:
+                found = [work(opened[0], takers[0])]
+            else:
+                with ThreadPoolExecutor(len(opened)) as pool:
+                    jobs = [pool.submit(work, *pair) for pair in zip(opened, takers, strict=True)]
+                    found = [job.result() for job in jobs]
         except ValueError as error:
             raise VideoError(video.path, str(error)) from None
+    effort.decode += spent.decode
+    effort.resize += spent.resize
+    effort.pictures += spent.pictures
+    shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
+    shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
+    return [
+        Seen(
+            seen,
+            clock,
+            {"made": one.look.made(video), "source": source, "about": {**shown, **_about(one, seen, still)}},
+        )
+        for one, (seen, still) in zip(opened, found, strict=True)
+    ]
+
+
+def _see(one: Opened, pictures: Iterator[Frame]) -> tuple[Instances, list[tuple[float, float]]]:
+    look, still = one.look, list[tuple[float, float]]()
+    how: dict[str, Any] = {"crops": look.crops, "gate": look.gate, "batch": one.running.batch, "still": still}
+    grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, **how)
+    return pipeline.joined(pipeline.built(grids, one.builder, look.crops)), still
+
+
+def _source(video: Video) -> dict[str, Any]:
+    return {"sha256": content(video.path), "span": plain(video.span)}
+
+
+def _about(one: Opened, seen: Instances, still: list[tuple[float, float]]) -> dict[str, Any]:
+    """Information for a passport: nothing here determines what is looked for."""
+    run = one.running
+    told = {key: plain(getattr(one.backbone, key)) for key in ("mean", "std") if hasattr(one.backbone, key)}
+    if hasattr(one.look.backbone_settings, "layer"):
+        told["layer"] = one.look.backbone_settings.layer
+    if one.look.network is not None:
+        told |= {"device": run.device, "engine_version": run.version}
+        told["deviation"] = {"relative": run.relative, "cosine": run.cosine}
+    grid = {"grid": seen.shape, "rows": len(seen.features), "length": seen.features.shape[1], "gated": still}
+    resize = "swscale: areas averaged where it shrinks, bilinear where it enlarges"
+    return plain({"clip": one.backbone.clip, "resize": resize, **told, **grid, **_versions()})  # type: ignore[no-any-return]
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    import av
+
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return {"package": version("wherewhen"), "decoder": f"PyAV {av.__version__}, libavcodec {codec}"}
 
 
 def stamp(path: Path) -> tuple[str, int, int]:
@@ -74,36 +289,103 @@ def stamp(path: Path) -> tuple[str, int, int]:
 
 
 def content(path: Path) -> str:
-    """sha256 of a video, read again only when its size or time changes."""
+    """sha256 of a video, read again only when its size or time changes; a file of features tells its video's."""
     return _content(*stamp(path))
 
 
 @lru_cache(maxsize=100_000)
 def _content(path: str, size: int, changed: int) -> str:
+    if is_features(path):
+        told = open_features(path).passport["source"].get("sha256")
+        return str(told or content_hash(path))
     return content_hash(path)
 
 
 def instances(video: Video, look: Look, cache: Path | None = None) -> Instances:
-    """The instances of one video, from the cache where they lie there; VideoError if it can't be read."""
-    passport = look.passport(video)
-    path = (cache or cache_folder() / "features") / f"{fingerprint(passport)}.safetensors"
-    if path.exists():
-        try:
-            kept, _ = load(path, passport)
-            detail = kept["detail"].astype(np.float32) if "detail" in kept else None
-            return Instances(kept["features"], kept["extents"], kept["track"], _shape(kept["shape"].tolist()), detail)
-        except StoreError as error:
-            log.warning("made again: %s", error)
-    made = look.extract(video)
-    arrays: Arrays = {"features": made.features, "extents": made.extents, "track": made.track}
-    if made.detail is not None:
-        arrays["detail"] = made.detail.astype(np.float16)
-    save(path, arrays | {"shape": np.array(made.shape or (), np.int64)}, passport)
-    return made
+    """The instances of one video, from a store or the cache where they lie there; VideoError if it can't be read."""
+    return views(video, {"one": look}, cache)["one"]
 
 
-def _shape(numbers: list[int]) -> tuple[int, int, int] | None:
-    return (numbers[0], numbers[1], numbers[2]) if numbers else None
+def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -> dict[str, Instances]:
+    """What each look sees in one video; those that nobody kept look together, at one reading."""
+    if is_features(video.path):
+        return {name: stored(video, look) for name, look in looks.items()}
+    found: dict[str, Instances] = {}
+    missing: dict[str, Path] = {}
+    for name, look in looks.items():
+        path = cached(video, look, cache)
+        kept = usable(path, video, look.made(video))
+        if kept is None:
+            missing[name] = path
+        else:
+            found[name] = kept()
+    if missing:
+        seen = look_at(video, [looks[name] for name in missing])
+        for (name, path), one in zip(missing.items(), seen, strict=True):
+            one.save(path)
+            found[name] = one.instances
+    return {name: found[name] for name in looks}
+
+
+def cached(video: Video, look: Look, cache: Path | None = None) -> Path:
+    """Where the cache keeps what a look saw in a video: by its content, whatever it is called."""
+    span = "" if video.span is None else "-{}-{}".format(*video.span)
+    name = f"{content(video.path)[:32]}{span}.safetensors"
+    return (cache or cache_folder() / "features") / look.name(video) / name
+
+
+def usable(path: Path, video: Video, made: Mapping[str, Any]) -> Callable[[], Instances] | None:
+    """What reads a file of features, if it is there, whole, and of this video and look; None otherwise."""
+    if not path.exists():
+        return None
+    try:
+        file = open_features(path)
+        wrong = differences(made, file.passport["made"]) + differences(_source(video), file.passport["source"])
+    except StoreError as error:
+        log.warning("made again: %s", error)
+        return None
+    if wrong:
+        log.warning("made again: %s: made in another way (%s)", path, "; ".join(wrong))
+        return None
+    return file.instances
+
+
+def stored(video: Video, look: Look) -> Instances:
+    """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
+    store, wanted = store_of(video.path), look.wanted()
+    name = _look_in(store, wanted)
+    path = inside(store, name, video.id)
+    if not path.exists():
+        raise VideoError(path, f"the store has no features {name} of {video.id}; extract them")
+    file = open_features(path)
+    found = {key: value for key, value in file.passport["made"].items() if key in wanted}
+    wrong = differences(wanted, found) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
+    if wrong:
+        raise StoreError(f"{path}: made in another way ({'; '.join(wrong)})")
+    return file.instances()
+
+
+def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
+    """The name of a look in a store; StoreError tells how the nearest one differs."""
+    kept = _kept(store, (store / INDEX).stat().st_mtime_ns)
+    apart = {name: differences(wanted, {k: v for k, v in made.items() if k in wanted}) for name, made in kept.items()}
+    best = min(sorted(apart), key=lambda name: len(apart[name]), default=None)
+    if best is None:
+        raise StoreError(f"{store}: the store holds no features")
+    if apart[best]:
+        raise StoreError(
+            f"{store}: holds no features made as wanted; the nearest are {best} ({'; '.join(apart[best])}). "
+            "Ask for these settings, or extract from the videos with yours"
+        )
+    return best
+
+
+@lru_cache(maxsize=64)
+def _kept(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
+    import json
+
+    looks: dict[str, Mapping[str, Any]] = json.loads((store / INDEX).read_text("utf-8"))["looks"]
+    return looks
 
 
 def bags(
@@ -122,7 +404,7 @@ def bags(
 
     def work(video: Video) -> Bag | VideoError:
         try:
-            return Bag(video, {name: instances(video, look) for name, look in looks.items()})
+            return Bag(video, views(video, looks))
         except VideoError as error:
             return error
 
@@ -136,3 +418,9 @@ def bags(
             else:
                 quarantine.add(video.path, bag.cause)
                 log.warning("set aside %s: %s", video.id, bag.cause)
+
+
+def settled(look: Look, video: Video) -> Look:
+    """The same look with its engine and precision chosen, so that every process runs the same."""
+    running = look.running(video)
+    return look if look.network is None else replace(look, engine=running.engine, precision=running.precision)
