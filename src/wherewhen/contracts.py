@@ -184,7 +184,7 @@ class View:
 class Output:
     """A method's answer: ``scores`` ``(B, N)`` in [0, 1] for the instances of its scored view, 0 where padded.
 
-    ``extra``: named tensors that its loss needs.
+    ``extra``: named tensors that its loss needs, each with the bags as its first axis.
     """
 
     scores: torch.Tensor

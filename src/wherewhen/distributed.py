@@ -30,47 +30,49 @@ class Team:
         """Whether this process writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> tuple[int, int, int]:
-        """This process's part of ``count`` bags as ``(first, last, padded)``: all parts of ``padded`` are equal.
+    def share(self, views: Mapping[str, View], count: int) -> tuple[dict[str, View], int]:
+        """The bags of a batch that this process answers for, and how many: the same number in every process.
 
-        >>> Team(1, 2).share(5)
-        (3, 6, 6)
+        The last ones may be the first one of all again. Behind them come bags that only keep the batch's size: where
+        the largest grid lies in another process's share, so that the answers of all fit together.
         """
         each = -(-count // self.size)
-        return self.rank * each, (self.rank + 1) * each, self.size * each
+        own = [k if k < count else 0 for k in range(self.rank * each, (self.rank + 1) * each)]
+        more: list[int] = []
+        for view in views.values():
+            sizes = [shape or (1, 1, int(rows)) for shape, rows in zip(view.shapes, view.mask.sum(1), strict=True)]
+            for axis in range(3):
+                largest = max(range(count), key=lambda k, axis=axis, sizes=sizes: sizes[k][axis])  # type: ignore[misc]
+                if all(sizes[k][axis] < sizes[largest][axis] for k in own + more):
+                    more.append(largest)
+        return rows(views, own + more), each
 
-    def whole(self, output: Output, count: int) -> Output:
-        """What the methods of all processes answer, one after another, the first ``count`` bags of it.
+    def whole(self, output: Output, each: int, count: int) -> Output:
+        """What the methods of all processes answer for ``each`` bags, one after another, the first ``count`` of it.
 
         Gradients flow through this process's own part alone, ``size`` times as strong: after `average` they are those
-        of one process with the whole batch, also of parameters that the loss reads directly.
+        of one process with the whole batch, also of parameters that the loss reads directly. ConfigError where an
+        answer is not one of bags.
         """
         bags = len(output.scores)
-        names = {k: v for k, v in output.extra.items() if v.ndim and len(v) == bags}
-        joined = self._joined({"": output.scores, **names})
-        extra = {**output.extra, **{k: joined[k][:count] for k in names}}
-        return Output(joined[""][:count], extra)
+        for name, value in output.extra.items():
+            if not value.ndim or len(value) != bags:
+                raise ConfigError(f"this method trains in one process only: {name!r} of its answer has no axis of bags")
 
-    def _joined(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        def joined(own: torch.Tensor) -> torch.Tensor:
+            return self._joined(own[:each])[:count]
+
+        return Output(joined(output.scores), {name: joined(output.extra[name]) for name in sorted(output.extra)})
+
+    def _joined(self, own: torch.Tensor) -> torch.Tensor:
         import torch
-        from torch.nn.functional import pad
 
-        told: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(told, {k: tuple(v.shape) for k, v in tensors.items()})
-        joined = {}
-        for name, own in tensors.items():
-            sizes = [max(axis) for axis in zip(*(shapes[name] for shapes in told), strict=True)]
-            more = [
-                room for size, now in zip(sizes[::-1], reversed(own.shape), strict=True) for room in (0, size - now)
-            ]
-            here = pad(own, more)
-            plain = here.detach().to(torch.uint8 if here.dtype == torch.bool else here.dtype).contiguous()
-            parts = [torch.empty_like(plain) for _ in range(self.size)]
-            torch.distributed.all_gather(parts, plain)
-            parts = [part.to(here.dtype) for part in parts]
-            parts[self.rank] = _stronger(here, self.size)
-            joined[name] = torch.cat(parts)
-        return joined
+        plain = own.detach().to(torch.uint8 if own.dtype == torch.bool else own.dtype).contiguous()
+        parts = [torch.empty_like(plain) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, plain)
+        parts = [part.to(own.dtype) for part in parts]
+        parts[self.rank] = _stronger(own, self.size)
+        return torch.cat(parts)
 
     def average(self, method: Any) -> None:
         """The mean of every parameter's gradient over all processes; one that nobody has stays None."""
@@ -108,15 +110,20 @@ def team() -> Team:
     return Team(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
-def rows(views: Mapping[str, View], first: int, last: int) -> dict[str, View]:
-    """Some bags of a batch, nothing copied."""
+def rows(views: Mapping[str, View], wanted: list[int]) -> dict[str, View]:
+    """Some bags of a batch; nothing is copied where they lie one after another."""
+
+    def some(tensor: torch.Tensor) -> torch.Tensor:
+        straight = wanted == list(range(wanted[0], wanted[0] + len(wanted)))
+        return tensor[wanted[0] : wanted[0] + len(wanted)] if straight else tensor[wanted]
+
     return {
         name: View(
-            view.features[first:last],
-            view.extents[first:last],
-            view.track[first:last],
-            view.mask[first:last],
-            view.shapes[first:last],
+            some(view.features),
+            some(view.extents),
+            some(view.track),
+            some(view.mask),
+            tuple(view.shapes[k] for k in wanted),
         )
         for name, view in views.items()
     }

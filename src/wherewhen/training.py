@@ -185,16 +185,12 @@ def _study(state: State, batches: Batches, recipe: Recipe) -> None:
 
 def _loss(state: State, batches: Batches, recipe: Recipe, team: distributed.Team) -> dict[str, torch.Tensor]:
     """The named terms of a step's batch; of several processes each answers for its share of the bags."""
-    precision = recipe.training.precision
+    packed, labels = batches.draw(state.step)
     if team.size == 1:
-        packed, labels = batches.draw(state.step)
-        output = _answer(state.method, packed, precision)
+        output = _answer(state.method, packed, recipe.training.precision)
     else:
-        chosen = batches.chosen(state.step)
-        first, last, padded = team.share(len(chosen))
-        packed, labels = batches.take(chosen + chosen[:1] * (padded - len(chosen)))
-        output = team.whole(_answer(state.method, distributed.rows(packed, first, last), precision), len(chosen))
-        packed, labels = distributed.rows(packed, 0, len(chosen)), labels[: len(chosen)]
+        share, each = team.share(packed, len(labels))
+        output = team.whole(_answer(state.method, share, recipe.training.precision), each, len(labels))
     terms: dict[str, torch.Tensor] = state.method.loss(output, packed, labels)
     return terms
 
@@ -290,9 +286,8 @@ def fit(
     learns = {v.id for v in learn}
     usual = {v.id for v in learn if v.label == 0}
     sizes = {video.id: rows * width for video, (rows, width), _ in known}
-    normalizer = Normalizer.fit(
-        thinned((b.views[name] for b in bags if b.video.id in usual), sum(sizes[one] for one in usual), TAUGHT)
-    )
+    taught = thinned((b.views[name] for b in bags if b.video.id in usual), sum(sizes[one] for one in usual), TAUGHT)
+    normalizer = Normalizer.none() if getattr(recipe.part("method"), "raw", False) else Normalizer.fit(taught)
     ready: Sequence[Bag] = Mapped(bags, lambda bag: Bag(bag.video, {name: normalizer(bag.views[name])}))
     if sum(sizes.values()) <= WHOLE:
         ready = list(ready)

@@ -1,0 +1,115 @@
+"""Several processes: the losses and the weights of one that sees the whole batch; one writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wherewhen import distributed
+from wherewhen.contracts import Output
+from wherewhen.distributed import ALONE, Team
+from wherewhen.errors import ConfigError
+from wherewhen.model import view
+from wherewhen.store import load
+
+CHILD = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+import json, torch
+torch.set_num_threads(1)
+from wherewhen import distributed, training
+from wherewhen.model import Recipe
+
+spec = spec_from_file_location("worlds", sys.argv[2])
+worlds = module_from_spec(spec)
+spec.loader.exec_module(worlds)
+bags = [worlds._toy_bag(n, n % 2, 4 + 3 * (n % 4)) for n in range(18)]
+with distributed.started("cpu") as (team, device):
+    fitted = training.fit(bags, Recipe.of(json.loads(sys.argv[3])), folder=Path(sys.argv[1]), device=device)
+    if team.leads:
+        fitted.last.save(Path(sys.argv[1]) / "last.safetensors")
+        (Path(sys.argv[1]) / "team.json").write_text(json.dumps([team.size, fitted.history]))
+"""
+WORLD = Path(__file__).with_name("conftest.py")
+
+
+def trained(folder: Path, settings: dict[str, Any], processes: int) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """History and arrays of toy training in so many processes."""
+    script = folder / "child.py"
+    folder.mkdir()
+    script.write_text(CHILD)
+    run = [sys.executable]
+    if processes > 1:
+        run += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    words = [*run, str(script), str(folder), str(WORLD), json.dumps(settings)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "WHEREWHEN_CACHE": str(folder / "cache")}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280, env=env)
+    assert done.returncode == 0, done.stderr
+    size, history = json.loads((folder / "team.json").read_text())
+    assert size == processes
+    return history, load(folder / "last.safetensors")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training": {"bags": 3}},
+        {"cuboid_mil": {"segments": 5, "bag": "clip", "smoothness": 0.1, "sparsity": 0.1}, "training": {"bags": 100}},
+    ],
+)
+def test_two_processes_learn_as_one(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Bags of several lengths, a number that does not divide evenly, terms that compare bags of both processes."""
+    pytest.importorskip("accelerate")
+    settings["training"] |= {"steps": 12, "validate_every": 3, "learning_rate": 0.01}
+    one, two = (trained(tmp_path / str(count), settings, count) for count in (1, 2))
+    for mine, its in zip(one[0], two[0], strict=True):
+        assert mine == pytest.approx(its, rel=1e-5, abs=1e-6)
+    assert one[1].keys() == two[1].keys()
+    for name, array in one[1].items():
+        torch.testing.assert_close(torch.from_numpy(two[1][name]), torch.from_numpy(array), rtol=1e-5, atol=1e-5)
+
+
+def test_a_process_alone_is_its_own_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with distributed.started("cpu") as (team, device):
+        assert (team, device) == (ALONE, "cpu")
+    assert distributed.team() == ALONE and ALONE.leads and not Team(1, 2).leads
+    assert distributed.tell("word") == "word"
+
+
+def test_a_missing_accelerate_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(ConfigError, match=r'pip install "wherewhen\[distributed\]"'), distributed.started("cpu"):
+        pass
+
+
+@pytest.mark.parametrize(("count", "size"), [(6, 2), (7, 2), (5, 3), (2, 3), (1, 2)])
+def test_shares_cover_the_batch_and_keep_its_size(count: int, size: int, toy_bag: Any) -> None:
+    sets = [toy_bag(n, n % 2, 2 + 5 * ((n + 1) % 3), (2 + n % 2, 3)).views["cells"] for n in range(count)]
+    whole = {"cells": view(sets)}
+    seen = []
+    for rank in range(size):
+        share, each = Team(rank, size).share(whole, count)
+        part = share["cells"]
+        assert each == -(-count // size) <= len(part.shapes)
+        for axis in range(3):
+            assert max(s[axis] for s in part.shapes) == max(s[axis] for s in whole["cells"].shapes)
+        assert part.features.shape[1:] == whole["cells"].features.shape[1:]
+        seen += [row.tobytes() for row in part.features[:each].numpy()]
+    assert seen[:count] == [row.tobytes() for row in whole["cells"].features.numpy()]
+
+
+def test_an_answer_without_an_axis_of_bags_is_refused() -> None:
+    for lost in (torch.zeros(()), torch.zeros(7)):
+        with pytest.raises(ConfigError, match="one process only: 'lost' of its answer has no axis of bags"):
+            Team(0, 2).whole(Output(torch.zeros(3, 4), {"lost": lost}), 3, 6)
