@@ -113,3 +113,19 @@ def test_an_answer_without_an_axis_of_bags_is_refused() -> None:
     for lost in (torch.zeros(()), torch.zeros(7)):
         with pytest.raises(ConfigError, match="one process only: 'lost' of its answer has no axis of bags"):
             Team(0, 2).whole(Output(torch.zeros(3, 4), {"lost": lost}), 3, 6)
+
+
+@pytest.mark.slow
+def test_the_command_line_trains_in_two_processes(clips: Path, tmp_path: Path) -> None:
+    """One run folder as of one process; what was finished is not done again."""
+    pytest.importorskip("accelerate")
+    run = ["-m", "wherewhen", "train", str(clips), "--output", str(tmp_path / "run"), "--resume", "--quiet"]
+    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [sys.executable, *team, *run, "--training.steps", "6", "--training.validate_every", "3"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for _ in range(2):
+        done = subprocess.run(words, capture_output=True, text=True, timeout=280, env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("model: ") == 1
+    assert {"config.yaml", "metrics.json", "report.html", "weights"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]) == 2

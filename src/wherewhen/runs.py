@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wherewhen import data, extract, review
+from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
@@ -95,6 +95,7 @@ def train(
     check_labels(videos)
     if resume and _finished(folder):
         log.info("%s: finished already", folder)
+        distributed.tell(None)
         return Model.load(folder, device=device)
     with log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
@@ -104,11 +105,21 @@ def train(
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
         check_labels([bag.video for bag in bags])
         write_yaml(folder / "config.yaml", recipe.plain())
+        distributed.tell(([bag.video for bag in bags], views, recipe, folder, resume))
         fitted = fit(bags, recipe, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
+
+
+def follow(device: str = "auto") -> None:
+    """Train beside the process that called `train`, on what it says; writes nothing."""
+    said = distributed.tell(None)
+    if said is not None:
+        videos, views, recipe, folder, resume = said
+        bags = list(extract.bags(videos, views, quiet=True))
+        fit(bags, recipe, folder=folder, device=pick_device(device), resume=resume)
 
 
 def _finished(folder: Path) -> bool:

@@ -32,20 +32,24 @@ class Options:
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Train and say where the run lies."""
+    """Train and say where the run lies; processes that torchrun started beside the first one help and say nothing."""
     from pathlib import Path
 
-    from wherewhen import runs
+    from wherewhen import distributed, runs
 
-    folder = Path(options.output) if options.output else runs.next_folder("runs", "train")
-    runs.train(
-        options.data,
-        folder,
-        settings={**settings, "seed": options.seed},
-        fold=options.fold,
-        device=options.device,
-        resume=options.resume,
-        quiet=options.quiet,
-    )
+    with distributed.started(options.device) as (team, device):
+        if not team.leads:
+            runs.follow(device)
+            return 0
+        folder = Path(options.output) if options.output else runs.next_folder("runs", "train")
+        runs.train(
+            options.data,
+            folder,
+            settings={**settings, "seed": options.seed},
+            fold=options.fold,
+            device=device,
+            resume=options.resume,
+            quiet=options.quiet,
+        )
     print(f"model: {folder}\nnext:  wherewhen detect VIDEO --model {folder} --output found/")
     return 3 if (folder / "quarantine.json").exists() else 0
