@@ -1,0 +1,209 @@
+"""A network of one's own, from an ONNX or TorchScript file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.network import Network
+from wherewhen.values import Features, Pixels
+from wherewhen.weights import checksum
+
+Array = NDArray[np.float32]
+Run = Callable[[Array], Array]
+ONNX, SCRIPT = (".onnx",), (".pt", ".pth", ".ts", ".torchscript")
+
+
+@dataclass(frozen=True)
+class FileConfig:
+    """Settings of `File`. Letters of layouts: B clips (frames where there is no T), T time, H, W, C or D channels.
+
+    Args:
+        path: an ONNX file (.onnx), or a TorchScript file (.pt, .pth, .ts, .torchscript).
+        sha256: of the file; found by itself, and what makes a changed file another one.
+        trust: TorchScript files hold code; true opens one that you made, or whose maker you trust.
+        frames: frames per clip.
+        stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        tail: frames left over at the end make a last clip that reaches back, or are dropped.
+        sampling: of so many frames one is seen, the middle one.
+        size: height and width in px that the whole scene is squeezed into.
+        mean: taken from the channels, as red, green and blue in [0, 1].
+        std: what they are divided by then.
+        bgr: blue comes first; mean and std stay red first.
+        input: layout that the network eats; without T it sees frame by frame.
+        output: layout of what it gives.
+        take: which of several outputs, counted from 0.
+    """
+
+    path: str = ""
+    sha256: str = ""
+    trust: bool = False
+    frames: int = 16
+    stride: int = 16
+    rate: float | None = None
+    tail: Literal["back", "drop"] = "back"
+    sampling: int = 1
+    size: tuple[int, int] = (224, 224)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    bgr: bool = False
+    input: Literal["BCTHW", "BTCHW", "BTHWC", "BCHW", "BHWC"] = "BCTHW"
+    output: Literal["BD", "BTD", "BCHW", "BHWC", "BCTHW", "BTCHW", "BTHWC"] = "BD"
+    take: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.stride, *self.size) < 1 or not 1 <= self.sampling <= self.frames or self.take < 0:
+            raise ConfigError(f"file: expected stride and size >= 1, 1 <= sampling <= frames and take >= 0; got {self}")
+        if (self.rate is not None and not self.rate > 0) or not min(self.std) > 0:
+            raise ConfigError(f"file: rate and std must be above 0; got {self.rate} and {self.std}")
+        if "T" not in self.input and "T" in self.output:
+            raise ConfigError(f"file: frame by frame ({self.input}), a network has no time in its output {self.output}")
+        if Path(self.path).is_file():
+            found = checksum(Path(self.path))
+            if self.sha256 not in ("", found):
+                raise ConfigError(
+                    f"file: {self.path} has changed: its sha256 is {found}, the settings say {self.sha256}; features "
+                    "and models made with it before don't fit it. Leave sha256 empty to take it as it is."
+                )
+            object.__setattr__(self, "sha256", found)  # so that passports of features know the very file
+
+
+class File:
+    """The user's own network: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
+
+    Without time, height or width in the output, t, h or w is 1; frame by frame, t is the number of seen frames.
+    ConfigError where there is no such file, no library to run it, or the shapes are not those of the settings.
+    """
+
+    Config: ClassVar[type] = FileConfig
+    source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
+
+    def __init__(self, config: FileConfig) -> None:
+        self.config = config
+        self.clip = ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
+        path = Path(config.path)
+        if not config.path or not path.is_file():
+            told = f"there is no {path}" if config.path else "no path is given"
+            raise ConfigError(f"file: {told}; name an ONNX or TorchScript file: path=FILE")
+        if path.suffix.lower() in ONNX:
+            self.run = _onnx(path, config.take)
+        elif path.suffix.lower() in SCRIPT:
+            self.run = _script(path, config.trust, config.take)
+        else:
+            known = ", ".join(ONNX + SCRIPT)
+            raise ConfigError(f"file: expected one of {known}; got {path.name}")
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
+        clips = Network.prepared(self, clips)  # type: ignore[arg-type]  # the same border as that of networks
+        first = (self.config.sampling - 1) // 2
+        seen = clips[:, first :: self.config.sampling]
+        return self._grid(self.run(self._input(seen)), *seen.shape[:2])
+
+    def _input(self, seen: Pixels) -> Array:
+        mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
+        values = (seen.astype(np.float32) / 255 - mean) / std
+        if self.config.bgr:
+            values = values[..., ::-1]
+        if "T" not in self.config.input:
+            return _turned(values.reshape(-1, *values.shape[2:]), "BHWC", self.config.input)
+        return _turned(values, "BTHWC", self.config.input)
+
+    def _grid(self, found: Array, batch: int, steps: int) -> Features:
+        layout = self.config.output.replace("D", "C")
+        per_frame = "T" not in self.config.input
+        rows = batch * steps if per_frame else batch
+        if found.ndim != len(layout) or len(found) != rows:
+            raise ConfigError(
+                f"file: {self.config.path} gives {found.shape} for {rows} {'frames' if per_frame else 'clips'}; "
+                f"that is not {self.config.output} (settings input, output and take)"
+            )
+        for letter in "THW":
+            if letter not in layout:
+                found, layout = found[..., None], layout + letter
+        grid = _turned(found, layout, "BTHWC")
+        return grid.reshape(batch, steps, *grid.shape[2:]) if per_frame else grid
+
+
+def _turned(values: NDArray[Any], layout: str, wanted: str) -> Array:
+    """Axes that are called ``layout`` in the order ``wanted``."""
+    return np.ascontiguousarray(values.transpose([layout.index(letter) for letter in wanted]), np.float32)
+
+
+def _onnx(path: Path, take: int) -> Run:
+    try:
+        runtime = import_module("onnxruntime")
+    except ImportError:
+        raise ConfigError('file: ONNX files need onnxruntime: pip install "wherewhen[onnx]"') from None
+    try:
+        how = runtime.SessionOptions()
+        how.log_severity_level = 3
+        session = runtime.InferenceSession(str(path), how, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has errors of many kinds
+        raise ConfigError(f"file: {path} can't be opened as ONNX ({error})") from None
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or take >= len(outputs):
+        raise ConfigError(
+            f"file: {path}: expected one float input and more than {take} outputs; it has "
+            f"{[(i.name, i.type) for i in inputs]} and {[o.name for o in outputs]}"
+        )
+    given, wanted = inputs[0], outputs[take].name
+    at_once = given.shape[0] if given.shape and isinstance(given.shape[0], int) else 0
+
+    def run(values: Array) -> Array:
+        size = at_once or len(values)
+        lacking = -len(values) % size
+        rows = np.concatenate([values, np.repeat(values[-1:], lacking, 0)]) if lacking else values
+        try:
+            parts = [session.run([wanted], {given.name: rows[k : k + size]})[0] for k in range(0, len(rows), size)]
+        except Exception as error:  # the library has errors of many kinds
+            raise ConfigError(f"file: {path} wants {given.shape}, not {values.shape}: {error}") from None
+        return np.concatenate(parts).astype(np.float32)[: len(values)]
+
+    return run
+
+
+def _script(path: Path, trust: bool, take: int) -> Run:
+    if not trust:
+        raise ConfigError(
+            f"file: {path} is TorchScript, which holds code that runs when it is opened. If you made it or trust who "
+            "did: trust=true. Or export the network to ONNX, which holds none."
+        )
+    import warnings
+
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch wants other formats; users have these
+            module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"file: {path} can't be opened as TorchScript ({error})") from None
+
+    def run(values: Array) -> Array:
+        try:
+            with torch.inference_mode():
+                found = module(torch.from_numpy(values))
+        except RuntimeError as error:
+            raise ConfigError(f"file: {path} can't take {values.shape}: {error}") from None
+        several = (
+            list(found.values()) if isinstance(found, dict) else [found] if isinstance(found, torch.Tensor) else found
+        )
+        if take >= len(several):
+            raise ConfigError(f"file: {path} has {len(several)} outputs; there is no number {take}")
+        numbers: Array = several[take].float().numpy()
+        return numbers
+
+    return run
+
+
+PLUGIN = File
