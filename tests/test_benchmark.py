@@ -209,3 +209,77 @@ def test_videos_without_truth_can_not_be_judged(natives: Path, clips: Path) -> N
     videos = native.load(natives).videos
     with pytest.raises(DataError, match="no truth for n0: evaluation needs"):
         evaluate.evaluate(None, videos, {k: v for k, v in truths.items() if k != "n0"}, ["frame"])  # type: ignore[arg-type]
+
+
+# --- ablations
+
+
+@pytest.fixture(scope="module")
+def ablated(first: Bench, natives: Path, cache: Path) -> Bench:
+    """Two parts of a method changed, one at a time."""
+    declared = {"no prior": {"prior": None}, "one cell": {"top": 0.0}, "as it is": {"hidden": 32}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry.load("methods", "cuboid_mil"), "ablations", declared)
+        return run(natives, ablate="cuboid_mil")
+
+
+def test_an_ablation_has_a_row_per_change(ablated: Bench, first: Bench) -> None:
+    names = list(dict.fromkeys(row.method for row in ablated.table))
+    assert set(names) == {row.method for row in first.table} | {"cuboid_mil: no prior", "cuboid_mil: one cell"}
+    told = {(row.method, row.metric): row for row in ablated.table}
+    for row in first.table:
+        assert told[row.method, row.metric] == row, (
+            "the method as it is, and the trivial rows, are those of the protocol"
+        )
+    assert {row.n for row in ablated.table if row.metric == "frame_auc"} == {2}
+
+
+def test_every_change_is_compared_with_the_method_as_it_is(ablated: Bench) -> None:
+    assert {pair.a for pair in ablated.pairs} == {"cuboid_mil"}
+    told = {(row.method, row.metric): row.mean for row in ablated.table}
+    pairs = [pair for pair in ablated.pairs if pair.metric == "frame_auc"]
+    assert {"cuboid_mil: no prior", "cuboid_mil: one cell", "chance"} <= {pair.b for pair in pairs}
+    for pair in pairs:
+        assert pair.difference == pytest.approx(told["cuboid_mil", "frame_auc"] - told[pair.b, "frame_auc"])
+    facts = ablated.as_json()
+    assert facts["ablations"] == {
+        "cuboid_mil: no prior": {**facts["ablations"]["cuboid_mil: no prior"], "prior": None},
+        "cuboid_mil: one cell": {**facts["ablations"]["cuboid_mil: one cell"], "top": 0.0},
+    }
+    assert [recipe["cuboid_mil"]["prior"] for recipe in facts["recipes"]] == [2.0, None, 2.0]
+
+
+@pytest.mark.parametrize("name", registry.names("methods"))
+def test_declared_ablations_are_settings_that_change_something(name: str) -> None:
+    declared = getattr(registry.load("methods", name), "ablations", {})
+    instances = registry.load("methods", name).views[0]
+    if declared:
+        made = benchmark.variants(name, {"instances": instances})
+        assert list(made) == [name, *(f"{name}: {row}" for row in declared)]
+
+
+def test_a_method_without_ablations_is_told(natives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = registry.load("methods", "cuboid_mil")
+    monkeypatch.setattr(method, "ablations", {})
+    able = [n for n in registry.names("methods") if getattr(registry.load("methods", n), "ablations", None)]
+    with pytest.raises(ConfigError, match=f"cuboid_mil declares no ablations; these do: {', '.join(able) or 'none'}"):
+        run(natives, ablate="cuboid_mil")
+
+
+def test_what_settings_change_already_has_no_row() -> None:
+    rows = benchmark.variants("cuboid_mil", {"cuboid_mil": {"prior": None}})
+    assert "cuboid_mil: no prior" not in rows and "cuboid_mil: the maximum alone" in rows
+    assert rows["cuboid_mil: the maximum alone"][1]["cuboid_mil"] == {"prior": None, "top": 0.0}
+
+
+def test_several_methods_train_here_and_are_judged_there(
+    first: Bench, natives: Path, cache: Path, tmp_path: Path
+) -> None:
+    """Leave one scene out: every method on every ordered pair of data sets, beside the protocol on each."""
+    shutil.copytree(natives, tmp_path / "yard")
+    roots, methods = [natives, tmp_path / "yard"], ["cuboid_mil", "dmrm"]
+    made = benchmark.matrix(roots, methods, settings=SETTINGS, families=("frame",), workers=1, quiet=True)
+    assert [one.facts["folds"] for one in made] == [2, 0, 0, 2]
+    for one in made:
+        assert {row.method for row in one.table} >= set(methods) | TRIVIAL
+        assert {(pair.a, pair.b) for pair in one.pairs} >= {("cuboid_mil", "dmrm")}

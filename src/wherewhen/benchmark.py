@@ -16,7 +16,7 @@ import numpy as np
 
 from wherewhen import data, extract, registry
 from wherewhen.compare import Pair, interval, paired
-from wherewhen.errors import DataError
+from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import FAMILIES, Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
 from wherewhen.extract import Look
 from wherewhen.model import Recipe
@@ -26,6 +26,7 @@ from wherewhen.training import fit
 from wherewhen.values import Fold, Truth, Video
 
 LAST, ORACLE = " (last)", " (test oracle)"
+WITHOUT = ": "  # between a method and the name of its ablation
 CHOSEN_BY = "frame_auc"  # what the test oracle picks the checkpoint by
 Results = dict[str, Numbers]
 
@@ -144,11 +145,14 @@ def bench(
     workers: int | None = None,
     reader: str | None = None,
     quiet: bool = False,
+    ablate: str | None = None,
 ) -> Bench:
     """Train and judge every method on every backbone over all folds of a data set and all seeds.
 
     ``settings``: plain values as in a recipe. ``test``: train on all labelled videos of ``root`` and judge on this
-    other data set instead. Results of finished jobs are kept in the cache and not made again.
+    other data set instead. ``ablate``: this method with each of its parts changed, one at a time, instead of
+    ``methods``; every row is compared with the method as it is. Results of finished jobs are kept in the cache and not
+    made again.
     """
     source = data.reader_of(root, reader)
     found = source.load(Path(root))
@@ -156,20 +160,25 @@ def bench(
         raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
     judge = data.reader_of(test) if test else source
     truth = truth_hash(judge.truth(Path(test or root)))
-    recipes = [
-        Recipe.of({**(settings or {}), "backbone": backbone, "method": method, "seed": seed})
+    told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
+    named = [
+        (name, Recipe.of({**given, "backbone": backbone, "method": method, "seed": seed}))
         for backbone in backbones
-        for method in methods
+        for name, (method, given) in told.items()
         for seed in seeds
     ]
-    jobs = [(job, _key(job, truth)) for job in _jobs(str(root), reader, found.folds, recipes, families, test)]
+    recipes = [recipe for _, recipe in named]
+    made = list(_jobs(str(root), reader, found.folds, named, families, test))
+    jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], recipes, quiet)
     cores = min(workers or os.cpu_count() or 1, len(jobs))
     done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (job, _), numbers in zip(jobs, done, strict=True):
-        for name, values in numbers.items():
-            by_row.setdefault((name, job.recipe["backbone"]), []).append(values)
+    for (name, job), numbers in zip(made, done, strict=True):
+        for row, values in numbers.items():
+            shown = _shown(row, job.recipe["method"], name)
+            if shown:
+                by_row.setdefault((shown, job.recipe["backbone"]), []).append(values)
     facts = {
         "train": found.name,
         "test": judge.load(Path(test)).name if test else found.name,
@@ -179,7 +188,37 @@ def bench(
         "config": fingerprint([recipe.plain() for recipe in recipes]),
         "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
     }
-    return _told(by_row, plain(facts))
+    if ablate:
+        facts["ablations"] = {name: given[ablate] for name, (_, given) in told.items() if name != ablate}
+    return _told(by_row, plain(facts), ablate)
+
+
+def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """The rows of an ablation: name to method and settings, the method as it is first.
+
+    A change that is made already by ``settings`` has no row. ConfigError if the method declares none.
+    """
+    given = dict(settings or {})
+    declared = getattr(registry.load("methods", method), "ablations", None)
+    if not declared:
+        able = [
+            name for name in registry.names("methods") if getattr(registry.load("methods", name), "ablations", None)
+        ]
+        raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
+    usual = Recipe.of({**given, "method": method})
+    made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}
+    for name, change in declared.items():
+        other = {**given, method: {**(given.get(method) or {}), **change}}
+        if Recipe.of({**other, "method": method}) != usual:
+            made[method + WITHOUT + name] = method, other
+    return made
+
+
+def _shown(row: str, method: str, name: str) -> str | None:
+    """The name under which a job's row is told; of an ablation only the checkpoint that validation chose."""
+    if name == method or not row.startswith(method):
+        return row
+    return name if row == method else None
 
 
 def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench]:
@@ -191,7 +230,7 @@ def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench
     return [bench(train, *args, test=test, **kwargs) for train, test in pairs]
 
 
-def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any]) -> Bench:
+def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any], against: str | None = None) -> Bench:
     table, intervals = [], []
     for (name, backbone), repeats in by_row.items():
         for row in rows(name, backbone, repeats):
@@ -199,7 +238,10 @@ def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any]) -
             intervals.append(interval(np.array([r[row.metric] for r in repeats if _known(r, row.metric)])))
     compared = [name for name in dict.fromkeys(row.method for row in table) if not name.endswith((LAST, ORACLE))]
     metrics = list(dict.fromkeys(row.metric for row in table))
-    return Bench(table, intervals, paired(by_row, compared, metrics), facts)
+    if against is None:
+        return Bench(table, intervals, paired(by_row, compared, metrics), facts)
+    pairs = [pair for name in compared if name != against for pair in paired(by_row, [against, name], metrics)]
+    return Bench(table, intervals, pairs, facts)
 
 
 def _known(numbers: Numbers, metric: str) -> bool:
@@ -221,18 +263,18 @@ def _jobs(
     root: str,
     reader: str | None,
     folds: Sequence[Fold],
-    recipes: Sequence[Recipe],
+    named: Sequence[tuple[str, Recipe]],
     families: Sequence[str],
     test: str | Path | None,
-) -> Iterator[Job]:
-    """Every recipe on every fold; the trivial rows come once per backbone and seed."""
+) -> Iterator[tuple[str, Job]]:
+    """Every named recipe on every fold; the trivial rows come once per backbone and seed."""
     seen: set[tuple[str, int]] = set()
-    for recipe in recipes:
+    for name, recipe in named:
         first = (recipe.backbone, recipe.seed) not in seen
         seen.add((recipe.backbone, recipe.seed))
         for fold in [None] if test else range(len(folds)):
             other = str(test) if test else None
-            yield Job(root, reader, fold, other, plain(recipe.plain()), tuple(families), first)
+            yield name, Job(root, reader, fold, other, plain(recipe.plain()), tuple(families), first)
 
 
 def _key(job: Job, truth: str) -> str:

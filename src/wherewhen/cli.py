@@ -141,7 +141,7 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     parser.add_argument("--crops", type=int, default=1, help="1, or 5 or 10 overlapping crops of each picture")
     text = "don't look at clips that change, or whose pictures differ, by fewer gray levels"
     parser.add_argument("--gate", type=float, default=0.0, help=text)
-    chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones"})
+    chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones", "ablate"})
     whole = any(a.startswith("--print_config") for a in arguments)
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
     for flag, kind in registry.PARTS.items():

@@ -18,6 +18,7 @@ class Options:
         backbones: backbone names between commas.
         seeds: how many seeds, from 0 on.
         metrics: metric families between commas (wherewhen list metrics).
+        ablate: this method with each of its parts changed, one at a time, instead of --methods.
         across: other data sets between commas: train on each of them all, judge on each.
         json: write the table, intervals and paired comparisons to this file.
         output: folder for bench.json, bench.md and report.html.
@@ -30,6 +31,7 @@ class Options:
     backbones: str = "motion"
     seeds: int = 1
     metrics: str = "frame,pixel,tiou,pointing"
+    ablate: str | None = None
     across: str | None = None
     json: str | None = None
     output: str | None = None
@@ -55,6 +57,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         settings=settings,
         workers=options.workers,
         quiet=options.quiet,
+        ablate=options.ablate,
     )
     for one in made:
         if len(made) > 1:
