@@ -29,6 +29,8 @@ class C3DConfig(NetworkConfig):
     Args:
         weights: name of published weights, path of a file in the same format, or "random" (seeded noise).
         stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        tail: frames left over at the end make a last clip that reaches back, or are dropped.
         layer: features after the ReLU; fc6, fc7 and logits are one vector per clip, the others maps.
         view: whole squeezes the scene to 112 x 112; center shrinks it to 128 x 171 and sees the middle, as published.
     """

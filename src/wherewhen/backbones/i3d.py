@@ -28,6 +28,8 @@ class I3DConfig(NetworkConfig):
     Args:
         weights: name of published weights, path of a file in the same format, or "random" (seeded noise).
         stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        tail: frames left over at the end make a last clip that reaches back, or are dropped.
         frames: frames per clip.
         layer: end point whose map makes the features; pooled is the mean of mixed_5c over 2 x 7 x 7.
     """
