@@ -60,7 +60,7 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
 
     if hasattr(command, "SECOND") and len(arguments) > 1 and not any(a.startswith("-") for a in arguments[:2]):
         arguments = [arguments[0], f"--{command.SECOND}={arguments[1]}", *arguments[2:]]  # a word that may be left out
-
+    arguments = [_underscored(word, command.Options) for word in arguments]
     parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__, exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
     parser.add_class_arguments(command.Options, as_group=False, as_positional=getattr(command, "POSITIONAL", True))
@@ -81,6 +81,14 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
         }
         settings["training"] = {key: value for key, value in settings["training"].items() if key in told}
     return command.Options(**values), {key: value for key, value in settings.items() if value is not None}
+
+
+def _underscored(word: str, options: type) -> str:
+    """``--dry-run`` as ``--dry_run``, where an option is called so."""
+    name, equals, value = word.partition("=")
+    own = name.removeprefix("--").replace("-", "_")
+    known = {field.name for field in fields(options)}
+    return f"--{own}{equals}{value}" if name.startswith("--") and own in known else word
 
 
 def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:

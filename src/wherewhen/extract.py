@@ -78,7 +78,7 @@ class Look:
         wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
         if (network := self.network) is not None:
-            own["weights"] = network.identity(self.backbone_settings)
+            own["weights"] = _identity(network, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
             wanted |= {key: value for key, value in run.items() if value != AUTO}
         return {**wanted, self.backbone: own}
@@ -114,6 +114,12 @@ class Look:
         """Look at the video itself; VideoError if it can't be read."""
         (seen,) = look_at(video, [self])
         return seen.instances
+
+
+@lru_cache(maxsize=32)
+def _identity(network: type[Network], settings: Any) -> str:
+    """What weights a network has; the file is read once per process."""
+    return network.identity(settings)
 
 
 @dataclass

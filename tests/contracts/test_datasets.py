@@ -11,7 +11,7 @@ from wherewhen.contracts import DatasetReader
 from wherewhen.errors import DataError
 
 NAMES = registry.names("datasets")
-OWN = {"folder", "native", "toy"}  # ours, not published by anybody
+OWN = {"features", "folder", "native", "toy"}  # ours, not published by anybody
 BY_HEART = {"avenue"}  # its videos are simply numbered, so the reader names them before they are there
 
 

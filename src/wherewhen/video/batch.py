@@ -27,7 +27,7 @@ class Quarantine:
 
     def add(self, source: Source, reason: str) -> None:
         """Set a video aside."""
-        self.reasons[self._relative(source)] = reason
+        self.reasons[self.named(source)] = reason
         self.write()
 
     def write(self) -> None:
@@ -35,7 +35,8 @@ class Quarantine:
         rows = [{"path": path, "reason": reason} for path, reason in self.reasons.items()]
         write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
-    def _relative(self, source: Source) -> str:
+    def named(self, source: Source) -> str:
+        """What a video is called in the list."""
         if address(source):
             return shown(source)
         return Path(os.path.relpath(source, self.file.parent)).as_posix()

@@ -1,0 +1,74 @@
+"""Look at videos ahead of time, so that training needs no more than features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+RECIPE = True
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``extract`` is told. Settings that train takes choose the features; --backbone takes several, with commas.
+
+    Args:
+        data: data set, folder of videos, video file or glob.
+        output: store to write; default: the user's cache, where train and bench look first.
+        stored: float32 keeps features exact; float16 halves a store.
+        workers: processes; default: one per core.
+        distributed: ray, to work on a Ray cluster.
+        ray_address: of a running cluster; default: one on this machine.
+        dry_run: look at a few clips only and tell how long all would take.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        quiet: no progress bars.
+    """
+
+    data: str
+    output: str | None = None
+    stored: str = "float32"
+    workers: int | None = None
+    distributed: str | None = None
+    ray_address: str | None = None
+    dry_run: bool = False
+    reader: str | None = None
+    quiet: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Extract and say what was done; exit code 3 if a video was set aside."""
+    from pathlib import Path
+
+    from wherewhen import extraction
+    from wherewhen.evaluate import looks
+    from wherewhen.extract import Look
+    from wherewhen.model import Recipe
+    from wherewhen.spread import Where
+    from wherewhen.store import fingerprint
+
+    backbones = str(settings.get("backbone", "motion")).split(",")
+    recipes = [Recipe.of({**settings, "backbone": backbone}) for backbone in backbones]
+    what = extraction.sources(options.data, options.reader)
+    wanted = [Look.of(recipe) for recipe in recipes]
+    if what.known:  # evaluation asks for more than training does
+        wanted = [one for look in wanted for one in looks(look).values()]
+    wanted = list({fingerprint(look): look for look in wanted}.values())
+    videos = len(what.dataset.videos)
+    where = Where.of(options.workers, options.distributed, options.ray_address, videos)
+    if options.dry_run:
+        for told in extraction.forecast(what, wanted, where, options.stored):
+            print(
+                f"{told.look}: {told.videos} videos, {told.hours:.2f} h, {told.frames} frames, "
+                f"{told.gigabytes:.3f} GB; {told.rate:.0f} frames/s measured in one process, "
+                f"{_clock(told.seconds)} with {where.workers}"
+            )
+        return 0
+    store = Path(options.output) if options.output else None
+    done = extraction.extract_all(what, wanted, store, where=where, stored=options.stored, quiet=options.quiet)
+    print("\n".join(done.lines()))
+    return 3 if done.quarantine.reasons else 0
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02} h"

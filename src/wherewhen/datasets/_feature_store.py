@@ -1,0 +1,127 @@
+"""What a store of features says besides numbers: its index, and what really happens in its videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen.errors import DataError, StoreError
+from wherewhen.features import INDEX, inside
+from wherewhen.store import Arrays, load, plain, save, write_json
+from wherewhen.values import Dataset, Fold, Masks, Truth, Video
+
+FORMAT = 1
+TRUTH = "truth"
+
+
+def read_index(store: Path) -> dict[str, Any]:
+    """The index of a store; DataError where there is none or it can't be understood."""
+    path = store / INDEX
+    if not path.is_file():
+        raise DataError(f"{store}: expected a store of features with a file {INDEX}; wherewhen extract writes one")
+    try:
+        index = json.loads(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not JSON: {error}") from None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise DataError(f"{path}: expected an index of format {FORMAT}; extract again with this version")
+    return index
+
+
+def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
+    """The videos of a store, each at its first file of features, and their folds."""
+    first = next(iter(index["looks"]), "none")
+    videos = {
+        row["id"]: Video(
+            row["id"],
+            inside(store, first, row["id"]),
+            row.get("label"),
+            row.get("category"),
+            tuple(row["span"]) if row.get("span") else None,
+        )
+        for row in index["videos"]
+    }
+    folds = []
+    for fold in index.get("folds", []):
+        parts = [tuple(videos[name] for name in fold[part] if name in videos) for part in ("train", "test")]
+        folds.append(Fold(fold["name"], *parts))
+    return Dataset(index["name"], tuple(videos.values()), tuple(folds))
+
+
+def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None:
+    """Write what a store holds now, beside what it held before: more videos and more looks join those there."""
+    before = read_index(store) if (store / INDEX).exists() else {"videos": [], "folds": [], "looks": {}}
+    rows = [{"id": v.id, "label": v.label, "category": v.category, "span": plain(v.span)} for v in dataset.videos]
+    folds = [{"name": f.name, "train": [v.id for v in f.train], "test": [v.id for v in f.test]} for f in dataset.folds]
+    write_json(
+        store / INDEX,
+        {
+            "format": FORMAT,
+            "name": before.get("name", dataset.name),
+            "looks": {**before["looks"], **looks},
+            "videos": _joined(before["videos"], rows, "id"),
+            "folds": _joined(before["folds"], folds, "name"),
+        },
+    )
+
+
+def _joined(old: list[Any], new: list[Any], key: str) -> list[Any]:
+    return list({row[key]: row for row in (*old, *new)}.values())
+
+
+def write_truths(store: Path, truths: Mapping[str, Truth]) -> None:
+    """Write what really happens, one file per video, pixel masks packed; what is there already stays."""
+    for name, truth in truths.items():
+        path = inside(store, TRUTH, name)
+        if path.exists():
+            continue
+        arrays: Arrays = {"edges": truth.edges, "spans": truth.spans, "boxes": truth.boxes, "track": truth.track}
+        if truth.boxed is not None:
+            arrays["boxed"] = truth.boxed.astype(np.uint8)
+        told: dict[str, Any] = {"categories": truth.categories}
+        if truth.masks is not None:
+            masks = truth.masks()
+            arrays["masks"] = np.packbits(masks, axis=-1)
+            told["width"] = masks.shape[2]
+        save(path, arrays, told)
+
+
+def read_truths(store: Path, names: list[str]) -> dict[str, Truth]:
+    """What really happens in the videos where it is known; masks are read when they are asked for."""
+    found = {}
+    for name in names:
+        path = inside(store, TRUTH, name)
+        if path.exists():
+            try:
+                arrays, told = load(path)
+            except StoreError as error:
+                raise DataError(str(error)) from None
+            boxed = arrays["boxed"].astype(bool) if "boxed" in arrays else None
+            found[name] = Truth(
+                arrays["edges"],
+                arrays["spans"],
+                arrays["boxes"],
+                arrays["track"],
+                tuple(told["categories"]),
+                partial(_masks, path, told["width"]) if "width" in told else None,
+                boxed,
+            )
+    return found
+
+
+def _masks(path: Path, width: int) -> Masks:
+    arrays, _ = load(path)
+    return np.unpackbits(arrays["masks"], axis=-1, count=width).astype(bool)
+
+
+def is_store(root: Path) -> bool:
+    """Whether a folder is a store of features."""
+    try:
+        return bool(read_index(Path(root)))
+    except DataError:
+        return False

@@ -1,0 +1,28 @@
+"""A store of features: a data set whose videos are not needed any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.datasets._feature_store import is_store, read_index, read_truths, read_videos
+from wherewhen.values import Dataset, Truth
+
+
+def load(root: Path) -> Dataset:
+    """The videos of a store with labels and folds, each at a file of features; DataError where there is no store."""
+    return read_videos(Path(root), read_index(Path(root)))
+
+
+def truth(root: Path) -> dict[str, Truth]:
+    """What really happens in the videos where it is known, by id; DataError where there is no store."""
+    return read_truths(Path(root), [row["id"] for row in read_index(Path(root))["videos"]])
+
+
+PLUGIN = DatasetReader(
+    source=Provenance("Features that wherewhen extracted"),
+    matches=is_store,
+    load=load,
+    truth=truth,
+    split_rule="the folds of the data set that was looked at",
+)
