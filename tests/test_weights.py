@@ -55,7 +55,7 @@ def server() -> Iterator[Server]:
     made = Server()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (the name that the library calls)
+        def do_GET(self) -> None:
             made.answer(self)
 
         def log_message(self, *args: object) -> None:

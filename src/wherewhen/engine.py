@@ -70,7 +70,12 @@ def attach(
     backbone.run = Batched(runner, best.running.batch)
     if best.running.calibration:
         save(_kept_at(key), {"clips": real}, {"of": key})
-    remember(key, {"running": asdict(best.running), "tried": [asdict(trial) for trial, _ in trials]})
+    told = {key: {"running": asdict(best.running), "tried": [asdict(trial) for trial, _ in trials]}}
+    for trial, _ in trials:  # whoever asks for one of them by name finds it measured
+        if not trial.why_not:
+            named = _key(type(backbone), backbone.config, trial.running.engine, trial.running.precision, device)
+            told.setdefault(named, {"running": asdict(trial.running)})
+    remember(told)
     _tell(type(backbone).__name__, best, [trial for trial, _ in trials])
     return best.running
 

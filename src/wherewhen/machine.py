@@ -73,9 +73,9 @@ def recall(key: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def remember(key: str, value: dict[str, Any]) -> None:
-    """Keep what was found out, with the machine that it holds for."""
-    write_json(_path(), {**_known(), key: {**value, "machine": machine()}})
+def remember(found: dict[str, dict[str, Any]]) -> None:
+    """Keep what was found out, by key, with the machine that it holds for."""
+    write_json(_path(), {**_known(), **{key: {**value, "machine": machine()} for key, value in found.items()}})
 
 
 def _known() -> dict[str, Any]:

@@ -33,9 +33,9 @@ class CompileEngine:
             if weight.ndim in (4, 5):
                 setattr(module, str(node.args[1]), weight.contiguous(memory_format=last(weight.ndim - 2)))
         module = (lowered(module) if precision == "bf16" else module).to(device)
-        self.module = torch.compile(module, dynamic=False, options={"freezing": True})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            self.module = torch.compile(module, dynamic=False, options={"freezing": True})
             self(example)
 
     @classmethod

@@ -73,7 +73,14 @@ def quantized(model: Any, batches: list[Pixels]) -> Any:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         nncf.set_log_level(logging.ERROR)
-        return nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches))
+        attends = any(op.get_type_name() == "ScaledDotProductAttention" for op in model.get_ops())
+        return nncf.quantize(
+            model,
+            nncf.Dataset(batches),
+            subset_size=len(batches),
+            preset=nncf.QuantizationPreset.MIXED,  # activations that go below zero keep all their steps
+            model_type=nncf.ModelType.TRANSFORMER if attends else None,
+        )
 
 
 PLUGIN: type[Engine] = OpenVINOEngine
