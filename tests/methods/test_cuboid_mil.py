@@ -207,3 +207,30 @@ def test_losses_of_the_original_sum_over_anomalous_bags() -> None:
     scores = torch.from_numpy(arrays["sultani_theano_60__in_scores_abnormal_first"].astype(np.float32))
     terms = judged(config, scores, [1.0] * 30 + [0.0] * 30, (32, 1, 1))
     assert 30 * sum(terms.values()) == pytest.approx(float(arrays["sultani_theano_60__loss"]), rel=2e-5)
+
+
+@pytest.mark.parametrize("bag", ["video", "clip"])
+@pytest.mark.parametrize("pairs", ["all", "matched"])
+@pytest.mark.parametrize("labels", [[1, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]])
+def test_loss_of_padded_bags_of_other_grids_equals_bag_by_bag(bag: str, pairs: str, labels: list[int]) -> None:
+    shapes: tuple[Shape, ...] = ((3, 2, 2), (5, 1, 2), None, (1, 3, 3), (4, 2, 1))
+    counts, config = [12, 10, 7, 9, 8], CuboidMILConfig(bag=bag, pairs=pairs, top=0.3, sparsity=0.3, smoothness=0.2)  # type: ignore[arg-type]
+    bags = view(torch.randn(5, 13, 3), shapes, counts)
+    scores = (torch.rand(5, 13) * bags["cells"].mask).requires_grad_()
+    rows = [s[:n].reshape(shape[0] if shape else 1, -1) for s, n, shape in zip(scores, counts, shapes, strict=True)]
+    tops = [top_mean(row.reshape(1, -1) if bag == "video" else row, 0.3) for row in rows]
+    a, n = (
+        torch.cat([torch.empty(0), *(t for t, mark in zip(tops, labels, strict=True) if mark == m)]) for m in (1, 0)
+    )
+    suspects = [row for row, label in zip(rows, labels, strict=True) if label]
+    nothing = torch.zeros(())
+    expected = {
+        "ranking": ranking(a, n, 1.0, pairs),
+        "sparsity": 0.3 * torch.stack([row.sum() for row in suspects] or [nothing]).mean(),
+        "smoothness": 0.2 * torch.stack([row.diff(dim=0).square().sum() for row in suspects] or [nothing]).mean(),
+    }
+    found = model(config).loss(Output(scores), bags, torch.tensor(labels).float())
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6)
+    its, mine = (torch.autograd.grad(sum(each.values()), scores)[0] for each in (expected, found))
+    torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)

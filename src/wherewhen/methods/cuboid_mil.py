@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from wherewhen.contracts import Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
+from wherewhen.methods._dropout import LockedDropout
+from wherewhen.methods._grid import lanes
 
 VIEW = "cells"
 
@@ -22,7 +24,7 @@ class CuboidMILConfig:
     Args:
         hidden: width of the head's first layer (ReLU); 512 in Sultani et al., CVPR 2018.
         middle: width of a second, linear layer, 32 in Sultani et al.; null leaves it out.
-        dropout: in the head, 0.6 in Sultani et al.
+        dropout: in the head, one draw per bag and channel; 0.6, with a draw per instance, in Sultani et al.
         margin: of the ranking, 1 in the paper.
         bag: a whole video, or each of its time steps apart (arXiv 2605.13746).
         segments: longer training bags are averaged into this many spans of time, 32 in Sultani et al.; null keeps all.
@@ -121,15 +123,11 @@ class CuboidMIL(nn.Module):
         return Output(self._score(view.features, view.mask))
 
     def _score(self, features: Tensor, mask: Tensor) -> Tensor:
-        held = mask & (features != 0).any(-1)
-        rows = features[held]
-        logits = self.head(rows).squeeze(-1)
+        lengths = torch.linalg.vector_norm(features, dim=-1)  # one pass; picking the held rows first would take longer
+        logits = self.head(features).squeeze(-1).float()
         if self.config.prior is not None:
-            lengths = rows.square().mean(-1).sqrt()
-            logits = logits + self.steep * (lengths / self.config.prior - 1)
-        scores = features.new_zeros(mask.shape)
-        scores[held] = torch.sigmoid(logits)
-        return scores
+            logits = logits + self.steep * (lengths / (features.shape[-1] ** 0.5 * self.config.prior) - 1)
+        return torch.where(mask & (lengths > 0), torch.sigmoid(logits), 0.0)
 
     def _segments(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """Averages ``(B, M, D)`` over spans of time, their mask, and which one each instance went into ``(B, N)``."""
@@ -151,23 +149,21 @@ class CuboidMIL(nn.Module):
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``ranking``, and ``sparsity`` and ``smoothness`` where asked for; ``labels`` ``(B,)``, 1 = anomalous."""
         config = self.config
-        scores = output.extra.get("pooled", output.scores)
-        mask = output.extra.get("pooled_mask", bags[VIEW].mask)
-        rows = [
-            row[:count].reshape(_pooled_layout(count, shape))
-            for row, count, shape in zip(scores, mask.sum(1).tolist(), bags[VIEW].shapes, strict=True)
-        ]
-        tops = [top_mean(row.reshape(1, -1) if config.bag == "video" else row, config.top) for row in rows]
-        anomalous = [tops[k] for k in range(len(rows)) if labels[k] > 0.5]
-        normal = [tops[k] for k in range(len(rows)) if labels[k] <= 0.5]
-        terms = {"ranking": ranking(_join(anomalous, scores), _join(normal, scores), config.margin, config.pairs)}
-        suspects = [rows[k] for k in range(len(rows)) if labels[k] > 0.5]
+        mask, shapes = output.extra.get("pooled_mask", bags[VIEW].mask), bags[VIEW].shapes
+        scores, there = _steps(output.extra.get("pooled", output.scores), mask, shapes)
+        anomalous = labels > 0.5
+        steps, cells = scores.shape[1:]
+        parts = (1, steps * cells) if config.bag == "video" else (steps, cells)
+        bag_scores = top_mean(scores.reshape(-1, parts[1]), config.top, there.reshape(-1, parts[1]))
+        real, of = there.reshape(-1, parts[1]).any(1), anomalous.repeat_interleave(parts[0])
+        terms = {"ranking": ranking(bag_scores[real & of], bag_scores[real & ~of], config.margin, config.pairs)}
+        suspects, seen = scores[anomalous], there[anomalous]
+        bags_seen = max(1, len(suspects))
         if config.sparsity:
-            terms["sparsity"] = config.sparsity * _mean([row.sum() for row in suspects], scores)
+            terms["sparsity"] = config.sparsity * suspects.sum() / bags_seen
         if config.smoothness:
-            terms["smoothness"] = config.smoothness * _mean(
-                [row.diff(dim=0).square().sum() for row in suspects], scores
-            )
+            changes = suspects.diff(dim=1).square() * (seen[:, 1:] & seen[:, :-1])
+            terms["smoothness"] = config.smoothness * changes.sum() / bags_seen
         return terms
 
 
@@ -190,20 +186,39 @@ def ranking(anomalous: Tensor, normal: Tensor, margin: float, pairs: str = "all"
     return (margin - anomalous[:, None] + normal).clamp(min=0).mean()
 
 
-def top_mean(scores: Tensor, share: float) -> Tensor:
+def top_mean(scores: Tensor, share: float, there: Tensor | None = None) -> Tensor:
     """Mean of the highest ``share`` of each row ``(R, N)``, at least one, so that 0 is the maximum: ``(R,)``.
+
+    ``there``: which scores count, all unless told; scores lie in [0, 1]. A row without any has no meaning.
 
     >>> top_mean(torch.tensor([[0.0, 0.5, 1.0, 0.25]]), 0.5).tolist()
     [0.75]
     """
-    count = max(1, round(share * scores.shape[1]))
-    return scores.topk(count, dim=1).values.mean(1)
+    if there is None:
+        there = torch.ones_like(scores, dtype=torch.bool)
+    counts = (there.sum(1).double() * share).round().long().clamp(min=1)
+    best = scores.masked_fill(~there, -1.0).topk(int(counts.max()), dim=1).values
+    chosen = torch.arange(best.shape[1], device=best.device) < counts[:, None]
+    return torch.where(chosen, best, 0.0).sum(1) / counts
+
+
+def _steps(scores: Tensor, mask: Tensor, shapes: tuple[tuple[int, int, int] | None, ...]) -> tuple[Tensor, Tensor]:
+    """Scores ``(B, N)`` as time steps of cells ``(B, T, P)``, 0 where there is none, and which ones there are."""
+    counts = mask.sum(1).tolist()
+    own = tuple(s and (n // (s[1] * s[2]), *s[1:]) for n, s in zip(counts, shapes, strict=True))
+    if len(set(own)) == 1 and own[0] and bool(mask.all()):
+        laid = scores.reshape(len(scores), own[0][0], -1)
+        return laid, torch.ones_like(laid, dtype=torch.bool)
+    both = torch.stack([scores, mask.to(scores.dtype)], -1)
+    none = scores.new_zeros(())
+    laid = lanes(View(both, none, none, mask, own)).features
+    return laid[..., 0], laid[..., 1] > 0
 
 
 def _head(size: int, config: CuboidMILConfig) -> nn.Sequential:
-    first = [nn.Linear(size, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)]
+    first = [nn.Linear(size, config.hidden), nn.ReLU(), LockedDropout(config.dropout)]
     last = config.middle or config.hidden
-    between = [nn.Linear(config.hidden, last), nn.Dropout(config.dropout)] if config.middle else []
+    between = [nn.Linear(config.hidden, last), LockedDropout(config.dropout)] if config.middle else []
     head = nn.Sequential(*first, *between, nn.Linear(last, 1))
     linear = [layer for layer in head if isinstance(layer, nn.Linear)]
     for layer in linear:
@@ -217,18 +232,6 @@ def _head(size: int, config: CuboidMILConfig) -> nn.Sequential:
 def _layout(count: int, shape: tuple[int, int, int] | None) -> tuple[int, int]:
     """Time steps and cells per step; instances without a grid are one step."""
     return (shape[0], count // shape[0]) if shape else (1, count)
-
-
-def _pooled_layout(count: int, shape: tuple[int, int, int] | None) -> tuple[int, int]:
-    return (count // (shape[1] * shape[2]), shape[1] * shape[2]) if shape else (1, count)
-
-
-def _join(parts: list[Tensor], like: Tensor) -> Tensor:
-    return torch.cat(parts) if parts else like.new_zeros(0)
-
-
-def _mean(parts: list[Tensor], like: Tensor) -> Tensor:
-    return torch.stack(parts).mean() if parts else like.sum() * 0
 
 
 PLUGIN = CuboidMIL
