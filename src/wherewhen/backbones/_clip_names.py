@@ -1,4 +1,4 @@
-"""The names of CLIP's weights: OpenAI's own become those of Hugging Face."""
+"""CLIP's weights as they are published; OpenAI's names become those of Hugging Face."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherewhen.errors import StoreError
+from wherewhen.weights import Weights
 
 if TYPE_CHECKING:
     import torch
+
+PUBLISHED = tuple(
+    Weights(
+        name=f"clip_vit_b{patch}",
+        address=f"https://huggingface.co/openai/clip-vit-base-patch{patch}/resolve/main/pytorch_model.bin",
+        licence="MIT",
+        trained_on="400 million pictures and texts from the web (WIT)",
+        homepage="https://github.com/openai/CLIP",
+    )
+    for patch in (16, 32)
+)
 
 _EXTRA = ("input_resolution", "context_length", "vocab_size")
 _ENDS = {

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wherewhen import weights as files
-from wherewhen.backbones import _clip_names as layouts
+from wherewhen.backbones import _clip_names as names
 from wherewhen.backbones._transformers import transformers
-from wherewhen.backbones.clip import PUBLISHED
 from wherewhen.errors import StoreError
 from wherewhen.values import Features
 from wherewhen.weights import RANDOM
@@ -64,18 +63,18 @@ class Texts:
     vocab.json and merges.txt (or tokenizer.json) beside the weights; ids don't.
     """
 
-    def __init__(self, weights: str = PUBLISHED[0].name) -> None:
+    def __init__(self, weights: str = names.PUBLISHED[0].name) -> None:
         self.folder: Path | None = None
         devices = torch.random.fork_rng(devices=[])
         with devices:
             torch.manual_seed(0)
             self.tower = TextTower().eval().requires_grad_(False)
         if weights != RANDOM:
-            path = files.locate(weights, PUBLISHED)
-            layouts.check(path)
+            path = files.locate(weights, names.PUBLISHED)
+            names.check(path)
             self.folder = path.parent
             mine = ("text_model.", "text_projection.", "logit_scale")
-            files.fit(self.tower, {k: v for k, v in layouts.own(files.read(path)).items() if k.startswith(mine)}, path)
+            files.fit(self.tower, {k: v for k, v in names.own(files.read(path)).items() if k.startswith(mine)}, path)
 
     def __call__(self, texts: Sequence[str]) -> Features:
         """Embeddings ``(N, 512)`` of words."""
@@ -108,7 +107,7 @@ class Texts:
     def _tokenizer(self) -> Any:
         folder = self.folder
         needed = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-        if folder is None or not any(all((folder / name).is_file() for name in names) for names in needed):
+        if folder is None or not any(all((folder / name).is_file() for name in group) for group in needed):
             raise StoreError(
                 f"words need CLIP's vocabulary: put vocab.json and merges.txt (or tokenizer.json) beside the weights "
                 f"in {folder or 'a folder (these are random)'}; they are published with "

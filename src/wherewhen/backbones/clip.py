@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wherewhen import weights as files
-from wherewhen.backbones import _clip_names as layouts
+from wherewhen.backbones import _clip_names as names
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.network import Network, NetworkConfig
@@ -14,17 +14,6 @@ from wherewhen.weights import RANDOM, Weights
 
 if TYPE_CHECKING:
     import torch
-
-PUBLISHED = tuple(
-    Weights(
-        name=f"clip_vit_b{patch}",
-        address=f"https://huggingface.co/openai/clip-vit-base-patch{patch}/resolve/main/pytorch_model.bin",
-        licence="MIT",
-        trained_on="400 million pictures and texts from the web (WIT)",
-        homepage="https://github.com/openai/CLIP",
-    )
-    for patch in (16, 32)
-)
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class ClipConfig(NetworkConfig):
         if not 1 <= self.sampling <= self.frames:
             raise ConfigError(f"clip: expected 1 <= sampling <= frames; got {self.sampling} and {self.frames}")
         wanted = f"clip_vit_{self.variant}"
-        if self.weights != wanted and self.weights in {weights.name for weights in PUBLISHED}:
+        if self.weights != wanted and self.weights in {weights.name for weights in names.PUBLISHED}:
             raise ConfigError(f"clip: variant {self.variant} has the weights {wanted}, not {self.weights}")
 
 
@@ -73,11 +62,11 @@ class Clip(Network):
         licence="MIT",
         citation="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
     )
-    weights: ClassVar[tuple[Weights, ...]] = PUBLISHED
+    weights: ClassVar[tuple[Weights, ...]] = names.PUBLISHED
 
     def __init__(self, config: ClipConfig) -> None:
         if config.weights != RANDOM:
-            layouts.check(files.locate(config.weights, self.weights))
+            names.check(files.locate(config.weights, self.weights))
         super().__init__(config)
 
     @classmethod
@@ -94,7 +83,7 @@ class Clip(Network):
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The picture tower's tensors out of either layout."""
-        return {k: v for k, v in layouts.own(tensors).items() if k.startswith(("vision_model.", "visual_projection."))}
+        return {k: v for k, v in names.own(tensors).items() if k.startswith(("vision_model.", "visual_projection."))}
 
 
 PLUGIN = Clip
