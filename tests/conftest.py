@@ -57,12 +57,17 @@ def _planted(number: int, label: int, steps: int = 8, size: tuple[int, int] = (3
 
 
 def _toy_bag(
-    number: int, label: int, steps: int = 8, size: tuple[int, int] = (3, 4), views: Sequence[str] = ("cells",)
+    number: int,
+    label: int,
+    steps: int = 8,
+    size: tuple[int, int] = (3, 4),
+    views: Sequence[str] = ("cells",),
+    dims: int = 6,
 ) -> Bag:
     """A bag of noise on a grid, a step a second; its planted cells stand out."""
     shape = (steps, *size)
-    features = np.random.default_rng([number, 1]).normal(size=(np.prod(shape), 6)).astype(np.float32)
-    features[_planted(number, label, steps, size), :2] += 4
+    features = np.random.default_rng([number, 1]).normal(size=(np.prod(shape), dims)).astype(np.float32)
+    features[_planted(number, label, steps, size), : dims // 3] += 4
     rows = Instances(features, ext.grid([0, steps, 0, 0, 1, 1], shape), shape=shape)
     return Bag(Video(f"v{number}", Path(f"v{number}.mp4"), label), dict.fromkeys(views, rows))
 
@@ -75,14 +80,16 @@ def planted() -> Callable[..., Masks]:
 
 @pytest.fixture(scope="session")
 def toy_bag() -> MakeBag:
-    """Makes a procedural bag: ``toy_bag(number, label, steps, size, views)``."""
+    """Makes a procedural bag: ``toy_bag(number, label, steps, size, views, dims)``."""
     return _toy_bag
 
 
 @pytest.fixture(scope="session")
 def toy_bags() -> Callable[..., list[Bag]]:
     """Makes bags of several lengths, every second one anomalous."""
-    return lambda count=16, views=("cells",): [_toy_bag(n, n % 2, 5 + n % 4, views=views) for n in range(count)]
+    return lambda count=16, views=("cells",), dims=6: [
+        _toy_bag(n, n % 2, 5 + n % 4, views=views, dims=dims) for n in range(count)
+    ]
 
 
 RATE, FRAMES, SIZE = 12.5, 25, (64, 48)

@@ -26,7 +26,7 @@ class Normalizer:
     Instances of zeros alone hold nothing: they stay zeros and don't count.
 
     ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty.
-    ``mix``: ``(D, D)``, what decorrelates. ``limit``: the largest absolute value that is let through.
+    ``mix``: ``(D, D)``, what decorrelates, or empty. ``limit``: the largest absolute value that is let through.
 
     >>> rows = Instances(np.array([[1.0], [3.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]] * 2))
     >>> Normalizer.fit([rows], decorrelate=False)(rows).features.tolist()
@@ -67,13 +67,24 @@ class Normalizer:
         scaled = np.concatenate([_held(plain(v)) for v in seen]) if len(rows) > 1 else rows
         return replace(plain, mix=_whitening(scaled), limit=limit)
 
+    @classmethod
+    def none(cls) -> Normalizer:
+        """One that leaves features as they are, for methods that look at pixels.
+
+        >>> row = Instances(np.array([[300.0, 2.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]]))
+        >>> Normalizer.none()(row).features.tolist()
+        [[300.0, 2.0]]
+        """
+        return cls(np.zeros(1), np.ones(1), np.empty((0,)), np.empty((0, 0)), np.inf)
+
     def __call__(self, instances: Instances) -> Instances:
         """The same instances with normalized features."""
         mean, scale = self.mean, self.scale
         if instances.shape and self.places.size and instances.shape[1:] == self.places.shape[1:3]:
             flat = self.places.reshape(2, -1, len(self.mean))
             mean, scale = (np.tile(part, (instances.shape[0], 1)) for part in flat)
-        scaled = ((instances.features - mean) / scale) @ self.mix
+        scaled = (instances.features - mean) / scale
+        scaled = scaled @ self.mix if self.mix.size else scaled
         features: Features = scaled.clip(-self.limit, self.limit).astype(np.float32)
         features[~instances.features.any(1)] = 0
         return replace(instances, features=features)

@@ -248,8 +248,8 @@ class GCLNC(nn.Module):
 def balanced(adjacency: Tensor) -> Tensor:
     """``D^-1/2 A D^-1/2`` with the sums of the rows as D, for ``(..., N, N)``; rows without neighbors stay zeros.
 
-    >>> balanced(torch.ones(2, 2)).tolist()
-    [[0.5, 0.5], [0.5, 0.5]]
+    >>> balanced(torch.ones(4, 4)).sum(-1).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     sums = adjacency.sum(-1)
     root = torch.where(sums > 0, sums.clamp(min=1e-30).rsqrt(), 0.0)
