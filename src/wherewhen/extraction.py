@@ -177,7 +177,9 @@ def extract_all(
     target.mkdir(parents=True, exist_ok=True)
     sweep(target)
     looks = tuple(_settled(looks, what.dataset.videos))
-    tasks = [Task(video, tuple(looks), store, stored) for video in what.dataset.videos]
+    home = store.absolute() if store else None
+    places = [replace(video, path=video.path.absolute()) for video in what.dataset.videos]
+    tasks = [Task(video, looks, home, stored) for video in places]
     quarantine = Quarantine(target)
     (target / "quarantine.json").unlink(missing_ok=True)
     began, tallies = perf_counter(), dict[int, Tally]()

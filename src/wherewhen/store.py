@@ -31,17 +31,22 @@ _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as 
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure."""
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{target.stem[:100]}~{_host()}~{os.getpid()}~"
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with draft(target.parent, target.stem, target.suffix) as temporary:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(target)
+
+
+@contextmanager
+def draft(folder: str | Path, stem: str, suffix: str) -> Iterator[Path]:
+    """Give a temporary file in a folder that vanishes afterwards; `sweep` removes it if this process is killed."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{stem[:100]}~{_host()}~{os.getpid()}~", suffix=suffix, dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def _host() -> str:

@@ -16,6 +16,9 @@ class Options:
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
         device: auto, cpu or cuda.
+        workers: processes, one video each; default: this one, with all its threads.
+        distributed: ray, to work on a Ray cluster.
+        ray_address: of a running cluster; default: one on this machine.
         json: print the events as JSON instead of a table.
         quiet: no progress bars.
     """
@@ -26,6 +29,9 @@ class Options:
     which: str = "best"
     render: bool = True
     device: str = "auto"
+    workers: int | None = None
+    distributed: str | None = None
+    ray_address: str | None = None
     json: bool = False
     quiet: bool = False
 
@@ -36,12 +42,15 @@ def run(options: Options) -> int:
 
     from wherewhen import runs
     from wherewhen.model import Model
+    from wherewhen.spread import Where
     from wherewhen.video import sources
 
     model = Model.load(options.model, options.which, options.device)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
-    found, quarantine = runs.detect(model, paths, folder, render=options.render, quiet=options.quiet)
+    asked = options.workers or options.distributed or options.ray_address
+    where = Where.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
+    found, quarantine = runs.detect(model, paths, folder, render=options.render, where=where, quiet=options.quiet)
     if options.json:
         print((folder / "events.json").read_text())
     else:
