@@ -197,9 +197,11 @@ class Method(Protocol):
     ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
     parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
 
-    Two things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
+    Some things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
     training averaged into so many spans of time, once and for all. A class attribute ``ablations``: rows for
     ``bench --ablate``, each with the settings in which it differs: ``{"no window": {"window": False}}``.
+    A class attribute ``raw``: true where features come as the backbone made them, not normalized. A class attribute
+    ``length``: a length of features to try the method with, where not any will do.
     """
 
     Config: ClassVar[type]
