@@ -152,14 +152,11 @@ def content_hash(path: str | Path) -> str:
 
 def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any]) -> None:
     """Write named arrays and the passport that says how they were made, as one safetensors file."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save as packed
 
-    with atomic(path) as temporary:
-        save_file(
-            {name: np.asarray(array, order="C") for name, array in arrays.items()},
-            temporary,
-            metadata={"passport": json.dumps(plain(passport), sort_keys=True)},
-        )
+    # its own way to write a file makes another temporary one beside it, which a kill would leave behind
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    write_atomic(path, packed(whole, metadata={"passport": json.dumps(plain(passport), sort_keys=True)}))
 
 
 def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:

@@ -1,0 +1,314 @@
+"""Features of whole data sets: each file whole or not at all, whoever is killed; read without the videos."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wherewhen import data, extract, extraction, registry, runs
+from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
+from wherewhen.evaluate import looks
+from wherewhen.extract import Look
+from wherewhen.extraction import Sources, extract_all, sources
+from wherewhen.features import open_features
+from wherewhen.model import Recipe
+from wherewhen.spread import Where
+from wherewhen.values import Instances, Truth, Video
+
+LOOK = Look.of(Recipe.of())
+BOTH = list(looks(LOOK).values())
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache of each test's own."""
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
+    yield
+
+
+@pytest.fixture(scope="module")
+def store(natives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The features of a data set with truth and folds."""
+    folder = tmp_path_factory.mktemp("stores") / "store"
+    extract_all(sources(natives), BOTH, folder, quiet=True)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def same(one: Instances, other: Instances) -> None:
+    assert one.shape == other.shape
+    for name in ("features", "extents", "track", "detail"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+# --- a store is a data set
+
+
+def test_a_store_stands_for_its_data_set(natives: Path, store: Path) -> None:
+    assert data.reader_of(store) is registry.load("datasets", "features")
+    before, after = data.reader_of(natives).load(natives), data.reader_of(store).load(store)
+    assert [(v.id, v.label, v.category, v.span) for v in before.videos] == [
+        (v.id, v.label, v.category, v.span) for v in after.videos
+    ]
+    for one, other in zip(before.folds, after.folds, strict=True):
+        assert one.name == other.name
+        assert [v.id for v in one.train] == [v.id for v in other.train]
+        assert [v.id for v in one.test] == [v.id for v in other.test]
+    for video, kept in zip(before.videos, after.videos, strict=True):
+        assert kept.path.exists() and extract.content(kept.path) == extract.content(video.path)
+        for look in BOTH:
+            same(extract.instances(kept, look), extract.instances(video, look))
+
+
+def test_what_really_happens_comes_along(natives: Path, store: Path) -> None:
+    before, after = data.reader_of(natives).truth(natives), data.reader_of(store).truth(store)
+    assert set(before) == set(after)
+    for name, truth in before.items():
+        for part in ("edges", "spans", "boxes", "track", "categories"):
+            np.testing.assert_array_equal(getattr(truth, part), getattr(after[name], part))
+
+
+def test_masks_come_along(tmp_path: Path) -> None:
+    masks = np.random.default_rng(0).random((4, 5, 13)) < 0.5
+    boxed = np.array([True, False, True, True])
+    truth = Truth(np.arange(5.0), np.array([[1.0, 2.0]]), categories=("fall",), masks=lambda: masks, boxed=boxed)
+    from wherewhen.datasets._feature_store import read_truths, write_truths
+
+    write_truths(tmp_path, {"a/b": truth})
+    found = read_truths(tmp_path, ["a/b", "other"])["a/b"]
+    assert found.masks is not None and found.categories == ("fall",) and found.boxed is not None
+    np.testing.assert_array_equal(found.masks(), masks)
+    np.testing.assert_array_equal(found.boxed, boxed)
+
+
+def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path: Path) -> None:
+    """What it learns and how good it is are the same to the last bit."""
+    shutil.copytree(natives, tmp_path / "yard")
+    extract_all(sources(tmp_path / "yard"), BOTH, tmp_path / "store", quiet=True)
+    settings = {"training": {"steps": 3, "validate_every": 3}}
+    runs.train(tmp_path / "yard", tmp_path / "a", settings=settings, fold="first", device="cpu", quiet=True)
+    shutil.move(tmp_path / "yard" / "videos", tmp_path / "gone")
+    shutil.rmtree(tmp_path / "cache")
+    model = runs.train(tmp_path / "store", tmp_path / "b", settings=settings, fold="first", device="cpu", quiet=True)
+    weights = "weights/best.safetensors"
+    assert (tmp_path / "a" / weights).read_bytes() == (tmp_path / "b" / weights).read_bytes()
+    table, quarantine = runs.judge(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
+    assert not quarantine.reasons and {row.metric for row in table} >= {"frame_auc", "pixel_auc"}
+    shutil.move(tmp_path / "gone", tmp_path / "yard" / "videos")
+    other, _ = runs.judge(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
+    assert table == other
+
+
+def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
+    (video, *_) = data.reader_of(store).load(store).videos
+    for settings, told in [
+        ({"motion": {"width": 48}}, r"motion\.width: wanted 48, found 320"),
+        ({"cells": {"rows": 2}}, r"cells\.rows: wanted 2, found None"),
+        ({"crops": 5}, "crops: wanted 5, found 1"),
+        ({"gate": 2.0}, r"gate: wanted 2\.0, found 0\.0"),
+    ]:
+        with pytest.raises(StoreError, match=told):
+            extract.instances(video, Look.of(Recipe.of(settings)))
+
+
+def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: Path) -> None:
+    """The index may promise what it likes: each file speaks for itself."""
+    shutil.copytree(store, tmp_path / "mixed")
+    (video, *_) = data.reader_of(tmp_path / "mixed").load(tmp_path / "mixed").videos
+    coarse = Look.of(Recipe.of({"cells": {"rows": 1, "columns": 1}}))
+    index = json.loads((tmp_path / "mixed" / "features.json").read_text())
+    (mine,) = [name for name in index["looks"] if name.startswith("motion")]
+    index["looks"][mine]["cells"] |= {"rows": 1, "columns": 1}
+    (tmp_path / "mixed" / "features.json").write_text(json.dumps(index))
+    with pytest.raises(StoreError, match=r"made in another way \(cells\.rows: wanted 1, found None"):
+        extract.instances(video, coarse)
+    (tmp_path / "mixed" / mine / f"{video.id}.safetensors").unlink()
+    with pytest.raises(VideoError, match=r"no features .* extract them"):
+        extract.instances(video, coarse)
+
+
+# --- how it is made
+
+
+def test_what_is_done_is_not_done_again(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = extract_all(sources(clips), [LOOK], tmp_path / "store", quiet=True)
+    assert (first.made, first.kept, first.effort.pictures) == (4, 0, 100)
+    before = contents(tmp_path / "store")
+    again = extract_all(sources(clips), [LOOK], tmp_path / "store", quiet=True)
+    assert (again.made, again.kept, again.effort.pictures) == (0, 4, 0) and contents(tmp_path / "store") == before
+    more = extract_all(sources(clips), BOTH, tmp_path / "store", quiet=True)
+    assert (more.made, more.kept, more.effort.pictures) == (4, 4, 100)
+    assert {k: v for k, v in contents(tmp_path / "store").items() if k in before and k != "features.json"} == {
+        k: v for k, v in before.items() if k != "features.json"
+    }
+
+
+def test_all_looks_at_once_are_each_alone(clips: Path, tmp_path: Path) -> None:
+    """Decoded once for all; the files are those of looks that came one after the other."""
+    many = [*BOTH, Look.of(Recipe.of({"motion": {"width": 48}})), Look.of(Recipe.of({"crops": 5}))]
+    done = extract_all(sources(clips), many, tmp_path / "once", quiet=True)
+    assert done.effort.pictures == 100
+    for look in many:
+        extract_all(sources(clips), [look], tmp_path / "apart", quiet=True)
+    assert contents(tmp_path / "once") == contents(tmp_path / "apart")
+
+
+def test_into_the_cache_so_that_training_looks_at_nothing(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = extract_all(sources(clips), [LOOK], quiet=True)
+    assert done.made == 4 and done.store is None
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("looked at before")
+
+    monkeypatch.setattr(extract, "look_at", forbidden)
+    assert len(list(extract.bags(data.reader_of(clips).load(clips).videos, {"cells": LOOK}, quiet=True))) == 4
+
+
+def test_broken_videos_are_set_aside_and_the_rest_is_a_data_set(clips: Path, tmp_path: Path) -> None:
+    for label in ("normal", "anomalous"):
+        shutil.copytree(clips / label, tmp_path / "in" / label)
+    (tmp_path / "in" / "normal" / "bad.mp4").write_bytes(b"holiday")
+    done = extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
+    (row,) = json.loads((tmp_path / "store" / "quarantine.json").read_text())
+    assert row["path"] == "../in/normal/bad.mp4" and "no video" in row["reason"] and done.made == 4
+    assert len(data.reader_of(tmp_path / "store").load(tmp_path / "store").videos) == 4
+    (tmp_path / "in" / "normal" / "bad.mp4").unlink()
+    extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
+    assert not (tmp_path / "store" / "quarantine.json").exists()
+
+
+def test_any_videos_will_do(clips: Path, tmp_path: Path) -> None:
+    shutil.copytree(clips / "normal", tmp_path / "mine" / "deep")
+    found = sources(tmp_path / "mine")
+    assert [(v.id, v.label) for v in found.dataset.videos] == [("deep/n0", None), ("deep/n1", None)]
+    extract_all(found, [LOOK], tmp_path / "store", quiet=True)
+    (one, _) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
+    same(extract.instances(one, LOOK), extract.instances(Video("x", clips / "normal" / "n0.mp4"), LOOK))
+    assert [v.id for v in sources(clips / "normal" / "n0.mp4").dataset.videos] == ["n0"]
+
+
+def test_rounded_features_say_so(clips: Path, tmp_path: Path) -> None:
+    extract_all(sources(clips), [LOOK], tmp_path / "store", stored="float16", quiet=True)
+    (folder,) = [p for p in (tmp_path / "store").iterdir() if p.is_dir()]
+    assert folder.name.endswith("-float16")
+    (video, *_) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
+    assert open_features(video.path).passport["about"]["stored"] == "float16"
+    exact = extract.instances(data.reader_of(clips).load(clips).videos[0], LOOK)
+    np.testing.assert_array_equal(extract.instances(video, LOOK).features, exact.features.astype(np.float16))
+
+
+def test_wrong_orders_are_refused(clips: Path, store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cache are float32"):
+        extract_all(sources(clips), [LOOK], stored="float16", quiet=True)
+    with pytest.raises(ConfigError, match="expected float32 or float16"):
+        extract_all(sources(clips), [LOOK], tmp_path / "s", stored="int8", quiet=True)
+    with pytest.raises(ConfigError, match="store of features already"):
+        extract_all(sources(store), [LOOK], tmp_path / "s", quiet=True)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").touch()
+    with pytest.raises(ConfigError, match="holds other files"):
+        extract_all(sources(clips), [LOOK], tmp_path / "photos", quiet=True)
+    with pytest.raises(VideoError, match="no such file"):
+        sources(tmp_path / "none")
+
+
+def test_another_video_of_the_same_name_is_not_written_over(clips: Path, tmp_path: Path) -> None:
+    def of(path: Path) -> Sources:
+        return Sources(replace(sources(clips).dataset, videos=(Video("a", path),), folds=()), {})
+
+    extract_all(of(clips / "normal" / "n0.mp4"), [LOOK], tmp_path / "store", quiet=True)
+    before = contents(tmp_path / "store")
+    with pytest.raises(StoreError, match="another video called a"):
+        extract_all(of(clips / "normal" / "n1.mp4"), [LOOK], tmp_path / "store", quiet=True)
+    assert contents(tmp_path / "store") == before
+
+
+def test_the_passport_tells_it_all(store: Path) -> None:
+    (video, *_) = data.reader_of(store).load(store).videos
+    passport = open_features(video.path).passport
+    assert set(passport) == {"made", "source", "about"}
+    assert passport["made"] | {"motion": None, "cells": None} == {
+        "version": extract.VERSION, "backbone": "motion", "instances": "cells", "crops": 1, "gate": 0.0,
+        "motion": None, "cells": None,
+    }  # fmt: skip
+    about = passport["about"]
+    assert about["frames"] == 25 and about["clip"]["frames"] == 9 and about["clip"]["tail"] == "back"
+    assert about["stored"] == "float32" and "PyAV" in about["decoder"] and about["gated"] == []
+    assert about["rows"] == np.prod(about["grid"]) and about["length"] == 21
+
+
+def test_what_the_gate_shut_is_marked(clips: Path) -> None:
+    video = data.reader_of(clips).load(clips).videos[0]
+    (seen,) = extract.look_at(video, [Look.of(Recipe.of({"gate": 250.0}))])
+    assert not seen.instances.features.any()
+    gated = seen.passport["about"]["gated"]
+    assert gated[0][0] == 0 and gated[-1][1] == pytest.approx(2.0)
+
+
+def test_a_forecast_counts_and_measures(clips: Path) -> None:
+    (told,) = extraction.forecast(sources(clips), [LOOK], Where(2))
+    assert (told.videos, told.frames) == (4, 100) and told.hours == pytest.approx(8 / 3600)
+    done = extract_all(sources(clips), [LOOK], quiet=True)
+    assert told.gigabytes * 1e9 == pytest.approx(done.effort.size, rel=0.35)
+    assert told.seconds == pytest.approx(told.frames / told.rate / 2)
+    with pytest.raises(DataError, match="no video can be read"):
+        list(extraction.forecast(Sources(replace(sources(clips).dataset, videos=(), folds=()), {}), [LOOK], Where()))
+
+
+# --- in several processes, and killed
+
+
+def test_several_processes_make_the_same_files(natives: Path, store: Path, tmp_path: Path) -> None:
+    done = extract_all(sources(natives), BOTH, tmp_path / "store", where=Where(2), quiet=True)
+    assert done.made == 8 and done.effort.pictures == 100 and min(vars(done.effort).values()) > 0
+    assert contents(tmp_path / "store") == contents(store)
+
+
+def extracting(folder: Path, target: Path, workers: int) -> subprocess.Popen[bytes]:
+    words = ["extract", folder, "--output", target, "--workers", workers, "--quiet"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "wherewhen", *map(str, words)], start_new_session=True, stdout=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_extraction_is_gone_on_with(workers: int, natives: Path, store: Path, tmp_path: Path) -> None:
+    """Killed as soon as another file, whole or not, is there, so that kills fall into the writing too."""
+    target, seen = tmp_path / "store", 0
+    for _ in range(4):
+        running = extracting(natives, target, workers)
+        deadline = time.monotonic() + 60
+        while running.poll() is None and time.monotonic() < deadline:
+            there = sum(1 for path in target.rglob("*") if path.is_file()) if target.exists() else 0
+            if there > seen:
+                seen = there
+                break
+            time.sleep(0.002)
+        if running.poll() is None:
+            os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        whole = [path for path in target.rglob("*.safetensors") if "~" not in path.name]
+        reference = contents(store)
+        for path in whole:
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == reference[path.relative_to(target).as_posix()]
+    assert extracting(natives, target, workers).wait() == 0
+    assert contents(target) == contents(store)
