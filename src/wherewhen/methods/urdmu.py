@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from wherewhen.contracts import Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
-from wherewhen.methods._grid import flat, lanes, segments, spread, width
+from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._sequences import Locked, mean_of, picks, queries, renamed, sequences
 
 VIEW = "cells"
@@ -88,12 +88,15 @@ class Block(nn.Module):
     def forward(self, values: Tensor, held: Tensor) -> Tensor:
         """Values for each step; only held steps ``(L, T)`` are looked at."""
         query, key, value, near = self.qkvt(self.before(values)).chunk(4, -1)
-        query, key, value = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
+        query, key, value = (self._by_head(x).transpose(1, 2) for x in (query, key, value))
         alike = F.scaled_dot_product_attention(query, key, value, attn_mask=held[:, None, None])
-        close = nearby(near, held, self.compat).unflatten(-1, (self.heads, -1))
+        close = self._by_head(nearby(near, held, self.compat))
         values = values + self.drop(self.out(torch.cat([alike.transpose(1, 2), close], -1).flatten(2)))
         values = values + self.drop(self.narrow(self.drop(F.gelu(self.wide(self.between(values))))))
         return values
+
+    def _by_head(self, values: Tensor) -> Tensor:
+        return values.reshape(*values.shape[:2], self.heads, values.shape[2] // self.heads)
 
 
 def nearby(values: Tensor, held: Tensor, compat: bool = False) -> Tensor:
@@ -165,8 +168,12 @@ class URDMU(nn.Module):
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
-        pooled, where = segments(lanes(view), self.config.segments if self.training else None)
-        lane = sequences(pooled)
+        whole = lanes(view)
+        lane = sequences(whole)
+        import os
+
+        if os.environ.get("SQ"):
+            lane.features = lane.features.sign() * lane.features.abs().log1p()
         values = self.embed(lane.features.transpose(1, 2)).relu().transpose(1, 2)
         for block in self.blocks:
             values = block(values, lane.held)
@@ -182,8 +189,7 @@ class URDMU(nn.Module):
         extra |= {"worst": lane.sums(worst, values), "best": lane.sums(best, values)}
         extra |= {"worst_latent": lane.sums(worst, strange), "best_latent": lane.sums(best, noisy)}
         extra["divergence"] = self._divergence(lane.flat, lane.held, mean, log_variance)
-        grid = extra["plain"].reshape(*pooled.held.shape)
-        return Output(flat(spread(grid, where), view), extra)
+        return Output(flat(extra["plain"].reshape(whole.held.shape), view), extra)
 
     def _noisy(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         if not self.training:

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from wherewhen.contracts import View
+from wherewhen.errors import ConfigError
+from wherewhen.methods import pel4vad
+from wherewhen.methods.pel4vad import PEL4VAD, PUBLISHED, PUBLISHED_XD, PEL4VADConfig
+
+LENGTHS = (200, 150, 32, 77)
+
+
+def whole(features: Any) -> View:
+    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form; their zero padding counts as steps."""
+    rows = torch.as_tensor(features)
+    batch, steps, _ = rows.shape
+    mask = torch.ones(batch, steps, dtype=torch.bool)
+    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
+
+
+@pytest.mark.parametrize(("name", "published"), [("ucf", PUBLISHED), ("xd", PUBLISHED_XD)])
+def test_everything_is_as_in_the_official_code(
+    golden: Callable[[str], Any], name: str, published: PEL4VADConfig
+) -> None:
+    said = golden(f"head_pel4vad_{name}")
+    config = replace(published, prompts="texts.npy", smoothness=8e-5, sparsity=8e-5)
+    model = PEL4VAD(config, {"cells": 1024})
+    model.load_state_dict(pel4vad.official(said.tensors, config), strict=True)
+    views = {"cells": whole(said.blocks())}
+    said.close("loc_adj_row0", model.context.nearness(torch.arange(200.0)))
+    with torch.no_grad():
+        said.close("self_attn", model.eval().context(views["cells"].features, views["cells"].mask))
+        output = model(views)
+        values = views["cells"].features
+        values = model.wide(model.norm(values + model.context(values, views["cells"].mask)))
+    said.close("x_v", torch.nn.functional.gelu(values).transpose(1, 2))
+    said.close("logits", output.extra["plain"])
+    tokens = torch.from_numpy((np.random.default_rng(13).standard_normal((4, 2, 512)) * 0.5).astype(np.float32))
+    labels = torch.tensor([0.0, 0, 3, 5])
+    found, classes = pel4vad.grounds(output.extra["foreground"], output.extra["background"], labels)
+    theirs = [0, 1, 2, 4, 3, 5]  # in the official code a background follows its foreground
+    order = [theirs.index(k) for k in range(6)]
+    said.close("cas_video_feat", found[order])
+    assert classes[order].tolist() == said.outputs["cas_labels"].tolist()
+    asked = torch.cat([tokens[:2, 0], tokens[2:, 1], tokens[2:, 0]])
+    term = pel4vad.prompting(found, asked, classes, model.scale)
+    said.close("loss_KLV", term)
+    model.texts = torch.zeros(6, 512)
+    terms = model.loss(output, views, labels)
+    said.close("loss_CLAS2", terms["anomaly"])
+    said.close("loss_total", terms["anomaly"] + term)
+    said.close("smooth_lambda8e-5", terms["smoothness"])
+    said.close("sparsity_lambda8e-5", terms["sparsity"])
+
+
+@pytest.mark.parametrize("way", ["slide", "fixed"])
+@pytest.mark.parametrize("size", [3, 7, 8])
+def test_scores_are_smoothed_as_in_the_official_code(golden: Callable[[str], Any], way: Any, size: int) -> None:
+    said = golden("head_pel4vad_ucf")
+    scores = torch.from_numpy(said.outputs["logits"])[1:2, :150, 0]
+    config = replace(PUBLISHED, smooth=way, kappa=size)
+    found = pel4vad.smooth(scores, torch.ones_like(scores, dtype=torch.bool), config)
+    said.close(f"{way}_smooth_{size}", found[0])
+
+
+def test_losses_are_those_of_the_official_code(golden: Callable[[str], Any]) -> None:
+    said = golden("losses_pure_functions")
+    given = {k.removeprefix("pel__in_"): torch.from_numpy(v) for k, v in said.outputs.items() if "pel__in" in k}
+    values = {k.removeprefix("pel__"): v for k, v in said.spec["values"].items()}
+    model = PEL4VAD(replace(PUBLISHED, smoothness=8e-5, sparsity=8e-5), {"cells": 2})
+    held = torch.arange(200) < given["lengths"][:, None]
+    output = pel4vad.Output(given["scores"][..., 0], {"plain": given["scores"], "held": held[..., None]})
+    terms = model.loss(output, {}, given["labels"].float())
+    assert float(terms["anomaly"]) == pytest.approx(values["CLAS2"], rel=2e-5)
+    rows = given["smooth_rows"]
+    output = pel4vad.Output(output.scores, {k: v[rows] for k, v in output.extra.items()})
+    terms = model.loss(output, {}, given["labels"][rows].float())
+    assert float(terms["smoothness"]) == pytest.approx(values["Smooth"], rel=2e-5)
+    assert float(terms["sparsity"]) == pytest.approx(values["Sparsity"], rel=2e-5)
+    every = pel4vad.unevenness(output.extra["plain"], output.extra["held"]).mean() * 8e-5  # no change is left out
+    assert float(every + terms["sparsity"]) == pytest.approx(values["Smooth_Sparsity"], rel=2e-5)
+
+
+@pytest.mark.parametrize("way", ["slide", "fixed"])
+def test_smoothing_sees_only_what_is_there(way: Any) -> None:
+    rng = np.random.default_rng(0)
+    scores, there = rng.random((3, 11)), rng.random((3, 11)) > 0.3
+    found = pel4vad.smooth(torch.tensor(scores), torch.tensor(there), PEL4VADConfig(smooth=way, kappa=4))
+    for lane, row in enumerate(scores):
+        for step in np.flatnonzero(there[lane]):
+            start = step if way == "slide" else step // 4 * 4
+            part = [row[j] for j in range(start, min(start + 4, 11)) if there[lane, j]]
+            assert float(found[lane, step]) == pytest.approx(np.mean(part))
+
+
+def test_long_videos_are_seen_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    context = pel4vad.Context(8, PEL4VADConfig())
+    values, there = torch.randn(2, 50, 8), torch.rand(2, 50) > 0.3
+    with torch.no_grad():
+        at_once = context(values, there)
+        monkeypatch.setattr("wherewhen.methods._sequences.ROOM", 7 * 100)
+        torch.testing.assert_close(context(values, there), at_once)
+
+
+def test_roots_have_gradients_at_zero() -> None:
+    values = torch.tensor([-4.0, 0.0, 9.0], requires_grad=True)
+    assert pel4vad.root(values).tolist() == [-2, 0, 3]
+    pel4vad.root(values).sum().backward()
+    assert values.grad is not None and values.grad.tolist() == pytest.approx([1 / 4, 0, 1 / 6])
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_texts_pull_videos_to_them(tmp_path: Path, suffix: str, toy_bag: Callable[..., Any]) -> None:
+    """After some steps an anomalous bag's foreground is more like the anomaly's text than its background is."""
+    from wherewhen.model import view
+
+    rows, path = np.random.default_rng(0).normal(size=(2, 16)).astype(np.float32), tmp_path / f"texts{suffix}"
+    if suffix == ".npy":
+        np.save(path, rows)
+    else:
+        save_file({"texts": torch.from_numpy(rows)}, path)
+    torch.manual_seed(0)
+    model = PEL4VAD(PEL4VADConfig(width=16, prompts=str(path)), {"cells": 6}).train()
+    bags = [toy_bag(n, n % 2, 6) for n in range(8)]
+    views, labels = {"cells": view([b.views["cells"] for b in bags])}, torch.tensor([0.0, 1.0] * 4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    first = None
+    for _ in range(40):
+        terms = model.loss(model(views), views, labels)
+        first = first or float(terms["prompting"].detach())
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    assert float(terms["prompting"].detach()) < 0.8 * first
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+    with torch.no_grad():
+        extra = model.eval()(views).extra
+    near, far = (extra[k][labels > 0.5] @ torch.from_numpy(rows[1] - rows[0]) for k in ("foreground", "background"))
+    assert (near > far).float().mean() >= 0.75
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (2, 7), (8,)])
+def test_texts_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "texts.npy", np.ones(shape, np.float32))
+    model = PEL4VAD(PEL4VADConfig(width=8, prompts=str(tmp_path / "texts.npy")), {"cells": 3})
+    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    with pytest.raises(ConfigError, match="prompts"):
+        model.loss(model(views), views, torch.tensor([0.0, 1.0]))
+
+
+def test_a_class_without_a_text_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "texts.npy", np.ones((2, 8), np.float32))
+    model = PEL4VAD(PEL4VADConfig(width=8, prompts=str(tmp_path / "texts.npy")), {"cells": 3})
+    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    with pytest.raises(ConfigError, match="a label is 2"):
+        model.loss(model(views), views, torch.tensor([0.0, 2.0]))
+
+
+def test_detection_needs_no_texts_but_training_does() -> None:
+    model = PEL4VAD(PEL4VADConfig(width=8, prompts="nowhere.npy"), {"cells": 3})
+    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    output = model.eval()(views)
+    with pytest.raises(ConfigError, match=r"nowhere\.npy"):
+        model.loss(output, views, torch.tensor([0.0, 1.0]))
+
+
+def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+    model = PEL4VAD(PEL4VADConfig(width=8), {"cells": 3})
+    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    for mode in (True, False):
+        output = model.train(mode)(views)
+        assert (output.scores == 0).all()
+        assert all(torch.isfinite(v) for v in model.loss(output, views, torch.tensor([0.0, 1.0])).values())
+
+
+@pytest.mark.parametrize("wrong", [{"kappa": 0}, {"dropout": 1.0}, {"temperature": 0.0}, {"gamma": float("nan")}])
+def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        PEL4VADConfig(**wrong)
