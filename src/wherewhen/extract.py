@@ -77,8 +77,8 @@ class Look:
         own = plain(self.backbone_settings)
         wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
-        if (network := self.network) is not None:
-            own["weights"] = _identity(network, self.backbone_settings)
+        if self.network is not None:
+            own["weights"] = _identity(self.backbone, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
             wanted |= {key: value for key, value in run.items() if value != AUTO}
         return {**wanted, self.backbone: own}
@@ -117,9 +117,9 @@ class Look:
 
 
 @lru_cache(maxsize=32)
-def _identity(network: type[Network], settings: Any) -> str:
+def _identity(backbone: str, settings: Any) -> str:
     """What weights a network has; the file is read once per process."""
-    return network.identity(settings)
+    return str(registry.load("backbones", backbone).identity(settings))
 
 
 @dataclass
@@ -277,10 +277,9 @@ def _about(one: Opened, seen: Instances, still: list[tuple[float, float]]) -> di
 
 @lru_cache
 def _versions() -> dict[str, str]:
-    import av
+    from wherewhen.video import reader
 
-    codec = ".".join(map(str, av.library_versions["libavcodec"]))
-    return {"package": version("wherewhen"), "decoder": f"PyAV {av.__version__}, libavcodec {codec}"}
+    return {"package": version("wherewhen"), "decoder": reader.decoder()}
 
 
 def stamp(path: Path) -> tuple[str, int, int]:

@@ -19,7 +19,7 @@ from wherewhen.video.clock import thinned
 from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
 from wherewhen.video.sources import Source, address, shown
 
-__all__ = ["Spent", "VideoInfo", "Want", "edges", "frames", "probe", "several"]
+__all__ = ["Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "probe", "several"]
 
 PICTURE_RATE = 25.0
 KEPT = 64  # pictures that wait for a slower taker who wants the same size
@@ -103,6 +103,14 @@ def edges(source: Source, *, picture_rate: float | None = None) -> Floats:
     with closing(_opened(source, picture_rate)) as reel:
         starts = list(reel.starts())
         return np.array([*starts, starts[-1] + reel.step])
+
+
+def decoder() -> str:
+    """What decodes here, with its versions."""
+    import av
+
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return f"PyAV {av.__version__}, libavcodec {codec}"
 
 
 def _opened(source: Source, picture_rate: float | None) -> Reel:
