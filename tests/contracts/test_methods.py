@@ -235,7 +235,7 @@ def test_senseless_settings_are_config_errors(name: str) -> None:
 def fitted(name: str, make: Callable[..., list[Bag]]) -> training.Fitted:
     """A method that has learnt toy bags with its own way of training."""
     recipe = Recipe.of({"method": name, "instances": plugin(name).views[0]})
-    steps = min(recipe.training.steps, 150)
+    steps = min(recipe.training.steps, 60 * getattr(made(name), "stages", 1))
     recipe = replace(recipe, training=replace(recipe.training, steps=steps, validate_every=30))
     return training.fit(make(20, views=plugin(name).views, dims=length(name)), recipe, device="cpu")
 
