@@ -127,3 +127,17 @@ def test_lowered_is_bf16_all_through(toy: Any, draw: Any) -> None:
     assert made.dtype == torch.bfloat16
     assert all(t.dtype != torch.float32 for t in module.state_dict().values())
     assert 1e-4 < float((made.float() - plain).norm() / plain.norm()) < 0.05
+
+
+@needs_packing
+def test_packed_products_are_the_products(make_toy: Any, draw: Any) -> None:
+    """bf16 takes this way; here in fp32, so that nothing but the way differs."""
+    toy, clips = make_toy("look"), draw(1, 2)
+    module = graph.folded(toy.module, clips)
+    with torch.inference_mode():
+        fast.pack_products(module, torch.float32)
+        made = graph.done(module)(torch.from_numpy(clips))
+        plain = toy.module(torch.from_numpy(clips))
+    assert float((made - plain).norm() / plain.norm()) < 1e-5
+    layers = [layer for layer in module.children() if isinstance(layer, fast.PackedLinear)]
+    assert sorted(layer.after for layer in layers) == ["gelu", "none", "none", "none"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from wherewhen.engines._graph import (
     RELUS,
     argument,
     aten,
+    constant,
     convolutions,
     done,
     nonnegative,
@@ -24,8 +27,10 @@ from wherewhen.engines._graph import (
     shape,
 )
 
-ACTIVATIONS = {**dict.fromkeys(RELUS, "relu"), aten.gelu.default: "gelu", aten.sigmoid.default: "sigmoid",
-               aten.silu.default: "swish", aten.silu_.default: "swish"}  # fmt: skip
+ACTIVATIONS: dict[Any, str] = {
+    **dict.fromkeys(RELUS, "relu"), aten.gelu.default: "gelu", aten.sigmoid.default: "sigmoid",
+    aten.silu.default: "swish", aten.silu_.default: "swish",
+}  # fmt: skip
 
 
 def last(axes: int) -> torch.memory_format:
@@ -33,12 +38,19 @@ def last(axes: int) -> torch.memory_format:
     return torch.channels_last if axes == 2 else torch.channels_last_3d
 
 
+@lru_cache
 def can_pack(precision: torch.dtype) -> bool:
-    """Whether this processor and torch can lay weights out by themselves."""
+    """Whether this processor and torch run packed layers, tried on a small one of each kind."""
     try:
-        known = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-        return bool(known and (precision == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported()))
-    except (AttributeError, RuntimeError):
+        if precision == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        x, weight, bias = torch.ones(1, 8, 3, 3), torch.ones(4, 8, 1, 1), torch.ones(4)
+        x, weight, bias = (t.to(precision) for t in (x, weight, bias))
+        with torch.inference_mode():
+            conv = PackedConv(weight, bias, ([0, 0], [1, 1], [1, 1], 1), list(x.shape), "relu")(x)
+            linear = PackedLinear(weight.view(4, 8), bias, 9, "none")(x.flatten(2).transpose(1, 2))
+        return bool((conv == 9).all()) and bool((linear == 9).all())
+    except (AttributeError, RuntimeError, TypeError):
         return False
 
 
@@ -62,6 +74,21 @@ class PackedConv(nn.Module):
         made: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x, self.packed, self.bias, *how, self.after, [], "none" if self.after == "gelu" else ""
         )
+        return made
+
+
+class PackedLinear(nn.Module):
+    """A product with a matrix in the processor's own order, and the activation after it in the same pass."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int, after: str) -> None:
+        super().__init__()
+        self.bias, self.after = bias, after
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(..., K)`` to ``(..., N)``."""
+        how = "none" if self.after == "gelu" else ""
+        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, self.after, [], how)
         return made
 
 
@@ -171,7 +198,32 @@ def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
     if can_pack(precision):
         for node, weight, bias in convolutions(module):
             _pack(module, node, weight.to(precision), None if bias is None else bias.to(precision), precision)
+        if precision == torch.bfloat16:  # in fp32 torch's own product is the faster one
+            pack_products(module, precision)
     return done(module)
+
+
+def pack_products(module: GraphModule, precision: torch.dtype) -> None:
+    """Packed layers in the place of products with constant matrices."""
+    for node in list(module.graph.nodes):
+        if node.target is not aten.linear.default:
+            continue
+        weight, bias = constant(module, node.args[1]), constant(module, argument(node, 2, None))
+        if weight is None or (bias is None and argument(node, 2, None) is not None):
+            continue
+        after = _after(node)
+        rows = math.prod(shape(node)[:-1])
+        layer = PackedLinear(weight.to(precision), None if bias is None else bias.to(precision), rows, after)
+        _place(module, node, node.args[0], layer)
+
+
+def _after(node: Node) -> str:
+    """The activation that alone reads a node, which then takes its place; "none" where there is none."""
+    users = list(node.users)
+    if len(users) != 1 or users[0].target not in ACTIVATIONS or len(users[0].args) != 1 or users[0].kwargs:
+        return "none"
+    users[0].replace_all_uses_with(node)
+    return ACTIVATIONS[users[0].target]
 
 
 def _slice(module: GraphModule, node: Node) -> None:
@@ -199,10 +251,7 @@ def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, 
     padding = numbers(padding, axes)
     stride, dilation = numbers(argument(node, 3, 1), axes), numbers(argument(node, 5, 1), axes)
     groups, source, size = argument(node, 6, 1), node.args[0], list(shape(node.args[0]))  # type: ignore[arg-type]
-    after, users = "none", list(node.users)
-    if len(users) == 1 and users[0].target in ACTIVATIONS and len(users[0].args) == 1 and not users[0].kwargs:
-        after = ACTIVATIONS[users[0].target]
-        users[0].replace_all_uses_with(node)
+    after = _after(node)
     few = weight.shape[1] <= 4 and max(stride) > 1 and dilation == [1] * axes and groups == 1
     if few and precision == torch.bfloat16:  # in fp32 the blocks' zeros cost more than they gain
         _blocks(module, node, weight, bias, stride, padding, after)

@@ -23,9 +23,9 @@ ARITHMETIC = (
 CASTS = (aten.to.dtype, aten._to_copy.default)
 MOVES = (
     aten.permute.default, aten.transpose.int, aten.view.default, aten.reshape.default, aten.flatten.using_ints,
-    aten.unsqueeze.default, aten.squeeze.dim, aten.flip.default, aten.slice.Tensor, aten.select.int, aten.contiguous.default,
-    aten.clone.default, aten.movedim.int, aten.movedim.intlist, aten.index.Tensor, aten.index_select.default,
-    *CASTS,
+    aten.unsqueeze.default, aten.squeeze.dim, aten.flip.default, aten.slice.Tensor, aten.select.int,
+    aten.contiguous.default, aten.clone.default, aten.movedim.int, aten.movedim.intlist, aten.index.Tensor,
+    aten.index_select.default, *CASTS,
 )  # fmt: skip
 """What brings pixels into another order, or numbers into another type, and computes nothing."""
 
