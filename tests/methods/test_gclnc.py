@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from wherewhen.contracts import Student, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods import gclnc
+from wherewhen.methods._grid import lanes
 from wherewhen.methods.gclnc import GCLNC, PUBLISHED, Cleaner, GCLNCConfig, balanced, certain, likeness, stretched
 
 DIMS = {"head_gcn_zhong_1024": 1024, "head_gcn_zhong_4096": 4096}
@@ -72,7 +73,7 @@ def test_nodes_that_hold_nothing_are_no_neighbors() -> None:
 def test_a_graph_joins_what_it_says(graph: str) -> None:
     made = model(GCLNCConfig(graph=graph)).train()  # type: ignore[arg-type]
     bags = view(1)
-    seen = gclnc.lanes(bags["cells"])
+    seen = lanes(bags["cells"])
     with torch.no_grad():
         before = made._clean(seen)
         seen.features[0, 2, 0] += 5
