@@ -5,9 +5,9 @@
 Made-up features of 1,610 videos go to a temporary folder: ``cells``, 32 time steps of 7 x 7 cells of 528 numbers, and
 ``crops``, 32 time steps of 10 crops of 2,048. Ours: packed once, averaged into 32 segments once where ``--length`` is
 more, a batch gathered into a buffer that stays. Plain: read and padded bag by bag into fresh memory at every step,
-whole, so that the method averages them itself; ordinary dropout where ours is locked; an optimizer that walks through the
-parameters. Both take the same steps with the same method. Processor seconds stand beside the clock's: other load on the
-machine slows the clock, less so them. ``--quick`` takes a tenth of the videos and 12 bags of each label, not 30.
+whole, so that the method averages them itself; ordinary dropout where ours is locked; an optimizer that walks through
+its parameters. Both take the same steps with the same method. Processor seconds stand beside the clock's: other load
+slows the clock, less so them. ``--quick`` takes a tenth of the videos and 12 bags of each label, not 30.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wherewhen import batches, training
 from wherewhen.batches import Batches, Chosen, Mapped, Pack, groups, pooled, thinned
+from wherewhen.errors import ConfigError
 from wherewhen.methods import _grid
 from wherewhen.model import Recipe, view
 from wherewhen.store import cache_folder
@@ -230,3 +231,14 @@ def test_bf16_is_near_fp32_and_its_own(toy_bags: MakeBags) -> None:
     for one, two in zip(rough.history, exact.history, strict=True):
         assert one["loss"] == pytest.approx(two["loss"], abs=0.02)
     assert all(v.dtype == torch.float32 for v in rough.last.method.state_dict().values())
+
+
+def test_a_method_that_can_not_do_bf16_is_told(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mixed(self: Any, bags: Any) -> Any:
+        scores = self.head(bags["cells"].features).squeeze(-1)
+        return torch.zeros(scores.shape).index_put((bags["cells"].mask,), scores[bags["cells"].mask])
+
+    recipe = Recipe.of({"training": {"steps": 2, "precision": "bf16"}})
+    monkeypatch.setattr(recipe.part("method"), "forward", mixed)
+    with pytest.raises(ConfigError, match=r"CuboidMIL can't be trained in bf16 \(.*\); use fp32"):
+        training.fit(toy_bags(8), recipe, device="cpu")

@@ -355,7 +355,7 @@ def test_training_never_asks_for_truth(toy_bags: MakeBags, tmp_path: Path, monke
 
     blind = DatasetReader(Provenance("x"), bool, lambda root: Dataset("x", videos), forbidden)
     monkeypatch.setattr(data, "reader_of", lambda root, name=None: blind)
-    monkeypatch.setattr(extract.Look, "extract", lambda self, video: looks[video.id])
+    monkeypatch.setattr(extract, "bags", lambda seen, *_, **__: [Bag(v, {"cells": looks[v.id]}) for v in seen])
     monkeypatch.setattr(runs, "_keep", lambda *_: None)
     model = runs.train(tmp_path, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", quiet=True)
     assert model.recipe.training.steps == 2
@@ -470,3 +470,31 @@ def test_a_method_with_nothing_to_learn_is_fitted_too(
     monkeypatch.setattr(Pupil, "study", lambda self, stage, bags: self.requires_grad_(False))
     fitted = training.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
     same_weights(fitted.last, fitted.looks[0])
+
+
+STUDENTS = [name for name in registry.names("methods") if hasattr(registry.load("methods", name), "study")]
+
+
+@pytest.mark.parametrize("name", STUDENTS or [pytest.param("none", marks=pytest.mark.skip("no method studies"))])
+def test_every_student_keeps_what_it_knows_when_killed(
+    name: str, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = registry.load("methods", name).views
+    given = {"steps": 8, "validate_every": 1, "bags": 3}
+    made = Recipe.of({"method": name, "instances": views[0], "training": given})
+    bags = toy_bags(12, views=views)
+    straight = training.fit(bags, made, device="cpu")
+    draw = training.Batches.draw
+    for stop in (3, 5):
+
+        def interrupted(self: training.Batches, step: int, stop: int = stop) -> Any:
+            if step == stop:
+                raise KeyboardInterrupt
+            return draw(self, step)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(training.Batches, "draw", interrupted)
+            training.fit(bags, made, folder=tmp_path, device="cpu", resume=True)
+    resumed = training.fit(bags, made, folder=tmp_path, device="cpu", resume=True)
+    same_weights(resumed.last, straight.last)
+    same_weights(resumed.best, straight.best)

@@ -118,14 +118,24 @@ class Pack:
     buffers: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, bags: Sequence[Bag], view: str, segments: int | None = None, device: str = "cpu") -> Pack:
-        """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one, twice."""
+    def of(
+        cls,
+        bags: Sequence[Bag],
+        view: str,
+        segments: int | None = None,
+        device: str = "cpu",
+        raw: Sequence[Bag] | None = None,
+    ) -> Pack:
+        """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one.
+
+        ``raw``: bags of the same sizes that are cheaper to look at.
+        """
         import torch
 
-        shapes = [_pooled_shape(bag.views[view], segments) for bag in bags]
+        shapes = [_pooled_shape(bag.views[view], segments) for bag in raw or bags]
         sizes = [rows for rows, _ in shapes]
         counts = torch.tensor(sizes, dtype=torch.int64)
-        width = bags[0].views[view].features.shape[1] if len(bags) else 0
+        width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
         labels = torch.tensor([float(bag.video.label or 0) for bag in bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
@@ -192,9 +202,16 @@ class Batches:
     """
 
     def __init__(
-        self, bags: Sequence[Bag], view: str, count: int, seed: int, device: str, segments: int | None = None
+        self,
+        bags: Sequence[Bag],
+        view: str,
+        count: int,
+        seed: int,
+        device: str,
+        segments: int | None = None,
+        raw: Sequence[Bag] | None = None,
     ) -> None:
-        self.pack, self.count, self.seed = Pack.of(bags, view, segments, device), count, seed
+        self.pack, self.count, self.seed = Pack.of(bags, view, segments, device, raw), count, seed
         labels = self.pack.labels.numpy()
         self.pools = [np.flatnonzero(labels == label) for label in (1, 0)]
         self.last: tuple[list[int], Batch] | None = None

@@ -16,7 +16,7 @@ import numpy as np
 from wherewhen import distributed
 from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, groups, thinned
 from wherewhen.contracts import Output, Student
-from wherewhen.errors import DataError, StoreError
+from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
 from wherewhen.store import fingerprint, load, save, write_atomic
@@ -137,8 +137,13 @@ def _answer(method: Any, packed: Any, precision: str) -> Output:
     if precision == "fp32":
         output: Output = method(packed)
         return output
-    with torch.autocast(next(iter(packed.values())).features.device.type, torch.bfloat16):
-        output = method(packed)
+    try:
+        with torch.autocast(next(iter(packed.values())).features.device.type, torch.bfloat16):
+            output = method(packed)
+    except RuntimeError as error:
+        if "BFloat16" not in str(error):
+            raise
+        raise ConfigError(f"{type(method).__name__} can't be trained in bf16 ({error}); use fp32") from None
     extra = {name: value.float() if value.is_floating_point() else value for name, value in output.extra.items()}
     return Output(output.scores.float(), extra)
 
@@ -295,7 +300,8 @@ def fit(
 
     def packed(wanted: bool) -> Batches:
         numbers = [k for k, video in enumerate(videos) if (video.id in learns) == wanted]
-        return Batches(Chosen(ready, numbers), name, recipe.training.bags, recipe.seed, device, segments)
+        some = Chosen(ready, numbers), name, recipe.training.bags, recipe.seed, device, segments
+        return Batches(*some, raw=Chosen(bags, numbers))
 
     torch.manual_seed(recipe.seed)
     method = recipe.make("method", {name: known[0][1][1]}).to(device).train()
