@@ -334,10 +334,10 @@ def square(index: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3.2 seconds that end within a clip."""
+    """3.5 seconds that end within a clip."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     with Writer(path, 12.5) as writer:
-        for index in range(41):
+        for index in range(44):
             writer.write(square(index))
     return path
 

@@ -426,6 +426,15 @@ def bags(
 
 
 def settled(look: Look, video: Video) -> Look:
-    """The same look with its engine and precision chosen, so that every process runs the same."""
+    """The same look with its engine and precision chosen, so that everybody runs the same.
+
+    Those of a store are the ones that its features were made with, wherever that was.
+    """
+    if look.network is None:
+        return look
+    if is_features(video.path):
+        store = store_of(video.path)
+        made = _kept(store, (store / INDEX).stat().st_mtime_ns)[_look_in(store, look.wanted())]
+        return replace(look, engine=made.get("engine", AUTO), precision=made.get("precision", AUTO))
     running = look.running(video)
-    return look if look.network is None else replace(look, engine=running.engine, precision=running.precision)
+    return replace(look, engine=running.engine, precision=running.precision)

@@ -12,8 +12,10 @@ import numpy as np
 from wherewhen import pipeline, registry
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Localizer, Training, View
+from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.found import Found
+from wherewhen.running import Running
 from wherewhen.store import load, save
 from wherewhen.values import Features, HeatMap, Instances, Prediction, Video
 from wherewhen.video.sources import Source, shown
@@ -167,6 +169,7 @@ class Model:
     trained_on: tuple[str, ...] = ()
     backbone: Backbone = field(init=False)
     builder: Builder = field(init=False)
+    running: Running | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Make the parts that have no weights."""
@@ -197,6 +200,8 @@ class Model:
     def stream(self, source: Video | str | Path) -> Iterator[Prediction]:
         """Predictions of a source that may never end, a time step at a time."""
         recipe = self.recipe
+        if self.running is None:  # the engine that features for training were made with
+            self.running = attach(self.backbone, recipe.engine, recipe.precision)
         return self.localizer(
             self.heat(pipeline.instances(source, self.backbone, self.builder, crops=recipe.crops, gate=recipe.gate))
         )

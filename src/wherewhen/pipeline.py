@@ -22,6 +22,8 @@ from wherewhen.values import Clip, Features, Floats, Frame, Grid, HeatMap, Insta
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
+COARSE = (8, 8)  # the same for whole features, which are long
+FAINT = 1e-9  # of a cell: who covers less doesn't cover it
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
 
@@ -243,11 +245,19 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
 
 
 def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) -> Iterator[tuple[Floats, Features]]:
-    """Values ``(N, D)`` of instances anywhere as pictures ``(H, W, D)``, each with its time ``(2,)``, in order.
+    """Values ``(N, D)`` of instances anywhere as pictures ``(H, W, D)``, each with its time ``(2,)`` in seconds.
 
-    Time is cut wherever an instance begins or ends. A cell holds the mean of what covers it then, by the share that it
-    covers; one that nothing covers holds 0, and a time that nothing covers makes no picture.
+    A cell holds the mean of what covers it, by the share that it covers, or 0. Instances of one time that cover the
+    whole picture, as crops do, are one picture, in the order in which they come. Where any leave something open, time
+    is cut wherever an instance begins or ends, and all that last there are painted together.
     """
+    spans, first, group = np.unique(rows.extents[:, :2], axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1])
+    if all(_brush(rows.extents[near], size)[2].min() > FAINT for near in members):
+        for number in np.argsort(first):
+            yield spans[number], _mixed(rows.extents[members[number]], values[members[number]], size)
+        return
     starts, ends = rows.extents[:, 0], rows.extents[:, 1]
     order = np.argsort(starts, kind="stable")
     rising, longest = starts[order], float((ends - starts).max(initial=0))
@@ -255,13 +265,25 @@ def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) 
         near = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
         near = np.sort(near[ends[near] >= end])
         if len(near):
-            across, down = (
-                _shares(rows.extents[near][:, sides], n) for sides, n in (([2, 4], size[1]), ([3, 5], size[0]))
-            )
-            weights = down.T @ across
-            sums = np.einsum("nr,nc,nd->rcd", down, across, values[near].astype(np.float64), optimize=True)
-            mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > 1e-9)
-            yield np.array([start, end]), mean.astype(np.float32)
+            yield np.array([start, end]), _mixed(rows.extents[near], values[near], size)
+
+
+Brush = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _brush(extents: Floats, size: tuple[int, int]) -> Brush:
+    """How much of each row ``(N, H)`` and column ``(N, W)`` of a raster extents cover, and each cell ``(H, W)``."""
+    down, across = _shares(extents[:, [3, 5]], size[0]), _shares(extents[:, [2, 4]], size[1])
+    return down, across, down.T @ across
+
+
+def _mixed(extents: Floats, values: Features, size: tuple[int, int]) -> Features:
+    """The mean ``(H, W, D)`` of the values ``(N, D)`` of what covers each cell, 0 where nothing does."""
+    down, across, weights = _brush(extents, size)
+    sums = np.einsum("nr,nc,nd->rcd", down, across, values.astype(np.float64), optimize=True)
+    mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > FAINT)
+    picture: Features = mean.astype(np.float32)
+    return picture
 
 
 def _shares(sides: Floats, count: int) -> NDArray[np.float64]:
@@ -272,7 +294,7 @@ def _shares(sides: Floats, count: int) -> NDArray[np.float64]:
     return shares
 
 
-def gridded(rows: Instances, size: tuple[int, int] = PAINTED) -> Instances:
+def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:
     """Instances anywhere as a grid: each cell holds the mean features of what covers it."""
     if rows.shape is not None:
         return rows

@@ -16,6 +16,7 @@ from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.extract import Look
 from wherewhen.found import Found, write_events, write_scores, write_tables
+from wherewhen.importing import adopted
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
@@ -90,7 +91,7 @@ def train(
     ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set. ``settings``: plain values
     as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that can't be read is set aside.
     """
-    recipe, device = Recipe.of(settings), pick_device(device)
+    recipe, device = Recipe.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
     videos = labelled(root, fold)
@@ -107,8 +108,10 @@ def train(
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
         check_labels([bag.video for bag in bags])
         write_yaml(folder / "config.yaml", recipe.plain())
-        distributed.tell(([bag.video for bag in bags], views, recipe, folder, resume))
-        fitted = fit(bags, recipe, folder=folder, device=device, resume=resume, quiet=quiet)
+        look = extract.settled(Look.of(recipe), bags[0].video)  # so that detection runs what training saw
+        settled = replace(recipe, engine=look.engine, precision=look.precision)
+        distributed.tell(([bag.video for bag in bags], views, settled, folder, resume))
+        fitted = fit(bags, settled, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
