@@ -48,16 +48,18 @@ class Trial:
 
 
 def attach(
-    backbone: Backbone, engine: str = AUTO, precision: str = AUTO, device: str = "cpu", clips: Clips = None
+    backbone: Backbone, engine: str = AUTO, precision: str = AUTO, device: str = AUTO, clips: Clips = None
 ) -> Running:
     """Let an engine run a backbone from now on, and say which; a backbone that is no network is left alone.
 
     ``clips``: some real ones, uint8 ``(N, T, H, W, 3)``, or what makes them: to measure with, and to calibrate int8.
     They are asked for only where this machine has not yet measured this network; without any, made-up pictures do.
+    ``device``: cpu, cuda, or auto: a GPU where there is one and the engine can use it.
     EngineError where the engine is missing, can't run the network or changes its features beyond ``BOUNDS``.
     """
     if not isinstance(backbone, Network):
         return NONE
+    device = _device(engine, precision, device)
     key = _key(type(backbone), backbone.config, engine, precision, device)
     known = remembered(type(backbone), backbone.config, engine, precision, device)
     kept = None if known is None else _kept(key) if known.calibration else _drawn(backbone)
@@ -81,13 +83,28 @@ def attach(
 
 
 def remembered(
-    kind: type[Any], config: Any, engine: str = AUTO, precision: str = AUTO, device: str = "cpu"
+    kind: type[Any], config: Any, engine: str = AUTO, precision: str = AUTO, device: str = AUTO
 ) -> Running | None:
     """What runs a kind of backbone here by earlier measurement, without building it; None where nobody measured."""
     if not issubclass(kind, Network):
         return NONE
-    found = recall(_key(kind, config, engine, precision, device))
+    found = recall(_key(kind, config, engine, precision, _device(engine, precision, device)))
     return None if found is None else Running(**found["running"])
+
+
+def _device(engine: str, precision: str, device: str) -> str:
+    """``auto`` becomes cuda where there is one that does what is asked for, else cpu."""
+    import torch
+
+    if device != AUTO:
+        return device
+    if not torch.cuda.is_available():
+        return "cpu"
+    try:
+        candidates(engine, precision, "cuda")
+    except EngineError:
+        return "cpu"
+    return "cuda"
 
 
 def candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]]:

@@ -223,3 +223,17 @@ def test_final_scores_hold_in_int8(make_toy: Any, draw: Any) -> None:
     assert found["largest"] < 0.1 and found["rank"] > 0.9
     held = score(coarse[12:])[labels[12:] == 1].min() > score(coarse[12:])[labels[12:] == 0].max()
     assert held, "what was told apart in fp32 is told apart in int8"
+
+
+def test_a_gpu_is_taken_where_it_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert engine._device("auto", "auto", "cuda:1") == "cuda:1"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert engine._device("auto", "auto", "auto") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engine, "has_bf16", lambda device: True)
+    assert engine._device("auto", "auto", "auto") == "cuda"
+    assert engine._device("torch", "bf16", "auto") == "cuda"
+    assert engine._device("openvino", "auto", "auto") == "cpu"
+    assert engine._device("auto", "int8", "auto") == "cpu"

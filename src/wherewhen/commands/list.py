@@ -1,4 +1,4 @@
-"""Show what there is: methods, backbones, data sets, metrics, formats."""
+"""Show what there is: methods, backbones, engines, data sets, metrics, formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Options:
     """What ``list`` is told.
 
     Args:
-        kind: backbones, baselines, datasets, formats, instances, localize, methods, metrics or proposals.
+        kind: backbones, baselines, datasets, engines, formats, instances, localize, methods, metrics or proposals.
         json: print JSON.
     """
 

@@ -38,6 +38,19 @@ def last(axes: int) -> torch.memory_format:
     return torch.channels_last if axes == 2 else torch.channels_last_3d
 
 
+def channels_last(module: GraphModule) -> GraphModule:
+    """The same graph, the weights of its convolutions with channels last in memory."""
+    for node, weight, _ in convolutions(module):
+        if weight.ndim in (4, 5):
+            put = weight.contiguous(memory_format=last(weight.ndim - 2))
+            target = str(node.args[1].target)  # type: ignore[union-attr]
+            owner, _, leaf = target.rpartition(".")
+            held = module.get_submodule(owner)
+            kept = nn.Parameter(put, requires_grad=False) if leaf in held._parameters else put
+            setattr(held, leaf, kept)
+    return module
+
+
 @lru_cache
 def can_pack(precision: torch.dtype) -> bool:
     """Whether this processor and torch run packed layers, tried on a small one of each kind."""

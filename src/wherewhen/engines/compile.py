@@ -10,8 +10,8 @@ import torch
 
 from wherewhen.contracts import Engine
 from wherewhen.engines._batch import called, shaped
-from wherewhen.engines._fast import last, lowered
-from wherewhen.engines._graph import convolutions, folded
+from wherewhen.engines._fast import channels_last, lowered
+from wherewhen.engines._graph import folded
 from wherewhen.errors import EngineError
 from wherewhen.values import Features, Pixels
 
@@ -28,10 +28,7 @@ class CompileEngine:
         self.device = device
         kind = torch.bfloat16 if precision == "bf16" else torch.float32
         example = shaped(clips, batch)
-        module = folded(network, example, kind)
-        for node, weight, _ in convolutions(module):
-            if weight.ndim in (4, 5):
-                setattr(module, str(node.args[1]), weight.contiguous(memory_format=last(weight.ndim - 2)))
+        module = channels_last(folded(network, example, kind))
         module = (lowered(module) if precision == "bf16" else module).to(device)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,7 +9,7 @@ from torch.fx import GraphModule
 
 from wherewhen.contracts import Engine
 from wherewhen.engines._batch import called, shaped
-from wherewhen.engines._fast import lowered, quicken
+from wherewhen.engines._fast import channels_last, lowered, quicken
 from wherewhen.engines._graph import folded
 from wherewhen.values import Features, Pixels
 
@@ -40,8 +40,7 @@ class TorchEngine:
 def prepared(network: torch.nn.Module, clips: Pixels, kind: torch.dtype, quick: bool) -> GraphModule:
     """The network's graph, folded, with the faster layers of processors where ``quick``, in the type asked for."""
     module = folded(network, clips, kind)
-    if quick:
-        module = quicken(module, kind)
+    module = quicken(module, kind) if quick else channels_last(module)
     return lowered(module) if kind == torch.bfloat16 else module
 
 
