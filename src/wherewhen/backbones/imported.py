@@ -1,0 +1,101 @@
+"""Features of somebody else's making, as a model knows them: what was said of them, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from wherewhen import registry
+from wherewhen.config import build
+from wherewhen.contracts import Backbone, ClipSpec, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.values import Features, Pixels
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ImportedConfig:
+    """Settings of `Imported`; ``wherewhen features import`` writes them. What nobody said is unknown or null.
+
+    Args:
+        backbone: what made the features, as declared; only with it can a model look at videos.
+        settings: of that backbone, where they are not its defaults.
+        layout: how the files lay there.
+        length: how many numbers a feature has.
+        frames: frames per clip.
+        stride: frames from one clip to the next.
+        rate: frames per second.
+        segments: into so many spans of time each video was averaged.
+        averaged: the mean of so many crops.
+        crop_order: corners-first, center-first or unknown.
+        time: seconds, or relative: 0 is the begin of a video and 1 its end.
+    """
+
+    backbone: str = UNKNOWN
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    layout: str = UNKNOWN
+    length: int | None = None
+    frames: int | None = None
+    stride: int | None = None
+    rate: float | None = None
+    segments: int | None = None
+    averaged: int | None = None
+    crop_order: str = UNKNOWN
+    time: str = UNKNOWN
+
+
+class Imported:
+    """Features that others made: a model learns from them, but looks at videos only with the backbone they declare.
+
+    ConfigError where a picture is asked for and none is declared, or it can't have made these features.
+    """
+
+    Config: ClassVar[type] = ImportedConfig
+    source: ClassVar[Provenance] = Provenance(title="Features of somebody else's making")
+
+    def __init__(self, config: ImportedConfig) -> None:
+        self.config = config
+
+    @property
+    def clip(self) -> ClipSpec:
+        """The clips of the declared backbone, at the known stride and rate."""
+        spec, known = self.declared.clip, self.config
+        return replace(spec, stride=known.stride or spec.stride, rate=known.rate or spec.rate)
+
+    @cached_property
+    def declared(self) -> Backbone:
+        """What made the features, as declared."""
+        config = self.config
+        if config.backbone == UNKNOWN:
+            raise ConfigError(
+                "this model learned from imported features, and nobody said how they were made, so it can't look at "
+                "videos. Detect on features of the same making, or import them again with --backbone NAME"
+            )
+        plugin = registry.load("backbones", config.backbone)
+        made: Backbone = plugin(build(plugin.Config, config.settings, config.backbone))
+        wrong = []
+        if config.segments:
+            wrong.append(f"they are means of {config.segments} spans of each video, not clips")
+        if config.averaged:
+            wrong.append(f"they are means of {config.averaged} crops")
+        if config.frames not in (None, made.clip.frames):
+            wrong.append(f"their clips have {config.frames} frames, those of {config.backbone} {made.clip.frames}")
+        if wrong:
+            raise ConfigError(f"{config.backbone} can't make these imported features: {'; '.join(wrong)}")
+        return made
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips, by the declared backbone."""
+        found = self.declared(clips)
+        if self.config.length not in (None, found.shape[-1]):
+            raise ConfigError(
+                f"{self.config.backbone} can't have made these imported features: its own are {found.shape[-1]} long, "
+                f"these {self.config.length}; check its layer and weights"
+            )
+        return found
+
+
+PLUGIN = Imported

@@ -1,0 +1,149 @@
+"""Look after features: compare two stores and say why they differ, bring in those that others made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SECOND = "source"
+THIRD = "other"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``features`` is told.
+
+    Args:
+        action: verify (compare two stores, exit code 1 where they differ) or import (read others' files).
+        source: store, file of features or npy file; for import the folder of files.
+        other: what to compare with (verify).
+        tolerance: relative error up to which clips are equal (verify).
+        video: video that both were made of; a few of its clips are looked at in other ways, to find how the second
+            features were made (verify).
+        clips: how many of its clips (verify).
+        backbone: what made the features, as you declare it; for verify the network to look with.
+        settings: YAML file with the settings of that backbone.
+        layout: rtfm, deepmil, vadclip, xd5, sultani, or auto (import).
+        output: store to write (import).
+        labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth (import).
+        reader: name of that data set's reader; default: the one that recognizes the folder (import).
+        labels_from_name: labels by names as in UCF-Crime's lists, Normal... or a category (import).
+        frames_per_clip: frames that each feature saw (import).
+        stride: frames from one clip to the next; default: clips lie back to back (import).
+        rate: frames per second of the videos (import).
+        width: of the videos in px, for the places of crops (import).
+        height: the same (import).
+        crop_order: corners-first, center-first or unknown; default: the layout's (import).
+        average: keep the mean of all crops instead of each (import).
+        stored: float32 keeps features exact; float16 halves a store (import).
+        json: print JSON instead of a table.
+    """
+
+    action: Literal["verify", "import"]
+    source: str | None = None
+    other: str | None = None
+    tolerance: float = 1e-3
+    video: str | None = None
+    clips: int = 4
+    backbone: str | None = None
+    settings: str | None = None
+    layout: str = "auto"
+    output: str | None = None
+    labels: str | None = None
+    reader: str | None = None
+    labels_from_name: bool = False
+    frames_per_clip: int | None = None
+    stride: int | None = None
+    rate: float | None = None
+    width: int | None = None
+    height: int | None = None
+    crop_order: str | None = None
+    average: bool = False
+    stored: Literal["float32", "float16"] = "float32"
+    json: bool = False
+
+
+def run(options: Options) -> int:
+    """Print what was found or brought; exit code 1 where stores differ, 3 where files were set aside."""
+    from wherewhen.errors import ConfigError
+
+    if options.source is None:
+        raise ConfigError(f"features {options.action}: say of what; wherewhen features --help says more")
+    return _verify(options, options.source) if options.action == "verify" else _import(options, options.source)
+
+
+def _import(options: Options, source: str) -> int:
+
+    from wherewhen import feature_layouts, importing
+    from wherewhen.errors import ConfigError
+
+    if options.output is None:
+        raise ConfigError("features import: say where to write the store: --output STORE")
+    if (options.width is None) != (options.height is None):
+        raise ConfigError("give both --width and --height of the videos, or none")
+    size = (options.width, options.height) if options.width and options.height else None
+    known = importing.Known(
+        options.backbone or feature_layouts.UNKNOWN, options.settings, options.frames_per_clip, options.stride,
+        options.rate, size, options.crop_order, options.average,
+    )  # fmt: skip
+    brought = importing.bring(
+        source,
+        options.output,
+        options.layout,
+        known=known,
+        labels=importing.labels_of(options.labels, options.reader),
+        from_name=options.labels_from_name,
+        stored=options.stored,
+    )
+    if options.json:
+        _json({**{k: v for k, v in vars(brought).items() if k != "quarantine"}, "aside": brought.quarantine.reasons})
+    else:
+        print("\n".join(brought.lines(options.output)))
+    return 3 if brought.quarantine.reasons else 0
+
+
+def _verify(options: Options, source: str) -> int:
+    from wherewhen import feature_diff, feature_trials
+    from wherewhen.feature_sheets import matched, sheets
+
+    if options.other is None:
+        from wherewhen.errors import ConfigError
+
+        raise ConfigError("features verify: name two: wherewhen features verify A B")
+    a, b = matched(sheets(source), sheets(options.other))
+    found = feature_diff.verify(a, b, options.tolerance)
+    trials = []
+    if options.video is not None:
+        trials = feature_trials.tried(
+            a, b, options.video,
+            backbone=options.backbone, settings=options.settings, clips=options.clips,
+        )  # fmt: skip
+    if options.json:
+        _json({**found.plain(), "trials": [vars(trial) for trial in trials]})
+        return int(not found.equal)
+    _table("clip by clip", [row.plain() for row in found.rows])
+    _table("likely causes, the first one first", [{"cause": c.name, "evidence": c.told} for c in found.causes])
+    _table("clips looked at again, the nearest first", [vars(trial) for trial in trials])
+    print("equal" if found.equal else "not equal")
+    return int(not found.equal)
+
+
+def _json(value: Any) -> None:
+    import json
+
+    from wherewhen.store import plain
+
+    print(json.dumps(plain(value), indent=1, default=str))
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*rows[0], title=title)
+    for row in rows:
+        told = (f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values())
+        table.add_row(*told)
+    Console().print(table)
