@@ -58,8 +58,10 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     """Options of a verb, and plain settings of the plug-ins that it may choose."""
     from jsonargparse import ArgumentError, ArgumentParser
 
-    if hasattr(command, "SECOND") and len(arguments) > 1 and not any(a.startswith("-") for a in arguments[:2]):
-        arguments = [arguments[0], f"--{command.SECOND}={arguments[1]}", *arguments[2:]]  # a word that may be left out
+    for place, word in ((2, "THIRD"), (1, "SECOND")):  # words that may be left out
+        there = arguments[: place + 1]
+        if hasattr(command, word) and len(there) > place and not any(a.startswith("-") for a in there):
+            arguments = [*there[:-1], f"--{getattr(command, word)}={there[-1]}", *arguments[place + 1 :]]
     arguments = [_underscored(word, command.Options) for word in arguments]
     parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__, exit_on_error=False)
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
@@ -138,10 +140,14 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
 
     config = _settings_files(arguments)
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
+    whole = any(a.startswith("--print_config") for a in arguments)
     for flag, kind in registry.PARTS.items():
         if f"{flag}s" not in own:
             text = f"one of: {', '.join(registry.names(kind))}"
-            parser.add_argument(f"--{flag}", type=str, default=DEFAULTS[flag], help=text)
+            open_ = flag == "backbone" and not whole  # a store of imported features says it itself
+            text += f" (default: {DEFAULTS[flag]})" if open_ else ""
+            default = None if open_ else DEFAULTS[flag]
+            parser.add_argument(f"--{flag}", type=str if default else (str | None), default=default, help=text)
     parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
     for flag, known in RUNNING.items():
         text = f"how a network is run, one of: {', '.join(known)}"
@@ -150,7 +156,6 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     text = "don't look at clips that change, or whose pictures differ, by fewer gray levels"
     parser.add_argument("--gate", type=float, default=0.0, help=text)
     chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones", "ablate"})
-    whole = any(a.startswith("--print_config") for a in arguments)
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
     for flag, kind in registry.PARTS.items():
         if (whole or (training and flag == "method")) and kind not in chosen.values():

@@ -20,6 +20,7 @@ Scored = dict[str, Prediction]
 Numbers = dict[str, float]
 
 FAMILIES = ("frame", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
+IMPORTED = "imported"  # features without pictures
 DIFFERENCE = "difference"  # the view that the row "motion only" looks at
 
 
@@ -35,8 +36,15 @@ class Row(NamedTuple):
 
 
 def looks(model_look: Look) -> dict[str, Look]:
-    """The views that evaluation needs: the model's own and the one of the row "motion only"."""
+    """The views that evaluation needs: the model's own and, where there are pictures, that of the row "motion only"."""
+    if model_look.backbone == IMPORTED:
+        return {model_look.instances: model_look}
     return {model_look.instances: model_look, DIFFERENCE: Look.named("frame_difference")}
+
+
+def trivial_rows(backbone: str) -> list[str]:
+    """The trivial rows of a table; without pictures nobody can tell what moves."""
+    return [name for name in registry.names("baselines") if backbone != IMPORTED or name != "motion_only"]
 
 
 def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
@@ -116,7 +124,7 @@ def evaluate(
         raise DataError("no video is left to evaluate")
     found = predict(model, bags)
     table = rows(model.recipe.method, model.recipe.backbone, [measure(found, judged, families)])
-    for name in registry.names("baselines"):
+    for name in trivial_rows(model.recipe.backbone):
         trivial = predict_trivial(name, model, bags, judged)
         table += rows(name, model.recipe.backbone, [measure(trivial, judged, families)])
     return table, found

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.parametrize("name", registry.names("backbones"))
 
 SHORT: dict[str, dict[str, Any]] = {  # big networks see fewer and smaller pictures here, to be fast; nothing else
     "clip": {"variant": "b32", "frames": 2, "sampling": 1},
+    "imported": {"backbone": "frame_difference"},  # nothing can be looked at without one
     "uniformer": {"frames": 8, "sampling": 1, "size": [64, 64]},
     "videomae": {"sampling": 1, "block": 1, "steps": 1},
 }
