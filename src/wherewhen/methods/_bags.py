@@ -23,6 +23,11 @@ def unevenness(scores: Tensor, held: Tensor) -> Tensor:
     return (scores.diff(dim=1).square() * both).sum((1, 2)) / lane_count(held)
 
 
+def root(values: Tensor) -> Tensor:
+    """Square root with a finite slope at 0."""
+    return (values + 1e-12).sqrt()
+
+
 def counters_dropped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a state dict without the counters of batches that batch norm keeps and nothing uses."""
     return {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}

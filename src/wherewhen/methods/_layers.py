@@ -29,3 +29,20 @@ class FixedNorm(nn.Module):
         """Normalize each channel."""
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         return x * scale[:, None] + (self.bias - self.running_mean * scale)[:, None]
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of ``(L, C, T)``, each step for itself.
+
+    >>> ChannelNorm(2)(torch.tensor([[[1.0], [3.0]]])).round().flatten().tolist()
+    [-1.0, 1.0]
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalize each step."""
+        normal: Tensor = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        return normal

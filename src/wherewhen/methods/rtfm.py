@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wherewhen.contracts import Output, Provenance, Training, View
-from wherewhen.methods._bags import counters_dropped, lane_count, unevenness
+from wherewhen.methods._bags import counters_dropped, lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import FixedNorm
 from wherewhen.methods._sequences import Locked, Sequences, mean_of, picks, renamed, sequences
@@ -213,11 +213,6 @@ def magnitudes(anomalous: Tensor, normal: Tensor, margin: float, matched: bool =
         count = min(len(anomalous), len(normal))
         return ((margin - anomalous[:count]).abs() + normal[:count]).square().mean()
     return ((margin - anomalous).abs()[:, None] + normal).square().mean()
-
-
-def root(values: Tensor) -> Tensor:
-    """Square root with a finite slope at 0."""
-    return (values + 1e-12).sqrt()
 
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

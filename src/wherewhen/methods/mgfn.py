@@ -1,0 +1,262 @@
+"""Magnitude-contrastive glance-and-focus network (Chen et al., AAAI 2023), run in every cell of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods._bags import lane_count, root, unevenness
+from wherewhen.methods._grid import flat, lanes, segments, spread, width
+from wherewhen.methods._layers import ChannelNorm, FixedNorm
+from wherewhen.methods._sequences import mean_of, picks, sequences
+from wherewhen.methods._settings import demand
+
+VIEW = "cells"
+FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
+HEAD = 64  # channels of a head of attention
+KERNEL = 5  # steps that a focus block looks over
+START = 0.1  # what blocks add where training starts, as a share of what PyTorch would draw
+MARGIN_WIDTH = 1024  # channels for which the margin was published
+
+
+@dataclass(frozen=True)
+class MGFNConfig:
+    """Settings of `MGFN`; `PUBLISHED` holds the authors' (from their code).
+
+    Args:
+        width: channels of the last stage, a 16th and an 8th of them (at least 32) in the stages before; null: 1024 as
+            published, less for features far shorter than 2048.
+        depths: blocks of the glance stage and of the two focus stages; 3, 3 and 2 in the authors' code.
+        dropout: share of instances that training hides from that choice; .7 in the authors' code.
+        segments: longer training bags are averaged into this many spans of time, 32 as published; null keeps all.
+        choose: what picks the instances that stand for a bag: the lengths of the features that come in, the scores, or
+            the lengths of the features that come out, as in the authors' code. Layer norm makes the latter all alike
+            where training starts, so among many cells they pick at random; scores lock on what they first found.
+        top: share of a bag's instances that stand for it, but at least 3; 3 of 32 as published.
+        amplify: how much the length of a feature is worth beside it, .1 in the authors' code.
+        margin: how far apart lengths of normal and anomalous bags should be, for 1024 channels; 200 as published.
+        contrast: weight of all that is said about lengths, 1e-3 in the authors' code, too much for few videos.
+        apart: weight of keeping normal and anomalous bags apart, within it; 1e-3 in the authors' code.
+        sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the authors' code.
+        smoothness: weight of squared changes in time of all bags, 8e-4 in the authors' code.
+    """
+
+    width: int | None = None
+    depths: tuple[int, int, int] = (1, 1, 1)
+    dropout: float = 0.0
+    segments: int | None = 32
+    choose: Literal["input", "score", "output"] = "input"
+    top: float = 0.02
+    amplify: float = 0.1
+    margin: float = 200.0
+    contrast: float = 1e-4
+    apart: float = 1e-3
+    sparsity: float = 8e-3
+    smoothness: float = 8e-4
+
+    def __post_init__(self) -> None:
+        demand("mgfn", self, positive="width segments", share="dropout top", weight="amplify margin contrast apart")
+        demand("mgfn", self, weight="sparsity smoothness")
+        if len(self.depths) != 3 or min(self.depths) < 1:
+            raise ConfigError(f"mgfn: depths must be three numbers from 1 up, got {self.depths}")
+
+
+PUBLISHED = MGFNConfig(width=1024, depths=(3, 3, 2), dropout=0.7, choose="output", top=0.0, contrast=1e-3)
+"""The authors' settings; their features are I3D's, 2048 long, on a 1 x 1 grid."""
+
+PUBLISHED_TRAINING = Training(
+    steps=50_000, bags=16, optimizer="adam", learning_rate=1e-3, weight_decay=5e-4, validate_every=50
+)
+
+
+class Glance(nn.Module):
+    """Attention of every step to all steps of its lane ``(L, C, T)``; ``there`` ``(L, 1, T)`` says which are."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.heads = max(1, size // HEAD)
+        inner = self.heads * (size // self.heads)
+        self.norm = ChannelNorm(size)
+        self.ask, self.give = nn.Conv1d(size, 3 * inner, 1, bias=False), nn.Conv1d(inner, size, 1)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """What each step takes from the others."""
+        rows, _, steps = x.shape
+        asked = self.ask(self.norm(x)).reshape(rows, 3, self.heads, -1, steps).transpose(3, 4)
+        queries, keys, values = asked.unbind(1)
+        seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=there[:, None].bool())
+        given: Tensor = self.give(seen.transpose(2, 3).reshape(rows, -1, steps))
+        return given
+
+
+class Focus(nn.Module):
+    """Self-attentional convolution: one kernel over near steps per head, shared by its channels."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.heads = max(1, size // HEAD)
+        inner = self.heads * (size // self.heads)
+        self.norm = FixedNorm(size)
+        self.take, self.give = nn.Conv1d(size, inner, 1, bias=False), nn.Conv1d(inner, size, 1)
+        self.near = nn.Conv1d(self.heads, self.heads, KERNEL, padding=KERNEL // 2, groups=self.heads)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """What each step takes from those near it."""
+        rows, _, steps = x.shape
+        values = (self.take(self.norm(x)) * there).reshape(rows, -1, self.heads, steps).flatten(0, 1)
+        given: Tensor = self.give(self.near(values).reshape(rows, -1, steps))
+        return given
+
+
+class Block(nn.Module):
+    """A short-cut convolution, a glance or a focus, and a feed-forward network; each is added to what came in."""
+
+    def __init__(self, size: int, kind: type[nn.Module]) -> None:
+        super().__init__()
+        self.shift = nn.Conv1d(size, size, 3, padding=1)
+        self.look = kind(size)
+        self.think = nn.Sequential(
+            ChannelNorm(size), nn.Conv1d(size, 4 * size, 1), nn.GELU(), nn.Conv1d(4 * size, size, 1)
+        )
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        """The same shape, deeper; 0 where a step is not there."""
+        x = x + self.shift(x)
+        x = x + self.look(x, there)
+        deeper: Tensor = (x + self.think(x)) * there
+        return deeper
+
+    def calm(self) -> None:
+        """Start from changing little: few videos can't train what starts at random."""
+        with torch.no_grad():
+            for layer in (self.shift, self.look.give, self.think[-1]):
+                assert isinstance(layer, nn.Conv1d)
+                layer.weight *= START
+
+
+class MGFN(nn.Module):
+    """Glance over the whole video, then focus on what is near; lengths of features tell normal from anomalous bags.
+
+    ``f = LayerNorm(blocks(conv(x) + amplify conv(|x|)))``, ``s = sigmoid(w f + b)``; with K the ``top`` instances of a
+    bag (time x cells) by ``choose`` and ``M = mean_K |f|_1``: ``L = BCE(mean_K s, y) + contrast (within normal, mean
+    (M - M')^2 + within anomalous, likewise + apart mean max(0, margin - |M_a - M_n|)^2) + sparsity + smoothness``.
+    The paper compares bags p, q of a batch pair by pair; so do we, with every pair (its code: two halves).
+
+    View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: scores ``(B, S, P)`` of ``held`` segments,
+    ``bag`` scores and ``length`` M ``(B,)``.
+
+    >>> model = MGFN(MGFNConfig(), {"cells": 3}).eval()
+    >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), torch.zeros(1, 4), torch.ones(1, 4).bool(), ((1, 2, 2),))
+    >>> model({"cells": view}).scores.shape
+    torch.Size([1, 4])
+    """
+
+    Config: ClassVar[type] = MGFNConfig
+    views: ClassVar[tuple[str, ...]] = (VIEW,)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    schedule: ClassVar[Training] = Training(
+        steps=100, bags=30, optimizer="adam", learning_rate=3e-4, weight_decay=5e-4, validate_every=20
+    )
+    source: ClassVar[Provenance] = Provenance(
+        title="MGFN",
+        homepage="https://arxiv.org/abs/2211.15098",
+        citation="Chen et al.: MGFN: magnitude-contrastive glance-and-focus network for weakly-supervised video "
+        "anomaly detection, AAAI 2023",
+    )
+    reach: float | None = None
+
+    def __init__(self, config: MGFNConfig, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        self.config = config
+        last = config.width or width(1024, dims[VIEW])
+        sizes = [min(last, max(32, last // 16)), min(last, max(32, last // 8)), last]
+        self.enter = nn.Conv1d(dims[VIEW], sizes[0], 3, padding=1)
+        self.amplify = nn.Conv1d(1, sizes[0], 3, padding=1)
+        kinds = (Glance, Focus, Focus)
+        self.levels = nn.ModuleList(
+            [
+                nn.ModuleList([Block(size, kind) for _ in range(depth)])
+                for size, kind, depth in zip(sizes, kinds, config.depths, strict=True)
+            ]
+        )
+        self.widen = nn.ModuleList([nn.Sequential(ChannelNorm(a), nn.Conv1d(a, b, 1)) for a, b in pairwise(sizes)])
+        self.last, self.score = nn.LayerNorm(last), nn.Linear(last, 1)
+        for block in self.modules():
+            if isinstance(block, Block):
+                block.calm()
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
+        view = bags[VIEW]
+        whole = lanes(view)
+        short, where = segments(whole, self.config.segments if self.training else None)
+        lane = sequences(short)
+        features, given = self.network(lane.features, short.steps[lane.bag])
+        grid, held = lane.flat(given), short.held.flatten(1)
+        counts = (held.sum(1) * self.config.top).long().clamp(min=FEW)
+        chooser = {"input": lane.features, "score": given[..., None], "output": features}[self.config.choose]
+        worth = lane.flat(chooser.norm(dim=-1))
+        if self.training and self.config.dropout:
+            worth = worth * (torch.rand_like(worth) >= self.config.dropout)
+        weights = picks(worth, held, counts)
+        scores = grid.reshape(short.held.shape)
+        long = (weights * lane.flat(features.abs().sum(-1))).sum(1)
+        extra = {"scores": scores, "held": short.held, "bag": (weights * grid).sum(1), "length": long}
+        return Output(flat(spread(scores, where), view), extra)
+
+    def network(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Features ``(L, T, C)`` and scores ``(L, T)`` of features ``(L, T, D)`` at steps ``(L, T)``."""
+        mask = there[:, None].to(x.dtype)
+        x = x.transpose(1, 2)
+        deep = (self.enter(x) + self.config.amplify * self.amplify(x.norm(dim=1, keepdim=True))) * mask
+        for number, stage in enumerate(self.levels):
+            if number:
+                deep = self.widen[number - 1](deep) * mask
+            assert isinstance(stage, nn.ModuleList)
+            for block in stage:
+                deep = block(deep, mask)
+        features = self.last(deep.transpose(1, 2))
+        return features, torch.sigmoid(self.score(features).squeeze(-1))
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """``bag``, ``contrast``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
+        config, anomalous, found = self.config, labels > 0.5, output.extra
+        scores, held = found["scores"], found["held"]
+        long = found["length"] * (MARGIN_WIDTH / self.score.in_features) ** 0.5
+        each = root((scores * held).square().sum((1, 2)) / lane_count(held))
+        return {
+            "bag": F.binary_cross_entropy(found["bag"].clamp(0, 1), labels),
+            "contrast": config.contrast * contrast(long[anomalous], long[~anomalous], config.margin, config.apart),
+            "sparsity": config.sparsity * mean_of(each, anomalous),
+            "smoothness": config.smoothness * unevenness(scores, held).sum(),
+        }
+
+
+def contrast(anomalous: Tensor, normal: Tensor, margin: float, apart: float) -> Tensor:
+    """Lengths ``(P,)`` and ``(Q,)`` should be alike within a label and a margin apart between the labels.
+
+    Means over pairs of squared differences within each label, and of ``max(0, margin - |a - n|)^2`` times ``apart``.
+    (Equation 9 of the paper.)
+
+    >>> float(contrast(torch.tensor([5.0, 7.0]), torch.tensor([4.0]), margin=3.0, apart=1.0))
+    6.0
+    """
+    total = (anomalous.sum() + normal.sum()) * 0
+    for kind in (anomalous, normal):
+        if len(kind) > 1:  # every pair of two different bags
+            total = total + (kind[:, None] - kind).square().sum() / (len(kind) * (len(kind) - 1))
+    if len(anomalous) and len(normal):
+        gap = (margin - (anomalous[:, None] - normal).abs()).clamp(min=0)
+        total = total + apart * gap.square().mean()
+    return total
+
+
+PLUGIN = MGFN
