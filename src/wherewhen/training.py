@@ -33,23 +33,23 @@ TAUGHT = 2**27  # values that the normalizer learns from: of longer videos every
 JUDGED = 2**27  # values of one batch of validation videos; more are judged in groups
 FUSED = 100_000  # parameters from which on an optimizer is fused: several times as fast, the last bit may differ
 BANK = 4096  # cells of normal training videos that a model keeps
-FEW = 4  # a label with fewer training videos than this spares none for validation
+FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
 
 
 def carve(videos: Sequence[Video], share: float, seed: int) -> tuple[list[Video], list[Video]]:
     """Divide training videos into those to learn from and those to validate on, label by label.
 
-    Every label with at least 4 videos gives at least one and keeps at least two; with fewer it gives none.
+    With fewer than 8 videos of a label none is held out: each of so few teaches more than it can judge.
 
-    >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(5)]
+    >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
     >>> [len(part) for part in carve(clips, 0.2, 0)]
-    [8, 2]
+    [16, 4]
     """
     rng = np.random.default_rng(seed)
     held: set[str] = set()
-    for label in (0, 1):
-        ids = [v.id for v in videos if v.label == label]
-        if share > 0 and len(ids) >= FEW:
+    by_label = [[v.id for v in videos if v.label == label] for label in (0, 1)]
+    if share > 0 and min(map(len, by_label)) >= FEW:
+        for ids in by_label:
             count = min(max(1, round(share * len(ids))), len(ids) - 2)
             held |= set(rng.permutation(ids)[:count].tolist())
     return [v for v in videos if v.id not in held], [v for v in videos if v.id in held]
