@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import data, extract, extraction, registry, runs
+from wherewhen import data, extract, extraction, pipeline, registry, runs
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.evaluate import looks
 from wherewhen.extract import Look
 from wherewhen.extraction import Sources, extract_all, sources
 from wherewhen.features import open_features
-from wherewhen.model import Recipe
+from wherewhen.model import Model, Recipe
+from wherewhen.normalize import Normalizer
 from wherewhen.spread import Where
 from wherewhen.values import Instances, Truth, Video
 
@@ -312,3 +313,46 @@ def test_a_killed_extraction_is_gone_on_with(workers: int, natives: Path, store:
             assert hashlib.sha256(path.read_bytes()).hexdigest() == reference[path.relative_to(target).as_posix()]
     assert extracting(natives, target, workers).wait() == 0
     assert contents(target) == contents(store)
+
+
+# --- networks
+
+
+NETWORK = {"backbone": "shufflenet", "shufflenet": {"weights": "random"}, "engine": "torch", "precision": "fp32"}
+
+
+def two(clips: Path) -> Sources:
+    """Two videos are enough for networks, which are slow."""
+    found = sources(clips).dataset
+    return Sources(replace(found, videos=found.videos[:2]), {})
+
+
+@pytest.mark.slow
+def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Path) -> None:
+    recipe = Recipe.of(NETWORK)
+    look = Look.of(recipe)
+    extract_all(two(clips), [look], tmp_path / "one", quiet=True)
+    extract_all(two(clips), [look], tmp_path / "two", where=Where(2), quiet=True)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    video, kept = two(clips).dataset.videos[0], data.reader_of(tmp_path / "one").load(tmp_path / "one").videos[0]
+    passport = open_features(kept.path).passport
+    assert passport["made"]["engine"] == "torch" and passport["made"]["precision"] == "fp32"
+    assert passport["made"]["shufflenet"]["weights"] == "random, seed 0"
+    assert set(passport["about"]["deviation"]) == {"relative", "cosine"}
+    seen = extract.instances(kept, look)
+    method = recipe.make("method", {"cells": seen.features.shape[1]})
+    model = Model(recipe, Normalizer.fit([seen]), method, 0.5, Instances(seen.features[:9], seen.extents[:9]))
+    model.detect(video.path)
+    assert model.running is not None and model.running.engine == "torch"
+    same(pipeline.joined(pipeline.instances(video, model.backbone, model.builder)), seen)
+
+
+def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:
+    extract_all(two(clips), [Look.of(Recipe.of(NETWORK))], tmp_path / "store", quiet=True)
+    video = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
+    free = Look.of(Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}))
+    chosen = extract.settled(free, video)
+    assert (chosen.engine, chosen.precision) == ("torch", "fp32")
+    same(extract.instances(video, free), extract.instances(video, chosen))
+    with pytest.raises(StoreError, match="precision: wanted 'bf16', found 'fp32'"):
+        extract.instances(video, replace(free, precision="bf16"))
