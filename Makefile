@@ -8,10 +8,10 @@ SOURCES := src tests benchmarks
 demo: .venv/ready  ## train on toy scenes, detect on unseen ones, write demo/
 	$(BIN)/wherewhen demo --output demo
 
-test: .venv/ready system lint  ## lint, types, all tests
+test: .venv/extras system lint  ## lint, types, all tests
 	$(BIN)/python -m pytest
 
-lint: .venv/ready  ## style and strict types
+lint: .venv/extras  ## style and strict types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
@@ -24,6 +24,11 @@ docs: .venv/ready  ## the generated pages of docs/
 		{ echo "Python 3.11 or newer is needed; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# Every extra, which the demo does without and the tests do not.
+.venv/extras: .venv/ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,all]'
 	@touch $@
 
 # A browser, for the tests of the report: installed where that may be, else named and its tests skipped.
