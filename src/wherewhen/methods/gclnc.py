@@ -33,7 +33,7 @@ class GCLNCConfig:
         graph: joins the times of one cell (``lane``; on a grid of one cell that is the paper), or all cells of a video.
         certain: share of an anomalous bag's cells that teach the cleaner, half of them its highest scores and half its
             lowest; 0.3 in the official code, which takes those that vary least over crops.
-        steady: weight of the L1 distance to what the cleaner of earlier steps said; the published terms are simply added.
+        steady: weight of the L1 distance to what the cleaner of earlier steps said; published terms are just added.
         momentum: of those earlier steps' weights; the official code keeps predictions instead, .5 an epoch.
     """
 
