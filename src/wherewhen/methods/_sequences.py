@@ -36,12 +36,15 @@ class Sequences:
         grid[self.kept] = values
         return grid.transpose(1, 2).reshape(batch, -1)
 
+    def rows(self, values: Tensor) -> Tensor:
+        """Values ``(B, T * P)`` as one row per lane ``(L, T)``; undoes `flat`."""
+        batch, cells = self.kept.shape
+        return values.reshape(batch, -1, cells).transpose(1, 2)[self.kept]
+
     def sums(self, weights: Tensor, values: Tensor) -> Tensor:
         """Weighted sums ``(B, C)`` of values ``(L, T, C)``, weights ``(B, T * P)``."""
-        batch, cells = self.kept.shape
-        own = weights.reshape(batch, -1, cells).transpose(1, 2)[self.kept]
-        rows = torch.einsum("lt,ltc->lc", own, values)
-        return rows.new_zeros(batch, values.shape[-1]).index_add(0, self.bag, rows)
+        each = torch.einsum("lt,ltc->lc", self.rows(weights), values)
+        return each.new_zeros(len(self.kept), values.shape[-1]).index_add(0, self.bag, each)
 
 
 def sequences(whole: Lanes) -> Sequences:

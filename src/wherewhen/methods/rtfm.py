@@ -6,23 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from wherewhen.contracts import Output, Provenance, Training, View
-from wherewhen.methods._bags import counters_dropped, lane_count, root, unevenness
-from wherewhen.methods._grid import flat, lanes, segments, spread, width
-from wherewhen.methods._layers import FixedNorm
-from wherewhen.methods._sequences import Locked, Sequences, mean_of, picks, renamed, sequences
+from wherewhen.contracts import Provenance, Training
+from wherewhen.methods._bags import counters_dropped
+from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig, magnitudes
+from wherewhen.methods._sequences import renamed
 from wherewhen.methods._settings import demand
 
+__all__ = ["PLUGIN", "PUBLISHED", "PUBLISHED_TRAINING", "RTFM", "RTFMConfig", "magnitudes", "official"]
+
 VIEW = "cells"
-FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
 
 
 @dataclass(frozen=True)
-class RTFMConfig:
+class RTFMConfig(MagnitudeConfig):
     """Settings of `RTFM`; `PUBLISHED` holds the paper's.
 
     Args:
@@ -40,16 +38,6 @@ class RTFMConfig:
             changes counted from the end of one bag to the start of the next.
     """
 
-    width: int | None = None
-    dropout: float = 0.0
-    segments: int | None = 32
-    top: float = 0.02
-    margin: float = 100.0
-    magnitude: float = 1e-4
-    sparsity: float = 8e-3
-    smoothness: float = 8e-4
-    compat: bool = False
-
     def __post_init__(self) -> None:
         demand("rtfm", self, positive="width segments", share="dropout top", weight="margin magnitude")
         demand("rtfm", self, weight="sparsity smoothness")
@@ -63,41 +51,7 @@ PUBLISHED_TRAINING = Training(
 )
 
 
-class Context(nn.Module):
-    """Multi-scale temporal network: what each step of a lane looks like beside the others (section 3.2 of the paper).
-
-    ``(L, D, T)`` and ``there`` ``(L, 1, T)`` -> ``(L, D, T)``. Three dilated convolutions see near steps, a non-local
-    block (dot products over T, no softmax) all steps; what they find is added to the features.
-    """
-
-    def __init__(self, dims: int, size: int) -> None:
-        super().__init__()
-        self.near = nn.ModuleList(
-            [nn.Conv1d(dims, size, 3, padding=dilation, dilation=dilation) for dilation in (1, 2, 4)]
-        )
-        self.near_norm = nn.ModuleList([FixedNorm(size) for _ in self.near])
-        self.squeeze = nn.Conv1d(dims, size, 1, bias=False)
-        self.query, self.key, self.value = (nn.Conv1d(size, size // 2, 1) for _ in range(3))
-        self.found, self.found_norm = nn.Conv1d(size // 2, size, 1), FixedNorm(size)
-        self.join, self.join_norm = nn.Conv1d(4 * size, dims, 3, padding=1, bias=False), FixedNorm(dims)
-
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """Features in their context."""
-        branches = [norm(F.relu(conv(x))) for conv, norm in zip(self.near, self.near_norm, strict=True)]
-        branches.append(self._far(F.relu(self.squeeze(x)), there))
-        joined: Tensor = self.join_norm(F.relu(self.join(torch.cat(branches, 1) * there)))
-        return joined + x
-
-    def _far(self, x: Tensor, there: Tensor) -> Tensor:
-        queries, keys, values = self.query(x), self.key(x), self.value(x) * there
-        # No softmax, so the products may be taken in the cheap order: (keys values) is small whatever T is.
-        seen = torch.einsum("lct,ldt->lcd", keys, values) / there.sum(2, keepdim=True).clamp(min=1)
-        seen = torch.einsum("lct,lcd->ldt", queries, seen)
-        far: Tensor = x + self.found_norm(self.found(seen))
-        return far
-
-
-class RTFM(nn.Module):
+class RTFM(Magnitude):
     """Features of anomalous instances grow long, of normal ones short; the longest ones of a bag are classified.
 
     ``f = Context(x)``, ``s = head(f)``; with K the ``top`` instances of a bag by ``|f|`` (time x cells):
@@ -107,6 +61,8 @@ class RTFM(nn.Module):
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: scores ``(B, S, P)`` of ``held`` segments,
     ``bag`` scores ``(B,)`` and ``feature`` ``(B, D)``, the mean of the longest.
 
+    >>> import torch
+    >>> from wherewhen.contracts import View
     >>> model = RTFM(RTFMConfig(), {"cells": 3}).eval()
     >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), torch.zeros(1, 4), torch.ones(1, 4).bool(), ((1, 2, 2),))
     >>> model({"cells": view}).scores.shape
@@ -127,114 +83,10 @@ class RTFM(nn.Module):
     )
     reach: float | None = None
 
-    def __init__(self, config: RTFMConfig, dims: Mapping[str, int]) -> None:
-        super().__init__()
-        self.config = config
-        size = config.width or width(512, dims[VIEW])
-        self.context = Context(dims[VIEW], size)
-        self.head = nn.ModuleList(
-            [nn.Linear(dims[VIEW], size), nn.Linear(size, max(1, size // 4)), nn.Linear(max(1, size // 4), 1)]
-        )
-        self.dropout = Locked(config.dropout)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv1d | nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
-
-    def forward(self, bags: Mapping[str, View]) -> Output:
-        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
-        view = bags[VIEW]
-        whole = lanes(view)
-        short, where = segments(whole, self.config.segments if self.training else None)
-        lane = sequences(short)
-        features, scores = self.network(lane.features, short.steps[lane.bag])
-        grid = lane.flat(scores)
-        bag, feature = self._chosen(lane, features, grid, short.held.flatten(1))
-        scores = grid.reshape(short.held.shape)
-        extra = {"scores": scores, "held": short.held, "bag": bag, "feature": feature}
-        return Output(flat(spread(scores, where), view), extra)
-
-    def network(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """Features in context ``(L, T, D)`` and scores ``(L, T)`` of features ``(L, T, D)`` at steps ``(L, T)``."""
-        features = self.context(x.transpose(1, 2), there[:, None].to(x.dtype)).transpose(1, 2)
-        features = self.dropout(features)
-        first, second, last = self.head
-        rows = self.dropout(F.relu(second(self.dropout(F.relu(first(features))))))
-        return features, torch.sigmoid(last(rows).squeeze(-1))
-
-    def _chosen(self, lane: Sequences, features: Tensor, scores: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean score ``(B,)`` and mean feature ``(B, D)`` of the longest features of each bag."""
-        lengths = lane.flat(features.norm(dim=-1))
-        if self.training and self.config.dropout:
-            lengths = lengths * (torch.rand_like(lengths) >= self.config.dropout)
-        counts = (held.sum(1) * self.config.top).long().clamp(min=FEW)
-        weights = picks(lengths, held, counts)
-        return (weights * scores).sum(1), lane.sums(weights, features)
-
-    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``bag``, ``magnitude``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
-        config, anomalous, found = self.config, labels > 0.5, output.extra
-        scores, held = found["scores"], found["held"]
-        feature = found["feature"]
-        terms = {
-            "bag": F.binary_cross_entropy(found["bag"].clamp(0, 1), labels),
-            "magnitude": config.magnitude
-            * magnitudes(
-                feature[anomalous].norm(dim=-1), feature[~anomalous].norm(dim=-1), config.margin, config.compat
-            ),
-        }
-        if config.compat:
-            joined = (scores * held)[anomalous].flatten()
-            return terms | {
-                "sparsity": config.sparsity * root(joined.square().sum()),
-                "smoothness": config.smoothness * joined.diff().square().sum(),
-            }
-        each = root((scores * held).square().sum((1, 2)) / lane_count(held))
-        return terms | {
-            "sparsity": config.sparsity * mean_of(each, anomalous),
-            "smoothness": config.smoothness * (unevenness(scores, held) * anomalous).sum(),
-        }
-
-
-def magnitudes(anomalous: Tensor, normal: Tensor, margin: float, matched: bool = False) -> Tensor:
-    """Mean over pairs of ``(|margin - a| + n)^2`` for lengths ``(P,)`` and ``(Q,)`` of bags' mean features.
-
-    Every pair, or the i-th with the i-th. Where one kind is missing, it is taken to be as long as it should be.
-
-    >>> float(magnitudes(torch.tensor([98.0]), torch.tensor([1.0, 2.0]), 100))
-    12.5
-    """
-    if not len(anomalous):
-        anomalous = torch.full_like(normal, margin)
-    if not len(normal):
-        normal = torch.zeros_like(anomalous)
-    if matched:
-        count = min(len(anomalous), len(normal))
-        return ((margin - anomalous[:count]).abs() + normal[:count]).square().mean()
-    return ((margin - anomalous).abs()[:, None] + normal).square().mean()
-
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of the authors' code under our names, for ``load_state_dict``."""
     return renamed(counters_dropped(tensors), OFFICIAL)
 
-
-OFFICIAL = {
-    **{f"Aggregate.conv_{n}.0.": f"context.near.{n - 1}." for n in (1, 2, 3)},
-    **{f"Aggregate.conv_{n}.2.": f"context.near_norm.{n - 1}." for n in (1, 2, 3)},
-    "Aggregate.conv_4.0.": "context.squeeze.",
-    "Aggregate.conv_5.0.": "context.join.",
-    "Aggregate.conv_5.2.": "context.join_norm.",
-    "Aggregate.non_local.theta.": "context.query.",
-    "Aggregate.non_local.phi.": "context.key.",
-    "Aggregate.non_local.g.": "context.value.",
-    "Aggregate.non_local.W.0.": "context.found.",
-    "Aggregate.non_local.W.1.": "context.found_norm.",
-    "fc1.": "head.0.",
-    "fc2.": "head.1.",
-    "fc3.": "head.2.",
-}
-"""What names in the authors' state dict start with -> what ours start with."""
 
 PLUGIN = RTFM

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from wherewhen.contracts import View
+from wherewhen.errors import ConfigError
+from wherewhen.methods import clip_tsa
+from wherewhen.methods.clip_tsa import CLIPTSA, CLIPTSAConfig
+
+
+def whole(features: Any) -> View:
+    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form."""
+    rows = torch.as_tensor(features)
+    batch, steps, _ = rows.shape
+    mask = torch.ones(batch, steps, dtype=torch.bool)
+    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
+
+
+def seeded(like: Tensor, samples: int = 100) -> Tensor:
+    """The noise of the fixture."""
+    shape = (len(like), samples, like.shape[1])
+    return torch.from_numpy(np.random.default_rng(11).standard_normal(shape).astype(np.float32))
+
+
+def made(said: Any, attention: bool) -> CLIPTSA:
+    config = CLIPTSAConfig(width=128, dropout=0.0, top=0.0, attention=attention, compat=True)
+    model = CLIPTSA(config, {"cells": 512})
+    model.load_state_dict(clip_tsa.official(said.tensors, attention=attention), strict=True)
+    model._noise = seeded  # type: ignore[assignment]
+    return model.eval()
+
+
+@pytest.mark.parametrize(("name", "attention"), [("noHA", False), ("HA", True)])
+def test_the_network_is_that_of_the_official_code(golden: Callable[[str], Any], name: str, attention: bool) -> None:
+    said = golden("head_cliptsa_512")
+    model = made(said, attention)
+    features: list[Tensor] = []
+    inner = model.network
+    model.network = lambda *given: (features.append((found := inner(*given))[0]), found)[1]  # type: ignore[assignment,func-returns-value]
+    with torch.no_grad():
+        output = model({"cells": whole(said.input(4, 1, 32, 512)[:, 0])})
+        said.close(f"{name}_train_shape__scores", output.scores[..., None])
+        said.close(f"{name}_train_shape__score_normal", output.extra["bag"][:2, None])
+        said.close(f"{name}_train_shape__score_abnormal", output.extra["bag"][2:, None])
+        lengths = features[0].norm(dim=-1)
+        said.close(f"{name}_train_shape__feat_magnitudes", lengths)
+        longest = torch.stack([f[row.topk(3).indices] for f, row in zip(features[0], lengths, strict=True)])
+        said.close(f"{name}_train_shape__feat_select_normal", longest[:2])
+        said.close(f"{name}_train_shape__feat_select_abn", longest[2:])
+        torch.testing.assert_close(output.extra["feature"], longest.mean(1))
+        for steps in (32, 100):
+            scores = model({"cells": whole(said.input(1, 1, steps, 512)[:, 0])}).scores
+            said.close(f"{name}_test_T{steps}__scores", scores[..., None])
+            said.close(f"{name}_test_T{steps}__feat_magnitudes", features[-1].norm(dim=-1))
+
+
+def test_the_attention_is_that_of_the_official_code(golden: Callable[[str], Any]) -> None:
+    said = golden("head_cliptsa_512")
+    model, given = made(said, True), torch.from_numpy(said.input(4, 32, 512))
+    with torch.no_grad():
+        scores = model.scorer(given).squeeze(-1)
+        said.close("hard_attention_scores", scores)
+        held = torch.ones_like(scores, dtype=torch.bool)
+        said.close("hard_attention_out", given * model.attend(scores, held)[..., None])
+    kept = clip_tsa.chosen(scores[:, None] + 0.05 * seeded(scores), held, torch.full((4,), 30))
+    rank = kept.cumsum(2) - 1
+    by_rank = torch.stack([(kept & (rank == k)).float().mean(1) for k in range(30)], 1)
+    said.close("hard_attention_topk_indicators", by_rank)
+
+
+def test_gradients_are_those_of_the_expectation() -> None:
+    """Against differences of the mean over very many draws of the same noise."""
+    torch.manual_seed(0)
+    scores, held = torch.rand(1, 6, dtype=torch.float64), torch.tensor([[True, True, True, False, True, True]])
+    worth, keep, sigma = torch.randn(1, 6, dtype=torch.float64), torch.tensor([3]), 0.3
+    noise = torch.randn(1, 400_000, 6, dtype=torch.float64)
+    leaf = scores.clone().requires_grad_()
+    (clip_tsa.Kept.apply(leaf, noise, held, keep, sigma) * worth).sum().backward()
+    for k in range(6):
+        step = torch.zeros_like(scores)
+        step[0, k] = 0.05
+        ends = [(clip_tsa.Kept.apply(scores + s * step, noise, held, keep, sigma) * worth).sum() for s in (1, -1)]
+        assert leaf.grad is not None
+        assert float(leaf.grad[0, k]) == pytest.approx(float(ends[0] - ends[1]) / 0.1, abs=0.03)
+
+
+def test_the_highest_are_kept() -> None:
+    rng = np.random.default_rng(0)
+    scores, held = rng.random((3, 4, 9)), rng.random((3, 9)) > 0.3
+    keep = np.array([1, 3, 20])
+    found = clip_tsa.chosen(*map(torch.tensor, (scores, held, keep)))
+    for bag in range(3):
+        for sample in range(4):
+            order = sorted(np.flatnonzero(held[bag]), key=lambda k: -scores[bag, sample, k])[: keep[bag]]
+            assert np.flatnonzero(found[bag, sample]).tolist() == sorted(order)
+
+
+def test_the_chance_is_what_many_draws_tend_to() -> None:
+    torch.manual_seed(0)
+    scores, held = torch.rand(2, 80, dtype=torch.float64), torch.rand(2, 80) > 0.3
+    keep, noise = torch.tensor([20, 50]), torch.randn(2, 20_000, 80, dtype=torch.float64)
+    drawn = clip_tsa.Kept.apply(scores, noise, held, keep, 0.1)
+    chance = clip_tsa.expected(scores, held, keep, 0.1)
+    torch.testing.assert_close(chance.sum(1), keep.double())
+    assert float((chance - drawn).abs().max()) < 0.03
+
+
+def test_who_keeps_all_keeps_all() -> None:
+    held = torch.tensor([[True, False, True]])
+    assert clip_tsa.expected(torch.rand(1, 3), held, torch.tensor([2]), 0.1).tolist() == [[1, 0, 1]]
+
+
+def test_fixed_noise_starts_alike_for_every_length() -> None:
+    model = CLIPTSA(CLIPTSAConfig(samples=7), {"cells": 4}).eval()
+    long = model._noise(torch.zeros(1, 50))
+    for length in (1, 15, 16, 33):
+        assert torch.equal(model._noise(torch.zeros(2, length))[1], long[0, :, :length])
+
+
+def test_long_features_are_shortened_first() -> None:
+    model = CLIPTSA(CLIPTSAConfig(), {"cells": 600}).eval()
+    assert model({"cells": whole(np.ones((1, 4, 600), np.float32))}).scores.shape == (1, 4)
+    assert [tuple(layer.weight.shape) for layer in (model.shorten[0], model.shorten[2])] == [(1024, 600), (512, 1024)]
+
+
+def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+    model = CLIPTSA(CLIPTSAConfig(), {"cells": 3})
+    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    for mode in (True, False):
+        output = model.train(mode)(views)
+        assert (output.scores == 0).all()
+        assert all(torch.isfinite(v) for v in model.loss(output, views, torch.tensor([0.0, 1.0])).values())
+
+
+@pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"samples": 0}, {"sigma": 0.0}, {"dropout": 1.0}])
+def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"clip_tsa: {next(iter(wrong))}"):
+        CLIPTSAConfig(**wrong)
