@@ -3,8 +3,9 @@
     python benchmarks/kills.py [--kills 30] [--workers 1,4] [--ray no,yes] [--clips 12] [--seconds 6]
 
 Each row: a store is filled by ``wherewhen extract`` whose whole process group is killed (SIGKILL) at a random moment,
-then started again, until it was killed so often; where it finishes before, a fresh store is begun. Every store is then
-finished undisturbed and compared with the reference, file by file and bit by bit.
+then started again, until it was killed so often; where it finishes before, a fresh store is begun. Every third kill
+waits from its moment on until a file is half written. Every store is then finished undisturbed and compared with the
+reference, file by file and bit by bit.
 """
 
 from __future__ import annotations
@@ -57,6 +58,22 @@ def finish(data: Path, store: Path, workers: int, ray: bool) -> float:
     return time.perf_counter() - began
 
 
+def half(store: Path) -> list[Path]:
+    """Files that are being written, or were when their process was killed."""
+    return [path for path in store.rglob(".*") if "~" in path.name] if store.exists() else []
+
+
+def over(running: subprocess.Popen[bytes], store: Path, seconds: float, wait: bool) -> bool:
+    """Whether it ends before its moment, or, where it shall wait, before a file is seen half written."""
+    try:
+        running.wait(seconds)
+        return True
+    except subprocess.TimeoutExpired:
+        while wait and running.poll() is None and not half(store):
+            time.sleep(0.0005)
+        return running.poll() is not None
+
+
 def torment(
     data: Path, folder: Path, workers: int, ray: bool, kills: int, reference: dict[str, str], rng: random.Random
 ) -> Row:
@@ -69,14 +86,12 @@ def torment(
         number += 1
         while done < kills:
             running = start(data, store, workers, ray)
-            try:
-                running.wait(rng.uniform(0.05, 1) * whole)
+            if over(running, store, rng.uniform(0.05, 1) * whole, done % 3 == 2):
                 break  # done before its time
-            except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
-                running.wait()
-                done += 1
-                drafts += sum("~" in path.name for path in store.rglob(".*")) if store.exists() else 0
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            done += 1
+            drafts += len(half(store))
         finish(data, store, workers, ray)
         found = contents(store)
         left += sum("~" in name for name in found)

@@ -73,7 +73,8 @@ def test_content_hash_tells_folders_apart(tmp_path: Path) -> None:
 
 
 def test_drafts_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
-    code = "import sys, time; from wherewhen import store\nwith store.atomic(sys.argv[1]): print(1, flush=True); time.sleep(60)"
+    code = "import sys, time; from wherewhen import store\nwith store.atomic(sys.argv[1]): "
+    code += "print(1, flush=True); time.sleep(60)"
     (tmp_path / "deep").mkdir()
     done = [
         subprocess.Popen([sys.executable, "-c", code, tmp_path / "deep" / f"{k}.bin"], stdout=subprocess.PIPE)

@@ -55,7 +55,7 @@ class FeatureFile:
 
         self.path = Path(path)
         try:
-            self._file = safe_open(self.path, framework="np")  # mapped, not read
+            self._file: Any = safe_open(self.path, framework="np")  # mapped, not read
             self.passport: dict[str, Any] = json.loads((self._file.metadata() or {}).get("passport", "null"))
             self._names = set(self._file.keys())
         except FileNotFoundError:
