@@ -26,7 +26,7 @@ A store is a folder of such files:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,10 @@ class FeatureFile:
     def __init__(self, path: str | Path) -> None:
         from safetensors import SafetensorError, safe_open
 
+        mapped: Callable[..., Any] = safe_open  # without types of its own
         self.path = Path(path)
         try:
-            self._file: Any = safe_open(self.path, framework="np")  # mapped, not read
+            self._file = mapped(self.path, framework="np")  # mapped, not read
             self.passport: dict[str, Any] = json.loads((self._file.metadata() or {}).get("passport", "null"))
             self._names = set(self._file.keys())
         except FileNotFoundError:
