@@ -52,7 +52,7 @@ def test_a_focus_shares_a_kernel_among_the_channels_of_a_head() -> None:
     values = look.take(look.norm(x))[0]
     mixed = torch.zeros_like(values)
     for channel in range(128):
-        kernel, bias = look.near.weight[channel % 2, 0].numpy(), look.near.bias[channel % 2].item()
+        kernel, bias = look.near.weight[channel % 2, 0].numpy(), float(look.near.bias[channel % 2])  # type: ignore[index]
         mixed[channel] = torch.from_numpy(np.correlate(np.pad(values[channel].numpy(), 2), kernel, "valid")) + bias
     torch.testing.assert_close(look(x, torch.ones(1, 1, 9)), look.give(mixed[None]), rtol=1e-4, atol=1e-5)
 

@@ -17,6 +17,7 @@ from wherewhen.methods._sequences import Locked, Sequences, mean_of, picks, sequ
 
 VIEW = "cells"
 FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
+MARGIN_DIMS = 2048  # features for which the margin was published
 START = 0.1  # what the network in time adds where training starts, as a share of what the authors draw
 
 
@@ -127,14 +128,12 @@ class Magnitude(nn.Module):
         """``bag``, ``magnitude``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
         config, anomalous, found = self.config, labels > 0.5, output.extra
         scores, held = found["scores"], found["held"]
-        feature = found["feature"]
-        terms = {
-            "bag": F.binary_cross_entropy(found["bag"].clamp(0, 1), labels),
-            "magnitude": config.magnitude
-            * magnitudes(
-                feature[anomalous].norm(dim=-1), feature[~anomalous].norm(dim=-1), config.margin, config.compat
-            ),
-        }
+        long = found["feature"].norm(dim=-1)
+        if not config.compat:
+            long = long * (MARGIN_DIMS / found["feature"].shape[1]) ** 0.5
+        apart = magnitudes(long[anomalous], long[~anomalous], config.margin, config.compat)
+        bag = F.binary_cross_entropy(found["bag"].clamp(0, 1), labels)
+        terms = {"bag": bag, "magnitude": config.magnitude * apart}
         if config.compat:
             joined = (scores * held)[anomalous].flatten()
             return terms | {

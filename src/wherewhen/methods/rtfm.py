@@ -30,7 +30,8 @@ class RTFMConfig(MagnitudeConfig):
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
         top: share of a bag's instances, those of the longest features, whose mean stands for it, but at least 3; 3 of
             32 in the paper.
-        margin: length that features of anomalous bags should reach, 100 in the paper.
+        margin: length that features of anomalous bags should reach, 100 in the paper; others than 2048 features are
+            counted by the root of their mean square as if they were 2048 (not with ``compat``).
         magnitude: weight of the lengths, 1e-4 in the paper.
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the paper.
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
@@ -73,7 +74,7 @@ class RTFM(Magnitude):
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     schedule: ClassVar[Training] = Training(
-        steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=5e-3, validate_every=20
+        steps=100, bags=30, optimizer="adam", learning_rate=3e-4, weight_decay=5e-3, validate_every=20
     )
     source: ClassVar[Provenance] = Provenance(
         title="RTFM",
