@@ -79,11 +79,16 @@ def _shift(pairs: Pairs) -> Iterator[Guess]:
 
 
 def _stride(pairs: Pairs) -> Iterator[Guess]:
+    """Clips left out; the strides that fit the numbers of clips best come first."""
+    found = []
     for step in STRIDES:
         for dense in "ab":
             made = [(a[::step], b) if dense == "a" else (a, b[::step]) for a, b in pairs]
-            if all(abs(len(a) - len(b)) <= 2 for a, b in made):
-                yield "stride", f"one in {step} clips of {dense} is the other's; clips: {_lengths(pairs)}", made
+            apart = max(abs(len(a) - len(b)) for a, b in made)
+            if apart <= 2:
+                found.append((apart, f"one in {step} clips of {dense} is the other's; clips: {_lengths(pairs)}", made))
+    for _, text, made in sorted(found, key=lambda one: one[0]):
+        yield "stride", text, made
 
 
 def _segments(pairs: Pairs) -> Iterator[Guess]:

@@ -204,9 +204,9 @@ def _best(found: list[Cause], simple: Sequence[str]) -> list[Cause]:
     """The best of each kind, the one that leaves least over first; simple ones win where they are as good."""
     best: dict[str, Cause] = {}
     for cause in found:
-        if cause.name not in best or (cause.left or 0) < (best[cause.name].left or 0):
+        if cause.name not in best or round(cause.left or 0, 4) < round(best[cause.name].left or 0, 4):
             best[cause.name] = cause
-    return sorted(best.values(), key=lambda c: (c.name not in simple, round(c.left or 0, 6)))
+    return sorted(best.values(), key=lambda c: (c.name not in simple, round(c.left or 0, 4)))
 
 
 def _size(before: float) -> str:

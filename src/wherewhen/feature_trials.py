@@ -15,7 +15,8 @@ from wherewhen import pipeline, registry
 from wherewhen.config import build, read_yaml
 from wherewhen.contracts import ClipSpec
 from wherewhen.errors import ConfigError, DataError
-from wherewhen.feature_diff import Sheets, cosine
+from wherewhen.feature_changes import EXACT
+from wherewhen.feature_diff import Cause, Sheets, Verdict, cosine
 from wherewhen.network import Network
 from wherewhen.values import Clip, Features, Frame, Grid, Pixels
 from wherewhen.video import reader
@@ -58,9 +59,9 @@ def ways(spec: ClipSpec) -> list[Way]:
         Way("center crop of 7/8 (224 of 256)", before=lambda p: _middle(p, 7 / 8, 7 / 8)),
         Way("center crop of 7/8 (224 of 256), square", before=lambda p: _middle(_square(p), 7 / 8, 7 / 8)),
         Way("resized without averaging (bilinear)", before=lambda p: _bilinear(p, spec.size)),
-        Way("values 0 to 1 instead of 0 to 255", floats=lambda p: p / 255),
+        Way("values 0 to 1 instead of 0 to 255", floats=lambda p: p / np.float32(255)),
         Way("values -1 to 1 instead of 0 to 255", floats=lambda p: p / np.float32(127.5) - np.float32(1)),
-        Way("values 255 times as large", floats=lambda p: p * 255),
+        Way("values 255 times as large", floats=lambda p: p * np.float32(255)),
     ]
     strides = sorted({max(1, spec.stride // 2), spec.stride * 2, spec.frames, 1} - {spec.stride})
     found += [Way(f"stride {stride}", clip={"stride": stride}) for stride in strides]
@@ -92,6 +93,18 @@ def tried(
     if not found:
         raise DataError(f"{video}: none of its clips gives features of {theirs.shape[-1]} numbers; name the --backbone")
     return sorted(found, key=lambda t: (-round(t.cosine, 6), t.error))
+
+
+def concluded(verdict: Verdict, trials: list[Trial]) -> Verdict:
+    """A verdict with the way to look as its first cause, where one gives the features that the passport's doesn't."""
+    told = next((trial for trial in trials if trial.way == AS_TOLD), None)
+    best = trials[0] if trials else None
+    if verdict.equal or best is None or best is told or best.error > 0.1 or (told and best.error > 0.1 * told.error):
+        return verdict
+    sure = "gives b's features" if best.error <= EXACT else "comes nearest to b's features"
+    text = f"looking again at {best.clips} time steps, '{best.way}' {sure}: cosine {best.cosine:.6f}"
+    text += f", as the passport says {told.cosine:.6f}" if told else ""
+    return replace(verdict, causes=[Cause(best.way, text, best.error), *verdict.causes])
 
 
 def _name_of(sheets: Sheets, video: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,13 +137,13 @@ def _from_csv(path: Path) -> Labels:
 def named(video: str) -> tuple[int, str | None]:
     """Label and category by the names of UCF-Crime's official lists: ``Normal...``, or a category and a number.
 
-    >>> named("Abuse/Abuse001_x264"), named("Normal_Videos_003_x264")
-    ((1, 'Abuse'), (0, None))
+    >>> named("Abuse/Abuse001_x264"), named("Normal_Videos_003_x264"), named("01_0014")
+    ((1, 'Abuse'), (0, None), (1, None))
     """
     name = plain_name(video)
     if "Normal" in name:
         return 0, None
-    return 1, name.rstrip("0123456789") if name.isalnum() else "".join(c for c in name.split("_")[0] if c.isalpha())
+    return 1, re.split(r"[\d_]", name)[0] or None
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,7 @@ def _verify(options: Options, source: str) -> int:
             a, b, options.video,
             backbone=options.backbone, settings=options.settings, clips=options.clips,
         )  # fmt: skip
+        found = feature_trials.concluded(found, trials)
     if options.json:
         _json({**found.plain(), "trials": [vars(trial) for trial in trials]})
         return int(not found.equal)
