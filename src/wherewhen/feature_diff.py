@@ -107,7 +107,7 @@ def compare(a: Features, b: Features, video: str = "") -> Difference:
     """Errors over the clips that both have.
 
     >>> row = compare(np.ones((3, 1, 2), np.float32), np.full((2, 1, 2), 2, np.float32))
-    >>> row.clips_a, row.clips_b, row.max_error, row.cosine
+    >>> row.clips_a, row.clips_b, row.max_error, round(row.cosine or 0, 6)
     (3, 2, 0.5, 1.0)
     """
     if a.shape[1:] != b.shape[1:]:
