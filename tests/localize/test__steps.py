@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.localize._steps import Step, merge, smooth
+from wherewhen.localize._steps import Step, merge, reached, smooth
 from wherewhen.values import HeatMap
 
 QUICK = settings(max_examples=40, deadline=None)
@@ -55,6 +55,29 @@ def test_smoothing_is_a_gaussian_mean_cut_at_three_sigma(lengths: list[float], s
         weights = np.where(away <= 3 * sigma, np.exp(-0.5 * (away / sigma) ** 2) * np.diff(edges), 0)
         assert (step.start, step.end) == (before.start, before.end)
         np.testing.assert_allclose(step.map, np.tensordot(weights / weights.sum(), maps, 1), rtol=1e-4, atol=1e-6)
+
+
+@QUICK
+@given(st.integers(1, 9), st.integers(1, 9), st.floats(0, 1.2), st.integers(0, 99))
+def test_what_is_reached_is_the_highest_nearby(height: int, width: int, share: float, seed: int) -> None:
+    heat = np.random.default_rng(seed).random((height, width)).astype(np.float32)
+    up, left = round(share * height), round(share * width)
+    found = reached(heat, share)
+    for y in range(height):
+        for x in range(width):
+            assert found[y, x] == heat[max(0, y - up) : y + up + 1, max(0, x - left) : x + left + 1].max()
+
+
+def test_a_mover_outlasts_a_flash_as_bright_when_time_is_smoothed() -> None:
+    """Over ten steps a spot crosses the picture; at one moment another one flashes."""
+    maps = np.zeros((11, 3, 20), np.float32)
+    maps[np.arange(11), 0, 2 + np.arange(11)] = 1
+    maps[5, 2, 15] = 1
+    steps = [Step(0.1 * k, 0.1 * (k + 1), m) for k, m in enumerate(maps)]
+    still, moved = (list(smooth(iter(steps), 0.3, speed))[5].map for speed in (0.0, 0.5))
+    assert still[0, 7] == pytest.approx(still[2, 15])
+    assert moved[0, 7] > 3 * moved[2, 15]
+    assert moved[0].argmax() == 7
 
 
 def test_without_sigma_steps_pass_as_they_are() -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from wherewhen.values import Features, HeatMap
 
@@ -65,8 +66,23 @@ def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
             yield from _cut(pending, done, end)
 
 
-def smooth(steps: Iterable[Step], sigma: float) -> Iterator[Step]:
-    """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future."""
+def reached(heat: Features, share: float) -> Features:
+    """A map ``(h, w)`` in which each cell holds the highest score within ``share`` of the picture's sides.
+
+    >>> reached(np.array([[0, 0, 1, 0, 0]], np.float32), 0.2).tolist()
+    [[0.0, 1.0, 1.0, 1.0, 0.0]]
+    """
+    size = [2 * round(share * side) + 1 for side in heat.shape]
+    spread: Features = ndimage.maximum_filter(heat, size, mode="nearest") if max(size) > 1 else heat
+    return spread
+
+
+def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[Step]:
+    """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future.
+
+    ``speed``: what is hot may have moved by so much of the picture in a second, so that a mover's own past and
+    future count for it, and a flash that nothing follows is averaged away.
+    """
     if sigma <= 0:
         yield from steps
         return
@@ -79,7 +95,8 @@ def smooth(steps: Iterable[Step], sigma: float) -> Iterator[Step]:
         near = [s for s in window if abs((s.start + s.end) / 2 - center) <= reach]
         offsets = np.array([(s.start + s.end) / 2 - center for s in near])
         weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in near]
-        mean = np.tensordot(weights / weights.sum(), np.stack([s.map for s in near]), 1)
+        maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(near, offsets, strict=True)]
+        mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
         return Step(step.start, step.end, mean.astype(np.float32), step.detail)
 
     for step in steps:

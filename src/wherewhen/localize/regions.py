@@ -57,6 +57,7 @@ class RegionsConfig:
 
     Args:
         smooth_seconds: Gaussian sigma over time.
+        follow: share of the picture by which what is hot may move in a second while time is smoothed.
         smooth_cells: Gaussian sigma over the picture, in cells.
         sharpen: how far the map is lowered inside a cell where little moves, from 0 (not at all) to 1.
         top: how many of the highest cells make the frame score.
@@ -70,6 +71,7 @@ class RegionsConfig:
     """
 
     smooth_seconds: float = 0.5
+    follow: float = 0.13
     smooth_cells: float = 0.7
     sharpen: float = 0.5
     top: int = 3
@@ -173,7 +175,7 @@ class Regions:
 
     def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Step, float]]:
         """Smoothed maps and their frame scores before calibration."""
-        for step in smooth(merge(pieces), self.config.smooth_seconds):
+        for step in smooth(merge(pieces), self.config.smooth_seconds, self.config.follow):
             heat = step.map
             if self.config.smooth_cells > 0:
                 heat = ndimage.gaussian_filter(heat, self.config.smooth_cells, mode="nearest")
