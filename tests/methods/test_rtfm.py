@@ -99,7 +99,7 @@ def test_the_loss_equals_a_plain_reading() -> None:
     nll = [-np.log(s if y else 1 - s) for s, y in zip(bag, labels.tolist(), strict=True)]
     assert terms["bag"] == pytest.approx(np.mean(nll), abs=1e-5)
     pairs = [(abs(7 - length[a]) + length[n]) ** 2 for a in (0, 2) for n in (1, 3, 4)]
-    assert terms["magnitude"] == pytest.approx(1e-4 * np.mean(pairs), rel=1e-4)
+    assert terms["magnitude"] == pytest.approx(1e-5 * np.mean(pairs), rel=1e-4)
     roots = [np.sqrt(float((scores[k] ** 2).sum()) / 3) for k in (0, 2)]
     assert terms["sparsity"] == pytest.approx(8e-3 * np.mean(roots), rel=1e-4)
     jumps = (scores.diff(dim=1) ** 2).clone()

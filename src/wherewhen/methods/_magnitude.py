@@ -30,7 +30,7 @@ class MagnitudeConfig:
     segments: int | None = 32
     top: float = 0.02
     margin: float = 100.0
-    magnitude: float = 1e-4
+    magnitude: float = 1e-5
     sparsity: float = 8e-3
     smoothness: float = 8e-4
     compat: bool = False

@@ -32,8 +32,8 @@ class CLIPTSAConfig(MagnitudeConfig):
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
         top: share of a bag's instances, those of the longest features, whose mean stands for it, but at least 3; 3 of
             32 in the paper.
-        margin: length that features of anomalous bags should reach, 100 in the paper.
-        magnitude: weight of the lengths, 1e-4 in the paper.
+        margin: length that features of anomalous bags should reach, 100 in the paper; counted as in RTFM.
+        magnitude: weight of the lengths, 1e-4 in the paper, too much for few videos.
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the paper.
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
         compat: count the loss as RTFM's code does, and draw noise outside of training too, from one fixed seed.
@@ -57,7 +57,7 @@ class CLIPTSAConfig(MagnitudeConfig):
             raise ConfigError(f"clip_tsa: sigma must be above 0, got {self.sigma}")
 
 
-PUBLISHED = CLIPTSAConfig(width=128, dropout=0.7, top=0.0, compat=True)
+PUBLISHED = CLIPTSAConfig(width=128, dropout=0.7, top=0.0, magnitude=1e-4, compat=True)
 """As published for UCF-Crime: CLIP ViT features of length 512, one cell of the whole picture."""
 
 PUBLISHED_TRAINING = Training(

@@ -32,7 +32,7 @@ class RTFMConfig(MagnitudeConfig):
             32 in the paper.
         margin: length that features of anomalous bags should reach, 100 in the paper; others than 2048 features are
             counted by the root of their mean square as if they were 2048 (not with ``compat``).
-        magnitude: weight of the lengths, 1e-4 in the paper.
+        magnitude: weight of the lengths, 1e-4 in the paper, too much for few videos.
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the paper.
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
         compat: count the loss as the authors' code does: bags paired by their order, one root over all bags, and
@@ -44,7 +44,7 @@ class RTFMConfig(MagnitudeConfig):
         demand("rtfm", self, weight="sparsity smoothness")
 
 
-PUBLISHED = RTFMConfig(width=512, dropout=0.7, top=0.0, compat=True)
+PUBLISHED = RTFMConfig(width=512, dropout=0.7, top=0.0, magnitude=1e-4, compat=True)
 """The paper's settings; its features are I3D's, 2048 long, on a 1 x 1 grid."""
 
 PUBLISHED_TRAINING = Training(
@@ -74,7 +74,7 @@ class RTFM(Magnitude):
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     schedule: ClassVar[Training] = Training(
-        steps=100, bags=30, optimizer="adam", learning_rate=3e-4, weight_decay=5e-3, validate_every=20
+        steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=5e-3, validate_every=20
     )
     source: ClassVar[Provenance] = Provenance(
         title="RTFM",
