@@ -44,7 +44,7 @@ class URDMUConfig:
     heads: int = 4
     slots: int = 60
     segments: int | None = 64
-    top: int = 64
+    top: int = 16
     dropout: float = 0.5
     margin: float = 1.0
     distance: float = 100.0
@@ -67,7 +67,7 @@ class URDMUConfig:
             raise ConfigError(f"urdmu: width must be a multiple of heads = {self.heads}, got {self.width}")
 
 
-PUBLISHED = URDMUConfig(width=512, segments=200, top=16, compat=True)
+PUBLISHED = URDMUConfig(width=512, segments=200, compat=True)
 """As published, for one cell of the whole picture: `cells` with one row and one column, I3D features of length 1024."""
 
 PUBLISHED_TRAINING = Training(steps=3000, bags=64, optimizer="adam", learning_rate=1e-4, weight_decay=5e-5)
@@ -146,7 +146,7 @@ class URDMU(nn.Module):
     Config: ClassVar[type] = URDMUConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    schedule: ClassVar[Training] = Training(steps=150, bags=30, optimizer="adamw", learning_rate=1e-3)
+    schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=1e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="UR-DMU", homepage="https://github.com/henrryzh1/UR-DMU", licence="MIT", citation="arXiv 2302.05160"
     )
