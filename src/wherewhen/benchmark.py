@@ -76,13 +76,12 @@ class Job:
         fitted = fit(learned, recipe, device="cpu", keep_looks=True)
         bags = normalized(fitted.best, extract.bags(test, seen, workers=1, quiet=True))
         judged = {b.video.id: truths[b.video.id] for b in bags}
-        found = {
-            recipe.method: measure(predict(fitted.best, bags), judged, self.families),
-            recipe.method + LAST: measure(predict(fitted.last, bags), judged, self.families),
-        }
-        tried = [predict(model, bags) for model in (*fitted.looks, fitted.best)]
-        oracle = max(tried, key=lambda one: measure(one, judged, ["frame"]).get(CHOSEN_BY, 0.0))
-        found[recipe.method + ORACLE] = measure(oracle, judged, self.families)
+        models = {id(model): model for model in (*fitted.looks, fitted.last, fitted.best)}
+        seen_by = {key: predict(model, bags) for key, model in models.items()}
+        frames = {key: measure(one, judged, ["frame"]).get(CHOSEN_BY, 0.0) for key, one in seen_by.items()}
+        chosen = {"": id(fitted.best), LAST: id(fitted.last), ORACLE: max(frames, key=lambda key: frames[key])}
+        numbers = {key: measure(seen_by[key], judged, self.families) for key in set(chosen.values())}
+        found = {recipe.method + told: numbers[key] for told, key in chosen.items()}
         for name in registry.names("baselines") if self.trivial else ():
             found[name] = measure(predict_trivial(name, fitted.best, bags, judged), judged, self.families)
         return found

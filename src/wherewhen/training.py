@@ -337,7 +337,9 @@ def fit(
         return _finish(recipe, normalizer, weights, bank, device, ready)
 
     last = finish({k: v.clone() for k, v in method.state_dict().items()})
-    return Fitted(last, finish(state.best), state.history, [finish(weights) for weights in seen])
+    best = finish(state.best) if held else last
+    looks = [*(finish(weights) for weights in seen[:-1]), last] if seen else []
+    return Fitted(last, best, state.history, looks)
 
 
 def _sum(instances: Instances) -> float:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from wherewhen.values import Features, HeatMap
 
@@ -72,8 +71,12 @@ def reached(heat: Features, share: float) -> Features:
     >>> reached(np.array([[0, 0, 1, 0, 0]], np.float32), 0.2).tolist()
     [[0.0, 1.0, 1.0, 1.0, 0.0]]
     """
-    size = [2 * round(share * side) + 1 for side in heat.shape]
-    spread: Features = ndimage.maximum_filter(heat, size, mode="nearest") if max(size) > 1 else heat
+    height, width = (2 * round(share * side) + 1 for side in heat.shape)
+    if height == width == 1:
+        return heat
+    import cv2
+
+    spread: Features = cv2.dilate(heat, np.ones((height, width), np.uint8))
     return spread
 
 

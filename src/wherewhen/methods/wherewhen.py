@@ -174,7 +174,7 @@ class WhereWhen(nn.Module):
         config, scores, held = self.config, output.extra["heads"], output.extra["held"]
         cells = output.extra["steps"].sum(1) * scores.shape[-1]
         count = (config.top * cells).round().long().clamp(min=1)
-        ranked = scores.flatten(2).sort(dim=2, descending=True).values.cumsum(2)
+        ranked = scores.flatten(2).topk(int(count.max()), dim=2).values.cumsum(2)
         tops = (ranked.gather(2, (count - 1)[:, None, None].expand(-1, config.heads, 1)) / count[:, None, None])[..., 0]
         bad, good = labels > 0.5, labels <= 0.5
         anomalous = tops[bad] if bad.any() else torch.ones_like(tops[:1])
