@@ -170,10 +170,6 @@ class URDMU(nn.Module):
         view = bags[VIEW]
         whole = lanes(view)
         lane = sequences(whole)
-        import os
-
-        if os.environ.get("SQ"):
-            lane.features = lane.features.sign() * lane.features.abs().log1p()
         values = self.embed(lane.features.transpose(1, 2)).relu().transpose(1, 2)
         for block in self.blocks:
             values = block(values, lane.held)
