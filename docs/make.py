@@ -12,6 +12,7 @@ from wherewhen.catalog import describe
 TITLES = {
     "methods": "Methods",
     "backbones": "Backbones",
+    "engines": "Engines",
     "instances": "Instance builders",
     "localize": "Localizers",
     "baselines": "Trivial rows",
