@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from threading import local
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.backbones._camera import camera_motion
+from wherewhen.backbones._camera import camera_motions, places
+from wherewhen.backbones._flow import Flow
+from wherewhen.backbones._maps import (
+    CHANNELS,
+    EDGES,
+    SPEEDS,
+    fill_change,
+    fill_channels,
+    fill_share,
+    steadied,
+    subtract_camera,
+)
+from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, seen
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Pixels
-
-if TYPE_CHECKING:
-    import cv2
+from wherewhen.values import Features, Masks, Pixels
 
 Array = NDArray[np.float32]
 
-EDGES = 4
-SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # px per frame
-NOISE = 6.0  # gray levels: a change below this is mostly the sensor and the codec
 LEAST = 0.03  # share of a window that must move, or the cell counts as empty
-SMALLEST = 32  # px: the coarsest level of the flow needs this much
 NAMES = (
     "flow_right",
     "flow_left",
@@ -79,6 +85,30 @@ class MotionConfig:
             raise ConfigError(f"motion: cell and window are pixels, at least 2; got {self}")
 
 
+class _Desk(local):
+    """What a thread keeps from clip to clip, because fresh memory is slow: room for numbers, and the flow."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Array] = {}
+        self._flow: Flow | None = None
+
+    def room(self, name: str, *shape: int) -> Array:
+        """An array of any numbers; the one that went by this name before is gone."""
+        size = int(np.prod(shape))
+        if name not in self._rooms or self._rooms[name].size < size:
+            self._rooms[name] = np.empty(size, np.float32)
+        return self._rooms[name][:size].reshape(shape)
+
+    def flow(self, preset: str, size: tuple[int, int]) -> Flow:
+        """The flow of this preset between pictures of this size, fit for a new clip."""
+        if self._flow is None or not self._flow.fits(preset, size):
+            self._flow = Flow(preset, size)
+        return self._flow
+
+
+_DESK = _Desk()
+
+
 class Motion:
     """Dense motion and the look of what moves: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
 
@@ -109,44 +139,55 @@ class Motion:
         return np.stack([self._one(clip) for clip in clips])
 
     def _one(self, clip: Pixels) -> Features:
-        grays = _grays(clip)
         pairs = max(len(clip) - 1, 1)
-        moving = [k for k in range(len(clip) - 1) if not np.array_equal(clip[k], clip[k + 1])]
-        rows, columns = (_weights(size, self.config.cell, self.config.window) for size in clip.shape[1:3])
-        cells = np.zeros((pairs, len(rows), len(columns), len(NAMES)), np.float32)
-        if moving:
-            flow = _make_flow(self.config.flow)
-            half = [-(-side // 2) for side in grays[0].shape]
-            maps = np.empty((_CHANNELS, *half), np.float32)  # one for all pairs: fresh memory is slow
-            found = [_numbers(_pooled(self._maps(grays[k], grays[k + 1], flow, maps), rows, columns)) for k in moving]
-            nearest = np.abs(np.array(moving) - np.arange(pairs)[:, None]).argmin(1)
-            cells = np.stack(found)[nearest]
+        moving = [k for k in range(len(clip) - 1) if _differ(clip[k], clip[k + 1])]
+        rows, columns = (Side(size, self.config.cell, self.config.window) for size in clip.shape[1:3])
         edges = np.linspace(0, pairs, min(self.config.steps, pairs) + 1).round().astype(int)
-        steps = np.stack([cells[a:b].mean(0) for a, b in pairwise(edges)])
-        steps[steps[..., NAMES.index("foreground")] < LEAST] = 0
-        return steps
+        if not moving:
+            return np.zeros((len(edges) - 1, rows.cells, columns.cells, len(NAMES)), np.float32)
+        nearest = np.abs(np.array(moving) - np.arange(pairs)[:, None]).argmin(1)
+        steps = [nearest[a:b] for a, b in pairwise(edges)]  # the moving pairs that each time step is the mean of
+        grays = _grays(clip)
+        fields = self._fields(grays, moving)
+        shares = pooled(fields[:, 3], bands(rows, 0, rows.cells), bands(columns, 0, columns.cells))
+        alive = np.stack([shares[step].mean(0) for step in steps]) >= LEAST
+        means = np.zeros((len(moving), CHANNELS, *shares.shape[1:]), np.float32)
+        for number, k in enumerate(moving):
+            wanted: Masks = np.any(alive[[number in step for step in steps]], axis=0)
+            if wanted.any():
+                box = _Box.around(wanted, rows, columns)
+                means[number][:, *box.cells] = _means(grays[k], fields[number], box)
+        cells = _numbers(means, shares)
+        return np.stack([cells[step].mean(0) * part[..., None] for step, part in zip(steps, alive, strict=True)])
 
-    def _maps(self, first: Pixels, second: Pixels, flow: cv2.DISOpticalFlow, out: Array) -> Array:
-        """Per-pixel channels of two pictures, the camera's own motion taken out."""
-        import cv2
+    def _fields(self, grays: list[Pixels], moving: list[int]) -> Array:
+        """Of each pair that moves, at half size: flow right and down, change, and how surely it moves."""
+        height, width = grays[0].shape
+        fields = _DESK.room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
+        flow = _DESK.flow(self.config.flow, (height, width))
+        small = [flow.shrunk(gray) for gray in grays]
+        ys, xs = places(height, width)
+        vectors = np.empty((len(moving), len(ys), 2), np.float32)
+        for number, k in enumerate(moving):
+            whole = flow(small[k], small[k + 1])
+            vectors[number] = whole[ys, xs]
+            for axis in (0, 1):
+                np.multiply(whole[::2, ::2, axis], np.float32(flow.unit), out=fields[number, axis])
+        vectors *= flow.unit
+        models = camera_motions(vectors, height, width) if self.config.camera else [None] * len(moving)
+        for own, model, k in zip(fields, models, moving, strict=True):
+            after = grays[k + 1]
+            if model is not None:
+                after = steadied(after, model)
+                subtract_camera(own[:2], model)
+            fill_change(grays[k], after, own[2])
+            fill_share(own)
+        return fields
 
-        whole: Array = flow.calc(first, second, None)  # type: ignore[call-overload]
-        u, v = (np.ascontiguousarray(whole[::2, ::2, k]) for k in (0, 1))
-        after: NDArray[Any] = second
-        if self.config.camera and (model := camera_motion(whole)) is not None:
-            back = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            size = (first.shape[1], first.shape[0])
-            matrix = model + np.eye(2, 3, dtype=np.float32)
-            after = cv2.warpAffine(second, matrix, size, flags=back, borderMode=cv2.BORDER_REPLICATE)
-            x = np.arange(0, size[0], 2, dtype=np.float32)
-            y = np.arange(0, size[1], 2, dtype=np.float32)[:, None]
-            for field, (by_x, by_y, shift) in zip((u, v), model, strict=True):
-                field -= by_x * x + (by_y * y + shift)
-        return _channels(first, after, u, v, out)
 
-
-_SPEED = 4 + len(SPEEDS) + EDGES
-_CHANNELS = _SPEED + 8
+def _differ(first: Pixels, second: Pixels) -> bool:
+    """Whether two pictures differ anywhere; a row in sixteen mostly shows it."""
+    return not (np.array_equal(first[::16], second[::16]) and np.array_equal(first, second))
 
 
 def _grays(clip: Pixels) -> list[Pixels]:
@@ -159,74 +200,49 @@ def _grays(clip: Pixels) -> list[Pixels]:
     return grays
 
 
-def _make_flow(preset: str) -> cv2.DISOpticalFlow:
-    import cv2
+@dataclass(frozen=True)
+class _Box:
+    """A rectangle of cells, the samples under their windows, and how those are pooled."""
 
-    return cv2.DISOpticalFlow.create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset.upper()}"))
+    cells: tuple[slice, slice]
+    samples: tuple[slice, slice]
+    rows: tuple[Band, ...]
+    columns: tuple[Band, ...]
 
-
-def _weights(size: int, cell: int, window: int) -> Array:
-    """Weights ``(cells, ceil(size / 2))`` that average every second pixel over a window around each cell's center."""
-    cells = max(round(size / cell), 1)
-    pixels = np.arange(0, max(size, SMALLEST), 2) + 0.5
-    centers = (np.arange(cells) + 0.5) * size / cells
-    reach = max(window, size / cells) / 2
-    inside = (np.abs(pixels - centers[:, None]) <= reach) & (pixels < size)
-    shares: Array = (inside / inside.sum(1, keepdims=True)).astype(np.float32)
-    return shares
-
-
-def _channels(first: Pixels, second: NDArray[Any], u: Array, v: Array, out: Array) -> Array:
-    """Fill ``out`` ``(C, H/2, W/2)`` with what is to be averaged over windows; ``u`` and ``v`` are used up."""
-    import cv2
-
-    change: NDArray[Any] = cv2.subtract(second, first, dtype=cv2.CV_32F)
-    sample = change[::4, ::4].ravel()
-    change -= np.partition(sample, len(sample) // 2)[
-        len(sample) // 2
-    ]  # a lamp or the exposure changes the whole picture at once
-    change = cv2.blur(np.abs(change, out=change), (3, 3))[::2, ::2]
-    flows, faster, edges, rest = np.split(out, (4, 4 + len(SPEEDS), _SPEED))
-    speed, square, fourth, right, down, shear, amount, share = rest
-    np.add(u * u, v * v, out=square)
-    power = change * change
-    np.multiply(square / (square + 0.25), power / (power + NOISE * NOISE), out=share)
-    u *= share
-    v *= share
-    np.add(u * u, v * v, out=square)
-    np.sqrt(square, out=speed)
-    np.multiply(square, square, out=fourth)
-    right[:], down[:] = u, v
-    for row, field in enumerate((u, -u, v, -v)):
-        np.maximum(field, 0, out=flows[row])
-    for row, least in enumerate(SPEEDS):
-        np.multiply(share, speed > least, out=faster[row])
-    gx, gy = (cv2.Sobel(first, cv2.CV_32F, *d)[::2, ::2] * (share / 255) for d in ((1, 0), (0, 1)))
-    for row in range(EDGES):
-        turn = np.float32(row * np.pi / EDGES)
-        np.abs(gx * np.cos(turn) + gy * np.sin(turn), out=edges[row])
-    shear[:] = 0
-    for field in (u, v):
-        for d in ((1, 0), (0, 1)):
-            shear += np.abs(cv2.Sobel(field, cv2.CV_32F, *d, scale=1 / 8))
-    np.multiply(change, share / 255, out=amount)
-    return out
+    @classmethod
+    def around(cls, wanted: Masks, rows: Side, columns: Side) -> _Box:
+        """The smallest box around the cells ``(h, w)`` that are ``wanted``: at least one."""
+        down, across = (np.flatnonzero(wanted.any(axis)) for axis in (1, 0))
+        top, bottom, left, right = (int(edge) for edge in (down[0], down[-1] + 1, across[0], across[-1] + 1))
+        return cls(
+            (slice(top, bottom), slice(left, right)),
+            (seen(rows, top, bottom), seen(columns, left, right)),
+            bands(rows, top, bottom),
+            bands(columns, left, right),
+        )
 
 
-def _pooled(maps: Array, rows: Array, columns: Array) -> Array:
-    """Averages ``(C, h, w)`` over the windows of all cells."""
-    across = (maps.reshape(-1, maps.shape[2]) @ columns.T).reshape(*maps.shape[:2], -1)
-    pooled: Array = rows @ across
-    return pooled
+def _means(gray: Pixels, fields: Array, box: _Box) -> Array:
+    """Means ``(CHANNELS, h, w)`` of what the pixels say, over the windows of a box of cells."""
+    maps = _DESK.room("maps", CHANNELS, *(side.stop - side.start for side in box.samples))
+    fill_channels(gray, fields, box.samples, maps)
+    return pooled(maps, box.rows, box.columns)
 
 
-def _numbers(pooled: Array) -> Array:
-    """The cell's numbers ``(h, w, D)`` from its averages: roots and ratios that tame the long tails."""
-    speed, square, fourth, u, v, shear, change, share = pooled[_SPEED:]
+def _numbers(means: Array, shares: Array) -> Array:
+    """The cells' numbers ``(P, h, w, D)`` from their averages: roots and ratios that tame the long tails."""
+    right, left, down, up = means[:, :4].swapaxes(0, 1)
+    speed, square, fourth, shear, change = means[:, -5:].swapaxes(0, 1)
+    u, v = right - left, down - up
+    numbers = np.empty((*shares.shape, len(NAMES)), np.float32)
+    roots = means.shape[1] - 5
+    np.sqrt(means[:, :roots], out=numbers[..., :roots].transpose(0, 3, 1, 2))
     spread = np.sqrt(np.maximum(square - u * u - v * v, 0))
-    ratio = speed / (share + 0.02)
-    tail = [speed, np.sqrt(square), fourth**0.25, spread, shear, change, share, ratio]
-    return np.concatenate([np.sqrt(pooled[:_SPEED]), np.stack(tail)]).transpose(1, 2, 0)
+    ratio = speed / (shares + np.float32(0.02))
+    tail = (speed, np.sqrt(square), np.sqrt(np.sqrt(fourth)), spread, shear, change, shares, ratio)
+    for column, values in enumerate(tail, roots):
+        numbers[..., column] = values
+    return numbers
 
 
 PLUGIN = Motion
