@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from wherewhen.contracts import ClipSpec
 from wherewhen.extract import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
-from wherewhen.values import Bag, Event, Features, Frame, HeatMap, Instances, Prediction, Scores, Video
+from wherewhen.values import Bag, Clip, Event, Features, Frame, HeatMap, Instances, Prediction, Scores, Video
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -444,3 +445,18 @@ def test_a_stream_of_any_length_is_covered(count: int) -> None:
     made = pipeline.together(recipe.make("localizer")(pipeline.heat([(whole, whole.features[:, 0].clip(0, 1))])))
     assert made.frames is not None
     assert made.frames.edges[0] == 0 and np.isclose(made.frames.edges[-1], count * 0.08)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 6, 9])
+@pytest.mark.parametrize("size", [(240, 320), (108, 192), (61, 83), (1, 1), (5, 400)])
+def test_what_moves_is_the_mean_change_of_gray_on_a_raster(frames: int, size: tuple[int, int]) -> None:
+    images = np.random.default_rng(frames).integers(0, 256, (frames, *size, 3), dtype=np.uint8)
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
+    columns = min(96, size[1])
+    raster = columns, max(1, round(columns * size[0] / size[1]))
+    small = np.stack([cv2.resize(change, raster, interpolation=cv2.INTER_AREA) for change in changes])
+    each = pipeline.moving(Clip(images, np.arange(frames + 1.0)), len(small))
+    np.testing.assert_array_equal(each, (small / np.float32(255)).astype(np.float16).astype(np.float32))
+    whole = pipeline.moving(Clip(images, np.arange(frames + 1.0)), 1)
+    np.testing.assert_allclose(whole[0], small.mean(0) / 255, atol=5e-4)

@@ -167,8 +167,12 @@ def _changes(gray: Sequence[Pixels]) -> Pixels:
     columns = min(RASTER, width)
     rows = max(1, round(columns * height / width))
     changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
-    small = [cv2.resize(c, (columns, rows), interpolation=cv2.INTER_AREA) for c in changes]
-    return np.asarray(np.stack(small), np.uint8)
+    # four at once, as the channels of one picture: the same numbers in less time (two would be rounded otherwise)
+    whole = len(changes) // 4 * 4
+    groups = [changes[k : k + 4] for k in range(0, whole, 4)] + [[change] for change in changes[whole:]]
+    small = [cv2.resize(cv2.merge(group), (columns, rows), interpolation=cv2.INTER_AREA) for group in groups]
+    planes = np.concatenate([part.reshape(rows, columns, -1) for part in small], axis=2)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1), np.uint8)
 
 
 def moving(clip: Clip, steps: int) -> Features:
