@@ -203,6 +203,9 @@ class ALOCC(nn.Module):
         "discriminator after reconstruction": {"score": "refined"},
         "discriminator alone": {"score": "original"},
         "reconstruction alone": {"score": "reconstruction"},
+        "no noise": {"noise": 0.0},
+        "no error in training": {"refinement": 0.0},
+        "as the official code": {"score": "original", "refinement": 0.2, "compat": True},
     }
     schedule: ClassVar[Training] = Training(steps=100, bags=8, optimizer="adam", learning_rate=1e-3)
     source: ClassVar[Provenance] = Provenance(

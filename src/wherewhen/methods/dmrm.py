@@ -72,6 +72,16 @@ class DMRM(nn.Module):
     Config: ClassVar[type] = DMRMConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no segments": {"segments": None},
+        "one pair per bag": {"pairs": "matched"},
+        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+        "no penalty": {"penalty": 0.0},
+        "dropout": {"dropout": 0.6},
+        "a head of 512": {"width": 512},
+        "loss as published": {"compat": True},
+        "as published": {"width": 512, "dropout": 0.6, "penalty": 1e-3, "compat": True},
+    }
     schedule: ClassVar[Training] = Training(steps=150, bags=30, optimizer="adam", learning_rate=1e-3)
     source: ClassVar[Provenance] = Provenance(
         title="Deep MIL ranking (DMRM)",

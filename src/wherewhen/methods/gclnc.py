@@ -128,6 +128,9 @@ class GCLNC(nn.Module):
         "two rounds": {"rounds": 2},
         "graph over all cells": {"graph": "video"},
         "nothing steady": {"steady": 0.0},
+        "taught by all cells": {"certain": 1.0},
+        "no dropout": {"dropout": 0.0},
+        "no segments": {"segments": None},
     }
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-2, weight_decay=1e-2

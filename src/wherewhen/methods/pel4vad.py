@@ -152,6 +152,18 @@ class PEL4VAD(nn.Module):
     Config: ClassVar[type] = PEL4VADConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "nearness as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
+        "a wide window": {"window": 33},
+        "no roots": {"power_norm": False},
+        "unit deviation": {"layer_norm": True},
+        "no past": {"taps": 1},
+        "not smoothed": {"smooth": "none"},
+        "smoothed by blocks": {"smooth": "fixed"},
+        "fewer of the best": {"top": 64},
+        "sparse and smooth": {"sparsity": 8e-3, "smoothness": 8e-5},
+        "no segments": {"segments": None},
+    }
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="PEL4VAD", homepage="https://github.com/yujiangpu20/PEL4VAD", licence="MIT", citation="arXiv 2306.14451"

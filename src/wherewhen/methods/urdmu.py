@@ -146,6 +146,17 @@ class URDMU(nn.Module):
     Config: ClassVar[type] = URDMUConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no memories": {"memories": 0.0},
+        "no triplet": {"triplet": 0.0},
+        "no divergence": {"divergence": 0.0},
+        "latent features not kept apart": {"apart": 0.0},
+        "one slot each": {"slots": 1},
+        "no dropout": {"dropout": 0.0},
+        "fewer of the best": {"top": 64},
+        "no segments": {"segments": None},
+        "loss as published": {"compat": True},
+    }
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=1e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="UR-DMU", homepage="https://github.com/henrryzh1/UR-DMU", licence="MIT", citation="arXiv 2302.05160"
