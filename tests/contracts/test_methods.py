@@ -190,6 +190,39 @@ def test_every_choice_of_settings_works(name: str, mixed: list[Bag]) -> None:
             torch.testing.assert_close(row[: len(alone)], alone, rtol=1e-5, atol=1e-6)
 
 
+def test_every_ablation_differs_from_the_defaults_and_works(name: str, mixed: list[Bag]) -> None:
+    cls = plugin(name)
+    assert cls.ablations
+    configs = [build(cls.Config, change, name) for change in cls.ablations.values()]
+    assert all(config != cls.Config() for config in configs)
+    assert len({repr(config) for config in configs}) == len(configs)
+    for row, config in zip(cls.ablations, configs, strict=True):
+        method, (views, labels) = made(name, config).train(), packed(mixed)
+        assert all(torch.isfinite(value) for value in method.loss(method(views), views, labels).values()), row
+        scores = run(method.eval(), mixed).scores
+        assert torch.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1, row
+
+
+def test_it_trains_with_matrix_products_in_bf16(
+    name: str, toy_bags: Callable[..., list[Bag]], request: pytest.FixtureRequest
+) -> None:
+    """In every stage; as ``--training.precision bf16`` asks for it."""
+    if name == "clip_tsa":
+        reason = "a known fault: scores of its attention come in bf16 and meet noise in fp32 on the way back"
+        request.applymarker(pytest.mark.xfail(raises=RuntimeError, strict=True, reason=reason))
+    stages = getattr(made(name), "stages", 1)
+    how = {"steps": 2 * stages, "precision": "bf16"}
+    recipe = Recipe.of({"method": name, "instances": plugin(name).views[0], "training": how})
+    bags = toy_bags(8, views=plugin(name).views, dims=length(name))
+    torch.manual_seed(0)
+    before = made(name).state_dict()
+    model = training.fit(bags, recipe, device="cpu").last
+    for key, value in model.method.state_dict().items():
+        assert torch.isfinite(value).all() and value.dtype == before[key].dtype, key
+    scores = model.scores(model.normalizer(bags[1].views[recipe.instances]))
+    assert np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1
+
+
 def test_every_parameter_learns(name: str, mixed: list[Bag]) -> None:
     method = made(name).train()
     views, labels = packed(mixed)

@@ -117,6 +117,11 @@ class Proximity(nn.Module):
         "a map per step": {"extraction": "spacetime"},
         "no proximity": {"proximity": False},
         "one cell": {"top": 0.01},
+        "4 of 49 cells": {"top": 4 / 49},
+        "9 of 49 cells": {"top": 9 / 49},
+        "near the peak within .75 cells": {"sigma": 0.75 / 7},
+        "near the peak within 3 cells": {"sigma": 3 / 7},
+        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
         "no prior": {"prior": None},
     }
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=3e-4, weight_decay=1e-2)
@@ -160,7 +165,8 @@ class Proximity(nn.Module):
         apart = _apart(torch.arange(t, device=x.device)[:, None])
         for layer in self.frames:
             rows = x.transpose(1, 2).reshape(batch * cells, t, -1)
-            rows = rows.index_put((lane,), layer(rows[lane], by_lane[lane], apart, bag_of_lane[lane], batch))
+            seen = layer(rows[lane], by_lane[lane], apart, bag_of_lane[lane], batch)
+            rows = rows.index_put((lane,), seen.to(rows.dtype))
             x = rows.reshape(batch, cells, t, -1).transpose(1, 2) * held[..., None]
         if self.mix is not None:
             by_step = held.reshape(batch * t, cells)
@@ -173,17 +179,18 @@ class Proximity(nn.Module):
             else:
                 there = rows[step].transpose(1, 2).unflatten(2, size)
                 mixed = rows[step] + F.relu(self.mix(there)).flatten(2).transpose(1, 2)
-            x = rows.index_put((step,), mixed).reshape(batch, t, cells, -1)
+            x = rows.index_put((step,), mixed.to(rows.dtype)).reshape(batch, t, cells, -1)
         return self._scores(x, features, held)
 
     def _scores(self, x: Tensor, features: Tensor, held: Tensor) -> Tensor:
         rate = 3 * self.config.dropout if self.training else 0.0
         drop = _dropped(len(x), x.shape[-1], rate, x)[:, None, None]
-        logits = self.head((x * drop)[held]).squeeze(-1)
+        logits = self.head((x * drop)[held]).squeeze(-1).float()
         if self.config.prior is not None:
             lengths = features[held].square().mean(-1).sqrt()
             logits = logits + self.steep * (lengths / self.config.prior - 1)
-        return x.new_zeros(held.shape).index_put((held,), torch.sigmoid(logits))
+        scores: Tensor = logits.new_zeros(held.shape).index_put((held,), torch.sigmoid(logits))
+        return scores
 
     def _shown(self, maps: Tensor, view: View, size: tuple[int, int]) -> Tensor:
         """Maps ``(B, T, P)`` in the form that ``patches`` asks for; what lies outside a bag's grid is undefined."""

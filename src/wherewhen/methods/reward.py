@@ -77,6 +77,13 @@ class Reward(nn.Module):
     Config: ClassVar[type] = RewardConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no segments": {"segments": None},
+        "one neighbor": {"neighbors": 1},
+        "a small bank": {"bank": 64},
+        "more seeds": {"seed": 0.5},
+        "labels not balanced": {"balance": False},
+    }
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-4, validate_every=25
     )
@@ -228,7 +235,7 @@ def _logits(head: nn.Module, short: Lanes, learns: bool) -> Tensor:
     """Logits ``(B, S, P)`` of what is held, 0 elsewhere."""
     logits = short.features.new_zeros(short.held.shape)
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-        logits[short.held] = head(short.features[short.held]).squeeze(-1)
+        logits[short.held] = head(short.features[short.held]).squeeze(-1).to(logits.dtype)
     return logits
 
 
