@@ -356,3 +356,29 @@ def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Pa
     same(extract.instances(video, free), extract.instances(video, chosen))
     with pytest.raises(StoreError, match="precision: wanted 'bf16', found 'fp32'"):
         extract.instances(video, replace(free, precision="bf16"))
+
+
+def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picker that knows of no GPU notes what it is asked for."""
+    asked: list[str] = []
+
+    def pick(engine: str, precision: str, device: str) -> str:
+        asked.append(device)
+        return "cpu"
+
+    monkeypatch.setattr("wherewhen.engine._device", pick)
+    recipe = Recipe.of({**NETWORK, "cells": {"rows": 1, "columns": 1}, "training": {"steps": 2}})
+    free, told = Look.of(recipe), Look.of(recipe, "cuda:3")
+    video = two(clips).dataset.videos[0]
+    assert free.device == "auto" and told.made(video) == free.made(video), "the device is no part of what is looked for"
+    assert set(asked) == {"auto", "cuda:3", "cpu"}, "cpu is what the picker said"
+    asked.clear()
+    extract_all(two(clips), [free], tmp_path / "store", quiet=True)
+    assert "auto" in asked and "cuda:3" not in asked
+    kept = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
+    assert open_features(kept.path).passport["about"]["device"] == "cpu"
+    same(extract.instances(kept, told), extract.instances(kept, free))
+    asked.clear()
+    model = runs.train(clips, tmp_path / "run", settings=recipe.plain(), device="cpu", quiet=True)
+    model.detect(video.path)
+    assert set(asked) == {"cpu"}

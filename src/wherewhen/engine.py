@@ -54,7 +54,7 @@ def attach(
 
     ``clips``: some real ones, uint8 ``(N, T, H, W, 3)``, or what makes them: to measure with, and to calibrate int8.
     They are asked for only where this machine has not yet measured this network; without any, made-up pictures do.
-    ``device``: cpu, cuda, or auto: a GPU where there is one and the engine can use it.
+    ``device``: cpu, cuda, or auto, a GPU where there is one; an engine that can't use a GPU runs on the processor.
     EngineError where the engine is missing, can't run the network or changes its features beyond ``BOUNDS``.
     """
     if not isinstance(backbone, Network):
@@ -88,23 +88,24 @@ def remembered(
     """What runs a kind of backbone here by earlier measurement, without building it; None where nobody measured."""
     if not issubclass(kind, Network):
         return NONE
-    found = recall(_key(kind, config, engine, precision, _device(engine, precision, device)))
-    return None if found is None else Running(**found["running"])
+    device = _device(engine, precision, device)
+    found = recall(_key(kind, config, engine, precision, device))
+    return None if found is None else replace(Running(**found["running"]), device=device)
 
 
 def _device(engine: str, precision: str, device: str) -> str:
-    """``auto`` becomes cuda where there is one that does what is asked for, else cpu."""
+    """``auto`` becomes cuda where there is one; what no engine does on a GPU as it is asked for, the processor does."""
     import torch
 
-    if device != AUTO:
+    if device == AUTO:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
         return device
-    if not torch.cuda.is_available():
-        return "cpu"
     try:
-        candidates(engine, precision, "cuda")
+        candidates(engine, precision, device)
     except EngineError:
         return "cpu"
-    return "cuda"
+    return device
 
 
 def candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]]:
@@ -256,7 +257,9 @@ def _timed(call: Callable[[], object]) -> float:
 def _key(kind: type[Network], config: Any, engine: str, precision: str, device: str) -> str:
     code = source_hash(inspect.getfile(kind))
     name = f"{kind.__module__}.{kind.__name__}"
-    return fingerprint([VERSION, name, code, config, kind.identity(config), engine, precision, device, machine()])
+    return fingerprint(
+        [VERSION, name, code, config, kind.identity(config), engine, precision, kind_of(device), machine()]
+    )
 
 
 def _kept_at(key: str) -> Path:

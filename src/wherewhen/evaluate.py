@@ -117,7 +117,7 @@ def evaluate(
     lost = [v.id for v in videos if v.id not in truths]
     if lost:
         raise DataError(f"no truth for {', '.join(lost[:5])}: evaluation needs to know what happens in every video")
-    raw = extract.bags(videos, looks(Look.of(model.recipe)), quarantine=quarantine, quiet=quiet)
+    raw = extract.bags(videos, looks(Look.of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
     bags = normalized(model, raw)
     judged = {b.video.id: truths[b.video.id] for b in bags}
     if not judged:

@@ -42,7 +42,10 @@ SAMPLES = 4  # clips that an engine is measured on
 
 @dataclass(frozen=True)
 class Look:
-    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run."""
+    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
+
+    ``device``: cpu, cuda or auto, where a network runs; a passport tells it, nobody asks for it.
+    """
 
     backbone: str
     instances: str
@@ -52,13 +55,14 @@ class Look:
     precision: str = AUTO
     crops: int = 1
     gate: float = 0.0
+    device: str = AUTO
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Look:
-        """How a recipe looks at videos."""
+    def of(cls, recipe: Recipe, device: str = AUTO) -> Look:
+        """How a recipe looks at videos, on a device."""
         backbone, instances = recipe.backbone, recipe.instances
         parts = recipe.settings[backbone], recipe.settings[instances]
-        return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate)
+        return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate, device)
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> Look:
@@ -87,7 +91,7 @@ class Look:
         """What runs it here; measured on clips of ``video`` where this machine never did so."""
         if (network := self.network) is None:
             return NONE
-        known = remembered(network, self.backbone_settings, self.engine, self.precision)
+        known = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
         return known or self.opened(video).running
 
     def made(self, video: Video) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _open(look: Look, video: Video) -> Opened:
     builder = registry.load("instances", look.instances)(look.instances_settings)
     if look.network is None:
         return Opened(look, backbone, builder, NONE)
-    running = attach(backbone, look.engine, look.precision, clips=_samples(video, backbone.clip))
+    running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
     backbone.run = _in_turn(backbone.run)
     return Opened(look, backbone, builder, running)
 

@@ -281,6 +281,7 @@ def forecast(what: Sources, looks: Sequence[Look], where: Where, stored: str = "
     longest = max(readable, key=lambda v: length[v.id])
     for look in looks:
         part = replace(longest, span=(longest.span[0] if longest.span else 0.0, _end(longest, length[longest.id])))
+        look.opened(longest)  # an engine is measured on whole clips
         look_at(replace(part, span=(part.span[0], part.span[0] + 0.5)), [look])  # type: ignore[index]
         began = perf_counter()
         (seen,) = look_at(part, [look])

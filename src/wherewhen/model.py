@@ -201,7 +201,7 @@ class Model:
         """Predictions of a source that may never end, a time step at a time."""
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
-            self.running = attach(self.backbone, recipe.engine, recipe.precision)
+            self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
         return self.localizer(
             self.heat(pipeline.instances(source, self.backbone, self.builder, crops=recipe.crops, gate=recipe.gate))
         )

@@ -104,11 +104,11 @@ def train(
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         quarantine = Quarantine(folder)
         quarantine.file.unlink(missing_ok=True)
-        views = {recipe.instances: Look.of(recipe)}
+        views = {recipe.instances: Look.of(recipe, device)}
         bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
         check_labels([bag.video for bag in bags])
         write_yaml(folder / "config.yaml", recipe.plain())
-        look = extract.settled(Look.of(recipe), bags[0].video)  # so that detection runs what training saw
+        look = extract.settled(views[recipe.instances], bags[0].video)  # so that detection runs what training saw
         settled = replace(recipe, engine=look.engine, precision=look.precision)
         distributed.tell(([bag.video for bag in bags], views, settled, folder, resume))
         fitted = fit(bags, settled, folder=folder, device=device, resume=resume, quiet=quiet)
@@ -123,8 +123,10 @@ def follow(device: str = "auto") -> None:
     said = distributed.tell(None)
     if said is not None:
         videos, views, recipe, folder, resume = said
+        device = pick_device(device)
+        views = {name: replace(look, device=device) for name, look in views.items()}
         bags = list(extract.bags(videos, views, quiet=True))
-        fit(bags, recipe, folder=folder, device=pick_device(device), resume=resume)
+        fit(bags, recipe, folder=folder, device=device, resume=resume)
 
 
 def _finished(folder: Path) -> bool:

@@ -46,6 +46,7 @@ def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFix
         (["--stored", "float16"], "cache are float32"),
         (["--crops", 3], "crops 1, 5 or 10"),
         (["--ray-address", "x:1"], "needs --distributed ray"),
+        (["--device", "cuda:77"], "device 'cuda:77' can't be used here"),
         (["--backbone", "motino"], "did you mean 'motion'"),
     ]:
         assert run("extract", clips, "--quiet", *words) == 2

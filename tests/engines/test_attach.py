@@ -237,3 +237,16 @@ def test_a_gpu_is_taken_where_it_can_do_what_is_asked(monkeypatch: pytest.Monkey
     assert engine._device("torch", "bf16", "auto") == "cuda"
     assert engine._device("openvino", "auto", "auto") == "cpu"
     assert engine._device("auto", "int8", "auto") == "cpu"
+    assert engine._device("openvino", "fp32", "cuda:1") == "cpu" == engine._device("auto", "auto", "cpu")
+
+
+def test_what_was_measured_on_one_gpu_holds_for_its_neighbor(
+    fake: type[Fake], make_toy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = make_toy("look")
+    key = engine._key(type(toy), toy.config, "fake", "fp32", "cuda:0")
+    engine.remember({key: {"running": {"engine": "fake", "precision": "fp32", "device": "cuda:0", "batch": 3}}})
+    monkeypatch.setattr(fake, "devices", ("cpu", "cuda"))
+    found = remembered(type(toy), toy.config, "fake", "fp32", "cuda:1")
+    assert found is not None and (found.device, found.batch) == ("cuda:1", 3)
+    assert remembered(type(toy), toy.config, "fake", "fp32", "cpu") is None

@@ -20,6 +20,7 @@ class Options:
         distributed: ray, to work on a Ray cluster.
         ray_address: of a running cluster; default: one on this machine.
         dry_run: look at a few clips only and tell how long all would take.
+        device: auto, cpu or cuda, where networks run.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         quiet: no progress bars.
     """
@@ -31,6 +32,7 @@ class Options:
     distributed: str | None = None
     ray_address: str | None = None
     dry_run: bool = False
+    device: str = "auto"
     reader: str | None = None
     quiet: bool = False
 
@@ -42,14 +44,16 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen import extraction
     from wherewhen.evaluate import looks
     from wherewhen.extract import Look
-    from wherewhen.model import Recipe
+    from wherewhen.model import Recipe, pick_device
     from wherewhen.spread import Where
     from wherewhen.store import fingerprint
 
     backbones = str(settings.get("backbone", "motion")).split(",")
     recipes = [Recipe.of({**settings, "backbone": backbone}) for backbone in backbones]
     what = extraction.sources(options.data, options.reader)
-    wanted = [Look.of(recipe) for recipe in recipes]
+    if options.device != "auto":  # left to each process; those of a cluster may have none
+        pick_device(options.device)
+    wanted = [Look.of(recipe, options.device) for recipe in recipes]
     if what.known:  # evaluation asks for more than training does
         wanted = [one for look in wanted for one in looks(look).values()]
     wanted = list({fingerprint(look): look for look in wanted}.values())
