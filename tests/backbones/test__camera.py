@@ -4,12 +4,18 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.backbones._camera import camera_motion
+from wherewhen.backbones._camera import camera_motions, places
 
 
 def field(model: np.ndarray, height: int = 96, width: int = 128) -> np.ndarray:
     ys, xs = np.mgrid[:height, :width]
     return (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T).astype(np.float32)
+
+
+def camera_motion(flow: np.ndarray) -> np.ndarray | None:
+    """The camera's motion in one whole flow."""
+    height, width = flow.shape[:2]
+    return camera_motions(flow[places(height, width)][None], height, width)[0]
 
 
 @settings(deadline=None, max_examples=30)
@@ -36,3 +42,19 @@ def test_a_picture_with_few_points_gets_a_shift() -> None:
     found = camera_motion(np.full((8, 16, 2), 3, np.float32))
     assert found is not None
     np.testing.assert_allclose(found, [[0, 0, 3], [0, 0, 3]], atol=1e-4)
+
+
+def test_cameras_are_found_together_as_each_alone() -> None:
+    rng = np.random.default_rng(1)
+    ys, xs = places(120, 160)
+    still = rng.normal(0, 0.05, (len(ys), 2))
+    turned = np.stack([0.02 * ys - 1, -0.02 * xs + 2], 1) + rng.normal(0, 0.1, still.shape)
+    panned = still + np.array([3, -1])
+    panned[: len(ys) // 3] += [9, 9]
+    found = camera_motions(np.stack([still, turned, panned]).astype(np.float32), 120, 160)
+    assert found[0] is None
+    np.testing.assert_allclose(found[1], [[0, 0.02, -1], [-0.02, 0, 2]], atol=0.06)
+    np.testing.assert_allclose(found[2] @ [80, 60, 1], [3, -1], atol=0.05)
+    for vectors, model in zip((turned, panned), found[1:], strict=True):
+        alone = camera_motions(vectors[None].astype(np.float32), 120, 160)[0]
+        np.testing.assert_allclose(model, alone, rtol=1e-5, atol=1e-7)
