@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,17 @@ def test_drafts_of_other_machines_and_of_earlier_owners_of_a_number(tmp_path: Pa
     for path in (other, mine):
         os.utime(path, (0, 0))
     assert sorted(store.sweep(tmp_path)) == sorted([other, mine])
+
+
+def _add(path: Path, number: int) -> None:
+    with store.locked(path):
+        found = json.loads(path.read_text()) if path.exists() else []
+        time.sleep(0.01)
+        store.write_json(path, [*found, number])
+
+
+def test_who_reads_and_writes_under_a_lock_loses_nothing(tmp_path: Path) -> None:
+    """Threads open the lock anew each, so they keep each other out as processes do."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: _add(tmp_path / "new" / "list.json", number), range(16)))
+    assert sorted(json.loads((tmp_path / "new" / "list.json").read_text())) == list(range(16))

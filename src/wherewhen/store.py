@@ -89,6 +89,24 @@ def _being_written(draft: Path, host: str, pid: int) -> bool:
     return state != "Z" and draft.stat().st_mtime >= began - 2
 
 
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Let one process or thread at a time read a file and write it anew; the lock is a hidden file beside it.
+
+    Where the system or its file system has no locks, everybody goes ahead at once.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("a") as held:
+        try:
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield
+
+
 def write_atomic(path: str | Path, data: bytes | str) -> None:
     """Write a file whole or not at all."""
     with atomic(path) as temporary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from wherewhen import engine, registry
 from wherewhen.engine import attach, candidates, remembered
 from wherewhen.errors import EngineError
+from wherewhen.machine import recall
 from wherewhen.running import NONE, Running, deviation, score_change
 
 
@@ -91,6 +93,13 @@ def test_what_was_measured_is_not_measured_again(fake: type[Fake], make_toy: Any
     attach(make_toy("space"), "fake", "fp32", clips=lambda: draw(1, 8))
     attach(make_toy("look"), "fake", "bf16", clips=clips)
     assert len(asked) == 2, "another precision is another measurement"
+
+
+def test_what_several_find_out_at_once_is_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "own"))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: engine.remember({f"key{number}": {"number": number}}), range(24)))
+    assert [(recall(f"key{number}") or {}).get("number") for number in range(24)] == list(range(24))
 
 
 def test_another_machine_network_or_setting_is_measured_anew(
