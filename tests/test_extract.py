@@ -102,3 +102,24 @@ def test_bags_come_in_order_and_broken_videos_are_set_aside(
     assert quarantine.reasons["gone.mp4"] == "no such file"
     with pytest.raises(VideoError, match=r"broken\.mp4"):
         list(extract.bags(videos, {"cells": look}, quiet=True))
+
+
+def test_many_features_are_read_when_they_are_looked_at(
+    clips: Path, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
+    videos = [Video(f"v{k}", path, k % 2) for k, path in enumerate(sorted(clips.rglob("*.mp4")))]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    videos.insert(1, Video("broken", broken, 0))
+    some = extract.gathered(videos, {"cells": look}, quarantine=Quarantine(tmp_path), quiet=True)
+    assert isinstance(some, list)
+    size = sum(b.views["cells"].features.nbytes + b.views["cells"].extents.nbytes for b in some)
+    assert isinstance(extract.gathered([videos[0], *videos[2:]], {"cells": look}, quiet=True, held=size), list)
+    many = extract.gathered(videos, {"cells": look}, quarantine=Quarantine(tmp_path), quiet=True, held=size - 1)
+    assert isinstance(many, extract.Kept) and [bag.video.id for bag in many] == [bag.video.id for bag in some]
+    assert [bag.video.id for bag in many[1:3]] == [some[1].video.id, some[2].video.id]
+    for one, other in zip(some, many, strict=True):
+        same(one.views["cells"], other.views["cells"])
+    with pytest.raises(IndexError):
+        many[4]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import wherewhen
-from wherewhen import registry, runs
+from wherewhen import extract, registry, runs, training
 from wherewhen.config import read_yaml
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.model import Model, Recipe
@@ -80,6 +80,20 @@ def test_the_model_in_the_folder_is_the_one_that_was_given(clips: Path, tmp_path
 def test_the_same_seed_gives_the_same_run(run: Path, clips: Path, tmp_path: Path) -> None:
     runs.train(clips, tmp_path / "again", settings=SETTINGS, device="cpu", quiet=True)
     for name in ("metrics.json", "config.yaml", "training.csv", "events.json", "weights/best.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
+
+
+def test_features_that_memory_does_not_hold_are_read_anew_to_the_same_run(
+    run: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extract, "HELD", 1000)
+    given = []
+    monkeypatch.setattr(
+        runs, "fit", lambda bags, *rest, **more: given.append(bags) or training.fit(bags, *rest, **more)
+    )
+    runs.train(clips, tmp_path / "again", settings=SETTINGS, device="cpu", quiet=True)
+    assert isinstance(given[0], extract.Kept) and len(given[0]) == 4
+    for name in ("metrics.json", "training.csv", "events.json", "weights/best.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
 

@@ -53,7 +53,7 @@ def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     return [Bag(b.video, {**b.views, name: model.normalizer(b.views[name])}) for b in bags]
 
 
-def predict(model: Model, bags: Sequence[Bag]) -> Scored:
+def predict(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
     name = model.recipe.instances
     found = {}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, overload
 
 from wherewhen import pipeline, registry
 from wherewhen.config import build
@@ -37,6 +38,7 @@ log = logging.getLogger("wherewhen")
 
 VERSION = 3  # of features: raise it when the same settings give other ones
 AUTO = "auto"
+HELD = 2**30  # bytes of features that training keeps in memory
 SAMPLES = 4  # clips that an engine is measured on
 
 
@@ -78,7 +80,8 @@ class Look:
 
     def wanted(self) -> dict[str, Any]:
         """What features must be made with, by the names of the settings; an engine only where one is asked for."""
-        own = plain(self.backbone_settings)
+        left_out = getattr(registry.load("backbones", self.backbone), "unmade", ())  # settings no number depends on
+        own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
         wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
         if self.network is not None:
@@ -417,8 +420,9 @@ def bags(
         except VideoError as error:
             return error
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        found = zip(wanted, pool.map(work, wanted), strict=True)
+    count = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        found = zip(wanted, _in_order(pool, work, wanted, 4 * count), strict=True)
         for video, bag in track(found, "looking at videos", len(wanted), quiet=quiet):
             if isinstance(bag, Bag):
                 yield bag
@@ -427,6 +431,64 @@ def bags(
             else:
                 quarantine.add(video.path, bag.cause)
                 log.warning("set aside %s: %s", video.id, bag.cause)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Video], Bag | VideoError], videos: Sequence[Video], waiting: int
+) -> Iterator[Bag | VideoError]:
+    """What becomes of each video, in their order; no more than so many are begun or wait for their turn."""
+    flying: deque[Future[Bag | VideoError]] = deque()
+    try:
+        for video in videos:
+            flying.append(pool.submit(work, video))
+            if len(flying) >= waiting:
+                yield flying.popleft().result()
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        for future in flying:
+            future.cancel()
+
+
+@dataclass(frozen=True)
+class Kept(Sequence[Bag]):
+    """Bags whose features lie in a store or the cache, read when they are looked at: for more than memory holds."""
+
+    videos: Sequence[Video]
+    looks: Mapping[str, Look]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        if isinstance(index, slice):
+            return replace(self, videos=self.videos[index])
+        return Bag(self.videos[index], views(self.videos[index], self.looks))
+
+
+def gathered(
+    videos: Iterable[Video],
+    looks: dict[str, Look],
+    *,
+    quarantine: Quarantine | None = None,
+    quiet: bool = False,
+    held: int | None = None,
+) -> Sequence[Bag]:
+    """Bags as `bags` gives them: in memory up to ``held`` bytes (default `HELD`), else read when they are looked at."""
+    limit = HELD if held is None else held
+    known, kept, size = list[Video](), list[Bag](), 0
+    for bag in bags(videos, looks, quarantine=quarantine, quiet=quiet):
+        known.append(bag.video)
+        size += sum(one.features.nbytes + one.extents.nbytes for one in bag.views.values())
+        if size <= limit:
+            kept.append(bag)
+        else:
+            kept.clear()
+    return kept if size <= limit else Kept(known, looks)
 
 
 def settled(look: Look, video: Video) -> Look:

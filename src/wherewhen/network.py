@@ -93,14 +93,7 @@ class Network:
 
     def prepared(self, clips: Pixels) -> Pixels:
         """Clips of exactly the length and size that the module takes; ValueError unless uint8 ``(B, T, H, W, 3)``."""
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
-            raise ValueError(f"{type(self).__name__}: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
-        if (lacking := self.clip.frames - clips.shape[1]) > 0:
-            clips = np.concatenate([clips, np.repeat(clips[:, -1:], lacking, 1)], 1)
-        if self.clip.size is None or clips.shape[2:4] == self.clip.size:
-            return clips
-        height, width = self.clip.size
-        return np.stack([np.stack([_resized(frame, height, width) for frame in clip]) for clip in clips])
+        return fitted(clips, self.clip, type(self).__name__)
 
     def plain(self, clips: Pixels) -> Features:
         """What the module makes of prepared clips as it is, in fp32, on the processor: what engines are held to."""
@@ -109,6 +102,24 @@ class Network:
         with torch.inference_mode():
             features: Features = self.module(torch.from_numpy(clips)).float().numpy()
         return features
+
+
+def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
+    """Clips of the size that a spec wants; short ones repeat their last frame.
+
+    ValueError, in which ``name`` says who wants them, unless they are uint8 ``(B, T, H, W, 3)``.
+
+    >>> fitted(np.zeros((1, 2, 6, 8, 3), np.uint8), ClipSpec(4, 4, None, size=(3, 4)), "net").shape
+    (1, 4, 3, 4, 3)
+    """
+    if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
+        raise ValueError(f"{name}: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+    if (lacking := spec.frames - clips.shape[1]) > 0:
+        clips = np.concatenate([clips, np.repeat(clips[:, -1:], lacking, 1)], 1)
+    if spec.size is None or clips.shape[2:4] == spec.size:
+        return clips
+    height, width = spec.size
+    return np.stack([np.stack([_resized(frame, height, width) for frame in clip]) for clip in clips])
 
 
 def _resized(frame: Pixels, height: int, width: int) -> Pixels:

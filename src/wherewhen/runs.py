@@ -105,14 +105,15 @@ def train(
         quarantine = Quarantine(folder)
         quarantine.file.unlink(missing_ok=True)
         views = {recipe.instances: Look.of(recipe, device)}
-        bags = list(extract.bags(videos, views, quarantine=quarantine, quiet=quiet))
-        check_labels([bag.video for bag in bags])
+        bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
+        seen = [bag.video for bag in bags]
+        check_labels(seen)
         write_yaml(folder / "config.yaml", recipe.plain())
-        look = extract.settled(views[recipe.instances], bags[0].video)  # so that detection runs what training saw
+        look = extract.settled(views[recipe.instances], seen[0])  # so that detection runs what training saw
         settled = replace(recipe, engine=look.engine, precision=look.precision)
-        distributed.tell(([bag.video for bag in bags], views, settled, folder, resume))
+        distributed.tell((seen, views, settled, folder, resume))
         fitted = fit(bags, settled, folder=folder, device=device, resume=resume, quiet=quiet)
-        _keep(folder, fitted, bags, recipe, quarantine)
+        _keep(folder, fitted, bags, seen, recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
@@ -125,7 +126,7 @@ def follow(device: str = "auto") -> None:
         videos, views, recipe, folder, resume = said
         device = pick_device(device)
         views = {name: replace(look, device=device) for name, look in views.items()}
-        bags = list(extract.bags(videos, views, quiet=True))
+        bags = extract.gathered(videos, views, quiet=True)
         fit(bags, recipe, folder=folder, device=device, resume=resume)
 
 
@@ -158,28 +159,29 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def _keep(folder: Path, fitted: Fitted, bags: list[Bag], recipe: Recipe, quarantine: Quarantine) -> None:
-    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({extract.content(b.video.path) for b in bags}))
+def _keep(
+    folder: Path, fitted: Fitted, bags: Sequence[Bag], videos: list[Video], recipe: Recipe, quarantine: Quarantine
+) -> None:
+    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({extract.content(v.path) for v in videos}))
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
-    predictions = predict(fitted.best, normalized(fitted.best, bags))
-    held = {v.id for v in carve([b.video for b in bags], recipe.validation, recipe.seed)[1]}
+    predictions = predict(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
+    held = {v.id for v in carve(videos, recipe.validation, recipe.seed)[1]}
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
     numbers: dict[str, Any] = {
-        "videos": len(bags),
+        "videos": len(videos),
         "quarantined": len(quarantine.reasons),
         "threshold": fitted.best.threshold,
     }
     for part, ids in (("training", peaks.keys() - held), ("validation", held)):
-        labels = [b.video.label == 1 for b in bags if b.video.id in ids]
+        labels = [v.label == 1 for v in videos if v.id in ids]
         if any(labels) and not all(labels):
-            values = [peaks[b.video.id] for b in bags if b.video.id in ids]
+            values = [peaks[v.id] for v in videos if v.id in ids]
             numbers[f"{part}_vauc"] = roc_auc(values, labels)
     numbers["history"] = fitted.history
     numbers["video_scores"] = peaks
     write_json(folder / "metrics.json", numbers)
     write_scores(folder / "scores.parquet", predictions)
-    videos = [b.video for b in bags]
     write_events(folder / "events.json", videos, predictions)
     notes = [f"{name}: {numbers[name]:.3f}" for name in ("training_vauc", "validation_vauc") if name in numbers]
     review.page(

@@ -13,6 +13,8 @@ import torch
 from wherewhen.backbones.file import File, FileConfig
 from wherewhen.config import build
 from wherewhen.errors import ConfigError
+from wherewhen.extract import Look
+from wherewhen.model import Recipe
 from wherewhen.store import plain
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
@@ -179,3 +181,15 @@ def test_a_published_detector_is_a_backbone() -> None:
 def test_senseless_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="file: "):
         FileConfig(**wrong)
+
+
+def test_features_know_the_file_wherever_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"the same")
+    (tmp_path / "b.onnx").write_bytes(b"the same")
+    (tmp_path / "c.onnx").write_bytes(b"another")
+    one, other, third = (
+        Look.of(Recipe.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})).wanted()["file"]
+        for name in "abc"
+    )
+    assert one == other and "path" not in one and one["frames"] == 16
+    assert {key for key in one if one[key] != third[key]} == {"sha256"}

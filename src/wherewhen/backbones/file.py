@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
-from wherewhen.network import Network
+from wherewhen.network import fitted
 from wherewhen.values import Features, Pixels
 from wherewhen.weights import checksum
 
@@ -86,6 +86,7 @@ class File:
 
     Config: ClassVar[type] = FileConfig
     source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
+    unmade: ClassVar[tuple[str, ...]] = ("path", "trust")  # its sha256 says which file it is, wherever it lies
 
     def __init__(self, config: FileConfig) -> None:
         self.config = config
@@ -104,7 +105,7 @@ class File:
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
-        clips = Network.prepared(self, clips)  # type: ignore[arg-type]  # the same border as that of networks
+        clips = fitted(clips, self.clip, "file")
         first = (self.config.sampling - 1) // 2
         seen = clips[:, first :: self.config.sampling]
         return self._grid(self.run(self._input(seen)), *seen.shape[:2])
