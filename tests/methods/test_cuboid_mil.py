@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen import cli
 from wherewhen.contracts import Output, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods.cuboid_mil import SYSTEM_A, CuboidMIL, CuboidMILConfig, ranking, top_mean
+from wherewhen.model import Model
+from wherewhen.values import Grid, Instances
+from wherewhen.video.writer import Writer
 
 GOLDEN = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared")) / "golden"
 
@@ -234,3 +240,66 @@ def test_loss_of_padded_bags_of_other_grids_equals_bag_by_bag(bag: str, pairs: s
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-6)
     its, mine = (torch.autograd.grad(sum(each.values()), scores)[0] for each in (expected, found))
     torch.testing.assert_close(mine, its, rtol=1e-5, atol=1e-6)
+
+
+# --- system A, as its page tells it
+
+PAGE = Path(__file__).parents[2] / "docs" / "methods" / "cuboid_mil.md"
+
+
+def published_words() -> list[str]:
+    """The settings of the page's command."""
+    told = PAGE.read_text(encoding="utf-8").split("wherewhen train clips ", 1)[1].split("\n\n", 1)[0]
+    return shlex.split(told.replace("\\\n", " "))
+
+
+def drawn(path: Path, place: int, frames: int) -> Path:
+    """A gray wall along which a bright square goes, ten pictures a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(path, 10) as writer:
+        for index in range(frames):
+            picture = np.full((48, 64, 3), 90, np.uint8)
+            picture[place : place + 12, 2 * index : 2 * index + 12] = 230
+            writer.write(picture)
+    return path
+
+
+def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
+    for place, label in ((4, "normal"), (30, "anomalous")):
+        drawn(tmp_path / "clips" / label / "one.mp4", place, 16)
+    here = ["--i3d.weights", "random", "--engine", "torch", "--precision", "fp32", "--training.steps", "3"]
+    words = ["train", tmp_path / "clips", "--output", tmp_path / "run", "--device", "cpu", "--quiet"]
+    assert cli.main([*map(str, words), *published_words(), *here]) == 0
+
+    found = Model.load(tmp_path / "run", device="cpu")
+    recipe = found.recipe
+    assert recipe.settings["cuboid_mil"] == SYSTEM_A
+    assert (recipe.backbone, recipe.settings["i3d"].layer, recipe.settings["i3d"].frames) == ("i3d", "mixed_4e", 16)
+    assert found.dims == {"cells": 528}
+    assert (recipe.training.optimizer, recipe.training.learning_rate, recipe.training.weight_decay) == (
+        "adagrad", 0.01, 0.002,
+    )  # fmt: skip
+
+    video = drawn(tmp_path / "new.mp4", 30, 20)  # more than a clip: the second one reaches back
+    clips, build = [], found.builder
+
+    def watched(grids: Iterable[Grid]) -> Iterator[Instances]:
+        for rows in build(grids):
+            clips.append(rows)
+            yield rows
+
+    found.builder = watched
+    heat = found.detect(video).prediction.heat
+    assert [rows.shape for rows in clips] == [(1, 7, 7)] * 2
+    for rows in clips:
+        assert rows.features.shape == (49, 528)
+        np.testing.assert_allclose(np.linalg.norm(rows.features, axis=1), 1, rtol=1e-5)
+        sides = rows.extents[:, 4:] - rows.extents[:, 2:4]
+        np.testing.assert_allclose(sides, 1 / 7, rtol=1e-6)
+
+    assert heat is not None and heat.values.ndim == 3
+    raw = np.concatenate([part.values for part in found.heat(iter(clips))])
+    assert raw.shape == (2, 7, 7) and np.isfinite(raw).all()
+    scores = np.stack([found.scores(found.normalizer(rows)).reshape(7, 7) for rows in clips])
+    np.testing.assert_allclose(raw, scores, rtol=1e-5, atol=1e-6)
+    assert ((heat.values >= 0) & (heat.values <= 1)).all()
