@@ -165,7 +165,7 @@ class CLIPTSA(Magnitude):
         values: Tensor = self.shorten(lane.features) * lane.held[..., None]
         if not self.config.attention:
             return values
-        shares = self.attend(lane.flat(self.scorer(values).squeeze(-1)), held)
+        shares = self.attend(lane.flat(self.scorer(values).squeeze(-1).float()), held)
         return values * lane.rows(shares)[..., None]
 
     def attend(self, scores: Tensor, held: Tensor) -> Tensor:
