@@ -128,6 +128,13 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
             extract.instances(video, Look.of(Recipe.of(settings)))
 
 
+def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
+    (video, *_) = data.reader_of(store).load(store).videos
+    told = "holds no features of pixels, but of frame_difference, motion; say which: --backbone NAME"
+    with pytest.raises(StoreError, match=told):
+        extract.instances(video, Look.named("pixels"))
+
+
 def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: Path) -> None:
     """The index may promise what it likes: each file speaks for itself."""
     shutil.copytree(store, tmp_path / "mixed")

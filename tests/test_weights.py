@@ -138,7 +138,7 @@ def test_other_bytes_than_published_are_thrown_away(server: Server, wanted: Weig
 
 def test_a_source_that_refuses_is_told_at_once(server: Server, wanted: Weights) -> None:
     server.code = 404
-    with pytest.raises(StoreError, match=r"net: http.*can't be read \(Not Found\).*put the file at"):
+    with pytest.raises(StoreError, match=r"net: can't be fetched from http.*\(Not Found\).*put the file at"):
         downloads.fetch(wanted)
     assert len(server.ranges) == 1, "asking again would not help"
     server.code = 503
@@ -271,4 +271,4 @@ def test_the_verb_fails_where_the_download_does(
 ) -> None:
     server.code = 404
     assert cli.main(["weights", "get", "net", "--quiet"]) == 1
-    assert "can't be read" in capsys.readouterr().err
+    assert "can't be fetched" in capsys.readouterr().err

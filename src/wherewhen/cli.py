@@ -9,6 +9,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import ast
 import logging
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
@@ -73,7 +74,7 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     try:
         given = parser.parse_args(_spelled_out(command.Options, arguments))
     except ArgumentError as error:
-        raise ConfigError(f"{error}; wherewhen {verb} --help says more") from None
+        raise ConfigError(f"{_in_words(str(error), parser)}; wherewhen {verb} --help says more") from None
     values = {key: value for key, value in given.as_dict().items() if key != "config"}
     settings = {key: plain(values.pop(key)) for key in [*sections, *RECIPE_FLAGS] if key in values}
     if "training" in settings:  # what isn't given stays each method's own
@@ -83,6 +84,28 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
         }
         settings["training"] = {key: value for key, value in settings["training"].items() if key in told}
     return command.Options(**values), {key: value for key, value in settings.items() if value is not None}
+
+
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a word",
+    "tuple": "a list like [1, 2]",
+}
+
+
+def _in_words(error: str, parser: Any) -> str:
+    """A parser's complaint about a value without types of Python; what is not understood stays as it is."""
+    key, value = re.search(r'Parser key "([^"]+)"', error), re.search(r"(?:Given|Got) value: (.*)", error)
+    one_of = re.search(r"Literal\[(.*?)\]", error)
+    kinds = dict.fromkeys(re.findall(r"<class '(\w+)'>", error.split("Given value")[0].split("Got value")[0]))
+    known = [WORDS[kind] for kind in kinds if kind in WORDS]
+    if not key or not value or not (one_of or known):
+        return error
+    name = f"--{key[1]}" if any(f"--{key[1]}" in action.option_strings for action in parser._actions) else key[1]
+    wanted = one_of[1].replace("'", "") if one_of else " or ".join(known)
+    return f"{name}: expected {'one of ' if one_of else ''}{wanted}, got {value[1]}"
 
 
 def _underscored(word: str, options: type) -> str:

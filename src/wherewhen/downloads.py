@@ -81,9 +81,11 @@ def _why(weights: Weights, address: str, part: Path, error: Exception) -> str:
     done = part.stat().st_size if part.exists() else 0
     reason = error.reason if isinstance(error, URLError) else error
     kept = f" {done} bytes are kept; run it again to go on." if done else ""
+    if isinstance(reason, OSError) and reason.strerror:
+        reason = reason.strerror
     return (
-        f"{weights.name}: {address} can't be read ({reason}).{kept} From elsewhere: set {MIRROR}, "
-        f"or put the file at {weights.path}"
+        f"{weights.name}: can't be fetched from {address} ({reason}).{kept} Otherwise put the file at "
+        f"{weights.path}, or set {MIRROR} to a folder or another address that has it"
     )
 
 

@@ -381,9 +381,16 @@ def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
     """The name of a look in a store; StoreError tells how the nearest one differs."""
     kept = _kept(store, (store / INDEX).stat().st_mtime_ns)
     apart = {name: differences(wanted, {k: v for k, v in made.items() if k in wanted}) for name, made in kept.items()}
-    best = min(sorted(apart), key=lambda name: len(apart[name]), default=None)
+    best = min(
+        sorted(apart), key=lambda n: (kept[n].get("backbone") != wanted["backbone"], len(apart[n])), default=None
+    )
     if best is None:
         raise StoreError(f"{store}: the store holds no features")
+    held = sorted({str(made.get("backbone")) for made in kept.values()})
+    if wanted["backbone"] not in held:
+        raise StoreError(
+            f"{store}: holds no features of {wanted['backbone']}, but of {', '.join(held)}; say which: --backbone NAME"
+        )
     if apart[best]:
         raise StoreError(
             f"{store}: holds no features made as wanted; the nearest are {best} ({'; '.join(apart[best])}). "

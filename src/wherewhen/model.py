@@ -147,9 +147,15 @@ def pick_device(name: str) -> str:
         try:
             torch.empty(0, device=name)
         except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device {name!r} can't be used here: {error}") from None
+            raise ConfigError(f"device {name!r} can't be used here ({_short(error)}); take auto, cpu or cuda") from None
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _short(error: Exception) -> str:
+    """What a library says, without its list of everything that it knows and its advice for programmers."""
+    told = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "there is no such kind" if told.startswith("Expected one of") else told
 
 
 @dataclass

@@ -27,7 +27,7 @@ def track(items: Iterable[T], what: str, total: int, *, quiet: bool = False) -> 
 
         def render(self, task: RichTask) -> Text:
             """The rate as text."""
-            return Text(f"{task.speed or 0:.1f}/s", style="dim")
+            return Text(f"{task.finished_speed or task.speed or 0:.1f}/s", style="dim")
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:

@@ -98,7 +98,7 @@ def test_pixels_are_normalized_and_turned_to_blue_first(tmp_path: Path) -> None:
 
 def test_code_is_opened_only_if_trusted(tmp_path: Path) -> None:
     path = script(tmp_path / "own.torchscript")
-    with pytest.raises(ConfigError, match=r"holds code that runs when it is opened.*trust=true"):
+    with pytest.raises(ConfigError, match=r"holds code that runs when it is opened.*--file.trust true"):
         File(FileConfig(path, input="BTCHW", output="BTCHW"))
     (tmp_path / "broken.pt").write_bytes(b"no archive")
     with pytest.raises(ConfigError, match="can't be opened as TorchScript"):
@@ -120,7 +120,7 @@ def test_the_file_itself_is_part_of_the_settings(tmp_path: Path) -> None:
 
 def test_files_that_are_no_networks(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    with pytest.raises(ConfigError, match="no path is given; name an ONNX or TorchScript file: path=FILE"):
+    with pytest.raises(ConfigError, match=r"no path is given; name an ONNX or TorchScript file: --file\.path FILE"):
         File(FileConfig())
     with pytest.raises(ConfigError, match=r"there is no nowhere\.onnx"):
         File(FileConfig("nowhere.onnx"))

@@ -46,6 +46,13 @@ def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFix
         (["--stored", "float16"], "cache are float32"),
         (["--crops", 3], "crops 1, 5 or 10"),
         (["--ray-address", "x:1"], "needs --distributed ray"),
+        (["--workers", "many"], "--workers: expected a whole number, got many"),
+        (["--motion.width", "wide"], "--motion.width: expected a whole number, got wide"),
+        (
+            ["--backbone", "shufflenet", "--shufflenet.tail", "x"],
+            "--shufflenet.tail: expected one of back, drop, got x",
+        ),
+        (["--device", "tpu"], "device 'tpu' can't be used here (there is no such kind); take auto, cpu or cuda"),
         (["--device", "cuda:77"], "device 'cuda:77' can't be used here"),
         (["--backbone", "motino"], "did you mean 'motion'"),
     ]:

@@ -94,7 +94,7 @@ class File:
         path = Path(config.path)
         if not config.path or not path.is_file():
             told = f"there is no {path}" if config.path else "no path is given"
-            raise ConfigError(f"file: {told}; name an ONNX or TorchScript file: path=FILE")
+            raise ConfigError(f"file: {told}; name an ONNX or TorchScript file: --file.path FILE")
         if path.suffix.lower() in ONNX:
             self.run = _onnx(path, config.take)
         elif path.suffix.lower() in SCRIPT:
@@ -177,7 +177,7 @@ def _script(path: Path, trust: bool, take: int) -> Run:
     if not trust:
         raise ConfigError(
             f"file: {path} is TorchScript, which holds code that runs when it is opened. If you made it or trust who "
-            "did: trust=true. Or export the network to ONNX, which holds none."
+            "did: --file.trust true. Or export the network to ONNX, which holds none."
         )
     import warnings
 

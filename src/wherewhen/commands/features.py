@@ -145,6 +145,6 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
         return
     table = Table(*rows[0], title=title)
     for row in rows:
-        told = (f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values())
+        told = (f"{v:.6g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row.values())
         table.add_row(*told)
     Console().print(table)
