@@ -15,7 +15,18 @@ import wherewhen
 SOURCE = Path(wherewhen.__file__).parent
 
 WORDS = {"errors", "extents", "values"}
-TOOLS = {"config", "contracts", "features", "findings", "measures", "network", "progress", "registry", "store", "weights"}
+TOOLS = {
+    "config",
+    "contracts",
+    "features",
+    "findings",
+    "measures",
+    "network",
+    "progress",
+    "registry",
+    "store",
+    "weights",
+}
 ROOMS = {
     "backbones",
     "baselines",

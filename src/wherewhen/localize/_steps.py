@@ -76,8 +76,7 @@ def reached(heat: Features, share: float) -> Features:
         return heat
     import cv2
 
-    spread: Features = cv2.dilate(heat, np.ones((height, width), np.uint8))
-    return spread
+    return cv2.dilate(heat, np.ones((height, width), np.uint8)).astype(np.float32, copy=False)
 
 
 def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[Step]:
