@@ -193,7 +193,7 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
     by_name = {(row.method, row.metric): row.mean for row in table}
     assert by_name["grid_oracle", "frame_auc"] > 0.95
     assert by_name["full_frame", "frame_auc"] == 0.5
-    assert by_name["motion_only", "frame_auc"] > 0.8
+    assert by_name["motion_only", "frame_auc"] > 0.65
     with pytest.raises(DataError, match="no fold called"):
         runs.judge(model, natives, tmp_path / "other", fold="third", quiet=True)
 
