@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -22,9 +23,24 @@ MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more lie in 
 Batch = tuple[dict[str, View], "torch.Tensor"]
 
 
+class Lazy(Sequence[Bag]):
+    """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
+
+    @abstractmethod
+    def at(self, index: int) -> Bag:
+        """One bag, made anew."""
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        return Chosen(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
+
+
 @dataclass(frozen=True)
-class Mapped(Sequence[Bag]):
-    """Bags seen through a function, made anew at every look: for more of them than memory holds."""
+class Mapped(Lazy):
+    """Bags seen through a function."""
 
     bags: Sequence[Bag]
     change: Callable[[Bag], Bag]
@@ -32,19 +48,14 @@ class Mapped(Sequence[Bag]):
     def __len__(self) -> int:
         return len(self.bags)
 
-    @overload
-    def __getitem__(self, index: int) -> Bag: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
-    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
-        if isinstance(index, slice):
-            return replace(self, bags=self.bags[index])
+    def at(self, index: int) -> Bag:
+        """One bag, changed."""
         return self.change(self.bags[index])
 
 
 @dataclass(frozen=True)
-class Chosen(Sequence[Bag]):
-    """Some bags of a sequence, by their numbers, looked at only when asked for."""
+class Chosen(Lazy):
+    """Some bags of a sequence, by their numbers."""
 
     bags: Sequence[Bag]
     numbers: Sequence[int]
@@ -52,13 +63,8 @@ class Chosen(Sequence[Bag]):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @overload
-    def __getitem__(self, index: int) -> Bag: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
-    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
-        if isinstance(index, slice):
-            return replace(self, numbers=self.numbers[index])
+    def at(self, index: int) -> Bag:
+        """One of the chosen bags."""
         return self.bags[self.numbers[index]]
 
 

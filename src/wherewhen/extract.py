@@ -18,9 +18,10 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any, overload
+from typing import Any
 
 from wherewhen import pipeline, registry
+from wherewhen.batches import Lazy
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
@@ -458,8 +459,8 @@ def _in_order(
 
 
 @dataclass(frozen=True)
-class Kept(Sequence[Bag]):
-    """Bags whose features lie in a store or the cache, read when they are looked at: for more than memory holds."""
+class Kept(Lazy):
+    """Bags whose features lie in a store or the cache, read when they are looked at."""
 
     videos: Sequence[Video]
     looks: Mapping[str, Look]
@@ -467,13 +468,8 @@ class Kept(Sequence[Bag]):
     def __len__(self) -> int:
         return len(self.videos)
 
-    @overload
-    def __getitem__(self, index: int) -> Bag: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
-    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
-        if isinstance(index, slice):
-            return replace(self, videos=self.videos[index])
+    def at(self, index: int) -> Bag:
+        """The bag of one video."""
         return Bag(self.videos[index], views(self.videos[index], self.looks))
 
 
