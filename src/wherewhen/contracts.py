@@ -240,12 +240,12 @@ class Baseline:
 
     ``heat(bag, truth, bank, seed)`` sees the views ``cells`` (normalized) and ``difference`` of one video, and
     ``bank``: cells of normal training videos. Only the oracle looks at the truth. Its alarm is always on.
-    ``exact``: the map is taken as it is, without the localizer's smoothing.
+    ``settings``: what the row changes of the localizer's, such as a map that is taken as it is.
     """
 
     heat: Callable[[Bag, Truth, Instances, int], HeatMap]
     description: str
-    exact: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen.baselines._grid import box, maps, shape
+from wherewhen.baselines._grid import EXACT, box, maps, shape
 from wherewhen.contracts import Baseline
 from wherewhen.values import Bag, HeatMap, Instances, Truth
 
@@ -18,4 +18,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(bag.views["cells"], np.broadcast_to(box(*PIXELS, SIDE), (t, *PIXELS)))
 
 
-PLUGIN = Baseline(heat, "the middle 60 % x 60 % of the picture, always", exact=True)
+PLUGIN = Baseline(heat, "the middle 60 % x 60 % of the picture, always", settings=EXACT)

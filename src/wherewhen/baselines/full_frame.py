@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen.baselines._grid import maps, shape
+from wherewhen.baselines._grid import EXACT, maps, shape
 from wherewhen.contracts import Baseline
 from wherewhen.values import Bag, HeatMap, Instances, Truth
 
@@ -14,4 +14,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(bag.views["cells"], np.ones(shape(bag.views["cells"]), np.float32))
 
 
-PLUGIN = Baseline(heat, "the whole picture, always", exact=True)
+PLUGIN = Baseline(heat, "the whole picture, always", settings=EXACT)

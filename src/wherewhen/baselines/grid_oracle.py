@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wherewhen import extents as ext
-from wherewhen.baselines._grid import maps, shape, steps
+from wherewhen.baselines._grid import EXACT, maps, shape, steps
 from wherewhen.contracts import Baseline
 from wherewhen.values import Bag, HeatMap, Instances, Truth
 
@@ -24,4 +24,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(cells, values.reshape(t, h, w))
 
 
-PLUGIN = Baseline(heat, "the truth, seen through the grid of cells", exact=True)
+PLUGIN = Baseline(heat, "the truth, seen through the grid of cells", settings=EXACT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen.baselines._grid import maps, shape
+from wherewhen.baselines._grid import EXACT, maps, shape
 from wherewhen.contracts import Baseline
 from wherewhen.values import Bag, HeatMap, Instances, Truth
 
@@ -21,4 +21,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(bag.views["cells"], np.broadcast_to((mean / max(mean.max(), 1e-9)).astype(np.float32), (t, h, w)))
 
 
-PLUGIN = Baseline(heat, "where normal training videos are busy on average, at all times", exact=True)
+PLUGIN = Baseline(heat, "where normal training videos are busy on average, at all times", settings=EXACT)

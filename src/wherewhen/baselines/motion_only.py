@@ -14,4 +14,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(cells, change / (1 + change))
 
 
-PLUGIN = Baseline(heat, "absolute difference of consecutive pictures")
+PLUGIN = Baseline(heat, "absolute difference of consecutive pictures", settings={"follow": 0.0})
