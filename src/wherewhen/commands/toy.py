@@ -13,6 +13,7 @@ class Options:
         output: folder to write, in the native format (videos, truth, one fold).
         normal: clips where nothing happens.
         anomalous: clips where something does.
+        kinds: what may happen, names between commas; all seven where nothing is said.
         seconds: length of a clip.
         width: picture width in pixels.
         height: picture height in pixels.
@@ -26,6 +27,7 @@ class Options:
     output: str
     normal: int = 14
     anomalous: int = 14
+    kinds: str | None = None
     seconds: float = 16.0
     width: int = 320
     height: int = 240
@@ -42,8 +44,10 @@ def run(options: Options) -> int:
 
     from wherewhen import draw
 
-    told = {name: value for name, value in vars(options).items() if name not in ("output", "quiet")}
+    told = {name: value for name, value in vars(options).items() if name not in ("output", "kinds", "quiet")}
     told |= {"clips_normal": told.pop("normal"), "clips_anomalous": told.pop("anomalous")}
+    if options.kinds:
+        told["kinds"] = tuple(kind.strip() for kind in options.kinds.split(","))
     draw.toy(Path(options.output), quiet=options.quiet, **told)
     print(f"written: {options.output}")
     return 0
