@@ -15,8 +15,8 @@ from wherewhen.config import read_yaml, write_yaml
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.extract import Look
+from wherewhen.feature_stores.importing import adopted
 from wherewhen.found import Found, write_events, write_scores, write_tables
-from wherewhen.importing import adopted
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track

@@ -74,8 +74,8 @@ def run(options: Options) -> int:
 
 def _import(options: Options, source: str) -> int:
 
-    from wherewhen import feature_layouts, importing
     from wherewhen.errors import ConfigError
+    from wherewhen.feature_stores import importing, layouts
 
     if options.output is None:
         raise ConfigError("features import: say where to write the store: --output STORE")
@@ -83,7 +83,7 @@ def _import(options: Options, source: str) -> int:
         raise ConfigError("give both --width and --height of the videos, or none")
     size = (options.width, options.height) if options.width and options.height else None
     known = importing.Known(
-        options.backbone or feature_layouts.UNKNOWN, options.settings, options.frames_per_clip, options.stride,
+        options.backbone or layouts.UNKNOWN, options.settings, options.frames_per_clip, options.stride,
         options.rate, size, options.crop_order, options.average,
     )  # fmt: skip
     brought = importing.bring(
@@ -103,22 +103,23 @@ def _import(options: Options, source: str) -> int:
 
 
 def _verify(options: Options, source: str) -> int:
-    from wherewhen import feature_diff, feature_trials
-    from wherewhen.feature_sheets import matched, sheets
+    from wherewhen.feature_stores.diff import verify
+    from wherewhen.feature_stores.sheets import matched, sheets
+    from wherewhen.feature_stores.trials import concluded, tried
 
     if options.other is None:
         from wherewhen.errors import ConfigError
 
         raise ConfigError("features verify: name two: wherewhen features verify A B")
     a, b = matched(sheets(source), sheets(options.other))
-    found = feature_diff.verify(a, b, options.tolerance)
+    found = verify(a, b, options.tolerance)
     trials = []
     if options.video is not None:
-        trials = feature_trials.tried(
+        trials = tried(
             a, b, options.video,
             backbone=options.backbone, settings=options.settings, clips=options.clips,
         )  # fmt: skip
-        found = feature_trials.concluded(found, trials)
+        found = concluded(found, trials)
     if options.json:
         _json({**found.plain(), "trials": [vars(trial) for trial in trials]})
         return int(not found.equal)

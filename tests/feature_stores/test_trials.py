@@ -14,8 +14,8 @@ import torch
 from wherewhen import registry
 from wherewhen.config import build
 from wherewhen.errors import ConfigError, DataError
-from wherewhen.feature_diff import Sheet, Sheets, verify
-from wherewhen.feature_trials import AS_TOLD, concluded, tried
+from wherewhen.feature_stores.diff import Sheet, Sheets, verify
+from wherewhen.feature_stores.trials import AS_TOLD, concluded, tried
 from wherewhen.values import Features, Pixels
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer

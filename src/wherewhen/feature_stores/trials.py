@@ -15,8 +15,8 @@ from wherewhen import pipeline, registry
 from wherewhen.config import build, read_yaml
 from wherewhen.contracts import ClipSpec
 from wherewhen.errors import ConfigError, DataError
-from wherewhen.feature_changes import EXACT
-from wherewhen.feature_diff import Cause, Sheets, Verdict, cosine
+from wherewhen.feature_stores.changes import EXACT
+from wherewhen.feature_stores.diff import Cause, Sheets, Verdict, cosine
 from wherewhen.network import Network
 from wherewhen.values import Clip, Features, Frame, Grid, Pixels
 from wherewhen.video import reader

@@ -14,9 +14,9 @@ import pytest
 from wherewhen import cli, data, runs
 from wherewhen.backbones.imported import Imported, ImportedConfig
 from wherewhen.errors import ConfigError, DataError, StoreError
-from wherewhen.feature_layouts import LAYOUTS, gathered, places, recognized
+from wherewhen.feature_stores.importing import Known, bring, labels_of
+from wherewhen.feature_stores.layouts import LAYOUTS, gathered, places, recognized
 from wherewhen.features import open_features
-from wherewhen.importing import Known, bring, labels_of
 from wherewhen.values import Features
 
 WHOLE = [0.0, 0.0, 1.0, 1.0]
@@ -270,7 +270,7 @@ def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_p
 # --- the page in docs
 
 
-PAGE = Path(__file__).parents[1] / "docs" / "features.md"
+PAGE = Path(__file__).parents[2] / "docs" / "features.md"
 CELLS = "--cells.rows 1 --cells.columns 1 --cells.steps 1"
 TINY = {  # real ones are long: a backbone without weights, short clips
     "--frames-per-clip 16 --rate 30 --width 320 --height 240": "--frames-per-clip 9 --stride 8 --layout rtfm",

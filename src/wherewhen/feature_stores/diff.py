@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.feature_changes import EXACT, guesses, remaining
-from wherewhen.feature_passports import RUN, fields_apart, ordered
+from wherewhen.feature_stores.changes import EXACT, guesses, remaining
+from wherewhen.feature_stores.passports import RUN, fields_apart, ordered
 from wherewhen.values import Features
 
 SMALL = 0.1  # relative error that engines and precisions may make

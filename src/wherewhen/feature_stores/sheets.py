@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen import feature_layouts
 from wherewhen.datasets._feature_store import read_index
 from wherewhen.errors import ConfigError, DataError
-from wherewhen.feature_diff import Sheet, Sheets
-from wherewhen.feature_layouts import plain_name
+from wherewhen.feature_stores import layouts
+from wherewhen.feature_stores.diff import Sheet, Sheets
+from wherewhen.feature_stores.layouts import plain_name
 from wherewhen.features import INDEX, SUFFIX, open_features
 
 
@@ -37,8 +37,8 @@ def sheets(path: str | Path) -> Sheets:
     found = {p.relative_to(folder).with_suffix("").as_posix(): partial(of_file, p) for p in folder.rglob(f"*{SUFFIX}")}
     if found:
         return found
-    files = feature_layouts.gathered(root)
-    layout = feature_layouts.layout_of(feature_layouts.recognized(root, files))
+    files = layouts.gathered(root)
+    layout = layouts.layout_of(layouts.recognized(root, files))
     return {key: partial(_laid_out, key, parts, layout) for key, parts in files.items()}
 
 
@@ -73,14 +73,14 @@ def of_file(path: Path) -> Sheet:
 
 def of_array(path: Path) -> Sheet:
     """An npy file of ``(T, D)`` or ``(T, P, D)``; more axes in the middle count as places."""
-    array = feature_layouts.numbers(path)
+    array = layouts.numbers(path)
     if array.ndim < 2:
         raise DataError(f"{path}: expected (T, D) or (T, P, D), got {array.shape}")
     return Sheet(np.asarray(array, np.float32).reshape(len(array), -1, array.shape[-1]))
 
 
-def _laid_out(key: str, parts: dict[int | None, Path], layout: feature_layouts.Layout) -> Sheet:
+def _laid_out(key: str, parts: dict[int | None, Path], layout: layouts.Layout) -> Sheet:
     try:
-        return Sheet(feature_layouts.read(parts, layout))
+        return Sheet(layouts.read(parts, layout))
     except DataError as error:
         raise DataError(f"{key}: {error}") from None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.feature_diff import Cause, Sheet, causes, compare, verify
+from wherewhen.feature_stores.diff import Cause, Sheet, causes, compare, verify
 from wherewhen.values import Features
 
 Change = Callable[[Features], Features]

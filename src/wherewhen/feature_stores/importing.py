@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import data, feature_layouts, registry
+from wherewhen import data, registry
 from wherewhen.config import build, read_yaml
 from wherewhen.datasets._feature_store import write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
 from wherewhen.extract import Look
-from wherewhen.feature_layouts import ORDERS, UNKNOWN, Place, plain_name
+from wherewhen.feature_stores import layouts
+from wherewhen.feature_stores.layouts import ORDERS, UNKNOWN, Place, plain_name
 from wherewhen.features import INDEX, inside, open_features, save_features
 from wherewhen.model import Recipe
 from wherewhen.store import content_hash
@@ -179,7 +180,7 @@ class Brought:
 class _Task:
     """All that is the same for every video of an import."""
 
-    layout: feature_layouts.Layout
+    layout: layouts.Layout
     known: Known
     labels: Labels
     crops: int
@@ -208,10 +209,10 @@ def bring(
         raise DataError(f"{root}: no such file or folder")
     if target.is_dir() and any(target.iterdir()) and not (target / INDEX).exists():
         raise ConfigError(f"{target}: holds other files; choose another folder for the store")
-    files = feature_layouts.gathered(root)
-    name = feature_layouts.recognized(root, files) if layout == "auto" else layout
+    files = layouts.gathered(root)
+    name = layouts.recognized(root, files) if layout == "auto" else layout
     quarantine = Quarantine(target)
-    sizes = _sizes(files, feature_layouts.layout_of(name), quarantine)
+    sizes = _sizes(files, layouts.layout_of(name), quarantine)
     if not sizes:
         first, reason = next(iter(quarantine.reasons.items()))
         raise DataError(f"{root}: no file can be read in the layout {name}; {first}: {reason}")
@@ -247,20 +248,20 @@ def bring(
 
 
 def _sizes(
-    files: Mapping[str, Mapping[int | None, Path]], layout: feature_layouts.Layout, quarantine: Quarantine
+    files: Mapping[str, Mapping[int | None, Path]], layout: layouts.Layout, quarantine: Quarantine
 ) -> dict[str, tuple[int, int, int]]:
     """``(T, P, D)`` of what can be read and is as most are; the rest is set aside."""
     found: dict[str, tuple[int, int, int]] = {}
     reasons = {}
     for key, parts in files.items():
         try:
-            found[key] = feature_layouts.measured(parts, layout)
+            found[key] = layouts.measured(parts, layout)
         except DataError as error:
             reasons[key] = str(error)
     if found:
         usual = (
-            feature_layouts.commonest(p for _, p, _ in found.values()),
-            feature_layouts.commonest(d for *_, d in found.values()),
+            layouts.commonest(p for _, p, _ in found.values()),
+            layouts.commonest(d for *_, d in found.values()),
         )
         for key, (_, *size) in list(found.items()):
             if tuple(size) != usual:
@@ -272,12 +273,12 @@ def _sizes(
 
 
 def _task(name: str, known: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]) -> _Task:
-    layout = feature_layouts.layout_of(name)
+    layout = layouts.layout_of(name)
     _, crops, length = next(iter(sizes.values()))
     order = known.crop_order or layout.order
-    share = feature_layouts.share_of(layout, known.size)
+    share = layouts.share_of(layout, known.size)
     kept = 1 if known.average else crops
-    places = feature_layouts.places(kept, order, share)
+    places = layouts.places(kept, order, share)
     clips = known.frames is not None and known.rate is not None and layout.segments is None
     has_length = any(_seconds(key, labels) for key in sizes)
     time = SECONDS if clips or has_length else RELATIVE
@@ -322,7 +323,7 @@ def _import(
         if open_features(path).passport["source"].get("files") != source["files"]:
             raise StoreError(f"{path}: holds other features of a video called {key}; choose another store")
         return False, truth
-    values = feature_layouts.read(parts, task.layout)
+    values = layouts.read(parts, task.layout)
     if task.crops < values.shape[1]:
         values = values.mean(1, keepdims=True)
     times, clock = _times(key, len(values), task)
