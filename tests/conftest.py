@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,8 @@ def _beside(name: str) -> ModuleType:
     return module
 
 
-Golden = _beside("golden").Golden
+_GOLDEN = _beside("golden")
+Golden, Published = _GOLDEN.Golden, _GOLDEN.Published
 MakeBag = Callable[..., Bag]
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "../shared"))
 
@@ -152,3 +155,22 @@ def golden() -> Callable[[str], Golden]:
         return Golden(folder)
 
     return find
+
+
+@pytest.fixture(scope="module")
+def publish(
+    golden: Callable[[str], Golden], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Published]]:
+    """``publish("x3d_s", "X3D_S.pyth", wrap)``: golden numbers and a file of what ``wrap`` makes of their weights."""
+    import torch
+
+    folder = tmp_path_factory.mktemp("published")
+
+    def write(name: str, file: str, wrap: Callable[[Any], Any] = dict) -> Published:
+        numbers = golden(name)
+        tensors = numbers.tensors
+        torch.save(wrap(tensors), folder / file)
+        return Published(numbers, tensors, folder / file)
+
+    yield write
+    shutil.rmtree(folder)  # up to a third of a gigabyte each

@@ -1,6 +1,7 @@
 """Numbers of published implementations on seeded weights and inputs, and how near ours come to them.
 
-Tests take it as the fixture ``golden``: ``golden("x3d_s")`` is a ``Golden``, or the test is skipped.
+Tests take it as the fixture ``golden``: ``golden("x3d_s")`` is a ``Golden``, or the test is skipped. The fixture
+``publish`` adds the weights in a file as their authors write it: ``publish("x3d_s", "X3D_S.pyth")``.
 """
 
 from __future__ import annotations
@@ -76,6 +77,15 @@ class Golden:
     def close(self, name: str, found: Any, tolerance: float = TOLERANCE) -> None:
         """Assert that a whole output is the reference's."""
         assert (off := self.deviation(name, found)) <= tolerance, f"{self.folder.name}: {name} is off by {off:.1e}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """Golden numbers of a network, with its weights in memory and in a file of the official format."""
+
+    golden: Golden
+    tensors: dict[str, torch.Tensor]
+    path: Path
 
 
 def _weight(index: int, shape: Sequence[int], rule: str) -> Array:

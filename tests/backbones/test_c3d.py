@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
+from golden import Published
 from safetensors.torch import save_file
 from torch import fx, nn
 
@@ -22,23 +22,9 @@ SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "..
 MEAN = np.float32([90, 98, 102])  # blue, green, red
 
 
-@dataclass
-class Published:
-    """The golden numbers, and their weights in a file of the official format."""
-
-    golden: Any
-    tensors: dict[str, torch.Tensor]
-    path: Path
-
-
 @pytest.fixture(scope="module")
-def published(golden: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
-    numbers = golden("c3d_sports1m_16x112")
-    path = tmp_path_factory.mktemp("c3d") / "c3d.pickle"
-    tensors = numbers.tensors
-    torch.save(tensors, path)
-    yield Published(numbers, tensors, path)
-    path.unlink()  # a third of a gigabyte
+def published(publish: Callable[..., Published]) -> Published:
+    return publish("c3d_sports1m_16x112", "c3d.pickle")
 
 
 def noise(frames: int = 16, height: int = 112, width: int = 112) -> np.ndarray:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from golden import Published
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -32,22 +32,13 @@ NAMES = {
 }
 
 
-@dataclass
-class Published:
-    """The golden numbers, and their weights in a file of the official format."""
-
-    golden: Any
-    tensors: dict[str, torch.Tensor]
-    path: Path
-
-
 @pytest.fixture(scope="module")
-def published(golden: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Published:
-    numbers = golden("i3d_rgb_16x224")
-    path = tmp_path_factory.mktemp("i3d") / "rgb_imagenet.pt"
-    tensors = numbers.tensors
-    torch.save({name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}, path)
-    return Published(numbers, tensors, path)
+def published(publish: Callable[..., Published]) -> Published:
+    return publish(
+        "i3d_rgb_16x224",
+        "rgb_imagenet.pt",
+        lambda tensors: {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")},
+    )
 
 
 def noise(frames: int, height: int = 224, width: int = 224) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden import Golden
+from golden import Published
 from safetensors.torch import save_file
 
 from wherewhen.backbones.uniformer import UniFormerB, UniFormerConfig
@@ -30,11 +30,10 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
 
 
-def test_every_end_is_the_published_one(golden: Callable[[str], Golden], tmp_path: Path) -> None:
+def test_every_end_is_the_published_one(publish: Callable[..., Published]) -> None:
     """Through the file: tensors under "model_state", as the official training writes them."""
-    published = golden("uniformer_b_video_16x224")
-    torch.save({"model_state": published.tensors, "cfg": "text"}, tmp_path / "own.pth")
-    network = UniFormerB(UniFormerConfig(str(tmp_path / "own.pth"), frames=16, sampling=1))
+    published = publish("uniformer_b_video_16x224", "own.pth", lambda kept: {"model_state": kept, "cfg": "text"})
+    network = UniFormerB(UniFormerConfig(str(published.path), frames=16, sampling=1))
     kept: dict[str, torch.Tensor] = {}
     ends = {"patch_embed1": "patch_embed1", "blocks1.4": "stage1", "blocks2.7": "stage2", "blocks3.19": "stage3"}
     for name, end in {**ends, "blocks4.6": "stage4_before_norm", "norm": "stage4"}.items():
@@ -43,10 +42,10 @@ def test_every_end_is_the_published_one(golden: Callable[[str], Golden], tmp_pat
         )
     network.module.layer = "logits"
     with torch.inference_mode():
-        kept["logits"] = network.module.features(torch.from_numpy(published.input())).flatten(1)
+        kept["logits"] = network.module.features(torch.from_numpy(published.golden.input())).flatten(1)
     kept["pooled"] = kept["stage4"].mean((2, 3, 4))
     for end, name in ENDS.items():
-        published.close(name, kept[end])
+        published.golden.close(name, kept[end])
 
 
 def test_a_layer_is_where_the_walk_ends() -> None:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from golden import Published
 from safetensors.torch import save_file
 from torch import fx, nn
 
@@ -30,22 +30,9 @@ NAMES = {
 }
 
 
-@dataclass
-class Published:
-    """The golden numbers, and their weights in a file of the official format."""
-
-    golden: Any
-    tensors: dict[str, torch.Tensor]
-    path: Path
-
-
 @pytest.fixture(scope="module")
-def published(golden: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Published:
-    numbers = golden("x3d_s")
-    path = tmp_path_factory.mktemp("x3d") / "X3D_S.pyth"
-    tensors = numbers.tensors
-    torch.save({"model_state": tensors}, path)
-    return Published(numbers, tensors, path)
+def published(publish: Callable[..., Published]) -> Published:
+    return publish("x3d_s", "X3D_S.pyth", lambda tensors: {"model_state": tensors})
 
 
 def noise(frames: int, height: int = 160, width: int = 160) -> np.ndarray:
