@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import torch
 
-from wherewhen import distributed
+from wherewhen import distributed, training
 from wherewhen.contracts import Output
 from wherewhen.distributed import ALONE, Team
 from wherewhen.errors import ConfigError
-from wherewhen.model import view
+from wherewhen.model import Recipe, view
 from wherewhen.store import load
 
 CHILD = """
@@ -33,49 +33,54 @@ worlds = module_from_spec(spec)
 spec.loader.exec_module(worlds)
 bags = [worlds._toy_bag(n, n % 2, 4 + 3 * (n % 4)) for n in range(18)]
 with distributed.started("cpu") as (team, device):
-    fitted = training.fit(bags, Recipe.of(json.loads(sys.argv[3])), folder=Path(sys.argv[1]), device=device)
-    if team.leads:
-        fitted.last.save(Path(sys.argv[1]) / "last.safetensors")
-        (Path(sys.argv[1]) / "team.json").write_text(json.dumps([team.size, fitted.history]))
+    for name, settings in json.loads(sys.argv[3]).items():
+        folder = Path(sys.argv[1]) / name
+        fitted = training.fit(bags, Recipe.of(settings), folder=folder, device=device)
+        if team.leads:
+            fitted.last.save(folder / "last.safetensors")
+            (folder / "team.json").write_text(json.dumps([team.size, fitted.history]))
 """
 WORLD = Path(__file__).with_name("conftest.py")
+TEAM = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+HOW = {"steps": 12, "validate_every": 3, "learning_rate": 0.01}
+CASES: dict[str, dict[str, Any]] = {
+    "uneven": {"training": {"bags": 3, **HOW}},
+    "compared": {
+        "cuboid_mil": {"segments": 5, "bag": "clip", "smoothness": 0.1, "sparsity": 0.1},
+        "training": {"bags": 100, **HOW},
+    },
+}
 
 
-def trained(folder: Path, settings: dict[str, Any], processes: int) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """History and arrays of toy training in so many processes."""
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes learn, a folder for each case: to start them costs more than to train."""
+    pytest.importorskip("accelerate")
+    folder = tmp_path_factory.mktemp("together")
     script = folder / "child.py"
-    folder.mkdir()
     script.write_text(CHILD)
-    run = [sys.executable]
-    if processes > 1:
-        run += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    words = [*run, str(script), str(folder), str(WORLD), json.dumps(settings)]
+    words = [*TEAM, str(script), str(folder), str(WORLD), json.dumps(CASES)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "WHEREWHEN_CACHE": str(folder / "cache")}
     done = subprocess.run(words, capture_output=True, text=True, timeout=280, env=env)
     assert done.returncode == 0, done.stderr
-    size, history = json.loads((folder / "team.json").read_text())
-    assert size == processes
-    return history, load(folder / "last.safetensors")[0]
+    return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"training": {"bags": 3}},
-        {"cuboid_mil": {"segments": 5, "bag": "clip", "smoothness": 0.1, "sparsity": 0.1}, "training": {"bags": 100}},
-    ],
-)
-def test_two_processes_learn_as_one(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_learn_as_one(case: str, together: Path, toy_bag: Any, tmp_path: Path) -> None:
     """Bags of several lengths, a number that does not divide evenly, terms that compare bags of both processes."""
-    pytest.importorskip("accelerate")
-    settings["training"] |= {"steps": 12, "validate_every": 3, "learning_rate": 0.01}
-    one, two = (trained(tmp_path / str(count), settings, count) for count in (1, 2))
-    for mine, its in zip(one[0], two[0], strict=True):
+    bags = [toy_bag(n, n % 2, 4 + 3 * (n % 4)) for n in range(18)]
+    one = training.fit(bags, Recipe.of(CASES[case]), device="cpu")
+    one.last.save(tmp_path / "last.safetensors")
+    size, history = json.loads((together / case / "team.json").read_text())
+    assert size == 2
+    for mine, its in zip(one.history, history, strict=True):
         assert mine == pytest.approx(its, rel=1e-5, abs=1e-6)
-    assert one[1].keys() == two[1].keys()
-    for name, array in one[1].items():
-        torch.testing.assert_close(torch.from_numpy(two[1][name]), torch.from_numpy(array), rtol=1e-5, atol=1e-5)
+    alone, both = (load(folder / "last.safetensors")[0] for folder in (tmp_path, together / case))
+    assert alone.keys() == both.keys()
+    for name, array in alone.items():
+        torch.testing.assert_close(torch.from_numpy(both[name]), torch.from_numpy(array), rtol=1e-5, atol=1e-5)
 
 
 def test_a_process_alone_is_its_own_team(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,8 +125,7 @@ def test_the_command_line_trains_in_two_processes(clips: Path, tmp_path: Path) -
     """One run folder as of one process; what was finished is not done again."""
     pytest.importorskip("accelerate")
     run = ["-m", "wherewhen", "train", str(clips), "--output", str(tmp_path / "run"), "--resume", "--quiet"]
-    team = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [sys.executable, *team, *run, "--training.steps", "6", "--training.validate_every", "3"]
+    words = [*TEAM, *run, "--training.steps", "6", "--training.validate_every", "3"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     for _ in range(2):
         done = subprocess.run(words, capture_output=True, text=True, timeout=280, env=env)

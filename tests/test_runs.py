@@ -18,7 +18,6 @@ from wherewhen import extract, registry, runs, training
 from wherewhen.config import read_yaml
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.model import Model, Recipe
-from wherewhen.spread import Where
 from wherewhen.video import reader
 from wherewhen.video.sources import Source
 
@@ -300,20 +299,3 @@ def test_python_in_four_lines(clips: Path, tmp_path: Path, monkeypatch: pytest.M
     film = found.render(tmp_path / "out.mp4")
     assert sum(1 for _ in reader.frames(film)) == 25
     assert found.timeline(tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_cluster_finds_what_one_process_finds(model: Model, clips: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.mp4"
-    broken.write_text("no video")
-    videos = [clips / "anomalous" / "a0.mp4", broken, clips / "anomalous" / "a1.mp4"]
-    here, aside = runs.detect(model, videos, tmp_path / "here", render=False, quiet=True)
-    there, lost = runs.detect(model, videos, tmp_path / "ray", render=False, where=Where(2, ray=True), quiet=True)
-    assert [one.id for one in there] == [one.id for one in here] == ["a0", "a1"]
-    assert [one.path for one in there] == [one.path for one in here]
-    assert lost.reasons == aside.reasons and len(lost.reasons) == 1
-    for name in ("events.json", "scores.parquet", "quarantine.json"):
-        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "here" / name).read_bytes(), name
-    assert json.loads((tmp_path / "here" / "events.json").read_text())
-    assert kept(tmp_path / "ray") == kept(tmp_path / "here"), "the model that workers read is gone"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from wherewhen import runs
 from wherewhen.errors import ConfigError
-from wherewhen.spread import THREADS, Where, spread
+from wherewhen.spread import THREADS, Where, _ray, spread
 
 ONCE = "__import__('os')._exit(1) if not __import__('os').path.exists({0!r}) and open({0!r}, 'w') else {1}"
 """Dies the first time that it is worked out."""
@@ -60,9 +63,39 @@ def test_words_become_a_place() -> None:
             Where.of(*wrong, 5)
 
 
+# --- on Ray
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One for all tests, since to start it takes long; begun and ended in our own way."""
+    pytest.importorskip("ray.data")
+    with _ray(Where(2, ray=True)):
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_does_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("ray.data")
+def test_ray_does_the_same(cluster: None, tmp_path: Path) -> None:
     things = [str(k) if k != 2 else ONCE.format(str(tmp_path / "once"), k) for k in range(5)]
     assert sorted(spread(eval, things, Where(2, ray=True))) == [(k, k) for k in range(5)]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_cluster_finds_what_one_process_finds(cluster: None, clips: Path, tmp_path: Path) -> None:
+    settings = {"training": {"steps": 2}}
+    model = runs.train(clips, tmp_path / "run", settings=settings, device="cpu", quiet=True)
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    videos = [clips / "anomalous" / "a0.mp4", broken, clips / "anomalous" / "a1.mp4"]
+    here, aside = runs.detect(model, videos, tmp_path / "here", render=False, quiet=True)
+    there, lost = runs.detect(model, videos, tmp_path / "ray", render=False, where=Where(2, ray=True), quiet=True)
+    assert [one.id for one in there] == [one.id for one in here] == ["a0", "a1"]
+    assert [one.path for one in there] == [one.path for one in here]
+    assert lost.reasons == aside.reasons and len(lost.reasons) == 1
+    for name in ("events.json", "scores.parquet", "quarantine.json"):
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "here" / name).read_bytes(), name
+    assert json.loads((tmp_path / "here" / "events.json").read_text())
+    left = {name: {path.name for path in (tmp_path / name).iterdir()} for name in ("here", "ray")}
+    assert left["ray"] == left["here"], "the model that workers read is gone"
