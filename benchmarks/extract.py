@@ -212,7 +212,7 @@ def drawn(path: Path, seconds: int, rate: int = 25) -> Path:
 
 def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = False) -> dict[str, Any]:
     """Extraction of a video from file to instances, beside decoding alone; with ``memory``, how that grows."""
-    from wherewhen.extract import Look
+    from wherewhen.looks import Look
     from wherewhen.values import Video
     from wherewhen.video.reader import frames
 

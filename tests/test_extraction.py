@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 
 from wherewhen import data, extract, extraction, pipeline, registry, runs
+from wherewhen import kept as saved
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.evaluate import looks
-from wherewhen.extract import Look
 from wherewhen.extraction import Sources, extract_all, sources
-from wherewhen.features import open_features
+from wherewhen.features import content, open_features
+from wherewhen.looks import VERSION, Look, look_at
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
 from wherewhen.spread import Where
@@ -78,9 +79,9 @@ def test_a_store_stands_for_its_data_set(natives: Path, store: Path) -> None:
         assert [v.id for v in one.train] == [v.id for v in other.train]
         assert [v.id for v in one.test] == [v.id for v in other.test]
     for video, kept in zip(before.videos, after.videos, strict=True):
-        assert kept.path.exists() and extract.content(kept.path) == extract.content(video.path)
+        assert kept.path.exists() and content(kept.path) == content(video.path)
         for look in BOTH:
-            same(extract.instances(kept, look), extract.instances(video, look))
+            same(saved.instances(kept, look), saved.instances(video, look))
 
 
 def test_what_really_happens_comes_along(natives: Path, store: Path) -> None:
@@ -131,14 +132,14 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
         ({"gate": 2.0}, r"gate: wanted 2\.0, found 0\.0"),
     ]:
         with pytest.raises(StoreError, match=told):
-            extract.instances(video, Look.of(Recipe.of(settings)))
+            saved.instances(video, Look.of(Recipe.of(settings)))
 
 
 def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
     (video, *_) = data.reader_of(store).load(store).videos
     told = "holds no features of pixels, but of frame_difference, motion; say which: --backbone NAME"
     with pytest.raises(StoreError, match=told):
-        extract.instances(video, Look.named("pixels"))
+        saved.instances(video, Look.named("pixels"))
 
 
 def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: Path) -> None:
@@ -151,10 +152,10 @@ def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: P
     index["looks"][mine]["cells"] |= {"rows": 1, "columns": 1}
     (tmp_path / "mixed" / "features.json").write_text(json.dumps(index))
     with pytest.raises(StoreError, match=r"made in another way \(cells\.rows: wanted 1, found None"):
-        extract.instances(video, coarse)
+        saved.instances(video, coarse)
     (tmp_path / "mixed" / mine / f"{video.id}.safetensors").unlink()
     with pytest.raises(VideoError, match=r"no features .* extract them"):
-        extract.instances(video, coarse)
+        saved.instances(video, coarse)
 
 
 # --- how it is made
@@ -192,7 +193,7 @@ def test_into_the_cache_so_that_training_looks_at_nothing(
     def forbidden(*_: object) -> None:
         raise AssertionError("looked at before")
 
-    monkeypatch.setattr(extract, "look_at", forbidden)
+    monkeypatch.setattr(saved, "look_at", forbidden)
     assert len(list(extract.bags(data.reader_of(clips).load(clips).videos, {"cells": LOOK}, quiet=True))) == 4
 
 
@@ -215,7 +216,7 @@ def test_any_videos_will_do(clips: Path, tmp_path: Path) -> None:
     assert [(v.id, v.label) for v in found.dataset.videos] == [("deep/n0", None), ("deep/n1", None)]
     extract_all(found, [LOOK], tmp_path / "store", quiet=True)
     (one, _) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
-    same(extract.instances(one, LOOK), extract.instances(Video("x", clips / "normal" / "n0.mp4"), LOOK))
+    same(saved.instances(one, LOOK), saved.instances(Video("x", clips / "normal" / "n0.mp4"), LOOK))
     assert [v.id for v in sources(clips / "normal" / "n0.mp4").dataset.videos] == ["n0"]
 
 
@@ -225,8 +226,8 @@ def test_rounded_features_say_so(clips: Path, tmp_path: Path) -> None:
     assert folder.name.endswith("-float16")
     (video, *_) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
     assert open_features(video.path).passport["about"]["stored"] == "float16"
-    exact = extract.instances(data.reader_of(clips).load(clips).videos[0], LOOK)
-    np.testing.assert_array_equal(extract.instances(video, LOOK).features, exact.features.astype(np.float16))
+    exact = saved.instances(data.reader_of(clips).load(clips).videos[0], LOOK)
+    np.testing.assert_array_equal(saved.instances(video, LOOK).features, exact.features.astype(np.float16))
 
 
 def test_wrong_orders_are_refused(clips: Path, store: Path, tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_the_passport_tells_it_all(store: Path) -> None:
     passport = open_features(video.path).passport
     assert set(passport) == {"made", "source", "about"}
     assert passport["made"] | {"motion": None, "cells": None} == {
-        "version": extract.VERSION, "backbone": "motion", "instances": "cells", "crops": 1, "gate": 0.0,
+        "version": VERSION, "backbone": "motion", "instances": "cells", "crops": 1, "gate": 0.0,
         "motion": None, "cells": None,
     }  # fmt: skip
     about = passport["about"]
@@ -271,7 +272,7 @@ def test_the_passport_tells_it_all(store: Path) -> None:
 
 def test_what_the_gate_shut_is_marked(clips: Path) -> None:
     video = data.reader_of(clips).load(clips).videos[0]
-    (seen,) = extract.look_at(video, [Look.of(Recipe.of({"gate": 250.0}))])
+    (seen,) = look_at(video, [Look.of(Recipe.of({"gate": 250.0}))])
     assert not seen.instances.features.any()
     gated = seen.passport["about"]["gated"]
     assert gated[0][0] == 0 and gated[-1][1] == pytest.approx(2.0)
@@ -351,7 +352,7 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
     assert passport["made"]["engine"] == "torch" and passport["made"]["precision"] == "fp32"
     assert passport["made"]["shufflenet"]["weights"] == "random, seed 0"
     assert set(passport["about"]["deviation"]) == {"relative", "cosine"}
-    seen = extract.instances(kept, look)
+    seen = saved.instances(kept, look)
     method = recipe.make("method", {"cells": seen.features.shape[1]})
     model = Model(recipe, Normalizer.fit([seen]), method, 0.5, Instances(seen.features[:9], seen.extents[:9]))
     model.detect(video.path)
@@ -363,11 +364,11 @@ def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Pa
     extract_all(two(clips), [Look.of(Recipe.of(NETWORK))], tmp_path / "store", quiet=True)
     video = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
     free = Look.of(Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}))
-    chosen = extract.settled(free, video)
+    chosen = saved.settled(free, video)
     assert (chosen.engine, chosen.precision) == ("torch", "fp32")
-    same(extract.instances(video, free), extract.instances(video, chosen))
+    same(saved.instances(video, free), saved.instances(video, chosen))
     with pytest.raises(StoreError, match="precision: wanted 'bf16', found 'fp32'"):
-        extract.instances(video, replace(free, precision="bf16"))
+        saved.instances(video, replace(free, precision="bf16"))
 
 
 def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +390,7 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
     assert "auto" in asked and "cuda:3" not in asked
     kept = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
     assert open_features(kept.path).passport["about"]["device"] == "cpu"
-    same(extract.instances(kept, told), extract.instances(kept, free))
+    same(saved.instances(kept, told), saved.instances(kept, free))
     asked.clear()
     model = runs.train(clips, tmp_path / "run", settings=recipe.plain(), device="cpu", quiet=True)
     model.detect(video.path)

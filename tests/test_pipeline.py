@@ -15,10 +15,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import evaluate, extract, pipeline
+from wherewhen import evaluate, kept, pipeline
 from wherewhen import extents as ext
 from wherewhen.contracts import ClipSpec
-from wherewhen.extract import Look
+from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
 from wherewhen.values import Bag, Clip, Event, Features, Frame, HeatMap, Instances, Prediction, Scores, Video
@@ -383,7 +383,7 @@ def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: in
     assert offline.heat is not None and offline.heat.values.std() > 0
     video = Video("film", film, 1)
     for _ in range(2):
-        seen = extract.instances(video, Look.of(looked.recipe))
+        seen = kept.instances(video, Look.of(looked.recipe))
         assert (seen.shape is None) == (crops > 1)
         bag = Bag(video, {"cells": seen})
         same(evaluate.predict(looked, evaluate.normalized(looked, [bag]))["film"], offline, within=1e-6)
@@ -403,7 +403,7 @@ def test_evaluation_judges_what_detection_says(model: Model, film: Path) -> None
     offline = pipeline.together(model.stream(film))
     video = Video("film", film, 1)
     for _ in range(2):  # made, then read from the cache
-        bag = Bag(video, {"cells": extract.instances(video, Look.of(model.recipe))})
+        bag = Bag(video, {"cells": kept.instances(video, Look.of(model.recipe))})
         judged = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
         same(judged, offline, within=1e-6)
 

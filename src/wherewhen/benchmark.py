@@ -18,7 +18,8 @@ from wherewhen import data, extract, registry
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import FAMILIES, Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
-from wherewhen.extract import Look
+from wherewhen.features import stamp
+from wherewhen.looks import Look
 from wherewhen.model import Recipe
 from wherewhen.progress import track
 from wherewhen.store import cache_folder, fingerprint, plain, write_json
@@ -279,7 +280,7 @@ def _jobs(
 def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files, truth, recipe and version."""
     train, test, _ = job.videos()
-    seen = [[v.id, v.label, v.span, extract.stamp(v.path)[1:]] for v in (*train, *test)]
+    seen = [[v.id, v.label, v.span, stamp(v.path)[1:]] for v in (*train, *test)]
     return fingerprint([truth, len(train), seen, job.recipe, job.families, job.trivial, _code()])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from wherewhen import extract, pipeline, registry
 from wherewhen.contracts import Baseline, Metric
 from wherewhen.errors import DataError
-from wherewhen.extract import Look
+from wherewhen.looks import Look
 from wherewhen.model import Model
 from wherewhen.values import Bag, HeatMap, Prediction, Truth, Video
 from wherewhen.video.batch import Quarantine

@@ -11,8 +11,9 @@ from time import perf_counter
 from wherewhen import data
 from wherewhen.datasets._feature_store import write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
-from wherewhen.extract import Effort, Look, cached, look_at, settled, usable
 from wherewhen.features import INDEX, STORED, inside, is_features, open_features
+from wherewhen.kept import cached, settled, usable
+from wherewhen.looks import Effort, Look, look_at
 from wherewhen.progress import track
 from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import cache_folder, sweep

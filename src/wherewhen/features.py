@@ -27,14 +27,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.errors import StoreError
-from wherewhen.store import Arrays, plain, save
+from wherewhen.errors import StoreError, VideoError
+from wherewhen.store import Arrays, content_hash, plain, save
 from wherewhen.values import Floats, Instances
 
 SUFFIX = ".safetensors"
@@ -189,3 +190,27 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         name = f"{before}{key}"
         rows |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return rows
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """A video's place, size and time of change: what tells cheaply whether it is still the same."""
+    try:
+        newest = max(
+            (p.stat() for p in [path, *(path.iterdir() if path.is_dir() else ())]), key=lambda s: s.st_mtime_ns
+        )
+    except FileNotFoundError:
+        raise VideoError(path, "no such file") from None
+    return str(path.resolve()), newest.st_size, newest.st_mtime_ns
+
+
+def content(path: Path) -> str:
+    """sha256 of a video, read again only when its size or time changes; a file of features tells its video's."""
+    return _content(*stamp(path))
+
+
+@lru_cache(maxsize=100_000)
+def _content(path: str, size: int, changed: int) -> str:
+    if is_features(path):
+        told = open_features(path).passport["source"].get("sha256")
+        return str(told or content_hash(path))
+    return content_hash(path)

@@ -14,9 +14,11 @@ from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
-from wherewhen.extract import Look
 from wherewhen.feature_stores.importing import adopted
+from wherewhen.features import content
 from wherewhen.found import Found, write_events, write_scores, write_tables
+from wherewhen.kept import settled
+from wherewhen.looks import Look
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
@@ -109,10 +111,10 @@ def train(
         seen = [bag.video for bag in bags]
         check_labels(seen)
         write_yaml(folder / "config.yaml", recipe.plain())
-        look = extract.settled(views[recipe.instances], seen[0])  # so that detection runs what training saw
-        settled = replace(recipe, engine=look.engine, precision=look.precision)
-        distributed.tell((seen, views, settled, folder, resume))
-        fitted = fit(bags, settled, folder=folder, device=device, resume=resume, quiet=quiet)
+        look = settled(views[recipe.instances], seen[0])  # so that detection runs what training saw
+        exact = replace(recipe, engine=look.engine, precision=look.precision)
+        distributed.tell((seen, views, exact, folder, resume))
+        fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet)
         _keep(folder, fitted, bags, seen, recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
@@ -162,7 +164,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 def _keep(
     folder: Path, fitted: Fitted, bags: Sequence[Bag], videos: list[Video], recipe: Recipe, quarantine: Quarantine
 ) -> None:
-    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({extract.content(v.path) for v in videos}))
+    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({content(v.path) for v in videos}))
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
     predictions = predict(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
@@ -214,7 +216,7 @@ def judge(
     quarantine = Quarantine(folder)
     with log_file(folder):
         quarantine.write()
-        known = [v.id for v in videos if v.path.exists() and extract.content(v.path) in model.trained_on]
+        known = [v.id for v in videos if v.path.exists() and content(v.path) in model.trained_on]
         notes = [f"{len(known)} of these {len(videos)} videos were trained on: no honest figure"] if known else []
         for note in notes:
             log.warning("%s; judge on others, or on the test part of a --fold", note)

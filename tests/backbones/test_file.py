@@ -13,7 +13,7 @@ import torch
 from wherewhen.backbones.file import File, FileConfig
 from wherewhen.config import build
 from wherewhen.errors import ConfigError
-from wherewhen.extract import Look
+from wherewhen.looks import Look
 from wherewhen.model import Recipe
 from wherewhen.store import plain
 

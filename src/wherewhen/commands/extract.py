@@ -43,7 +43,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     from wherewhen import extraction
     from wherewhen.evaluate import looks
-    from wherewhen.extract import Look
+    from wherewhen.looks import Look
     from wherewhen.model import Recipe, pick_device
     from wherewhen.spread import Where
     from wherewhen.store import fingerprint

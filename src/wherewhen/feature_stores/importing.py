@@ -17,10 +17,10 @@ from wherewhen.config import build, read_yaml
 from wherewhen.datasets._feature_store import write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
-from wherewhen.extract import Look
 from wherewhen.feature_stores import layouts
 from wherewhen.feature_stores.layouts import ORDERS, UNKNOWN, Place, plain_name
 from wherewhen.features import INDEX, inside, open_features, save_features
+from wherewhen.looks import Look
 from wherewhen.model import Recipe
 from wherewhen.store import content_hash
 from wherewhen.values import Dataset, Features, Floats, Fold, Instances, Truth, Video

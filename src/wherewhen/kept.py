@@ -1,0 +1,130 @@
+"""What looks saw, made once: it lies in the user's cache by the content of the video, or in a store of a data set.
+
+A store stands for a data set whose videos are not needed any more; `wherewhen.features` says how its files look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from wherewhen.errors import StoreError, VideoError
+from wherewhen.features import INDEX, content, differences, inside, is_features, open_features, store_of
+from wherewhen.looks import AUTO, Look, look_at, source_of
+from wherewhen.store import cache_folder
+from wherewhen.values import Instances, Video
+
+log = logging.getLogger("wherewhen")
+
+
+def instances(video: Video, look: Look, cache: Path | None = None) -> Instances:
+    """The instances of one video, from a store or the cache where they lie there; VideoError if it can't be read."""
+    return views(video, {"one": look}, cache)["one"]
+
+
+def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -> dict[str, Instances]:
+    """What each look sees in one video; those that nobody kept look together, at one reading."""
+    if is_features(video.path):
+        return {name: stored(video, look) for name, look in looks.items()}
+    found: dict[str, Instances] = {}
+    missing: dict[str, Path] = {}
+    for name, look in looks.items():
+        path = cached(video, look, cache)
+        kept = usable(path, video, look.made(video))
+        if kept is None:
+            missing[name] = path
+        else:
+            found[name] = kept()
+    if missing:
+        seen = look_at(video, [looks[name] for name in missing])
+        for (name, path), one in zip(missing.items(), seen, strict=True):
+            one.save(path)
+            found[name] = one.instances
+    return {name: found[name] for name in looks}
+
+
+def cached(video: Video, look: Look, cache: Path | None = None) -> Path:
+    """Where the cache keeps what a look saw in a video: by its content, whatever it is called."""
+    span = "" if video.span is None else "-{}-{}".format(*video.span)
+    name = f"{content(video.path)[:32]}{span}.safetensors"
+    return (cache or cache_folder() / "features") / look.name(video) / name
+
+
+def usable(path: Path, video: Video, made: Mapping[str, Any]) -> Callable[[], Instances] | None:
+    """What reads a file of features, if it is there, whole, and of this video and look; None otherwise."""
+    if not path.exists():
+        return None
+    try:
+        file = open_features(path)
+        wrong = differences(made, file.passport["made"]) + differences(source_of(video), file.passport["source"])
+    except StoreError as error:
+        log.warning("made again: %s", error)
+        return None
+    if wrong:
+        log.warning("made again: %s: made in another way (%s)", path, "; ".join(wrong))
+        return None
+    return file.instances
+
+
+def stored(video: Video, look: Look) -> Instances:
+    """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
+    store, wanted = store_of(video.path), look.wanted()
+    name = _look_in(store, wanted)
+    path = inside(store, name, video.id)
+    if not path.exists():
+        raise VideoError(path, f"the store has no features {name} of {video.id}; extract them")
+    file = open_features(path)
+    found = {key: value for key, value in file.passport["made"].items() if key in wanted}
+    wrong = differences(wanted, found) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
+    if wrong:
+        raise StoreError(f"{path}: made in another way ({'; '.join(wrong)})")
+    return file.instances()
+
+
+def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
+    """The name of a look in a store; StoreError tells how the nearest one differs."""
+    kept = _kept(store, (store / INDEX).stat().st_mtime_ns)
+    apart = {name: differences(wanted, {k: v for k, v in made.items() if k in wanted}) for name, made in kept.items()}
+    best = min(
+        sorted(apart), key=lambda n: (kept[n].get("backbone") != wanted["backbone"], len(apart[n])), default=None
+    )
+    if best is None:
+        raise StoreError(f"{store}: the store holds no features")
+    held = sorted({str(made.get("backbone")) for made in kept.values()})
+    if wanted["backbone"] not in held:
+        raise StoreError(
+            f"{store}: holds no features of {wanted['backbone']}, but of {', '.join(held)}; say which: --backbone NAME"
+        )
+    if apart[best]:
+        raise StoreError(
+            f"{store}: holds no features made as wanted; the nearest are {best} ({'; '.join(apart[best])}). "
+            "Ask for these settings, or extract from the videos with yours"
+        )
+    return best
+
+
+@lru_cache(maxsize=64)
+def _kept(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
+    import json
+
+    looks: dict[str, Mapping[str, Any]] = json.loads((store / INDEX).read_text("utf-8"))["looks"]
+    return looks
+
+
+def settled(look: Look, video: Video) -> Look:
+    """The same look with its engine and precision chosen, so that everybody runs the same.
+
+    Those of a store are the ones that its features were made with, wherever that was.
+    """
+    if look.network is None:
+        return look
+    if is_features(video.path):
+        store = store_of(video.path)
+        made = _kept(store, (store / INDEX).stat().st_mtime_ns)[_look_in(store, look.wanted())]
+        return replace(look, engine=made.get("engine", AUTO), precision=made.get("precision", AUTO))
+    running = look.running(video)
+    return replace(look, engine=running.engine, precision=running.precision)

@@ -1,0 +1,278 @@
+"""Looks: a backbone and an instance builder with their settings, and what several of them see in one video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from wherewhen import pipeline, registry
+from wherewhen.config import build
+from wherewhen.contracts import Backbone, Builder, ClipSpec
+from wherewhen.engine import attach, remembered
+from wherewhen.errors import VideoError
+from wherewhen.features import content, save_features
+from wherewhen.model import Recipe
+from wherewhen.network import Network
+from wherewhen.running import NONE, Running
+from wherewhen.store import fingerprint, plain
+from wherewhen.values import Features, Floats, Frame, Instances, Pixels, Video
+
+VERSION = 3  # of features: raise it when the same settings give other ones
+AUTO = "auto"
+SAMPLES = 4  # clips that an engine is measured on
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
+
+    ``device``: cpu, cuda or auto, where a network runs; a passport tells it, nobody asks for it.
+    """
+
+    backbone: str
+    instances: str
+    backbone_settings: Any
+    instances_settings: Any
+    engine: str = AUTO
+    precision: str = AUTO
+    crops: int = 1
+    gate: float = 0.0
+    device: str = AUTO
+
+    @classmethod
+    def of(cls, recipe: Recipe, device: str = AUTO) -> Look:
+        """How a recipe looks at videos, on a device."""
+        backbone, instances = recipe.backbone, recipe.instances
+        parts = recipe.settings[backbone], recipe.settings[instances]
+        return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate, device)
+
+    @classmethod
+    def named(cls, backbone: str, instances: str = "cells") -> Look:
+        """A look with default settings."""
+        first, second = registry.load("backbones", backbone), registry.load("instances", instances)
+        return cls(backbone, instances, build(first.Config, None, backbone), build(second.Config, None, instances))
+
+    @property
+    def network(self) -> type[Network] | None:
+        """The network that looks, or None where no network does."""
+        plugin = registry.load("backbones", self.backbone)
+        return plugin if isinstance(plugin, type) and issubclass(plugin, Network) else None
+
+    def wanted(self) -> dict[str, Any]:
+        """What features must be made with, by the names of the settings; an engine only where one is asked for."""
+        left_out = getattr(registry.load("backbones", self.backbone), "unmade", ())  # settings no number depends on
+        own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
+        wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
+        wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
+        if self.network is not None:
+            own["weights"] = _identity(self.backbone, self.backbone_settings)
+            run = {"engine": self.engine, "precision": self.precision}
+            wanted |= {key: value for key, value in run.items() if value != AUTO}
+        return {**wanted, self.backbone: own}
+
+    def running(self, video: Video) -> Running:
+        """What runs it here; measured on clips of ``video`` where this machine never did so."""
+        if (network := self.network) is None:
+            return NONE
+        known = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
+        return known or self.opened(video).running
+
+    def made(self, video: Video) -> dict[str, Any]:
+        """Everything that determines the numbers, whatever the video: what a passport says under ``made``."""
+        running = self.running(video)
+        if self.network is None:
+            return self.wanted()
+        calibration = {"calibration": running.calibration} if running.calibration else {}
+        return {**self.wanted(), "engine": running.engine, "precision": running.precision, **calibration}
+
+    def name(self, video: Video) -> str:
+        """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
+        return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
+
+    def opened(self, video: Video) -> Opened:
+        """The parts of this look, made once per process; ``video`` gives the clips that an engine is measured on."""
+        key = fingerprint([self.backbone, self.instances, self])
+        with _OPENING:
+            if key not in _OPEN:
+                _OPEN[key] = _open(self, video)
+            return _OPEN[key]
+
+    def extract(self, video: Video) -> Instances:
+        """Look at the video itself; VideoError if it can't be read."""
+        (seen,) = look_at(video, [self])
+        return seen.instances
+
+
+@lru_cache(maxsize=32)
+def _identity(backbone: str, settings: Any) -> str:
+    """What weights a network has; the file is read once per process."""
+    return str(registry.load("backbones", backbone).identity(settings))
+
+
+@dataclass
+class Opened:
+    """The parts of a look, ready to run."""
+
+    look: Look
+    backbone: Backbone
+    builder: Builder
+    running: Running
+
+
+_OPEN: dict[str, Opened] = {}
+_OPENING = Lock()
+
+
+def _open(look: Look, video: Video) -> Opened:
+    backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
+    builder = registry.load("instances", look.instances)(look.instances_settings)
+    if look.network is None:
+        return Opened(look, backbone, builder, NONE)
+    running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
+    backbone.run = _in_turn(backbone.run)
+    return Opened(look, backbone, builder, running)
+
+
+def _in_turn(run: Callable[[Pixels], Features]) -> Callable[[Pixels], Features]:
+    """The same for several threads, one at a time."""
+    turn = Lock()
+
+    def taken(clips: Pixels) -> Features:
+        with turn:
+            return run(clips)
+
+    return taken
+
+
+def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
+    """Gives a few real clips ``(N, T, H, W, 3)`` when asked."""
+    import numpy as np
+
+    def clips() -> Pixels:
+        stream = pipeline.clips(pipeline.frames(video, spec), spec)
+        found = [clip.images for clip in islice(stream, SAMPLES) if len(clip.images) == spec.frames]
+        if not found:
+            raise VideoError(
+                video.path, f"shorter than a clip of {spec.frames} frames, so no engine can be tried on it"
+            )
+        return np.stack(found)
+
+    return clips
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one look saw in one video: instances, the borders of the video's frames in seconds, and a passport."""
+
+    instances: Instances
+    clock: Floats
+    passport: Mapping[str, Any]
+
+    def save(self, path: Path, stored: str = "float32") -> None:
+        """Write it as a file of features."""
+        about = {**self.passport["about"], "stored": stored}
+        save_features(path, self.instances, self.clock, {**self.passport, "about": about}, stored)
+
+
+@dataclass
+class Effort:
+    """Seconds of the clock that each part took (they overlap), and how much was done."""
+
+    decode: float = 0.0
+    resize: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    pictures: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
+    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read."""
+    from wherewhen.video import reader
+    from wherewhen.video.ahead import Taker, ahead
+
+    source = source_of(video)
+    opened = [look.opened(video) for look in looks]
+    info, clock = reader.probe(video.path), reader.edges(video.path)
+    specs = [(one.backbone.clip, one.look.crops) for one in opened]
+    wants = [reader.Want(spec.rate, *pipeline.sizes(spec, crops)) for spec, crops in specs]
+    spent, effort = reader.Spent(), effort or Effort()
+    with ahead(video.path, wants, span=video.span, spent=spent) as (takers, stop):
+
+        def work(one: Opened, taker: Taker) -> tuple[Instances, list[tuple[float, float]]]:
+            began = perf_counter()
+            try:
+                return _see(one, iter(taker))
+            except BaseException:
+                stop.set()
+                raise
+            finally:
+                effort.compute += perf_counter() - began - taker.waited
+
+        try:
+            if len(opened) == 1:
+                found = [work(opened[0], takers[0])]
+            else:
+                with ThreadPoolExecutor(len(opened)) as pool:
+                    jobs = [pool.submit(work, *pair) for pair in zip(opened, takers, strict=True)]
+                    found = [job.result() for job in jobs]
+        except ValueError as error:
+            raise VideoError(video.path, str(error)) from None
+    effort.decode += spent.decode
+    effort.resize += spent.resize
+    effort.pictures += spent.pictures
+    shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
+    shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
+    return [
+        Seen(
+            seen,
+            clock,
+            {"made": one.look.made(video), "source": source, "about": {**shown, **_about(one, seen, still)}},
+        )
+        for one, (seen, still) in zip(opened, found, strict=True)
+    ]
+
+
+def _see(one: Opened, pictures: Iterator[Frame]) -> tuple[Instances, list[tuple[float, float]]]:
+    look, still = one.look, list[tuple[float, float]]()
+    how: dict[str, Any] = {"crops": look.crops, "gate": look.gate, "batch": one.running.batch, "still": still}
+    grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, **how)
+    return pipeline.joined(pipeline.built(grids, one.builder, look.crops)), still
+
+
+def source_of(video: Video) -> dict[str, Any]:
+    """Which video, for a passport: the hash of its content, and its span in seconds."""
+    return {"sha256": content(video.path), "span": plain(video.span)}
+
+
+def _about(one: Opened, seen: Instances, still: list[tuple[float, float]]) -> dict[str, Any]:
+    """Information for a passport: nothing here determines what is looked for."""
+    run = one.running
+    told = {key: plain(getattr(one.backbone, key)) for key in ("mean", "std") if hasattr(one.backbone, key)}
+    if hasattr(one.look.backbone_settings, "layer"):
+        told["layer"] = one.look.backbone_settings.layer
+    if one.look.network is not None:
+        told |= {"device": run.device, "engine_version": run.version}
+        told["deviation"] = {"relative": run.relative, "cosine": run.cosine}
+    grid = {"grid": seen.shape, "rows": len(seen.features), "length": seen.features.shape[1], "gated": still}
+    resize = "swscale: areas averaged where it shrinks, bilinear where it enlarges"
+    return plain({"clip": one.backbone.clip, "resize": resize, **told, **grid, **_versions()})  # type: ignore[no-any-return]
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    from wherewhen.video import reader
+
+    return {"package": version("wherewhen"), "decoder": reader.decoder()}
