@@ -264,6 +264,59 @@ class Fitted:
     looks: list[Model] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a bag without looking at it again: its video, rows and length of its features, their sum."""
+
+    video: Video
+    shape: tuple[int, int]
+    total: float
+
+    @property
+    def size(self) -> int:
+        """How many numbers its features are."""
+        return self.shape[0] * self.shape[1]
+
+
+@dataclass
+class _Record:
+    """What a training leaves behind while it runs: a checkpoint and its log, and the weights of every look."""
+
+    state: State
+    key: str
+    checkpoint: Path | None
+    logbook: Logbook | None
+    keep_looks: bool
+    seen: list[dict[str, torch.Tensor]] = field(default_factory=list)
+
+    @classmethod
+    def begun(cls, state: State, key: str, folder: Path | None, resume: bool, keep_looks: bool) -> _Record:
+        """A new record in a folder, or with ``resume`` the one there gone on with."""
+        checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
+        if resume and checkpoint and checkpoint.exists():
+            state.load(checkpoint, key)
+            log.info("going on from step %d", state.step)
+        logbook = Logbook(folder, state.history) if folder and distributed.team().leads else None
+        return cls(state, key, checkpoint, logbook, keep_looks)
+
+    def look(self) -> None:
+        """Keep what a look at the validation videos found."""
+        if self.keep_looks:
+            self.seen.append(_copied(self.state.method))
+        if self.checkpoint and self.logbook:
+            self.state.save(self.checkpoint, self.key)
+            self.logbook()
+
+    def close(self) -> None:
+        """End the log."""
+        if self.logbook:
+            self.logbook.events.close()
+
+
+def _copied(method: Any) -> dict[str, torch.Tensor]:
+    return {k: v.detach().cpu().clone() for k, v in method.state_dict().items()}
+
+
 def fit(
     bags: Sequence[Bag],
     recipe: Recipe,
@@ -278,68 +331,66 @@ def fit(
 
     ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there.
     """
-    import torch
-
-    from wherewhen.normalize import Normalizer
-
     name = recipe.instances
     check_labels([b.video for b in bags])
-    known = [(b.video, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
-    videos = [video for video, _, _ in known]
+    known = [_Known(b.video, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
     device = pick_device(device)
-    learn, hold = carve(videos, recipe.validation, recipe.seed)
-    learns = {v.id for v in learn}
-    usual = {v.id for v in learn if v.label == 0}
-    sizes = {video.id: rows * width for video, (rows, width), _ in known}
-    taught = thinned((b.views[name] for b in bags if b.video.id in usual), sum(sizes[one] for one in usual), TAUGHT)
-    normalizer = Normalizer.none() if getattr(recipe.part("method"), "raw", False) else Normalizer.fit(taught)
+    learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed)
+    normalizer = _normalizer(bags, known, {v.id for v in learn if v.label == 0}, recipe)
     ready: Sequence[Bag] = Mapped(bags, lambda bag: Bag(bag.video, {name: normalizer(bag.views[name])}))
-    if sum(sizes.values()) <= WHOLE:
+    if sum(one.size for one in known) <= WHOLE:
         ready = list(ready)
-    segments = getattr(recipe.settings[recipe.method], "segments", None)
-
-    def packed(wanted: bool) -> Batches:
-        numbers = [k for k, video in enumerate(videos) if (video.id in learns) == wanted]
-        some = Chosen(ready, numbers), name, recipe.training.bags, recipe.seed, device, segments
-        return Batches(*some, raw=Chosen(bags, numbers))
-
-    torch.manual_seed(recipe.seed)
-    method = recipe.make("method", {name: known[0][1][1]}).to(device).train()
-    state = State(method, _optimizer(method, recipe))
-    batches, held = packed(True), packed(False) if hold else None
-    key = fingerprint(
-        [recipe.plain(), [(v.id, v.label, shape, total) for v, shape, total in known], [v.id for v in hold]]
-    )
-    checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
-    if resume and checkpoint and checkpoint.exists():
-        state.load(checkpoint, key)
-        log.info("going on from step %d", state.step)
-    writes = distributed.team().leads
-    logbook = Logbook(folder, state.history) if folder and writes else None
-
-    seen: list[dict[str, torch.Tensor]] = []
-
-    def look() -> None:
-        if keep_looks:
-            seen.append({k: v.detach().cpu().clone() for k, v in method.state_dict().items()})
-        if checkpoint and logbook:
-            state.save(checkpoint, key)
-            logbook()
-
+    state = _state(recipe, {name: known[0].shape[1]}, device)
+    held_out = {v.id for v in hold}
+    parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
+    batches = _batches(bags, ready, parts[0], recipe, device)
+    held = _batches(bags, ready, parts[1], recipe, device) if hold else None
+    record = _Record.begun(state, _key(recipe, known, hold), folder, resume, keep_looks)
     try:
-        _loop(state, batches, held, recipe, look, quiet)
+        _loop(state, batches, held, recipe, record.look, quiet)
     finally:
-        if logbook:
-            logbook.events.close()
+        record.close()
     bank = _bank(ready, recipe)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
         return _finish(recipe, normalizer, weights, bank, device, ready)
 
-    last = finish({k: v.clone() for k, v in method.state_dict().items()})
+    last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
     best = finish(state.best) if held else last
-    looks = [*(finish(weights) for weights in seen[:-1]), last] if seen else []
+    looks = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
     return Fitted(last, best, state.history, looks)
+
+
+def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], recipe: Recipe) -> Normalizer:
+    """What the ``usual`` videos teach of features, or nothing for a method that wants them as they are."""
+    from wherewhen.normalize import Normalizer
+
+    name = recipe.instances
+    total = sum(one.size for one in known if one.video.id in usual)
+    taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
+    return Normalizer.none() if getattr(recipe.part("method"), "raw", False) else Normalizer.fit(taught)
+
+
+def _batches(raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str) -> Batches:
+    """Some bags, by their numbers, ready to be drawn from."""
+    segments = getattr(recipe.settings[recipe.method], "segments", None)
+    how = recipe.instances, recipe.training.bags, recipe.seed, device, segments
+    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some))
+
+
+def _state(recipe: Recipe, dims: dict[str, int], device: str) -> State:
+    """A method and its optimizer before the first step."""
+    import torch
+
+    torch.manual_seed(recipe.seed)
+    method = recipe.make("method", dims).to(device).train()
+    return State(method, _optimizer(method, recipe))
+
+
+def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video]) -> str:
+    """What tells a training from others: its settings, its bags and which of them validate."""
+    bags = [(one.video.id, one.video.label, one.shape, one.total) for one in known]
+    return fingerprint([recipe.plain(), bags, [v.id for v in hold]])
 
 
 def _sum(instances: Instances) -> float:
@@ -363,7 +414,7 @@ def _loop(
         recent = []
         if judged <= state.best_loss or not held:
             state.best_loss = judged
-            state.best = {k: v.detach().cpu().clone() for k, v in state.method.state_dict().items()}
+            state.best = _copied(state.method)
         look()
 
 
