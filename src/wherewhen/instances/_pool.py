@@ -1,0 +1,55 @@
+"""Features of moving boxes, taken from a grid that is there already: cheap, and as sharp as its cells are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+from wherewhen.values import Features, Floats, Instances
+
+
+def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDArray[np.int64], Features]:
+    """The mean features ``(K, D)`` of what each of K tubes covers of a grid, and their track numbers ``(K,)``, rising.
+
+    ``rows``: extents ``(R, 6)``; those that share a number of ``track`` ``(R,)`` are one tube. A cell counts by the
+    time and area of it that a row covers. Cells of zeros hold nothing and don't count; a tube that covers none is
+    zeros. ValueError where the instances are no grid. The paper of mgpr crops pictures instead (Wu et al., IJCAI 2021).
+
+    >>> grid = Instances(np.float32([[1], [3]]), ext.grid([0, 1, 0, 0, 1, 1], (1, 1, 2)), shape=(1, 1, 2))
+    >>> pool(grid, np.array([[0, 1, 0.25, 0, 1, 1]]), np.array([7]))[1].round(2).tolist()
+    [[2.33...]]
+    """
+    if cells.shape is None:
+        raise ValueError("pool: expected instances on a grid")
+    steps, height, width = cells.shape
+    numbers, tube = np.unique(track, return_inverse=True)
+    places = cells.extents.reshape(steps, height, width, 6)
+    features = cells.features.reshape(steps, height, width, -1).astype(np.float64)
+    held = np.asarray(features.any(-1))
+    times, down, across = places[:, 0, 0, :2], places[0, :, 0][:, [3, 5]], places[0, 0][:, [2, 4]]
+    long = _shared(rows[:, :2], times)
+    high, wide = _shared(rows[:, [3, 5]], down), _shared(rows[:, [2, 4]], across)
+    sums, weights = np.zeros((len(numbers), features.shape[-1])), np.zeros(len(numbers))
+    for step in range(steps):
+        near = np.flatnonzero(long[:, step])
+        if len(near):
+            share = long[near, step, None, None] * high[near, :, None] * wide[near, None] * held[step]
+            np.add.at(sums, tube[near], np.tensordot(share, features[step], 2))
+            np.add.at(weights, tube[near], share.sum((1, 2)))
+    mean = sums / np.where(weights > 0, weights, 1)[:, None]
+    return numbers, mean.astype(np.float32)
+
+
+def whole_picture(rows: Floats) -> Floats:
+    """The same times ``(R, 6)`` with the whole picture in place of the boxes: image-level tubes of the paper."""
+    spans = np.array(rows, np.float64)
+    spans[:, 2:] = ext.WHOLE_PICTURE
+    return spans
+
+
+def _shared(rows: Floats, cells: Floats) -> Floats:
+    """How much of each side ``(R, 2)`` lies in each of the sides of cells ``(C, 2)``: ``(R, C)``."""
+    low, high = np.maximum(rows[:, None, 0], cells[:, 0]), np.minimum(rows[:, None, 1], cells[:, 1])
+    shared: Floats = (high - low).clip(0)
+    return shared

@@ -1,0 +1,69 @@
+"""A few clips of the whole picture are one instance: what happens when, wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from wherewhen import extents as ext
+from wherewhen.errors import ConfigError
+from wherewhen.values import Grid, Instances
+
+
+@dataclass(frozen=True)
+class VideoletsConfig:
+    """Settings of `Videolets`.
+
+    Args:
+        clips: how many clips, one after another, make a videolet; what the end leaves over makes a shorter one. Sultani
+            et al., CVPR 2018, cut every video into 32: that is ``segments`` of a method in training, and needs the end.
+        l2: scale features to unit length, as Sultani et al.
+    """
+
+    clips: int = 1
+    l2: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ConfigError(f"videolets: clips must be at least 1, got {self.clips}")
+
+
+class Videolets:
+    """Grids ``(t, h, w, D)`` to instances of one cell ``(1, 1, 1)``: the mean of the cells of ``clips`` grids.
+
+    Cells of zeros hold nothing and don't count; a videolet of them alone is zeros. (Wu et al., IJCAI 2021.)
+
+    >>> grids = [Grid(np.full((2, 3, 4, 1), k, np.float32), np.array([k, k + 1.0, 0, 0, 1, 1])) for k in (1, 2, 3)]
+    >>> [(part.features.item(), part.extents[0, :2].tolist()) for part in Videolets(VideoletsConfig(clips=2))(grids)]
+    [(1.5, [1.0, 3.0]), (3.0, [3.0, 4.0])]
+    """
+
+    Config: ClassVar[type] = VideoletsConfig
+
+    def __init__(self, config: VideoletsConfig) -> None:
+        self.config = config
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """A videolet at a time, as soon as its last clip is there."""
+        waiting: list[Grid] = []
+        for grid in grids:
+            waiting.append(grid)
+            if len(waiting) == self.config.clips:
+                yield self._videolet(waiting)
+                waiting = []
+        if waiting:
+            yield self._videolet(waiting)
+
+    def _videolet(self, grids: Sequence[Grid]) -> Instances:
+        rows = np.concatenate([grid.features.reshape(-1, grid.features.shape[-1]) for grid in grids])
+        mean = rows.sum(0) / max(1, int(rows.any(1).sum()))
+        if self.config.l2:
+            mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        extent = ext.hull(np.stack([grid.extent for grid in grids]))
+        return Instances(mean[None].astype(np.float32), extent[None], shape=(1, 1, 1))
+
+
+PLUGIN = Videolets
