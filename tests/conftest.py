@@ -4,15 +4,17 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from wherewhen import extents as ext
+from wherewhen import registry
 from wherewhen.datasets import native
 from wherewhen.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
 from wherewhen.video.writer import Writer
@@ -67,12 +69,26 @@ def _toy_bag(
     views: Sequence[str] = ("cells",),
     dims: int = 6,
 ) -> Bag:
-    """A bag of noise on a grid, a step a second; its planted cells stand out."""
-    shape = (steps, *size)
+    """A bag of noise, a step a second; its planted cells stand out, and where they are, so does the whole picture.
+
+    ``cells`` are a grid; ``tubes`` the same cells without one; ``tube_frames`` and ``videolets`` see the whole picture
+    at the time of each tube, or once a step. Any other view is as ``cells``.
+    """
+    shape, plant = (steps, *size), _planted(number, label, steps, size)
     features = np.random.default_rng([number, 1]).normal(size=(np.prod(shape), dims)).astype(np.float32)
-    features[_planted(number, label, steps, size), : dims // 3] += 4
-    rows = Instances(features, ext.grid([0, steps, 0, 0, 1, 1], shape), shape=shape)
-    return Bag(Video(f"v{number}", Path(f"v{number}.mp4"), label), dict.fromkeys(views, rows))
+    features[plant, : dims // 3] += 4
+    cells = Instances(features, ext.grid([0, steps, 0, 0, 1, 1], shape), shape=shape)
+    whole = np.random.default_rng([number, 2]).normal(size=(steps, dims)).astype(np.float32)
+    whole[plant.reshape(steps, -1).any(1), : dims // 3] += 4
+    step = np.repeat(np.arange(steps), np.prod(size))
+    pictures = ext.grid([0, steps, 0, 0, 1, 1], (steps, 1, 1))
+    track = np.arange(len(features))
+    made = {
+        "tubes": Instances(features, cells.extents, track),
+        "tube_frames": Instances(whole[step], pictures[step], track),
+        "videolets": Instances(whole, pictures, shape=(steps, 1, 1)),
+    }
+    return Bag(Video(f"v{number}", Path(f"v{number}.mp4"), label), {name: made.get(name, cells) for name in views})
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +101,27 @@ def planted() -> Callable[..., Masks]:
 def toy_bag() -> MakeBag:
     """Makes a procedural bag: ``toy_bag(number, label, steps, size, views, dims)``."""
     return _toy_bag
+
+
+class _Planned:
+    """Stands in for a builder that a method names and that nobody has written yet."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """No settings."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+
+@pytest.fixture
+def all_builders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every view that a method names has a builder, if need be one that can't build."""
+    wanted = {view for name in registry.names("methods") for view in registry.load("methods", name).views}
+    missing = sorted(wanted - set(registry.names("instances")))
+    real = registry._outside
+    planned = {name: SimpleNamespace(load=lambda: _Planned) for name in missing}
+    monkeypatch.setattr(registry, "_outside", lambda kind: real(kind) | (planned if kind == "instances" else {}))
 
 
 @pytest.fixture(scope="session")

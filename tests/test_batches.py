@@ -55,7 +55,7 @@ def test_a_batch_is_what_padding_bag_by_bag_gives(chosen: list[int], uneven: lis
 
 
 def test_each_bag_comes_as_a_batch_of_its_own(uneven: list[Bag]) -> None:
-    pack = Batches(uneven, "cells", 2, 0, "cpu")
+    pack = Batches(uneven, ["cells"], 2, 0, "cpu")
     shown = 0
     for (views, label), bag in zip(pack, uneven, strict=True):
         same(views["cells"], view([bag.views["cells"]]))
@@ -179,9 +179,9 @@ def test_validation_in_groups_is_their_weighted_mean(toy_bags: MakeBags, monkeyp
     torch.manual_seed(0)
     method = recipe.make("method", {"cells": 6})
     state, bags = training.State(method, None), toy_bags(10)
-    held = Batches(bags, "cells", 30, 0, "cpu")
+    held = Batches(bags, ["cells"], 30, 0, "cpu")
     monkeypatch.setattr(training, "JUDGED", 6 * 100 * 3)
-    parts = groups([b.video.label or 0 for b in bags], held.pack.counts.tolist(), 300)
+    parts = groups([b.video.label or 0 for b in bags], held.sizes, 300)
     assert len(parts) > 1
 
     def loss(part: list[int]) -> float:

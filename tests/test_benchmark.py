@@ -249,6 +249,7 @@ def test_every_change_is_compared_with_the_method_as_it_is(ablated: Bench) -> No
     assert [recipe["cuboid_mil"]["prior"] for recipe in facts["recipes"]] == [2.0, None, 2.0]
 
 
+@pytest.mark.usefixtures("all_builders")
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_declared_ablations_are_settings_that_change_something(name: str) -> None:
     declared = getattr(registry.load("methods", name), "ablations", {})

@@ -30,7 +30,7 @@ from wherewhen.spread import Where
 from wherewhen.values import Instances, Truth, Video
 
 LOOK = Look.of(Recipe.of())
-BOTH = list(looks(LOOK).values())
+BOTH = list(looks({"cells": LOOK}).values())
 
 
 @pytest.fixture(autouse=True)
@@ -354,10 +354,12 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
     assert set(passport["about"]["deviation"]) == {"relative", "cosine"}
     seen = saved.instances(kept, look)
     method = recipe.make("method", {"cells": seen.features.shape[1]})
-    model = Model(recipe, Normalizer.fit([seen]), method, 0.5, Instances(seen.features[:9], seen.extents[:9]))
+    model = Model(
+        recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, Instances(seen.features[:9], seen.extents[:9])
+    )
     model.detect(video.path)
     assert model.running is not None and model.running.engine == "torch"
-    same(pipeline.joined(pipeline.instances(video, model.backbone, model.builder)), seen)
+    same(pipeline.joined(pipeline.instances(video, model.backbone, model.builders["cells"])), seen)
 
 
 def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:

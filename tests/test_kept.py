@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import kept
+from wherewhen import kept, pipeline
 from wherewhen.looks import Look, Seen
 from wherewhen.model import Recipe
 from wherewhen.values import Instances, Video
@@ -81,3 +81,18 @@ def test_a_damaged_entry_is_made_again(video: Video, look: Look, tmp_path: Path,
     entry.write_bytes(entry.read_bytes()[:100])
     same(kept.instances(video, look, tmp_path / "cache"), made)
     assert counted == ["a", "a"]
+
+
+def test_looks_that_differ_in_their_instances_share_a_run_of_the_backbone(
+    video: Video, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Look.named("motion", "videolets")
+    other = Look.of(Recipe.of({"motion": {"width": 48}}))
+    alone = [kept.instances(video, one, tmp_path / "alone") for one in (look, short, other)]
+    runs = []
+    grids = pipeline.grids
+    monkeypatch.setattr(pipeline, "grids", lambda *some, **more: runs.append(1) or grids(*some, **more))
+    found = kept.views(video, {"cells": look, "videolets": short, "coarse": other}, tmp_path / "together")
+    assert len(runs) == 2
+    for one, two in zip(found.values(), alone, strict=True):
+        same(one, two)

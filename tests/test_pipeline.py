@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from wherewhen import evaluate, kept, pipeline
 from wherewhen import extents as ext
 from wherewhen.contracts import ClipSpec
+from wherewhen.instances.cells import Cells, CellsConfig
+from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
-from wherewhen.values import Bag, Clip, Event, Features, Frame, HeatMap, Instances, Prediction, Scores, Video
+from wherewhen.values import Bag, Clip, Event, Features, Frame, Grid, HeatMap, Instances, Prediction, Scores, Video
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -71,6 +73,14 @@ def part(start: float, steps: int, seed: int, step: float = 0.5) -> Instances:
     return Instances(features, ext.grid([start, start + steps * step, 0, 0, 1, 1], shape), shape=shape)
 
 
+ONE = ("cells",)
+
+
+def named(parts: Iterable[Instances], name: str = "cells") -> Iterator[pipeline.Part]:
+    """Stretches with the name of their view."""
+    return ((name, one) for one in parts)
+
+
 def stretches(lengths: list[int], overlap: bool) -> list[Instances]:
     """Stretches that follow each other; the last one may reach back."""
     found, start = [], 0.0
@@ -86,7 +96,8 @@ def stretches(lengths: list[int], overlap: bool) -> list[Instances]:
 def mean_within(reach: float) -> pipeline.Scorer:
     """Scores each row by the mean of all rows that touch its time widened by ``reach``: it depends on no more."""
 
-    def score(rows: Instances) -> Features:
+    def score(views: Mapping[str, Instances]) -> Features:
+        rows = views["cells"]
         starts, ends = rows.extents[:, 0], rows.extents[:, 1]
         near = (ends[None] > starts[:, None] - reach + 1e-9) & (starts[None] < ends[:, None] + reach - 1e-9)
         return np.asarray((near @ rows.features[:, 0]) / near.sum(1), np.float32)
@@ -99,9 +110,9 @@ def mean_within(reach: float) -> pipeline.Scorer:
 )
 def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], reach: float, overlap: bool) -> None:
     parts = stretches(lengths, overlap)
-    found = list(pipeline.scored(iter(parts), mean_within(reach), reach))
+    found = list(pipeline.scored(named(parts), mean_within(reach), reach, ONE))
     assert [cells for cells, _ in found] == parts
-    whole = mean_within(reach)(pipeline.joined(parts))
+    whole = mean_within(reach)({"cells": pipeline.joined(parts)})
     np.testing.assert_allclose(np.concatenate([values for _, values in found]), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -109,14 +120,105 @@ def test_without_reach_a_stretch_is_scored_alone_and_with_all_of_it_once() -> No
     parts = stretches([2, 3, 1], overlap=False)
     seen: list[int] = []
 
-    def count(rows: Instances) -> Features:
+    def count(views: Mapping[str, Instances]) -> Features:
+        rows = views["cells"]
         seen.append(len(rows.features))
         return np.zeros(len(rows.features), np.float32)
 
-    assert [cells for cells, _ in pipeline.scored(iter(parts), count, 0)] == parts
+    assert [cells for cells, _ in pipeline.scored(named(parts), count, 0, ONE)] == parts
     assert seen == [4, 6, 2]
-    ((whole, values),) = pipeline.scored(iter(parts), count, None)
+    ((whole, values),) = pipeline.scored(named(parts), count, None, ONE)
     assert seen[3:] == [12] and len(values) == len(whole.features) == 12 and whole.shape == (6, 1, 2)
+
+
+def pieces(seed: int, name: str) -> list[Instances]:
+    """Instances of a view anywhere: stretches that begin in order, cover all of 12 s and may overlap."""
+    rng = np.random.default_rng([seed, len(name)])
+    found, start = [], 0.0
+    while start < 12:
+        ends = start + rng.uniform(0.5, 4, rng.integers(1, 4))
+        rows = np.array([[start, end, 0, 0, 1, 1] for end in ends])
+        found.append(Instances(rng.normal(size=(len(rows), 1)), rows, np.arange(len(rows))))
+        start = min(float(ends.max()), start + rng.uniform(0.3, 3))
+    return found
+
+
+def merged(by_name: Mapping[str, list[Instances]], order: np.random.Generator) -> Iterator[pipeline.Part]:
+    """Stretches of several views in some order that keeps each view's own."""
+    waiting = {name: iter(some) for name, some in by_name.items()}
+    while waiting:
+        name = str(order.choice(sorted(waiting)))
+        part = next(waiting[name], None)
+        if part is None:
+            del waiting[name]
+        else:
+            yield name, part
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10_000), st.sampled_from([0, 0.5, 2.0, 30.0]))
+def test_several_views_come_as_far_as_a_score_reaches(seed: int, reach: float) -> None:
+    """What a stretch is scored with are all stretches of every view that touch it, widened by the reach."""
+    names = ("tubes", "videolets")
+    by_name = {name: pieces(seed, name) for name in names}
+    given_to: list[Mapping[str, Instances]] = []
+
+    def score(views: Mapping[str, Instances]) -> Features:
+        given_to.append(views)
+        return views["tubes"].features[:, 0] + views["videolets"].features.sum()
+
+    found = list(pipeline.scored(merged(by_name, np.random.default_rng(seed)), score, reach, names))
+    assert [part for part, _ in found] == by_name["tubes"]
+    for (part, values), views in zip(found, given_to, strict=True):
+        start, end = part.extents[:, 0].min() - reach, part.extents[:, 1].max() + reach
+        for name, some in by_name.items():
+            near = [one for one in some if one.extents[:, 1].max() > start and one.extents[:, 0].min() < end]
+            np.testing.assert_array_equal(views[name].features, np.concatenate([one.features for one in near]))
+        np.testing.assert_array_equal(values, part.features[:, 0] + views["videolets"].features.sum())
+
+
+def test_with_all_of_them_several_views_are_scored_once() -> None:
+    names = ("tubes", "videolets")
+    by_name = {name: pieces(3, name) for name in names}
+
+    def score(views: Mapping[str, Instances]) -> Features:
+        return np.full(len(views["tubes"].features), len(views["videolets"].features), np.float32)
+
+    ((whole, values),) = pipeline.scored(merged(by_name, np.random.default_rng(0)), score, None, names)
+    assert len(whole.features) == sum(len(one.features) for one in by_name["tubes"]) == len(values)
+    assert set(values) == {sum(len(one.features) for one in by_name["videolets"])}
+
+
+def test_a_view_that_has_nothing_where_it_is_needed_is_told() -> None:
+    parts = [("tubes", part(0, 2, 0)), ("tubes", part(1, 2, 1)), ("videolets", part(9, 2, 2))]
+    with pytest.raises(ValueError, match=r"no videolets from 0\.00 s to 1\.00 s"):
+        list(pipeline.scored(iter(parts), lambda views: views["tubes"].features[:, 0], 0, ("tubes", "videolets")))
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_several_builders_see_the_same_grids_and_keep_in_step(crops: int) -> None:
+    made = 0
+
+    def grids() -> Iterator[Grid]:
+        nonlocal made
+        for number in range(12 * crops):
+            made += 1
+            features = np.full((2, 2, 3, 1), 1 + number // crops, np.float32)
+            yield Grid(features, np.array([number // crops, number // crops + 1, 0, 0, 1, 1]))
+
+    builders = {"videolets": Videolets(VideoletsConfig(clips=4 * crops)), "cells": Cells(CellsConfig())}
+    seen: dict[str, list[Instances]] = {"videolets": [], "cells": []}
+    for name, one in pipeline.several(grids(), builders, crops):
+        seen[name].append(one)
+        behind = {key: sum(len(p.features) for p in some) for key, some in seen.items()}
+        assert made - behind["cells"] / 12 <= 4 * crops + 1, "nobody runs ahead by more than a videolet"
+    assert made == 12 * crops
+    for name, builder in builders.items():
+        alone = list(pipeline.built(grids(), builder, crops))
+        assert len(alone) == len(seen[name])
+        for one, other in zip(seen[name], alone, strict=True):
+            np.testing.assert_array_equal(one.features, other.features)
+            np.testing.assert_array_equal(one.extents, other.extents)
 
 
 @pytest.mark.parametrize("reach", [0, 1.0, 3.0])
@@ -130,12 +232,13 @@ def test_a_stretch_waits_for_its_future_only(reach: float) -> None:
             eaten = number + 1.0
             yield part(number, 2, number)
 
-    def score(rows: Instances) -> Features:
+    def score(views: Mapping[str, Instances]) -> Features:
         nonlocal longest
+        rows = views["cells"]
         longest = max(longest, len(rows.features))
         return np.zeros(len(rows.features), np.float32)
 
-    waits = [eaten - cells.extents[-1, 1] for cells, _ in pipeline.scored(eating(), score, reach)]
+    waits = [eaten - cells.extents[-1, 1] for cells, _ in pipeline.scored(named(eating()), score, reach, ONE)]
     assert max(waits) <= reach + 1
     assert longest <= (2 * reach + 1) * 4
 
@@ -351,8 +454,8 @@ def model(film: Path) -> Model:
     torch.manual_seed(0)
     method = recipe.make("method", {recipe.instances: seen.features.shape[1]})
     bank = Instances(seen.features[:9], seen.extents[:9])
-    made = Model(recipe, Normalizer.fit([seen]), method, 0.5, bank)
-    middle = np.median([score for _, score in made.localizer.raw(made.heat([seen]))])
+    made = Model(recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, bank)
+    middle = np.median([score for _, score in made.localizer.raw(made.heat(named([seen])))])
     return replace(made, threshold=float(middle))
 
 
@@ -373,7 +476,7 @@ def same(one: Prediction, other: Prediction, within: float = 0) -> None:
 def live(model: Model, pictures: Iterator[Frame]) -> Iterator[Prediction]:
     """What `Model.stream` does, fed by hand."""
     grids = pipeline.grids(pipeline.clips(pictures, model.backbone.clip), model.backbone)
-    return model.localizer(model.heat(model.builder(grids)))
+    return model.localizer(model.heat(named(model.builders["cells"](grids))))
 
 
 @pytest.mark.parametrize(("crops", "gate"), [(5, 0.0), (10, 0.0), (1, 3.0), (5, 3.0)])

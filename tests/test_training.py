@@ -81,8 +81,8 @@ def test_validation_videos_teach_nothing(toy_bags: MakeBags) -> None:
     other = [_shifted(bag) if bag.video.id in held else bag for bag in bags]
     one, two = (training.fit(each, recipe(), device="cpu").last for each in (bags, other))
     same_weights(one, two)
-    for name, array in one.normalizer.to_arrays().items():
-        np.testing.assert_array_equal(array, two.normalizer.to_arrays()[name])
+    for name, array in one.normalizers["cells"].to_arrays().items():
+        np.testing.assert_array_equal(array, two.normalizers["cells"].to_arrays()[name])
 
 
 def _shifted(bag: Bag) -> Bag:
@@ -94,7 +94,7 @@ def _shifted(bag: Bag) -> Bag:
 
 
 def test_a_step_draws_both_labels_without_repeats(toy_bags: MakeBags) -> None:
-    batches = training.Batches(toy_bags(16), "cells", 3, 0, "cpu")
+    batches = training.Batches(toy_bags(16), ["cells"], 3, 0, "cpu")
     seen = set()
     for step in range(20):
         views, marks = batches.draw(step)
@@ -103,12 +103,12 @@ def test_a_step_draws_both_labels_without_repeats(toy_bags: MakeBags) -> None:
         assert len(set(rows)) == 6
         seen |= set(rows)
     assert len(seen) == 16
-    greedy = training.Batches(toy_bags(16), "cells", 30, 0, "cpu")
+    greedy = training.Batches(toy_bags(16), ["cells"], 30, 0, "cpu")
     assert greedy.draw(0)[1].tolist() == [1] * 8 + [0] * 8
 
 
 def test_what_a_step_draws_depends_on_seed_and_step_alone(toy_bags: MakeBags) -> None:
-    first, second = (training.Batches(toy_bags(16), "cells", 3, 7, "cpu") for _ in range(2))
+    first, second = (training.Batches(toy_bags(16), ["cells"], 3, 7, "cpu") for _ in range(2))
     first.draw(1)
     assert torch.equal(first.draw(5)[0]["cells"].features, second.draw(5)[0]["cells"].features)
 
@@ -285,8 +285,8 @@ def test_the_threshold_lies_between_calm_and_alarm(toy_bags: MakeBags, toy_bag: 
     model = training.fit(toy_bags(16), recipe(training={"steps": 60, "learning_rate": 0.01}), device="cpu").last
     peaks: dict[int, list[float]] = {0: [], 1: []}
     for number in range(30, 50):
-        rows = model.normalizer(toy_bag(number, number % 2).views["cells"])
-        raw = [score for _, score in model.localizer.raw(pipeline.heat([(rows, model.scores(rows))]))]
+        views = model.normalized(toy_bag(number, number % 2).views)
+        raw = [score for _, score in model.localizer.raw(pipeline.heat([(views["cells"], model.scores(views))]))]
         peaks[number % 2].append(max(raw))
     assert np.median(peaks[0]) < model.threshold < np.median(peaks[1])
 
@@ -294,7 +294,7 @@ def test_the_threshold_lies_between_calm_and_alarm(toy_bags: MakeBags, toy_bag: 
 def test_the_bank_holds_normal_cells_alone(toy_bags: MakeBags) -> None:
     bags = toy_bags(16)
     model = training.fit(bags, recipe(), device="cpu").last
-    normal = np.concatenate([model.normalizer(b.views["cells"]).features for b in bags if b.video.label == 0])
+    normal = np.concatenate([model.normalized(b.views)["cells"].features for b in bags if b.video.label == 0])
     known = {row.tobytes() for row in normal}
     assert 0 < len(model.bank.features) <= training.BANK
     assert all(row.tobytes() in known for row in model.bank.features)
@@ -477,6 +477,7 @@ STUDENTS = [name for name in registry.names("methods") if hasattr(registry.load(
 
 
 @pytest.mark.parametrize("name", STUDENTS or [pytest.param("none", marks=pytest.mark.skip("no method studies"))])
+@pytest.mark.usefixtures("all_builders")
 def test_every_student_keeps_what_it_knows_when_killed(
     name: str, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

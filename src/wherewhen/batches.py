@@ -201,7 +201,7 @@ def _pooled_shape(instances: Instances, segments: int | None) -> tuple[int, tupl
 
 
 class Batches:
-    """Normalized bags, drawn in pairs of labels; what a step draws depends on seed and step alone.
+    """Normalized bags with all their views, drawn in pairs of labels; what a step draws depends on seed and step alone.
 
     ``segments``: spans of time that longer bags are averaged into. A batch is good until the next one is drawn; where
     all bags fit into one, it is packed only once. Iterating gives each bag as a batch of its own.
@@ -210,20 +210,22 @@ class Batches:
     def __init__(
         self,
         bags: Sequence[Bag],
-        view: str,
+        views: Iterable[str],
         count: int,
         seed: int,
         device: str,
         segments: int | None = None,
         raw: Sequence[Bag] | None = None,
     ) -> None:
-        self.pack, self.count, self.seed = Pack.of(bags, view, segments, device, raw), count, seed
-        labels = self.pack.labels.numpy()
+        self.packs = [Pack.of(bags, view, segments, device, raw) for view in views]
+        self.count, self.seed = count, seed
+        self.labels = self.packs[0].labels
+        labels = self.labels.numpy()
         self.pools = [np.flatnonzero(labels == label) for label in (1, 0)]
         self.last: tuple[list[int], Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
-        return (self.pack.batch([number]) for number in range(len(self.pack)))
+        return (self._batch([number]) for number in range(len(self.labels)))
 
     def chosen(self, step: int) -> list[int]:
         """Numbers of the bags of one step: ``count`` of each label, or all that there are."""
@@ -237,8 +239,23 @@ class Batches:
     def take(self, chosen: list[int]) -> Batch:
         """These bags as a batch; the same as the last ones are not packed again."""
         if self.last is None or self.last[0] != chosen:
-            self.last = chosen, self.pack.batch(chosen)
+            self.last = chosen, self._batch(chosen)
         return self.last[1]
+
+    def _batch(self, chosen: list[int]) -> Batch:
+        parts = [pack.batch(chosen) for pack in self.packs]
+        return {name: view for views, _ in parts for name, view in views.items()}, parts[0][1]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows of the first view each bag is, where longer rows and those of other views count as more."""
+        width = max(1, self.packs[0].features.shape[1])
+        values = [pack.counts * pack.features.shape[1] for pack in self.packs]
+        return [int(total) // width for total in sum(values[1:], values[0])]
+
+    def groups(self, limit: int) -> list[list[int]]:
+        """Numbers of bags in as few groups as keep each padded batch below ``limit`` values."""
+        return groups(self.labels.tolist(), self.sizes, max(1, limit // max(1, self.packs[0].features.shape[1])))
 
 
 def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[list[int]]:

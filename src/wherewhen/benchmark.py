@@ -72,8 +72,9 @@ class Job:
         torch.set_num_threads(1)
         train, test, truths = self.videos()
         recipe = Recipe.of(self.recipe)
-        seen = looks(Look.of(recipe))
-        learned = list(extract.bags(train, {recipe.instances: seen[recipe.instances]}, workers=1, quiet=True))
+        own = Look.all_of(recipe)
+        seen = looks(own)
+        learned = list(extract.bags(train, own, workers=1, quiet=True))
         fitted = fit(learned, recipe, device="cpu", keep_looks=True)
         bags = normalized(fitted.best, extract.bags(test, seen, workers=1, quiet=True))
         judged = {b.video.id: truths[b.video.id] for b in bags}
@@ -254,8 +255,8 @@ def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) ->
     wanted: dict[tuple[str, str], Video] = {}
     for train, test, _ in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test)}
-    for look in {fingerprint(Look.of(recipe)): Look.of(recipe) for recipe in recipes}.values():
-        for _ in extract.bags(wanted.values(), looks(look), quiet=quiet):
+    for own in {fingerprint(Look.all_of(recipe)): Look.all_of(recipe) for recipe in recipes}.values():
+        for _ in extract.bags(wanted.values(), looks(own), quiet=quiet):
             pass
 
 

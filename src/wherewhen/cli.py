@@ -156,6 +156,10 @@ def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
 RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision", "crops", "gate")
 
 
+OPEN = {"backbone": "motion", "instances": "what the method scores"}
+"""Parts that something else may say: a store of imported features its backbone, a method what it scores."""
+
+
 def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     """Add the flags of a recipe, and a section for each plug-in that the command line speaks of."""
     from wherewhen.contracts import Training
@@ -164,12 +168,15 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     config = _settings_files(arguments)
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
     whole = any(a.startswith("--print_config") for a in arguments)
+    chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones", "ablate"})
+    method = next((name for name, kind in chosen.items() if kind == "methods"), DEFAULTS["method"])
+    usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if whole else DEFAULTS
     for flag, kind in registry.PARTS.items():
         if f"{flag}s" not in own:
             text = f"one of: {', '.join(registry.names(kind))}"
-            open_ = flag == "backbone" and not whole  # a store of imported features says it itself
-            text += f" (default: {DEFAULTS[flag]})" if open_ else ""
-            default = None if open_ else DEFAULTS[flag]
+            open_ = flag in OPEN and not whole
+            text += f" (default: {OPEN[flag]})" if open_ else ""
+            default = None if open_ else usual[flag]
             parser.add_argument(f"--{flag}", type=str if default else (str | None), default=default, help=text)
     parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
     for flag, known in RUNNING.items():
@@ -178,11 +185,12 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
     parser.add_argument("--crops", type=int, default=1, help="1, or 5 or 10 overlapping crops of each picture")
     text = "don't look at clips that change, or whose pictures differ, by fewer gray levels"
     parser.add_argument("--gate", type=float, default=0.0, help=text)
-    chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones", "ablate"})
     training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
     for flag, kind in registry.PARTS.items():
         if (whole or (training and flag == "method")) and kind not in chosen.values():
-            chosen[DEFAULTS[flag]] = kind
+            chosen[usual[flag]] = kind
+    if whole:
+        chosen |= dict.fromkeys(registry.load("methods", method).views[1:], "instances")
     sections = []
     for name, kind in chosen.items():
         part = registry.load(kind, name)

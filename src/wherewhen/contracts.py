@@ -194,6 +194,8 @@ class Output:
 class Method(Protocol):
     """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
 
+    A view is made by the builder of that name. With several views, ``forward`` gets all of them.
+
     ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
     parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
 
@@ -201,7 +203,8 @@ class Method(Protocol):
     training averaged into so many spans of time, once and for all. A class attribute ``ablations``: rows for
     ``bench --ablate``, each with the settings in which it differs: ``{"no window": {"window": False}}``.
     A class attribute ``raw``: true where features come as the backbone made them, not normalized. A class attribute
-    ``length``: a length of features to try the method with, where not any will do.
+    ``length``: a length of features to try the method with, where not any will do. A class attribute ``stand_ins``:
+    builders whose instances it takes in place of those that its first view is named after.
     """
 
     Config: ClassVar[type]

@@ -21,6 +21,7 @@ Numbers = dict[str, float]
 
 FAMILIES = ("frame", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
 IMPORTED = "imported"  # features without pictures
+CELLS = "cells"  # the view that trivial rows look at: what the model scores, on a grid
 DIFFERENCE = "difference"  # the view that the row "motion only" looks at
 
 
@@ -35,11 +36,11 @@ class Row(NamedTuple):
     n: int
 
 
-def looks(model_look: Look) -> dict[str, Look]:
-    """The views that evaluation needs: the model's own and, where there are pictures, that of the row "motion only"."""
-    if model_look.backbone == IMPORTED:
-        return {model_look.instances: model_look}
-    return {model_look.instances: model_look, DIFFERENCE: Look.named("frame_difference")}
+def looks(own: Mapping[str, Look]) -> dict[str, Look]:
+    """The views that evaluation needs: a model's own and, where there are pictures, that of the row "motion only"."""
+    if any(look.backbone == IMPORTED for look in own.values()):
+        return dict(own)
+    return {**own, DIFFERENCE: Look.named("frame_difference")}
 
 
 def trivial_rows(backbone: str) -> list[str]:
@@ -49,17 +50,15 @@ def trivial_rows(backbone: str) -> list[str]:
 
 def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     """Bags as the method sees them."""
-    name = model.recipe.instances
-    return [Bag(b.video, {**b.views, name: model.normalizer(b.views[name])}) for b in bags]
+    return [Bag(bag.video, model.normalized(bag.views)) for bag in bags]
 
 
 def predict(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
-    name = model.recipe.instances
     found = {}
     for bag in bags:
-        cells = bag.views[name]
-        found[bag.video.id] = pipeline.together(model.localizer(pipeline.heat([(cells, model.scores(cells))])))
+        heat = pipeline.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
+        found[bag.video.id] = pipeline.together(model.localizer(heat))
     return found
 
 
@@ -70,7 +69,9 @@ def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mappin
     localizer = model.recipe.part("localizer")(replace(settings, **row.settings))
     found = {}
     for bag in bags:
-        on_grid = replace(bag, views={name: pipeline.gridded(cells) for name, cells in bag.views.items()})
+        seen = {CELLS: bag.views[model.recipe.scored]}
+        seen |= {DIFFERENCE: bag.views[DIFFERENCE]} if DIFFERENCE in bag.views else {}
+        on_grid = replace(bag, views={view: pipeline.gridded(one) for view, one in seen.items()})
         heat = row.heat(on_grid, truths[bag.video.id], model.bank, model.recipe.seed)
         made = pipeline.together(localizer([heat]))
         assert made.frames is not None
@@ -115,7 +116,7 @@ def evaluate(
     lost = [v.id for v in videos if v.id not in truths]
     if lost:
         raise DataError(f"no truth for {', '.join(lost[:5])}: evaluation needs to know what happens in every video")
-    raw = extract.bags(videos, looks(Look.of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
+    raw = extract.bags(videos, looks(Look.all_of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
     bags = normalized(model, raw)
     judged = {b.video.id: truths[b.video.id] for b in bags}
     if not judged:

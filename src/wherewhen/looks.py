@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import Any
 
 from wherewhen import pipeline, registry
 from wherewhen.config import build
-from wherewhen.contracts import Backbone, Builder, ClipSpec
+from wherewhen.contracts import Backbone, ClipSpec
 from wherewhen.engine import attach, remembered
 from wherewhen.errors import VideoError
 from wherewhen.features import content, save_features
@@ -48,11 +48,16 @@ class Look:
     device: str = AUTO
 
     @classmethod
-    def of(cls, recipe: Recipe, device: str = AUTO) -> Look:
-        """How a recipe looks at videos, on a device."""
-        backbone, instances = recipe.backbone, recipe.instances
+    def of(cls, recipe: Recipe, device: str = AUTO, instances: str | None = None) -> Look:
+        """How a recipe looks at videos, on a device: for what it scores, or for another builder of its views."""
+        backbone, instances = recipe.backbone, instances or recipe.instances
         parts = recipe.settings[backbone], recipe.settings[instances]
         return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate, device)
+
+    @classmethod
+    def all_of(cls, recipe: Recipe, device: str = AUTO) -> dict[str, Look]:
+        """How a recipe looks at videos for each view of its method."""
+        return {view: cls.of(recipe, device, instances) for view, instances in recipe.views.items()}
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> Look:
@@ -97,9 +102,14 @@ class Look:
         """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
         return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
 
+    @property
+    def eye(self) -> str:
+        """What looks that differ in nothing but their instances have in common."""
+        return fingerprint(replace(self, instances="", instances_settings=None))
+
     def opened(self, video: Video) -> Opened:
-        """The parts of this look, made once per process; ``video`` gives the clips that an engine is measured on."""
-        key = fingerprint([self.backbone, self.instances, self])
+        """The backbone of this look, made once per process; ``video`` gives clips that an engine is measured on."""
+        key = self.eye
         with _OPENING:
             if key not in _OPEN:
                 _OPEN[key] = _open(self, video)
@@ -119,11 +129,9 @@ def _identity(backbone: str, settings: Any) -> str:
 
 @dataclass
 class Opened:
-    """The parts of a look, ready to run."""
+    """The backbone of a look, ready to run."""
 
-    look: Look
     backbone: Backbone
-    builder: Builder
     running: Running
 
 
@@ -133,12 +141,11 @@ _OPENING = Lock()
 
 def _open(look: Look, video: Video) -> Opened:
     backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
-    builder = registry.load("instances", look.instances)(look.instances_settings)
     if look.network is None:
-        return Opened(look, backbone, builder, NONE)
+        return Opened(backbone, NONE)
     running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
     backbone.run = _in_turn(backbone.run)
-    return Opened(look, backbone, builder, running)
+    return Opened(backbone, running)
 
 
 def _in_turn(run: Callable[[Pixels], Features]) -> Callable[[Pixels], Features]:
@@ -198,23 +205,31 @@ class Effort:
         return Effort(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
 
 
+Still = list[tuple[float, float]]
+
+
 def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
-    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read."""
+    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read.
+
+    Those that differ in nothing but their instances share one run of their backbone.
+    """
     from wherewhen.video import reader
     from wherewhen.video.ahead import Taker, ahead
 
     source = source_of(video)
-    opened = [look.opened(video) for look in looks]
+    shared: dict[str, list[Look]] = {}
+    for look in looks:
+        shared.setdefault(look.eye, []).append(look)
+    eyes = [(some[0].opened(video), some) for some in shared.values()]
     info, clock = reader.probe(video.path), reader.edges(video.path)
-    specs = [(one.backbone.clip, one.look.crops) for one in opened]
-    wants = [reader.Want(spec.rate, *pipeline.sizes(spec, crops)) for spec, crops in specs]
+    wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
     spent, effort = reader.Spent(), effort or Effort()
     with ahead(video.path, wants, span=video.span, spent=spent) as (takers, stop):
 
-        def work(one: Opened, taker: Taker) -> tuple[Instances, list[tuple[float, float]]]:
+        def work(eye: tuple[Opened, list[Look]], taker: Taker) -> tuple[list[Instances], Still]:
             began = perf_counter()
             try:
-                return _see(one, iter(taker))
+                return _see(*eye, iter(taker))
             except BaseException:
                 stop.set()
                 raise
@@ -222,11 +237,11 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
                 effort.compute += perf_counter() - began - taker.waited
 
         try:
-            if len(opened) == 1:
-                found = [work(opened[0], takers[0])]
+            if len(eyes) == 1:
+                found = [work(eyes[0], takers[0])]
             else:
-                with ThreadPoolExecutor(len(opened)) as pool:
-                    jobs = [pool.submit(work, *pair) for pair in zip(opened, takers, strict=True)]
+                with ThreadPoolExecutor(len(eyes)) as pool:
+                    jobs = [pool.submit(work, *pair) for pair in zip(eyes, takers, strict=True)]
                     found = [job.result() for job in jobs]
         except ValueError as error:
             raise VideoError(video.path, str(error)) from None
@@ -235,21 +250,34 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     effort.pictures += spent.pictures
     shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
     shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
-    return [
-        Seen(
-            seen,
-            clock,
-            {"made": one.look.made(video), "source": source, "about": {**shown, **_about(one, seen, still)}},
-        )
-        for one, (seen, still) in zip(opened, found, strict=True)
-    ]
+    by_look: dict[int, Seen] = {}
+    for (one, some), (seen, still) in zip(eyes, found, strict=True):
+        for look, instances in zip(some, seen, strict=True):
+            about = {**shown, **_about(one, look, instances, still)}
+            passport = {"made": look.made(video), "source": source, "about": about}
+            by_look[id(look)] = Seen(instances, clock, passport)
+    return [by_look[id(look)] for look in looks]
 
 
-def _see(one: Opened, pictures: Iterator[Frame]) -> tuple[Instances, list[tuple[float, float]]]:
-    look, still = one.look, list[tuple[float, float]]()
-    how: dict[str, Any] = {"crops": look.crops, "gate": look.gate, "batch": one.running.batch, "still": still}
+def _want(spec: ClipSpec, crops: int) -> Any:
+    from wherewhen.video import reader
+
+    return reader.Want(spec.rate, *pipeline.sizes(spec, crops))
+
+
+def _see(one: Opened, looks: Sequence[Look], pictures: Iterator[Frame]) -> tuple[list[Instances], Still]:
+    """What looks that share a backbone see in pictures, and which spans were not looked at."""
+    still: Still = []
+    crops = looks[0].crops
+    how: dict[str, Any] = {"crops": crops, "gate": looks[0].gate, "batch": one.running.batch, "still": still}
     grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, **how)
-    return pipeline.joined(pipeline.built(grids, one.builder, look.crops)), still
+    builders = {
+        str(k): registry.load("instances", look.instances)(look.instances_settings) for k, look in enumerate(looks)
+    }
+    parts: dict[str, list[Instances]] = {name: [] for name in builders}
+    for name, part in pipeline.several(grids, builders, crops):
+        parts[name].append(part)
+    return [pipeline.joined(some) for some in parts.values()], still
 
 
 def source_of(video: Video) -> dict[str, Any]:
@@ -257,13 +285,13 @@ def source_of(video: Video) -> dict[str, Any]:
     return {"sha256": content(video.path), "span": plain(video.span)}
 
 
-def _about(one: Opened, seen: Instances, still: list[tuple[float, float]]) -> dict[str, Any]:
+def _about(one: Opened, look: Look, seen: Instances, still: Still) -> dict[str, Any]:
     """Information for a passport: nothing here determines what is looked for."""
     run = one.running
     told = {key: plain(getattr(one.backbone, key)) for key in ("mean", "std") if hasattr(one.backbone, key)}
-    if hasattr(one.look.backbone_settings, "layer"):
-        told["layer"] = one.look.backbone_settings.layer
-    if one.look.network is not None:
+    if hasattr(look.backbone_settings, "layer"):
+        told["layer"] = look.backbone_settings.layer
+    if look.network is not None:
         told |= {"device": run.device, "engine_version": run.version}
         told["deviation"] = {"relative": run.relative, "cosine": run.cosine}
     grid = {"grid": seen.shape, "rows": len(seen.features), "length": seen.features.shape[1], "gated": still}

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 class Recipe:
     """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
 
-    ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own unless told otherwise.
+    ``instances``: the builder of what is scored, the first view of the method; its other views are made by the builders
+    that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own
+    unless told otherwise.
     ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
     ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
     or hold no more contrast, are not looked at.
@@ -59,12 +61,16 @@ class Recipe:
         'cuboid_mil'
         """
         given = dict(values or {})
-        chosen = {kind: str(given.pop(kind, DEFAULTS[kind])) for kind in registry.PARTS}
+        method = str(given.get("method", DEFAULTS["method"]))
+        plugin = registry.load("methods", method)
+        able = (plugin.views[0], *getattr(plugin, "stand_ins", ()))
+        usual = {**DEFAULTS, "instances": able[0]}
+        chosen = {kind: str(given.pop(kind, usual[kind])) for kind in registry.PARTS}
+        if chosen["instances"] not in able:
+            raise ConfigError(f"method {method} needs the instances {' or '.join(able)}; got {chosen['instances']}")
         parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
-        method, views = chosen["method"], parts[chosen["method"]].views
-        if chosen["instances"] not in views:
-            raise ConfigError(f"method {method} needs the instances {', '.join(views)}; got {chosen['instances']}")
-        training = {**vars(parts[method].schedule), **(given.pop("training", None) or {})}
+        parts |= {name: registry.load("instances", name) for name in plugin.views[1:]}
+        training = {**vars(plugin.schedule), **(given.pop("training", None) or {})}
         seed, validation = given.pop("seed", 0), given.pop("validation", 0.2)
         if not 0 <= validation < 1:
             raise ConfigError(
@@ -74,11 +80,11 @@ class Recipe:
         crops, gate = int(given.pop("crops", 1)), float(given.pop("gate", 0.0))
         if crops not in pipeline.CROPS or not gate >= 0:
             raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
-        known = [*chosen.values(), *registry.PARTS, *run, "crops", "gate", "training", "seed", "validation"]
+        known = [*parts, *registry.PARTS, *run, "crops", "gate", "training", "seed", "validation"]
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
-        presets = parts[method].presets
+        presets = plugin.presets
         settings = {
             name: build(part.Config, {**presets.get(name, {}), **(given.get(name) or {})}, name)
             for name, part in parts.items()
@@ -98,6 +104,22 @@ class Recipe:
             "training": vars(self.training),
             **{k: vars(v) for k, v in self.settings.items()},
         }
+
+    @property
+    def views(self) -> dict[str, str]:
+        """The views that the method needs, the scored one first, and the builder of each."""
+        names = self.part("method").views
+        return {names[0]: self.instances, **{name: name for name in names[1:]}}
+
+    @property
+    def scored(self) -> str:
+        """The view whose instances are scored."""
+        return next(iter(self.views))
+
+    def builders(self) -> dict[str, Builder]:
+        """What makes each view."""
+        made = {view: registry.load("instances", name) for view, name in self.views.items()}
+        return {view: builder(self.settings[self.views[view]]) for view, builder in made.items()}
 
     def part(self, kind: str) -> Any:
         """The plug-in of a kind, not yet made."""
@@ -162,40 +184,47 @@ def _short(error: Exception) -> str:
 class Model:
     """A trained model: pictures in, when and where out.
 
-    ``threshold``: the raw frame score that becomes 0.5, chosen without test data. ``bank``: normalized cells of
-    normal training videos, for comparison with what is normal. ``trained_on``: content hashes of the training videos.
+    ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
+    ``bank``: normalized scored instances of normal training videos, for comparison with what is normal. ``dims``:
+    length of the features of each view. ``trained_on``: content hashes of the training videos.
     """
 
     recipe: Recipe
-    normalizer: Normalizer
+    normalizers: Mapping[str, Normalizer]
     method: Any
     threshold: float
     bank: Instances
     device: str = "cpu"
     trained_on: tuple[str, ...] = ()
+    dims: Mapping[str, int] = field(default_factory=dict)
     backbone: Backbone = field(init=False)
-    builder: Builder = field(init=False)
+    builders: Mapping[str, Builder] = field(init=False)
     running: Running | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Make the parts that have no weights."""
         self.backbone = self.recipe.make("backbone")
-        self.builder = self.recipe.make("instances")
+        self.builders = self.recipe.builders()
+        self.dims = {self.recipe.scored: int(self.bank.features.shape[1]), **self.dims}
         self.method = self.method.to(self.device).eval()
 
-    def scores(self, cells: Instances) -> Features:
-        """Raw scores ``(N,)`` in [0, 1] of normalized instances of one video."""
+    def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
+        """The same views with normalized features; others than the method's stay as they are."""
+        return {name: self.normalizers[name](one) if name in self.normalizers else one for name, one in views.items()}
+
+    def scores(self, views: Mapping[str, Instances]) -> Features:
+        """Raw scores ``(N,)`` in [0, 1] of the scored instances of one video, from its normalized views."""
         import torch
 
         with torch.inference_mode():
-            output = self.method({self.recipe.instances: view([cells], self.device)})
+            output = self.method({name: view([views[name]], self.device) for name in self.recipe.views})
         scores: Features = output.scores[0].cpu().numpy()
         return scores
 
-    def heat(self, parts: Iterable[Instances]) -> Iterator[HeatMap]:
-        """Raw heat maps of instances as the backbone and builder give them."""
-        normal = map(self.normalizer, parts)
-        return pipeline.heat(pipeline.scored(normal, self.scores, self.method.reach))
+    def heat(self, parts: Iterable[pipeline.Part]) -> Iterator[HeatMap]:
+        """Raw heat maps of instances as the backbone and builders give them, each with the name of its view."""
+        normal = ((name, self.normalizers[name](part)) for name, part in parts)
+        return pipeline.heat(pipeline.scored(normal, self.scores, self.method.reach, list(self.recipe.views)))
 
     @property
     def localizer(self) -> Localizer:
@@ -209,7 +238,7 @@ class Model:
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
         return self.localizer(
-            self.heat(pipeline.instances(source, self.backbone, self.builder, crops=recipe.crops, gate=recipe.gate))
+            self.heat(pipeline.views(source, self.backbone, self.builders, crops=recipe.crops, gate=recipe.gate))
         )
 
     def detect(self, source: Source) -> Found:
@@ -224,7 +253,8 @@ class Model:
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
-        arrays |= {f"normalizer.{k}": v for k, v in self.normalizer.to_arrays().items()}
+        for name, one in self.normalizers.items():
+            arrays |= {_key(self.recipe, name) + k: v for k, v in one.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
         save(
             path,
@@ -236,11 +266,6 @@ class Model:
                 "trained_on": self.trained_on,
             },
         )
-
-    @property
-    def dims(self) -> dict[str, int]:
-        """Length of the features of each view."""
-        return {self.recipe.instances: int(self.bank.features.shape[1])}
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto") -> Model:
@@ -267,13 +292,19 @@ class Model:
         method = recipe.make("method", passport["dims"])
         method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in part("method.").items()})
         bank = Instances(arrays["bank.features"], arrays["bank.extents"])
-        normalizer = Normalizer.from_arrays(part("normalizer."))
+        normalizers = {name: Normalizer.from_arrays(part(_key(recipe, name))) for name in recipe.views}
         return cls(
             recipe,
-            normalizer,
+            normalizers,
             method,
             float(passport["threshold"]),
             bank,
             pick_device(device),
             tuple(passport.get("trained_on", ())),
+            passport["dims"],
         )
+
+
+def _key(recipe: Recipe, view: str) -> str:
+    """Where the arrays of a view's normalizer are kept; that of the scored view bears no name."""
+    return "normalizer." if view == recipe.scored else f"normalizer.{view}."

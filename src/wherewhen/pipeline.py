@@ -8,9 +8,9 @@ A file is a camera that ends: there is no second path.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import islice, pairwise, tee
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +192,42 @@ def instances(
     return built(seen, builder, crops)
 
 
+Part = tuple[str, Instances]
+
+
+def views(
+    video: Video | str | Path,
+    backbone: Backbone,
+    builders: Mapping[str, Builder],
+    *,
+    crops: int = 1,
+    gate: float = 0.0,
+) -> Iterator[Part]:
+    """Instances of a video as several views, each a stretch of time at a time with the name of its view."""
+    seen = grids(clips(frames(video, backbone.clip, crops), backbone.clip), backbone, crops=crops, gate=gate)
+    return several(seen, builders, crops)
+
+
+def several(stream: Iterable[Grid], builders: Mapping[str, Builder], crops: int = 1) -> Iterator[Part]:
+    """What several builders make of the same grids, which are made once; whoever has seen least goes on first."""
+    pulled = dict.fromkeys(builders, 0)
+
+    def counted(name: str, grids: Iterator[Grid]) -> Iterator[Grid]:
+        for grid in grids:
+            pulled[name] += 1
+            yield grid
+
+    copies = zip(builders.items(), tee(stream, len(builders)), strict=True)
+    running = {name: built(counted(name, copy), builder, crops) for (name, builder), copy in copies}
+    while running:
+        name = min(running, key=lambda one: pulled[one])
+        part = next(running[name], None)
+        if part is None:
+            del running[name]
+        else:
+            yield name, part
+
+
 def built(stream: Iterable[Grid], builder: Builder, crops: int = 1) -> Iterator[Instances]:
     """Instances of grids; those of all crops of a clip come together and have no grid in common."""
     if crops == 1:
@@ -308,41 +344,70 @@ def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:
     return Instances(np.concatenate(flat), np.concatenate(cells), shape=(len(flat), *size))
 
 
-Scorer = Callable[[Instances], Features]
+Scorer = Callable[[Mapping[str, Instances]], Features]
 
 
-def scored(parts: Iterable[Instances], score: Scorer, reach: float | None) -> Iterator[tuple[Instances, Features]]:
-    """Score instances with as much past and future as the method's ``reach`` (seconds; None = all) asks for.
+def scored(
+    parts: Iterable[Part], score: Scorer, reach: float | None, names: Sequence[str]
+) -> Iterator[tuple[Instances, Features]]:
+    """Score the first of the named views with as much past and future of all of them as ``reach`` asks for.
 
-    What comes out covers the same stretches in the same order; a stretch waits for its future only.
+    ``reach``: in seconds, None = all. What comes out covers the same stretches of the first view in the same order; a
+    stretch waits until every view has come as far as it reaches. ValueError where a view has nothing there.
     """
+    first = names[0]
     if reach is None:
-        whole = joined(parts)
-        yield whole, score(whole)
+        found: dict[str, list[Instances]] = {name: [] for name in names}
+        for name, part in parts:
+            found[name].append(part)
+        whole = {name: joined(some) for name, some in found.items()}
+        yield whole[first], score(whole)
         return
-    if reach == 0:
-        for part in parts:
-            yield part, score(part)
+    if reach == 0 and len(names) == 1:
+        for name, part in parts:
+            yield part, score({name: part})
         return
-    window: deque[Instances] = deque()
+    yield from _as_far_as(parts, score, reach, names)
+
+
+def _as_far_as(
+    parts: Iterable[Part], score: Scorer, reach: float, names: Sequence[str]
+) -> Iterator[tuple[Instances, Features]]:
+    first = names[0]
+    windows: dict[str, deque[Instances]] = {name: deque() for name in names}
+    come = dict.fromkeys(names, -np.inf)  # what is still to come of a view begins no earlier
     waiting: deque[Instances] = deque()
 
     def settle(part: Instances) -> tuple[Instances, Features]:
-        start, end = part.extents[0, 0] - reach, part.extents[-1, 1] + reach
-        near = [p for p in window if p.extents[-1, 1] > start and p.extents[0, 0] < end]
-        first = sum(len(p.features) for p in near[: next(i for i, p in enumerate(near) if p is part)])
-        return part, score(joined(near))[first : first + len(part.features)]
+        start, end = _start(part) - reach, _end(part) + reach
+        near = {name: [p for p in some if _end(p) > start and _start(p) < end] for name, some in windows.items()}
+        if missing := [name for name, some in near.items() if not some]:
+            raise ValueError(f"no {missing[0]} from {start:.2f} s to {end:.2f} s, which {first} there need")
+        before = sum(len(p.features) for p in near[first][: next(i for i, p in enumerate(near[first]) if p is part)])
+        values = score({name: joined(some) for name, some in near.items()})
+        return part, values[before : before + len(part.features)]
 
-    for part in parts:
-        while waiting and waiting[0].extents[-1, 1] + reach <= part.extents[0, 0]:
+    for name, part in parts:
+        come[name] = _start(part)
+        while waiting and _end(waiting[0]) + reach <= min(come.values()):
             yield settle(waiting.popleft())
-        start = (waiting[0] if waiting else part).extents[0, 0] - reach
-        while window and window[0].extents[-1, 1] <= start:
-            window.popleft()
-        window.append(part)
-        waiting.append(part)
+        past = (_start(waiting[0]) if waiting else come[first]) - reach
+        for window in windows.values():
+            while window and _end(window[0]) <= past:
+                window.popleft()
+        windows[name].append(part)
+        if name == first:
+            waiting.append(part)
     for part in waiting:
         yield settle(part)
+
+
+def _start(part: Instances) -> float:
+    return float(part.extents[0, 0])
+
+
+def _end(part: Instances) -> float:
+    return float(part.extents[:, 1].max())
 
 
 def together(steps: Iterable[Prediction]) -> Prediction:

@@ -106,12 +106,12 @@ def train(
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         quarantine = Quarantine(folder)
         quarantine.file.unlink(missing_ok=True)
-        views = {recipe.instances: Look.of(recipe, device)}
+        views = Look.all_of(recipe, device)
         bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
         seen = [bag.video for bag in bags]
         check_labels(seen)
         write_yaml(folder / "config.yaml", recipe.plain())
-        look = settled(views[recipe.instances], seen[0])  # so that detection runs what training saw
+        look = settled(views[recipe.scored], seen[0])  # so that detection runs what training saw
         exact = replace(recipe, engine=look.engine, precision=look.precision)
         distributed.tell((seen, views, exact, folder, resume))
         fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet)

@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen import distributed
-from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, groups, thinned
+from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, thinned
 from wherewhen.contracts import Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe, pick_device
@@ -152,8 +152,7 @@ def _validate(state: State, held: Batches, recipe: Recipe) -> float:
     """The loss of held-out bags, prepared as the learning ones; the mean over groups where they are many."""
     import torch
 
-    pack = held.pack
-    parts = groups(pack.labels.tolist(), pack.counts.tolist(), max(1, JUDGED // max(1, pack.features.shape[1])))
+    parts = held.groups(JUDGED)
     state.method.eval()
     losses = []
     with torch.inference_mode():
@@ -266,16 +265,23 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of a bag without looking at it again: its video, rows and length of its features, their sum."""
+    """What is known of a bag without looking at it again: its video, and of its views the shape and sum of features."""
 
     video: Video
-    shape: tuple[int, int]
-    total: float
+    shapes: dict[str, tuple[int, int]]
+    totals: dict[str, float]
 
-    @property
-    def size(self) -> int:
-        """How many numbers its features are."""
-        return self.shape[0] * self.shape[1]
+    @classmethod
+    def of(cls, bag: Bag, views: Iterable[str]) -> _Known:
+        """All that training asks of one bag."""
+        features = {name: bag.views[name].features for name in views}
+        shapes = {name: (len(one), one.shape[1]) for name, one in features.items()}
+        return cls(bag.video, shapes, {name: float(one.sum(dtype=np.float64)) for name, one in features.items()})
+
+    def size(self, view: str) -> int:
+        """How many numbers the features of a view are."""
+        rows, length = self.shapes[view]
+        return rows * length
 
 
 @dataclass
@@ -331,16 +337,20 @@ def fit(
 
     ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there.
     """
-    name = recipe.instances
+    names = list(recipe.views)
     check_labels([b.video for b in bags])
-    known = [_Known(b.video, b.views[name].features.shape, _sum(b.views[name])) for b in bags]
+    known = [_Known.of(bag, names) for bag in bags]
     device = pick_device(device)
     learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed)
-    normalizer = _normalizer(bags, known, {v.id for v in learn if v.label == 0}, recipe)
-    ready: Sequence[Bag] = Mapped(bags, lambda bag: Bag(bag.video, {name: normalizer(bag.views[name])}))
-    if sum(one.size for one in known) <= WHOLE:
+    usual = {v.id for v in learn if v.label == 0}
+    normalizers = {name: _normalizer(bags, known, usual, recipe, name) for name in names}
+    ready: Sequence[Bag] = Mapped(
+        bags, lambda bag: Bag(bag.video, {name: normalizers[name](bag.views[name]) for name in names})
+    )
+    if sum(one.size(name) for one in known for name in names) <= WHOLE:
         ready = list(ready)
-    state = _state(recipe, {name: known[0].shape[1]}, device)
+    dims = {name: length for name, (_, length) in known[0].shapes.items()}
+    state = _state(recipe, dims, device)
     held_out = {v.id for v in hold}
     parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
     batches = _batches(bags, ready, parts[0], recipe, device)
@@ -353,7 +363,11 @@ def fit(
     bank = _bank(ready, recipe)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
-        return _finish(recipe, normalizer, weights, bank, device, ready)
+        method = recipe.make("method", dims)
+        method.load_state_dict(weights)
+        model = Model(recipe, normalizers, method, 0.5, bank, device, dims=dims)
+        model.threshold = choose_threshold(model, ready)
+        return model
 
     last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
     best = finish(state.best) if held else last
@@ -361,12 +375,11 @@ def fit(
     return Fitted(last, best, state.history, looks)
 
 
-def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], recipe: Recipe) -> Normalizer:
-    """What the ``usual`` videos teach of features, or nothing for a method that wants them as they are."""
+def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], recipe: Recipe, name: str) -> Normalizer:
+    """What the ``usual`` videos teach of a view's features, or nothing for a method that wants them as they are."""
     from wherewhen.normalize import Normalizer
 
-    name = recipe.instances
-    total = sum(one.size for one in known if one.video.id in usual)
+    total = sum(one.size(name) for one in known if one.video.id in usual)
     taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
     return Normalizer.none() if getattr(recipe.part("method"), "raw", False) else Normalizer.fit(taught)
 
@@ -374,7 +387,7 @@ def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], r
 def _batches(raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     segments = getattr(recipe.settings[recipe.method], "segments", None)
-    how = recipe.instances, recipe.training.bags, recipe.seed, device, segments
+    how = recipe.views, recipe.training.bags, recipe.seed, device, segments
     return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some))
 
 
@@ -389,13 +402,12 @@ def _state(recipe: Recipe, dims: dict[str, int], device: str) -> State:
 
 def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video]) -> str:
     """What tells a training from others: its settings, its bags and which of them validate."""
-    bags = [(one.video.id, one.video.label, one.shape, one.total) for one in known]
+
+    def told(one: _Known) -> list[Any]:
+        return [part for name in one.shapes for part in (one.shapes[name], one.totals[name])]
+
+    bags = [(one.video.id, one.video.label, *told(one)) for one in known]
     return fingerprint([recipe.plain(), bags, [v.id for v in hold]])
-
-
-def _sum(instances: Instances) -> float:
-    """One number by which other features are told."""
-    return float(instances.features.sum(dtype=np.float64))
 
 
 def _loop(
@@ -419,9 +431,9 @@ def _loop(
 
 
 def _bank(bags: Sequence[Bag], recipe: Recipe) -> Instances:
-    """A random sample of the cells of normal training videos that hold something, or of all where none does."""
+    """A random sample of the scored instances of normal training videos, of those that hold anything if some do."""
     normal = [number for number, bag in enumerate(bags) if bag.video.label == 0]
-    held = [np.asarray(bags[number].views[recipe.instances].features.any(1)) for number in normal]
+    held = [np.asarray(bags[number].views[recipe.scored].features.any(1)) for number in normal]
     full = np.concatenate(held)
     rows = np.flatnonzero(full) if full.any() else np.arange(len(full))
     rows = np.sort(np.random.default_rng(recipe.seed).permutation(rows)[:BANK])
@@ -430,20 +442,10 @@ def _bank(bags: Sequence[Bag], recipe: Recipe) -> Instances:
     parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
     for number, part, end, flags in zip(normal, parts, ends, held, strict=True):
         if len(part):
-            cells, own = bags[number].views[recipe.instances], part - (end - len(flags))
+            cells, own = bags[number].views[recipe.scored], part - (end - len(flags))
             features.append(cells.features[own])
             extents.append(cells.extents[own])
     return Instances(np.concatenate(features), np.concatenate(extents))
-
-
-def _finish(
-    recipe: Recipe, normalizer: Normalizer, weights: dict[str, Any], bank: Instances, device: str, bags: Sequence[Bag]
-) -> Model:
-    method = recipe.make("method", {recipe.instances: bank.features.shape[1]})
-    method.load_state_dict(weights)
-    model = Model(recipe, normalizer, method, 0.5, bank, device)
-    model.threshold = choose_threshold(model, bags)
-    return model
 
 
 def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
@@ -456,8 +458,8 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
     normal: list[float] = []
     peaks: list[float] = []
     for bag in bags:
-        cells = bag.views[model.recipe.instances]
-        raw = [score for _, score in model.localizer.raw(pipeline.heat([(cells, model.scores(cells))]))]
+        heat = pipeline.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
+        raw = [score for _, score in model.localizer.raw(heat)]
         if bag.video.label:
             peaks.append(max(raw))
         else:

@@ -24,7 +24,7 @@ from wherewhen.values import Bag, Instances, Masks
 METHODS = registry.names("methods")
 MakeBag = Callable[..., Bag]
 
-pytestmark = pytest.mark.parametrize("name", METHODS)
+pytestmark = [pytest.mark.parametrize("name", METHODS), pytest.mark.usefixtures("all_builders")]
 
 
 def plugin(name: str) -> Any:
@@ -145,6 +145,13 @@ def test_in_training_a_bag_does_not_see_the_others(name: str, mixed: list[Bag], 
     assert torch.equal(run(method, first).scores[0], run(method, second).scores[0])
 
 
+def changed_outside(rows: Instances, start: float, end: float) -> Instances:
+    """The same instances, other features outside of some seconds."""
+    far = (rows.extents[:, 1] <= start) | (rows.extents[:, 0] >= end)
+    features = np.where(far[:, None], rows.features[::-1] * 3 + 1, rows.features)
+    return Instances(features, rows.extents, rows.track, rows.shape)
+
+
 def test_nothing_outside_its_reach_matters(name: str, toy_bag: MakeBag) -> None:
     method = made(name).eval()
     reach = method.reach
@@ -155,11 +162,9 @@ def test_nothing_outside_its_reach_matters(name: str, toy_bag: MakeBag) -> None:
     before = run(method, [bag]).scores[0].numpy()
     for moment in (3.0, 20.0, 39.0):
         here = (rows.extents[:, 0] <= moment) & (rows.extents[:, 1] > moment)
-        start, end = rows.extents[here, 0].min(), rows.extents[here, 1].max()
-        far = (rows.extents[:, 1] <= start - reach) | (rows.extents[:, 0] >= end + reach)
-        changed = np.where(far[:, None], rows.features[::-1] * 3 + 1, rows.features)
-        other = Instances(changed, rows.extents, rows.track, rows.shape)
-        after = run(method, [Bag(bag.video, dict.fromkeys(method.views, other))]).scores[0].numpy()
+        start, end = rows.extents[here, 0].min() - reach, rows.extents[here, 1].max() + reach
+        other = Bag(bag.video, {view: changed_outside(one, start, end) for view, one in bag.views.items()})
+        after = run(method, [other]).scores[0].numpy()
         np.testing.assert_allclose(after[here], before[here], rtol=1e-5, atol=1e-6)
 
 
@@ -214,7 +219,7 @@ def test_it_trains_with_matrix_products_in_bf16(name: str, toy_bags: Callable[..
     model = training.fit(bags, recipe, device="cpu").last
     for key, value in model.method.state_dict().items():
         assert torch.isfinite(value).all() and value.dtype == before[key].dtype, key
-    scores = model.scores(model.normalizer(bags[1].views[recipe.instances]))
+    scores = model.scores(model.normalized(bags[1].views))
     assert np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1
 
 
@@ -274,7 +279,7 @@ def test_it_learns_toy_bags(
     """On bags that it has not seen: which cells, and which videos."""
     model = fitted(name, toy_bags).last
     bags = [toy_bag(n, n % 2, 6, views=model.method.views) for n in range(100, 124)]
-    scores = [model.scores(model.normalizer(bag.views[model.recipe.instances])) for bag in bags]
+    scores = [model.scores(model.normalized(bag.views)) for bag in bags]
     truth = [planted(n, n % 2, 6) for n in range(100, 124)]
     assert roc_auc_score(np.concatenate(truth), np.concatenate(scores)) > 0.9
     assert roc_auc_score([t.any() for t in truth], [s.max() for s in scores]) > 0.9
@@ -286,10 +291,35 @@ def test_a_model_comes_back_from_disk_as_it_was(
     model = fitted(name, toy_bags).best
     model.save(tmp_path / "model.safetensors")
     back = Model.load(tmp_path / "model.safetensors", device="cpu")
-    rows = model.normalizer(toy_bag(50, 1).views["cells"])
-    np.testing.assert_array_equal(back.scores(back.normalizer(toy_bag(50, 1).views["cells"])), model.scores(rows))
+    views = toy_bag(50, 1, views=model.method.views).views
+    np.testing.assert_array_equal(back.scores(back.normalized(views)), model.scores(model.normalized(views)))
     assert (back.threshold, back.recipe, back.dims) == (model.threshold, model.recipe, model.dims)
+    assert set(back.dims) == set(back.normalizers) == set(back.builders) == set(model.method.views)
     np.testing.assert_array_equal(back.bank.features, model.bank.features)
+
+
+def test_it_takes_instances_of_other_builders_where_it_says_so(
+    name: str, toy_bag: MakeBag, planted: Callable[..., Masks]
+) -> None:
+    """Off a grid too, as tubes are: it learns which of them, whatever view of its own they stand in for."""
+    view = plugin(name).views[0]
+    for builder in getattr(plugin(name), "stand_ins", ()):
+        assert builder in registry.names("instances") and len(plugin(name).views) == 1
+        recipe = Recipe.of({"method": name, "instances": builder})
+        assert recipe.views == {view: builder}
+
+    def bag(number: int) -> Bag:
+        rows = toy_bag(number, number % 2, 5 + number % 4, views=("tubes",)).views["tubes"]
+        return Bag(toy_bag(number, number % 2).video, {view: rows})
+
+    if "tubes" in getattr(plugin(name), "stand_ins", ()):
+        recipe = Recipe.of({"method": name, "instances": "tubes"})
+        steps = min(recipe.training.steps, 60 * getattr(made(name), "stages", 1))
+        recipe = replace(recipe, training=replace(recipe.training, steps=steps))
+        model = training.fit([bag(n) for n in range(20)], recipe, device="cpu").last
+        bags = [bag(n) for n in range(100, 124)]
+        scores = np.concatenate([model.scores(model.normalized(one.views)) for one in bags])
+        assert roc_auc_score(np.concatenate([planted(n, n % 2, 5 + n % 4) for n in range(100, 124)]), scores) > 0.9
 
 
 def test_training_again_gives_the_same_weights(name: str, toy_bags: Callable[..., list[Bag]]) -> None:

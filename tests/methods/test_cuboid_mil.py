@@ -281,14 +281,14 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
     )  # fmt: skip
 
     video = drawn(tmp_path / "new.mp4", 30, 20)  # more than a clip: the second one reaches back
-    clips, build = [], found.builder
+    clips, build = [], found.builders["cells"]
 
     def watched(grids: Iterable[Grid]) -> Iterator[Instances]:
         for rows in build(grids):
             clips.append(rows)
             yield rows
 
-    found.builder = watched
+    found.builders = {"cells": watched}
     heat = found.detect(video).prediction.heat
     assert [rows.shape for rows in clips] == [(1, 7, 7)] * 2
     for rows in clips:
@@ -298,8 +298,8 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
         np.testing.assert_allclose(sides, 1 / 7, rtol=1e-6)
 
     assert heat is not None and heat.values.ndim == 3
-    raw = np.concatenate([part.values for part in found.heat(iter(clips))])
+    raw = np.concatenate([part.values for part in found.heat(("cells", rows) for rows in clips)])
     assert raw.shape == (2, 7, 7) and np.isfinite(raw).all()
-    scores = np.stack([found.scores(found.normalizer(rows)).reshape(7, 7) for rows in clips])
+    scores = np.stack([found.scores(found.normalized({"cells": rows})).reshape(7, 7) for rows in clips])
     np.testing.assert_allclose(raw, scores, rtol=1e-5, atol=1e-6)
     assert ((heat.values >= 0) & (heat.values <= 1)).all()

@@ -53,10 +53,10 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     what = extraction.sources(options.data, options.reader)
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
-    wanted = [Look.of(recipe, options.device) for recipe in recipes]
+    own = [Look.all_of(recipe, options.device) for recipe in recipes]
     if what.known:  # evaluation asks for more than training does
-        wanted = [one for look in wanted for one in looks(look).values()]
-    wanted = list({fingerprint(look): look for look in wanted}.values())
+        own = [looks(some) for some in own]
+    wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())
     videos = len(what.dataset.videos)
     where = Where.of(options.workers, options.distributed, options.ray_address, videos)
     if options.dry_run:
