@@ -230,6 +230,15 @@ def test_every_backbones_weights_have_their_own_name_and_file() -> None:
     assert all(w.licence and w.trained_on and w.path.name for w in stated)
 
 
+def test_what_belongs_beside_comes_along(server: Server, wanted: Weights) -> None:
+    whole = replace(wanted, beside=(server.address.replace("net.pt", "words.json"),))
+    downloads.fetch(wanted)
+    assert downloads.fetch(whole) == wanted.path, "what came before is not fetched again"
+    assert left(wanted) == {"net.pt", "net.pt.json", "words.json", "words.json.json"}
+    assert len(server.ranges) == 2
+    assert [part.recorded for part in whole.parts] == [SHA, SHA]
+
+
 # --- the verb
 
 
@@ -257,6 +266,25 @@ def test_the_verb_lists_gets_and_verifies(known: Weights, capsys: pytest.Capture
     known.path.write_bytes(b"rotten")
     code, out, _ = told("verify", "toy")
     assert code == 1 and "not the weights net" in out
+
+
+def test_the_verb_looks_after_what_lies_beside(
+    wanted: Weights, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = replace(wanted, beside=(server.address.replace("net.pt", "words.json"),))
+    monkeypatch.setattr(weights, "published", lambda: {"net": ("toy", whole)})
+
+    def told(*words: str) -> list[dict[str, str]]:
+        cli.main(["weights", *words, "--json"])
+        rows: list[dict[str, str]] = json.loads(capsys.readouterr().out)
+        return rows
+
+    downloads.fetch(wanted)
+    assert told("list")[0]["state"] == "here in part"
+    assert [row["result"] for row in told("verify", "net")] == ["right", "missing"]
+    downloads.fetch(whole)
+    assert told("list")[0]["state"] == "here"
+    assert [(row["name"], row["result"]) for row in told("verify")] == [("net", "right"), ("net/words.json", "right")]
 
 
 def test_the_verb_wants_a_name_that_is_known(known: Weights, capsys: pytest.CaptureFixture[str]) -> None:

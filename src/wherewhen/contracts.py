@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -84,6 +84,46 @@ class Backbone(Protocol):
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips."""
+
+
+class TextTower(Protocol):
+    """The frozen half of a text-image encoder that reads, where gradients are wanted: prompts can be learnt.
+
+    A text is given as words or, where a vocabulary is not at hand, as token ids from its start to its end.
+    ``width``: length of a token vector; ``length``: how many tokens a text has room for.
+    """
+
+    width: int
+    length: int
+
+    def between(
+        self, texts: Sequence[str] | Sequence[Sequence[int]], learnt: torch.Tensor, prefix: int = 10, suffix: int = 10
+    ) -> torch.Tensor:
+        """Embeddings ``(N, D)``, not of unit length, of texts between rows of ``learnt`` ``(length, width)``.
+
+        Gradients reach the rows that have a say. ValueError where texts and rows together are too long.
+        """
+
+
+@runtime_checkable
+class TextImage(Protocol):
+    """A backbone that also reads: words and pictures as vectors of one space, compared by cosine.
+
+    Its settings include ``layer``: at ``embedding`` it gives one cell per picture, at ``patches`` a grid of cells in
+    one pass, both in the space of words. A clip of one frame is a picture. ``limit``: how many tokens of a text it
+    reads, None = all.
+    """
+
+    limit: ClassVar[int | None]
+
+    def encode(self, texts: Sequence[str]) -> Features:
+        """Unit vectors ``(N, D)`` of texts; an error in the user's words where it can't read one."""
+
+    def tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut."""
+
+    def tower(self) -> TextTower:
+        """What learnable prompts go through."""
 
 
 class Engine(Protocol):

@@ -47,8 +47,14 @@ def source(weights: Weights) -> str:
 def fetch(weights: Weights, progress: Progress | None = None) -> Path:
     """Weights' file, downloaded unless it lies there; StoreError if it can't be had or isn't what was published.
 
-    ``progress`` hears of bytes done and, where known, of all. What a broken download left is gone on with.
+    What belongs beside it comes along. ``progress`` hears of bytes done and, where known, of all. What a broken
+    download left is gone on with.
     """
+    fetched = [_fetched(part, progress) for part in weights.parts]
+    return fetched[0]
+
+
+def _fetched(weights: Weights, progress: Progress | None) -> Path:
     if weights.path.exists():
         weights.check()
         return weights.path

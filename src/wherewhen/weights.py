@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ class Weights:
         sha256: of the file; empty where nobody published it, then it is recorded at the first download.
         homepage: of the authors' project.
         file: its name on disk; the end of the address unless told otherwise.
+        beside: addresses of small files that belong to it, such as a vocabulary; they come and lie with it.
     """
 
     name: str
@@ -40,6 +41,13 @@ class Weights:
     sha256: str = ""
     homepage: str = ""
     file: str = ""
+    beside: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Weights, ...]:
+        """Every file to fetch: this one alone, then those beside it, whose checksums are noted when they come."""
+        small = (replace(self, address=address, sha256="", file="", beside=()) for address in self.beside)
+        return (replace(self, beside=()), *small)
 
     @property
     def path(self) -> Path:

@@ -13,6 +13,7 @@ from golden import Golden
 from safetensors.torch import save_file
 
 from wherewhen.backbones.clip import Clip, ClipConfig
+from wherewhen.contracts import TextImage
 from wherewhen.errors import ConfigError, StoreError
 
 pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
@@ -120,23 +121,18 @@ def test_texts_are_read_as_published(published: Golden, checkpoints: dict[str, P
 
 def test_prompts_are_read_as_published(published: Golden, checkpoints: dict[str, Path]) -> None:
     """The prompt branch of VadCLIP: words between learnt vectors, ten before and ten after; gradients reach those."""
-    tower = Texts(str(checkpoints["openai"])).tower
+    tower = Clip(ClipConfig(str(checkpoints["openai"]))).tower()
+    assert isinstance(tower.width, int) and tower.length == 77
     sequences = published.spec["input"]["token_sequences"][:2]
     learnt = torch.from_numpy((np.random.default_rng(17).standard_normal((77, 512)) * 0.01).astype(np.float32))
     learnt.requires_grad_(True)
-    rows, ends = [], []
-    for ids in sequences:
-        words = tower.rows(torch.tensor([ids]))[0]
-        count = len(ids) - 2
-        end = 10 + (count + 1) + 10
-        rows.append(
-            torch.cat([words[:1], learnt[1:11], words[1:-1], learnt[11 + count : end], words[-1:], learnt[end + 1 :]])
-        )
-        ends.append(end)
-    found = tower(torch.stack(rows), torch.tensor(ends))
+    found = tower.between(sequences, learnt)
     published.close("vadclip_prompt_text_features", found)
     found.sum().backward()
     assert learnt.grad is not None and (learnt.grad[1:11].abs().sum(1) > 0).all()
+    assert all(parameter.grad is None for parameter in tower.parameters()), "the tower stays frozen"
+    with pytest.raises(ValueError, match="at most 55 tokens"):
+        tower.between([[START, *[5] * 56, END]], learnt)
 
 
 @pytest.mark.parametrize("variant", ["b16", "b32"])
@@ -177,15 +173,38 @@ def vocabulary(folder: Path) -> None:
 
 def test_words_become_ids_only_with_a_vocabulary(tmp_path: Path) -> None:
     texts = Texts("random")
-    with pytest.raises(StoreError, match=r"put vocab.json and merges.txt .* Nothing is downloaded"):
+    with pytest.raises(StoreError, match=r"vocab.json and merges.txt .*wherewhen weights get clip_vit_b16"):
         texts(["a fall"])
     vocabulary(tmp_path)
-    texts.folder = tmp_path
+    texts = Texts("random", str(tmp_path))
     ids = texts.ids(["A fall", "z " * 100])
     tokens = json.loads((tmp_path / "vocab.json").read_text())
     assert ids[0, :5].tolist() == [START, tokens["a</w>"], tokens["fall</w>"], END, 0]
     assert ids[1].tolist() == [START, *[tokens["z</w>"]] * 75, END]
+    assert texts.count(["A fall", "z " * 100]) == [4, 102]
     np.testing.assert_array_equal(texts(["a fall"]), texts.embed(ids[:1]))
+
+
+def test_it_reads_words_through_its_contract(tmp_path: Path) -> None:
+    vocabulary(tmp_path)
+    network = Clip(ClipConfig("random", frames=1, sampling=1, variant="b32", vocabulary=str(tmp_path)))
+    assert isinstance(network, TextImage)
+    found = network.encode(["a fall", "a"])
+    raw = network.texts(["a fall", "a"])
+    np.testing.assert_allclose(found, raw / np.linalg.norm(raw, axis=1)[:, None], atol=1e-6)
+    assert network.tokens(["a fall"]) == [4] and network.limit == 77
+    learnt = torch.zeros(77, 512)
+    by_words = network.tower().between(["a fall"], learnt)
+    by_ids = network.tower().between(network.texts.sequences(["a fall"]), learnt)
+    torch.testing.assert_close(by_words, by_ids)
+    bare = network.tower().between(["a fall"], learnt, 0, 0)
+    np.testing.assert_allclose(bare.numpy(), raw[:1], atol=1e-5)
+
+
+def test_the_published_weights_come_with_their_vocabulary() -> None:
+    for weights in Clip.weights:
+        assert [part.path.name for part in weights.parts] == ["pytorch_model.bin", "vocab.json", "merges.txt"]
+        assert len({part.path.parent for part in weights.parts}) == 1
 
 
 @pytest.mark.parametrize("ids", [np.full((1, 78), END), np.array([END]), np.array([[START, 5]])])

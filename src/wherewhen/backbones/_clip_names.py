@@ -15,10 +15,16 @@ from wherewhen.weights import Weights
 if TYPE_CHECKING:
     import torch
 
+VOCABULARY = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+"""Files that hold the words, either group."""
+
+_ROOT = "https://huggingface.co/openai/clip-vit-base-patch{}/resolve/main/"
+
 PUBLISHED = tuple(
     Weights(
         name=f"clip_vit_b{patch}",
-        address=f"https://huggingface.co/openai/clip-vit-base-patch{patch}/resolve/main/pytorch_model.bin",
+        address=f"{_ROOT.format(patch)}pytorch_model.bin",
+        beside=tuple(f"{_ROOT.format(patch)}{file}" for file in VOCABULARY[1]),
         licence="MIT",
         trained_on="400 million pictures and texts from the web (WIT)",
         homepage="https://github.com/openai/CLIP",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,22 @@ from wherewhen.values import Features
 from wherewhen.weights import RANDOM
 
 LENGTH, START, END = 77, 49406, 49407
+Sequences = list[list[int]]
+
+
+def _no_words(texts: Sequence[str]) -> Sequences:
+    raise ValueError("this tower has no vocabulary: give token ids, from the start to the end of each text")
 
 
 class TextTower(nn.Module):
     """Rows of token vectors ``(N, L, 512)`` and where each text ends ``(N,)`` to embeddings ``(N, 512)``.
 
-    Gradients flow to the rows, so that prompts can be learnt. L is at most 77.
+    Gradients flow to the rows, so that prompts can be learnt. L is at most 77. ``tokenized`` makes ids of words.
     """
 
     logit_scale: Tensor
+    width, length = 512, LENGTH
+    tokenized: Callable[[Sequence[str]], Sequences] = staticmethod(_no_words)
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,16 +63,46 @@ class TextTower(nn.Module):
         found: Tensor = self.text_projection(self.hidden(rows)[torch.arange(len(rows)), ends])
         return found
 
+    def between(
+        self, texts: Sequence[str] | Sequence[Sequence[int]], learnt: Tensor, prefix: int = 10, suffix: int = 10
+    ) -> Tensor:
+        """Embeddings ``(N, 512)``, not of unit length, of texts between rows of ``learnt`` ``(77, 512)``.
+
+        A text is words or its token ids. Its start comes first, then ``prefix`` rows, the text, ``suffix`` rows and
+        its end; each learnt row stands at its own position. ValueError where there is no room for all.
+
+        Wu et al., VadCLIP, AAAI 2024, section 3.4, as in the official code.
+        """
+        if tuple(learnt.shape) != (LENGTH, self.width):
+            raise ValueError(f"expected learnt rows ({LENGTH}, {self.width}), got {tuple(learnt.shape)}")
+        rows, ends = [], []
+        for text, ids in zip(texts, self._ids(texts), strict=True):
+            end = prefix + suffix + len(ids) - 1
+            if ids[:1] != [START] or ids[-1:] != [END] or end >= LENGTH:
+                room = LENGTH - prefix - suffix - 2
+                raise ValueError(f"expected a text of at most {room} tokens between its start and end, got {text!r}")
+            words, begin = self.rows(torch.tensor([ids], device=learnt.device))[0], prefix + 1
+            inner = begin + len(ids) - 2
+            parts = (words[:1], learnt[1:begin], words[1:-1], learnt[inner:end], words[-1:], learnt[end + 1 :])
+            rows.append(torch.cat(parts))
+            ends.append(end)
+        found: Tensor = self(torch.stack(rows), torch.tensor(ends, device=learnt.device))
+        return found
+
+    def _ids(self, texts: Sequence[str] | Sequence[Sequence[int]]) -> Sequences:
+        words = [text for text in texts if isinstance(text, str)]
+        return self.tokenized(words) if words else [[int(i) for i in text] for text in texts]
+
 
 class Texts:
     """Texts in the space of CLIP's pictures; vectors are not normalized to length one.
 
     ``weights``: a published name, a path in Hugging Face's or OpenAI's layout, or "random". Words need the files
-    vocab.json and merges.txt (or tokenizer.json) beside the weights; ids don't.
+    vocab.json and merges.txt (or tokenizer.json) in the folder ``vocabulary`` or beside the weights; ids don't.
     """
 
-    def __init__(self, weights: str = names.PUBLISHED[0].name) -> None:
-        self.folder: Path | None = None
+    def __init__(self, weights: str = names.PUBLISHED[0].name, vocabulary: str | None = None) -> None:
+        self.folder = None if vocabulary is None else Path(vocabulary)
         devices = torch.random.fork_rng(devices=[])
         with devices:
             torch.manual_seed(0)
@@ -72,7 +110,7 @@ class Texts:
         if weights != RANDOM:
             path = files.locate(weights, names.PUBLISHED)
             names.check(path)
-            self.folder = path.parent
+            self.folder = self.folder or path.parent
             mine = ("text_model.", "text_projection.", "logit_scale")
             files.fit(self.tower, {k: v for k, v in names.own(files.read(path)).items() if k.startswith(mine)}, path)
 
@@ -87,6 +125,8 @@ class Texts:
             raise ValueError(
                 f"expected ids (N, L <= {LENGTH}), each row with an end ({END}); got {tuple(tokens.shape)}"
             )
+        if not len(tokens):
+            return np.empty((0, self.tower.width), np.float32)
         with torch.inference_mode():
             found: Features = self.tower(self.tower.rows(tokens), (tokens == END).int().argmax(1)).numpy()
         return found
@@ -94,23 +134,33 @@ class Texts:
     def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Token ids ``(N, 77)``, zeros after the end; StoreError where the vocabulary is not beside the weights."""
         rows = np.zeros((len(texts), LENGTH), np.int64)
-        tokenizer = self._tokenizer()
-        for row, text in zip(rows, texts, strict=True):
-            found = tokenizer(text, truncation=True, max_length=LENGTH)["input_ids"]
-            if found[0] != START or found[-1] != END:
-                raise StoreError(
-                    f"{self.folder}: not CLIP's vocabulary: texts start with {found[0]} and end with {found[-1]}"
-                )
-            row[: len(found)] = found
+        for row, ids in zip(rows, self.sequences(texts), strict=True):
+            ids = ids if len(ids) <= LENGTH else [*ids[: LENGTH - 1], END]
+            row[: len(ids)] = ids
         return rows
 
+    def sequences(self, texts: Sequence[str]) -> Sequences:
+        """Token ids of each text from its start to its end, uncut; StoreError as `ids`."""
+        made: Sequences = self._tokenizer(list(texts), verbose=False)["input_ids"] if len(texts) else []
+        for ids in made:
+            if ids[0] != START or ids[-1] != END:
+                raise StoreError(
+                    f"{self.folder}: not CLIP's vocabulary: texts start with {ids[0]} and end with {ids[-1]}"
+                )
+        return made
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, its start and end included."""
+        return [len(ids) for ids in self.sequences(texts)]
+
+    @cached_property
     def _tokenizer(self) -> Any:
         folder = self.folder
-        needed = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-        if folder is None or not any(all((folder / name).is_file() for name in group) for group in needed):
+        if folder is None or not any(all((folder / name).is_file() for name in group) for group in names.VOCABULARY):
+            place = folder or "(none: these weights are random)"
+            published = ", ".join(f"wherewhen weights get {weights.name}" for weights in names.PUBLISHED)
             raise StoreError(
-                f"words need CLIP's vocabulary: put vocab.json and merges.txt (or tokenizer.json) beside the weights "
-                f"in {folder or 'a folder (these are random)'}; they are published with "
-                "https://huggingface.co/openai/clip-vit-base-patch16. Nothing is downloaded."
+                f"words need CLIP's vocabulary: vocab.json and merges.txt (or tokenizer.json) are not in {place}. They "
+                f"come with the weights ({published}); or say in which folder they lie: --clip.vocabulary FOLDER"
             )
         return transformers("clip").CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

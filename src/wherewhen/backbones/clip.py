@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
 
 from wherewhen import weights as files
 from wherewhen.backbones import _clip_names as names
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.network import Network, NetworkConfig
+from wherewhen.values import Features
 from wherewhen.weights import RANDOM, Weights
 
 if TYPE_CHECKING:
     import torch
+
+    from wherewhen.backbones._clip_text import Texts, TextTower
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class ClipConfig(NetworkConfig):
         variant: ViT-B with patches of 16 or 32 px.
         layer: patches are tokens in the space of texts (patches_penultimate: one block earlier), tokens are those
             of the last block but one as they are, embedding is one vector per frame.
+        vocabulary: folder with vocab.json and merges.txt (or tokenizer.json); null: they lie beside the weights. No
+            feature depends on it.
     """
 
     weights: str = "clip_vit_b16"
@@ -36,6 +45,7 @@ class ClipConfig(NetworkConfig):
     sampling: int = 16
     variant: Literal["b16", "b32"] = "b16"
     layer: Literal["embedding", "patches", "patches_penultimate", "tokens"] = "patches"
+    vocabulary: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,7 +57,7 @@ class ClipConfig(NetworkConfig):
 
 
 class Clip(Network):
-    """CLIP ViT-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``.
+    """CLIP ViT-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``; it reads texts too.
 
     The whole scene is squeezed into 224 x 224. Patches make 14 x 14 (b16) or 7 x 7 cells (b32) of 512 numbers, tokens
     the same of 768; an embedding has one cell. Vectors are not normalized to length one.
@@ -63,6 +73,8 @@ class Clip(Network):
         citation="Radford et al., Learning Transferable Visual Models From Natural Language Supervision, ICML 2021",
     )
     weights: ClassVar[tuple[Weights, ...]] = names.PUBLISHED
+    limit: ClassVar[int | None] = 77
+    unmade: ClassVar[tuple[str, ...]] = ("vocabulary",)
 
     def __init__(self, config: ClipConfig) -> None:
         if config.weights != RANDOM:
@@ -84,6 +96,28 @@ class Clip(Network):
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The picture tower's tensors out of either layout."""
         return {k: v for k, v in names.own(tensors).items() if k.startswith(("vision_model.", "visual_projection."))}
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The half that reads, loaded when it is first asked for."""
+        from wherewhen.backbones._clip_text import Texts
+
+        return Texts(self.config.weights, self.config.vocabulary)
+
+    def encode(self, texts: Sequence[str]) -> Features:
+        """Unit vectors ``(N, 512)`` of texts; StoreError where the vocabulary is not at hand."""
+        found = self.texts(texts)
+        unit: Features = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return unit
+
+    def tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, its start and end included; it reads 77."""
+        return self.texts.count(texts)
+
+    def tower(self) -> TextTower:
+        """The text tower, frozen: gradients flow through it to what is learnt."""
+        self.texts.tower.tokenized = self.texts.sequences
+        return self.texts.tower
 
 
 PLUGIN = Clip

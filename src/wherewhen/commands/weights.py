@@ -48,14 +48,15 @@ def run(options: Options) -> int:
 def _listed(known: dict[str, Any], chosen: list[Any]) -> tuple[list[dict[str, Any]], bool]:
     rows = []
     for weights in chosen:
+        sizes = [part.path.stat().st_size for part in weights.parts if part.path.exists()]
         here = weights.path.exists()
         checked = "published" if weights.sha256 else "recorded" if weights.recorded else "not yet known"
         row = {
             "name": weights.name,
             "backbone": known[weights.name][0],
-            "state": "here" if here else "missing",
+            "state": "missing" if not here else "here" if len(sizes) == len(weights.parts) else "here in part",
             "checksum": checked,
-            "size": weights.path.stat().st_size if here else None,
+            "size": sum(sizes) if here else None,
             "licence": weights.licence,
             "trained on": weights.trained_on,
             "address": weights.address,
@@ -68,18 +69,21 @@ def _verified(chosen: list[Any], asked: bool) -> tuple[list[dict[str, Any]], boo
     from wherewhen.errors import StoreError
 
     rows, bad = [], False
-    for weights in chosen:
+    for weights in (part for one in chosen for part in one.parts):
+        own = any(weights.path == one.path for one in chosen)
+        name = weights.name if own else f"{weights.name}/{weights.path.name}"
         if not weights.path.exists():
             if asked:
-                rows.append({"name": weights.name, "result": "missing", "sha256": ""})
+                rows.append({"name": name, "result": "missing", "sha256": ""})
                 bad = True
             continue
         known = bool(weights.sha256 or weights.recorded)
         try:
             found = weights.check(thorough=True)
-            rows.append({"name": weights.name, "result": "right" if known else "recorded now", "sha256": found})
+            told = "right" if known else "recorded now"
+            rows.append({"name": name, "result": told, "sha256": found})
         except StoreError as error:
-            rows.append({"name": weights.name, "result": str(error), "sha256": ""})
+            rows.append({"name": name, "result": str(error), "sha256": ""})
             bad = True
     return rows, bad
 
