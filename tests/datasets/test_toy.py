@@ -1,6 +1,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from wherewhen import extents as ext
 from wherewhen.datasets import native
+from wherewhen.datasets._toy_palette import PALETTE
 from wherewhen.datasets.toy import KINDS, PLUGIN, Toy, clip, generate, plan
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.values import Pixels
@@ -195,3 +197,24 @@ def test_generate_reports_progress(tmp_path: Path) -> None:
     generate(tmp_path / "deep/set", toy, stack, ".npy", lambda done, all_: seen.append((done, all_)))
     assert seen == [(1, 2), (2, 2)]
     assert {v.label for v in PLUGIN.load(tmp_path / "deep/set").videos} == {0}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_with_a_palette_only_the_anomaly_is_vivid_and_all_else_stays_in_place(kind: str) -> None:
+    import cv2
+
+    settings = Toy(2, clips_normal=0, clips_anomalous=1, kinds=(kind,), seconds=6, rate=4, palette=True)
+    shown = 0
+    for drawn, plain in zip(clip(settings, 0), clip(replace(settings, palette=False), 0), strict=True):
+        np.testing.assert_array_equal(drawn.mask, plain.mask)
+        assert drawn.boxes == plain.boxes
+        vivid = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2HSV)[..., 1] > 140
+        near = cv2.dilate(drawn.mask.astype(np.uint8), np.ones((5, 5))) > 0
+        bright = drawn.image.max(-1) > 90
+        assert (vivid & bright & ~near).mean() < 2e-4
+        if drawn.mask.sum() > 100:
+            shown += 1
+            assert (vivid & bright)[drawn.mask].mean() > 0.5
+            color = drawn.image[drawn.mask & vivid].mean(0)
+            assert np.corrcoef(color, PALETTE[kind])[0, 1] > 0.95
+    assert shown

@@ -21,6 +21,7 @@ class Options:
         cameras: how many scenes the clips take turns on.
         scene: number of the first scene.
         seed: what happens in it.
+        palette: draw all dull but what happens, which wears the color of its kind: for the words of toywords.
         quiet: no progress bars.
     """
 
@@ -35,6 +36,7 @@ class Options:
     cameras: int = 1
     scene: int = 0
     seed: int = 0
+    palette: bool = False
     quiet: bool = False
 
 

@@ -96,7 +96,8 @@ def _body(film: _Film, k: int, box: Box) -> Pixels:
     x0, y0, x1, y1 = box
     canvas = np.zeros(((y1 - y0) * FINER, (x1 - x0) * FINER, 4), np.uint8)
     points = film.points[k] - np.array([x0, y0], np.int32) * (FINER * 16)
-    thick, shapes = film.thick[k].tolist(), film.actor.shapes
+    actor = film.actor
+    thick, shapes = film.thick[k].tolist(), actor.worn if actor.worn and actor.hot[k] else actor.shapes
     for s in film.order[k].tolist():
         _stroke(canvas, shapes[s], points, thick[s], (*shapes[s].color, 255.0))
     return cv2.resize(canvas, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)

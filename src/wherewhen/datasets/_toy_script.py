@@ -20,7 +20,8 @@ STRIDES = {"walk": 1.5, "run": 2.7, "ride": 3.4, "skate": 5.0}
 class Actor:
     """Something that moves: world points ``(n, P, 3)`` from frame ``first`` on, and the shapes between them.
 
-    ``hot``: in which of its frames ``(n,)`` it is the anomaly. ``spots``: where it stands, ``(n, 2)``.
+    ``hot``: in which of its frames ``(n,)`` it is the anomaly. ``spots``: where it stands, ``(n, 2)``. ``worn``: the
+    same shapes as they look while it is the anomaly, where that differs.
     """
 
     track: int
@@ -29,6 +30,7 @@ class Actor:
     shapes: tuple[body.Shape, ...]
     hot: Masks
     spots: Floats
+    worn: tuple[body.Shape, ...] | None = None
 
     def crop(self, frames: int) -> Actor | None:
         """The part within a clip of ``frames`` frames, None if there is none."""
@@ -36,7 +38,8 @@ class Actor:
         if low >= high:
             return None
         cut = np.s_[low:high]
-        return Actor(self.track, self.first + low, self.points[cut], self.shapes, self.hot[cut], self.spots[cut])
+        rest = self.shapes, self.hot[cut], self.spots[cut], self.worn
+        return Actor(self.track, self.first + low, self.points[cut], *rest)
 
 
 def _smooth(values: Floats, width: int) -> Floats:

@@ -37,7 +37,8 @@ class Toy:
     """What to draw: equal settings give equal pixels.
 
     ``scene``: number of the first camera; clips take turns on ``cameras`` of them. ``seed``: what happens there.
-    ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on.
+    ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on. ``palette``: all is dull
+    but the anomaly, which wears the color of its kind while it lasts; what happens stays the same.
     """
 
     seed: int = 0
@@ -51,6 +52,7 @@ class Toy:
     rate: float = 25.0
     kinds: tuple[str, ...] = KINDS
     test_fraction: float = 0.5
+    palette: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
@@ -127,6 +129,10 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
     scene = _scene(clips[index].scene, settings.width, settings.height)
     rng = np.random.default_rng([settings.seed, 0xC11B, index])
     actors = fill(scene, rng, settings.rate, settings.frames, clips[index].kind)
+    if settings.palette:
+        from wherewhen.datasets._toy_palette import dressed, muted
+
+        scene, actors = muted(scene), dressed(actors, clips[index].kind)
     return render(scene, actors, rng, settings.rate, settings.frames)
 
 
