@@ -23,7 +23,9 @@ TOOLS = {
     "measures",
     "network",
     "progress",
+    "prompts",
     "registry",
+    "spatial",
     "store",
     "weights",
 }

@@ -68,8 +68,8 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     parser.add_argument("-c", "--config", action="config", help="YAML file with any of these settings")
     parser.add_class_arguments(command.Options, as_group=False, as_positional=getattr(command, "POSITIONAL", True))
     sections: list[str] = []
-    if getattr(command, "RECIPE", False):
-        sections = _add_recipe(parser, command, arguments)
+    if recipe := getattr(command, "RECIPE", False):
+        sections = _add_recipe(parser, command, arguments, RECIPE_FLAGS if recipe is True else recipe)
     _check_options(parser, verb, arguments)
     try:
         given = parser.parse_args(_spelled_out(command.Options, arguments))
@@ -160,36 +160,47 @@ OPEN = {"backbone": "motion", "instances": "what the method scores"}
 """Parts that something else may say: a store of imported features its backbone, a method what it scores."""
 
 
-def _add_recipe(parser: Any, command: Any, arguments: list[str]) -> list[str]:
-    """Add the flags of a recipe, and a section for each plug-in that the command line speaks of."""
+def _add_recipe(parser: Any, command: Any, arguments: list[str], wanted: Sequence[str]) -> list[str]:
+    """Add the ``wanted`` flags of a recipe, and a section for each plug-in that the command line speaks of.
+
+    A verb that wants only some of them has no default backbone, and says itself what that means.
+    """
     from wherewhen.contracts import Training
     from wherewhen.model import DEFAULTS, RUNNING
 
     config = _settings_files(arguments)
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
     whole = any(a.startswith("--print_config") for a in arguments)
+    parts = {flag: kind for flag, kind in registry.PARTS.items() if flag in wanted}
     chosen = _chosen(arguments, config, {*registry.PARTS, "methods", "backbones", "ablate"})
+    chosen = {name: kind for name, kind in chosen.items() if kind in parts.values()}
+    full = "method" in wanted
     method = next((name for name, kind in chosen.items() if kind == "methods"), DEFAULTS["method"])
-    usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if whole else DEFAULTS
-    for flag, kind in registry.PARTS.items():
+    usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if whole and full else DEFAULTS
+    for flag, kind in parts.items():
         if f"{flag}s" not in own:
             text = f"one of: {', '.join(registry.names(kind))}"
-            open_ = flag in OPEN and not whole
-            text += f" (default: {OPEN[flag]})" if open_ else ""
+            open_ = flag in OPEN and not (whole and full)
+            text += f" (default: {OPEN[flag]})" if open_ and full else ""
             default = None if open_ else usual[flag]
             parser.add_argument(f"--{flag}", type=str if default else (str | None), default=default, help=text)
-    parser.add_argument("--validation", type=float, default=0.2, help="share of training videos to validate on")
+    numbers = {
+        "validation": (0.2, "share of training videos to validate on"),
+        "crops": (1, "1, or 5 or 10 overlapping crops of each picture"),
+        "gate": (0.0, "don't look at clips that change, or whose pictures differ, by fewer gray levels"),
+    }
     for flag, known in RUNNING.items():
-        text = f"how a network is run, one of: {', '.join(known)}"
-        parser.add_argument(f"--{flag}", type=str, default="auto", help=text)
-    parser.add_argument("--crops", type=int, default=1, help="1, or 5 or 10 overlapping crops of each picture")
-    text = "don't look at clips that change, or whose pictures differ, by fewer gray levels"
-    parser.add_argument("--gate", type=float, default=0.0, help=text)
-    training = whole or "training" in config or any(a.startswith("--training.") for a in arguments)
-    for flag, kind in registry.PARTS.items():
-        if (whole or (training and flag == "method")) and kind not in chosen.values():
+        if flag in wanted:
+            text = f"how a network is run, one of: {', '.join(known)}"
+            parser.add_argument(f"--{flag}", type=str, default="auto", help=text)
+    for flag, (value, text) in numbers.items():
+        if flag in wanted:
+            parser.add_argument(f"--{flag}", type=type(value), default=value, help=text)
+    training = full and (whole or "training" in config or any(a.startswith("--training.") for a in arguments))
+    for flag, kind in parts.items():
+        if full and (whole or (training and flag == "method")) and kind not in chosen.values():
             chosen[usual[flag]] = kind
-    if whole:
+    if whole and full:
         chosen |= dict.fromkeys(registry.load("methods", method).views[1:], "instances")
     sections = []
     for name, kind in chosen.items():
