@@ -28,6 +28,7 @@ from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Dataset, Fold, Video
 from wherewhen.video.batch import Quarantine, survivors
 from wherewhen.video.sources import Source, address, camera, shown
+from wherewhen.zeroshot import ZeroShot
 
 log = logging.getLogger("wherewhen")
 
@@ -240,7 +241,7 @@ def judge(
 
 
 def detect(
-    model: Model,
+    model: Model | ZeroShot,
     sources: Sequence[Source],
     output: str | Path,
     *,
@@ -250,8 +251,9 @@ def detect(
 ) -> tuple[list[Found], Quarantine]:
     """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
-    A video that can't be read is set aside with its reason, and the rest goes on. ``where``: in which processes, or on
-    which Ray cluster, each with one thread; here, with all threads, unless told.
+    ``model``: a trained one, or words alone, which are looked for in this process. A video that can't be read is set
+    aside with its reason, and the rest goes on. ``where``: in which processes, or on which Ray cluster, each with one
+    thread; here, with all threads, unless told.
     """
     folder = Path(output)
     quarantine = Quarantine(folder)
@@ -261,7 +263,7 @@ def detect(
         return _shown(replace(model.detect(source), id=names[source]), folder, render)
 
     with log_file(folder):
-        if where is None:
+        if where is None or not isinstance(model, Model):
             todo = survivors(sources, work, quarantine)
             found = [one for _, one in track(todo, "detecting", len(sources), quiet=quiet)]
         else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+RECIPE = ("backbone", "localizer", "engine", "precision")
 
 
 @dataclass(frozen=True)
@@ -11,7 +14,11 @@ class Options:
 
     Args:
         source: video file, folder of videos, folder of frames or glob.
-        model: run folder of a trained model.
+        model: run folder of a trained model; runs/latest where nothing is said.
+        prompts: instead of a model: prompt file, or the name of one that comes along (default, toy). A backbone that
+            reads (clip, toywords) then finds what the words say, without any training.
+        view: with prompts: patches (one look at each picture) or windows (overlapping crops of three sizes).
+        threshold: with prompts: the share of what is not normal from which an alarm goes off.
         output: folder for events, scores, overlays and timelines; default: a new one below runs/.
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
@@ -24,7 +31,10 @@ class Options:
     """
 
     source: str
-    model: str = "runs/latest"
+    model: str | None = None
+    prompts: str | None = None
+    view: str = "patches"
+    threshold: float = 0.5
     output: str | None = None
     which: str = "best"
     render: bool = True
@@ -36,16 +46,15 @@ class Options:
     quiet: bool = False
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: dict[str, Any]) -> int:
     """Detect and print the events; exit code 3 if a video was set aside."""
     from pathlib import Path
 
     from wherewhen import runs
-    from wherewhen.model import Model
     from wherewhen.spread import Where
     from wherewhen.video import sources
 
-    model = Model.load(options.model, options.which, options.device)
+    model = _by_words(options, settings) if options.prompts else _trained(options, settings)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
     asked = options.workers or options.distributed or options.ray_address
@@ -57,6 +66,37 @@ def run(options: Options) -> int:
         for one in found:
             print(f"{one.id}: {len(one.events)} events")
             for event in one.events:
-                print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}")
+                what = f"  {event.category}" if event.category else ""
+                print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}{what}")
         print(f"written: {folder}")
     return 3 if quarantine.reasons else 0
+
+
+def _trained(options: Options, settings: dict[str, Any]) -> Any:
+    from wherewhen.errors import ConfigError
+    from wherewhen.model import Model
+
+    own = [name for name in settings if name not in RECIPE[1:]]
+    if own:
+        raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
+    return Model.load(options.model or "runs/latest", options.which, options.device)
+
+
+def _by_words(options: Options, settings: dict[str, Any]) -> Any:
+    from wherewhen import prompts
+    from wherewhen.errors import ConfigError
+    from wherewhen.zeroshot import DEFAULT, ZeroShot
+
+    if options.model is not None:
+        raise ConfigError("--model and --prompts: a trained model finds what it learnt, prompts find what they say")
+    if options.workers or options.distributed or options.ray_address:
+        raise ConfigError("--prompts: words are looked for in this process; leave out workers and Ray")
+    given = dict(settings)
+    chosen = {key: given.pop(key) for key in RECIPE if key in given}
+    return ZeroShot(
+        prompts.read(options.prompts or ""),
+        settings={**given, "spatial": {"view": options.view}},
+        threshold=options.threshold,
+        device=options.device,
+        **{"backbone": DEFAULT, **chosen},
+    )

@@ -1,0 +1,71 @@
+"""Events get the name of the class that is most of what shows where they are, as a stage of the stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wherewhen.contracts import Localizer
+from wherewhen.spatial import covered
+from wherewhen.values import Event, Features, Floats, HeatMap, Prediction
+
+LONGEST = 300.0  # seconds that an event can last, where the localizer doesn't say
+SLACK = 60.0  # seconds that a localizer may take to tell of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassMap:
+    """Likelihoods of C classes on a grid: values ``(T, h, w, C)``, T + 1 time edges in seconds.
+
+    ``detail``: how much moves, on a finer raster ``(T, H, W)``.
+    """
+
+    values: Features
+    edges: Floats
+    detail: Features | None = None
+
+    @property
+    def heat(self) -> HeatMap:
+        """Any class at all."""
+        return HeatMap(self.values.sum(-1).clip(0, 1), self.edges, self.detail)
+
+
+def named(pieces: Iterable[ClassMap], localizer: Localizer, classes: Sequence[str]) -> Iterator[Prediction]:
+    """Predictions of a localizer, each event with the class that has most likelihood in its boxes.
+
+    Only as much of the past is kept as an event can last.
+    """
+    longest = float(getattr(getattr(localizer, "config", None), "longest_seconds", LONGEST)) + SLACK
+    recent: deque[ClassMap] = deque()
+
+    def heard() -> Iterator[HeatMap]:
+        for piece in pieces:
+            recent.append(ClassMap(piece.values.astype(np.float16), piece.edges))
+            while recent[0].edges[-1] < piece.edges[0] - longest:
+                recent.popleft()
+            yield piece.heat
+
+    for prediction in localizer(heard()):
+        if not prediction.events:
+            yield prediction
+            continue
+        told = tuple(replace(event, category=classes[winner(event, recent)]) for event in prediction.events)
+        yield replace(prediction, events=told)
+
+
+def winner(event: Event, maps: Iterable[ClassMap]) -> int:
+    """The class that has most likelihood, by time and area, where and when an event is."""
+    total: Floats = np.zeros(0)
+    for piece in maps:
+        near = event.extents[(event.extents[:, 0] < piece.edges[-1]) & (event.extents[:, 1] > piece.edges[0])]
+        for row in near:
+            shared = np.minimum(row[1], piece.edges[1:]) - np.maximum(row[0], piece.edges[:-1])
+            h, w = piece.values.shape[1:3]
+            down, across = covered(row[None, [3, 5]], h)[0], covered(row[None, [2, 4]], w)[0]
+            values = piece.values.astype(np.float64)
+            found = np.einsum("t,r,c,trcv->v", shared.clip(0), down, across, values, optimize=True)
+            total = total + found if len(total) else found
+    return int(total.argmax()) if len(total) else 0

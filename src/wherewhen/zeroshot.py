@@ -1,0 +1,158 @@
+"""Detection by words alone, without training: pictures against prompts, then the same localizer as ever.
+
+frames(source) -> clips -> features(encoder) -> likelihoods(prompts) -> events(localizer), each with a class
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen import pipeline, registry, spatial
+from wherewhen.config import build
+from wherewhen.contracts import ClipSpec, Localizer, TextImage
+from wherewhen.encoders import settings_of
+from wherewhen.engine import attach
+from wherewhen.errors import ConfigError
+from wherewhen.found import Found
+from wherewhen.naming import ClassMap, named
+from wherewhen.prompts import Prompts
+from wherewhen.spatial import SpatialConfig
+from wherewhen.values import Clip, Features, Instances, Pixels, Prediction, Video
+from wherewhen.video.sources import Source, shown
+
+DEFAULT = "clip"
+AT_ONCE = 83  # windows of one picture
+PRESETS: Mapping[str, Mapping[str, Any]] = {"regions": {"top": 1, "smooth_cells": 0.0}}
+"""Of the localizer: words give sharp maps, on which something small fills a single cell."""
+
+
+@dataclass
+class ZeroShot:
+    """A model made of words: pictures in, when, where and what out.
+
+    ``settings``: of the backbone, the localizer ``regions`` and the spatial stream, by their names. ``threshold``: the
+    raw frame score that becomes 0.5.
+    """
+
+    prompts: Prompts
+    backbone: str = DEFAULT
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    localizer: str = "regions"
+    threshold: float = 0.5
+    engine: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check all that can be checked before a video is opened, and read the prompts."""
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold: expected a score above 0 and below 1, got {self.threshold}")
+        known = (self.backbone, self.localizer, "spatial")
+        for name in self.settings:
+            if name not in known:
+                raise ConfigError(f"settings of {name}: words alone take those of {', '.join(known)}")
+        self.spatial: SpatialConfig = build(SpatialConfig, self.settings.get("spatial"), "spatial")
+        whole = self.spatial.view == "windows"
+        fixed = {"layer": "embedding", "frames": 1, "sampling": 1} if whole else {"layer": "patches"}
+        given = self.settings.get(self.backbone)
+        plugin, own = registry.load("backbones", self.backbone), settings_of(self.backbone, given)
+        self.encoder = plugin(settings_of(self.backbone, given, **fixed))
+        spec: ClipSpec = plugin.spec(own) if hasattr(plugin, "spec") else plugin(own).clip
+        self.clip = replace(spec, size=None, width=self.spatial.width) if whole else spec
+        assert isinstance(self.encoder, TextImage)
+        self.texts: Features = self.encoder.encode(self.prompts.texts)
+
+    @cached_property
+    def running(self) -> Any:
+        """What runs the encoder, attached when pictures are first looked at."""
+        return attach(self.encoder, self.engine, self.precision, self.device)
+
+    def stream(self, source: Video | str | Path) -> Iterator[Prediction]:
+        """Predictions of a source that may never end, a time step at a time."""
+        return self.localized(self.maps(self.instances(source)))
+
+    def localized(self, pieces: Iterable[ClassMap]) -> Iterator[Prediction]:
+        """Boxes, tubes and events with their classes."""
+        plugin = registry.load("localize", self.localizer)
+        given = {**PRESETS.get(self.localizer, {}), **self.settings.get(self.localizer, {})}
+        config = build(plugin.Config, given, self.localizer)
+        localizer: Localizer = plugin(config, self.threshold)
+        return named(pieces, localizer, self.prompts.names)
+
+    def instances(self, source: Video | str | Path) -> Iterator[Instances]:
+        """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
+        _ = self.running
+        stream = pipeline.clips(pipeline.frames(source, self.clip), self.clip)
+        if self.spatial.view == "windows":
+            places = spatial.windows(self.spatial.shares, self.spatial.stride)
+            yield from (cut(clip, self.encoder, places) for clip in stream)
+        else:
+            cells = registry.load("instances", "cells")
+            yield from pipeline.built(pipeline.grids(stream, self.encoder), cells(cells.Config()))
+
+    def maps(self, parts: Iterable[Instances]) -> Iterator[ClassMap]:
+        """Likelihoods of the classes on a grid; ``parts`` may come from a cache as well."""
+        classes = len(self.prompts.names)
+        for part in parts:
+            shares = spatial.likelihoods(part.features, self.texts, self.spatial.scale)
+            values = spatial.by_class(shares, self.prompts.owners, classes)
+            if part.shape is None:
+                spans, group = np.unique(part.extents[:, :2], axis=0, return_inverse=True)
+                raster = (self.spatial.raster, self.spatial.raster)
+                pictures = [
+                    spatial.mapped(values[group.ravel() == k], part.extents[group.ravel() == k, 2:], raster)
+                    for k in range(len(spans))
+                ]
+            else:
+                t, h, w = part.shape
+                spans = part.extents.reshape(t, h * w, 6)[:, 0, :2]
+                pictures = list(values.reshape(t, h, w, classes))
+            for number, (span, picture) in enumerate(zip(spans, pictures, strict=True)):
+                detail = None if part.detail is None else part.detail[number : number + 1]
+                yield ClassMap(self._whole(picture)[None], span, detail)
+
+    def _whole(self, picture: Features) -> Features:
+        """A map ``(h, w, C)``, stretched where that is asked for: all classes by the same factor."""
+        if not self.spatial.stretch:
+            return picture
+        total = picture.sum(-1)
+        share = np.divide(spatial.stretched(total), total, out=np.zeros_like(total), where=total > 0)
+        found: Features = picture * share[..., None]
+        return found
+
+    def detect(self, source: Source) -> Found:
+        """What happens in one video, when, where and what; VideoError if it can't be read."""
+        from wherewhen.video import reader
+
+        info = reader.probe(source)
+        prediction = pipeline.together(self.stream(source))
+        path = Path(shown(source))
+        return Found(path.stem, path, prediction, reader.edges(source), (info.width, info.height))
+
+
+def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:
+    """The middle picture of a clip through windows ``(P, 4)``, encoded in batches: one instance per window.
+
+    Windows of one size are cut to the same number of pixels; their extents are what was really cut.
+    """
+    picture = clip.images[(len(clip.images) - 1) // 2]
+    height, width = picture.shape[:2]
+    sides = np.maximum((places[:, 2:] - places[:, :2]) * [width, height], 1).round().astype(int)
+    corners = np.minimum((places[:, :2] * [width, height]).round().astype(int), [width, height] - sides)
+    features: dict[int, Features] = {}
+    for size in np.unique(sides, axis=0):
+        chosen = np.flatnonzero((sides == size).all(1))
+        for start in range(0, len(chosen), AT_ONCE):
+            rows = chosen[start : start + AT_ONCE]
+            crops: Pixels = np.stack([picture[y : y + size[1], x : x + size[0]] for x, y in corners[rows]])[:, None]
+            features |= zip(rows.tolist(), encoder(crops).reshape(len(rows), -1), strict=True)
+    pixels = np.concatenate([corners, corners + sides], 1) / [width, height, width, height]
+    times = np.tile(clip.edges[[0, -1]], (len(places), 1))
+    seen = np.stack([features[row] for row in range(len(places))])
+    return Instances(seen, np.concatenate([times, pixels], 1))

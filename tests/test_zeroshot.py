@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen import cli, prompts
+from wherewhen.datasets import native
+from wherewhen.datasets.toy import Toy, generate
+from wherewhen.errors import ConfigError
+from wherewhen.naming import ClassMap, named, winner
+from wherewhen.pipeline import together
+from wherewhen.prompts import Prompts
+from wherewhen.values import Event, HeatMap, Pixels, Prediction
+from wherewhen.video.writer import Writer
+from wherewhen.zeroshot import ZeroShot, cut
+
+WORLD = Toy(5, clips_normal=1, clips_anomalous=2, kinds=("running", "fight"), seconds=8, rate=6.25, palette=True)
+
+
+def film(path: Path, pictures: Iterator[Pixels], rate: float) -> None:
+    with Writer(path, rate) as writer:
+        for picture in pictures:
+            writer.write(picture)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A normal clip, a runner in red and a fight in magenta."""
+    root = tmp_path_factory.mktemp("words") / "world"
+    generate(root, WORLD, film)
+    return root
+
+
+def spotter(view: str = "patches", **more: Any) -> ZeroShot:
+    small = {"rows": 12, "columns": 16, "frames": 2, "stride": 2}
+    settings = {"toywords": small, "spatial": {"view": view}}
+    return ZeroShot(**{"prompts": prompts.read("toy"), "backbone": "toywords", "settings": settings, **more})
+
+
+@pytest.mark.parametrize("view", ["patches", "windows"])
+def test_words_find_when_where_and_what(world: Path, view: str) -> None:
+    truths, dataset = native.truth(world), native.load(world)
+    for video in dataset.videos:
+        found = spotter(view).detect(video.path)
+        truth = truths[video.id]
+        assert {event.category for event in found.events} == ({video.category} if video.category else set())
+        if video.category:
+            (start, end), (first, last) = truth.spans[0], (found.events[0].start, found.events[-1].end)
+            assert min(end, last) - max(start, first) > 0.5 * (max(end, last) - min(start, first))
+            hits = []
+            for box in truth.boxes:
+                heat = found.heatmap(float(box[:2].mean()))
+                y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+                at = ((x + 0.5) / heat.shape[1], (y + 0.5) / heat.shape[0])
+                wide = 1.5 * max(box[4] - box[2], box[5] - box[3], 1 / 8)
+                hits.append(abs(at[0] - (box[2] + box[4]) / 2) < wide and abs(at[1] - (box[3] + box[5]) / 2) < wide)
+            assert np.mean(hits) > 0.7
+
+
+def test_the_named_kind_is_found_and_others_are_not(world: Path) -> None:
+    toy = prompts.read("toy")
+    only = spotter(prompts=Prompts(toy.normal, {"fight": toy.classes["fight"]}))
+    for video in native.load(world).videos:
+        found = only.detect(video.path)
+        assert bool(found.events) == (video.category == "fight"), video.category
+        assert (found.scores.max() >= 0.5) == (video.category == "fight")
+
+
+def test_live_is_offline(world: Path) -> None:
+    """What a stream has told by a moment is what the whole video tells of it."""
+    video = native.load(world).videos[0]
+    model = spotter()
+    steps = list(model.stream(video.path))
+    told = iter(model.stream(video.path))
+    for step in steps[:5]:
+        one = next(told)
+        assert one.frames and step.frames
+        np.testing.assert_array_equal(one.frames.values, step.frames.values)
+    whole = together(steps)
+    by_parts = together(model.localized(model.maps(part for part in model.instances(video.path))))
+    assert whole.heat and by_parts.heat
+    np.testing.assert_array_equal(whole.heat.values, by_parts.heat.values)
+    assert [e.category for e in whole.events] == [e.category for e in by_parts.events]
+
+
+def test_a_window_is_what_it_shows() -> None:
+    from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
+    from wherewhen.spatial import windows
+    from wherewhen.values import Clip
+
+    encoder = ToyWords(ToyWordsConfig(layer="embedding"))
+    images = np.random.default_rng(0).integers(0, 256, (3, 50, 70, 3), np.uint8)
+    seen = cut(Clip(images, np.arange(4.0)), encoder, windows())
+    assert len(seen.features) == 83 and seen.shape is None
+    assert (seen.extents[:, :2] == [0, 3]).all()
+    for vector, place in zip(seen.features, seen.extents[:, 2:], strict=True):
+        x0, y0, x1, y1 = (place * [70, 50, 70, 50]).round().astype(int)
+        np.testing.assert_array_equal(vector, encoder(images[None, 1:2, y0:y1, x0:x1])[0, 0, 0, 0])
+
+
+class Told:
+    """A localizer that tells of one event, whatever it hears."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Any, float]]:
+        yield from ()
+
+    def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
+        for piece in pieces:
+            yield Prediction(piece, piece)
+        yield Prediction(events=(self.event,))
+
+
+def test_an_event_is_named_by_what_shows_where_it_is() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.random((6, 4, 5, 3)).astype(np.float32) / 3
+    pieces = [ClassMap(values[k : k + 1], np.array([k, k + 1.0])) for k in range(6)]
+    rows = np.array([[1.5, 2.5, 0.1, 0.2, 0.5, 0.7], [2.5, 4, 0.3, 0.2, 0.9, 0.6]])
+    total = np.zeros(3)
+    for t0, t1, x0, y0, x1, y1 in rows:
+        for t in range(6):
+            for y in range(4):
+                for x in range(5):
+                    lasts = max(0, min(t1, t + 1) - max(t0, t))
+                    high = max(0, min(y1, (y + 1) / 4) - max(y0, y / 4)) * 4
+                    wide = max(0, min(x1, (x + 1) / 5) - max(x0, x / 5)) * 5
+                    total += lasts * high * wide * values[t, y, x]
+    event = Event(rows, 0.8)
+    assert winner(event, pieces) == int(total.argmax())
+    *steps, last = named(pieces, Told(event), ["a", "b", "c"])
+    assert len(steps) == 6 and last.events[0].category == "abc"[int(total.argmax())]
+    np.testing.assert_allclose(steps[0].heat.values[0], values[0].sum(-1), atol=1e-6)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"backbone": "motion", "settings": {}}, "motion doesn't read; words need one of clip, toywords"),
+        ({"threshold": 1.0}, "threshold: expected"),
+        ({"settings": {"cuboid_mil": {}}}, "words alone take those of toywords, regions, spatial"),
+        ({"prompts": Prompts(("a road",), {"x": ("a zebra",)})}, "unknown word 'zebra'"),
+    ],
+)
+def test_what_can_not_be_is_told(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        spotter(**wrong)
+
+
+def test_the_verb_writes_events_with_their_class(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = next(v for v in native.load(world).videos if v.category == "running")
+    words = ["detect", str(video.path), "--prompts", "toy", "--backbone", "toywords", "--toywords.rows", "12"]
+    words += ["--output", str(tmp_path / "found"), "--no-render", "--quiet"]
+    assert cli.main(words) == 0
+    assert "running" in capsys.readouterr().out
+    told = json.loads((tmp_path / "found/events.json").read_text())["videos"][video.path.stem]["events"]
+    assert {event["category"] for event in told} == {"running"}
+    assert cli.main([*words, "--model", "x"]) == 2
+    assert cli.main([*words[:2], "--backbone", "toywords"]) == 2
+    assert "only with --prompts" in capsys.readouterr().err
