@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from wherewhen.errors import ConfigError
-from wherewhen.values import Bag, Dataset, Features, Grid, HeatMap, Instances, Pixels, Prediction, Truth
+from wherewhen.values import (
+    Bag,
+    Boxes,
+    Dataset,
+    Features,
+    Frame,
+    Grid,
+    HeatMap,
+    Instances,
+    Pixels,
+    Prediction,
+    Truth,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -124,6 +136,24 @@ class TextImage(Protocol):
 
     def tower(self) -> TextTower:
         """What learnable prompts go through."""
+
+
+class Proposer(Protocol):
+    """Frames to the boxes in them, a stream to a stream: one `Boxes` for each frame, in order, none kept for later.
+
+    ``clip`` says which frames it wants: one at a time (``frames`` 1), every ``stride``-th, at a rate and width. It may
+    hold frames back for at most ``wait`` seconds. Nothing of one stream reaches the next.
+    """
+
+    Config: ClassVar[type]
+    source: ClassVar[Provenance]
+    clip: ClipSpec
+    wait: float
+
+    def __init__(self, config: Any) -> None: ...
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
+        """The boxes of each frame."""
 
 
 class Engine(Protocol):

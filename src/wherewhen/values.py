@@ -214,6 +214,39 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """What was seen in one frame, over ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
+
+    ``names``: a class name per row, or empty where nobody knows one. ``track``: ``(N,)`` (-1 = none). ``note``: why
+    these boxes are less sure than others, empty where nothing is wrong.
+    """
+
+    start: float
+    end: float
+    extents: Floats = field(default_factory=lambda: np.empty((0, 6)))
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    names: tuple[str, ...] = ()
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.start < self.end:
+            raise ValueError(f"boxes: time must advance, got [{self.start}, {self.end})")
+        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "boxes")
+        values = np.array(self.values, np.float64).reshape(-1)
+        track = np.array(self.track, np.int64).reshape(-1)
+        if not len(track):
+            track = np.full(len(rows), -1, np.int64)
+        if not len(rows) == len(values) == len(track) or len(self.names) not in (0, len(rows)):
+            raise ValueError(
+                f"boxes: {len(rows)} extents, {len(values)} values, {len(track)} track numbers, {len(self.names)} names"
+            )
+        if not ((values >= 0) & (values <= 1)).all():
+            raise ValueError("boxes: confidence lies in [0, 1]")
+        _freeze(self, extents=rows, values=values, track=track)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 

@@ -1,0 +1,110 @@
+"""What a scene looks like when nobody is there: colors and noise that are learnt as they change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.values import Masks, Pixels
+
+Array = NDArray[np.float32]
+
+BASE = 9.0  # gray levels that differ in any scene, above its noise
+NOISES = 3.0  # a pixel stands out by so many times its usual difference
+WEAK = 84  # of 128, the limit: what stands out by so much belongs to what stands out near it
+LOUDEST = 25.0  # gray levels: the most that noise may count for, so that rustling leaves hide no passer-by for good
+LEARN = 0.03  # share of a new picture that goes into the background, once a second or so of them were seen
+SHADE = (0.4, 0.93)  # how much of its light a place keeps in shadow
+SHADE_SPREAD = 0.065  # how far the light that is kept differs within a shadow: it darkens evenly
+SHADE_TINT = 0.06  # how far it differs between colors
+WINDOW = 5  # px in which evenness is judged
+RIM = 7  # px: around the even core of a shadow its soft edge lies
+FADE = (0.6, 1.6)  # change of the light of the whole picture that is still the same scene
+SPARSE = 6  # px between the places that tell the light
+
+
+class Background:
+    """The empty scene, from the first few pictures ``(H, W, 3)`` uint8 RGB of one size on."""
+
+    def __init__(self, pictures: Sequence[Pixels]) -> None:
+        import cv2
+
+        middle = np.median(np.stack(pictures), 0) if len(pictures) > 1 else pictures[0]
+        self._mean: Array = np.ascontiguousarray(middle, np.float32)
+        self._noise: Array = np.full(middle.shape[:2], 2.0, np.float32)
+        self._seen = len(pictures)
+        self._plain: Any = cv2.convertScaleAbs(self._mean)
+
+    def differs(self, picture: Pixels) -> tuple[Pixels, Pixels]:
+        """What stands out ``(H, W)``: a mask (255 or 0), and how far, 128 = as far as it must.
+
+        The mask is generous: of a thing, some pixels must reach 128.
+        """
+        import cv2
+
+        gain = self._light(picture)
+        self._plain = cv2.convertScaleAbs(self._mean, alpha=gain)
+        apart = cv2.absdiff(picture, self._plain)
+        red, green, blue = cv2.split(apart)
+        far = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
+        limit = self._noise * NOISES + BASE
+        level = cv2.convertScaleAbs(cv2.divide(far.astype(np.float32), limit), alpha=128)
+        mask = np.asarray(cv2.threshold(level, WEAK, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        quiet = cv2.bitwise_not(mask)
+        rate = max(LEARN, 1 / (self._seen + 1))
+        cv2.accumulateWeighted(far, self._noise, rate / 2, quiet)
+        np.minimum(self._noise, LOUDEST, out=self._noise)
+        fresh = picture if abs(gain - 1) < 0.01 else cv2.convertScaleAbs(picture, alpha=1 / gain)
+        cv2.accumulateWeighted(fresh, self._mean, rate, quiet)
+        self._seen += 1
+        return mask, np.asarray(level, np.uint8)
+
+    def absorb(self, picture: Pixels, where: Masks, corner: tuple[int, int] = (0, 0)) -> None:
+        """Take what is seen ``where`` ``(h, w)``, with its upper left ``corner`` (row, column), for background."""
+        part = np.s_[corner[0] : corner[0] + where.shape[0], corner[1] : corner[1] + where.shape[1]]
+        self._mean[part][where] = picture[part][where]
+        self._plain[part][where] = picture[part][where]
+
+    @property
+    def gray(self) -> Pixels:
+        """The empty scene ``(H, W)`` in the light of the last picture."""
+        import cv2
+
+        return np.asarray(cv2.cvtColor(self._plain, cv2.COLOR_RGB2GRAY), np.uint8)
+
+    def _light(self, picture: Pixels) -> float:
+        """How bright the picture is, as a multiple of the background."""
+        places = np.s_[SPARSE // 2 :: SPARSE, SPARSE // 2 :: SPARSE, 1]
+        now, then = picture[places].astype(np.float32), self._mean[places]
+        lit = (then > 20) & (now < 250)
+        if lit.sum() < 20:
+            return 1.0
+        gain = float(np.median(now[lit] / then[lit]))
+        return gain if FADE[0] < gain < FADE[1] else 1.0
+
+    def shadows(self, picture: Pixels, where: Masks, corner: tuple[int, int]) -> Masks:
+        """Which pixels of a part ``where`` ``(h, w)`` of what stands out are darker evenly, as a shadow makes them.
+
+        ``corner``: row and column of its upper left. Jacques, Jung and Musse, Background subtraction and shadow
+        detection in grayscale video sequences, 2005; here with the colors as a second witness.
+        """
+        import cv2
+
+        part = np.s_[corner[0] : corner[0] + where.shape[0], corner[1] : corner[1] + where.shape[1]]
+        now, then = (cv2.blur(one[part], (3, 3)).astype(np.float32) for one in (picture, self._plain))
+        kept = now / (then + 1)
+        gray = kept.mean(2)
+        inside = where.astype(np.float32)
+        size = (WINDOW, WINDOW)
+        count = cv2.boxFilter(inside, -1, size) + np.float32(1e-6)
+        mean = cv2.boxFilter(gray * inside, -1, size) / count
+        square = cv2.boxFilter(gray * gray * inside, -1, size) / count
+        dark = (np.abs(kept - gray[..., None]).max(2) < SHADE_TINT) & (gray < 1) & (gray > SHADE[0])
+        core = where & dark & (mean < SHADE[1]) & (square - mean * mean < SHADE_SPREAD**2)
+        solid = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        near = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
+        found: Masks = near & dark & where
+        return found

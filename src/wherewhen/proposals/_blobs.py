@@ -1,0 +1,122 @@
+"""What stands out, blob by blob: pixels that belong together, and blobs of several movers cut apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import hypot, sqrt
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.values import Masks, Pixels
+
+Array = NDArray[np.float32]
+
+SURE = 128  # level that a blob must reach somewhere
+SURE_SHARE = 0.15  # of its pixels
+APART = 0.8  # px a frame: movers that differ by less in velocity stay one blob
+CLEAR = 2.2  # times the spread within each: how clearly their velocities must differ
+LEAST_SHARE = 0.15  # of a blob: smaller parts are arms and legs
+DEEPEST = 3  # cuts of one blob, one after the other
+MOST = 200  # blobs of one picture that are looked at, the largest first
+
+
+class Blob(NamedTuple):
+    """Pixels that belong together: upper left ``row`` and ``column`` and the mask ``(h, w)`` from there."""
+
+    row: int
+    column: int
+    mask: Masks
+
+    @property
+    def area(self) -> int:
+        """How many pixels."""
+        return int(self.mask.sum())
+
+    @property
+    def corners(self) -> tuple[int, int, int, int]:
+        """Its pixel box ``x0 y0 x1 y1``, half-open."""
+        height, width = self.mask.shape
+        return self.column, self.row, self.column + width, self.row + height
+
+    def of(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+        """The part of a picture that it lies in."""
+        height, width = self.mask.shape
+        return picture[self.row : self.row + height, self.column : self.column + width]
+
+
+def closed(mask: Pixels, size: tuple[int, ...] | None = None) -> Pixels:
+    """A mask with small holes filled, above all along the height: heads and legs go with their bodies.
+
+    ``size``: of the picture that it is a part of.
+    """
+    import cv2
+
+    unit = max(size or mask.shape) / 320
+    tall, wide = (2 * max(1, round(half * unit)) + 1 for half in (4, 1.5))
+    specks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    return np.asarray(cv2.morphologyEx(specks, cv2.MORPH_CLOSE, np.ones((tall, wide), np.uint8)), np.uint8)
+
+
+def blobs(mask: Pixels, smallest: float, row: int = 0, column: int = 0) -> Iterator[Blob]:
+    """Connected parts of at least ``smallest`` pixels, the largest first; ``row`` and ``column`` of its upper left."""
+    import cv2
+
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    order = np.argsort(-areas, kind="stable")[:MOST]
+    for number in (order[areas[order] >= smallest] + 1).tolist():
+        x, y, wide, tall, _ = stats[number].tolist()
+        yield Blob(row + y, column + x, labels[y : y + tall, x : x + wide] == number)
+
+
+def sure(blob: Blob, level: Pixels) -> bool:
+    """Whether enough of a blob reaches the level that things must reach somewhere."""
+    return bool((blob.of(level)[blob.mask] >= SURE).mean() >= SURE_SHARE)
+
+
+def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]:
+    """A blob cut where velocities ``(H, W, 2)``, px a frame, fall into two clearly different groups."""
+    if deep >= DEEPEST or blob.area < 2 * smallest:
+        return [blob]
+    vectors = blob.of(flow)[blob.mask].astype(np.float32)
+    groups = _two(vectors)
+    if groups is None:
+        return [blob]
+    import cv2
+
+    sides = np.zeros(blob.mask.shape, np.uint8)
+    sides[blob.mask] = groups + 1
+    smooth = np.where(blob.mask, cv2.medianBlur(sides, 5), 0)
+    smooth = np.where((smooth == 0) & blob.mask, sides, smooth)
+    least = max(smallest, LEAST_SHARE * blob.area)
+    parts = [part for side in (1, 2) for part in blobs((smooth == side).view(np.uint8), least, blob.row, blob.column)]
+    if len(parts) < 2:
+        return [blob]
+    return [piece for part in parts for piece in split(part, flow, smallest, deep + 1)]
+
+
+def _two(vectors: Array) -> NDArray[np.int64] | None:
+    """Group 0 or 1 of each vector ``(N, 2)``, None unless there clearly are two: split at means, along the widest axis.
+    """
+    apart = vectors - vectors.mean(0)
+    (a, b), (_, c) = (apart.T @ apart / len(apart)).tolist()
+    widest = (a + c) / 2 + sqrt(((a - c) / 2) ** 2 + b * b)
+    if widest < (APART / 2) ** 2:
+        return None
+    axis = (b, widest - a) if abs(b) > 1e-9 else (1.0, 0.0) if a >= c else (0.0, 1.0)
+    along = apart @ np.array(axis, np.float32) / np.float32(hypot(*axis))
+    ranked = np.sort(along)
+    sums, squares = np.cumsum(ranked, dtype=np.float64), np.cumsum(ranked * ranked, dtype=np.float64)
+    count, low, high, cut = len(along), 0.0, 0.0, 0.0
+    for _ in range(6):
+        below = int(np.searchsorted(ranked, cut, "right"))
+        if not LEAST_SHARE * count < below < (1 - LEAST_SHARE) * count:
+            return None
+        low, high = sums[below - 1] / below, (sums[-1] - sums[below - 1]) / (count - below)
+        cut = (low + high) / 2
+    inner = squares[-1] - below * low * low - (count - below) * high * high
+    if high - low < max(APART, CLEAR * sqrt(max(0.0, inner) / count)):
+        return None
+    return (along > cut).astype(np.int64)

@@ -1,0 +1,250 @@
+"""What moves in front of a static camera: no weights, any picture size, from the first second on."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.proposals._background import Background
+from wherewhen.proposals._blobs import SURE, Blob, blobs, closed, split, sure
+from wherewhen.proposals._steady import camera
+from wherewhen.values import Boxes, Frame, Pixels
+
+Array = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+CAMERA = "the camera moves"
+CHANGED = "the picture changed as a whole"
+FLOODED = 0.55  # share of the picture that stands out when light or camera, not things, changed
+STILL = 6.0  # gray levels that a pixel may change from picture to picture and count as still
+RESTING = 0.9  # share of a blob's pixels that are still where it rests
+GHOST = 1.15  # times the edges along a ghost's rim that are in the background and no longer in the picture
+MOVES = 3  # of the last RECENT pictures in which the camera must move, or none, before that is believed
+RECENT = 5
+SMALLEST_SIDE = 32  # px: smaller pictures hold nothing to look for
+MOST_HELD = 15  # pictures that the empty scene is learnt from at the start
+OWN = 1.0  # px a frame, at 320 px, that a thing must move against a moving camera
+COMPENSATED = 18.0  # gray levels by which a thing stands out between pictures of a moving camera
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Settings of `Motion`.
+
+    Args:
+        rate: pictures per second that are looked at; null keeps the source's.
+        width: wider pictures are shrunk to this many px; null keeps them.
+        stride: of the pictures at that rate, every so many are looked at.
+        smallest: share of the picture that the pixels of a box must cover.
+        most: boxes per picture, the surest first.
+        warmup: seconds at the start that are held back, to learn the empty scene from.
+        patience: seconds after which what came and rests belongs to the scene.
+        split: cut a blob where it moves in two ways.
+    """
+
+    rate: float | None = 12.5
+    width: int | None = 320
+    stride: int = 1
+    smallest: float = 0.0006
+    most: int = 60
+    warmup: float = 1.0
+    patience: float = 30.0
+    split: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest < 1:
+            raise ConfigError(f"motion: smallest is a share of the picture, between 0 and 1; got {self.smallest}")
+        if self.most < 1 or self.stride < 1:
+            raise ConfigError(f"motion: most and stride are at least 1; got {self.most} and {self.stride}")
+        if not 0 <= self.warmup <= 10 or not self.patience > 0:
+            raise ConfigError(
+                f"motion: warmup is 0 to 10 seconds and patience above 0; got {self.warmup} and {self.patience}"
+            )
+
+
+class Motion:
+    """Boxes around what stands out from an empty scene that is learnt as it changes.
+
+    Shadows are left out, places where something was at the start are learnt as soon as it leaves, and blobs of several
+    movers are cut where they move in different ways. While the camera moves, boxes are around what moves against it,
+    and say so.
+    """
+
+    Config: ClassVar[type] = MotionConfig
+    source: ClassVar[Provenance] = Provenance(
+        title="Adaptive background, flow, shadows and ghosts",
+        citation=(
+            "Jacques, Jung and Musse, Background subtraction and shadow detection in grayscale video sequences, 2005; "
+            "Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016"
+        ),
+    )
+
+    def __init__(self, config: MotionConfig) -> None:
+        self.config = config
+        self.clip = ClipSpec(1, config.stride, config.rate, config.width)
+        self.wait = config.warmup
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
+        """One `Boxes` per frame; the first second comes at once."""
+        stream = iter(frames)
+        first = next(stream, None)
+        if first is None:
+            return
+        held = [first]
+        for frame in stream:
+            held.append(frame)
+            if frame.end - first.start >= self.config.warmup:
+                break
+        eye = _Eye(self.config, held)
+        for frame in held:
+            yield eye(frame)
+        for frame in stream:
+            yield eye(frame)
+
+
+class _Eye:
+    """All that is kept from picture to picture; of fixed size."""
+
+    def __init__(self, config: MotionConfig, held: list[Frame]) -> None:
+        import cv2
+
+        self._config = config
+        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._moving = False
+        self._start([frame.image for frame in held[:: max(1, len(held) // MOST_HELD)]])
+
+    def _start(self, images: list[Pixels]) -> None:
+        """Learn the scene anew."""
+        self._shape = images[0].shape
+        self._scene = Background([image for image in images if image.shape == self._shape])
+        self._gray: Pixels | None = None
+        self._rested = np.zeros(self._shape[:2], np.float32)
+        self._moves: deque[bool] = deque(maxlen=RECENT)
+        self._floods = 0
+
+    def __call__(self, frame: Frame) -> Boxes:
+        import cv2
+
+        if min(frame.image.shape[:2]) < SMALLEST_SIDE:
+            return Boxes(frame.start, frame.end, note=f"pictures below {SMALLEST_SIDE} px hold nothing to look for")
+        if frame.image.shape != self._shape:
+            self._start([frame.image])
+        gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
+        before = gray if self._gray is None else self._gray
+        flow: Array = self._flow.calc(before, gray, None)
+        move = camera(flow, gray)
+        self._judge(move is not None, frame)
+        if self._moving:
+            found, note = self._against(before, gray, flow, move), CAMERA
+        else:
+            found, note = self._before_scene(frame, before, gray, flow)
+        self._gray = gray
+        return self._told(found, frame, note)
+
+    def _judge(self, moves: bool, frame: Frame) -> None:
+        """Believe that the camera moves, or rests again, once a few pictures agree."""
+        self._moves.append(moves)
+        if not self._moving and sum(self._moves) >= MOVES:
+            log.warning("from %.1f s on the camera moves: boxes are around what moves against it", frame.start)
+            self._moving = True
+        elif self._moving and not any(self._moves):
+            log.warning("from %.1f s on the camera rests: the scene is learnt anew", frame.start)
+            self._moving = False
+            self._start([frame.image])
+
+    def _before_scene(self, frame: Frame, before: Pixels, gray: Pixels, flow: Array) -> tuple[list[_Found], str]:
+        """What stands out from the empty scene."""
+        import cv2
+
+        mask, level = self._scene.differs(frame.image)
+        if (mask > 0).mean() > FLOODED:
+            self._floods += 1
+            if self._floods >= RECENT:
+                self._start([frame.image])
+            return [], CHANGED
+        self._floods = 0
+        still = cv2.absdiff(before, gray) < STILL
+        self._rested = np.where((mask > 0) & still, self._rested + np.float32(frame.end - frame.start), 0)
+        smallest = max(1.0, self._config.smallest * mask.size)
+        found: list[_Found] = []
+        edges: tuple[Pixels, Pixels] | None = None
+        for blob in self._parted(frame.image, closed(mask), level, flow, smallest):
+            if blob.of(still)[blob.mask].mean() >= RESTING:
+                edges = edges or (_edges(gray), _edges(self._scene.gray))
+                if self._is_scene(blob, *edges):
+                    self._scene.absorb(frame.image, blob.mask, (blob.row, blob.column))
+                    continue
+            found.append(_Found(blob, _surety(blob, level, smallest)))
+        return found, ""
+
+    def _parted(self, picture: Pixels, mask: Pixels, level: Pixels, flow: Array, smallest: float) -> Iterator[Blob]:
+        """Blobs without their shadows, cut where they move in two ways."""
+        for whole in blobs(mask, smallest):
+            shade = self._scene.shadows(picture, whole.mask, (whole.row, whole.column))
+            lit = closed((whole.mask & ~shade).view(np.uint8), mask.shape)
+            for blob in blobs(lit, smallest, whole.row, whole.column):
+                if sure(blob, level):
+                    yield from split(blob, flow, smallest) if self._config.split else [blob]
+
+    def _is_scene(self, blob: Blob, now: Pixels, then: Pixels) -> bool:
+        """Whether a resting blob is what was there at the start and left, or has rested for long."""
+        import cv2
+
+        if np.median(blob.of(self._rested)[blob.mask]) > self._config.patience:
+            return True
+        solid = np.pad(blob.mask, 2).astype(np.uint8)
+        kernel = np.ones((3, 3), np.uint8)
+        rim = (cv2.dilate(solid, kernel) - cv2.erode(solid, kernel))[2:-2, 2:-2] > 0
+        return bool(blob.of(then)[rim].mean() > GHOST * blob.of(now)[rim].mean())
+
+    def _against(self, before: Pixels, gray: Pixels, flow: Array, move: Array | None) -> list[_Found]:
+        """What moves in another way than the picture as a whole."""
+        import cv2
+
+        height, width = gray.shape
+        model = np.eye(2, 3, dtype=np.float32) if move is None else move
+        under = cv2.warpAffine(before, model, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        level = np.asarray(cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=128 / COMPENSATED))
+        ys, xs = np.mgrid[:height, :width].astype(np.float32)
+        own = flow - (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T - np.stack([xs, ys], -1))
+        mask = ((level >= SURE) & (np.hypot(own[..., 0], own[..., 1]) > OWN * width / 320)).astype(np.uint8) * 255
+        smallest = max(1.0, self._config.smallest * mask.size)
+        return [_Found(blob, _surety(blob, level, smallest)) for blob in blobs(closed(mask), smallest)]
+
+    def _told(self, found: list[_Found], frame: Frame, note: str) -> Boxes:
+        found = sorted(found, key=lambda one: -one.surety)[: self._config.most]
+        height, width = frame.image.shape[:2]
+        corners = [one.blob.corners for one in found]
+        rows = ext.from_pixels(corners, [(frame.start, frame.end)] * len(found), width, height)
+        return Boxes(frame.start, frame.end, rows, np.array([one.surety for one in found]), note=note)
+
+
+class _Found(NamedTuple):
+    blob: Blob
+    surety: float
+
+
+def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
+    """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
+    strength = float(blob.of(level)[blob.mask].mean()) / 255
+    return float(min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * blob.mask.mean() ** 0.25)
+
+
+def _edges(gray: Pixels) -> Pixels:
+    """How steep a picture ``(H, W)`` is at each pixel."""
+    import cv2
+
+    return np.asarray(cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)), np.uint8)
+
+
+PLUGIN: type[Proposer] = Motion

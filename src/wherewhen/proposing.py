@@ -1,0 +1,62 @@
+"""Boxes, tracks and tubes of a video: every stage is an iterator over an iterator, a file is a camera that ends.
+
+    frames(source) -> looked at -> boxes(proposer) -> tracks(link) -> tubes(built)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wherewhen import pipeline, registry, tracks, tubes
+from wherewhen.config import build
+from wherewhen.contracts import Proposer
+from wherewhen.values import Boxes, Frame, Video
+
+
+def proposer(name: str, settings: Mapping[str, Any] | None = None) -> Proposer:
+    """The proposer called ``name``; ConfigError for unknown names and settings."""
+    cls = registry.load("proposals", name)
+    made: Proposer = cls(build(cls.Config, settings, name))
+    return made
+
+
+def looked(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
+    """Every ``stride``-th frame; it lasts until the next one that is looked at, so that time has no holes."""
+    held: Frame | None = None
+    for number, frame in enumerate(frames):
+        if number % stride == 0:
+            if held is not None:
+                yield held
+            held = frame
+        elif held is not None:
+            held = replace(held, end=frame.end)
+        if held is not None and number % stride == stride - 1:
+            yield held
+            held = None
+    if held is not None:
+        yield held
+
+
+def boxes(video: Video | str | Path, source: Proposer) -> Iterator[Boxes]:
+    """What a proposer sees in each frame of a video that it looks at; VideoError where it can't be read."""
+    return source(looked(pipeline.frames(video, source.clip), source.clip.stride))
+
+
+def tracked(
+    video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None
+) -> Iterator[Boxes]:
+    """The same with track numbers; see `tracks.link`."""
+    return tracks.link(boxes(video, source), linking)
+
+
+def proposed(
+    video: Video | str | Path,
+    source: Proposer,
+    linking: tracks.LinkConfig | None = None,
+    making: tubes.TubeConfig | None = None,
+) -> Iterator[tubes.Tubes]:
+    """Tubes of a video; see `tubes.built`."""
+    return tubes.built(tracked(video, source, linking), making)

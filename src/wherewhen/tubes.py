@@ -1,0 +1,259 @@
+"""Tubes out of tracks: one mover's way, the way of movers that touch, even parts of them, and how many a bag holds.
+
+A tube is rows ``(N, 6)`` in time order that share a track number; times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+from wherewhen.errors import ConfigError
+from wherewhen.values import Boxes, Floats, Scores
+
+Kind = Literal["unary", "multivariate", "frame"]
+Whole = NDArray[np.int64]
+
+SUB_TUBE = 64 / 25  # seconds: 64 frames at 25 a second
+
+
+@dataclass(frozen=True)
+class TubeConfig:
+    """Settings of `built`.
+
+    Args:
+        shortest: seconds that a tube must last.
+        longest: seconds; longer tubes are cut into even parts. Null keeps them.
+        multivariate: add the union of movers that touch.
+        touching: consecutive frames that two movers must touch.
+        window: seconds of video that tubes are made of at a time, so that a camera's come while it runs; null waits
+            for the end.
+        frame: add a tube of the whole picture where there is no other (fallback), always, or never.
+    """
+
+    shortest: float = 0.6
+    longest: float | None = None
+    multivariate: bool = True
+    touching: int = 8
+    window: float | None = None
+    frame: Literal["fallback", "always", "never"] = "fallback"
+
+    def __post_init__(self) -> None:
+        if self.shortest < 0 or self.touching < 1:
+            raise ConfigError(f"tubes: shortest is at least 0 seconds and touching at least 1; got {self}")
+        for name in ("longest", "window"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"tubes: {name} is above 0 seconds or null; got {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tubes:
+    """Tubes of a stretch of video: ``rows`` with track numbers 0 to T - 1, and of each tube its kind and class name.
+
+    Rows lie tube by tube, each in time order. ``members``: the tracks that a tube is made of.
+    """
+
+    rows: Scores
+    kinds: tuple[Kind, ...]
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+def built(stream: Iterable[Boxes], config: TubeConfig | None = None) -> Iterator[Tubes]:
+    """Tubes of tracked frames (`tracks.link`), a ``window`` at a time, or once at the end.
+
+    >>> frames = [Boxes(t, t + 1, [[t, t + 1, 0, 0, 1, 1]], [1.0], track=[7]) for t in range(3)]
+    >>> [tube.members for tube in built(frames)]
+    [((7,),)]
+    """
+    settings = config or TubeConfig()
+    held: list[Boxes] = []
+    for boxes in stream:
+        if settings.window is not None and held and boxes.start - held[0].start >= settings.window - 1e-9:
+            yield of(held, settings)
+            held = []
+        held.append(boxes)
+    if held:
+        yield of(held, settings)
+
+
+def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
+    """The tubes of tracked frames in time order; ValueError without a frame."""
+    if not frames:
+        raise ValueError("no frames to make tubes of")
+    settings = config or TubeConfig()
+    rows = joined(frames)
+    called = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}
+    single = by_track(rows)
+    found: list[tuple[Kind, tuple[int, ...], Scores]] = [("unary", (track,), tube) for track, tube in single.items()]
+    if settings.multivariate:
+        starts = np.array([boxes.start for boxes in frames])
+        found += [("multivariate", members, tube) for members, tube in multivariate(rows, starts, settings.touching)]
+    cut = [(kind, members, part) for kind, members, tube in found for part in limited(tube, settings)]
+    if settings.frame == "always" or (settings.frame == "fallback" and not cut):
+        cut.append(("frame", (), whole_picture(frames)))
+    kinds = tuple(kind for kind, _, _ in cut)
+    names = tuple(called.get(members[0], "") if kind == "unary" else "" for kind, members, _ in cut)
+    return Tubes(numbered([tube for _, _, tube in cut]), kinds, names, tuple(members for _, members, _ in cut))
+
+
+def joined(frames: Iterable[Boxes]) -> Scores:
+    """All boxes of frames as one set of rows."""
+    seen = [boxes for boxes in frames if len(boxes.values)]
+    if not seen:
+        return Scores(np.empty((0, 6)), np.empty(0))
+    parts = ([getattr(boxes, name) for boxes in seen] for name in ("extents", "values", "track"))
+    return Scores(*(np.concatenate(part) for part in parts))
+
+
+def by_track(rows: Scores) -> dict[int, Scores]:
+    """The rows of each track number, -1 left out, in time order."""
+    order = np.lexsort((rows.extents[:, 0], rows.track))
+    order = order[rows.track[order] >= 0]
+    numbers, first = np.unique(rows.track[order], return_index=True)
+    parts = np.split(order, first[1:]) if len(first) else []
+    return {int(n): _take(rows, part) for n, part in zip(numbers, parts, strict=True)}
+
+
+def numbered(tubes: list[Scores]) -> Scores:
+    """Tubes as one set of rows that counts them from 0."""
+    if not tubes:
+        return Scores(np.empty((0, 6)), np.empty(0))
+    track = np.repeat(np.arange(len(tubes)), [len(tube.values) for tube in tubes])
+    return Scores(np.concatenate([t.extents for t in tubes]), np.concatenate([t.values for t in tubes]), track)
+
+
+def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[tuple[int, ...], Scores]]:
+    """Unions of each mover with those that touch it for at least ``touching`` frames in a row, with their members.
+
+    ``starts`` ``(F,)``: when each frame begins. A union lasts while any of them touches the mover itself: who only
+    touches another member is none, so that a crowd doesn't chain into one. Equal unions count once.
+    """
+    frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
+    together = _contacts(rows, frame, touching)
+    found: dict[tuple[tuple[int, ...], bytes], Scores] = {}
+    index = {(int(t), int(f)): k for k, (t, f) in enumerate(zip(rows.track, frame, strict=True))}
+    for track, partners in together.items():
+        for run in _runs(np.unique(np.concatenate(list(partners.values())))):
+            members: set[int] = {track}
+            hulls, values = [], []
+            for moment in run.tolist():
+                near = [track, *(p for p, frames in partners.items() if _holds(frames, moment))]
+                own = [index[member, moment] for member in near]
+                members.update(near)
+                hulls.append(ext.hull(rows.extents[own]))
+                values.append(float(rows.values[own].mean()))
+            extents = np.array(hulls)
+            key = (tuple(sorted(members)), extents.tobytes())
+            found.setdefault(key, Scores(extents, np.array(values), np.full(len(hulls), track)))
+    return [(members, tube) for (members, _), tube in found.items()]
+
+
+def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[int, dict[int, Whole]]:
+    """For each track the frames, in runs of at least ``touching``, in which each other one touches it."""
+    pairs: dict[tuple[int, int], list[int]] = {}
+    order = np.argsort(frame, kind="stable")
+    moments, first = np.unique(frame[order], return_index=True)
+    for moment, own in zip(moments.tolist(), np.split(order, first[1:]) if len(first) else [], strict=True):
+        own = own[rows.track[own] >= 0]
+        boxes, tracks = rows.extents[own], rows.track[own]
+        a, b = np.nonzero(np.triu(ext.intersection(boxes[:, None], boxes[None]) > 0, 1))
+        for one, other in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
+            pairs.setdefault((min(one, other), max(one, other)), []).append(moment)
+    found: dict[int, dict[int, Whole]] = {}
+    for (one, other), moments_of in sorted(pairs.items()):
+        runs = [run for run in _runs(np.array(moments_of, np.int64)) if len(run) >= touching]
+        if runs and one != other:
+            frames = np.concatenate(runs)
+            found.setdefault(one, {})[other] = frames
+            found.setdefault(other, {})[one] = frames
+    return found
+
+
+def _runs(numbers: Whole) -> list[Whole]:
+    """Rising numbers cut where one is left out."""
+    return np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+
+
+def _holds(rising: Whole, number: int) -> bool:
+    place = int(np.searchsorted(rising, number))
+    return place < len(rising) and int(rising[place]) == number
+
+
+def limited(tube: Scores, config: TubeConfig) -> list[Scores]:
+    """A tube in even parts no longer than ``longest``; none where it is shorter than ``shortest``."""
+    if length(tube) < config.shortest - 1e-9:
+        return []
+    return [tube] if config.longest is None else divided(tube, config.longest)
+
+
+def length(tube: Scores) -> float:
+    """Seconds from a tube's begin to its end."""
+    return float(tube.extents[:, 1].max() - tube.extents[:, 0].min())
+
+
+def divided(tube: Scores, seconds: float = SUB_TUBE) -> list[Scores]:
+    """A tube cut evenly into M = ceil(its length / ``seconds``) parts, as far as it has rows.
+
+    Wu et al. 2021 score such parts, arXiv 2108.03825; the default is 64 frames at 25 a second.
+
+    >>> tube = Scores([[t, t + 1, 0, 0, 1, 1] for t in range(5)], np.ones(5), np.zeros(5))
+    >>> [len(part.values) for part in divided(tube, 2.0)]
+    [2, 1, 2]
+    """
+    count = min(max(1, ceil(length(tube) / seconds - 1e-9)), len(tube.values))
+    borders = np.linspace(0, len(tube.values), count + 1).round().astype(int)
+    return [_take(tube, np.arange(a, b)) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+
+
+def sub_tubes(tubes: Tubes, seconds: float = SUB_TUBE) -> Tubes:
+    """Every tube in even parts, as they are scored."""
+    whole = by_track(tubes.rows)
+    parts = [(number, part) for number, tube in whole.items() for part in divided(tube, seconds)]
+    own = [number for number, _ in parts]
+    return Tubes(
+        numbered([part for _, part in parts]),
+        tuple(tubes.kinds[k] for k in own),
+        tuple(tubes.names[k] for k in own),
+        tuple(tubes.members[k] for k in own),
+    )
+
+
+def chosen(tubes: Tubes, most: int, seed: int | tuple[int, ...] = 0) -> Tubes:
+    """At most ``most`` tubes: a random subset that follows from the seed, in their order. For training: a test sees all.
+
+    ``seed``: such as those of run, video and step.
+    """
+    if most < 1:
+        raise ConfigError(f"tubes: at least 1 a bag, got {most}")
+    if len(tubes) <= most:
+        return tubes
+    kept = np.sort(np.random.default_rng(seed).choice(len(tubes), most, replace=False))
+    whole = by_track(tubes.rows)
+    picked = kept.tolist()
+    return Tubes(
+        numbered([whole[k] for k in picked]),
+        tuple(tubes.kinds[k] for k in picked),
+        tuple(tubes.names[k] for k in picked),
+        tuple(tubes.members[k] for k in picked),
+    )
+
+
+def whole_picture(frames: list[Boxes]) -> Scores:
+    """One tube of the whole picture over all frames."""
+    rows = [[boxes.start, boxes.end, *ext.WHOLE_PICTURE] for boxes in frames]
+    return Scores(np.array(rows), np.full(len(rows), 0.0), np.zeros(len(rows)))
+
+
+def _take(rows: Scores, which: NDArray[np.int64]) -> Scores:
+    return Scores(rows.extents[which], rows.values[which], rows.track[which])
