@@ -19,7 +19,9 @@ LOUDEST = 25.0  # gray levels: the most that noise may count for, so that rustli
 LEARN = 0.03  # share of a new picture that goes into the background, once a second or so of them were seen
 SHADE = (0.4, 0.93)  # how much of its light a place keeps in shadow
 SHADE_SPREAD = 0.065  # how far the light that is kept differs within a shadow: it darkens evenly
-SHADE_TINT = 0.06  # how far it differs between colors
+SHADE_SPREAD_IN_COLOR = 0.08  # the same where color bears witness too
+SHADE_TINT = 0.05  # how far it differs between colors
+COLORED = 3.0  # gray levels between colors, in the mean, from which a picture isn't gray
 WINDOW = 5  # px in which evenness is judged
 RIM = 7  # px: around the even core of a shadow its soft edge lies
 FADE = (0.6, 1.6)  # change of the light of the whole picture that is still the same scene
@@ -37,6 +39,7 @@ class Background:
         self._noise: Array = np.full(middle.shape[:2], 2.0, np.float32)
         self._seen = len(pictures)
         self._plain: Any = cv2.convertScaleAbs(self._mean)
+        self._colored = bool(np.ptp(self._mean, 2).mean() > COLORED)
 
     def differs(self, picture: Pixels) -> tuple[Pixels, Pixels]:
         """What stands out ``(H, W)``: a mask (255 or 0), and how far, 128 = as far as it must.
@@ -56,6 +59,7 @@ class Background:
         quiet = cv2.bitwise_not(mask)
         rate = max(LEARN, 1 / (self._seen + 1))
         cv2.accumulateWeighted(far, self._noise, rate / 2, quiet)
+        cv2.accumulateWeighted(far, self._noise, LEARN / 20, mask)
         np.minimum(self._noise, LOUDEST, out=self._noise)
         fresh = picture if abs(gain - 1) < 0.01 else cv2.convertScaleAbs(picture, alpha=1 / gain)
         cv2.accumulateWeighted(fresh, self._mean, rate, quiet)
@@ -103,7 +107,8 @@ class Background:
         mean = cv2.boxFilter(gray * inside, -1, size) / count
         square = cv2.boxFilter(gray * gray * inside, -1, size) / count
         dark = (np.abs(kept - gray[..., None]).max(2) < SHADE_TINT) & (gray < 1) & (gray > SHADE[0])
-        core = where & dark & (mean < SHADE[1]) & (square - mean * mean < SHADE_SPREAD**2)
+        spread = SHADE_SPREAD_IN_COLOR if self._colored else SHADE_SPREAD
+        core = where & dark & (mean < SHADE[1]) & (square - mean * mean < spread**2)
         solid = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         near = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
         found: Masks = near & dark & where

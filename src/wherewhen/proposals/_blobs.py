@@ -18,6 +18,7 @@ SURE_SHARE = 0.15  # of its pixels
 APART = 0.8  # px a frame: movers that differ by less in velocity stay one blob
 CLEAR = 2.2  # times the spread within each: how clearly their velocities must differ
 LEAST_SHARE = 0.15  # of a blob: smaller parts are arms and legs
+UPRIGHT = 0.5  # share of the narrower part's width that lies under or over the other
 DEEPEST = 3  # cuts of one blob, one after the other
 MOST = 200  # blobs of one picture that are looked at, the largest first
 
@@ -92,9 +93,15 @@ def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]
     smooth = np.where((smooth == 0) & blob.mask, sides, smooth)
     least = max(smallest, LEAST_SHARE * blob.area)
     parts = [part for side in (1, 2) for part in blobs((smooth == side).view(np.uint8), least, blob.row, blob.column)]
-    if len(parts) < 2:
+    if len(parts) < 2 or _stacked(parts):
         return [blob]
     return [piece for part in parts for piece in split(part, flow, smallest, deep + 1)]
+
+
+def _stacked(parts: list[Blob]) -> bool:
+    """Whether one part stands on another: body and legs of one mover move in two ways as well."""
+    (left, _, right, _), (start, _, end, _) = parts[0].corners, parts[1].corners
+    return min(right, end) - max(left, start) > UPRIGHT * min(right - left, end - start)
 
 
 def _two(vectors: Array) -> NDArray[np.int64] | None:

@@ -16,6 +16,7 @@ from wherewhen.contracts import ClipSpec, Proposer, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._background import Background
 from wherewhen.proposals._blobs import SURE, Blob, blobs, closed, split, sure
+from wherewhen.proposals._memory import Memory
 from wherewhen.proposals._steady import camera
 from wherewhen.values import Boxes, Frame, Pixels
 
@@ -28,6 +29,9 @@ CHANGED = "the picture changed as a whole"
 FLOODED = 0.55  # share of the picture that stands out when light or camera, not things, changed
 STILL = 6.0  # gray levels that a pixel may change from picture to picture and count as still
 RESTING = 0.9  # share of a blob's pixels that are still where it rests
+SETTLED = 2.0  # seconds that a thing must rest before it is believed to be one, and not a place that one left
+YOUNG = 0.5  # patience as a share of how long the scene is known
+DOUBT = 0.6  # times the surety of what rests since a moment ago
 GHOST = 1.15  # times the edges along a ghost's rim that are in the background and no longer in the picture
 MOVES = 3  # of the last RECENT pictures in which the camera must move, or none, before that is believed
 RECENT = 5
@@ -121,9 +125,9 @@ class _Eye:
         self._config = config
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._moving = False
-        self._start([frame.image for frame in held[:: max(1, len(held) // MOST_HELD)]])
+        self._start([frame.image for frame in held[:: max(1, len(held) // MOST_HELD)]], held[0].start)
 
-    def _start(self, images: list[Pixels]) -> None:
+    def _start(self, images: list[Pixels], since: float) -> None:
         """Learn the scene anew."""
         self._shape = images[0].shape
         self._scene = Background([image for image in images if image.shape == self._shape])
@@ -131,6 +135,8 @@ class _Eye:
         self._rested = np.zeros(self._shape[:2], np.float32)
         self._moves: deque[bool] = deque(maxlen=RECENT)
         self._floods = 0
+        self._since = since
+        self._memory = Memory()
 
     def __call__(self, frame: Frame) -> Boxes:
         import cv2
@@ -138,7 +144,7 @@ class _Eye:
         if min(frame.image.shape[:2]) < SMALLEST_SIDE:
             return Boxes(frame.start, frame.end, note=f"pictures below {SMALLEST_SIDE} px hold nothing to look for")
         if frame.image.shape != self._shape:
-            self._start([frame.image])
+            self._start([frame.image], frame.start)
         gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
         before = gray if self._gray is None else self._gray
         flow: Array = self._flow.calc(before, gray, None)
@@ -160,7 +166,7 @@ class _Eye:
         elif self._moving and not any(self._moves):
             log.warning("from %.1f s on the camera rests: the scene is learnt anew", frame.start)
             self._moving = False
-            self._start([frame.image])
+            self._start([frame.image], frame.start)
 
     def _before_scene(self, frame: Frame, before: Pixels, gray: Pixels, flow: Array) -> tuple[list[_Found], str]:
         """What stands out from the empty scene."""
@@ -170,21 +176,33 @@ class _Eye:
         if (mask > 0).mean() > FLOODED:
             self._floods += 1
             if self._floods >= RECENT:
-                self._start([frame.image])
+                self._start([frame.image], frame.start)
             return [], CHANGED
         self._floods = 0
         still = cv2.absdiff(before, gray) < STILL
         self._rested = np.where((mask > 0) & still, self._rested + np.float32(frame.end - frame.start), 0)
+        patience = min(self._config.patience, max(SETTLED, YOUNG * (frame.start - self._since)))
+        settled = self._rested > patience
+        if settled.any():
+            self._scene.absorb(frame.image, settled)
         smallest = max(1.0, self._config.smallest * mask.size)
-        found: list[_Found] = []
+        parts = self._parted(frame.image, closed(mask), level, flow, smallest)
         edges: tuple[Pixels, Pixels] | None = None
-        for blob in self._parted(frame.image, closed(mask), level, flow, smallest):
-            if blob.of(still)[blob.mask].mean() >= RESTING:
+        kept: list[Blob] = []
+        for blob in parts:
+            resting = bool(blob.of(still)[blob.mask].mean() >= RESTING)
+            if resting:
                 edges = edges or (_edges(gray), _edges(self._scene.gray))
-                if self._is_scene(blob, *edges):
+                if _is_ghost(blob, *edges):
                     self._scene.absorb(frame.image, blob.mask, (blob.row, blob.column))
                     continue
-            found.append(_Found(blob, _surety(blob, level, smallest)))
+            kept.append(blob)
+        found = []
+        for blob in self._memory.parted(kept, smallest) if self._config.split else kept:
+            surety = _surety(blob, level, smallest)
+            resting = bool(blob.of(still)[blob.mask].mean() >= RESTING)
+            doubted = resting and np.median(blob.of(self._rested)[blob.mask]) < SETTLED
+            found.append(_Found(blob, surety * (DOUBT if doubted else 1.0)))
         return found, ""
 
     def _parted(self, picture: Pixels, mask: Pixels, level: Pixels, flow: Array, smallest: float) -> Iterator[Blob]:
@@ -195,17 +213,6 @@ class _Eye:
             for blob in blobs(lit, smallest, whole.row, whole.column):
                 if sure(blob, level):
                     yield from split(blob, flow, smallest) if self._config.split else [blob]
-
-    def _is_scene(self, blob: Blob, now: Pixels, then: Pixels) -> bool:
-        """Whether a resting blob is what was there at the start and left, or has rested for long."""
-        import cv2
-
-        if np.median(blob.of(self._rested)[blob.mask]) > self._config.patience:
-            return True
-        solid = np.pad(blob.mask, 2).astype(np.uint8)
-        kernel = np.ones((3, 3), np.uint8)
-        rim = (cv2.dilate(solid, kernel) - cv2.erode(solid, kernel))[2:-2, 2:-2] > 0
-        return bool(blob.of(then)[rim].mean() > GHOST * blob.of(now)[rim].mean())
 
     def _against(self, before: Pixels, gray: Pixels, flow: Array, move: Array | None) -> list[_Found]:
         """What moves in another way than the picture as a whole."""
@@ -238,6 +245,19 @@ def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
     """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
     strength = float(blob.of(level)[blob.mask].mean()) / 255
     return float(min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * blob.mask.mean() ** 0.25)
+
+
+def _is_ghost(blob: Blob, now: Pixels, then: Pixels) -> bool:
+    """Whether a resting blob is where something was that left: its rim shows in the background, not in the picture.
+
+    ``now``, ``then``: how steep picture and background are, ``(H, W)``.
+    """
+    import cv2
+
+    solid = np.pad(blob.mask, 2).astype(np.uint8)
+    kernel = np.ones((3, 3), np.uint8)
+    rim = (cv2.dilate(solid, kernel) - cv2.erode(solid, kernel))[2:-2, 2:-2] > 0
+    return bool(blob.of(then)[rim].mean() > GHOST * blob.of(now)[rim].mean())
 
 
 def _edges(gray: Pixels) -> Pixels:

@@ -1,0 +1,139 @@
+"""Who was apart a moment ago: blobs that flow together are cut again, along the boxes that each mover had."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.proposals._blobs import Blob, blobs
+from wherewhen.values import Masks
+
+Array = NDArray[np.float64]
+
+KNOWN = 5  # pictures in which a mover must have been alone before it is cut out of others
+WITHIN = 0.6  # share of a mover's box that must lie in a blob
+NEAR = 1.1  # box sizes from a mover's middle: farther pixels belong to somebody new
+ALIKE = 0.3  # share of the larger mover's box area that a smaller one must have: arms and shadows have less
+MEET = 0.15  # overlap of boxes from which a blob continues a mover
+MISSED = 3  # pictures after which a mover that isn't found is forgotten
+JOINED = 50  # pictures after which those who stay together count as one
+STEADY = 0.3  # share of news in a mover's velocity and size
+
+
+@dataclass(slots=True)
+class _Mover:
+    box: Array
+    speed: Array
+    known: int = 1
+    missed: int = 0
+    joined: int = 0
+
+
+class Memory:
+    """The movers of the last pictures, and how to cut blobs along them."""
+
+    def __init__(self) -> None:
+        self._movers: list[_Mover] = []
+
+    def parted(self, found: list[Blob], smallest: float) -> list[Blob]:
+        """The blobs of a new picture, those of several known movers cut; movers are brought up to date."""
+        for mover in self._movers:
+            mover.box = mover.box + np.tile(mover.speed, 2)
+        parts: list[Blob] = []
+        owners: list[_Mover | None] = []
+        for blob in found:
+            inside = self._inside(blob)
+            if len(inside) < 2:
+                parts.append(blob)
+                owners.append(None)
+                continue
+            for part, mover in _cut(blob, inside, smallest):
+                parts.append(part)
+                owners.append(mover)
+        self._learn(parts, owners)
+        return parts
+
+    def _inside(self, blob: Blob) -> list[_Mover]:
+        """Known movers that should lie in a blob, without those that are much smaller than the others."""
+        box = np.array(blob.corners, np.float64)
+        known = [m for m in self._movers if m.known >= KNOWN and m.joined < JOINED]
+        inside = [m for m in known if _overlap(m.box, box) >= WITHIN * _area(m.box)]
+        largest = max((_area(m.box) for m in inside), default=0.0)
+        return [m for m in inside if _area(m.box) >= ALIKE * largest]
+
+    def _learn(self, parts: list[Blob], owners: list[_Mover | None]) -> None:
+        boxes = [np.array(part.corners, np.float64) for part in parts]
+        taken = {id(owner) for owner in owners if owner is not None}
+        pairs = [
+            (_iou(mover.box, boxes[k]), -number, k)
+            for number, mover in enumerate(self._movers)
+            if id(mover) not in taken
+            for k, owner in enumerate(owners)
+            if owner is None
+        ]
+        done: set[int] = set()
+        for overlap, number, k in sorted(pairs, reverse=True):
+            mover = self._movers[-number]
+            if overlap < MEET or k in done or id(mover) in taken:
+                continue
+            done.add(k)
+            taken.add(id(mover))
+            _renew(mover, boxes[k], alone=True)
+        for k, owner in enumerate(owners):
+            if owner is not None:
+                _renew(owner, boxes[k], alone=False)
+            elif k not in done:
+                self._movers.append(_Mover(boxes[k], np.zeros(2)))
+                taken.add(id(self._movers[-1]))
+        for mover in self._movers:
+            mover.missed = 0 if id(mover) in taken else mover.missed + 1
+        self._movers = [m for m in self._movers if m.missed <= MISSED]
+
+
+def _renew(mover: _Mover, box: Array, alone: bool) -> None:
+    """Take what was seen; a mover among others keeps its size."""
+    shift = (box[:2] + box[2:] - mover.box[:2] - mover.box[2:]) / 2
+    share = max(STEADY, 1 / (mover.known + 1)) if alone else STEADY / 2
+    mover.speed = mover.speed + share * shift
+    if alone:
+        mover.box, mover.known, mover.joined = box, mover.known + 1, max(0, mover.joined - 5)
+    else:
+        mover.box = mover.box + np.tile(shift / 2, 2)
+        mover.joined += 1
+
+
+def _cut(blob: Blob, movers: list[_Mover], smallest: float) -> list[tuple[Blob, _Mover | None]]:
+    """Each pixel goes to the mover that it is nearest to, in sizes of that mover; what is far from all is new."""
+    ys, xs = np.nonzero(blob.mask)
+    points = np.stack([xs + blob.column + 0.5, ys + blob.row + 0.5], -1)
+    boxes = np.stack([mover.box for mover in movers])
+    middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(boxes[:, 2:] - boxes[:, :2], 2)
+    far = np.abs((points[:, None] - middles) / sizes).max(2)
+    nearest = np.where(far.min(1) > NEAR, len(movers), far.argmin(1))
+    found: list[tuple[Blob, _Mover | None]] = []
+    for number in range(len(movers) + 1):
+        own: Masks = np.zeros_like(blob.mask)
+        own[ys[nearest == number], xs[nearest == number]] = True
+        least = smallest if number == len(movers) else smallest / 2
+        pieces = list(blobs(own.view(np.uint8), least, blob.row, blob.column))
+        if number == len(movers):
+            found += [(piece, None) for piece in pieces]
+        elif pieces:
+            found.append((pieces[0], movers[number]))
+    return found
+
+
+def _area(box: Array) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _overlap(a: Array, b: Array) -> float:
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    return float(np.prod((high - low).clip(0)))
+
+
+def _iou(a: Array, b: Array) -> float:
+    both = _overlap(a, b)
+    return both / max(_area(a) + _area(b) - both, 1e-9)
