@@ -1,12 +1,13 @@
 """Boxes, tracks and tubes of a video: every stage is an iterator over an iterator, a file is a camera that ends.
 
-    frames(source) -> looked at -> boxes(proposer) -> tracks(link) -> tubes(built)
+frames(source) -> looked at -> boxes(proposer) -> tracks(link) -> tubes(built)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,14 @@ def boxes(video: Video | str | Path, source: Proposer) -> Iterator[Boxes]:
     return source(looked(pipeline.frames(video, source.clip), source.clip.stride))
 
 
-def tracked(
-    video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None
-) -> Iterator[Boxes]:
-    """The same with track numbers; see `tracks.link`."""
-    return tracks.link(boxes(video, source), linking)
+def tracked(video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
+    """The same with track numbers: the source's own where it has them, else those of `tracks.link`."""
+    stream = iter(boxes(video, source))
+    first = next(stream, None)
+    if first is None:
+        return
+    seen = chain([first], stream)
+    yield from seen if getattr(source, "tracks", False) else tracks.link(seen, linking)
 
 
 def proposed(

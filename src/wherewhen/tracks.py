@@ -16,6 +16,7 @@ from wherewhen.values import Boxes, Floats
 FOLLOW = 0.6  # share of a surprise in place that is believed
 TURN = 0.25  # the same in velocity
 GROW = 0.4  # the same in size
+TICK = 1e-9  # seconds, for sums that aren't exact
 
 
 @dataclass(frozen=True)
@@ -125,20 +126,17 @@ class _Linker:
         """Match a frame's boxes."""
         config, time = self._config, boxes.start
         self._waiting.append(_Waiting(boxes))
-        self._tracks = [t for t in self._tracks if time - t.seen <= config.gap + (boxes.end - boxes.start) + 1e-9]
+        before = self._waiting[-2].boxes.start if len(self._waiting) > 1 else time
+        self._tracks = [t for t in self._tracks if t.seen >= before or time - t.seen <= config.gap + TICK]
         sure = np.flatnonzero(boxes.values >= config.high)
         unsure = np.flatnonzero((boxes.values < config.high) & (boxes.values >= config.low))
         left = self._match(self._tracks, boxes, sure, config.overlap, config.widen)
-        fresh = [t for t in self._tracks if t.seen < time and (len(self._waiting) < 2 or t.seen >= self._before)]
+        fresh = [t for t in self._tracks if before <= t.seen < time]
         self._match(fresh, boxes, unsure, config.overlap_low, 0.0)
         for index in left:
             self._begin(boxes, int(index))
         if len(self._tracks) > config.most:
             self._tracks = sorted(self._tracks, key=lambda t: (-t.seen, t.number))[: config.most]
-
-    @property
-    def _before(self) -> float:
-        return self._waiting[-2].boxes.start
 
     def _match(
         self, tracks: list[_Track], boxes: Boxes, which: NDArray[np.int64], least: float, widen: float
@@ -187,10 +185,8 @@ class _Linker:
 
     def ready(self, now: float) -> Iterator[Boxes]:
         """Frames that nothing can change any more."""
-        while self._waiting and (
-            now - self._waiting[0].boxes.start > self._config.gap + (self._waiting[0].boxes.end - self._waiting[0].boxes.start) + 1e-9
-            and len(self._waiting) > self._config.confirm
-        ):
+        config = self._config
+        while len(self._waiting) > config.confirm and now - self._waiting[0].boxes.start > config.gap + TICK:
             yield self._told(self._waiting.popleft())
 
     def rest(self) -> Iterator[Boxes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from typing import Literal
 
@@ -213,26 +214,20 @@ def divided(tube: Scores, seconds: float = SUB_TUBE) -> list[Scores]:
     """
     count = min(max(1, ceil(length(tube) / seconds - 1e-9)), len(tube.values))
     borders = np.linspace(0, len(tube.values), count + 1).round().astype(int)
-    return [_take(tube, np.arange(a, b)) for a, b in zip(borders[:-1], borders[1:], strict=True)]
+    return [_take(tube, np.arange(a, b)) for a, b in pairwise(borders)]
 
 
 def sub_tubes(tubes: Tubes, seconds: float = SUB_TUBE) -> Tubes:
     """Every tube in even parts, as they are scored."""
     whole = by_track(tubes.rows)
     parts = [(number, part) for number, tube in whole.items() for part in divided(tube, seconds)]
-    own = [number for number, _ in parts]
-    return Tubes(
-        numbered([part for _, part in parts]),
-        tuple(tubes.kinds[k] for k in own),
-        tuple(tubes.names[k] for k in own),
-        tuple(tubes.members[k] for k in own),
-    )
+    return _picked(tubes, [number for number, _ in parts], [part for _, part in parts])
 
 
 def chosen(tubes: Tubes, most: int, seed: int | tuple[int, ...] = 0) -> Tubes:
-    """At most ``most`` tubes: a random subset that follows from the seed, in their order. For training: a test sees all.
+    """At most ``most`` tubes: a random subset that follows from the seed, in their order.
 
-    ``seed``: such as those of run, video and step.
+    For training; a test sees all (Wu et al. 2021 train with 200). ``seed``: such as those of run, video and step.
     """
     if most < 1:
         raise ConfigError(f"tubes: at least 1 a bag, got {most}")
@@ -240,13 +235,13 @@ def chosen(tubes: Tubes, most: int, seed: int | tuple[int, ...] = 0) -> Tubes:
         return tubes
     kept = np.sort(np.random.default_rng(seed).choice(len(tubes), most, replace=False))
     whole = by_track(tubes.rows)
-    picked = kept.tolist()
-    return Tubes(
-        numbered([whole[k] for k in picked]),
-        tuple(tubes.kinds[k] for k in picked),
-        tuple(tubes.names[k] for k in picked),
-        tuple(tubes.members[k] for k in picked),
-    )
+    return _picked(tubes, kept.tolist(), [whole[k] for k in kept.tolist()])
+
+
+def _picked(tubes: Tubes, own: list[int], parts: list[Scores]) -> Tubes:
+    """New tubes with rows ``parts``, of which each was a part of the one with its number in ``own``."""
+    kinds, names, members = (tuple(told[k] for k in own) for told in (tubes.kinds, tubes.names, tubes.members))
+    return Tubes(numbered(parts), kinds, names, members)
 
 
 def whole_picture(frames: list[Boxes]) -> Scores:

@@ -105,8 +105,7 @@ def _stacked(parts: list[Blob]) -> bool:
 
 
 def _two(vectors: Array) -> NDArray[np.int64] | None:
-    """Group 0 or 1 of each vector ``(N, 2)``, None unless there clearly are two: split at means, along the widest axis.
-    """
+    """Group 0 or 1 of each vector ``(N, 2)``, None unless there clearly are two: split at means, along the widest axis."""
     apart = vectors - vectors.mean(0)
     (a, b), (_, c) = (apart.T @ apart / len(apart)).tolist()
     widest = (a + c) / 2 + sqrt(((a - c) / 2) ** 2 + b * b)

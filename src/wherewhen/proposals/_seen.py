@@ -1,0 +1,61 @@
+"""What a detector saw, as boxes: sure enough, of a class that is wanted, each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wherewhen.errors import ConfigError
+from wherewhen.proposals._classes import MOVERS
+from wherewhen.proposals._layouts import Raw
+from wherewhen.proposals._nms import surest
+from wherewhen.values import Boxes, Frame
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Settings that every detector has.
+
+    Args:
+        classes: names to look for; an empty list means all.
+        score: boxes less sure than this are left out.
+        overlap: of boxes of one class that overlap by more (IoU), the surest stays.
+        most: boxes per picture, the surest first.
+        stride: every so many frames are looked at.
+        rate: frames per second before that; null keeps the source's.
+    """
+
+    classes: tuple[str, ...] = MOVERS
+    score: float = 0.3
+    overlap: float = 0.45
+    most: int = 60
+    stride: int = 2
+    rate: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if not 0 <= self.score <= 1 or not 0 < self.overlap <= 1:
+            raise ConfigError(f"detector: score lies in [0, 1] and overlap in (0, 1]; got {self.score}, {self.overlap}")
+        if self.most < 1 or self.stride < 1:
+            raise ConfigError(f"detector: most and stride are at least 1; got {self.most} and {self.stride}")
+
+
+def seen(
+    raw: Raw,
+    frame: Frame,
+    names: Sequence[str],
+    allowed: Sequence[bool],
+    config: DetectorConfig,
+    overlap: float | None = None,
+) -> Boxes:
+    """The `Boxes` of a frame; ``allowed`` tells which of ``names`` are wanted. ``overlap``: instead of the setting."""
+    corners, values, classes = raw
+    good = np.isfinite(corners).all(1) & (values >= config.score) & np.asarray(allowed)[classes]
+    corners, values, classes = corners[good].clip(0, 1), values[good], classes[good]
+    times = np.tile([frame.start, frame.end], (len(corners), 1))
+    rows = np.concatenate([times, corners], 1)
+    kept = surest(rows, values, classes, config.overlap if overlap is None else overlap, config.most)
+    called = tuple(names[k] for k in classes[kept])
+    return Boxes(frame.start, frame.end, rows[kept], values[kept], called)

@@ -1,0 +1,112 @@
+"""A detector in an ONNX file of your own: FastestDet, YOLOX, RF-DETR, or what has their layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.proposals._classes import COCO, read_names, sparse_coco, wanted
+from wherewhen.proposals._layouts import LAYOUTS, known
+from wherewhen.proposals._seen import DetectorConfig, seen
+from wherewhen.values import Boxes, Frame
+
+FREE = 640  # px: side of the picture for a file that takes any
+
+
+@dataclass(frozen=True)
+class OnnxConfig(DetectorConfig):
+    """Settings of `Onnx`.
+
+    Args:
+        path: the detector's file.
+        layout: how it wants pictures and what its numbers mean: fastestdet, yolox or rfdetr.
+        names: text file with a class name a line; null means COCO's.
+        threads: of the processor.
+        classes: names to look for; an empty list means all.
+        score: boxes less sure than this are left out.
+        overlap: of boxes of one class that overlap by more (IoU), the surest stays.
+        most: boxes per picture, the surest first.
+        stride: every so many frames are looked at.
+        rate: frames per second before that; null keeps the source's.
+    """
+
+    path: str = ""
+    layout: Literal["fastestdet", "yolox", "rfdetr"] = "fastestdet"
+    names: str | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threads < 1:
+            raise ConfigError(f"onnx: threads are at least 1; got {self.threads}")
+
+
+class Onnx:
+    """Boxes of a detector that ONNX Runtime runs on the processor."""
+
+    Config: ClassVar[type] = OnnxConfig
+    source: ClassVar[Provenance] = Provenance(
+        title="A detector in an ONNX file", homepage="https://onnxruntime.ai", licence="that of the file"
+    )
+    wait: float = 0.0
+
+    def __init__(self, config: OnnxConfig) -> None:
+        self.config, self._layout = config, LAYOUTS[config.layout]
+        self.names = _names(config)
+        self._allowed = wanted(config.classes, self.names)
+        self._session = _session(config)
+        self._input = self._session.get_inputs()[0]
+        self.size = _size(self._input.shape, config.path)
+        size, width = (self.size, None) if self._layout.squeezed else (None, self.size[1])
+        self.clip = ClipSpec(1, config.stride, config.rate, width, size)
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
+        """One `Boxes` per frame."""
+        outputs = [output.name for output in self._session.get_outputs()]
+        overlap = 1.0 if self._layout.unique else self.config.overlap
+        for frame in frames:
+            height, width = frame.image.shape[:2]
+            numbers = self._session.run(outputs, {self._input.name: self._layout.prepare(frame.image, self.size)})
+            found = {name: np.asarray(value, np.float32) for name, value in zip(outputs, numbers, strict=True)}
+            raw = known(self._layout.decode(found, self.size, (height, width)), self.names)
+            yield seen(raw, frame, self.names, self._allowed, self.config, overlap)
+
+
+def _names(config: OnnxConfig) -> tuple[str, ...]:
+    if config.names:
+        return read_names(config.names)
+    return sparse_coco() if config.layout == "rfdetr" else COCO
+
+
+def _session(config: OnnxConfig) -> Any:
+    if not config.path:
+        raise ConfigError("onnx: say which detector to run: path is its .onnx file")
+    if not Path(config.path).is_file():
+        raise ConfigError(f"onnx: {config.path}: no such file")
+    try:
+        runtime = import_module("onnxruntime")
+    except ImportError:
+        raise ConfigError('proposals onnx need onnxruntime: pip install "wherewhen[onnx]"') from None
+    how = runtime.SessionOptions()
+    how.intra_op_num_threads, how.log_severity_level = config.threads, 3
+    try:
+        return runtime.InferenceSession(config.path, how, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has no class of its own for what a file does wrong
+        raise ConfigError(f"onnx: {config.path}: not a network that ONNX Runtime can run ({error})") from None
+
+
+def _size(shape: list[Any], path: str) -> tuple[int, int]:
+    if len(shape) != 4 or shape[1] != 3:
+        raise ConfigError(f"onnx: {path}: expected pictures (1, 3, height, width) as input, got {shape}")
+    height, width = (side if isinstance(side, int) else FREE for side in shape[2:])
+    return height, width
+
+
+PLUGIN: type[Proposer] = Onnx

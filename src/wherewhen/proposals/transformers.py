@@ -1,0 +1,163 @@
+"""A detector by its name on Hugging Face or its folder: RT-DETR, D-FINE, RF-DETR and their like."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+
+from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.errors import ConfigError
+from wherewhen.proposals._classes import wanted
+from wherewhen.proposals._layouts import Raw
+from wherewhen.proposals._seen import DetectorConfig, seen
+from wherewhen.values import Boxes, Features, Frame, Pixels
+
+EITHER_OR = {"detr", "yolos", "table-transformer"}
+"""Kinds of network whose last class means nothing at all; the others judge each class by itself."""
+
+
+@dataclass(frozen=True)
+class TransformersConfig(DetectorConfig):
+    """Settings of `Transformers`.
+
+    Args:
+        model: name on Hugging Face, or a folder; only safetensors are read, and no code that comes with them is run.
+        revision: of the model; null means the newest.
+        device: cpu or cuda.
+        classes: names to look for; an empty list means all.
+        score: boxes less sure than this are left out.
+        overlap: of boxes of one class that overlap by more (IoU), the surest stays; 1 keeps all.
+        most: boxes per picture, the surest first.
+        stride: every so many frames are looked at.
+        rate: frames per second before that; null keeps the source's.
+    """
+
+    model: str = "PekingU/rtdetr_r18vd_coco_o365"
+    revision: str | None = None
+    device: str = "cpu"
+    overlap: float = 0.9
+    stride: int = 4
+
+
+class Transformers:
+    """Boxes of a detection transformer; with HF_HUB_OFFLINE=1 only what was fetched before is used."""
+
+    Config: ClassVar[type] = TransformersConfig
+    source: ClassVar[Provenance] = Provenance(
+        title="A detection transformer by name",
+        homepage="https://huggingface.co/models?pipeline_tag=object-detection",
+        licence="that of the model",
+        citation="Zhao et al., DETRs Beat YOLOs on Real-time Object Detection, CVPR 2024",
+    )
+    wait: float = 0.0
+
+    def __init__(self, config: TransformersConfig) -> None:
+        self.config = config
+        library = _library()
+        self._look = _preprocessing(library, config)
+        self._network = _network(library, config)
+        labels = self._network.config.id2label
+        self.names = tuple(_coco(labels.get(k, "")) for k in range(max(labels) + 1))
+        self._allowed = wanted(config.classes, self.names)
+        self.clip = ClipSpec(1, config.stride, config.rate, size=self._look.size)
+
+    def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
+        """One `Boxes` per frame."""
+        for frame in frames:
+            raw = self._detected(frame.image)
+            yield seen(raw, frame, self.names, self._allowed, self.config)
+
+    def _detected(self, image: Pixels) -> Raw:
+        import torch
+
+        with torch.inference_mode():
+            pixels = torch.from_numpy(self._look(image)).to(self.config.device)
+            found = self._network(pixel_values=pixels)
+        logits = found.logits[0].float().cpu()
+        if self._network.config.model_type in EITHER_OR:
+            shares = logits.softmax(-1)[:, :-1]
+        else:
+            shares = logits.sigmoid()
+        values, classes = shares.max(-1)
+        x, y, wide, tall = found.pred_boxes[0].double().cpu().numpy().T
+        corners = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], -1)
+        return corners, values.double().numpy(), classes.numpy()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How the network wants pictures, as its ``preprocessor_config.json`` tells."""
+
+    size: tuple[int, int]
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, image: Pixels) -> Features:
+        import cv2
+
+        if image.shape[:2] != self.size:
+            image = np.asarray(cv2.resize(image, self.size[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+        normal = (image.astype(np.float32) * self.scale - np.array(self.mean, np.float32)) / np.array(
+            self.std, np.float32
+        )
+        return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)
+
+
+_OLD_NAMES = {"motorbike": "motorcycle", "aeroplane": "airplane", "sofa": "couch", "pottedplant": "potted plant"}
+_OLD_NAMES |= {"diningtable": "dining table", "tvmonitor": "tv", "N/A": "", "background": ""}
+
+
+def _coco(name: str) -> str:
+    """A class name as COCO writes it today."""
+    return _OLD_NAMES.get(name, name)
+
+
+def _library() -> Any:
+    try:
+        return import_module("transformers")
+    except ImportError:
+        raise ConfigError('proposals transformers need transformers: pip install "wherewhen[clip]"') from None
+
+
+def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
+    name = "preprocessor_config.json"
+    try:
+        path = library.utils.hub.cached_file(config.model, name, revision=config.revision)
+        with open(path, encoding="utf-8") as file:  # noqa: PTH123
+            told = json.load(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"transformers: {config.model}: its {name} can't be had ({_short(error)})") from None
+    size = told.get("size") if isinstance(told, dict) else None
+    if not isinstance(size, dict) or not all(isinstance(size.get(side), int) for side in ("height", "width")):
+        raise ConfigError(
+            f"transformers: {config.model} wants pictures of size {size}; "
+            "only networks with one height and width can be used, such as RT-DETR"
+        )
+    scale = told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0
+    normal = told.get("do_normalize", False)
+    mean = tuple(told.get("image_mean", (0.0,) * 3)) if normal else (0.0,) * 3
+    std = tuple(told.get("image_std", (1.0,) * 3)) if normal else (1.0,) * 3
+    return _Look((size["height"], size["width"]), float(scale), mean, std)
+
+
+def _network(library: Any, config: TransformersConfig) -> Any:
+    try:
+        network = library.AutoModelForObjectDetection.from_pretrained(
+            config.model, revision=config.revision, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ConfigError(f"transformers: {config.model} can't be used as a detector ({_short(error)})") from None
+    return network.to(config.device).eval()
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+PLUGIN: type[Proposer] = Transformers
