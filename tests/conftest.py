@@ -211,3 +211,24 @@ def publish(
 
     yield write
     shutil.rmtree(folder)  # up to a third of a gigabyte each
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a detection transformer of a few thousand random numbers, as Hugging Face keeps them."""
+    import json
+
+    import torch
+    from transformers import YolosConfig, YolosForObjectDetection
+
+    torch.manual_seed(0)
+    labels = {0: "person", 1: "bicycle", 2: "N/A"}
+    config = YolosConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=[32, 48],
+        patch_size=16, num_detection_tokens=5, id2label=labels, label2id={v: k for k, v in labels.items()},
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny_transformer")
+    YolosForObjectDetection(config).save_pretrained(folder)
+    told = {"size": {"height": 32, "width": 48}, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    return folder

@@ -14,14 +14,21 @@ Array = NDArray[np.float32]
 
 BASE = 9.0  # gray levels that differ in any scene, above its noise
 NOISES = 3.0  # a pixel stands out by so many times its usual difference
-WEAK = 84  # of 128, the limit: what stands out by so much belongs to what stands out near it
+SURE = 64  # level of a pixel that stands out as far as it must
+WEAK = 44  # level of what belongs to what stands out near it
+SHARE = 0.22  # of the highest level near it, which a pixel must reach: soft borders don't
+AROUND = 11  # px that are near
+WINDOWED = 21  # pictures that the median is taken of
 LOUDEST = 25.0  # gray levels: the most that noise may count for, so that rustling leaves hide no passer-by for good
 LEARN = 0.03  # share of a new picture that goes into the background, once a second or so of them were seen
 SHADE = (0.4, 0.93)  # how much of its light a place keeps in shadow
+SHADE_GRAY = 0.75  # the least where no color bears witness: a darker thing may be gray itself
+MOSTLY = 0.85  # share of a blob: where more looks like shadow, it is a thing as even as one
+MOSTLY_GRAY = 0.35  # the same where no color bears witness
 SHADE_SPREAD = 0.065  # how far the light that is kept differs within a shadow: it darkens evenly
 SHADE_SPREAD_IN_COLOR = 0.08  # the same where color bears witness too
 SHADE_TINT = 0.05  # how far it differs between colors
-COLORED = 3.0  # gray levels between colors, in the mean, from which a picture isn't gray
+COLORED = 3.0  # gray levels by which the tint differs from place to place, in a picture that isn't gray
 WINDOW = 5  # px in which evenness is judged
 RIM = 7  # px: around the even core of a shadow its soft edge lies
 FADE = (0.6, 1.6)  # change of the light of the whole picture that is still the same scene
@@ -29,34 +36,45 @@ SPARSE = 6  # px between the places that tell the light
 
 
 class Background:
-    """The empty scene, from the first few pictures ``(H, W, 3)`` uint8 RGB of one size on."""
+    """The empty scene, from the first few pictures ``(H, W, 3)`` uint8 RGB of one size on.
+
+    At first it is the median of pictures from as long ago as there are, since somebody may always be in the way; then
+    it follows what changes slowly.
+    """
 
     def __init__(self, pictures: Sequence[Pixels]) -> None:
         import cv2
 
-        middle = np.median(np.stack(pictures), 0) if len(pictures) > 1 else pictures[0]
-        self._mean: Array = np.ascontiguousarray(middle, np.float32)
-        self._noise: Array = np.full(middle.shape[:2], 2.0, np.float32)
+        self._history = [pictures[0], pictures[-1]][: len(pictures)]
+        self._mean: Array = _median(pictures)
+        self._noise: Array = np.full(self._mean.shape[:2], 2.0, np.float32)
         self._seen = len(pictures)
         self._plain: Any = cv2.convertScaleAbs(self._mean)
-        self._colored = bool(np.ptp(self._mean, 2).mean() > COLORED)
+        self._colored = bool((self._mean[..., :2] - self._mean[..., 2:]).std((0, 1)).max() > COLORED)
+
+    def remember(self, picture: Pixels) -> None:
+        """Take a picture into the median; called now and then, while the scene is young."""
+        self._history.append(picture)
+        if len(self._history) > WINDOWED:
+            del self._history[0]
+        self._mean = _median(self._history)
 
     def differs(self, picture: Pixels) -> tuple[Pixels, Pixels]:
-        """What stands out ``(H, W)``: a mask (255 or 0), and how far, 128 = as far as it must.
+        """What stands out ``(H, W)``: a mask (255 or 0), and how far, SURE = as far as it must.
 
-        The mask is generous: of a thing, some pixels must reach 128.
+        The mask is generous: of a thing, some pixels must reach SURE. Next to what stands out far, it is strict.
         """
         import cv2
 
         gain = self._light(picture)
         self._plain = cv2.convertScaleAbs(self._mean, alpha=gain)
-        apart = cv2.absdiff(picture, self._plain)
-        red, green, blue = cv2.split(apart)
+        red, green, blue = cv2.split(cv2.absdiff(picture, self._plain))
         far = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
         limit = self._noise * NOISES + BASE
-        level = cv2.convertScaleAbs(cv2.divide(far.astype(np.float32), limit), alpha=128)
-        mask = np.asarray(cv2.threshold(level, WEAK, 255, cv2.THRESH_BINARY)[1], np.uint8)
-        quiet = cv2.bitwise_not(mask)
+        level = cv2.convertScaleAbs(cv2.divide(far.astype(np.float32), limit), alpha=SURE)
+        least = cv2.convertScaleAbs(cv2.dilate(level, np.ones((AROUND, AROUND), np.uint8)), alpha=SHARE)
+        mask = np.asarray(cv2.compare(level, cv2.max(least, WEAK), cv2.CMP_GE), np.uint8)
+        quiet = np.asarray(cv2.compare(level, WEAK, cv2.CMP_LT), np.uint8)
         rate = max(LEARN, 1 / (self._seen + 1))
         cv2.accumulateWeighted(far, self._noise, rate / 2, quiet)
         cv2.accumulateWeighted(far, self._noise, LEARN / 20, mask)
@@ -106,10 +124,21 @@ class Background:
         count = cv2.boxFilter(inside, -1, size) + np.float32(1e-6)
         mean = cv2.boxFilter(gray * inside, -1, size) / count
         square = cv2.boxFilter(gray * gray * inside, -1, size) / count
-        dark = (np.abs(kept - gray[..., None]).max(2) < SHADE_TINT) & (gray < 1) & (gray > SHADE[0])
+        least = SHADE[0] if self._colored else SHADE_GRAY
+        dark = (np.abs(kept - gray[..., None]).max(2) < SHADE_TINT) & (gray < 1) & (gray > least)
         spread = SHADE_SPREAD_IN_COLOR if self._colored else SHADE_SPREAD
         core = where & dark & (mean < SHADE[1]) & (square - mean * mean < spread**2)
         solid = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         near = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
         found: Masks = near & dark & where
-        return found
+        most = MOSTLY if self._colored else MOSTLY_GRAY
+        return found if found.sum() <= most * where.sum() else np.zeros_like(found)
+
+
+def _median(pictures: Sequence[Pixels]) -> Array:
+    """The middle of each color at each pixel ``(H, W, 3)``."""
+    if len(pictures) == 1:
+        return pictures[0].astype(np.float32)
+    half = len(pictures) // 2
+    middle: Array = np.partition(np.stack(pictures), half, axis=0)[half].astype(np.float32)
+    return middle

@@ -9,16 +9,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.proposals._background import SURE
 from wherewhen.values import Masks, Pixels
 
 Array = NDArray[np.float32]
 
-SURE = 128  # level that a blob must reach somewhere
-SURE_SHARE = 0.15  # of its pixels
+SURE_SHARE = 0.15  # of a blob's pixels that must stand out as far as things must
 APART = 0.8  # px a frame: movers that differ by less in velocity stay one blob
 CLEAR = 2.2  # times the spread within each: how clearly their velocities must differ
 LEAST_SHARE = 0.15  # of a blob: smaller parts are arms and legs
 UPRIGHT = 0.5  # share of the narrower part's width that lies under or over the other
+TALL = 1.2  # times its width: a blob that may be one mover on foot
+SLIM = 0.7  # times its height: a narrower blob is one mover
+NECK = 2  # px at 320: half the width of what is thin
+CORE = 0.2  # share of all thick parts that one must have to be a mover, not a head or a bag
+VALLEY = 0.4  # of the lower neighbor: a gap between two side by side
 DEEPEST = 3  # cuts of one blob, one after the other
 MOST = 200  # blobs of one picture that are looked at, the largest first
 
@@ -55,7 +60,7 @@ def closed(mask: Pixels, size: tuple[int, ...] | None = None) -> Pixels:
     import cv2
 
     unit = max(size or mask.shape) / 320
-    tall, wide = (2 * max(1, round(half * unit)) + 1 for half in (4, 1.5))
+    tall, wide = (2 * max(1, round(half * unit)) + 1 for half in (4, 1))
     specks = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
     return np.asarray(cv2.morphologyEx(specks, cv2.MORPH_CLOSE, np.ones((tall, wide), np.uint8)), np.uint8)
 
@@ -78,13 +83,15 @@ def sure(blob: Blob, level: Pixels) -> bool:
 
 
 def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]:
-    """A blob cut where velocities ``(H, W, 2)``, px a frame, fall into two clearly different groups."""
-    if deep >= DEEPEST or blob.area < 2 * smallest:
+    """A blob cut where velocities ``(H, W, 2)``, px a frame, fall into two clearly different groups, or at gaps."""
+    if blob.area < 2 * smallest:
         return [blob]
+    if deep >= DEEPEST:
+        return _thinned(blob, smallest, flow.shape)
     vectors = blob.of(flow)[blob.mask].astype(np.float32)
     groups = _two(vectors)
     if groups is None:
-        return [blob]
+        return _thinned(blob, smallest, flow.shape)
     import cv2
 
     sides = np.zeros(blob.mask.shape, np.uint8)
@@ -93,9 +100,56 @@ def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]
     smooth = np.where((smooth == 0) & blob.mask, sides, smooth)
     least = max(smallest, LEAST_SHARE * blob.area)
     parts = [part for side in (1, 2) for part in blobs((smooth == side).view(np.uint8), least, blob.row, blob.column)]
-    if len(parts) < 2 or _stacked(parts):
-        return [blob]
+    if len(parts) < 2 or (_stacked(parts) and blob.mask.shape[0] > TALL * blob.mask.shape[1]):
+        return _thinned(blob, smallest, flow.shape)
     return [piece for part in parts for piece in split(part, flow, smallest, deep + 1)]
+
+
+def _thinned(blob: Blob, smallest: float, size: tuple[int, ...]) -> list[Blob]:
+    """A blob cut where it is thin between thick parts, then at gaps; ``size`` of the picture."""
+    return [piece for part in _necks(blob, smallest, size) for piece in _columns(part, smallest)]
+
+
+def _necks(blob: Blob, smallest: float, size: tuple[int, ...]) -> list[Blob]:
+    import cv2
+
+    if blob.area < 2.5 * smallest:
+        return [blob]
+    side = 2 * max(1, round(NECK * max(size) / 320)) + 1
+    solid = np.pad(blob.mask, 1).astype(np.uint8)
+    thick = cv2.erode(solid, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(thick)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    cores = 1 + np.flatnonzero(areas >= CORE * areas.sum())
+    if len(cores) < 2:
+        return [blob]
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~np.isin(labels, cores)).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
+    )
+    nearest = nearest[1:-1, 1:-1]
+    found: list[Blob] = []
+    for number in np.unique(nearest[blob.mask]).tolist():
+        found += blobs(((nearest == number) & blob.mask).view(np.uint8), smallest, blob.row, blob.column)
+    return found if len(found) > 1 else [blob]
+
+
+def _columns(blob: Blob, smallest: float) -> list[Blob]:
+    """A blob wider than a mover on foot, cut at columns that hold far fewer pixels than those on both sides."""
+    tall, wide = blob.mask.shape
+    if wide < SLIM * tall:
+        return [blob]
+    profile = np.convolve(blob.mask.sum(0), np.ones(3) / 3, "same")
+    left, right = np.maximum.accumulate(profile), np.maximum.accumulate(profile[::-1])[::-1]
+    depth = profile / np.maximum(np.minimum(left, right), 1)
+    place = int(np.argmin(depth))
+    if depth[place] > VALLEY:
+        return [blob]
+    parts: list[Blob] = []
+    for first, side in ((0, blob.mask[:, :place]), (place, blob.mask[:, place:])):
+        parts += blobs(np.ascontiguousarray(side).view(np.uint8), smallest, blob.row, blob.column + first)
+    if len(parts) < 2:
+        return parts or [blob]
+    return [piece for part in parts for piece in _columns(part, smallest)]
 
 
 def _stacked(parts: list[Blob]) -> bool:
@@ -105,7 +159,7 @@ def _stacked(parts: list[Blob]) -> bool:
 
 
 def _two(vectors: Array) -> NDArray[np.int64] | None:
-    """Group 0 or 1 of each vector ``(N, 2)``, None unless there clearly are two: split at means, along the widest axis."""
+    """Group 0 or 1 of each vector ``(N, 2)`` along their widest axis; None unless there clearly are two."""
     apart = vectors - vectors.mean(0)
     (a, b), (_, c) = (apart.T @ apart / len(apart)).tolist()
     widest = (a + c) / 2 + sqrt(((a - c) / 2) ** 2 + b * b)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wherewhen import extents as ext
 from wherewhen.contracts import ClipSpec, Proposer, Provenance
 from wherewhen.errors import ConfigError
-from wherewhen.proposals._background import Background
-from wherewhen.proposals._blobs import SURE, Blob, blobs, closed, split, sure
+from wherewhen.proposals._background import SURE, Background
+from wherewhen.proposals._blobs import Blob, blobs, closed, split, sure
 from wherewhen.proposals._memory import Memory
 from wherewhen.proposals._steady import camera
 from wherewhen.values import Boxes, Frame, Pixels
@@ -30,7 +30,8 @@ FLOODED = 0.55  # share of the picture that stands out when light or camera, not
 STILL = 6.0  # gray levels that a pixel may change from picture to picture and count as still
 RESTING = 0.9  # share of a blob's pixels that are still where it rests
 SETTLED = 2.0  # seconds that a thing must rest before it is believed to be one, and not a place that one left
-YOUNG = 0.5  # patience as a share of how long the scene is known
+YOUNG = 30.0  # seconds in which the scene is learnt from pictures far apart
+PAUSE = 0.5  # seconds between them
 DOUBT = 0.6  # times the surety of what rests since a moment ago
 GHOST = 1.15  # times the edges along a ghost's rim that are in the background and no longer in the picture
 MOVES = 3  # of the last RECENT pictures in which the camera must move, or none, before that is believed
@@ -124,6 +125,7 @@ class _Eye:
 
         self._config = config
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow.setFinestScale(1)  # things are small: the preset's own is too coarse for them
         self._moving = False
         self._start([frame.image for frame in held[:: max(1, len(held) // MOST_HELD)]], held[0].start)
 
@@ -135,7 +137,7 @@ class _Eye:
         self._rested = np.zeros(self._shape[:2], np.float32)
         self._moves: deque[bool] = deque(maxlen=RECENT)
         self._floods = 0
-        self._since = since
+        self._since = self._remembered = since
         self._memory = Memory()
 
     def __call__(self, frame: Frame) -> Boxes:
@@ -172,6 +174,9 @@ class _Eye:
         """What stands out from the empty scene."""
         import cv2
 
+        if frame.start - self._since < YOUNG and frame.start >= self._remembered + PAUSE:
+            self._scene.remember(frame.image)
+            self._remembered = frame.start
         mask, level = self._scene.differs(frame.image)
         if (mask > 0).mean() > FLOODED:
             self._floods += 1
@@ -181,8 +186,7 @@ class _Eye:
         self._floods = 0
         still = cv2.absdiff(before, gray) < STILL
         self._rested = np.where((mask > 0) & still, self._rested + np.float32(frame.end - frame.start), 0)
-        patience = min(self._config.patience, max(SETTLED, YOUNG * (frame.start - self._since)))
-        settled = self._rested > patience
+        settled = self._rested > self._config.patience
         if settled.any():
             self._scene.absorb(frame.image, settled)
         smallest = max(1.0, self._config.smallest * mask.size)
@@ -221,7 +225,7 @@ class _Eye:
         height, width = gray.shape
         model = np.eye(2, 3, dtype=np.float32) if move is None else move
         under = cv2.warpAffine(before, model, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        level = np.asarray(cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=128 / COMPENSATED))
+        level = np.asarray(cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=SURE / COMPENSATED))
         ys, xs = np.mgrid[:height, :width].astype(np.float32)
         own = flow - (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T - np.stack([xs, ys], -1))
         mask = ((level >= SURE) & (np.hypot(own[..., 0], own[..., 1]) > OWN * width / 320)).astype(np.uint8) * 255
@@ -243,7 +247,7 @@ class _Found(NamedTuple):
 
 def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
     """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
-    strength = float(blob.of(level)[blob.mask].mean()) / 255
+    strength = float(np.minimum(blob.of(level)[blob.mask], 2 * SURE).mean()) / (2 * SURE)
     return float(min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * blob.mask.mean() ** 0.25)
 
 
