@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from math import hypot, sqrt
 from typing import NamedTuple
 
@@ -130,7 +131,8 @@ def _necks(blob: Blob, smallest: float, size: tuple[int, ...]) -> list[Blob]:
     found: list[Blob] = []
     for number in np.unique(nearest[blob.mask]).tolist():
         found += blobs(((nearest == number) & blob.mask).view(np.uint8), smallest, blob.row, blob.column)
-    return found if len(found) > 1 else [blob]
+    on_foot = blob.mask.shape[0] > TALL * blob.mask.shape[1] and any(_stacked(pair) for pair in combinations(found, 2))
+    return found if len(found) > 1 and not on_foot else [blob]
 
 
 def _columns(blob: Blob, smallest: float) -> list[Blob]:
@@ -152,7 +154,7 @@ def _columns(blob: Blob, smallest: float) -> list[Blob]:
     return [piece for part in parts for piece in _columns(part, smallest)]
 
 
-def _stacked(parts: list[Blob]) -> bool:
+def _stacked(parts: Sequence[Blob]) -> bool:
     """Whether one part stands on another: body and legs of one mover move in two ways as well."""
     (left, _, right, _), (start, _, end, _) = parts[0].corners, parts[1].corners
     return min(right, end) - max(left, start) > UPRIGHT * min(right - left, end - start)
