@@ -332,12 +332,7 @@ def test_a_killed_extraction_is_gone_on_with(workers: int, natives: Path, store:
 # --- networks
 
 
-NETWORK = {
-    "backbone": "shufflenet",
-    "shufflenet": {"weights": "random", "size": [64, 96]},
-    "engine": "torch",
-    "precision": "fp32",
-}
+NETWORK = {"backbone": "shufflenet", "shufflenet": {"weights": "random"}, "engine": "torch", "precision": "fp32"}
 
 
 @pytest.mark.slow
