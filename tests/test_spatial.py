@@ -86,7 +86,8 @@ def test_a_box_is_around_the_largest_region_or_around_all() -> None:
     heat = np.zeros((4, 8), np.float32)
     heat[0, 0], heat[2, 5], heat[3, 6] = 0.9, 0.6, 0.5
     assert box(heat).tolist() == [5 / 8, 2 / 4, 7 / 8, 1]  # type: ignore[union-attr]
-    assert box(heat, largest=False).tolist() == [0, 0, 7 / 8, 1]  # type: ignore[union-attr]
+    assert box(heat, which="peak").tolist() == [0, 0, 1 / 8, 1 / 4]  # type: ignore[union-attr]
+    assert box(heat, which="all").tolist() == [0, 0, 7 / 8, 1]  # type: ignore[union-attr]
     assert box(heat, 0.95) is None
 
 

@@ -134,10 +134,11 @@ def gated(heat: Features, score: float) -> Features:
     return heat * np.float32(score)
 
 
-def box(heat: Features, level: float = 0.5, largest: bool = True) -> Floats | None:
-    """The box ``(4,)`` ``x0 y0 x1 y1`` around the largest region of a map ``(h, w)`` at or above ``level``, or None.
+def box(heat: Features, level: float = 0.5, which: Literal["largest", "all", "peak"] = "largest") -> Floats | None:
+    """The box ``(4,)`` ``x0 y0 x1 y1`` around a region of a map ``(h, w)`` at or above ``level``; None without any.
 
-    Cells that touch at a corner are one region; of equal ones the first counts. ``largest`` False: around all of them.
+    ``which``: the largest one (of equal ones the first), all of them, or the one with the highest peak. Cells that
+    touch at a corner are one region.
 
     >>> box(np.float32([[0, 0.9], [0, 0]])).tolist()
     [0.5, 0.0, 1.0, 0.5]
@@ -147,7 +148,7 @@ def box(heat: Features, level: float = 0.5, largest: bool = True) -> Floats | No
     labels, count = ndimage.label(heat >= level, np.ones((3, 3)))
     if not count:
         return None
-    sizes = np.bincount(labels.ravel())[1:]
-    rows, columns = np.nonzero(labels == 1 + int(sizes.argmax()) if largest else labels)
+    chosen = 1 + int(np.bincount(labels.ravel())[1:].argmax()) if which == "largest" else labels.flat[heat.argmax()]
+    rows, columns = np.nonzero(labels if which == "all" else labels == chosen)
     h, w = heat.shape
     return np.array([columns.min() / w, rows.min() / h, (columns.max() + 1) / w, (rows.max() + 1) / h])

@@ -1,0 +1,41 @@
+"""Pictures of the moments that a search found, their place framed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wherewhen import extents as ext
+from wherewhen.errors import VideoError
+from wherewhen.render import paint
+from wherewhen.search import Moment
+
+
+def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
+    """Write a PNG per moment, ``01-VIDEO.png``; gives the videos that are not in the folder."""
+    from PIL import Image
+
+    from wherewhen.video import reader, sources
+
+    known = {Path(sources.shown(path)).stem: path for path in sources.expand(str(videos))}
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for number, moment in enumerate(moments, 1):
+        path = known.get(Path(moment.video).name)
+        if path is None:
+            missing.append(moment.video)
+            continue
+        frame = next(iter(reader.frames(path, span=(moment.at, moment.at + 1.0))), None)
+        if frame is None:
+            raise VideoError(str(path), f"has no picture at {moment.at:.2f} s")
+        picture = np.array(frame.image, order="C")
+        height, width = picture.shape[:2]
+        box = np.array([0, 1, *moment.box])
+        x0, y0, x1, y1 = ext.to_pixels(box, width - 1, height - 1).round().astype(int).tolist()
+        paint.box(picture, (x0, y0, x1, y1), paint.BOX, 2)
+        pen = paint.Pen(12, paint.BOX)
+        paint.label(picture, f"{moment.score:.2f}  {moment.at:.1f} s", (x0, y0, x1, y1), pen)
+        Image.fromarray(picture).save(folder / f"{number:02}-{Path(moment.video).name}.png")
+    return list(dict.fromkeys(missing))
