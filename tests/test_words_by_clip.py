@@ -1,0 +1,61 @@
+"""The way of a user who has CLIP's weights, on seeded ones and with the network cut: extract, search, detect."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from wherewhen import cli, prompts
+from wherewhen.prompts import Prompts
+from wherewhen.zeroshot import ZeroShot
+
+pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
+
+
+def vocabulary(folder: Path) -> None:
+    """CLIP's start and end, and letters for words."""
+    letters = [*"abcdefghijklmnopqrstuvwxyz"]
+    ids = {token: number for number, token in enumerate(letters + [f"{letter}</w>" for letter in letters])}
+    (folder / "vocab.json").write_text(json.dumps(ids | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+
+
+@pytest.mark.slow
+def test_detect_and_search(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A network of 150 million numbers is built four times: that takes longer than two seconds."""
+
+    def cut(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the network is asked")
+
+    monkeypatch.setattr(socket.socket, "connect", cut)
+    monkeypatch.chdir(tmp_path)
+    vocabulary(tmp_path)
+    prompts.write(tmp_path / "own.yaml", Prompts(("a road",), {"rush": ("a bright square", "a rush")}))
+    network = ["--backbone", "clip", "--clip.weights", "random", "--clip.vocabulary", str(tmp_path)]
+    network += ["--clip.variant", "b32"]
+    fast = ["--engine", "torch", "--precision", "fp32", "--device", "cpu", "--quiet"]
+    video = next((clips / "anomalous").glob("*.mp4"))
+    assert (
+        cli.main(["detect", str(video), "--prompts", "own.yaml", "--no-render", "--output", "x", *network, *fast]) == 0
+    )
+    told = json.loads(Path("x", "events.json").read_text())["videos"][video.stem]
+    assert {event["category"] for event in told["events"]} <= {"rush"}
+    assert len(Path("x", "scores.csv").read_text().splitlines()) == 1 + told["frames"]
+    own = {"weights": "random", "vocabulary": str(tmp_path), "variant": "b32"}
+    few = {"view": "windows", "shares": [0.5], "stride": 1.0}
+    model = ZeroShot(prompts.read("own.yaml"), settings={"clip": own, "spatial": few}, engine="torch", precision="fp32")
+    seen = next(model.instances(video))
+    assert seen.features.shape == (4, 512) and model.clip.frames == 16 and model.encoder.clip.frames == 1
+    folder = str(clips / "anomalous")
+    assert cli.main(["extract", folder, "--output", "store", "--workers", "1", *network, *fast]) == 0
+    capsys.readouterr()
+    assert cli.main(["search", "store", "a bright square", "--count", "1", "--json", "--quiet", *network]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert -1 <= row["score"] <= 1 and len(row["heat"]) == 7
+    assert cli.main(["search", "store", "a", "--backbone", "clip", "--quiet"]) == 1
+    assert "wherewhen weights get clip_vit_b16" in capsys.readouterr().err
