@@ -222,13 +222,16 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import YolosConfig, YolosForObjectDetection
 
     torch.manual_seed(0)
-    labels = {0: "person", 1: "bicycle", 2: "N/A"}
+    labels = {0: "person", 1: "bicycle", 2: "car"}
     config = YolosConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=[32, 48],
         patch_size=16, num_detection_tokens=5, id2label=labels, label2id={v: k for k, v in labels.items()},
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("tiny_transformer")
-    YolosForObjectDetection(config).save_pretrained(folder)
+    network = YolosForObjectDetection(config)
+    for tensor in network.parameters():  # as it begins, it says the same of everything
+        torch.nn.init.normal_(tensor, std=0.5)
+    network.save_pretrained(folder)
     told = {"size": {"height": 32, "width": 48}, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(told))
     return folder

@@ -240,14 +240,14 @@ def chosen(tubes: Tubes, most: int, seed: int | tuple[int, ...] = 0) -> Tubes:
 
 def _picked(tubes: Tubes, own: list[int], parts: list[Scores]) -> Tubes:
     """New tubes with rows ``parts``, of which each was a part of the one with its number in ``own``."""
-    kinds, names, members = (tuple(told[k] for k in own) for told in (tubes.kinds, tubes.names, tubes.members))
-    return Tubes(numbered(parts), kinds, names, members)
+    kinds, names = tuple(tubes.kinds[k] for k in own), tuple(tubes.names[k] for k in own)
+    return Tubes(numbered(parts), kinds, names, tuple(tubes.members[k] for k in own))
 
 
 def whole_picture(frames: list[Boxes]) -> Scores:
     """One tube of the whole picture over all frames."""
     rows = [[boxes.start, boxes.end, *ext.WHOLE_PICTURE] for boxes in frames]
-    return Scores(np.array(rows), np.full(len(rows), 0.0), np.zeros(len(rows)))
+    return Scores(np.array(rows), np.zeros(len(rows)), np.zeros(len(rows), np.int64))
 
 
 def _take(rows: Scores, which: NDArray[np.int64]) -> Scores:

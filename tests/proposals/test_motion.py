@@ -64,7 +64,7 @@ def test_two_who_pass_each_other_stay_two(world: Any) -> None:
     one = world([(18, 40, lambda k: (60 + 3 * k, 80)), (18, 40, lambda k: (240 - 3 * k, 86))])
     found = seen(one, 62)
     met = [k for k in range(62) if abs(one.boxes(k)[0][0] - one.boxes(k)[1][0]) < 22]
-    assert len(met) > 10
+    assert len(met) > 5
     both = [min(fit(found[k], box) for box in one.boxes(k)) for k in met]
     assert np.mean(np.array(both) > 0.3) > 0.6
     alone = list(Motion(MotionConfig(split=False))(one.frames(62)))
@@ -114,7 +114,7 @@ def test_a_moving_camera_is_noted_once_and_its_movers_are_still_found(
 
 def test_forty_movers_are_bounded(world: Any) -> None:
     rng = np.random.default_rng(3)
-    ways = [(x, y, a, b) for x, y, a, b in zip(*rng.uniform([[0], [0], [-3], [-2]], [[300], [200], [3], [2]], (4, 40)))]
+    ways = rng.uniform([0, 0, -3, -2], [300, 200, 3, 2], (40, 4)).tolist()
     one = world([(12, 26, lambda k, w=w: (w[0] + w[2] * k, w[1] + w[3] * k)) for w in ways])
     found = seen(one, 30)
     assert max(len(boxes.values) for boxes in found) <= MotionConfig().most

@@ -45,7 +45,7 @@ class Background:
     def __init__(self, pictures: Sequence[Pixels]) -> None:
         import cv2
 
-        self._history = [pictures[0], pictures[-1]][: len(pictures)]
+        self._history = [picture.copy() for picture in (pictures[0], pictures[-1])[: len(pictures)]]
         self._mean: Array = _median(pictures)
         self._noise: Array = np.full(self._mean.shape[:2], 2.0, np.float32)
         self._seen = len(pictures)
@@ -54,7 +54,7 @@ class Background:
 
     def remember(self, picture: Pixels) -> None:
         """Take a picture into the median; called now and then, while the scene is young."""
-        self._history.append(picture)
+        self._history.append(picture.copy())
         if len(self._history) > WINDOWED:
             del self._history[0]
         self._mean = _median(self._history)
@@ -71,10 +71,10 @@ class Background:
         red, green, blue = cv2.split(cv2.absdiff(picture, self._plain))
         far = cv2.blur(cv2.max(cv2.max(red, green), blue), (3, 3))
         limit = self._noise * NOISES + BASE
-        level = cv2.convertScaleAbs(cv2.divide(far.astype(np.float32), limit), alpha=SURE)
+        level = np.asarray(cv2.convertScaleAbs(cv2.divide(far.astype(np.float32), limit), alpha=SURE), np.uint8)
         least = cv2.convertScaleAbs(cv2.dilate(level, np.ones((AROUND, AROUND), np.uint8)), alpha=SHARE)
-        mask = np.asarray(cv2.compare(level, cv2.max(least, WEAK), cv2.CMP_GE), np.uint8)
-        quiet = np.asarray(cv2.compare(level, WEAK, cv2.CMP_LT), np.uint8)
+        mask = np.where(level >= np.maximum(least, WEAK), np.uint8(255), np.uint8(0))
+        quiet = (level < WEAK).view(np.uint8)
         rate = max(LEARN, 1 / (self._seen + 1))
         cv2.accumulateWeighted(far, self._noise, rate / 2, quiet)
         cv2.accumulateWeighted(far, self._noise, LEARN / 20, mask)
@@ -82,13 +82,15 @@ class Background:
         fresh = picture if abs(gain - 1) < 0.01 else cv2.convertScaleAbs(picture, alpha=1 / gain)
         cv2.accumulateWeighted(fresh, self._mean, rate, quiet)
         self._seen += 1
-        return mask, np.asarray(level, np.uint8)
+        return mask, level
 
     def absorb(self, picture: Pixels, where: Masks, corner: tuple[int, int] = (0, 0)) -> None:
         """Take what is seen ``where`` ``(h, w)``, with its upper left ``corner`` (row, column), for background."""
         part = np.s_[corner[0] : corner[0] + where.shape[0], corner[1] : corner[1] + where.shape[1]]
         self._mean[part][where] = picture[part][where]
         self._plain[part][where] = picture[part][where]
+        for old in self._history:
+            old[part][where] = picture[part][where]
 
     @property
     def gray(self) -> Pixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import hypot, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Blob(NamedTuple):
         height, width = self.mask.shape
         return self.column, self.row, self.column + width, self.row + height
 
-    def of(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
+    def of(self, picture: NDArray[Any]) -> NDArray[Any]:
         """The part of a picture that it lies in."""
         height, width = self.mask.shape
         return picture[self.row : self.row + height, self.column : self.column + width]
@@ -181,4 +181,5 @@ def _two(vectors: Array) -> NDArray[np.int64] | None:
     inner = squares[-1] - below * low * low - (count - below) * high * high
     if high - low < max(APART, CLEAR * sqrt(max(0.0, inner) / count)):
         return None
-    return (along > cut).astype(np.int64)
+    groups: NDArray[np.int64] = (along > cut).astype(np.int64)
+    return groups

@@ -48,7 +48,8 @@ def _first(outputs: dict[str, Features], layout: str, dimensions: int) -> Featur
     if len(outputs) != 1 or found.ndim != dimensions or len(found) != 1:
         shapes = [value.shape for value in outputs.values()]
         raise ConfigError(f"onnx: this file's outputs {shapes} are not those of {layout}; try another layout")
-    return found[0]
+    only: Features = found[0]
+    return only
 
 
 def _sigmoid(values: Features) -> Features:
@@ -62,7 +63,7 @@ def _corners(x: Features, y: Features, wide: Features, tall: Features) -> Floats
 
 def _fastestdet_input(image: Pixels, size: tuple[int, int]) -> Features:
     bgr = _resized(image, size)[..., ::-1]
-    return np.ascontiguousarray(bgr.transpose(2, 0, 1)[None], np.float32) / 255
+    return np.ascontiguousarray(bgr.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def _fastestdet(outputs: dict[str, Features], size: tuple[int, int], picture: tuple[int, int]) -> Raw:

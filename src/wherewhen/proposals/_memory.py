@@ -49,9 +49,9 @@ class Memory:
                 parts.append(blob)
                 owners.append(None)
                 continue
-            for part, mover in _cut(blob, inside, smallest):
+            for part, owner in _cut(blob, inside, smallest):
                 parts.append(part)
-                owners.append(mover)
+                owners.append(owner)
         self._learn(parts, owners)
         return parts
 

@@ -13,13 +13,14 @@ REST = 0.5  # px a frame, at 320 px: below this flow is noise
 PLACES = 20  # along the longer side
 TELLING = 0.5  # share of the telling places that must move before the camera may be what moves
 TEXTURE = 4.0  # gray levels: where the picture is flatter than that, flow tells nothing
+CHANGE = 4.0  # gray levels: what changes by less from picture to picture is noise
 FEWEST = 12  # places that must tell something
 
 
-def camera(flow: Array, gray: Pixels) -> Array | None:
-    """The move ``(2, 3)`` from the last picture to this one that most of a flow ``(H, W, 2)`` follows; None at rest.
+def camera(flow: Array, before: Pixels, gray: Pixels) -> Array | None:
+    """The move ``(2, 3)`` from the picture before to this one that most of a flow ``(H, W, 2)`` follows; None at rest.
 
-    Row i gives coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
+    Only places with texture tell, and a camera that moves changes most of them: flow alone errs along edges. Row i gives coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
     """
     import cv2
 
@@ -30,6 +31,8 @@ def camera(flow: Array, gray: Pixels) -> Array | None:
     telling = cv2.blur(rough, (step, step))[ys, xs] >= TEXTURE
     ys, xs = ys[telling], xs[telling]
     if len(xs) < FEWEST:
+        return None
+    if (cv2.blur(cv2.absdiff(gray, before), (3, 3))[ys, xs] >= CHANGE).mean() < TELLING:
         return None
     vectors = flow[ys, xs]
     rest = REST * max(height, width) / 320

@@ -150,7 +150,7 @@ class _Eye:
         gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
         before = gray if self._gray is None else self._gray
         flow: Array = self._flow.calc(before, gray, None)
-        move = camera(flow, gray)
+        move = camera(flow, before, gray)
         self._judge(move is not None, frame)
         if self._moving:
             found, note = self._against(before, gray, flow, move), CAMERA
@@ -184,7 +184,7 @@ class _Eye:
                 self._start([frame.image], frame.start)
             return [], CHANGED
         self._floods = 0
-        still = cv2.absdiff(before, gray) < STILL
+        still = np.asarray(cv2.absdiff(before, gray)) < STILL
         self._rested = np.where((mask > 0) & still, self._rested + np.float32(frame.end - frame.start), 0)
         settled = self._rested > self._config.patience
         if settled.any():
@@ -225,7 +225,9 @@ class _Eye:
         height, width = gray.shape
         model = np.eye(2, 3, dtype=np.float32) if move is None else move
         under = cv2.warpAffine(before, model, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        level = np.asarray(cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=SURE / COMPENSATED))
+        level = np.asarray(
+            cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=SURE / COMPENSATED), np.uint8
+        )
         ys, xs = np.mgrid[:height, :width].astype(np.float32)
         own = flow - (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T - np.stack([xs, ys], -1))
         mask = ((level >= SURE) & (np.hypot(own[..., 0], own[..., 1]) > OWN * width / 320)).astype(np.uint8) * 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -128,7 +129,7 @@ def _library() -> Any:
 def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
     name = "preprocessor_config.json"
     try:
-        path = library.utils.hub.cached_file(config.model, name, revision=config.revision)
+        path = library.utils.hub.cached_file(config.model, name, revision=config.revision, local_files_only=_offline())
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
             told = json.load(file)
     except (OSError, ValueError) as error:
@@ -149,11 +150,20 @@ def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
 def _network(library: Any, config: TransformersConfig) -> Any:
     try:
         network = library.AutoModelForObjectDetection.from_pretrained(
-            config.model, revision=config.revision, use_safetensors=True, trust_remote_code=False
+            config.model,
+            revision=config.revision,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=_offline(),
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ConfigError(f"transformers: {config.model} can't be used as a detector ({_short(error)})") from None
     return network.to(config.device).eval()
+
+
+def _offline() -> bool:
+    """Whether nothing may be fetched; the library itself looks once only, when it is imported."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def _short(error: Exception) -> str:
