@@ -20,8 +20,8 @@ FEWEST = 12  # places that must tell something
 def camera(flow: Array, before: Pixels, gray: Pixels) -> Array | None:
     """The move ``(2, 3)`` from the picture before to this one that most of a flow ``(H, W, 2)`` follows; None at rest.
 
-    Only places with texture tell, and a camera that moves changes most of them: flow alone errs along edges. Row i gives
-    coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
+    Only places with texture tell, and a camera that moves changes most of them: flow alone errs along edges. Row i
+    gives coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
     """
     import cv2
 
