@@ -16,9 +16,9 @@ def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDAr
     time and area of it that a row covers. Cells of zeros hold nothing and don't count; a tube that covers none is
     zeros. ValueError where the instances are no grid. The paper of mgpr crops pictures instead (Wu et al., IJCAI 2021).
 
-    >>> grid = Instances(np.float32([[1], [3]]), ext.grid([0, 1, 0, 0, 1, 1], (1, 1, 2)), shape=(1, 1, 2))
-    >>> pool(grid, np.array([[0, 1, 0.25, 0, 1, 1]]), np.array([7]))[1].round(2).tolist()
-    [[2.33...]]
+    >>> grid = Instances(np.float32([[1], [4]]), ext.grid([0, 1, 0, 0, 1, 1], (1, 1, 2)), shape=(1, 1, 2))
+    >>> pool(grid, np.array([[0, 1, 0.25, 0, 1, 1]]), np.array([7]))[1].tolist()
+    [[3.0]]
     """
     if cells.shape is None:
         raise ValueError("pool: expected instances on a grid")
