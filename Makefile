@@ -8,8 +8,8 @@ SOURCES := src tests benchmarks
 demo: .venv/ready  ## train on toy scenes, detect on unseen ones, write demo/
 	$(BIN)/wherewhen demo --output demo
 
-test: .venv/extras system lint  ## lint, types, all tests
-	$(BIN)/python -m pytest
+test: .venv/extras system lint  ## lint, types, all tests, file by file on up to four cores
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/extras  ## style and strict types
 	$(BIN)/ruff check $(SOURCES)

@@ -14,7 +14,7 @@ def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDAr
 
     ``rows``: extents ``(R, 6)``; those that share a number of ``track`` ``(R,)`` are one tube. A cell counts by the
     time and area of it that a row covers. Cells of zeros hold nothing and don't count; a tube that covers none is
-    zeros. ValueError where the instances are no grid. The paper of mgpr crops pictures instead (Wu et al., IJCAI 2021).
+    zeros. ValueError where the instances are no grid. Wu et al. (IJCAI 2021) crop pictures instead.
 
     >>> grid = Instances(np.float32([[1], [4]]), ext.grid([0, 1, 0, 0, 1, 1], (1, 1, 2)), shape=(1, 1, 2))
     >>> pool(grid, np.array([[0, 1, 0.25, 0, 1, 1]]), np.array([7]))[1].tolist()
