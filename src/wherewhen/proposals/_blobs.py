@@ -83,10 +83,15 @@ def sure(blob: Blob, level: Pixels) -> bool:
     return bool((blob.of(level)[blob.mask] >= SURE).mean() >= SURE_SHARE)
 
 
+def broad(blob: Blob, smallest: float) -> bool:
+    """Whether a blob may be several side by side: no more than TALL times as high as wide, and large enough."""
+    return blob.area >= 2 * smallest and blob.mask.shape[0] <= TALL * blob.mask.shape[1]
+
+
 def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]:
     """A blob cut where velocities ``(H, W, 2)``, px a frame, fall into two clearly different groups, or at gaps."""
-    if blob.area < 2 * smallest:
-        return [blob]
+    if not broad(blob, smallest):
+        return _thinned(blob, smallest, flow.shape)
     if deep >= DEEPEST:
         return _thinned(blob, smallest, flow.shape)
     vectors = blob.of(flow)[blob.mask].astype(np.float32)
@@ -101,7 +106,7 @@ def split(blob: Blob, flow: Array, smallest: float, deep: int = 0) -> list[Blob]
     smooth = np.where((smooth == 0) & blob.mask, sides, smooth)
     least = max(smallest, LEAST_SHARE * blob.area)
     parts = [part for side in (1, 2) for part in blobs((smooth == side).view(np.uint8), least, blob.row, blob.column)]
-    if len(parts) < 2 or (_stacked(parts) and blob.mask.shape[0] > TALL * blob.mask.shape[1]):
+    if len(parts) < 2:
         return _thinned(blob, smallest, flow.shape)
     return [piece for part in parts for piece in split(part, flow, smallest, deep + 1)]
 

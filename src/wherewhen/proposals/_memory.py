@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wherewhen.proposals._blobs import Blob, blobs
 from wherewhen.values import Masks
 
-Array = NDArray[np.float64]
+Corners = tuple[float, float, float, float]
 
 KNOWN = 5  # pictures in which a mover must have been alone before it is cut out of others
 WITHIN = 0.6  # share of a mover's box that must lie in a blob
@@ -24,8 +23,8 @@ STEADY = 0.3  # share of news in a mover's velocity and size
 
 @dataclass(slots=True)
 class _Mover:
-    box: Array
-    speed: Array
+    box: Corners
+    speed: tuple[float, float]
     known: int = 1
     missed: int = 0
     joined: int = 0
@@ -40,7 +39,7 @@ class Memory:
     def parted(self, found: list[Blob], smallest: float) -> list[Blob]:
         """The blobs of a new picture, those of several known movers cut; movers are brought up to date."""
         for mover in self._movers:
-            mover.box = mover.box + np.tile(mover.speed, 2)
+            mover.box = _moved(mover.box, *mover.speed)
         parts: list[Blob] = []
         owners: list[_Mover | None] = []
         for blob in found:
@@ -57,14 +56,14 @@ class Memory:
 
     def _inside(self, blob: Blob) -> list[_Mover]:
         """Known movers that should lie in a blob, without those that are much smaller than the others."""
-        box = np.array(blob.corners, np.float64)
+        box = blob.corners
         known = [m for m in self._movers if m.known >= KNOWN and m.joined < JOINED]
         inside = [m for m in known if _overlap(m.box, box) >= WITHIN * _area(m.box)]
         largest = max((_area(m.box) for m in inside), default=0.0)
         return [m for m in inside if _area(m.box) >= ALIKE * largest]
 
     def _learn(self, parts: list[Blob], owners: list[_Mover | None]) -> None:
-        boxes = [np.array(part.corners, np.float64) for part in parts]
+        boxes = [part.corners for part in parts]
         taken = {id(owner) for owner in owners if owner is not None}
         pairs = [
             (_iou(mover.box, boxes[k]), -number, k)
@@ -85,22 +84,22 @@ class Memory:
             if owner is not None:
                 _renew(owner, boxes[k], alone=False)
             elif k not in done:
-                self._movers.append(_Mover(boxes[k], np.zeros(2)))
+                self._movers.append(_Mover(boxes[k], (0.0, 0.0)))
                 taken.add(id(self._movers[-1]))
         for mover in self._movers:
             mover.missed = 0 if id(mover) in taken else mover.missed + 1
         self._movers = [m for m in self._movers if m.missed <= MISSED]
 
 
-def _renew(mover: _Mover, box: Array, alone: bool) -> None:
+def _renew(mover: _Mover, box: Corners, alone: bool) -> None:
     """Take what was seen; a mover among others keeps its size."""
-    shift = (box[:2] + box[2:] - mover.box[:2] - mover.box[2:]) / 2
+    right, down = ((box[k] + box[k + 2] - mover.box[k] - mover.box[k + 2]) / 2 for k in (0, 1))
     share = max(STEADY, 1 / (mover.known + 1)) if alone else STEADY / 2
-    mover.speed = mover.speed + share * shift
+    mover.speed = (mover.speed[0] + share * right, mover.speed[1] + share * down)
     if alone:
         mover.box, mover.known, mover.joined = box, mover.known + 1, max(0, mover.joined - 5)
     else:
-        mover.box = mover.box + np.tile(shift / 2, 2)
+        mover.box = _moved(mover.box, right / 2, down / 2)
         mover.joined += 1
 
 
@@ -108,7 +107,7 @@ def _cut(blob: Blob, movers: list[_Mover], smallest: float) -> list[tuple[Blob, 
     """Each pixel goes to the mover that it is nearest to, in sizes of that mover; what is far from all is new."""
     ys, xs = np.nonzero(blob.mask)
     points = np.stack([xs + blob.column + 0.5, ys + blob.row + 0.5], -1)
-    boxes = np.stack([mover.box for mover in movers])
+    boxes = np.array([mover.box for mover in movers])
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(boxes[:, 2:] - boxes[:, :2], 2)
     far = np.abs((points[:, None] - middles) / sizes).max(2)
     nearest = np.where(far.min(1) > NEAR, len(movers), far.argmin(1))
@@ -125,15 +124,19 @@ def _cut(blob: Blob, movers: list[_Mover], smallest: float) -> list[tuple[Blob, 
     return found
 
 
-def _area(box: Array) -> float:
-    return float((box[2] - box[0]) * (box[3] - box[1]))
+def _moved(box: Corners, right: float, down: float) -> Corners:
+    return box[0] + right, box[1] + down, box[2] + right, box[3] + down
 
 
-def _overlap(a: Array, b: Array) -> float:
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    return float(np.prod((high - low).clip(0)))
+def _area(box: Corners) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _iou(a: Array, b: Array) -> float:
+def _overlap(a: Corners, b: Corners) -> float:
+    wide, tall = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return wide * tall if wide > 0 and tall > 0 else 0.0
+
+
+def _iou(a: Corners, b: Corners) -> float:
     both = _overlap(a, b)
     return both / max(_area(a) + _area(b) - both, 1e-9)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from wherewhen.values import Pixels
 
 Array = NDArray[np.float32]
+Whole = NDArray[np.intp]
 
 REST = 0.5  # px a frame, at 320 px: below this flow is noise
 PLACES = 20  # along the longer side
@@ -17,11 +18,10 @@ CHANGE = 4.0  # gray levels: what changes by less from picture to picture is noi
 FEWEST = 12  # places that must tell something
 
 
-def camera(flow: Array, before: Pixels, gray: Pixels) -> Array | None:
-    """The move ``(2, 3)`` from the picture before to this one that most of a flow ``(H, W, 2)`` follows; None at rest.
+def telling(before: Pixels, gray: Pixels) -> tuple[Whole, Whole]:
+    """Rows and columns of places that tell how the camera moves; none where it rests.
 
-    Only places with texture tell, and a camera that moves changes most of them: flow alone errs along edges. Row i
-    gives coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
+    Places with texture tell, and a camera that moves changes most of them.
     """
     import cv2
 
@@ -29,12 +29,23 @@ def camera(flow: Array, before: Pixels, gray: Pixels) -> Array | None:
     step = max(4, max(height, width) // PLACES)
     ys, xs = (part.ravel() for part in np.mgrid[step // 2 : height : step, step // 2 : width : step])
     rough = cv2.absdiff(gray, cv2.blur(gray, (9, 9)))
-    telling = cv2.blur(rough, (step, step))[ys, xs] >= TEXTURE
-    ys, xs = ys[telling], xs[telling]
-    if len(xs) < FEWEST:
-        return None
-    if (cv2.blur(cv2.absdiff(gray, before), (3, 3))[ys, xs] >= CHANGE).mean() < TELLING:
-        return None
+    good = cv2.blur(rough, (step, step))[ys, xs] >= TEXTURE
+    ys, xs = ys[good], xs[good]
+    changed = cv2.blur(cv2.absdiff(gray, before), (3, 3))[ys, xs] >= CHANGE
+    if len(xs) < FEWEST or changed.mean() < TELLING:
+        return ys[:0], xs[:0]
+    return ys, xs
+
+
+def camera(flow: Array, places: tuple[Whole, Whole]) -> Array | None:
+    """The move ``(2, 3)`` from one picture to the next that most of a flow ``(H, W, 2)`` follows; None at rest.
+
+    ``places``: those that tell. Row i gives coordinate i of where pixel (x, y) went: ``m[i] @ (x, y, 1)``.
+    """
+    import cv2
+
+    height, width = flow.shape[:2]
+    ys, xs = places
     vectors = flow[ys, xs]
     rest = REST * max(height, width) / 320
     if (np.hypot(*vectors.T) > rest).mean() < TELLING:

@@ -15,9 +15,9 @@ from wherewhen import extents as ext
 from wherewhen.contracts import ClipSpec, Proposer, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._background import SURE, Background
-from wherewhen.proposals._blobs import Blob, blobs, closed, split, sure
+from wherewhen.proposals._blobs import Blob, blobs, broad, closed, split, sure
 from wherewhen.proposals._memory import Memory
-from wherewhen.proposals._steady import camera
+from wherewhen.proposals._steady import camera, telling
 from wherewhen.values import Boxes, Frame, Pixels
 
 Array = NDArray[np.float32]
@@ -39,6 +39,8 @@ RECENT = 5
 SMALLEST_SIDE = 32  # px: smaller pictures hold nothing to look for
 MOST_HELD = 15  # pictures that the empty scene is learnt from at the start
 OWN = 1.0  # px a frame, at 320 px, that a thing must move against a moving camera
+MARGIN = 12  # px around what stands out in which flow is looked for
+FLOWING = 96  # px: the least side for flow, which searches at several sizes
 COMPENSATED = 18.0  # gray levels by which a thing stands out between pictures of a moving camera
 
 
@@ -149,10 +151,11 @@ class _Eye:
             self._start([frame.image], frame.start)
         gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
         before = gray if self._gray is None else self._gray
-        flow: Array = self._flow.calc(before, gray, None)
-        move = camera(flow, before, gray)
+        places = telling(before, gray)
+        flow = self._flow.calc(before, gray, None) if len(places[0]) or self._moving else None
+        move = None if flow is None else camera(flow, places) if len(places[0]) else None
         self._judge(move is not None, frame)
-        if self._moving:
+        if self._moving and flow is not None:
             found, note = self._against(before, gray, flow, move), CAMERA
         else:
             found, note = self._before_scene(frame, before, gray, flow)
@@ -170,7 +173,7 @@ class _Eye:
             self._moving = False
             self._start([frame.image], frame.start)
 
-    def _before_scene(self, frame: Frame, before: Pixels, gray: Pixels, flow: Array) -> tuple[list[_Found], str]:
+    def _before_scene(self, frame: Frame, before: Pixels, gray: Pixels, flow: Array | None) -> tuple[list[_Found], str]:
         """What stands out from the empty scene."""
         import cv2
 
@@ -190,7 +193,11 @@ class _Eye:
         if settled.any():
             self._scene.absorb(frame.image, settled)
         smallest = max(1.0, self._config.smallest * mask.size)
-        parts = self._parted(frame.image, closed(mask), level, flow, smallest)
+        parts = list(self._lit(frame.image, closed(mask), level, smallest))
+        if self._config.split:
+            if flow is None:
+                flow = self._within(before, gray, [blob for blob in parts if broad(blob, smallest)])
+            parts = [part for blob in parts for part in split(blob, flow, smallest)]
         edges: tuple[Pixels, Pixels] | None = None
         kept: list[Blob] = []
         for blob in parts:
@@ -209,14 +216,26 @@ class _Eye:
             found.append(_Found(blob, surety * (DOUBT if doubted else 1.0)))
         return found, ""
 
-    def _parted(self, picture: Pixels, mask: Pixels, level: Pixels, flow: Array, smallest: float) -> Iterator[Blob]:
-        """Blobs without their shadows, cut where they move in two ways."""
+    def _within(self, before: Pixels, gray: Pixels, found: list[Blob]) -> Array:
+        """The flow ``(H, W, 2)`` where blobs are, and nothing elsewhere."""
+        height, width = gray.shape
+        flow = np.zeros((height, width, 2), np.float32)
+        if found:
+            corners = np.array([blob.corners for blob in found])
+            (x0, y0), (x1, y1) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
+            rows, columns = _stretch(y0 - MARGIN, y1 + MARGIN, height), _stretch(x0 - MARGIN, x1 + MARGIN, width)
+            first, second = (np.ascontiguousarray(one[rows, columns]) for one in (before, gray))
+            flow[rows, columns] = self._flow.calc(first, second, None)
+        return flow
+
+    def _lit(self, picture: Pixels, mask: Pixels, level: Pixels, smallest: float) -> Iterator[Blob]:
+        """Blobs without their shadows."""
         for whole in blobs(mask, smallest):
             shade = self._scene.shadows(picture, whole.mask, (whole.row, whole.column))
             lit = closed((whole.mask & ~shade).view(np.uint8), mask.shape)
             for blob in blobs(lit, smallest, whole.row, whole.column):
                 if sure(blob, level):
-                    yield from split(blob, flow, smallest) if self._config.split else [blob]
+                    yield blob
 
     def _against(self, before: Pixels, gray: Pixels, flow: Array, move: Array | None) -> list[_Found]:
         """What moves in another way than the picture as a whole."""
@@ -251,6 +270,15 @@ def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
     """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
     strength = float(np.minimum(blob.of(level)[blob.mask], 2 * SURE).mean()) / (2 * SURE)
     return float(min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * blob.mask.mean() ** 0.25)
+
+
+def _stretch(first: int, last: int, most: int) -> slice:
+    """A stretch within 0 to ``most``, of at least FLOWING px if there are so many."""
+    first, last = max(0, first), min(most, last)
+    if last - first < FLOWING:
+        first = max(0, min(first, most - FLOWING))
+        last = min(most, first + FLOWING)
+    return slice(first, last)
 
 
 def _is_ghost(blob: Blob, now: Pixels, then: Pixels) -> bool:
