@@ -12,6 +12,7 @@ from wherewhen.catalog import describe
 TITLES = {
     "methods": "Methods",
     "backbones": "Backbones",
+    "proposals": "Sources of boxes",
     "engines": "Engines",
     "instances": "Instance builders",
     "localize": "Localizers",

@@ -27,6 +27,8 @@ TOOLS = {
     "registry",
     "spatial",
     "store",
+    "tracks",
+    "tubes",
     "weights",
 }
 ROOMS = {

@@ -18,11 +18,12 @@ SURE = 64  # level of a pixel that stands out as far as it must
 WEAK = 44  # level of what belongs to what stands out near it
 SHARE = 0.22  # of the highest level near it, which a pixel must reach: soft borders don't
 AROUND = 11  # px that are near
-WINDOWED = 21  # pictures that the median is taken of
+WINDOWED = 15  # pictures that the median is taken of
 LOUDEST = 25.0  # gray levels: the most that noise may count for, so that rustling leaves hide no passer-by for good
 LEARN = 0.03  # share of a new picture that goes into the background, once a second or so of them were seen
 SHADE = (0.4, 0.93)  # how much of its light a place keeps in shadow
 SHADE_GRAY = 0.75  # the least where no color bears witness: a darker thing may be gray itself
+FEW = 0.08  # share of a blob that must be darker before shadow is looked for
 MOSTLY = 0.85  # share of a blob: where more looks like shadow, it is a thing as even as one
 MOSTLY_GRAY = 0.35  # the same where no color bears witness
 SHADE_SPREAD = 0.065  # how far the light that is kept differs within a shadow: it darkens evenly
@@ -118,23 +119,28 @@ class Background:
         import cv2
 
         part = np.s_[corner[0] : corner[0] + where.shape[0], corner[1] : corner[1] + where.shape[1]]
+        darker = where & (picture[part][..., 1] < self._plain[part][..., 1])
+        if np.count_nonzero(darker) < FEW * np.count_nonzero(where):
+            return np.zeros_like(where)
         now, then = (cv2.blur(one[part], (3, 3)).astype(np.float32) for one in (picture, self._plain))
-        kept = now / (then + 1)
-        gray = kept.mean(2)
+        kept = cv2.divide(now, then + 1)
+        gray = cv2.transform(kept, np.full((1, 3), 1 / 3, np.float32))
+        red, green, blue = cv2.split(kept)
+        tint = cv2.max(cv2.max(cv2.absdiff(red, gray), cv2.absdiff(green, gray)), cv2.absdiff(blue, gray))
         inside = where.astype(np.float32)
         size = (WINDOW, WINDOW)
         count = cv2.boxFilter(inside, -1, size) + np.float32(1e-6)
         mean = cv2.boxFilter(gray * inside, -1, size) / count
         square = cv2.boxFilter(gray * gray * inside, -1, size) / count
         least = SHADE[0] if self._colored else SHADE_GRAY
-        dark = (np.abs(kept - gray[..., None]).max(2) < SHADE_TINT) & (gray < 1) & (gray > least)
+        dark = (tint < SHADE_TINT) & (gray < 1) & (gray > least)
         spread = SHADE_SPREAD_IN_COLOR if self._colored else SHADE_SPREAD
         core = where & dark & (mean < SHADE[1]) & (square - mean * mean < spread**2)
         solid = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         near = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
         found: Masks = near & dark & where
         most = MOSTLY if self._colored else MOSTLY_GRAY
-        return found if found.sum() <= most * where.sum() else np.zeros_like(found)
+        return found if np.count_nonzero(found) <= most * np.count_nonzero(where) else np.zeros_like(found)
 
 
 def _median(pictures: Sequence[Pixels]) -> Array:

@@ -18,7 +18,7 @@ from wherewhen.proposals._background import SURE, Background
 from wherewhen.proposals._blobs import Blob, blobs, broad, closed, split, sure
 from wherewhen.proposals._memory import Memory
 from wherewhen.proposals._steady import camera, telling
-from wherewhen.values import Boxes, Frame, Pixels
+from wherewhen.values import Boxes, Frame, Masks, Pixels
 
 Array = NDArray[np.float32]
 
@@ -181,7 +181,7 @@ class _Eye:
             self._scene.remember(frame.image)
             self._remembered = frame.start
         mask, level = self._scene.differs(frame.image)
-        if (mask > 0).mean() > FLOODED:
+        if cv2.countNonZero(mask) > FLOODED * mask.size:
             self._floods += 1
             if self._floods >= RECENT:
                 self._start([frame.image], frame.start)
@@ -201,8 +201,7 @@ class _Eye:
         edges: tuple[Pixels, Pixels] | None = None
         kept: list[Blob] = []
         for blob in parts:
-            resting = bool(blob.of(still)[blob.mask].mean() >= RESTING)
-            if resting:
+            if _rests(blob, still):
                 edges = edges or (_edges(gray), _edges(self._scene.gray))
                 if _is_ghost(blob, *edges):
                     self._scene.absorb(frame.image, blob.mask, (blob.row, blob.column))
@@ -211,8 +210,7 @@ class _Eye:
         found = []
         for blob in self._memory.parted(kept, smallest) if self._config.split else kept:
             surety = _surety(blob, level, smallest)
-            resting = bool(blob.of(still)[blob.mask].mean() >= RESTING)
-            doubted = resting and np.median(blob.of(self._rested)[blob.mask]) < SETTLED
+            doubted = _rests(blob, still) and np.median(blob.of(self._rested)[blob.mask]) < SETTLED
             found.append(_Found(blob, surety * (DOUBT if doubted else 1.0)))
         return found, ""
 
@@ -266,10 +264,17 @@ class _Found(NamedTuple):
     surety: float
 
 
+def _rests(blob: Blob, still: Masks) -> bool:
+    """Whether nearly all pixels of a blob are as they were in the picture before."""
+    return bool(np.count_nonzero(blob.mask & blob.of(still)) >= RESTING * blob.area)
+
+
 def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
     """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
     strength = float(np.minimum(blob.of(level)[blob.mask], 2 * SURE).mean()) / (2 * SURE)
-    return float(min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * blob.mask.mean() ** 0.25)
+    return float(
+        min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * (blob.area / blob.mask.size) ** 0.25
+    )
 
 
 def _stretch(first: int, last: int, most: int) -> slice:
