@@ -224,11 +224,11 @@ def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = Fa
                          "precision": options.precision})  # fmt: skip
     one = Video("v", video, 0)
     look.made(one) if hasattr(look, "made") else look.extract(one)  # the engine is measured and made before
-    marks, done = [resident()], threading.Event()
+    marks, done = [held()], threading.Event()
 
     def watch() -> None:
         while not done.wait(0.5):
-            marks.append(resident())
+            marks.append(held())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -251,9 +251,10 @@ def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = Fa
     return {"network": name, "frames": count, "seconds": spent, "decode": decode, "memory": marks, "grown": grown}
 
 
-def resident() -> float:
-    """Resident memory of this process in MiB."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+def held() -> float:
+    """Memory of this process in MiB, without pages of mapped files, which the system takes back at will."""
+    told = Path("/proc/self/status").read_text()
+    return int(told.split("RssAnon:")[1].split()[0]) / 2**10
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ TOOLS = {
     "registry",
     "spatial",
     "store",
+    "spool",
     "tracks",
     "tubes",
     "weights",

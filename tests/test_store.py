@@ -33,6 +33,27 @@ def test_arrays_and_passport_come_back(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_the_library_reads_what_we_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.numpy import load_file
+
+    monkeypatch.setattr(store, "PIECE", 64)  # many pieces
+    rng = np.random.default_rng(0)
+    kinds = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8, np.int8, bool)
+    arrays: dict[str, Any] = {kind.__name__: rng.integers(0, 2, (7, 3, 5)).astype(kind) for kind in kinds}
+    arrays |= {"turned": arrays["float32"].T, "every other": arrays["float64"][::2, 1:], "none": np.zeros((0, 4))}
+    arrays |= {"number": np.array(2.5), 'ü "quoted"': np.ones(1), "wide": rng.normal(size=(2, 100))}
+    store.save(tmp_path / "a.safetensors", arrays, {})
+    found = load_file(tmp_path / "a.safetensors")
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype, name
+        np.testing.assert_array_equal(found[name], array)
+    for bad in (np.array(["word"]), np.array([1j]), np.array([None])):
+        with pytest.raises(StoreError, match="can't be written"):
+            store.save(tmp_path / "a.safetensors", {"x": bad}, {})
+    assert load_file(tmp_path / "a.safetensors").keys() == arrays.keys()
+
+
 def test_a_different_passport_is_refused_and_named(tmp_path: Path) -> None:
     store.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
     with pytest.raises(StoreError, match="backbone: expected 'i3d', found 'motion'"):

@@ -35,7 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.errors import StoreError, VideoError
-from wherewhen.store import Arrays, content_hash, plain, save
+from wherewhen.spool import Spool
+from wherewhen.store import Arrays, content_hash, pieces, plain, save
 from wherewhen.values import Floats, Instances
 
 SUFFIX = ".safetensors"
@@ -124,16 +125,25 @@ def save_features(
     path: str | Path, seen: Instances, clock: Floats, passport: Mapping[str, Any], stored: str = "float32"
 ) -> None:
     """Write what was seen in a video, whole or not at all; ``stored``: float32 keeps it exact, float16 halves it."""
-    arrays: Arrays = {"features": seen.features.astype(stored), "clock": np.asarray(clock, np.float64)}
+    arrays: Arrays = {"features": _rounded(seen.features, stored), "clock": np.asarray(clock, np.float64)}
     if (seen.track >= 0).any():
         arrays["track"] = seen.track
     if (compact := _grid(seen)) is not None:
         arrays |= compact
         if seen.detail is not None:
-            arrays["detail"] = seen.detail.astype(np.float16)
+            arrays["detail"] = _rounded(seen.detail, "float16")
     else:
         arrays["extents"] = seen.extents
     save(path, arrays, passport)
+
+
+def _rounded(array: NDArray[Any], stored: str) -> NDArray[Any]:
+    if array.dtype == stored:
+        return array
+    spool = Spool()
+    for rows in pieces(array):
+        spool.append(rows.astype(stored))
+    return spool.whole()
 
 
 def _extents(times: Floats, places: Floats) -> Floats:
@@ -147,7 +157,7 @@ def _grid(seen: Instances) -> Arrays | None:
     t, h, w = seen.shape
     table = seen.extents.reshape(t, h * w, 6)
     times, places = np.ascontiguousarray(table[:, 0, :2]), np.ascontiguousarray(table[0, :, 2:])
-    if not np.array_equal(_extents(times, places), seen.extents):
+    if not ((table[..., :2] == times[:, None]).all() and (table[..., 2:] == places).all()):
         return None
     return {"times": times, "places": places, "grid": np.array(seen.shape, np.int64)}
 

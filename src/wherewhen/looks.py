@@ -274,10 +274,10 @@ def _see(one: Opened, looks: Sequence[Look], pictures: Iterator[Frame]) -> tuple
     builders = {
         str(k): registry.load("instances", look.instances)(look.instances_settings) for k, look in enumerate(looks)
     }
-    parts: dict[str, list[Instances]] = {name: [] for name in builders}
+    seen = {name: pipeline.Joined() for name in builders}
     for name, part in pipeline.several(grids, builders, crops):
-        parts[name].append(part)
-    return [pipeline.joined(some) for some in parts.values()], still
+        seen[name].add(part)
+    return [one.whole() for one in seen.values()], still
 
 
 def source_of(video: Video) -> dict[str, Any]:

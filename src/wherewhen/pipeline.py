@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, Builder, ClipSpec
+from wherewhen.spool import Spool
 from wherewhen.values import Clip, Features, Floats, Frame, Grid, HeatMap, Instances, Pixels, Prediction, Scores, Video
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
@@ -251,24 +252,39 @@ def built(stream: Iterable[Grid], builder: Builder, crops: int = 1) -> Iterator[
         yield joined(waiting)
 
 
+class Joined:
+    """Many stretches of one video as one, while they come; what grows large lies in a file."""
+
+    def __init__(self) -> None:
+        self.features, self.extents, self.track, self.detail = Spool(), Spool(), Spool(), Spool()
+        self.shapes: list[tuple[int, int, int] | None] = []
+
+    def add(self, part: Instances) -> None:
+        """The next stretch."""
+        self.features.append(part.features)
+        self.extents.append(part.extents)
+        self.track.append(part.track)
+        if part.detail is not None and self.detail.rows == sum(shape[0] for shape in self.shapes if shape):
+            self.detail.append(part.detail)
+        self.shapes.append(part.shape)
+
+    def whole(self) -> Instances:
+        """All stretches as one; ValueError without any."""
+        if not self.shapes:
+            raise ValueError("no instances to join")
+        grids = [shape for shape in self.shapes if shape is not None]
+        even = len(grids) == len(self.shapes) and len({shape[1:] for shape in grids}) == 1
+        shape = (sum(steps for steps, _, _ in grids), *grids[0][1:]) if even else None
+        detail = self.detail.whole() if shape and self.detail.rows == shape[0] else None
+        return Instances(self.features.whole(), self.extents.whole(), self.track.whole(), shape, detail)
+
+
 def joined(parts: Iterable[Instances]) -> Instances:
     """Many stretches of one video as one; ValueError without any."""
-    found = list(parts)
-    if not found:
-        raise ValueError("no instances to join")
-    shape = found[0].shape
-    if shape is not None and all(p.shape is not None and p.shape[1:] == shape[1:] for p in found):
-        shape = (sum(p.shape[0] for p in found if p.shape), *shape[1:])
-    else:
-        shape = None
-    details = [p.detail for p in found if p.detail is not None]
-    return Instances(
-        np.concatenate([p.features for p in found]),
-        np.concatenate([p.extents for p in found]),
-        np.concatenate([p.track for p in found]),
-        shape,
-        np.concatenate(details) if shape and len(details) == len(found) else None,
-    )
+    made = Joined()
+    for part in parts:
+        made.add(part)
+    return made.whole()
 
 
 def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:

@@ -22,6 +22,7 @@ from wherewhen.errors import StoreError
 
 Arrays = dict[str, NDArray[Any]]
 
+PIECE = 2**22  # bytes that are written at a time
 
 _DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~[^~]*")  # names of temporary files: who is writing them
 _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
@@ -170,11 +171,37 @@ def content_hash(path: str | Path) -> str:
 
 def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any]) -> None:
     """Write named arrays and the passport that says how they were made, as one safetensors file."""
-    from safetensors.numpy import save as packed
+    header: dict[str, Any] = {"__metadata__": {"passport": json.dumps(plain(passport), sort_keys=True)}}
+    whole = {name: np.asarray(array) for name, array in arrays.items()}
+    names, start = sorted(whole, key=lambda name: (-whole[name].itemsize, name)), 0
+    for name in names:
+        one = whole[name]
+        end = start + one.nbytes
+        header[name] = {"dtype": _dtype(one), "shape": list(one.shape), "data_offsets": [start, end]}
+        start = end
+    # The library's own writer holds all bytes in memory at once; features of long videos are larger than that.
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write(len(told).to_bytes(8, "little") + told)
+        for name in names:
+            for rows in pieces(whole[name].reshape(whole[name].shape or (1,))):
+                file.write(np.ascontiguousarray(rows).data)
 
-    # its own way to write a file makes another temporary one beside it, which a kill would leave behind
-    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    write_atomic(path, packed(whole, metadata={"passport": json.dumps(plain(passport), sort_keys=True)}))
+
+def _dtype(array: NDArray[Any]) -> str:
+    """What safetensors calls it: F32, I64, U8, BOOL."""
+    if array.dtype == bool:
+        return "BOOL"
+    if array.dtype.kind not in "fiu":
+        raise StoreError(f"arrays of {array.dtype} can't be written; expected numbers")
+    return f"{array.dtype.kind.upper()}{8 * array.itemsize}"
+
+
+def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An array's rows, a few megabytes at a time."""
+    step = max(1, PIECE // max(1, array[:1].nbytes))
+    return (array[start : start + step] for start in range(0, len(array), step))
 
 
 def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:
