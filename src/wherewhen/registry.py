@@ -6,6 +6,8 @@ Nothing is imported before it is asked for.
 
 from __future__ import annotations
 
+import sys
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -21,8 +23,14 @@ PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods",
 """What a model is made of: the setting that chooses a part, and the kind of plug-in that it names."""
 
 
-def _outside(kind: str) -> dict[str, EntryPoint]:
+@lru_cache(maxsize=64)
+def _offered(kind: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What packages on a path offer: to look through all of them takes longer than a step of training."""
     return {point.name: point for point in entry_points(group=f"wherewhen.{kind}")}
+
+
+def _outside(kind: str) -> dict[str, EntryPoint]:
+    return _offered(kind, tuple(sys.path))
 
 
 def _inside(kind: str) -> set[str]:
