@@ -82,6 +82,26 @@ def test_a_graph_joins_what_it_says(graph: str) -> None:
     assert bool(changed[:, 1:].any()) == (graph == "video")
 
 
+def test_tubes_are_joined_by_how_near_they_are_in_time() -> None:
+    """Off a grid the cleaner's graph is that of all tubes of a bag, and a bag alone is as in a batch."""
+    made = model().train()
+    made.study(1, iter(()))
+    bags = view(3)["cells"]
+    spans = torch.rand(3, bags.mask.shape[1], 1) * 9
+    bags.extents[..., :2] = torch.cat([spans, spans + 1], -1)
+    bags.track[:] = torch.arange(bags.mask.shape[1])
+    bags.shapes = (None,) * 3
+    seen, times = lanes(bags), bags.extents[..., :2].mean(-1)
+    with torch.no_grad():
+        found = made._clean(seen, times=times)
+        for number in range(3):
+            held = seen.held[number, 0]
+            near = torch.exp(-(times[number][held][:, None] - times[number][held]).abs())
+            alone = made.cleaner(seen.features[number, 0][held][None], held[held][None], near)
+            torch.testing.assert_close(found[number, 0][held], alone[0], rtol=1e-4, atol=1e-5)
+    assert torch.isfinite(made({"cells": bags}).extra["cleaned"]).all()
+
+
 def test_the_two_take_turns() -> None:
     made, bags, labels = model().train(), view(), torch.tensor([1.0, 0.0, 1.0, 0.0])
     assert isinstance(made, Student)

@@ -71,6 +71,7 @@ class DMRM(nn.Module):
 
     Config: ClassVar[type] = DMRMConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
+    stand_ins: ClassVar[tuple[str, ...]] = ("tubes", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "no segments": {"segments": None},

@@ -13,6 +13,8 @@ from torch.func import functional_call
 
 from wherewhen.contracts import Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
+from wherewhen.methods._branch import holds, middles
+from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
 
 VIEW = "cells"
@@ -31,6 +33,7 @@ class GCLNCConfig:
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
         rounds: how often cleaner and classifier take turns after the classifier's first training.
         graph: joins the times of one cell (``lane``; on a grid of one cell that is the paper), or all cells of a video.
+            Tubes, which have track numbers and no grid, are all joined, by how near they are in time.
         certain: share of an anomalous bag's cells that teach the cleaner, half of them its highest scores and half its
             lowest; 0.3 in the official code, which takes those that vary least over crops.
         steady: weight of the L1 distance to what the cleaner of earlier steps said; published terms are just added.
@@ -72,20 +75,6 @@ PUBLISHED_TRAINING = Training(steps=1000, bags=32, optimizer="sgd", learning_rat
 UNSTUDIED = -1  # nobody called `study`: both networks learn at once
 
 
-class GraphConvolution(nn.Module):
-    """``A X W`` for rows ``(R, N, C)`` and adjacency ``(R, N, N)``; no bias, the weight is (in, out)."""
-
-    def __init__(self, size: int, out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(size, out))
-        nn.init.uniform_(self.weight, -(out**-0.5), out**-0.5)
-
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Every node takes its neighbors' mapped features."""
-        mapped: Tensor = adjacency @ (x @ self.weight)
-        return mapped
-
-
 class Cleaner(nn.Module):
     """Two fully connected layers, then two graphs side by side: nearness in time and likeness. Official names."""
 
@@ -100,7 +89,7 @@ class Cleaner(nn.Module):
         first = F.relu(self.fc1(x))
         first = first if drop is None else first * drop
         nodes = F.relu(self.fc2(first)) * held[..., None]
-        close = balanced(near * _both(held))
+        close = balanced(near * both(held))
         alike = balanced(likeness(nodes, held))
         by_time = self.gc2(F.relu(self.gc1(nodes, close)), close)
         by_look = self.gc4(F.relu(self.gc3(nodes, alike)), alike)
@@ -122,6 +111,7 @@ class GCLNC(nn.Module):
 
     Config: ClassVar[type] = GCLNCConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
+    stand_ins: ClassVar[tuple[str, ...]] = ("tubes", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {VIEW: {"steps": 1, "rows": 7, "columns": 7}}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "labels never cleaned": {"rounds": 0},
@@ -170,6 +160,7 @@ class GCLNC(nn.Module):
         if not self.training:
             return Output(flat(spread(_scores(self._classify(seen), seen.held), where), view))
         stage = int(self.stage)
+        times = middles(view, holds(view)) if _tubes(view) else None
         with torch.no_grad():
             noisy = _scores(self._classify(seen), seen.held)
         extra = {"held": seen.held, "noisy": noisy}
@@ -177,13 +168,13 @@ class GCLNC(nn.Module):
             extra["classified"] = self._classify(seen, self._drop(seen, self.enter.out_features))
         if stage % 2 or stage == UNSTUDIED:
             self._remember(self.config.momentum)
-            extra["cleaned"] = self._clean(seen, self._drop(seen, self.cleaner.fc1.out_features))
+            extra["cleaned"] = self._clean(seen, self._drop(seen, self.cleaner.fc1.out_features), times=times)
             past = {name: getattr(self, _past(name)) for name, _ in self.cleaner.named_parameters()}
             with torch.no_grad():
-                extra["steady"] = torch.sigmoid(self._clean(seen, None, past))
+                extra["steady"] = torch.sigmoid(self._clean(seen, None, past, times))
         elif stage:
             with torch.no_grad():
-                extra["cleaned"] = self._clean(seen)
+                extra["cleaned"] = self._clean(seen, times=times)
         scores = _scores(extra["classified"], seen.held) if "classified" in extra else noisy
         return Output(flat(spread(scores, where), view), extra)
 
@@ -219,16 +210,29 @@ class GCLNC(nn.Module):
         spot: Tensor = logits.new_zeros(seen.held.shape).index_put((seen.held,), logits)
         return spot
 
-    def _clean(self, seen: Lanes, drop: Tensor | None = None, weights: dict[str, Tensor] | None = None) -> Tensor:
-        """The cleaner's logits ``(B, T, P)``, 0 where nothing is held; rows that hold nothing are left out."""
+    def _clean(
+        self,
+        seen: Lanes,
+        drop: Tensor | None = None,
+        weights: dict[str, Tensor] | None = None,
+        times: Tensor | None = None,
+    ) -> Tensor:
+        """The cleaner's logits ``(B, T, P)``, 0 where nothing is held; rows that hold nothing are left out.
+
+        ``times`` ``(B, N)``: when instances are, where they are tubes.
+        """
         batch, t, cells, _ = seen.features.shape
         step = torch.arange(t, device=seen.held.device)
-        x, held, near = seen.features.transpose(1, 2), seen.held.transpose(1, 2), _near(step[:, None])
-        if self.config.graph == "video":
+        x, held, near = seen.features.transpose(1, 2), seen.held.transpose(1, 2), nearness(step[:, None])
+        if times is not None:
+            x, held = x.transpose(1, 2), held.transpose(1, 2)
+            near = nearness(times[:, :cells, None])[:, None]
+        elif self.config.graph == "video":
             cell = torch.arange(cells, device=step.device).repeat_interleave(t)
             places = torch.stack([step.repeat(cells), cell // seen.size[1], cell % seen.size[1]], -1)
-            x, held, near = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], _near(places)
+            x, held, near = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], nearness(places)
         rows = held.any(-1)
+        near = near[rows] if near.ndim == 4 else near
         given = (x[rows], held[rows], near.to(x.dtype))
         if drop is not None:
             given = (*given, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
@@ -246,24 +250,6 @@ class GCLNC(nn.Module):
         with torch.no_grad():
             for name, weight in self.cleaner.named_parameters():
                 getattr(self, _past(name)).lerp_(weight, 1 - momentum)
-
-
-def balanced(adjacency: Tensor) -> Tensor:
-    """``D^-1/2 A D^-1/2`` with the sums of the rows as D, for ``(..., N, N)``; rows without neighbors stay zeros.
-
-    >>> balanced(torch.ones(4, 4)).sum(-1).tolist()
-    [1.0, 1.0, 1.0, 1.0]
-    """
-    sums = adjacency.sum(-1)
-    root = torch.where(sums > 0, sums.clamp(min=1e-30).rsqrt(), 0.0)
-    return root[..., None] * adjacency * root[..., None, :]
-
-
-def likeness(nodes: Tensor, held: Tensor) -> Tensor:
-    """``exp(g - max g)`` for the dot products g of each node ``(R, N, C)`` with all held ones; not symmetric."""
-    products = (nodes @ nodes.transpose(1, 2)).masked_fill(~_both(held), -torch.inf)
-    highest = products.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
-    return torch.exp(products - highest)
 
 
 def stretched(scores: Tensor, held: Tensor) -> Tensor:
@@ -284,17 +270,13 @@ def certain(scores: Tensor, held: Tensor, share: float) -> Tensor:
     return (chosen & there).reshape(held.shape)
 
 
+def _tubes(view: View) -> bool:
+    """Whether instances follow something instead of lying on a grid."""
+    return not any(view.shapes) and bool((view.track >= 0)[view.mask].any())
+
+
 def _past(name: str) -> str:
     return f"past_{name.replace('.', '_')}"
-
-
-def _near(places: Tensor) -> Tensor:
-    """``exp(-distance)`` ``(N, N)``, in float64 as the official code; steps and cells add up."""
-    return torch.exp(-(places[:, None] - places).abs().sum(-1).double())
-
-
-def _both(held: Tensor) -> Tensor:
-    return held[:, :, None] & held[:, None]
 
 
 def _scores(logits: Tensor, held: Tensor) -> Tensor:

@@ -1,0 +1,158 @@
+"""A branch of a network over bags: instances are related to each other, then each is scored by a small head."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wherewhen.contracts import View
+from wherewhen.methods._dropout import LockedDropout
+from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
+from wherewhen.methods._sequences import queries
+
+NOTHING = -20.0  # logit of what is not there
+
+
+class Attention(nn.Module):
+    """Several heads of scaled dot products and the values themselves: equations 1 to 3 of Wu et al., IJCAI 2021.
+
+    There is no output layer, no norm and no place: none is mentioned.
+    """
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(size, size, bias=False) for _ in range(3))
+
+    def forward(self, own: Tensor, held: Tensor, guests: Tensor | None = None) -> Tensor:
+        """Related features ``(B, N, C)`` of a bag's held instances ``(B, N)``, or of ``guests`` ``(B, G, C)``.
+
+        A guest looks at the bag's own instances and at itself, never at other guests.
+        """
+        asking = own if guests is None else guests
+        query, key, value = (self._by_head(layer(x)) for layer, x in zip(self._layers, (asking, own, own), strict=True))
+        if guests is not None:
+            own_key, own_value = self._by_head(self.key(guests)), self._by_head(self.value(guests))
+        parts = []
+        for part in queries(asking.shape[1], asking.shape[0] * self.heads):
+            some = query[:, :, part] / query.shape[-1] ** 0.5
+            logits = (some @ key.transpose(2, 3)).masked_fill(~held[:, None, None], -torch.inf)
+            if guests is None:
+                parts.append(torch.softmax(logits, -1).nan_to_num(0.0) @ value)
+                continue
+            itself = (some * own_key[:, :, part]).sum(-1, keepdim=True)
+            weights = torch.softmax(torch.cat([logits, itself], -1), -1)
+            parts.append(weights[..., :-1] @ value + weights[..., -1:] * own_value[:, :, part])
+        return torch.cat(parts, 2).transpose(1, 2).flatten(2) + asking
+
+    @property
+    def _layers(self) -> tuple[nn.Module, nn.Module, nn.Module]:
+        return self.query, self.key, self.value
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class Graph(nn.Module):
+    """Graph convolutions in place of attention: by nearness in time and by likeness (Zhong et al., CVPR 2019)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.near, self.alike = GraphConvolution(size, size), GraphConvolution(size, size)
+
+    def forward(self, own: Tensor, held: Tensor, times: Tensor) -> Tensor:
+        """Related features ``(B, N, C)``; ``times`` ``(B, N)``: 1 apart is the usual length of an instance."""
+        close = balanced(nearness(times[..., None]).to(own.dtype) * both(held))
+        similar = balanced(likeness(own, held))
+        return own + (F.relu(self.near(own, close)) + F.relu(self.alike(own, similar))) / 2
+
+
+class Branch(nn.Module):
+    """Instances ``(B, N, D)`` to logits ``(B, N)``: a first layer where sizes differ, a relation, a head.
+
+    ``relation``: attention, graph or none. Head: ``hidden`` (ReLU), ``middle`` (linear), 1 (Sultani et al., CVPR 2018).
+    """
+
+    def __init__(self, dims: int, size: int, relation: str, heads: int, hidden: int, middle: int, drop: float) -> None:
+        super().__init__()
+        self.enter = nn.Identity() if dims == size else nn.Linear(dims, size)
+        self.relation: nn.Module | None = None
+        if relation != "none":
+            self.relation = Attention(size, heads) if relation == "attention" else Graph(size)
+        self.layers = nn.ModuleList([nn.Linear(size, hidden), nn.Linear(hidden, middle), nn.Linear(middle, 1)])
+        for layer in self.layers:
+            nn.init.xavier_normal_(layer.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.drop = LockedDropout(drop)
+
+    def forward(self, view: View) -> Tensor:
+        """Logits of a bag's own instances, `NOTHING` where none is held."""
+        held, own = holds(view), self.enter(view.features)
+        if isinstance(self.relation, Attention):
+            own = self.relation(own, held)
+        elif self.relation is not None:
+            own = self.relation(own, held, middles(view, held))
+        return self._head(own).masked_fill(~held, NOTHING)
+
+    def guests(self, guests: View, view: View) -> Tensor:
+        """Logits ``(B, G)`` of other instances, each alone in the company of the bag's own ones."""
+        held, there = holds(view), holds(guests)
+        own, strange = self.enter(view.features), self.enter(guests.features)
+        if isinstance(self.relation, Attention):
+            strange = self.relation(own, held, strange)
+        elif self.relation is not None:
+            strange = self._one_by_one(own, held, strange, view, guests)
+        return self._head(strange).masked_fill(~there, NOTHING)
+
+    def _one_by_one(self, own: Tensor, held: Tensor, strange: Tensor, view: View, guests: View) -> Tensor:
+        """A graph has no queries: each guest becomes the last node of the bag's graph in turn."""
+        assert self.relation is not None
+        times, found = middles(view, held), []
+        late = _in_lengths(guests, view, held)
+        known = torch.cat([held, torch.ones_like(held[:, :1])], 1)
+        for k in range(strange.shape[1]):
+            nodes = torch.cat([own, strange[:, k : k + 1]], 1)
+            found.append(self.relation(nodes, known, torch.cat([times, late[:, k : k + 1]], 1))[:, -1])
+        return torch.stack(found, 1)
+
+    def _head(self, rows: Tensor) -> Tensor:
+        first, second, last = self.layers
+        rows = self.drop(torch.relu(first(rows)))
+        logits: Tensor = last(self.drop(second(rows))).squeeze(-1)
+        return logits.float()
+
+
+def holds(view: View) -> Tensor:
+    """Which instances ``(B, N)`` are there and not all zeros."""
+    return view.mask & (view.features != 0).any(-1)
+
+
+def middles(view: View, held: Tensor) -> Tensor:
+    """When instances are ``(B, N)``, in lengths of the bag's usual one."""
+    return _in_lengths(view, view, held)
+
+
+def _in_lengths(rows: View, view: View, held: Tensor) -> Tensor:
+    lengths = (view.extents[..., 1] - view.extents[..., 0]) * held
+    usual = lengths.sum(1) / held.sum(1).clamp(min=1)
+    return rows.extents[..., :2].mean(-1) / usual.clamp(min=1e-6)[:, None]
+
+
+def some_of(view: View, chosen: Tensor) -> View:
+    """The chosen rows ``(B, K)`` of a view; they have no grid."""
+
+    def taken(values: Tensor) -> Tensor:
+        index = chosen if values.ndim == 2 else chosen[..., None].expand(*chosen.shape, values.shape[-1])
+        return values.gather(1, index)
+
+    features, extents, track, mask = (taken(part) for part in (view.features, view.extents, view.track, view.mask))
+    return View(features, extents, track, mask, (None,) * len(view.shapes))
+
+
+def chance(view: View, count: int | None) -> Tensor | None:
+    """Rows ``(B, count)`` of a random subset of each bag's instances; None where all are few enough."""
+    if not count or view.mask.shape[1] <= count:
+        return None
+    drawn = torch.rand(view.mask.shape, device=view.mask.device).masked_fill(~view.mask, -1.0)
+    return drawn.topk(count, 1).indices.sort(1).values

@@ -1,0 +1,113 @@
+"""Actor-supervised attention (after Escorcia et al., CVIU 2020): a video is what its most telling tubes are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.methods._branch import chance, holds, some_of
+from wherewhen.methods._dropout import LockedDropout
+from wherewhen.methods._grid import width
+from wherewhen.methods._settings import demand
+
+VIEW = "tubes"
+
+
+@dataclass(frozen=True)
+class ASAConfig:
+    """Settings of `ASA`; nothing of the published ones could be read, so all defaults are ours unless told otherwise.
+
+    Args:
+        hidden: width of the layer (ReLU) that features pass first; null: 512, less for short ones.
+        attention: width of the attention, 128 in Ilse et al., ICML 2018; null: 128, less for short features.
+        gate: multiply its tanh by a sigmoid, as the gated attention of Ilse et al.
+        dropout: after the first layer, whole channels of a bag.
+        instances: of a bag that training looks at, a random subset of more, as in Wu et al., 2021; null takes all.
+    """
+
+    hidden: int | None = None
+    attention: int | None = None
+    gate: bool = True
+    dropout: float = 0.0
+    instances: int | None = 200
+
+    def __post_init__(self) -> None:
+        demand("asa", self, positive="hidden attention instances", share="dropout")
+
+
+class ASA(nn.Module):
+    """A video is scored by the mean of its instances that an attention weighs; an instance by that and its own weight.
+
+    View ``tubes``: features ``(B, N, D)`` -> scores ``(B, N)``: ``p a_i / max a``, so that the best instance has the
+    video's own score p. ``extra``: ``logit`` ``(B,)`` of the video.
+
+    >>> model = ASA(ASAConfig(), {"tubes": 3}).eval()
+    >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), torch.zeros(1, 4), torch.ones(1, 4).bool(), (None,))
+    >>> model({"tubes": view}).scores.shape
+    torch.Size([1, 4])
+    """
+
+    Config: ClassVar[type] = ASAConfig
+    views: ClassVar[tuple[str, ...]] = (VIEW,)
+    stand_ins: ClassVar[tuple[str, ...]] = ("cells", "videolets")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no gate": {"gate": False},
+        "attention of 32": {"attention": 32},
+        "dropout": {"dropout": 0.6},
+        "all instances": {"instances": None},
+    }
+    schedule: ClassVar[Training] = Training(
+        steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
+    )
+    source: ClassVar[Provenance] = Provenance(
+        title="Actor-supervised attention (ASA)",
+        homepage="https://arxiv.org/abs/1804.01824",
+        citation="Escorcia et al., Guess where? Actor-supervision for spatiotemporal action localization, CVIU 2020",
+    )
+    reach: float | None = None
+
+    def __init__(self, config: ASAConfig, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        self.config = config
+        wide = config.hidden or width(512, dims[VIEW])
+        self.enter, self.drop = nn.Linear(dims[VIEW], wide), LockedDropout(config.dropout)
+        inner = config.attention or width(128, dims[VIEW])
+        self.look, self.weigh = nn.Linear(wide, inner), nn.Linear(inner, 1, bias=False)
+        self.gate = nn.Linear(wide, inner) if config.gate else None
+        self.leave = nn.Linear(wide, 1)
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``tubes``, 0 where masked and where an instance is all zeros."""
+        whole = bags[VIEW]
+        chosen = chance(whole, self.config.instances if self.training else None)
+        view = whole if chosen is None else some_of(whole, chosen)
+        weights, logit = self.pooled(view.features, holds(view))
+        best = weights.amax(1, keepdim=True).clamp(min=1e-9)
+        scores = torch.sigmoid(logit)[:, None] * weights / best
+        if chosen is not None:
+            scores = torch.zeros_like(whole.mask, dtype=scores.dtype).scatter(1, chosen, scores)
+        return Output(scores, {"logit": logit})
+
+    def pooled(self, rows: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights ``(B, N)`` of held instances ``(B, N, D)``, which sum to 1, and the bag's logit ``(B,)``."""
+        inner = self.drop(torch.relu(self.enter(rows)))
+        seen = torch.tanh(self.look(inner))
+        seen = seen if self.gate is None else seen * torch.sigmoid(self.gate(inner))
+        told = self.weigh(seen).squeeze(-1).float().masked_fill(~held, -torch.inf)
+        weights = torch.softmax(told, 1).nan_to_num(0.0)
+        logit: Tensor = self.leave((weights[..., None] * inner).sum(1)).squeeze(-1).float()
+        return weights, logit
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """``entropy``: that of videos and their labels ``(B,)``, 1 = anomalous."""
+        logit = output.extra["logit"]
+        return {"entropy": nn.functional.binary_cross_entropy_with_logits(logit, labels.to(logit.dtype))}
+
+
+PLUGIN = ASA

@@ -1,0 +1,138 @@
+"""Spatio-temporal instance learning (after Mettes and Snoek, 2018): a max-margin line between tubes, found in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.methods._branch import NOTHING, chance, holds, some_of
+from wherewhen.methods._settings import demand
+
+VIEW = "tubes"
+UNSTUDIED = -1
+
+
+@dataclass(frozen=True)
+class STILConfig:
+    """Settings of `STIL`; nothing of the published ones could be read, so all defaults are ours.
+
+    Args:
+        rounds: how often the latent instance of each anomalous bag is chosen anew after the first fit.
+        penalty: weight of half the squared length of the lines, the other side of the margin.
+        rerank: weight of the video's own line in an instance's score, in [0, 1); 0 leaves it out.
+        instances: of a bag that training looks at, a random subset of more, as in Wu et al., 2021; null takes all.
+    """
+
+    rounds: int = 4
+    penalty: float = 0.01
+    rerank: float = 0.3
+    instances: int | None = 200
+
+    def __post_init__(self) -> None:
+        demand("stil", self, positive="instances", share="rerank", weight="rounds penalty")
+
+
+class STIL(nn.Module):
+    """A linear classifier of instances whose positives are latent, and one of whole videos that ranks them anew.
+
+    In turns: the line of the turn before says which instance of an anomalous bag is meant; it must lie beyond the
+    margin on one side, the highest instance of every normal bag on the other (MI-SVM, Andrews et al., NeurIPS 2003).
+    In the first turn the mean of the bag stands in. Score: ``sigmoid((1 - rerank) f(x_i) + rerank g(mean of x))``.
+
+    View ``tubes``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: margins ``tubes`` ``(B, K)`` with the
+    latent choice ``latent`` ``(B, K)`` (weights that sum to 1), and of whole videos ``video`` ``(B,)``.
+
+    >>> STIL(STILConfig(rounds=2), {"tubes": 3}).stages
+    3
+    """
+
+    Config: ClassVar[type] = STILConfig
+    views: ClassVar[tuple[str, ...]] = (VIEW,)
+    stand_ins: ClassVar[tuple[str, ...]] = ("cells", "videolets")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "no turns": {"rounds": 0},
+        "never ranked anew": {"rerank": 0.0},
+        "no penalty": {"penalty": 0.0},
+        "all instances": {"instances": None},
+    }
+    schedule: ClassVar[Training] = Training(steps=200, bags=30, optimizer="adam", learning_rate=1e-2)
+    source: ClassVar[Provenance] = Provenance(
+        title="Spatio-temporal instance learning (STIL)",
+        homepage="https://arxiv.org/abs/1807.02800",
+        citation="Mettes, Snoek: Spatio-temporal instance learning: action tubes from class supervision, 2018",
+    )
+    reach: float | None = None
+    past: Tensor
+    stage: Tensor
+
+    def __init__(self, config: STILConfig, dims: Mapping[str, int]) -> None:
+        super().__init__()
+        self.config, self.stages = config, 1 + int(config.rounds)
+        self.line = nn.Linear(dims[VIEW], 1)
+        self.video = nn.Linear(dims[VIEW], 1) if config.rerank else None
+        self.register_buffer("stage", torch.tensor(UNSTUDIED))
+        self.register_buffer("past", torch.zeros(dims[VIEW]))  # its offset changes no choice
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """The line as it is says from now on which instances are meant; the bags are not looked at."""
+        self.stage.fill_(stage)
+        self.past.copy_(self.line.weight.detach()[0])
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``tubes``, 0 where masked and where an instance is all zeros."""
+        whole = bags[VIEW]
+        chosen = chance(whole, self.config.instances if self.training else None)
+        view = whole if chosen is None else some_of(whole, chosen)
+        held = holds(view)
+        margins = self.line(view.features).squeeze(-1).float()
+        evenly = held / held.sum(1, keepdim=True).clamp(min=1)
+        extra = {"tubes": margins.masked_fill(~held, NOTHING), "latent": self._latent(view, held, evenly, margins)}
+        said = margins
+        if self.video is not None:
+            extra["video"] = self.video((evenly[..., None] * view.features).sum(1)).squeeze(-1).float()
+            said = (1 - self.config.rerank) * margins + self.config.rerank * extra["video"][:, None]
+        scores = torch.sigmoid(said) * held
+        if chosen is not None:
+            scores = torch.zeros_like(whole.mask, dtype=scores.dtype).scatter(1, chosen, scores)
+        return Output(scores, extra)
+
+    def _latent(self, view: View, held: Tensor, evenly: Tensor, margins: Tensor) -> Tensor:
+        """Which instance of each bag is meant: weights ``(B, K)``, all alike before there is a line to ask."""
+        stage = int(self.stage) if self.training else 1
+        if stage <= 0:
+            return evenly
+        rank = (view.features @ self.past).float() if self.training else margins.detach()
+        best = rank.masked_fill(~held, -torch.inf).argmax(1)
+        return nn.functional.one_hot(best, held.shape[1]).to(evenly.dtype) * held
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """Hinges of instances, ``margin``, and of videos, ``video``, and ``penalty``; ``labels`` 1 = anomalous."""
+        extra = output.extra
+        meant = (extra["tubes"] * extra["latent"]).sum(1)
+        terms = {"margin": hinges(meant, extra["tubes"].max(1).values, labels)}
+        lines = [self.line]
+        if self.video is not None:
+            terms["video"] = hinges(extra["video"], extra["video"], labels)
+            lines.append(self.video)
+        size = torch.stack([line.weight.square().sum() for line in lines]).sum()
+        return terms | {"penalty": self.config.penalty * size / 2}
+
+
+def hinges(high: Tensor, low: Tensor, labels: Tensor) -> Tensor:
+    """``max(0, 1 - high)`` of anomalous and ``max(0, 1 + low)`` of normal bags ``(B,)``, the mean of each kind.
+
+    >>> hinges(torch.tensor([0.5, 9.0]), torch.tensor([9.0, -0.25]), torch.tensor([1.0, 0.0])).item()
+    1.25
+    """
+    bad = labels > 0.5
+    kinds = [each.clamp(min=0).mean() for each in ((1 - high)[bad], (1 + low)[~bad]) if len(each)]
+    return torch.stack(kinds).sum()
+
+
+PLUGIN = STIL

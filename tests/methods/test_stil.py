@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from wherewhen.contracts import Student, View
+from wherewhen.methods.stil import STIL, STILConfig
+from wherewhen.model import view
+from wherewhen.values import Bag
+
+LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
+
+
+@pytest.fixture
+def bags(toy_bag: Callable[..., Bag]) -> dict[str, View]:
+    made = [toy_bag(n, n % 2, 3 + n, (1, 2), views=("tubes",)) for n in range(4)]
+    found = view([bag.views["tubes"] for bag in made])
+    found.features[1, 0] = 0
+    return {"tubes": found}
+
+
+def lines(made: STIL) -> tuple[np.ndarray, float, np.ndarray, float]:
+    state = {name: value.numpy().astype(np.float64) for name, value in made.state_dict().items()}
+    return state["line.weight"][0], state["line.bias"][0], state["video.weight"][0], state["video.bias"][0]
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, View]) -> None:
+    """Bag by bag: the mean stands in at first, then whom the line of the turn before meant."""
+    torch.manual_seed(0)
+    made = STIL(STILConfig(rerank=0.25, penalty=0.1), {"tubes": 6}).train()
+    assert isinstance(made, Student)
+    made.study(stage, iter(()))
+    past = made.line.weight.detach().numpy()[0].copy()
+    with torch.no_grad():
+        made.line.weight.add_(torch.randn(1, 6))
+        output = made(bags)
+        terms = made.loss(output, bags, LABELS)
+    w, b, u, c = lines(made)
+    hinges: dict[str, list[list[float]]] = {"margin": [[], []], "video": [[], []]}
+    for number in range(4):
+        whole = bags["tubes"].features[number].numpy().astype(np.float64)
+        rows = [k for k in range(len(whole)) if bags["tubes"].mask[number, k] and whole[k].any()]
+        margins = {k: w @ whole[k] + b for k in rows}
+        said = u @ np.mean([whole[k] for k in rows], 0) + c
+        for k in range(len(whole)):
+            wanted = 1 / (1 + np.exp(-(0.75 * margins[k] + 0.25 * said))) if k in margins else 0
+            assert float(output.scores[number, k]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+        if LABELS[number]:
+            meant = np.mean(list(margins.values())) if not stage else margins[max(rows, key=lambda k: past @ whole[k])]
+            hinges["margin"][1].append(max(0, 1 - meant))
+            hinges["video"][1].append(max(0, 1 - said))
+        else:
+            hinges["margin"][0].append(max(0, 1 + max(margins.values())))
+            hinges["video"][0].append(max(0, 1 + said))
+    for name, (low, high) in hinges.items():
+        assert float(terms[name]) == pytest.approx(np.mean(low) + np.mean(high), rel=1e-4)
+    assert float(terms["penalty"]) == pytest.approx(0.1 * (w @ w + u @ u) / 2, rel=1e-5)
+
+
+def test_ranking_anew_moves_videos_and_not_tubes_within_one(bags: dict[str, View]) -> None:
+    torch.manual_seed(0)
+    made = STIL(STILConfig(rerank=0.5), {"tubes": 6}).eval()
+    with torch.no_grad():
+        before = made(bags).scores
+        made.video.bias.add_(2.0)
+        after = made(bags).scores
+    assert torch.equal(before.argsort(1), after.argsort(1)) and (after[before > 0] > before[before > 0]).all()
+
+
+def test_turns_ask_the_line_of_the_turn_before(bags: dict[str, View]) -> None:
+    made = STIL(STILConfig(rounds=2), {"tubes": 6}).train()
+    for stage in range(made.stages):
+        made.study(stage, iter(()))
+        torch.testing.assert_close(made.past, made.line.weight.detach()[0])
+        with torch.no_grad():
+            made.line.weight.add_(1.0)
+    assert made.stages == 3 and not torch.equal(made.past, made.line.weight[0])
