@@ -54,12 +54,13 @@ def related(layer: Attention, keys: np.ndarray, asking: np.ndarray) -> np.ndarra
     return np.concatenate(heads) + asking
 
 
-def headed(branch: Branch, row: np.ndarray) -> float:
-    """Sultani's three layers: ReLU, linear, one number."""
+def headed(branch: Branch, row: np.ndarray, given: np.ndarray) -> float:
+    """Sultani's three layers: ReLU, linear, one number; and what the length of the features says by itself."""
+    length = np.sqrt(np.mean(given**2))
     for number, layer in enumerate(branch.layers):
         row = array(layer.weight) @ row + array(layer.bias)
         row = np.maximum(row, 0) if number == 0 else row
-    return float(row[0])
+    return float(row[0]) + (float(branch.steep) * (length / branch.prior - 1) if branch.prior else 0)
 
 
 def entered(branch: Branch, rows: np.ndarray) -> np.ndarray:
@@ -71,25 +72,27 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + np.exp(-x))
 
 
-@pytest.mark.parametrize("width", [None, 16])
-def test_scores_are_the_mean_of_both_branches(width: int | None, bags: dict[str, View]) -> None:
-    made = model(width=width).eval()
+@pytest.mark.parametrize(("width", "prior"), [(None, None), (16, 2.0)])
+def test_scores_are_the_mean_of_both_branches(width: int | None, prior: float | None, bags: dict[str, View]) -> None:
+    made = model(width=width, prior=prior).eval()
     with torch.no_grad():
         output = made(bags)
     for number in range(4):
         tubes, frames, videolets = (array(bags[name].features[number][bags[name].mask[number]]) for name in MGPR.views)
         own, others = entered(made.tube, tubes), entered(made.temporal, videolets)
         for row in range(len(tubes)):
-            region = headed(made.tube, related(made.tube.relation, own, own[row]))
+            region = headed(made.tube, related(made.tube.relation, own, own[row]), tubes[row])
             guest = entered(made.temporal, frames[row : row + 1])[0]
-            image = headed(made.temporal, related(made.temporal.relation, np.vstack([others, guest]), guest))
+            image = headed(
+                made.temporal, related(made.temporal.relation, np.vstack([others, guest]), guest), frames[row]
+            )
             wanted = (sigmoid(region) + sigmoid(image)) / 2
             assert float(output.scores[number, row]) == pytest.approx(wanted, rel=1e-4)
             assert float(output.extra["tube_guide"][number, row]) == pytest.approx(image, rel=1e-3, abs=1e-4)
         for row in range(len(videolets)):
-            plain = headed(made.temporal, related(made.temporal.relation, others, others[row]))
+            plain = headed(made.temporal, related(made.temporal.relation, others, others[row]), videolets[row])
             guest = entered(made.tube, videolets[row : row + 1])[0]
-            told = headed(made.tube, related(made.tube.relation, np.vstack([own, guest]), guest))
+            told = headed(made.tube, related(made.tube.relation, np.vstack([own, guest]), guest), videolets[row])
             assert float(output.extra["temporal"][number, row]) == pytest.approx(plain, rel=1e-3, abs=1e-4)
             assert float(output.extra["temporal_guide"][number, row]) == pytest.approx(told, rel=1e-3, abs=1e-4)
 
@@ -116,7 +119,7 @@ def test_a_graph_joins_by_nearness_and_likeness(bags: dict[str, View]) -> None:
             added[i] += np.maximum(taken @ array(layer.weight), 0) / 2
     for row in range(count):
         assert float(output.extra["temporal"][2, row]) == pytest.approx(
-            headed(branch, own[row] + added[row]), rel=1e-3, abs=1e-4
+            headed(branch, own[row] + added[row], rows[row]), rel=1e-3, abs=1e-4
         )
 
 

@@ -51,11 +51,11 @@ def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, Vi
             assert float(output.scores[number, k]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
         if LABELS[number]:
             meant = np.mean(list(margins.values())) if not stage else margins[max(rows, key=lambda k: past @ whole[k])]
-            hinges["margin"][1].append(max(0, 1 - meant))
-            hinges["video"][1].append(max(0, 1 - said))
+            hinges["margin"][1].append(max(0, 1 - meant) ** 2)
+            hinges["video"][1].append(max(0, 1 - said) ** 2)
         else:
-            hinges["margin"][0].append(max(0, 1 + max(margins.values())))
-            hinges["video"][0].append(max(0, 1 + said))
+            hinges["margin"][0].append(max(0, 1 + max(margins.values())) ** 2)
+            hinges["video"][0].append(max(0, 1 + said) ** 2)
     for name, (low, high) in hinges.items():
         assert float(terms[name]) == pytest.approx(np.mean(low) + np.mean(high), rel=1e-4)
     assert float(terms["penalty"]) == pytest.approx(0.1 * (w @ w + u @ u) / 2, rel=1e-5)

@@ -11,6 +11,7 @@ from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
 from wherewhen.methods._sequences import queries
 
+STEEP = 4.0  # the prior's logit at twice its length, where training starts
 NOTHING = -20.0  # logit of what is not there
 
 
@@ -72,10 +73,22 @@ class Branch(nn.Module):
     """Instances ``(B, N, D)`` to logits ``(B, N)``: a first layer where sizes differ, a relation, a head.
 
     ``relation``: attention, graph or none. Head: ``hidden`` (ReLU), ``middle`` (linear), 1 (Sultani et al., CVPR 2018).
+    ``prior``: length of features, in roots of their mean square, where the score starts at 0.5; longer ones above.
     """
 
-    def __init__(self, dims: int, size: int, relation: str, heads: int, hidden: int, middle: int, drop: float) -> None:
+    def __init__(
+        self,
+        dims: int,
+        size: int,
+        relation: str,
+        heads: int,
+        hidden: int,
+        middle: int,
+        drop: float,
+        prior: float | None = None,
+    ) -> None:
         super().__init__()
+        self.prior = prior
         self.enter = nn.Identity() if dims == size else nn.Linear(dims, size)
         self.relation: nn.Module | None = None
         if relation != "none":
@@ -85,6 +98,9 @@ class Branch(nn.Module):
             nn.init.xavier_normal_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.drop = LockedDropout(drop)
+        if prior is not None:  # what is learnt starts small beside what is known
+            self.steep = nn.Parameter(torch.tensor(STEEP))
+            self.layers[-1].weight.data.mul_(0.1)  # type: ignore[operator, union-attr]
 
     def forward(self, view: View) -> Tensor:
         """Logits of a bag's own instances, `NOTHING` where none is held."""
@@ -93,7 +109,7 @@ class Branch(nn.Module):
             own = self.relation(own, held)
         elif self.relation is not None:
             own = self.relation(own, held, middles(view, held))
-        return self._head(own).masked_fill(~held, NOTHING)
+        return self._head(own, view.features).masked_fill(~held, NOTHING)
 
     def guests(self, guests: View, view: View) -> Tensor:
         """Logits ``(B, G)`` of other instances, each alone in the company of the bag's own ones."""
@@ -103,7 +119,7 @@ class Branch(nn.Module):
             strange = self.relation(own, held, strange)
         elif self.relation is not None:
             strange = self._one_by_one(own, held, strange, view, guests)
-        return self._head(strange).masked_fill(~there, NOTHING)
+        return self._head(strange, guests.features).masked_fill(~there, NOTHING)
 
     def _one_by_one(self, own: Tensor, held: Tensor, strange: Tensor, view: View, guests: View) -> Tensor:
         """A graph has no queries: each guest becomes the last node of the bag's graph in turn."""
@@ -116,11 +132,14 @@ class Branch(nn.Module):
             found.append(self.relation(nodes, known, torch.cat([times, late[:, k : k + 1]], 1))[:, -1])
         return torch.stack(found, 1)
 
-    def _head(self, rows: Tensor) -> Tensor:
+    def _head(self, rows: Tensor, features: Tensor) -> Tensor:
         first, second, last = self.layers
         rows = self.drop(torch.relu(first(rows)))
-        logits: Tensor = last(self.drop(second(rows))).squeeze(-1)
-        return logits.float()
+        logits: Tensor = last(self.drop(second(rows))).squeeze(-1).float()
+        if self.prior is None:
+            return logits
+        lengths = torch.linalg.vector_norm(features.float(), dim=-1) / features.shape[-1] ** 0.5
+        return logits + self.steep * (lengths / self.prior - 1)
 
 
 def holds(view: View) -> Tensor:

@@ -38,6 +38,9 @@ class MGPRConfig:
         ranking: guided by the other branch (equations 4 to 6), plain as in Sultani et al., or none (table 3).
         entropy: whether the best instances also learn the label by cross-entropy (equation 7; table 3).
         pairs: every anomalous bag against every normal one, or the i-th against the i-th.
+        prior: start from "the longer its normalized features, the more anomalous", with score 0.5 at this length (root
+            of the mean square; 1 is usual); null starts at random, as in the paper, and may never find what is meant
+            in few videos.
     """
 
     width: int | None = None
@@ -52,16 +55,19 @@ class MGPRConfig:
     ranking: Literal["guided", "plain", "none"] = "guided"
     entropy: bool = True
     pairs: Literal["all", "matched"] = "all"
+    prior: float | None = 2.0
 
     def __post_init__(self) -> None:
         demand("mgpr", self, positive="width heads hidden middle instances segments", share="dropout")
+        if self.prior is not None and not 0 < self.prior < float("inf"):
+            raise ConfigError(f"mgpr: prior must be above 0 or null, got {self.prior}")
         if self.width and self.width % self.heads:
             raise ConfigError(f"mgpr: width must be a multiple of heads = {self.heads}, got {self.width}")
         if self.ranking == "none" and not self.entropy:
             raise ConfigError("mgpr: without ranking and entropy there is nothing to learn from; keep one of them")
 
 
-PUBLISHED = MGPRConfig(width=4096, hidden=512, dropout=0.6)
+PUBLISHED = MGPRConfig(width=4096, hidden=512, dropout=0.6, prior=None)
 """The paper's settings; its features are C3D's fc6 (4096) of crops, so that there is no first layer."""
 
 PUBLISHED_TRAINING = Training(steps=5400, bags=30, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4)
@@ -93,6 +99,7 @@ class MGPR(nn.Module):
         "plain ranking and cross-entropy": {"ranking": "plain"},
         "no relation": {"relation": "none"},
         "graph convolution": {"relation": "graph"},
+        "no prior": {"prior": None},
         "dropout": {"dropout": 0.6},
     }
     schedule: ClassVar[Training] = Training(
@@ -115,8 +122,8 @@ class MGPR(nn.Module):
         wide = config.width or max(1, width(512, size) // config.heads) * config.heads
         shape = (size, wide, config.relation, config.heads, config.hidden or width(512, size), config.middle)
         self.config = config
-        self.tube = Branch(*shape, config.dropout) if config.branches != "temporal" else None
-        self.temporal = Branch(*shape, config.dropout) if config.branches != "tube" else None
+        self.tube = Branch(*shape, config.dropout, config.prior) if config.branches != "temporal" else None
+        self.temporal = Branch(*shape, config.dropout, config.prior) if config.branches != "tube" else None
         self.reach: float | None = 0.0 if config.relation == "none" else None
         self.register_buffer("turn", torch.tensor(UNSTUDIED))
 

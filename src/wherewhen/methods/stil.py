@@ -112,7 +112,7 @@ class STIL(nn.Module):
         return nn.functional.one_hot(best, held.shape[1]).to(evenly.dtype) * held
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """Hinges of instances, ``margin``, and of videos, ``video``, and ``penalty``; ``labels`` 1 = anomalous."""
+        """Squared hinges of instances, ``margin``, and of videos, ``video``; ``penalty``. ``labels``: 1 = anomalous."""
         extra = output.extra
         meant = (extra["tubes"] * extra["latent"]).sum(1)
         terms = {"margin": hinges(meant, extra["tubes"].max(1).values, labels)}
@@ -125,13 +125,13 @@ class STIL(nn.Module):
 
 
 def hinges(high: Tensor, low: Tensor, labels: Tensor) -> Tensor:
-    """``max(0, 1 - high)`` of anomalous and ``max(0, 1 + low)`` of normal bags ``(B,)``, the mean of each kind.
+    """``max(0, 1 - high)^2`` of anomalous and ``max(0, 1 + low)^2`` of normal bags ``(B,)``, the mean of each kind.
 
-    >>> hinges(torch.tensor([0.5, 9.0]), torch.tensor([9.0, -0.25]), torch.tensor([1.0, 0.0])).item()
-    1.25
+    >>> hinges(torch.tensor([0.5, 9.0]), torch.tensor([9.0, -0.5]), torch.tensor([1.0, 0.0])).item()
+    0.5
     """
     bad = labels > 0.5
-    kinds = [each.clamp(min=0).mean() for each in ((1 - high)[bad], (1 + low)[~bad]) if len(each)]
+    kinds = [each.clamp(min=0).square().mean() for each in ((1 - high)[bad], (1 + low)[~bad]) if len(each)]
     return torch.stack(kinds).sum()
 
 
