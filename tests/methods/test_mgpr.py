@@ -60,7 +60,7 @@ def headed(branch: Branch, row: np.ndarray, given: np.ndarray) -> float:
     for number, layer in enumerate(branch.layers):
         row = array(layer.weight) @ row + array(layer.bias)
         row = np.maximum(row, 0) if number == 0 else row
-    return float(row[0]) + (float(branch.steep) * (length / branch.prior - 1) if branch.prior else 0)
+    return float(row[0]) + (float(branch.steep.detach()) * (length / branch.prior - 1) if branch.prior else 0)
 
 
 def entered(branch: Branch, rows: np.ndarray) -> np.ndarray:

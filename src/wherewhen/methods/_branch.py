@@ -100,7 +100,7 @@ class Branch(nn.Module):
         self.drop = LockedDropout(drop)
         if prior is not None:  # what is learnt starts small beside what is known
             self.steep = nn.Parameter(torch.tensor(STEEP))
-            self.layers[-1].weight.data.mul_(0.1)  # type: ignore[operator, union-attr]
+            self.layers[-1].weight.data.mul_(0.1)  # type: ignore[operator]
 
     def forward(self, view: View) -> Tensor:
         """Logits of a bag's own instances, `NOTHING` where none is held."""
@@ -139,7 +139,8 @@ class Branch(nn.Module):
         if self.prior is None:
             return logits
         lengths = torch.linalg.vector_norm(features.float(), dim=-1) / features.shape[-1] ** 0.5
-        return logits + self.steep * (lengths / self.prior - 1)
+        known: Tensor = logits + self.steep * (lengths / self.prior - 1)
+        return known
 
 
 def holds(view: View) -> Tensor:

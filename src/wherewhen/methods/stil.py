@@ -42,7 +42,7 @@ class STIL(nn.Module):
 
     In turns: the line of the turn before says which instance of an anomalous bag is meant; it must lie beyond the
     margin on one side, the highest instance of every normal bag on the other (MI-SVM, Andrews et al., NeurIPS 2003).
-    In the first turn the mean of the bag stands in. Score: ``sigmoid((1 - rerank) f(x_i) + rerank g(mean of x))``.
+    In the first turn the mean stands in for every bag. Score: ``sigmoid((1 - rerank) f(x_i) + rerank g(mean of x))``.
 
     View ``tubes``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: margins ``tubes`` ``(B, K)`` with the
     latent choice ``latent`` ``(B, K)`` (weights that sum to 1), and of whole videos ``video`` ``(B,)``.
@@ -102,10 +102,13 @@ class STIL(nn.Module):
             scores = torch.zeros_like(whole.mask, dtype=scores.dtype).scatter(1, chosen, scores)
         return Output(scores, extra)
 
+    def _asks(self) -> bool:
+        """Whether there is a line to ask who is meant; in the first turn there is none."""
+        return not self.training or int(self.stage) > 0
+
     def _latent(self, view: View, held: Tensor, evenly: Tensor, margins: Tensor) -> Tensor:
         """Which instance of each bag is meant: weights ``(B, K)``, all alike before there is a line to ask."""
-        stage = int(self.stage) if self.training else 1
-        if stage <= 0:
+        if not self._asks():
             return evenly
         rank = (view.features @ self.past).float() if self.training else margins.detach()
         best = rank.masked_fill(~held, -torch.inf).argmax(1)
@@ -115,7 +118,8 @@ class STIL(nn.Module):
         """Squared hinges of instances, ``margin``, and of videos, ``video``; ``penalty``. ``labels``: 1 = anomalous."""
         extra = output.extra
         meant = (extra["tubes"] * extra["latent"]).sum(1)
-        terms = {"margin": hinges(meant, extra["tubes"].max(1).values, labels)}
+        highest = extra["tubes"].max(1).values if self._asks() else meant
+        terms = {"margin": hinges(meant, highest, labels)}
         lines = [self.line]
         if self.video is not None:
             terms["video"] = hinges(extra["video"], extra["video"], labels)
