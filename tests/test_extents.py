@@ -55,6 +55,17 @@ def test_frames_of_takes_the_frames_whose_middle_is_inside(lengths: list[float],
     assert list(range(first, last)) == [k for k, m in enumerate(middles) if start <= m < start + length]
 
 
+@given(st.lists(SIDES, max_size=4))
+def test_a_picture_holds_the_highest_of_what_covers_it(boxes: list[tuple[int, int, int, int]]) -> None:
+    """Boxes that end on sixteenths, seen on a raster of 4 x 8: shares are counts of pixels."""
+    values = np.linspace(0.2, 1, len(boxes))
+    expected = np.zeros((4, 8))
+    for box, value in zip(boxes, values, strict=True):
+        expected = np.maximum(expected, value * painted(box).reshape(4, 4, 8, 2).mean((1, 3)))
+    rows = [[0, 1, *(side / 16 for side in box)] for box in boxes]
+    np.testing.assert_allclose(ext.painted(rows, values, (4, 8)), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

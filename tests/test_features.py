@@ -12,7 +12,7 @@ from wherewhen import extents as ext
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import differences, inside, open_features, save_features, store_of
 from wherewhen.store import save
-from wherewhen.values import Instances
+from wherewhen.values import Instances, Paths, Scores
 from wherewhen.video import reader
 
 PASSPORT: dict[str, Any] = {"made": {"backbone": "motion"}, "source": {}, "about": {"width": 64, "height": 48}}
@@ -36,13 +36,30 @@ def loose(count: int = 30) -> Instances:
     return Instances(rng.normal(size=(count, 4)), rows, rng.integers(-1, 4, count))
 
 
+def walking(count: int = 6) -> Instances:
+    """Movers that each have a box in a few of twenty frames."""
+    rng, rows = np.random.default_rng(2), loose(count)
+    edges = np.arange(21) / 10
+    owner = np.repeat(np.arange(count), 3)
+    frames = (rows.extents[owner, 0] * 10).astype(int) + np.tile(np.arange(3), count)
+    places = np.concatenate([edges[frames % 20, None], edges[frames % 20 + 1, None], rows.extents[owner, 2:]], 1)
+    return Instances(
+        rows.features, rows.extents, rows.track, paths=Paths(Scores(places, rng.random(3 * count), owner), edges)
+    )
+
+
 def same(one: Instances, other: Instances) -> None:
+    assert (one.paths is None) == (other.paths is None)
+    if one.paths and other.paths:
+        np.testing.assert_array_equal(one.paths.edges, other.paths.edges)
+        for name in ("extents", "values", "track"):
+            np.testing.assert_array_equal(getattr(one.paths.rows, name), getattr(other.paths.rows, name))
     assert one.shape == other.shape and (one.detail is None) == (other.detail is None)
     for name in ("features", "extents", "track", *(["detail"] if one.detail is not None else [])):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
-@pytest.mark.parametrize("seen", [grid(), loose()], ids=["grid", "loose"])
+@pytest.mark.parametrize("seen", [grid(), loose(), walking()], ids=["grid", "loose", "walking"])
 def test_what_was_saved_comes_back_to_the_last_bit(seen: Instances, tmp_path: Path) -> None:
     save_features(tmp_path / "a.safetensors", seen, CLOCK, PASSPORT)
     file = open_features(tmp_path / "a.safetensors")
@@ -62,6 +79,17 @@ def test_a_stretch_is_what_touches_it(seen: Instances, span: tuple[float, float]
     np.testing.assert_array_equal(found.track, seen.track[kept])
     if seen.shape:
         assert found.shape and np.prod(found.shape) == sum(kept)
+
+
+def test_a_stretch_has_the_ways_of_its_own_movers(tmp_path: Path) -> None:
+    seen = walking()
+    save_features(tmp_path / "a.safetensors", seen, CLOCK, PASSPORT)
+    found = open_features(tmp_path / "a.safetensors").between(0.9, 1.4)
+    kept = [k for k, row in enumerate(seen.extents) if row[1] > 0.9 and row[0] < 1.4]
+    assert 0 < len(kept) < len(seen.features) and found.paths and seen.paths
+    for own, k in enumerate(kept):
+        ways = [one.rows.extents[one.rows.track == n] for one, n in ((found.paths, own), (seen.paths, k))]
+        np.testing.assert_array_equal(*ways)
 
 
 def test_an_odd_grid_keeps_its_places(tmp_path: Path) -> None:

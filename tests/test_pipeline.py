@@ -23,7 +23,21 @@ from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
-from wherewhen.values import Bag, Clip, Event, Features, Frame, Grid, HeatMap, Instances, Prediction, Scores, Video
+from wherewhen.values import (
+    Bag,
+    Boxes,
+    Clip,
+    Event,
+    Features,
+    Frame,
+    Grid,
+    HeatMap,
+    Instances,
+    Paths,
+    Prediction,
+    Scores,
+    Video,
+)
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -563,3 +577,74 @@ def test_what_moves_is_the_mean_change_of_gray_on_a_raster(frames: int, size: tu
     np.testing.assert_array_equal(each, (small / np.float32(255)).astype(np.float16).astype(np.float32))
     whole = pipeline.moving(Clip(images, np.arange(frames + 1.0)), 1)
     np.testing.assert_allclose(whole[0], small.mean(0) / 255, atol=5e-4)
+
+
+def test_pictures_for_two_come_from_one_reading(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs, opened = [ClipSpec(1, 1, 5.0, 32), ClipSpec(1, 1, None, None, (24, 20))], 0
+    expected = [list(pipeline.frames(film, spec)) for spec in specs]
+    real = reader._opened
+
+    def counted(source: Path, rate: float | None) -> object:
+        nonlocal opened
+        opened += 1
+        return real(source, rate)
+
+    monkeypatch.setattr(reader, "_opened", counted)
+    one, other = pipeline.shared(film, specs)
+    seen: list[list[Frame]] = [[next(one)], [next(other)]]
+    seen[0] += list(one)
+    seen[1] += list(other)
+    assert opened == 1
+    for found, wanted in zip(seen, expected, strict=True):
+        assert [(f.index, f.start, f.end) for f in found] == [(f.index, f.start, f.end) for f in wanted]
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(a.image, b.image)
+
+
+def boxed(start: float, end: float) -> Boxes:
+    return Boxes(start, end, [[start, end, 0, 0, 1, 1]], [1.0], track=[0])
+
+
+def test_each_frame_with_boxes_comes_with_one_grid() -> None:
+    """Clips that overlap or leave a hole, boxes at another rate: with the first grid that ends after its begin."""
+    starts = [0, 1, 1.5, 4]
+    grids = [Grid(np.zeros((1, 1, 1, 1), np.float32), np.array([s, s + 1, 0, 0, 1, 1])) for s in starts]
+    boxes = [boxed(0.3 * k, 0.3 * (k + 1)) for k in range(20)]
+    found = [[b.start for b in grid.boxes] for grid in pipeline.accompanied(grids, boxes)]
+    expected: list[list[float]] = [[], [], [], []]
+    for box in boxes:
+        home = next((k for k, s in enumerate(starts) if box.start < s + 1 - 1e-9), None)
+        if home is not None:
+            expected[home].append(box.start)
+    assert found == expected
+    assert [grid.boxes for grid in pipeline.accompanied(grids, [])] == [()] * 4
+
+
+def movers(start: float, tracks: tuple[int, ...]) -> Instances:
+    """Two frames, in the second of which the last mover is gone."""
+    edges = np.array([start, start + 1, start + 2])
+    rows = [(k, n) for k in (0, 1) for n in range(len(tracks)) if not (k == 1 and n == len(tracks) - 1)]
+    places = [[start + k, start + k + 1, 0.25 * n, 0, 0.25 * n + 0.25, 0.5] for k, n in rows]
+    paths = Paths(Scores(np.array(places), np.ones(len(rows)), [n for _, n in rows]), edges)
+    hulls = [[start, start + 2, 0.25 * n, 0, 0.25 * n + 0.25, 0.5] for n in range(len(tracks))]
+    return Instances(np.ones((len(tracks), 3)), np.array(hulls), np.array(tracks), paths=paths)
+
+
+def test_movers_are_scored_where_they_are() -> None:
+    whole = pipeline.joined([movers(0, (4, 9)), movers(2, (9,))])
+    assert whole.paths is not None
+    np.testing.assert_array_equal(whole.paths.edges, [0, 1, 2, 3, 4])
+    scores = np.float32([0.25, 0.5, 0.75])
+    maps = list(pipeline.heat([(whole, scores)]))
+    assert [m.edges.tolist() for m in maps] == [[0, 1], [1, 2], [2, 3], [3, 4]]
+    boxes = [m.boxes[0] for m in maps if m.boxes]
+    assert [(b.track.tolist(), b.values.tolist()) for b in boxes] == [
+        ([4, 9], [0.25, 0.5]), ([4], [0.25]), ([9], [0.75]), ([], [])
+    ]  # fmt: skip
+    apart = list(pipeline.heat([(movers(0, (4, 9)), scores[:2]), (movers(2, (9,)), scores[2:])]))
+    for one, other, box in zip(maps, apart, boxes, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+        np.testing.assert_allclose(one.values[0], ext.painted(box.extents, box.values, one.values.shape[1:]))
+    assert not maps[3].values.any() and maps[0].values.max() == 0.5
+    grid = Instances(np.ones((1, 3)), [[0, 1, 0, 0, 1, 1]], shape=(1, 1, 1))
+    assert pipeline.joined([whole, grid]).paths is None

@@ -6,7 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.values import Bag, Clip, Dataset, Event, Fold, Frame, Grid, HeatMap, Instances, Scores, Truth, Video
+from wherewhen.values import (
+    Bag,
+    Clip,
+    Dataset,
+    Event,
+    Fold,
+    Frame,
+    Grid,
+    HeatMap,
+    Instances,
+    Paths,
+    Scores,
+    Truth,
+    Video,
+)
 
 WHOLE = [0, 1, 0, 0, 1, 1]
 A, B = Video("a", Path("a.mp4"), 1), Video("b", Path("b.mp4"), 0)
@@ -73,3 +87,13 @@ def test_heat_is_looked_up_by_time() -> None:
 def test_an_event_lasts_from_its_first_to_its_last_moment() -> None:
     event = Event(np.array([[1, 4, 0, 0, 1, 1], [2, 3, 0, 0, 1, 1.0]]), 0.5)
     assert (event.start, event.end) == (1.0, 4.0)
+
+
+def test_paths_belong_to_instances_and_frames() -> None:
+    rows = Scores([[0, 1, 0, 0, 1, 1]], [1.0], [1])
+    with pytest.raises(ValueError, match="belongs to one of 1 instances, got number 1"):
+        Instances(np.ones((1, 2)), [[0, 1, 0, 0, 1, 1]], paths=Paths(rows, np.array([0, 1.0])))
+    with pytest.raises(ValueError, match="at least one frame"):
+        Paths(rows, np.array([0.0]))
+    with pytest.raises(ValueError, match="2 steps need boxes for each, got 1"):
+        HeatMap([0.1, 0.2], [0, 1, 2], boxes=(rows,))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from wherewhen.errors import ConfigError
+from wherewhen.tracks import LinkConfig
 from wherewhen.values import (
     Bag,
     Boxes,
@@ -195,8 +196,22 @@ class Localizer(Protocol):
         """One prediction per time step; an event comes with the step that closes it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose boxes a builder wants to see: a source of boxes with its settings, and how boxes become tracks."""
+
+    proposals: str
+    settings: Mapping[str, Any]
+    tracks: LinkConfig
+
+
 class Builder(Protocol):
-    """Grids of a stretch of video to instances of one view."""
+    """Grids of a stretch of video to instances of one view.
+
+    Some things are optional. An attribute ``sight``, a `Sight`: grids come with these boxes, tracked; and ``wait``: the
+    seconds that it may hold grids back for them. A class attribute ``follows``: settings that nobody gave are those
+    given to the builder of that name, of whose instances it makes others.
+    """
 
     Config: ClassVar[type]
 

@@ -111,3 +111,24 @@ def frames_of(extents: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
     middles = (borders[1:] + borders[:-1]) / 2
     rows = np.asarray(extents, np.float64)
     return np.stack([np.searchsorted(middles, rows[:, 0]), np.searchsorted(middles, rows[:, 1])], -1)
+
+
+def painted(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
+    """A picture ``(H, W)`` of values ``(N,)``: each cell holds the highest of value times the share of it covered.
+
+    >>> painted([[0, 1, 0, 0, 0.75, 1]], [0.8], (1, 2)).round(2).tolist()
+    [[0.800000011920929, 0.4000000059604645]]
+    """
+    rows, levels = np.asarray(extents, np.float64).reshape(-1, 6), np.asarray(values, np.float64)
+    picture = np.zeros(size, np.float32)
+    for row, level in zip(rows, levels, strict=True):
+        down, across = (_share(row[a], row[b], n) for a, b, n in ((3, 5, size[0]), (2, 4, size[1])))
+        np.maximum(picture, level * down[:, None] * across, out=picture, casting="same_kind")
+    return picture
+
+
+def _share(low: float, high: float, count: int) -> FloatArray:
+    """How much ``(count,)`` of each of ``count`` equal parts of a side lies between two places."""
+    edges = np.linspace(0, 1, count + 1)
+    share: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
+    return share

@@ -9,6 +9,10 @@ One safetensors file per video and look, written whole or not at all. Its tensor
     detail    (T, H, W) float16           where they are a grid: how much moves, on a finer raster
     extents   (N, 6) float64              where they are no grid: the place of each instance
     track     (N,) int64                  where any instance has a track number
+    path      (R, 6) float64              where instances move: a box of each in each frame
+    owner     (R,) int64                  where instances move: whose box, by row number
+    surety    (R,) float64                where instances move: confidence of each box
+    edges     (F + 1,) float64, seconds   where instances move: borders of the frames that were looked at
     clock     (F + 1,) float64, seconds   borders of the frames of the whole video
 
 Its passport (JSON in the file's head) has three parts. ``made``: everything that determines the numbers, by the names
@@ -37,7 +41,7 @@ from numpy.typing import NDArray
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.spool import Spool
 from wherewhen.store import Arrays, content_hash, pieces, plain, save
-from wherewhen.values import Floats, Instances
+from wherewhen.values import Floats, Instances, Paths, Scores
 
 SUFFIX = ".safetensors"
 INDEX = "features.json"
@@ -109,11 +113,20 @@ class FeatureFile:
         track = part("track", cells) if "track" in self._names else np.empty(0, np.int64)
         features = part("features", cells).astype(np.float32, copy=False)
         if self.grid is None:
-            return Instances(features, part("extents"), track)
+            return Instances(features, part("extents"), track, paths=self._paths(steps))
         places = self._file.get_tensor("places")
         extents = _extents(part("times"), places)
         detail = part("detail").astype(np.float32) if "detail" in self._names else None
         return Instances(features, extents, track, (len(steps), *self.grid[1:]), detail)
+
+    def _paths(self, chosen: NDArray[np.intp]) -> Paths | None:
+        """The paths of some instances."""
+        if "path" not in self._names:
+            return None
+        path, owner, surety = (self._file.get_tensor(name) for name in ("path", "owner", "surety"))
+        own = np.isin(owner, chosen)
+        rows = Scores(path[own], surety[own], np.searchsorted(chosen, owner[own]))
+        return Paths(rows, self._file.get_tensor("edges"))
 
 
 def open_features(path: str | Path) -> FeatureFile:
@@ -134,6 +147,9 @@ def save_features(
             arrays["detail"] = _rounded(seen.detail, "float16")
     else:
         arrays["extents"] = seen.extents
+        if seen.paths is not None:
+            rows = seen.paths.rows
+            arrays |= {"path": rows.extents, "owner": rows.track, "surety": rows.values, "edges": seen.paths.edges}
     save(path, arrays, passport)
 
 

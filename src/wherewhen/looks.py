@@ -13,9 +13,9 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from wherewhen import pipeline, registry
+from wherewhen import pipeline, registry, sights
 from wherewhen.config import build
-from wherewhen.contracts import Backbone, ClipSpec
+from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
 from wherewhen.errors import VideoError
 from wherewhen.features import content, save_features
@@ -23,7 +23,7 @@ from wherewhen.model import Recipe
 from wherewhen.network import Network
 from wherewhen.running import NONE, Running
 from wherewhen.store import fingerprint, plain
-from wherewhen.values import Features, Floats, Frame, Instances, Pixels, Video
+from wherewhen.values import Boxes, Features, Floats, Frame, Instances, Pixels, Video
 
 VERSION = 3  # of features: raise it when the same settings give other ones
 AUTO = "auto"
@@ -81,6 +81,8 @@ class Look:
             own["weights"] = _identity(self.backbone, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
             wanted |= {key: value for key, value in run.items() if value != AUTO}
+        for sight in sights.wanted({self.instances: self.builder}).values():
+            wanted["sight"] = sights.made(sight)
         return {**wanted, self.backbone: own}
 
     def running(self, video: Video) -> Running:
@@ -101,6 +103,12 @@ class Look:
     def name(self, video: Video) -> str:
         """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
         return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
+
+    @property
+    def builder(self) -> Builder:
+        """What makes its instances."""
+        made: Builder = registry.load("instances", self.instances)(self.instances_settings)
+        return made
 
     @property
     def eye(self) -> str:
@@ -206,6 +214,7 @@ class Effort:
 
 
 Still = list[tuple[float, float]]
+Beside = Mapping[str, Iterator[Boxes]]
 
 
 def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
@@ -221,15 +230,19 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     for look in looks:
         shared.setdefault(look.eye, []).append(look)
     eyes = [(some[0].opened(video), some) for some in shared.values()]
+    began = perf_counter()
+    boxes = [sights.kept(video, sights.wanted(_builders(some))) for some in shared.values()]
+    effort = effort or Effort()
+    effort.compute += perf_counter() - began
     info, clock = reader.probe(video.path), reader.edges(video.path)
     wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
-    spent, effort = reader.Spent(), effort or Effort()
+    spent = reader.Spent()
     with ahead(video.path, wants, span=video.span, spent=spent) as (takers, stop):
 
-        def work(eye: tuple[Opened, list[Look]], taker: Taker) -> tuple[list[Instances], Still]:
+        def work(eye: tuple[Opened, list[Look]], beside: Beside, taker: Taker) -> tuple[list[Instances], Still]:
             began = perf_counter()
             try:
-                return _see(*eye, iter(taker))
+                return _see(*eye, beside, iter(taker))
             except BaseException:
                 stop.set()
                 raise
@@ -238,10 +251,10 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
 
         try:
             if len(eyes) == 1:
-                found = [work(eyes[0], takers[0])]
+                found = [work(eyes[0], boxes[0], takers[0])]
             else:
                 with ThreadPoolExecutor(len(eyes)) as pool:
-                    jobs = [pool.submit(work, *pair) for pair in zip(eyes, takers, strict=True)]
+                    jobs = [pool.submit(work, *three) for three in zip(eyes, boxes, takers, strict=True)]
                     found = [job.result() for job in jobs]
         except ValueError as error:
             raise VideoError(video.path, str(error)) from None
@@ -265,17 +278,19 @@ def _want(spec: ClipSpec, crops: int) -> Any:
     return reader.Want(spec.rate, *pipeline.sizes(spec, crops))
 
 
-def _see(one: Opened, looks: Sequence[Look], pictures: Iterator[Frame]) -> tuple[list[Instances], Still]:
+def _builders(looks: Sequence[Look]) -> dict[str, Builder]:
+    return {str(number): look.builder for number, look in enumerate(looks)}
+
+
+def _see(one: Opened, looks: Sequence[Look], boxes: Beside, pictures: Iterator[Frame]) -> tuple[list[Instances], Still]:
     """What looks that share a backbone see in pictures, and which spans were not looked at."""
     still: Still = []
     crops = looks[0].crops
     how: dict[str, Any] = {"crops": crops, "gate": looks[0].gate, "batch": one.running.batch, "still": still}
     grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, **how)
-    builders = {
-        str(k): registry.load("instances", look.instances)(look.instances_settings) for k, look in enumerate(looks)
-    }
+    builders = _builders(looks)
     seen = {name: pipeline.Joined() for name in builders}
-    for name, part in pipeline.several(grids, builders, crops):
+    for name, part in pipeline.several(grids, builders, crops, boxes):
         seen[name].add(part)
     return [one.whole() for one in seen.values()], still
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import pipeline, registry
+from wherewhen import pipeline, registry, sights
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Localizer, Training, View
 from wherewhen.engine import attach
@@ -84,9 +84,13 @@ class Recipe:
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
+        sighted = [name for name, part in parts.items() if hasattr(part, "sight")]
+        if sighted and crops != 1:
+            raise ConfigError(f"crops: {sighted[0]} follow movers through whole pictures, so crops is 1; got {crops}")
         presets = plugin.presets
+        own = {name: {**presets.get(name, {}), **(given.get(name) or {})} for name in parts}
         settings = {
-            name: build(part.Config, {**presets.get(name, {}), **(given.get(name) or {})}, name)
+            name: build(part.Config, {**own.get(getattr(part, "follows", ""), {}), **own[name]}, name)
             for name, part in parts.items()
         }
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
@@ -237,8 +241,11 @@ class Model:
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
+        pictures, boxes = sights.live(source, self.backbone.clip, self.builders, recipe.crops)
         return self.localizer(
-            self.heat(pipeline.views(source, self.backbone, self.builders, crops=recipe.crops, gate=recipe.gate))
+            self.heat(
+                pipeline.views(pictures, self.backbone, self.builders, boxes, crops=recipe.crops, gate=recipe.gate)
+            )
         )
 
     def detect(self, source: Source) -> Found:

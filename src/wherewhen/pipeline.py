@@ -19,11 +19,27 @@ from numpy.typing import NDArray
 from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.spool import Spool
-from wherewhen.values import Clip, Features, Floats, Frame, Grid, HeatMap, Instances, Pixels, Prediction, Scores, Video
+from wherewhen.values import (
+    Boxes,
+    Clip,
+    Features,
+    Floats,
+    Frame,
+    Grid,
+    HeatMap,
+    Instances,
+    Paths,
+    Pixels,
+    Prediction,
+    Scores,
+    Video,
+)
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
 COARSE = (8, 8)  # the same for whole features, which are long
+WALKED = (36, 48)  # the same for movers, whose boxes are told as well
+TICK = 1e-9  # seconds, for sums that aren't exact
 FAINT = 1e-9  # of a cell: who covers less doesn't cover it
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
@@ -47,6 +63,30 @@ def frames(video: Video | str | Path, spec: ClipSpec, crops: int = 1) -> Iterato
     path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
     width, size = sizes(spec, crops)
     return reader.frames(path, span=span, rate=spec.rate, width=width, size=size)
+
+
+def shared(video: Video | str | Path, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
+    """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
+
+    Pictures wait for who is behind; so nobody may run far ahead of the others.
+    """
+    from wherewhen.video import reader
+
+    path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
+    wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
+    coming = reader.several(path, wants, span=span)
+    waiting: list[deque[Frame]] = [deque() for _ in specs]
+
+    def taker(own: int) -> Iterator[Frame]:
+        while True:
+            while waiting[own]:
+                yield waiting[own].popleft()
+            came = next(coming, None)
+            if came is None:
+                return
+            waiting[came[0]].append(came[1])
+
+    return [taker(number) for number in range(len(specs))]
 
 
 def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
@@ -197,21 +237,47 @@ Part = tuple[str, Instances]
 
 
 def views(
-    video: Video | str | Path,
+    pictures: Iterable[Frame],
     backbone: Backbone,
     builders: Mapping[str, Builder],
+    boxes: Mapping[str, Iterable[Boxes]] | None = None,
     *,
     crops: int = 1,
     gate: float = 0.0,
 ) -> Iterator[Part]:
-    """Instances of a video as several views, each a stretch of time at a time with the name of its view."""
-    seen = grids(clips(frames(video, backbone.clip, crops), backbone.clip), backbone, crops=crops, gate=gate)
-    return several(seen, builders, crops)
+    """Instances of pictures as several views, each a stretch of time at a time with the name of its view.
+
+    ``boxes``: tracked frames of the same video for the views that want to see them.
+    """
+    return several(
+        grids(clips(pictures, backbone.clip), backbone, crops=crops, gate=gate), builders, crops, boxes=boxes
+    )
 
 
-def several(stream: Iterable[Grid], builders: Mapping[str, Builder], crops: int = 1) -> Iterator[Part]:
-    """What several builders make of the same grids, which are made once; whoever has seen least goes on first."""
+def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid]:
+    """Grids with the tracked frames that begin before their end, each frame with one grid; a grid waits for them."""
+    coming = iter(boxes)
+    held = next(coming, None)
+    for grid in stream:
+        own = []
+        while held is not None and held.start < grid.extent[1] - TICK:
+            own.append(held)
+            held = next(coming, None)
+        yield replace(grid, boxes=tuple(own))
+
+
+def several(
+    stream: Iterable[Grid],
+    builders: Mapping[str, Builder],
+    crops: int = 1,
+    boxes: Mapping[str, Iterable[Boxes]] | None = None,
+) -> Iterator[Part]:
+    """What several builders make of the same grids, which are made once; whoever has seen least goes on first.
+
+    ``boxes``: what grids come with, for each builder that wants to see any.
+    """
     pulled = dict.fromkeys(builders, 0)
+    beside = boxes or {}
 
     def counted(name: str, grids: Iterator[Grid]) -> Iterator[Grid]:
         for grid in grids:
@@ -219,7 +285,10 @@ def several(stream: Iterable[Grid], builders: Mapping[str, Builder], crops: int 
             yield grid
 
     copies = zip(builders.items(), tee(stream, len(builders)), strict=True)
-    running = {name: built(counted(name, copy), builder, crops) for (name, builder), copy in copies}
+    told = {
+        name: (builder, accompanied(copy, beside[name]) if name in beside else copy) for (name, builder), copy in copies
+    }
+    running = {name: built(counted(name, copy), builder, crops) for name, (builder, copy) in told.items()}
     while running:
         name = min(running, key=lambda one: pulled[one])
         part = next(running[name], None)
@@ -258,9 +327,14 @@ class Joined:
     def __init__(self) -> None:
         self.features, self.extents, self.track, self.detail = Spool(), Spool(), Spool(), Spool()
         self.shapes: list[tuple[int, int, int] | None] = []
+        self.ways, self.edges = list[Scores](), list[Floats]()
 
     def add(self, part: Instances) -> None:
         """The next stretch."""
+        if part.paths is not None:
+            rows = part.paths.rows
+            self.ways.append(Scores(rows.extents, rows.values, rows.track + self.features.rows))
+            self.edges.append(part.paths.edges)
         self.features.append(part.features)
         self.extents.append(part.extents)
         self.track.append(part.track)
@@ -276,7 +350,8 @@ class Joined:
         even = len(grids) == len(self.shapes) and len({shape[1:] for shape in grids}) == 1
         shape = (sum(steps for steps, _, _ in grids), *grids[0][1:]) if even else None
         detail = self.detail.whole() if shape and self.detail.rows == shape[0] else None
-        return Instances(self.features.whole(), self.extents.whole(), self.track.whole(), shape, detail)
+        paths = Paths(chained(self.ways), _borders(self.edges)) if len(self.ways) == len(self.shapes) else None
+        return Instances(self.features.whole(), self.extents.whole(), self.track.whole(), shape, detail, paths)
 
 
 def joined(parts: Iterable[Instances]) -> Instances:
@@ -287,9 +362,27 @@ def joined(parts: Iterable[Instances]) -> Instances:
     return made.whole()
 
 
+def _borders(stretches: Sequence[Floats]) -> Floats:
+    """The borders of all frames of stretches that follow each other."""
+    return np.concatenate([*(edges[:-1] for edges in stretches), stretches[-1][-1:]])
+
+
+def chained(some: Sequence[Scores]) -> Scores:
+    """Several sets of rows as one."""
+    if not some:
+        return Scores(np.empty((0, 6)), np.empty(0))
+    return Scores(*(np.concatenate([getattr(one, name) for one in some]) for name in ("extents", "values", "track")))
+
+
 def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
-    """Scores ``(N,)`` as heat maps, a time step at a time; instances without a grid are painted on a raster."""
+    """Scores ``(N,)`` as heat maps, a time step at a time; instances without a grid are painted on a raster.
+
+    Of instances that move each frame is a step, with their boxes beside it; where nobody is, the map is 0.
+    """
     for cells, values in scored:
+        if cells.paths is not None:
+            yield from walked(cells, cells.paths, values)
+            continue
         if cells.shape is None:
             for span, picture in painted(cells, values[:, None]):
                 yield HeatMap(picture[None, ..., 0], span)
@@ -298,6 +391,19 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
         spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
         for index, (span, step) in enumerate(zip(spans, values.reshape(t, h, w), strict=True)):
             yield HeatMap(step[None], span, None if cells.detail is None else cells.detail[index : index + 1])
+
+
+def walked(movers: Instances, paths: Paths, values: Features) -> Iterator[HeatMap]:
+    """Scores ``(N,)`` of movers along their paths, a frame at a time; a cell holds the highest of who covers it."""
+    step = np.searchsorted(paths.edges, paths.rows.extents[:, 0] + TICK, "right") - 1
+    order = np.argsort(step, kind="stable")
+    borders = np.searchsorted(step[order], np.arange(len(paths.edges)))
+    for k, (first, last) in enumerate(pairwise(borders.tolist())):
+        own = order[first:last]
+        owner = paths.rows.track[own]
+        boxes = Scores(paths.rows.extents[own], values[owner].astype(np.float64), movers.track[owner])
+        picture = ext.painted(boxes.extents, boxes.values, WALKED)
+        yield HeatMap(picture[None], paths.edges[k : k + 2], boxes=(boxes,))
 
 
 def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) -> Iterator[tuple[Floats, Features]]:

@@ -48,7 +48,12 @@ def boxes(video: Video | str | Path, source: Proposer) -> Iterator[Boxes]:
 
 def tracked(video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
     """The same with track numbers: the source's own where it has them, else those of `tracks.link`."""
-    stream = iter(boxes(video, source))
+    yield from followed(pipeline.frames(video, source.clip), source, linking)
+
+
+def followed(frames: Iterable[Frame], source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
+    """Tracked boxes of pictures that come at the rate and size that a proposer wants."""
+    stream = iter(source(looked(frames, source.clip.stride)))
     first = next(stream, None)
     if first is None:
         return

@@ -130,12 +130,14 @@ class Clip:
 class Grid:
     """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly.
 
-    ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked.
+    ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked. ``boxes``: tracked frames
+    that begin before its end and came with no grid before it; empty where nobody asked.
     """
 
     features: Features
     extent: Floats
     detail: Features | None = None
+    boxes: tuple[Boxes, ...] = ()
 
     def __post_init__(self) -> None:
         if self.features.ndim != 4:
@@ -145,11 +147,29 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Paths:
+    """The ways of instances that move: ``rows``, a box per frame, with the row number of their instance as ``track``.
+
+    ``edges`` ``(F + 1,)``: borders in seconds of all frames that were looked at; where a frame has no row, nobody was.
+    """
+
+    rows: Scores
+    edges: Floats
+
+    def __post_init__(self) -> None:
+        edges = _edges(self.edges, len(np.asarray(self.edges)) - 1, "paths")
+        if len(edges) < 2:
+            raise ValueError("paths: at least one frame was looked at")
+        _freeze(self, edges=edges)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Instances:
     """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
 
     ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None. ``detail``: how much
-    moves in a grid's time steps, on a finer raster ``(t, H, W)``.
+    moves in a grid's time steps, on a finer raster ``(t, H, W)``. ``paths``: where instances that move are in each
+    frame, as tubes do; an extent is the hull of its path then.
     """
 
     features: Features
@@ -157,6 +177,7 @@ class Instances:
     track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     shape: tuple[int, int, int] | None = None
     detail: Features | None = None
+    paths: Paths | None = None
 
     def __post_init__(self) -> None:
         features = np.asarray(self.features, np.float32)
@@ -172,6 +193,9 @@ class Instances:
         if self.shape is not None and np.prod(self.shape) != len(rows):
             raise ValueError(f"instances: a grid {self.shape} can't have {len(rows)} cells")
         _check_detail(self.detail, self.shape[0] if self.shape else 0, "instances")
+        owners = self.paths.rows.track if self.paths else np.empty(0, np.int64)
+        if len(owners) and not 0 <= owners.min() <= owners.max() < len(rows):
+            raise ValueError(f"instances: a path belongs to one of {len(rows)} instances, got number {owners.max()}")
         object.__setattr__(self, "features", features)
         object.__setattr__(self, "extents", rows)
         object.__setattr__(self, "track", track)
@@ -250,12 +274,14 @@ class Boxes:
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
-    Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``.
+    Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``. ``boxes``: for each step
+    the scored movers that the map was painted from; None where it was not.
     """
 
     values: Features
     edges: Floats
     detail: Features | None = None
+    boxes: tuple[Scores, ...] | None = None
 
     def __post_init__(self) -> None:
         values = np.array(self.values, np.float32)
@@ -266,6 +292,8 @@ class HeatMap:
         if not np.isfinite(values).all():
             raise ValueError("heat map: every value must be finite")
         _check_detail(self.detail, len(values), "heat map")
+        if self.boxes is not None and len(self.boxes) != len(values):
+            raise ValueError(f"heat map: {len(values)} steps need boxes for each, got {len(self.boxes)}")
         _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
 
     def at(self, time: float) -> Features:
@@ -284,11 +312,15 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """Something that happened: a chain of extents ``(N, 6)`` in time order, one score, and a name if known."""
+    """Something that happened: a chain of extents ``(N, 6)`` in time order, one score, and a name if known.
+
+    ``track``: number of the mover whose path it is, -1 where it is nobody's.
+    """
 
     extents: Floats
     score: float
     category: str | None = None
+    track: int = -1
 
     def __post_init__(self) -> None:
         rows = ext.check(np.array(self.extents, np.float64), "event")

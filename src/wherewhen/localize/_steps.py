@@ -9,19 +9,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wherewhen.values import Features, HeatMap
+from wherewhen import extents as ext
+from wherewhen.localize._movers import along
+from wherewhen.values import Features, HeatMap, Scores
 
 STILL = 2 / 255  # a change of gray that is no movement but noise
 SOFT = 2.0  # cells of the raster: fills the inside of a mover, whose color changes at its rim only
 
 
 class Step(NamedTuple):
-    """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and what moves then ``(H, W)``."""
+    """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and what moves then ``(H, W)``.
+
+    ``boxes``: the movers that the map was painted from, None where it was not.
+    """
 
     start: float
     end: float
     map: Features
     detail: Features | None = None
+    boxes: Scores | None = None
 
 
 def _mean(maps: list[Features]) -> Features:
@@ -37,7 +43,8 @@ def _cut(pending: list[Step], since: float, until: float) -> Iterator[Step]:
         cover = [s for s in pending if s.start <= start and s.end >= end]
         details = [s.detail for s in cover if s.detail is not None]
         heat = _mean([s.map for s in cover]) if cover else last.map
-        last = Step(start, end, heat, _mean(details) if details else None)
+        movers = next((s.boxes for s in cover if s.boxes is not None), None if cover else last.boxes)
+        last = Step(start, end, heat, _mean(details) if details else None, movers)
         yield last
 
 
@@ -52,7 +59,8 @@ def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     for piece in pieces:
         for index in range(len(piece.values)):
             detail = None if piece.detail is None else piece.detail[index]
-            step = Step(float(piece.edges[index]), float(piece.edges[index + 1]), piece.values[index], detail)
+            movers = None if piece.boxes is None else piece.boxes[index]
+            step = Step(float(piece.edges[index]), float(piece.edges[index + 1]), piece.values[index], detail, movers)
             if pending and step.start > done:
                 yield from _cut(pending, max(done, pending[0].start), step.start)
                 done = step.start
@@ -83,7 +91,8 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
     """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future.
 
     ``speed``: what is hot may have moved by so much of the picture in a second, so that a mover's own past and
-    future count for it, and a flash that nothing follows is averaged away.
+    future count for it, and a flash that nothing follows is averaged away. Where movers are known, each one's score is
+    smoothed along its own path, and the map painted anew.
     """
     if sigma <= 0:
         yield from steps
@@ -97,6 +106,11 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
         near = [s for s in window if abs((s.start + s.end) / 2 - center) <= reach]
         offsets = np.array([(s.start + s.end) / 2 - center for s in near])
         weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in near]
+        if step.boxes is not None:
+            known = [(s.boxes, weight) for s, weight in zip(near, weights, strict=True) if s.boxes is not None]
+            boxes = along(step.boxes, [one for one, _ in known], np.array([weight for _, weight in known]))
+            picture = ext.painted(boxes.extents, boxes.values, step.map.shape)
+            return Step(step.start, step.end, picture, step.detail, boxes)
         maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(near, offsets, strict=True)]
         mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
         return Step(step.start, step.end, mean.astype(np.float32), step.detail)

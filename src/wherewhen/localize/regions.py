@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
+from wherewhen.localize._movers import apart, told
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
 from wherewhen.values import Event, Features, Floats, HeatMap, Prediction, Scores
 
@@ -68,6 +69,7 @@ class RegionsConfig:
         shortest_seconds: shorter events are dropped.
         longest_seconds: an alarm that lasts longer is told in pieces, so that nothing waits for its end.
         keep: an event lasts while the calibrated frame score stays at or above this.
+        within: of two known movers only the better one is told where one lies in the other by this share.
     """
 
     smooth_seconds: float = 0.5
@@ -82,12 +84,13 @@ class RegionsConfig:
     shortest_seconds: float = 0.3
     longest_seconds: float = 300.0
     keep: float = 0.4
+    within: float = 0.7
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < 0:
                 raise ConfigError(f"regions: {name} can't be negative, got {value}")
-        for name in ("sharpen", "level", "link", "keep"):
+        for name in ("sharpen", "level", "link", "keep", "within"):
             if getattr(self, name) > 1:
                 raise ConfigError(f"regions: {name} is a share from 0 to 1, got {getattr(self, name)}")
         for name in ("top", "most"):
@@ -124,12 +127,16 @@ class _Tubes:
 
 @dataclass
 class _Alarm:
-    """Opens when a score reaches 0.5, closes after a pause, and then says which events it held."""
+    """Opens when a score reaches 0.5, closes after a pause, and then says which events it held.
+
+    Boxes of known ``movers`` make one event for each mover's way.
+    """
 
     config: RegionsConfig
     rows: list[tuple[Floats, float, int]] = field(default_factory=list)
     start: float | None = None
     last: float = 0.0
+    movers: bool = False
 
     def __call__(self, step: Step, score: float, boxes: Scores) -> tuple[Event, ...]:
         closed: tuple[Event, ...] = ()
@@ -139,6 +146,7 @@ class _Alarm:
         if score >= 0.5 or (self.start is not None and score >= self.config.keep):
             self.start = step.start if self.start is None else self.start
             self.last = step.end
+            self.movers = step.boxes is not None
             self.rows += zip(boxes.extents, boxes.values, boxes.track.tolist(), strict=True)
         return closed
 
@@ -147,6 +155,10 @@ class _Alarm:
         if self.start is None or self.last - self.start < self.config.shortest_seconds or not self.rows:
             self.start, self.rows = None, []
             return ()
+        if self.movers:
+            rows = Scores(*(np.array(part) for part in zip(*self.rows, strict=True)))
+            self.start, self.rows, c = None, [], self.config
+            return told(rows, c.keep, c.gap_seconds, c.shortest_seconds, c.within)
         tubes: dict[int, list[tuple[Floats, float]]] = {}
         best: dict[float, tuple[Floats, float]] = {}
         for row, value, track in self.rows:
@@ -164,6 +176,8 @@ class _Alarm:
 class Regions:
     """Smooth, calibrate, cut into regions, link them into tubes and say which events they make.
 
+    Where the movers that a map was painted from are known, their boxes and ways stand in for regions and tubes.
+
     ``threshold``: the raw frame score that becomes 0.5. Gives one Prediction per time step; an event comes with the
     step that closes it.
     """
@@ -177,6 +191,9 @@ class Regions:
         """Smoothed maps and their frame scores before calibration."""
         for step in smooth(merge(pieces), self.config.smooth_seconds, self.config.follow):
             heat = step.map
+            if step.boxes is not None:
+                yield step, float(step.boxes.values.max(initial=0.0))
+                continue
             if self.config.smooth_cells > 0:
                 heat = ndimage.gaussian_filter(heat, self.config.smooth_cells, mode="nearest")
             score = frame_score(heat, self.config.top)
@@ -192,11 +209,20 @@ class Regions:
             edges = np.array([step.start, step.end])
             boxes = self._boxes(step, heat, tubes)
             closed = alarm(step, score, boxes)
+            boxes = boxes if step.boxes is None else apart(boxes, self.config.within)
             yield Prediction(HeatMap(np.array([score]), edges), HeatMap(heat[None], edges), boxes, closed)
         if closed := alarm.close():
             yield Prediction(events=closed)
 
     def _boxes(self, step: Step, heat: Features, tubes: _Tubes) -> Scores:
+        if step.boxes is not None:
+            rows = step.boxes.extents.copy()
+            rows[:, :2] = step.start, step.end
+            return Scores(
+                rows,
+                calibrate(step.boxes.values.astype(np.float32), self.threshold).astype(np.float64),
+                step.boxes.track,
+            )
         found, peaks = components(heat, self.config.level * max(float(heat.max()), 1e-6), self.config.most)
         rows = np.concatenate([np.tile([step.start, step.end], (len(found), 1)), found], 1)
         return Scores(rows, peaks, np.array(tubes(rows), np.int64))

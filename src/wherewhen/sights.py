@@ -1,0 +1,107 @@
+"""What builders of tubes see beside a grid: tracked boxes, live as pictures come, or kept like features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen import pipeline, proposing, registry
+from wherewhen.config import build
+from wherewhen.contracts import Builder, ClipSpec, Sight
+from wherewhen.errors import StoreError
+from wherewhen.features import content
+from wherewhen.store import Arrays, cache_folder, fingerprint, load, plain, save
+from wherewhen.values import Boxes, Frame, Scores, Video
+
+VERSION = 1  # of boxes: raise it when the same settings give other ones
+
+
+def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
+    """The builders that want to see boxes, and whose."""
+    found = {name: getattr(builder, "sight", None) for name, builder in builders.items()}
+    return {name: sight for name, sight in found.items() if sight is not None}
+
+
+def made(sight: Sight) -> dict[str, Any]:
+    """Everything that determines the boxes, whatever the video; of a file that is named, what is in it."""
+    kind = registry.load("proposals", sight.proposals)
+    config = plain(build(kind.Config, sight.settings, sight.proposals))
+    files = {k: content(Path(v)) for k, v in config.items() if isinstance(v, str) and v and Path(v).exists()}
+    return {"version": VERSION, "proposals": sight.proposals, sight.proposals: config, "files": files,
+            "tracks": plain(sight.tracks)}  # fmt: skip
+
+
+def live(
+    video: Video | str | Path, spec: ClipSpec, builders: Mapping[str, Builder], crops: int = 1
+) -> tuple[Iterator[Frame], dict[str, Iterator[Boxes]]]:
+    """Pictures for a backbone and the boxes that each builder wants to see, from one decoding, as they come."""
+    sights = wanted(builders)
+    different = {fingerprint(made(sight)): sight for sight in sights.values()}
+    sources = [proposing.proposer(sight.proposals, sight.settings) for sight in different.values()]
+    pictures, *own = pipeline.shared(video, [spec, *(source.clip for source in sources)], crops)
+    streams = {
+        key: proposing.followed(frames, source, sight.tracks)
+        for (key, sight), source, frames in zip(different.items(), sources, own, strict=True)
+    }
+    return pictures, _for_each(sights, streams)
+
+
+def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
+    """The same boxes of a file for each builder: made once, and read from the cache afterwards."""
+    different = {fingerprint(made(sight)): sight for sight in sights.values()}
+    return _for_each(sights, {key: iter(_kept(video, sight, cache)) for key, sight in different.items()})
+
+
+def _for_each(sights: Mapping[str, Sight], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
+    found = {}
+    for name, sight in sights.items():
+        key = fingerprint(made(sight))
+        streams[key], found[name] = tee(streams[key])
+    return found
+
+
+def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
+    passport = plain({"made": made(sight), "source": {"sha256": content(video.path), "span": video.span}})
+    span = "" if video.span is None else "-{}-{}".format(*video.span)
+    folder = (cache or cache_folder() / "boxes") / f"{sight.proposals}-{fingerprint(passport['made'])[:8]}"
+    path = folder / f"{content(video.path)[:32]}{span}.safetensors"
+    if path.exists():
+        try:
+            return _read(path, passport)
+        except StoreError:  # damaged or of another way: made again
+            pass
+    found = list(proposing.tracked(video, proposing.proposer(sight.proposals, sight.settings), sight.tracks))
+    _write(path, found, passport)
+    return found
+
+
+def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> None:
+    frames = list(found)
+    rows = pipeline.chained([Scores(boxes.extents, boxes.values, boxes.track) for boxes in frames])
+    arrays: Arrays = {
+        "times": np.array([[boxes.start, boxes.end] for boxes in frames]).reshape(-1, 2),
+        "counts": np.array([len(boxes.values) for boxes in frames], np.int64),
+        "extents": rows.extents, "values": rows.values, "track": rows.track,
+    }  # fmt: skip
+    words = {"names": [list(boxes.names) for boxes in frames], "notes": [boxes.note for boxes in frames]}
+    save(path, arrays, {**passport, "words": words})
+
+
+def _read(path: Path, passport: Mapping[str, Any]) -> list[Boxes]:
+    arrays, found = load(path)
+    words = found.pop("words", None)
+    if words is None or found != passport:
+        raise StoreError(f"{path}: boxes made in another way")
+    if not len(arrays["counts"]):
+        return []
+    borders = np.cumsum(arrays["counts"])[:-1]
+    parts = (np.split(arrays[name], borders) for name in ("extents", "values", "track"))
+    told = zip(arrays["times"].tolist(), *parts, words["names"], words["notes"], strict=True)
+    return [
+        Boxes(start, end, rows, values, tuple(names), track, note)
+        for (start, end), rows, values, track, names, note in told
+    ]
