@@ -1,0 +1,160 @@
+"""Grids and tracked boxes to tubes as instances, a window of time after the other."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen import extents as ext
+from wherewhen import tubes
+from wherewhen.contracts import Sight
+from wherewhen.errors import ConfigError
+from wherewhen.instances._pool import pool, whole_picture
+from wherewhen.tracks import LinkConfig
+from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
+from wherewhen.values import Boxes, Floats, Grid, Instances, Paths, Scores
+
+TICK = 1e-9  # seconds, for sums that aren't exact
+WINDOW = 5 * SUB_TUBE
+
+
+@dataclass(frozen=True)
+class TubesConfig:
+    """Settings of `Tubes` and `TubeFrames`.
+
+    Args:
+        proposals: where boxes come from (wherewhen list proposals).
+        boxes: its own settings, such as {rate: 6}.
+        tracks: how boxes become tracks.
+        shape: which tubes are made of tracks; its window is 12.8 seconds where nobody says otherwise.
+        part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
+        margin: share of its size by which a box is enlarged on each side before features are taken from it.
+    """
+
+    proposals: str = "motion"
+    boxes: dict[str, Any] = field(default_factory=dict)
+    tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
+    shape: TubeConfig = TubeConfig(window=WINDOW)  # noqa: RUF009 (frozen)
+    part: float | None = SUB_TUBE
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.part is not None and not self.part > 0:
+            raise ConfigError(f"tubes: part is above 0 seconds or null; got {self.part}")
+        if not 0 <= self.margin <= 2:
+            raise ConfigError(f"tubes: margin lies in [0, 2]; got {self.margin}")
+        if self.shape.frame == "never":
+            raise ConfigError("tubes: shape.frame never leaves a video without movers empty; take fallback or always")
+
+    @property
+    def sight(self) -> Sight:
+        """The boxes to see with each grid."""
+        return Sight(self.proposals, self.boxes, self.tracks)
+
+    @property
+    def wait(self) -> float:
+        """Seconds after its end that an instance may wait; without a window it waits for the end of the video."""
+        return (self.shape.window or float("inf")) + self.tracks.gap
+
+
+def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list[Grid], list[Boxes]]]:
+    """Tracked frames a window at a time, with the grids of their time; None waits for the end.
+
+    A grid that comes without a frame, after the last one, is a frame in which nobody is.
+    """
+    held: deque[Grid] = deque()
+    frames: list[Boxes] = []
+    told = -np.inf
+    for grid in grids:
+        held.append(grid)
+        for boxes in _frames(grid, told):
+            if frames and seconds is not None and boxes.start - frames[0].start >= seconds - TICK:
+                yield list(held), frames
+                frames = []
+                while held and held[0].extent[1] <= boxes.start:
+                    held.popleft()
+            frames.append(boxes)
+            told = boxes.end
+    if frames:
+        yield list(held), frames
+
+
+def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
+    start, end = max(told, float(grid.extent[0])), float(grid.extent[1])
+    return grid.boxes or ((Boxes(start, end),) if end > start + TICK else ())
+
+
+@dataclass
+class Movers:
+    """Tubes of windows as instances, with a number for each mover that stays the same from window to window.
+
+    ``whole``: features of whole pictures in place of those inside the boxes.
+    """
+
+    config: TubesConfig
+    whole: bool = False
+    next: int = 0
+    known: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
+
+    def __call__(self, grids: Sequence[Grid], frames: list[Boxes]) -> Instances:
+        """The instances of one window."""
+        found = tubes.of(frames, self.config.shape)
+        parts = found if self.config.part is None else tubes.sub_tubes(found, self.config.part)
+        rows, order = in_time(parts.rows, len(parts))
+        numbers = self._numbers(parts)[order]
+        places = whole_picture(rows.extents) if self.whole else widened(rows.extents, self.config.margin)
+        _, features = pool(cells(grids), places, rows.track)
+        borders = np.searchsorted(rows.track, np.arange(len(parts) + 1))
+        hulls = np.stack([ext.hull(rows.extents[a:b]) for a, b in pairwise(borders.tolist())])
+        if self.whole:
+            return Instances(features, whole_picture(hulls), numbers)
+        edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
+        return Instances(features, hulls, numbers, paths=Paths(rows, edges))
+
+    def _numbers(self, parts: Tubes) -> NDArray[np.int64]:
+        """Whose part each one is; who is not in this window is forgotten."""
+        numbers = {}
+        for key in zip(parts.kinds, parts.members, strict=True):
+            if key not in numbers:
+                numbers[key] = self.known.get(key, self.next)
+                self.next = max(self.next, numbers[key] + 1)
+        self.known = numbers  # type: ignore[assignment]
+        return np.array([numbers[key] for key in zip(parts.kinds, parts.members, strict=True)], np.int64)
+
+
+def in_time(rows: Scores, count: int) -> tuple[Scores, NDArray[np.intp]]:
+    """Rows of ``count`` tubes, numbered anew in order of their begin, and which tube each number was before."""
+    starts = np.full(count, np.inf)
+    np.minimum.at(starts, rows.track, rows.extents[:, 0])
+    order = np.argsort(starts, kind="stable")
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    track = rank[rows.track]
+    by = np.argsort(track, kind="stable")
+    return Scores(rows.extents[by], rows.values[by], track[by]), order
+
+
+def widened(rows: Floats, share: float) -> Floats:
+    """Boxes enlarged on each side by a share of their size, as far as the picture goes."""
+    margin = share * (rows[:, 4:] - rows[:, 2:4])
+    wide: Floats = np.concatenate(
+        [rows[:, :2], (rows[:, 2:4] - margin).clip(0), (rows[:, 4:] + margin).clip(None, 1)], 1
+    )
+    return wide
+
+
+def cells(grids: Sequence[Grid]) -> Instances:
+    """Grids as cells in order of time; ValueError where they are of several sizes."""
+    sizes = {grid.features.shape[1:] for grid in grids}
+    if len(sizes) > 1:
+        raise ValueError(f"tubes need grids of one size, got {sorted(sizes)}")
+    shapes = [grid.features.shape for grid in grids]
+    flat = np.concatenate([grid.features.reshape(-1, shape[3]) for grid, shape in zip(grids, shapes, strict=True)])
+    places = np.concatenate([ext.grid(grid.extent, shape[:3]) for grid, shape in zip(grids, shapes, strict=True)])
+    return Instances(flat, places, shape=(sum(shape[0] for shape in shapes), *shapes[0][1:3]))

@@ -1,0 +1,42 @@
+"""Every mover is an instance: a tube of boxes that follow it through time, or a part of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from wherewhen.contracts import Sight
+from wherewhen.instances._movers import Movers, TubesConfig, windows
+from wherewhen.values import Grid, Instances
+
+
+class Tubes:
+    """Grids with tracked boxes to one instance per tube, or part of it: what the grid's cells hold inside the boxes.
+
+    One mover's way (unary), the way of movers that touch (multivariate), or where nobody is the whole picture. An
+    instance's extent is the hull of its boxes, `Instances.paths` are the boxes, and ``track`` numbers the movers.
+    Instances come a window at a time. Region-level tubes T^r of Wu et al., IJCAI 2021, who crop pictures instead.
+
+    >>> import numpy as np
+    >>> next(Tubes(TubesConfig())([Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))])).features
+    array([[1., 1., 1.]], dtype=float32)
+    """
+
+    Config: ClassVar[type] = TubesConfig
+
+    def __init__(self, config: TubesConfig) -> None:
+        self.config, self.wait = config, config.wait
+
+    @property
+    def sight(self) -> Sight:
+        """The boxes that it wants to see."""
+        return self.config.sight
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """The tubes of each window."""
+        movers = Movers(self.config)
+        for own, frames in windows(grids, self.config.shape.window):
+            yield movers(own, frames)
+
+
+PLUGIN = Tubes

@@ -1,0 +1,179 @@
+"""Boxes beside grids: kept ones are live ones, made once; and tubes come no later than they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wherewhen import evaluate, kept, pipeline, proposing, sights
+from wherewhen.contracts import Sight
+from wherewhen.errors import ConfigError
+from wherewhen.looks import Look
+from wherewhen.model import Model, Recipe
+from wherewhen.normalize import Normalizer
+from wherewhen.tracks import LinkConfig
+from wherewhen.values import Bag, Boxes, Frame, Instances, Prediction, Video
+from wherewhen.video import reader
+from wherewhen.video.writer import Writer
+
+RATE = 12.5
+SIGHT = Sight("motion", {"smallest": 0.002}, LinkConfig(gap=0.4))
+TUBES = {
+    "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}, "part": 1.0, "shape": {"window": 2.0, "shortest": 0.2}
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds of a wall: a square crosses from second 1 on, another one comes back after 3; then nobody."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    wall = np.random.default_rng(0).integers(90, 110, (96, 128, 3)).astype(np.uint8)
+    with Writer(path, RATE) as writer:
+        for index in range(75):
+            picture = wall.copy()
+            if 12 <= index < 50:
+                picture[20:44, 3 * (index - 12) : 3 * (index - 12) + 14] = 230
+            if 37 <= index < 60:
+                x = 110 - 4 * (index - 37)
+                picture[60:84, x : x + 12] = 15
+            writer.write(picture)
+    return path
+
+
+@pytest.fixture
+def video(film: Path) -> Video:
+    return Video("film", film, 1)
+
+
+def recipe_of(method: str) -> Recipe:
+    return Recipe.of({"method": method, "instances": "tubes", "tubes": TUBES})
+
+
+def plain(boxes: Boxes) -> tuple[object, ...]:
+    arrays = (boxes.extents.tolist(), boxes.values.tolist(), boxes.track.tolist())
+    return (boxes.start, boxes.end, *arrays, boxes.names, boxes.note)
+
+
+def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen beside other pictures or alone, made or read again: the same to the last bit."""
+    recipe = recipe_of("mgpr")
+    builders = recipe.builders()
+    pictures, beside = sights.live(video, recipe.make("backbone").clip, builders)
+    assert set(beside) == {"tubes", "tube_frames"}
+    live = {name: [plain(boxes) for boxes in stream] for name, stream in beside.items()}
+    assert live["tubes"] == live["tube_frames"] and any(boxes[2] for boxes in live["tubes"])
+    made = sights.kept(video, sights.wanted(builders), tmp_path)
+    assert {name: list(map(plain, stream)) for name, stream in made.items()} == live
+
+    def never(*_: object) -> Iterator[Boxes]:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(proposing, "tracked", never)
+    again = sights.kept(video, sights.wanted(builders), tmp_path)
+    assert {name: list(map(plain, stream)) for name, stream in again.items()} == live
+    clip = recipe.make("backbone").clip
+    own = list(reader.frames(video.path, rate=clip.rate, width=clip.width))
+    for one, other in zip(pictures, own, strict=True):
+        assert one.index == other.index
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path) -> None:
+    first = [plain(boxes) for boxes in sights.kept(video, {"it": SIGHT}, tmp_path)["it"]]
+    (path,) = tmp_path.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:200])
+    assert [plain(boxes) for boxes in sights.kept(video, {"it": SIGHT}, tmp_path)["it"]] == first
+
+
+def test_another_file_of_boxes_is_another_sight(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n")
+    sight = Sight("file", {"path": str(path)}, LinkConfig())
+    before = sights.made(sight)
+    assert sights.made(sight) == before != sights.made(SIGHT)
+    path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n2,8,5,5,20,20,0.9,-1,-1,-1\n")
+    assert sights.made(sight) != before
+    assert before != sights.made(Sight("file", {"path": str(path)}, LinkConfig(gap=2)))
+    with pytest.raises(ConfigError, match="unknown setting of file"):
+        sights.made(Sight("file", {"paht": "x"}, LinkConfig()))
+
+
+@pytest.mark.parametrize("method", ["dmrm", "mgpr"])
+def test_live_is_offline(method: str, video: Video) -> None:
+    """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
+    recipe = recipe_of(method)
+    looks = Look.all_of(recipe)
+    seen = kept.views(video, looks)
+    dims = {name: one.features.shape[1] for name, one in seen.items()}
+    torch.manual_seed(0)
+    scored = seen[recipe.scored]
+    normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
+    bank = Instances(scored.features, scored.extents)
+    model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
+    raw = [score for _, score in model.localizer.raw(pipeline.heat([(scored, model.scores(model.normalized(seen)))]))]
+    model.threshold = float(np.median(raw))
+    live = pipeline.together(model.stream(video))
+    for _ in range(2):
+        bag = Bag(video, kept.views(video, looks))
+        offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
+        same(live, offline)
+    assert live.events and all(event.track >= 0 for event in live.events)
+    assert live.frames is not None and live.frames.edges[-1] == pytest.approx(6.0)
+
+
+def same(one: Prediction, other: Prediction) -> None:
+    assert one.frames and other.frames and one.heat and other.heat and one.boxes and other.boxes
+    pairs = [(one.frames.edges, other.frames.edges), (one.boxes.extents, other.boxes.extents)]
+    pairs += [(one.boxes.track, other.boxes.track)]
+    pairs += [(e.extents, f.extents) for e, f in zip(one.events, other.events, strict=True)]
+    for a, b in pairs:
+        np.testing.assert_array_equal(a, b)
+    close = [(one.frames.values, other.frames.values), (one.heat.values, other.heat.values)]
+    close += [(one.boxes.values, other.boxes.values)]
+    for a, b in close:
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_tubes_come_no_later_than_they_say(film: Path) -> None:
+    """A camera's pictures one by one: a window's tubes are there once it, the pause and a clip have passed."""
+    recipe = recipe_of("dmrm")
+    backbone, builders = recipe.make("backbone"), recipe.builders()
+    source = proposing.proposer("motion", SIGHT.settings)
+    now = 0.0
+
+    def camera(width: int | None) -> Iterator[Frame]:
+        nonlocal now
+        for frame in reader.frames(film, rate=RATE, width=width):
+            now = max(now, frame.end)
+            yield frame
+
+    boxes = proposing.followed(camera(source.clip.width), source, SIGHT.tracks)
+    found = []
+    for _, part in pipeline.views(camera(backbone.clip.width), backbone, builders, {"cells": boxes}):
+        assert part.paths is not None
+        found.append((part.paths.edges[0], part.paths.edges[-1], now))
+    slack = backbone.clip.frames / RATE + 0.2
+    wait = builders["cells"].wait  # type: ignore[attr-defined]
+    assert wait == 2.4 and len(found) == 3
+    assert all(came <= end + wait - 2.0 + slack for _, end, came in found[:-1])
+    assert [round(start, 2) for start, _, _ in found] == [0, 2, 4]
+    whole = kept.views(Video("film", film, 1), Look.all_of(recipe))["cells"]
+    assert whole.paths is not None and whole.paths.edges[-1] == found[-1][1]
+
+
+def test_crops_and_tubes_dont_go_together() -> None:
+    with pytest.raises(ConfigError, match="so crops is 1"):
+        Recipe.of({"method": "mgpr", "crops": 5})
+
+
+def test_the_same_tubes_from_afar() -> None:
+    """What is said of tubes is said of tube_frames, unless they say otherwise."""
+    recipe = recipe_of("mgpr")
+    assert recipe.settings["tube_frames"] == recipe.settings["tubes"]
+    other = Recipe.of({"method": "mgpr", "tubes": TUBES, "tube_frames": {"part": 0.5}})
+    assert other.settings["tube_frames"].part == 0.5 and other.settings["tubes"].part == 1.0
+    assert Recipe.of(recipe.plain()) == recipe
