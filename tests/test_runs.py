@@ -184,7 +184,10 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
         "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "quarantine.json"
     }  # fmt: skip
     assert not quarantine.reasons
-    assert {row.method for row in table} == {"cuboid_mil", *registry.names("baselines")}
+    assert {row.method for row in table} == {"cuboid_mil", *registry.names("baselines")} - {
+        "random_tube",
+        "tube_oracle",
+    }
     numbers = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert (numbers["dataset"], numbers["fold"]) == ("yard", "first")
     assert len(numbers["rows"]) == len(table)

@@ -17,7 +17,18 @@ import numpy as np
 from wherewhen import data, extract, registry
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.errors import ConfigError, DataError
-from wherewhen.evaluate import FAMILIES, Numbers, Row, looks, measure, normalized, predict, predict_trivial, rows
+from wherewhen.evaluate import (
+    FAMILIES,
+    Numbers,
+    Row,
+    looks,
+    measure,
+    normalized,
+    predict,
+    predict_trivial,
+    rows,
+    trivial_rows,
+)
 from wherewhen.features import stamp
 from wherewhen.looks import Look
 from wherewhen.model import Recipe
@@ -84,7 +95,7 @@ class Job:
         chosen = {"": id(fitted.best), LAST: id(fitted.last), ORACLE: max(frames, key=lambda key: frames[key])}
         numbers = {key: measure(seen_by[key], judged, self.families) for key in set(chosen.values())}
         found = {recipe.method + told: numbers[key] for told, key in chosen.items()}
-        for name in registry.names("baselines") if self.trivial else ():
+        for name in trivial_rows(fitted.best, bags) if self.trivial else ():
             found[name] = measure(predict_trivial(name, fitted.best, bags, judged), judged, self.families)
         return found
 

@@ -22,6 +22,7 @@ Numbers = dict[str, float]
 FAMILIES = ("frame", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
 IMPORTED = "imported"  # features without pictures
 CELLS = "cells"  # the view that trivial rows look at: what the model scores, on a grid
+MOVERS = "movers"  # the same where it moves, as it is
 DIFFERENCE = "difference"  # the view that the row "motion only" looks at
 
 
@@ -43,9 +44,13 @@ def looks(own: Mapping[str, Look]) -> dict[str, Look]:
     return {**own, DIFFERENCE: Look.named("frame_difference")}
 
 
-def trivial_rows(backbone: str) -> list[str]:
-    """The trivial rows of a table; without pictures nobody can tell what moves."""
-    return [name for name in registry.names("baselines") if backbone != IMPORTED or name != "motion_only"]
+def trivial_rows(model: Model, bags: Sequence[Bag]) -> list[str]:
+    """The trivial rows of a table: of movers where the model scores any; "motion only" where there are pictures."""
+    moving = any(bag.views[model.recipe.scored].paths is not None for bag in bags)
+    pictures = any(DIFFERENCE in bag.views for bag in bags)
+    rows: dict[str, Baseline] = {name: registry.load("baselines", name) for name in registry.names("baselines")}
+    able = [name for name, row in rows.items() if moving or row.scores is None]
+    return [name for name in able if pictures or name != "motion_only"]
 
 
 def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
@@ -69,16 +74,23 @@ def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mappin
     localizer = model.recipe.part("localizer")(replace(settings, **row.settings))
     found = {}
     for bag in bags:
-        seen = {CELLS: bag.views[model.recipe.scored]}
-        seen |= {DIFFERENCE: bag.views[DIFFERENCE]} if DIFFERENCE in bag.views else {}
-        on_grid = replace(bag, views={view: pipeline.gridded(one) for view, one in seen.items()})
-        heat = row.heat(on_grid, truths[bag.video.id], model.bank, model.recipe.seed)
-        made = pipeline.together(localizer([heat]))
+        made = pipeline.together(localizer(_trivial(row, model, bag, truths[bag.video.id])))
         assert made.frames is not None
         found[bag.video.id] = replace(
             made, frames=HeatMap(0.5 + 0.5 * made.frames.values, made.frames.edges), events=()
         )
     return found
+
+
+def _trivial(row: Baseline, model: Model, bag: Bag, truth: Truth) -> Iterable[HeatMap]:
+    """The maps of a trivial row for one video."""
+    own = bag.views[model.recipe.scored]
+    if row.scores is not None:
+        return pipeline.heat([(own, row.scores(replace(bag, views={MOVERS: own}), truth, model.recipe.seed))])
+    seen = {CELLS: own} | ({DIFFERENCE: bag.views[DIFFERENCE]} if DIFFERENCE in bag.views else {})
+    on_grid = replace(bag, views={view: pipeline.gridded(one) for view, one in seen.items()})
+    assert row.heat is not None
+    return [row.heat(on_grid, truth, model.bank, model.recipe.seed)]
 
 
 def measure(predictions: Scored, truths: Mapping[str, Truth], families: Sequence[str]) -> Numbers:
@@ -123,7 +135,7 @@ def evaluate(
         raise DataError("no video is left to evaluate")
     found = predict(model, bags)
     table = rows(model.recipe.method, model.recipe.backbone, [measure(found, judged, families)])
-    for name in trivial_rows(model.recipe.backbone):
+    for name in trivial_rows(model, bags):
         trivial = predict_trivial(name, model, bags, judged)
         table += rows(name, model.recipe.backbone, [measure(trivial, judged, families)])
     return table, found

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wherewhen import registry
 from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, HeatMap, Instances, Truth
+from wherewhen.values import Bag, Features, HeatMap, Instances, Paths, Scores, Truth, Video
 
-pytestmark = pytest.mark.parametrize("name", registry.names("baselines"))
+MAPS = [name for name in registry.names("baselines") if registry.load("baselines", name).heat is not None]
+MOVERS = [name for name in registry.names("baselines") if name not in MAPS]
+of_maps = pytest.mark.parametrize("name", MAPS)
+of_movers = pytest.mark.parametrize("name", MOVERS)
 MakeBag = Callable[..., Bag]
-ORACLES = {"grid_oracle"}
+ORACLES = {"grid_oracle", "tube_oracle"}
 
 
 @pytest.fixture
@@ -37,6 +41,7 @@ def heat(name: str, bag: Bag, truth: Truth, bank: Instances, seed: int = 0) -> H
     return found
 
 
+@of_maps
 def test_it_gives_a_map_of_the_whole_video(name: str, bag: Bag, bank: Instances) -> None:
     row = registry.load("baselines", name)
     assert isinstance(row, Baseline) and row.description
@@ -46,6 +51,7 @@ def test_it_gives_a_map_of_the_whole_video(name: str, bag: Bag, bank: Instances)
     assert found.values.max() > 0
 
 
+@of_maps
 def test_the_same_seed_gives_the_same_map(name: str, bag: Bag, bank: Instances) -> None:
     one, other = (heat(name, bag, LOUD, bank).values for _ in range(2))
     np.testing.assert_array_equal(one, other)
@@ -53,11 +59,13 @@ def test_the_same_seed_gives_the_same_map(name: str, bag: Bag, bank: Instances) 
     assert np.array_equal(one, another) == (name != "chance")
 
 
+@of_maps
 def test_only_the_oracle_sees_the_truth(name: str, bag: Bag, bank: Instances) -> None:
     one, other = (heat(name, bag, truth, bank).values for truth in (LOUD, QUIET))
     assert np.array_equal(one, other) == (name not in ORACLES)
 
 
+@of_maps
 def test_the_last_clip_that_reaches_back_is_no_trouble(name: str, bag: Bag, bank: Instances) -> None:
     """Where clips overlap, steps start out of order; the map still covers the video once."""
     views = {}
@@ -71,6 +79,7 @@ def test_the_last_clip_that_reaches_back_is_no_trouble(name: str, bag: Bag, bank
     assert found.edges[0] == 0 and found.edges[-1] == 6 and (np.diff(found.edges) > 0).all()
 
 
+@of_maps
 def test_the_oracle_knows_the_share_of_each_cell(name: str, bag: Bag, bank: Instances) -> None:
     if name not in ORACLES:
         return
@@ -78,3 +87,49 @@ def test_the_oracle_knows_the_share_of_each_cell(name: str, bag: Bag, bank: Inst
     fine = np.zeros((6, 6, 8))  # every cell of 3 x 4 in 2 x 2 pieces: the box ends on their borders
     fine[1:3, 0:3, 2:6] = 1
     np.testing.assert_allclose(found, fine.reshape(6, 3, 2, 4, 2).mean((2, 4)), atol=1e-6)
+
+
+def walkers() -> Bag:
+    """Mover 4 in two parts, the second of which is where LOUD says; mover 9 elsewhere; a frame a second."""
+    boxes = [(0, 0, 0.25, 0.5), (0.25, 0, 0.75, 0.5), (0.25, 0, 0.75, 0.5), (0.75, 0.5, 1, 1), (0.75, 0.5, 1, 1)]
+    times, owner = [0, 1, 2, 0, 4], [0, 1, 1, 2, 2]
+    rows = Scores([[t, t + 1, *box] for t, box in zip(times, boxes, strict=True)], np.ones(5), owner)
+    hulls = [[0, 1, *boxes[0]], [1, 3, *boxes[1]], [0, 5, *boxes[3]]]
+    movers = Instances(np.ones((3, 2)), np.array(hulls), [4, 4, 9], paths=Paths(rows, np.arange(7.0)))
+    return Bag(Video("a", Path("a.mp4"), 1), {"movers": movers})
+
+
+def scores(name: str, truth: Truth, seed: int = 0) -> Features:
+    found: Features = registry.load("baselines", name).scores(walkers(), truth, seed)
+    return found
+
+
+@of_movers
+def test_a_row_of_movers_scores_them(name: str) -> None:
+    row = registry.load("baselines", name)
+    assert isinstance(row, Baseline) and row.description
+    found = scores(name, LOUD)
+    assert found.shape == (3,) and found.dtype == np.float32 and found.min() >= 0 and 0 < found.max() <= 1
+    np.testing.assert_array_equal(found, scores(name, LOUD))
+    assert np.array_equal(found, scores(name, LOUD, seed=1)) == (name != "random_tube")
+    assert np.array_equal(found, scores(name, QUIET)) == (name not in ORACLES)
+
+
+def test_parts_of_a_mover_share_their_chance() -> None:
+    found = scores("random_tube", QUIET)
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_oracle_of_tubes_gives_each_its_overlap_with_the_truth() -> None:
+    """Mover 4 is exactly there for two seconds, and one second where nothing is: 2 / 3 in the part that is there."""
+    np.testing.assert_allclose(scores("tube_oracle", LOUD), [0, 2 / 3, 0], rtol=1e-6)
+    assert not scores("tube_oracle", QUIET).any()
+    half = Truth(np.arange(7.0), [[1, 3]], [[1, 2, 0.25, 0, 0.5, 0.5], [2, 3, 0.5, 0, 0.75, 0.5]])
+    np.testing.assert_allclose(scores("tube_oracle", half), [0, 1 / 3, 0], rtol=1e-6)
+    apart = Truth(np.arange(7.0), [[1, 2]], [[1, 2, 0.25, 0, 0.5, 0.5], [1, 2, 0.5, 0, 0.75, 0.5]])
+    np.testing.assert_allclose(scores("tube_oracle", apart), [0, 1 / 3, 0], rtol=1e-6)
+
+
+def test_a_row_has_one_way_to_score() -> None:
+    with pytest.raises(ValueError, match="either heat or scores"):
+        Baseline(None, "nothing")

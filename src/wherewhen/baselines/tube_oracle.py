@@ -1,0 +1,63 @@
+"""Tube oracle: the best that the tubes at hand can do, told by the truth; the upper bound of who picks one of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wherewhen import extents as ext
+from wherewhen.baselines._grid import EXACT
+from wherewhen.contracts import Baseline
+from wherewhen.values import Bag, Features, Floats, Truth
+
+
+def overlaps(rows: Floats, truth: Floats) -> Floats:
+    """IoU ``(R,)`` of boxes ``(R, 6)`` with the hull of the true boxes ``(N, 6)`` at their middle; NaN without one.
+
+    >>> overlaps(np.array([[0, 1, 0, 0, 1, 1], [2, 3, 0, 0, 1, 1]]), np.array([[0, 1, 0, 0, 0.5, 1]])).tolist()
+    [0.5, nan]
+    """
+    found = np.full(len(rows), np.nan)
+    order = np.argsort(truth[:, 0], kind="stable")
+    rising, longest = truth[order], float((truth[:, 1] - truth[:, 0]).max(initial=0))
+    for number, row in enumerate(rows):
+        middle = (row[0] + row[1]) / 2
+        first, last = np.searchsorted(rising[:, 0], [middle - longest, middle], "right")
+        now = rising[max(0, first - 1) : last]
+        now = now[now[:, 1] > middle]
+        if len(now):
+            found[number] = ext.iou(row, ext.hull(now))
+    return found
+
+
+def scores(bag: Bag, truth: Truth, seed: int) -> Features:
+    """For each mover its overlap with the truth as a whole, in all its parts that touch it; 0 elsewhere.
+
+    Seconds of the truth and of the mover's boxes, weighted by IoU, over the seconds in which either has a box: S_loc of
+    Wu et al., IJCAI 2021.
+    """
+    movers = bag.views["movers"]
+    values = np.zeros(len(movers.features), np.float32)
+    if movers.paths is None or not len(truth.boxes):
+        return values
+    rows, owner = movers.paths.rows.extents, movers.paths.rows.track
+    overlap, length = overlaps(rows, truth.boxes), rows[:, 1] - rows[:, 0]
+    there = _covered(truth)
+    touched = np.bincount(owner, np.nan_to_num(overlap), len(values)) > 0
+    for track in np.unique(movers.track):
+        own = movers.track[owner] == track
+        alone = length[own & np.isnan(overlap)].sum()
+        share = float((np.nan_to_num(overlap) * length)[own].sum()) / (there + alone)
+        values[(movers.track == track) & touched] = share
+    return values
+
+
+def _covered(truth: Truth) -> float:
+    """Seconds in which there is any true box."""
+    spans, until, total = truth.boxes[np.argsort(truth.boxes[:, 0]), :2], -np.inf, 0.0
+    for start, end in spans:
+        total += max(0.0, float(end) - max(float(start), until))
+        until = max(until, float(end))
+    return total
+
+
+PLUGIN = Baseline(None, "the truth, seen through the tubes at hand", scores=scores, settings=EXACT)
