@@ -40,6 +40,14 @@ def test_the_example_is_what_is_written_and_what_is_read(tmp_path: Path) -> None
     np.testing.assert_allclose(found.clock.edges, CLOCK.edges)
 
 
+def test_a_path_names_its_mover(tmp_path: Path) -> None:
+    rows = np.array([[1, 2, 0.1, 0.1, 0.2, 0.2], [2, 3, 0.2, 0.1, 0.3, 0.2]])
+    told = (Event(rows, 0.9, track=7), Event(rows, 0.8), Event(rows, 0.7, track=0))
+    written = events.as_json([Annotated("a", CLOCK, events=told)])
+    assert [(e["track"], e.get("mover")) for e in written["videos"]["a"]["events"]] == [(0, 7), (1, None), (2, 0)]
+    assert [event.track for event in read(tmp_path / "a.json", written).events] == [7, -1, 0]
+
+
 def test_an_unsteady_clock_keeps_its_borders(tmp_path: Path) -> None:
     clock = Clock(np.array([0.5, 0.6, 1.0, 1.1]), 4, 4)
     events.write(tmp_path / "a.json", [Annotated("a", clock)])

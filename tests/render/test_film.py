@@ -132,6 +132,16 @@ def test_a_track_leaves_a_trail(track: int, trail: float, seen: bool) -> None:
     assert (way != 90).any() == seen
 
 
+def test_the_path_of_a_mover_leaves_a_trail_in_its_color() -> None:
+    rows = np.array([row(t, 0.05 + 0.08 * t, 0.4, 0.15 + 0.08 * t, 0.6) for t in range(10)])
+    seen = {}
+    for track in (-1, 2):
+        *_, last = overlay(frames(), Prediction(events=(Event(rows, 0.9, track=track),)))
+        seen[track] = body(last)
+    assert (seen[-1][170:190, 80:400] == 90).all() and (seen[2][170:190, 80:400] != 90).any()
+    assert has(seen[2], paint.TRACKS[2]) and not has(seen[-1], paint.TRACKS[2])
+
+
 def test_truth_is_dashed_white_and_only_there_if_given() -> None:
     truth = Truth(np.arange(3) / RATE, [[0.1, 0.2]], [row(1, 0.25, 0.25, 0.5, 0.75)])
     blind = [body(p) for p in overlay(frames(2), Prediction(frames=scores(0.1, 0.1)))]

@@ -67,6 +67,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             print(f"{one.id}: {len(one.events)} events")
             for event in one.events:
                 what = f"  {event.category}" if event.category else ""
+                what += f"  mover {event.track}" if event.track >= 0 else ""
                 print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}{what}")
         print(f"written: {folder}")
     return 3 if quarantine.reasons else 0

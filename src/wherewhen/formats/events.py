@@ -8,7 +8,8 @@ All ranges are half-open, frames count from 0, seconds from the start of the fil
         "track": 0, "boxes": [{"time": 1.0, "end_time": 3.0, "frame": 25, "end_frame": 75,
           "box": [32, 24, 64, 48], "fraction": [0.1, 0.1, 0.2, 0.2]}]}]}}}
 
-``track`` is the event's number in its video, under which formats of boxes write it. ``fraction`` is the place itself,
+``track`` is the event's number in its video, under which formats of boxes write it. An event that is one mover's path
+has its number as ``mover``, which several events may share. ``fraction`` is the place itself,
 as shares of width and height; ``box`` says it in pixels for readers. A video of an unsteady frame rate has ``edges``,
 its frame borders in seconds. Source: our own format, described in docs/formats.md.
 """
@@ -54,7 +55,8 @@ def _event(event: Event, number: int, video: Annotated) -> dict[str, Any]:
         times = {"time": row[0], "end_time": row[1], "frame": begin, "end_frame": stop}
         boxes.append(times | {"box": box, "fraction": row[2:]})
     span = {"start": event.start, "end": event.end, "start_frame": first, "end_frame": last}
-    return span | {"score": event.score, "category": event.category, "track": number, "boxes": boxes}
+    mover = {"mover": event.track} if event.track >= 0 else {}
+    return span | {"score": event.score, "category": event.category, "track": number, **mover, "boxes": boxes}
 
 
 def as_json(videos: Sequence[Annotated]) -> dict[str, Any]:
@@ -104,9 +106,10 @@ def _read_event(node: Node, clock: Clock) -> Event:
     boxes = node.get("boxes")
     rows = [_read_box(box, clock) for box in boxes] if boxes is not None else []
     rows = rows or [[node["start"].number(), node["end"].number(), *ext.WHOLE_PICTURE]]
-    category = node.get("category")
+    category, mover = node.get("category"), node.get("mover")
+    named, track = None if category is None else category.text(), -1 if mover is None else mover.whole()
     try:
-        return Event(np.array(rows), node["score"].number(), None if category is None else category.text())
+        return Event(np.array(rows), node["score"].number(), named, track)
     except ValueError as error:
         raise DataError(f"{node.where}: {error}") from error
 

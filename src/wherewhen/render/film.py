@@ -11,7 +11,7 @@ from wherewhen import extents as ext
 from wherewhen.render import paint
 from wherewhen.render.curves import clock, curve, span
 from wherewhen.render.strip import Plot, Strip
-from wherewhen.values import Floats, Frame, HeatMap, Pixels, Prediction, Scores, Truth
+from wherewhen.values import Event, Floats, Frame, HeatMap, Pixels, Prediction, Scores, Truth
 
 SMALLEST_WIDTH = 640
 TALLEST_ENLARGED = 1440
@@ -29,7 +29,8 @@ def overlay(
     """Each frame with what was found painted on it: uint8 RGB ``(H', W', 3)``, one at a time, all of one even size.
 
     Pictures narrower than 640 pixels are enlarged. Boxes show from ``threshold`` on; boxes of one track leave a
-    ``trail`` of so many seconds. Truth is white: dashed boxes, and its spans shaded under the curve.
+    ``trail`` of so many seconds, and so do events that are a mover's path, with its number.
+    Truth is white: dashed boxes, and its spans shaded under the curve.
 
     >>> frame = Frame(np.zeros((48, 64, 3), np.uint8), 0, 0.0, 0.1)
     >>> [picture.shape[1] for picture in overlay([frame], Prediction(frames=HeatMap([0.7], [0, 0.1])))]
@@ -70,8 +71,14 @@ def _events(prediction: Prediction) -> _Rows:
     chains = prediction.events
     sizes = [len(event.extents) for event in chains]
     rows = np.concatenate([event.extents for event in chains]) if chains else np.empty((0, 6))
-    names = tuple(event.category or "event" for event in chains for _ in event.extents)
-    return _Rows.of(rows, np.repeat([event.score for event in chains], sizes), np.full(len(rows), -1), names)
+    names = tuple(_called(event) for event in chains for _ in event.extents)
+    track = np.repeat(np.array([event.track for event in chains], np.int64), sizes)
+    return _Rows.of(rows, np.repeat([event.score for event in chains], sizes), track, names)
+
+
+def _called(event: Event) -> str:
+    """Its category and, of a mover's path, the mover's number."""
+    return (event.category or "event") + (f" #{event.track}" if event.track >= 0 else "")
 
 
 class _Stage:
