@@ -211,9 +211,27 @@ def test_the_published_network_has_the_published_sizes() -> None:
     assert sum(p.numel() for p in made.parameters()) == 2 * (3 * 4096**2 + head)
 
 
+def test_tubes_may_tell_more(bags: dict[str, View]) -> None:
+    """As with ``tubes.manner``: the other views end in zeros, and the numbers are those of views that do."""
+    longer = {**bags, "tubes": replace(bags["tubes"], features=bags["tubes"].features.repeat(1, 1, 2)[..., :9])}
+    padded = {
+        name: replace(view, features=torch.cat([view.features, torch.zeros(*view.features.shape[:2], 3)], -1))
+        for name, view in bags.items()
+    }
+    padded["tubes"] = longer["tubes"]
+    scores = []
+    for dims, views in (({**DIMS, "tubes": 9}, longer), (dict.fromkeys(DIMS, 9), padded)):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            scores.append(MGPR(MGPRConfig(), dims).eval()(views).scores)
+    assert torch.equal(*scores)
+
+
 def test_what_can_not_be_is_told(bags: dict[str, View]) -> None:
-    with pytest.raises(ConfigError, match="features of one length, got tubes 6, tube_frames 6, videolets 8"):
+    with pytest.raises(ConfigError, match="features of one length, tubes no less; got tubes 6, tube_frames 6, vid"):
         MGPR(MGPRConfig(), {**DIMS, "videolets": 8})
+    with pytest.raises(ConfigError, match="tubes no less; got tubes 5"):
+        MGPR(MGPRConfig(), {**DIMS, "tubes": 5})
     with pytest.raises(ConfigError, match="are the same instances"):
         model()({**bags, "tube_frames": bags["videolets"]})
     with pytest.raises(ConfigError, match="nothing to learn from"):

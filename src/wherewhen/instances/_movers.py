@@ -15,6 +15,7 @@ from wherewhen import extents as ext
 from wherewhen import tubes
 from wherewhen.contracts import Sight
 from wherewhen.errors import ConfigError
+from wherewhen.instances._manner import beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
@@ -35,6 +36,7 @@ class TubesConfig:
         shape: which tubes are made of tracks; its window is 12.8 seconds where nobody says otherwise.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
         margin: share of its size by which a box is enlarged on each side before features are taken from it.
+        manner: add how each mover moves: path, speed in its own sizes, change of shape, who is near. Tubes only.
     """
 
     proposals: str = "motion"
@@ -43,6 +45,7 @@ class TubesConfig:
     shape: TubeConfig = TubeConfig(window=WINDOW)  # noqa: RUF009 (frozen)
     part: float | None = SUB_TUBE
     margin: float = 0.0
+    manner: bool = False
 
     def __post_init__(self) -> None:
         if self.part is not None and not self.part > 0:
@@ -104,8 +107,9 @@ class Movers:
 
     def __call__(self, grids: Sequence[Grid], frames: list[Boxes]) -> Instances:
         """The instances of one window."""
-        found = tubes.of(frames, self.config.shape)
-        parts = found if self.config.part is None else tubes.sub_tubes(found, self.config.part)
+        parts = tubes.of(frames, self.config.shape)
+        if self.config.part is not None:
+            parts = tubes.sub_tubes(parts, self.config.part)
         rows, order = in_time(parts.rows, len(parts))
         numbers = self._numbers(parts)[order]
         places = whole_picture(rows.extents) if self.whole else widened(rows.extents, self.config.margin)
@@ -114,6 +118,11 @@ class Movers:
         hulls = np.stack([ext.hull(rows.extents[a:b]) for a, b in pairwise(borders.tolist())])
         if self.whole:
             return Instances(features, whole_picture(hulls), numbers)
+        if self.config.manner:
+            ways = [rows.extents[a:b] for a, b in pairwise(borders.tolist())]
+            members = [parts.members[k] for k in order.tolist()]
+            found = [manner(way, beside(frames, way, own)) for way, own in zip(ways, members, strict=True)]
+            features = np.concatenate([features, np.stack(found)], 1)
         edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
         return Instances(features, hulls, numbers, paths=Paths(rows, edges))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -115,10 +115,12 @@ class MGPR(nn.Module):
 
     def __init__(self, config: MGPRConfig, dims: Mapping[str, int]) -> None:
         super().__init__()
-        if len(set(dims.values())) > 1:
-            told = ", ".join(f"{name} {length}" for name, length in dims.items())
-            raise ConfigError(f"mgpr: its views must have features of one length, got {told}")
         size = dims[TUBES]
+        if dims[FRAMES] != dims[VIDEOLETS] or dims[FRAMES] > size:
+            told = ", ".join(f"{name} {length}" for name, length in dims.items())
+            raise ConfigError(
+                f"mgpr: {FRAMES} and {VIDEOLETS} have features of one length, {TUBES} no less; got {told}"
+            )
         wide = config.width or max(1, width(512, size) // config.heads) * config.heads
         shape = (size, wide, config.relation, config.heads, config.hidden or width(512, size), config.middle)
         self.config = config
@@ -133,7 +135,8 @@ class MGPR(nn.Module):
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``tubes``, 0 where masked and where an instance is all zeros."""
-        whole, frames, videolets = (bags[name] for name in self.views)
+        whole = bags[TUBES]
+        frames, videolets = (as_long(bags[name], whole.features.shape[-1]) for name in (FRAMES, VIDEOLETS))
         if whole.mask.shape != frames.mask.shape:
             raise ConfigError(f"mgpr: {TUBES} and {FRAMES} are the same instances; their builders disagree")
         if self.training and int(self.turn) != UNSTUDIED:
@@ -189,6 +192,12 @@ class MGPR(nn.Module):
             if self.config.entropy:
                 terms["entropy"] = terms["entropy"] + entropy(logits, labels)
         return terms
+
+
+def as_long(view: View, length: int) -> View:
+    """A view whose features end in zeros, the usual of normalized ones, where another view tells more."""
+    missing = length - view.features.shape[-1]
+    return view if missing == 0 else replace(view, features=F.pad(view.features, (0, missing)))
 
 
 def guided(tops: Tensor, guides: Tensor, anomalous: Tensor, pairs: str = "all") -> Tensor:
