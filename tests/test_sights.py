@@ -177,3 +177,40 @@ def test_the_same_tubes_from_afar() -> None:
     other = Recipe.of({"method": "mgpr", "tubes": TUBES, "tube_frames": {"part": 0.5}})
     assert other.settings["tube_frames"].part == 0.5 and other.settings["tubes"].part == 1.0
     assert Recipe.of(recipe.plain()) == recipe
+
+
+def _pictures(kind: str) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    wall = rng.integers(90, 110, (96, 128, 3)).astype(np.uint8)
+    starts = rng.integers(0, 110, (40, 2)) % [80, 118]
+    speeds = rng.integers(-3, 4, (40, 2))
+    for index in range({"one frame": 1, "crowd": 60}.get(kind, 40)):
+        picture = wall.copy()
+        if kind == "crowd":
+            for number, (y, x) in enumerate((starts + index * speeds) % [80, 118]):
+                picture[y : y + 12, x : x + 8] = 20 + 5 * number
+        elif kind == "flicker" and index % 2:
+            picture = np.clip(picture.astype(int) + 60, 0, 255).astype(np.uint8)
+        elif kind == "camera":
+            picture = np.roll(wall, 4 * index, 1)
+        yield picture
+
+
+@pytest.mark.parametrize("kind", ["one frame", "empty", "flicker", "camera", "crowd"])
+def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path) -> None:
+    """Every moment of them is covered, and no bag is empty or grows without bounds."""
+    path = tmp_path / "hard.mp4"
+    with Writer(path, RATE) as writer:
+        for picture in _pictures(kind):
+            writer.write(picture)
+    seen = kept.views(Video("hard", path, 0), Look.all_of(recipe_of("mgpr")), tmp_path / "cache")
+    tubes = seen["tubes"]
+    assert tubes.paths is not None and len(tubes.features) == len(seen["tube_frames"].features)
+    assert 0 < len(tubes.features) < 40 * 10 and np.isfinite(tubes.features).all()
+    assert tubes.paths.edges[0] == 0 and tubes.paths.edges[-1] == pytest.approx(reader.edges(path)[-1])
+    if kind in ("one frame", "empty"):
+        assert (tubes.extents[:, 2:] == [0, 0, 1, 1]).all()
+    if kind == "crowd":
+        assert len(set(tubes.track.tolist())) > 10
+    maps = list(pipeline.heat([(tubes, np.full(len(tubes.features), 0.5, np.float32))]))
+    assert len(maps) == len(tubes.paths.edges) - 1

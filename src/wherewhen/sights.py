@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import tee
 from pathlib import Path
 from typing import Any
@@ -28,11 +30,18 @@ def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
 
 def made(sight: Sight) -> dict[str, Any]:
     """Everything that determines the boxes, whatever the video; of a file that is named, what is in it."""
-    kind = registry.load("proposals", sight.proposals)
-    config = plain(build(kind.Config, sight.settings, sight.proposals))
+    config = _config(sight.proposals, json.dumps(plain(sight.settings), sort_keys=True))
     files = {k: content(Path(v)) for k, v in config.items() if isinstance(v, str) and v and Path(v).exists()}
     return {"version": VERSION, "proposals": sight.proposals, sight.proposals: config, "files": files,
             "tracks": plain(sight.tracks)}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _config(proposals: str, settings: str) -> dict[str, Any]:
+    """All settings of a source, as plain values; checked once, as that takes its time."""
+    record = registry.load("proposals", proposals).Config
+    found: dict[str, Any] = plain(build(record, json.loads(settings), proposals))
+    return found
 
 
 def live(
