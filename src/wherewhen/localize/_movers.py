@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wherewhen import extents as ext
-from wherewhen.values import Event, Floats, Scores
+from wherewhen.values import Event, Floats, Masks, Scores
 
 
 def along(boxes: Scores, near: Sequence[Scores], weights: Floats) -> Scores:
@@ -29,16 +29,19 @@ def apart(boxes: Scores, within: float) -> Scores:
 
     Two share a place where the larger one covers ``within`` of the smaller one: a mover and a union that it is in.
     """
+    shared = _shares(boxes.extents[:, None], boxes.extents[None], within)
     kept: list[int] = []
     for row in np.lexsort((boxes.track, -boxes.values)).tolist():
-        if not any(_shares(boxes.extents[row], boxes.extents[other], within) for other in kept):
+        if not shared[row, kept].any():
             kept.append(row)
     return Scores(boxes.extents[kept], boxes.values[kept], boxes.track[kept])
 
 
-def _shares(one: Floats, other: Floats, within: float) -> bool:
-    smaller = min(float(ext.area(one)), float(ext.area(other)))
-    return smaller > 0 and float(ext.intersection(one, other)) >= within * smaller
+def _shares(one: Floats, other: Floats, within: float) -> Masks:
+    """Whether boxes share their place; they broadcast."""
+    smaller = np.minimum(ext.area(one), ext.area(other))
+    shared: Masks = (smaller > 0) & (ext.intersection(one, other) >= within * smaller)
+    return shared
 
 
 def told(rows: Scores, keep: float, gap: float, shortest: float, within: float) -> tuple[Event, ...]:
@@ -67,6 +70,5 @@ def _ways(rows: Scores, track: int, keep: float, gap: float) -> list[Scores]:
 
 
 def _repeats(way: Scores, other: Scores, within: float) -> bool:
-    at = {float(row[0]): row for row in other.extents}
-    same = [_shares(row, at[float(row[0])], within) for row in way.extents if float(row[0]) in at]
-    return 2 * sum(same) >= len(way.values)
+    _, own, its = np.intersect1d(way.extents[:, 0], other.extents[:, 0], return_indices=True)
+    return bool(2 * _shares(way.extents[own], other.extents[its], within).sum() >= len(way.values))
