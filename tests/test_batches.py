@@ -19,7 +19,7 @@ from wherewhen.errors import ConfigError
 from wherewhen.methods import _grid
 from wherewhen.model import Recipe, view
 from wherewhen.store import cache_folder
-from wherewhen.values import Bag, Instances
+from wherewhen.values import Bag, Instances, Paths, Scores
 
 MakeBag = Callable[..., Bag]
 MakeBags = Callable[..., list[Bag]]
@@ -242,3 +242,50 @@ def test_a_method_that_can_not_do_bf16_is_told(toy_bags: MakeBags, monkeypatch: 
     monkeypatch.setattr(recipe.part("method"), "forward", mixed)
     with pytest.raises(ConfigError, match=r"CuboidMIL can't be trained in bf16 \(.*\); use fp32"):
         training.fit(toy_bags(8), recipe, device="cpu")
+
+
+# --- movers
+
+
+def crowd(toy_bag: MakeBag, number: int, steps: int) -> Bag:
+    """A toy bag whose tubes have paths: each in one frame."""
+    bag = toy_bag(number, number % 2, steps, views=("tubes",))
+    tubes = bag.views["tubes"]
+    rows = Scores(tubes.extents, np.ones(len(tubes.track)), np.arange(len(tubes.track)))
+    return Bag(bag.video, {"cells": replace(tubes, paths=Paths(rows, np.arange(steps + 1.0)))})
+
+
+def test_of_many_movers_some_are_learnt_from(toy_bag: MakeBag) -> None:
+    """Rows of the bag itself, each once and in order, others for another seed; few stay all, and so do cells."""
+    bags = [crowd(toy_bag, 0, 10), crowd(toy_bag, 1, 3), toy_bag(2, 0, 10)]
+    packs = [Pack.of(bags, "cells", movers=40, seed=seed) for seed in (0, 0, 1)]
+    assert packs[0].counts.tolist() == [40, 36, 120]
+    one, again, other = (pack.batch([0])[0]["cells"].track[0].tolist() for pack in packs)
+    assert one == again != other and one == sorted(set(one))
+    features = packs[0].batch([0])[0]["cells"].features[0]
+    np.testing.assert_array_equal(features, bags[0].views["cells"].features[one])
+    for number in (1, 2):
+        views, _ = packs[0].batch([number])
+        same(views["cells"], view([bags[number].views["cells"]]))
+    assert Pack.of(bags, "cells").counts.tolist() == [120, 36, 120]
+
+
+@pytest.mark.parametrize(("method", "limit"), [("dmrm", 200), ("gclnc", 200), ("stil", None), ("mgpr", None)])
+def test_methods_that_choose_get_all_movers(
+    method: str, limit: int | None, toy_bag: MakeBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+    real = training.Batches
+
+    def noted(*args: Any, movers: int | None = None, **more: Any) -> Batches:
+        asked.append(movers)
+        return real(*args, movers=movers, **more)
+
+    monkeypatch.setattr(training, "Batches", noted)
+    recipe = Recipe.of({"method": method, "instances": "tubes", "training": {"steps": 1}})
+    bags = [
+        Bag(bag.video, dict(zip(recipe.views, bag.views.values(), strict=False)))
+        for bag in (toy_bag(n, n % 2, 5, views=("tubes", "tube_frames", "videolets")) for n in range(4))
+    ]
+    training.fit(bags, recipe, device="cpu")
+    assert asked == [limit]

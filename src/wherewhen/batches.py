@@ -92,6 +92,17 @@ def pooled(instances: Instances, count: int | None) -> Instances:
     return Instances(averages, spans.reshape(-1, 6), shape=(count, height, wide))
 
 
+def some_movers(instances: Instances, most: int | None, seed: tuple[int, ...]) -> Instances:
+    """At most so many instances that move, a random subset that follows from the seed, in their order; others stay.
+
+    Wu et al., IJCAI 2021, train with 200 of a video and test with all.
+    """
+    if most is None or instances.paths is None or len(instances.features) <= most:
+        return instances
+    rows = np.sort(np.random.default_rng(seed).choice(len(instances.features), most, replace=False))
+    return Instances(instances.features[rows], instances.extents[rows], instances.track[rows])
+
+
 def _room(shape: tuple[int, int]) -> torch.Tensor:
     """An empty array for features, in memory or in a file that vanishes with the process."""
     import torch
@@ -131,22 +142,25 @@ class Pack:
         segments: int | None = None,
         device: str = "cpu",
         raw: Sequence[Bag] | None = None,
+        movers: int | None = None,
+        seed: int = 0,
     ) -> Pack:
         """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one.
 
-        ``raw``: bags of the same sizes that are cheaper to look at.
+        ``raw``: bags of the same sizes that are cheaper to look at. ``movers``: instances that move are no more than
+        these, chosen by ``seed``.
         """
         import torch
 
-        shapes = [_pooled_shape(bag.views[view], segments) for bag in raw or bags]
+        shapes = [_pooled_shape(bag.views[view], segments, movers) for bag in raw or bags]
         sizes = [rows for rows, _ in shapes]
         counts = torch.tensor(sizes, dtype=torch.int64)
         width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
         labels = torch.tensor([float(bag.video.label or 0) for bag in bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
-        for bag, start, size in zip(bags, made.starts.tolist(), sizes, strict=True):
-            rows = pooled(bag.views[view], segments)
+        for number, (bag, start, size) in enumerate(zip(bags, made.starts.tolist(), sizes, strict=True)):
+            rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
             features[start : start + size] = torch.from_numpy(np.array(rows.features))
             places[start : start + size, :6] = torch.from_numpy(np.array(rows.extents))
             places[start : start + size, 6] = torch.from_numpy(np.array(rows.track))
@@ -192,8 +206,12 @@ class Pack:
         return self.buffers[dtype][:rows]
 
 
-def _pooled_shape(instances: Instances, segments: int | None) -> tuple[int, tuple[int, int, int] | None]:
-    """Rows and grid of instances after `pooled`."""
+def _pooled_shape(
+    instances: Instances, segments: int | None, movers: int | None = None
+) -> tuple[int, tuple[int, int, int] | None]:
+    """Rows and grid of instances after `pooled` and `some_movers`."""
+    if movers is not None and instances.paths is not None:
+        return min(movers, len(instances.features)), None
     if not segments or instances.shape is None or instances.shape[0] <= segments:
         return len(instances.features), instances.shape
     _, height, wide = instances.shape
@@ -203,7 +221,8 @@ def _pooled_shape(instances: Instances, segments: int | None) -> tuple[int, tupl
 class Batches:
     """Normalized bags with all their views, drawn in pairs of labels; what a step draws depends on seed and step alone.
 
-    ``segments``: spans of time that longer bags are averaged into. A batch is good until the next one is drawn; where
+    ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
+    at most. A batch is good until the next one is drawn; where
     all bags fit into one, it is packed only once. Iterating gives each bag as a batch of its own.
     """
 
@@ -216,8 +235,9 @@ class Batches:
         device: str,
         segments: int | None = None,
         raw: Sequence[Bag] | None = None,
+        movers: int | None = None,
     ) -> None:
-        self.packs = [Pack.of(bags, view, segments, device, raw) for view in views]
+        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed) for view in views]
         self.count, self.seed = count, seed
         self.labels = self.packs[0].labels
         labels = self.labels.numpy()

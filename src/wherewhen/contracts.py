@@ -285,11 +285,13 @@ class Method(Protocol):
     parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
 
     Some things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
-    training averaged into so many spans of time, once and for all. A class attribute ``ablations``: rows for
-    ``bench --ablate``, each with the settings in which it differs: ``{"no window": {"window": False}}``.
-    A class attribute ``raw``: true where features come as the backbone made them, not normalized. A class attribute
-    ``length``: a length of features to try the method with, where not any will do. A class attribute ``stand_ins``:
-    builders whose instances it takes in place of those that its first view is named after.
+    training averaged into so many spans of time, once and for all. A setting called ``instances``: the method itself
+    limits how many tubes of a bag it learns from; else training bags hold 200 of them, chosen by the seed. A class
+    attribute ``ablations``: rows for ``bench --ablate``, each with the settings in which it differs:
+    ``{"no window": {"window": False}}``. A class attribute ``raw``: true where features come as the backbone made them,
+    not normalized. A class attribute ``length``: a length of features to try the method with, where not any will do. A
+    class attribute ``stand_ins``: builders whose instances it takes in place of those that its first view is named
+    after.
     """
 
     Config: ClassVar[type]

@@ -32,6 +32,7 @@ log = logging.getLogger("wherewhen")
 TAUGHT = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
 JUDGED = 2**27  # values of one batch of validation videos; more are judged in groups
 FUSED = 100_000  # parameters from which on an optimizer is fused: several times as fast, the last bit may differ
+MOVERS = 200  # instances that move that a training bag holds at most, where the method doesn't choose
 BANK = 4096  # cells of normal training videos that a model keeps
 FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
 
@@ -386,9 +387,11 @@ def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], r
 
 def _batches(raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
-    segments = getattr(recipe.settings[recipe.method], "segments", None)
+    settings = recipe.settings[recipe.method]
+    segments = getattr(settings, "segments", None)
+    movers = None if hasattr(settings, "instances") else MOVERS  # a method that has a word in it chooses anew each step
     how = recipe.views, recipe.training.bags, recipe.seed, device, segments
-    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some))
+    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers)
 
 
 def _state(recipe: Recipe, dims: dict[str, int], device: str) -> State:
