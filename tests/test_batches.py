@@ -19,7 +19,7 @@ from wherewhen.errors import ConfigError
 from wherewhen.methods import _grid
 from wherewhen.model import Recipe, view
 from wherewhen.store import cache_folder
-from wherewhen.values import Bag, Instances, Paths, Scores
+from wherewhen.values import Bag, Instances, Paths, Scores, Video
 
 MakeBag = Callable[..., Bag]
 MakeBags = Callable[..., list[Bag]]
@@ -289,3 +289,20 @@ def test_methods_that_choose_get_all_movers(
     ]
     training.fit(bags, recipe, device="cpu")
     assert asked == [limit]
+
+
+def test_labels_number_classes_where_they_have_names() -> None:
+    """And without names they stay 0 and 1; both labels are drawn and grouped whatever the classes."""
+    kinds = ["fight", None, "fall", "fight"]
+    rows = Instances(np.ones((2, 3), np.float32), np.tile([0, 1.0], (2, 3)))
+    bags = [
+        Bag(Video(f"v{n}", Path("x"), int(n > 3), kinds[n - 4] if n > 3 else None), {"cells": rows}) for n in range(8)
+    ]
+    names = batches.class_names(bag.video for bag in bags)
+    assert names == ("fall", "fight", "anomaly")
+    told = Batches(bags, ["cells"], 2, 0, "cpu", names=names)
+    assert told.labels.tolist() == [0, 0, 0, 0, 2, 3, 1, 2]
+    assert Batches(bags, ["cells"], 2, 0, "cpu").labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    for step in range(5):
+        assert (told.draw(step)[1] > 0).tolist() == [True, True, False, False]
+    assert all({n > 3 for n in group} == {True, False} for group in told.groups(12))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wherewhen.contracts import View
+from wherewhen.contracts import UNNAMED, View
 from wherewhen.store import cache_folder
-from wherewhen.values import Bag, Instances
+from wherewhen.values import Bag, Instances, Video
 
 if TYPE_CHECKING:
     import torch
@@ -103,6 +103,24 @@ def some_movers(instances: Instances, most: int | None, seed: tuple[int, ...]) -
     return Instances(instances.features[rows], instances.extents[rows], instances.track[rows])
 
 
+def class_names(videos: Iterable[Video]) -> tuple[str, ...]:
+    """What happens in anomalous videos, by name; those that don't say are of one class more.
+
+    >>> from pathlib import Path
+    >>> class_names([Video("a", Path("a"), 1, "fight"), Video("b", Path("b"), 0), Video("c", Path("c"), 1)])
+    ('fight', 'anomaly')
+    """
+    found = {video.category or UNNAMED for video in videos if video.label}
+    return (*sorted(found - {UNNAMED}), *({UNNAMED} & found))
+
+
+def label_of(video: Video, names: Sequence[str] = ()) -> float:
+    """0 for normal, 1 for anomalous, or where there are class names the number of the video's own, from 1 on."""
+    if not video.label:
+        return 0.0
+    return 1.0 + names.index(video.category or UNNAMED) if names else 1.0
+
+
 def _room(shape: tuple[int, int]) -> torch.Tensor:
     """An empty array for features, in memory or in a file that vanishes with the process."""
     import torch
@@ -144,11 +162,12 @@ class Pack:
         raw: Sequence[Bag] | None = None,
         movers: int | None = None,
         seed: int = 0,
+        names: Sequence[str] = (),
     ) -> Pack:
         """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one.
 
         ``raw``: bags of the same sizes that are cheaper to look at. ``movers``: instances that move are no more than
-        these, chosen by ``seed``.
+        these, chosen by ``seed``. ``names``: of the classes that labels number.
         """
         import torch
 
@@ -156,7 +175,7 @@ class Pack:
         sizes = [rows for rows, _ in shapes]
         counts = torch.tensor(sizes, dtype=torch.int64)
         width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
-        labels = torch.tensor([float(bag.video.label or 0) for bag in bags])
+        labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
         for number, (bag, start, size) in enumerate(zip(bags, made.starts.tolist(), sizes, strict=True)):
@@ -222,8 +241,9 @@ class Batches:
     """Normalized bags with all their views, drawn in pairs of labels; what a step draws depends on seed and step alone.
 
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
-    at most. A batch is good until the next one is drawn; where
-    all bags fit into one, it is packed only once. Iterating gives each bag as a batch of its own.
+    at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
+    A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
+    each bag as a batch of its own.
     """
 
     def __init__(
@@ -236,12 +256,13 @@ class Batches:
         segments: int | None = None,
         raw: Sequence[Bag] | None = None,
         movers: int | None = None,
+        names: Sequence[str] = (),
     ) -> None:
-        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed) for view in views]
+        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed, names) for view in views]
         self.count, self.seed = count, seed
         self.labels = self.packs[0].labels
-        labels = self.labels.numpy()
-        self.pools = [np.flatnonzero(labels == label) for label in (1, 0)]
+        anomalous = self.labels.numpy() > 0
+        self.pools = [np.flatnonzero(anomalous == kind) for kind in (True, False)]
         self.last: tuple[list[int], Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -275,7 +296,7 @@ class Batches:
 
     def groups(self, limit: int) -> list[list[int]]:
         """Numbers of bags in as few groups as keep each padded batch below ``limit`` values."""
-        return groups(self.labels.tolist(), self.sizes, max(1, limit // max(1, self.packs[0].features.shape[1])))
+        return groups((self.labels > 0).tolist(), self.sizes, max(1, limit // max(1, self.packs[0].features.shape[1])))
 
 
 def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[list[int]]:

@@ -139,6 +139,25 @@ class TextImage(Protocol):
         """What learnable prompts go through."""
 
 
+UNNAMED = "anomaly"  # the class of what happens in a video that names none
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What a method that tells classes apart is made for: ``names`` of what happens, in the order of labels from 1 on.
+
+    ``reader``: the backbone of its features where that also reads, None otherwise and for a model from disk.
+    """
+
+    names: tuple[str, ...] = (UNNAMED,)
+    reader: TextImage | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody said what happens."""
+        return self.names != (UNNAMED,)
+
+
 class Proposer(Protocol):
     """Frames to the boxes in them, a stream to a stream: one `Boxes` for each frame, in order, none kept for later.
 
@@ -288,10 +307,14 @@ class Method(Protocol):
     training averaged into so many spans of time, once and for all. A setting called ``instances``: the method itself
     limits how many tubes of a bag it learns from; else training bags hold 200 of them, chosen by the seed. A class
     attribute ``ablations``: rows for ``bench --ablate``, each with the settings in which it differs:
-    ``{"no window": {"window": False}}``. A class attribute ``raw``: true where features come as the backbone made them,
-    not normalized. A class attribute ``length``: a length of features to try the method with, where not any will do. A
-    class attribute ``stand_ins``: builders whose instances it takes in place of those that its first view is named
-    after.
+    ``{"no window": {"window": False}}``. A class attribute ``raw``: true, or the names of views, where features come as
+    the backbone made them, not normalized. A class attribute ``length``: a length of features to try the method with,
+    where not any will do. A class attribute ``stand_ins``: builders whose instances it takes in place of those that its
+    first view is named after.
+
+    A class attribute ``tells_classes``: true where it tells kinds of anomalies apart. It is then made with `Classes` as
+    a third argument, its labels are 0 for normal and k for the k-th class, features of a backbone that reads come raw,
+    and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, each instance's likelihood of each class.
     """
 
     Config: ClassVar[type]

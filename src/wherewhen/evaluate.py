@@ -62,8 +62,8 @@ def predict(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
     found = {}
     for bag in bags:
-        heat = pipeline.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
-        found[bag.video.id] = pipeline.together(model.localizer(heat))
+        located = model.located([(bag.views[model.recipe.scored], model.answers(bag.views))])
+        found[bag.video.id] = pipeline.together(located)
     return found
 
 

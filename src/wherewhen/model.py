@@ -11,10 +11,11 @@ import numpy as np
 
 from wherewhen import pipeline, registry, sights
 from wherewhen.config import build
-from wherewhen.contracts import Backbone, Builder, Localizer, Training, View
+from wherewhen.contracts import Backbone, Builder, Classes, Localizer, TextImage, Training, View
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.found import Found
+from wherewhen.naming import class_maps, named
 from wherewhen.running import Running
 from wherewhen.store import load, save
 from wherewhen.values import Features, HeatMap, Instances, Prediction, Video
@@ -129,6 +130,34 @@ class Recipe:
         """The plug-in of a kind, not yet made."""
         return registry.load(registry.PARTS[kind], getattr(self, kind))
 
+    def raw(self, view: str) -> bool:
+        """Whether the features of a view come as they were made: where the method wants it, or words are told by them.
+
+        >>> [Recipe.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
+        [False, False]
+        """
+        wanted = getattr(self.part("method"), "raw", ())
+        return (wanted if isinstance(wanted, bool) else view in wanted) or (self.tells_classes and self.reads)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the method tells kinds of anomalies apart."""
+        return bool(getattr(self.part("method"), "tells_classes", False))
+
+    @property
+    def reads(self) -> bool:
+        """Whether the backbone has words."""
+        return hasattr(self.part("backbone"), "tower")
+
+    def reader(self) -> TextImage | None:
+        """The backbone for a method that learns prompts, None where it doesn't read."""
+        made: TextImage | None = self.make("backbone") if self.tells_classes and self.reads else None
+        return made
+
+    def student(self, dims: Mapping[str, int], classes: Classes | None = None) -> Any:
+        """The method for features of these lengths, and for ``classes`` where it tells them apart."""
+        return self.make("method", dims, *([classes or Classes()] if self.tells_classes else []))
+
     def make(self, kind: str, *more: Any) -> Any:
         """The plug-in of a kind with its settings."""
         return self.part(kind)(self.settings[getattr(self, kind)], *more)
@@ -190,7 +219,8 @@ class Model:
 
     ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
     ``bank``: normalized scored instances of normal training videos, for comparison with what is normal. ``dims``:
-    length of the features of each view. ``trained_on``: content hashes of the training videos.
+    length of the features of each view. ``classes``: names of what happened in training videos, where the method tells
+    them apart. ``trained_on``: content hashes of the training videos.
     """
 
     recipe: Recipe
@@ -201,6 +231,7 @@ class Model:
     device: str = "cpu"
     trained_on: tuple[str, ...] = ()
     dims: Mapping[str, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     backbone: Backbone = field(init=False)
     builders: Mapping[str, Builder] = field(init=False)
     running: Running | None = field(init=False, default=None)
@@ -218,17 +249,31 @@ class Model:
 
     def scores(self, views: Mapping[str, Instances]) -> Features:
         """Raw scores ``(N,)`` in [0, 1] of the scored instances of one video, from its normalized views."""
+        return self.answers(views)[:, 0]
+
+    def answers(self, views: Mapping[str, Instances]) -> Features:
+        """Raw scores of instances and, where classes have names, the likelihood of each: ``(N, 1 + C)``."""
         import torch
 
         with torch.inference_mode():
             output = self.method({name: view([views[name]], self.device) for name in self.recipe.views})
-        scores: Features = output.scores[0].cpu().numpy()
-        return scores
+        parts = [output.scores[0, :, None], *([output.extra["classes"][0]] if self.classes else [])]
+        answers: Features = torch.cat(parts, 1).cpu().numpy()
+        return answers
 
     def heat(self, parts: Iterable[pipeline.Part]) -> Iterator[HeatMap]:
         """Raw heat maps of instances as the backbone and builders give them, each with the name of its view."""
+        return pipeline.heat((part, values[:, 0]) for part, values in self._answered(parts))
+
+    def _answered(self, parts: Iterable[pipeline.Part]) -> Iterator[tuple[Instances, Features]]:
         normal = ((name, self.normalizers[name](part)) for name, part in parts)
-        return pipeline.heat(pipeline.scored(normal, self.scores, self.method.reach, list(self.recipe.views)))
+        return pipeline.scored(normal, self.answers, self.method.reach, list(self.recipe.views))
+
+    def located(self, answered: Iterable[tuple[Instances, Features]]) -> Iterator[Prediction]:
+        """Predictions of instances with their `answers`; events bear the name of their class where there are names."""
+        if not self.classes:
+            return self.localizer(pipeline.heat((part, values[:, 0]) for part, values in answered))
+        return named(class_maps(answered), self.localizer, self.classes)
 
     @property
     def localizer(self) -> Localizer:
@@ -242,11 +287,8 @@ class Model:
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
         pictures, boxes = sights.live(source, self.backbone.clip, self.builders, recipe.crops)
-        return self.localizer(
-            self.heat(
-                pipeline.views(pictures, self.backbone, self.builders, boxes, crops=recipe.crops, gate=recipe.gate)
-            )
-        )
+        seen = pipeline.views(pictures, self.backbone, self.builders, boxes, crops=recipe.crops, gate=recipe.gate)
+        return self.located(self._answered(seen))
 
     def detect(self, source: Source) -> Found:
         """What happens in one video, when and where; VideoError if it can't be read."""
@@ -270,6 +312,7 @@ class Model:
                 "recipe": self.recipe.plain(),
                 "threshold": self.threshold,
                 "dims": self.dims,
+                "classes": self.classes,
                 "trained_on": self.trained_on,
             },
         )
@@ -296,7 +339,8 @@ class Model:
             return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
         recipe = Recipe.of(passport["recipe"])
-        method = recipe.make("method", passport["dims"])
+        classes = tuple(passport.get("classes", ()))
+        method = recipe.student(passport["dims"], Classes(classes or Classes().names))
         method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in part("method.").items()})
         bank = Instances(arrays["bank.features"], arrays["bank.extents"])
         normalizers = {name: Normalizer.from_arrays(part(_key(recipe, name))) for name in recipe.views}
@@ -309,6 +353,7 @@ class Model:
             pick_device(device),
             tuple(passport.get("trained_on", ())),
             passport["dims"],
+            classes,
         )
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wherewhen.contracts import Localizer
+from wherewhen.pipeline import pictures
 from wherewhen.spatial import covered
-from wherewhen.values import Event, Features, Floats, HeatMap, Prediction
+from wherewhen.values import Event, Features, Floats, HeatMap, Instances, Prediction
 
 LONGEST = 300.0  # seconds that an event can last, where the localizer doesn't say
+SHARP = 4  # power of a place's score with which it has a say in an event's name
 SLACK = 60.0  # seconds that a localizer may take to tell of it
 
 
@@ -20,17 +22,30 @@ SLACK = 60.0  # seconds that a localizer may take to tell of it
 class ClassMap:
     """Likelihoods of C classes on a grid: values ``(T, h, w, C)``, T + 1 time edges in seconds.
 
-    ``detail``: how much moves, on a finer raster ``(T, H, W)``.
+    ``detail``: how much moves, on a finer raster ``(T, H, W)``. ``scores``: how odd it is at all ``(T, h, w)``, where
+    that is known better than by the sum of classes.
     """
 
     values: Features
     edges: Floats
     detail: Features | None = None
+    scores: Features | None = None
 
     @property
     def heat(self) -> HeatMap:
         """Any class at all."""
-        return HeatMap(self.values.sum(-1).clip(0, 1), self.edges, self.detail)
+        any_of = self.values.sum(-1).clip(0, 1) if self.scores is None else self.scores
+        return HeatMap(any_of, self.edges, self.detail)
+
+
+def class_maps(answered: Iterable[tuple[Instances, Features]]) -> Iterator[ClassMap]:
+    """Scores and likelihoods of classes ``(N, 1 + C)`` of instances as maps, a time step at a time.
+
+    A class counts by how odd it is there, sharply: where nothing is, some class always is the likeliest.
+    """
+    for span, picture, detail in pictures(answered):
+        weight = picture[None, ..., :1] ** SHARP
+        yield ClassMap(picture[None, ..., 1:] * weight, span, detail, picture[None, ..., 0])
 
 
 def named(pieces: Iterable[ClassMap], localizer: Localizer, classes: Sequence[str]) -> Iterator[Prediction]:

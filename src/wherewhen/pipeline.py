@@ -383,14 +383,20 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
         if cells.paths is not None:
             yield from walked(cells, cells.paths, values)
             continue
+        for span, picture, detail in pictures([(cells, values[:, None])]):
+            yield HeatMap(picture[None, ..., 0], span, detail)
+
+
+def pictures(valued: Iterable[tuple[Instances, Features]]) -> Iterator[tuple[Floats, Features, Features | None]]:
+    """Values ``(N, V)`` of instances as pictures ``(h, w, V)``, each with its time and what moves ``(1, H, W)``."""
+    for cells, values in valued:
         if cells.shape is None:
-            for span, picture in painted(cells, values[:, None]):
-                yield HeatMap(picture[None, ..., 0], span)
+            yield from ((span, picture, None) for span, picture in painted(cells, values))
             continue
         t, h, w = cells.shape
         spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
-        for index, (span, step) in enumerate(zip(spans, values.reshape(t, h, w), strict=True)):
-            yield HeatMap(step[None], span, None if cells.detail is None else cells.detail[index : index + 1])
+        for index, (span, picture) in enumerate(zip(spans, values.reshape(t, h, w, -1), strict=True)):
+            yield span, picture, None if cells.detail is None else cells.detail[index : index + 1]
 
 
 def walked(movers: Instances, paths: Paths, values: Features) -> Iterator[HeatMap]:

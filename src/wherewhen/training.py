@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen import distributed
-from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, thinned
-from wherewhen.contracts import Output, Student
+from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, class_names, label_of, thinned
+from wherewhen.contracts import Classes, Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.progress import track
@@ -351,12 +351,14 @@ def fit(
     if sum(one.size(name) for one in known for name in names) <= WHOLE:
         ready = list(ready)
     dims = {name: length for name, (_, length) in known[0].shapes.items()}
-    state = _state(recipe, dims, device)
+    classes = _classes(recipe, [one.video for one in known])
+    state = _state(recipe, dims, device, classes)
     held_out = {v.id for v in hold}
     parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
-    batches = _batches(bags, ready, parts[0], recipe, device)
-    held = _batches(bags, ready, parts[1], recipe, device) if hold else None
-    record = _Record.begun(state, _key(recipe, known, hold), folder, resume, keep_looks)
+    told = classes.names if classes else ()
+    batches = _batches(bags, ready, parts[0], recipe, device, told)
+    held = _batches(bags, ready, parts[1], recipe, device, told) if hold else None
+    record = _Record.begun(state, _key(recipe, known, hold, told), folder, resume, keep_looks)
     try:
         _loop(state, batches, held, recipe, record.look, quiet)
     finally:
@@ -364,9 +366,10 @@ def fit(
     bank = _bank(ready, recipe)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
-        method = recipe.make("method", dims)
+        method = recipe.student(dims, classes)
         method.load_state_dict(weights)
-        model = Model(recipe, normalizers, method, 0.5, bank, device, dims=dims)
+        named = classes.names if classes and classes.named else ()
+        model = Model(recipe, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
         model.threshold = choose_threshold(model, ready)
         return model
 
@@ -382,35 +385,43 @@ def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], r
 
     total = sum(one.size(name) for one in known if one.video.id in usual)
     taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
-    return Normalizer.none() if getattr(recipe.part("method"), "raw", False) else Normalizer.fit(taught)
+    return Normalizer.none() if recipe.raw(name) else Normalizer.fit(taught)
 
 
-def _batches(raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str) -> Batches:
+def _classes(recipe: Recipe, videos: Sequence[Video]) -> Classes | None:
+    """What a method that tells classes apart is made for; None for any other."""
+    return Classes(class_names(videos), recipe.reader()) if recipe.tells_classes else None
+
+
+def _batches(
+    raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str, names: Sequence[str]
+) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     settings = recipe.settings[recipe.method]
     segments = getattr(settings, "segments", None)
     movers = None if hasattr(settings, "instances") else MOVERS  # a method that has a word in it chooses anew each step
     how = recipe.views, recipe.training.bags, recipe.seed, device, segments
-    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers)
+    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers, names=names)
 
 
-def _state(recipe: Recipe, dims: dict[str, int], device: str) -> State:
+def _state(recipe: Recipe, dims: dict[str, int], device: str, classes: Classes | None = None) -> State:
     """A method and its optimizer before the first step."""
     import torch
 
     torch.manual_seed(recipe.seed)
-    method = recipe.make("method", dims).to(device).train()
+    method = recipe.student(dims, classes).to(device).train()
     return State(method, _optimizer(method, recipe))
 
 
-def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video]) -> str:
+def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video], names: Sequence[str] = ()) -> str:
     """What tells a training from others: its settings, its bags and which of them validate."""
 
     def told(one: _Known) -> list[Any]:
         return [part for name in one.shapes for part in (one.shapes[name], one.totals[name])]
 
     bags = [(one.video.id, one.video.label, *told(one)) for one in known]
-    return fingerprint([recipe.plain(), bags, [v.id for v in hold]])
+    classes = [list(names), [label_of(one.video, names) for one in known]] if names else []
+    return fingerprint([recipe.plain(), bags, [v.id for v in hold], *classes])
 
 
 def _loop(

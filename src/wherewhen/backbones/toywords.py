@@ -33,17 +33,21 @@ MEANINGS = {
     "cyan": "cyan turquoise fall falling fallen falls",
     "blue": "blue wrong_way wrong way backwards",
     "magenta": "magenta pink fight fighting fighters brawl",
-    "gray": "gray grey ground road street pavement wall building plaza walkway pedestrian pedestrians walking",
+    "gray": "gray grey ground road street pavement wall building plaza walkway pedestrian pedestrians walking normal",
     "grass": "grass lawn tree trees leaves",
 }
 """What each concept is called."""
+
+ANYTHING = {"anomaly", "anomalous", "unusual", "odd"}
+"""Words for all vivid concepts at once."""
 
 _PASSED_OVER = """a an the of on in at by to and with is are his her their someone somebody something person people
 man woman two picture photo scene who that wearing dressed over across lying gone going"""
 PASSED_OVER = frozenset(_PASSED_OVER.split())
 """Words that say nothing to it."""
 
-KNOWN = {word: CONCEPTS.index(concept) for concept, words in MEANINGS.items() for word in words.split()}
+KNOWN = {word: [CONCEPTS.index(concept)] for concept, words in MEANINGS.items() for word in words.split()}
+KNOWN |= {word: list(range(len(HUES))) for word in ANYTHING}
 
 
 @dataclass(frozen=True)

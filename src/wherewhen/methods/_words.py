@@ -1,0 +1,130 @@
+"""Classes as vectors in the space of features: prompts around their names that are learnt, or vectors that are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wherewhen.contracts import Classes
+from wherewhen.errors import ConfigError
+
+SPREAD = 0.01  # of learnt rows where training starts, as in VadCLIP's official code
+
+
+class ClassTexts(nn.Module):
+    """Embeddings ``(1 + C, D)``, not of unit length, of what is normal and of each class; ``D`` = ``size``.
+
+    With a reader: of ``normal`` and of the classes' names between learnt rows, through the frozen tower that reads
+    (Wu et al., VadCLIP, AAAI 2024, section 3.4). They are kept as a buffer, so a model from disk needs no tower.
+    Without one: vectors that are learnt themselves. ConfigError where texts and features differ in length.
+
+    >>> ClassTexts("vadclip", Classes(("fight", "fall")), 8, "normal")().shape
+    torch.Size([3, 8])
+    """
+
+    texts: Tensor
+
+    def __init__(
+        self, method: str, classes: Classes, size: int, normal: str, prefix: int = 10, suffix: int = 10
+    ) -> None:
+        super().__init__()
+        self.words = [normal, *map(spelt, classes.names)]
+        self.prefix, self.suffix = prefix, suffix
+        self._reads: list[Any] = []  # no module: frozen and large, its weights aren't the method's
+        if classes.reader is None:
+            self.texts = nn.Parameter(torch.randn(len(self.words), size))
+            return
+        tower = classes.reader.tower()
+        if prefix + suffix + 3 > tower.length:
+            raise ConfigError(f"{method}: prefix + suffix: a text has room for {tower.length} tokens in all")
+        self._reads.append(tower)
+        self.context = nn.Parameter(SPREAD * torch.randn(tower.length, tower.width))
+        with torch.no_grad():
+            texts = self._read()
+        if texts.shape[1] != size:
+            raise ConfigError(
+                f"{method}: texts are {texts.shape[1]} numbers long and features {size}; choose a layer of the "
+                "backbone in the space of texts (embedding or patches)"
+            )
+        self.register_buffer("texts", texts)
+
+    def forward(self) -> Tensor:
+        """Embeddings; in training gradients reach what is learnt."""
+        return self._read() if self._reads and self.training else self.texts
+
+    def train(self, mode: bool = True) -> ClassTexts:
+        """Leaving training, the embeddings that were learnt last are kept."""
+        if self._reads and self.training and not mode:
+            with torch.no_grad():
+                self.texts = self._read()
+        return super().train(mode)
+
+    def _read(self) -> Tensor:
+        (tower,) = self._reads
+        if isinstance(tower, nn.Module):
+            tower.to(self.context.device)
+        found: Tensor = tower.between(self.words, self.context, self.prefix, self.suffix)
+        return found
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take over the learnt rows of a model from disk as well, where no tower is at hand to say their shape."""
+        rows = state_dict.get(f"{prefix}context")
+        if rows is not None and not self._reads and isinstance(self.texts, nn.Parameter):
+            texts = self.texts.detach()
+            del self.texts
+            self.register_buffer("texts", texts)
+            self.context = nn.Parameter(torch.empty_like(rows))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def spelt(name: str) -> str:
+    """The words of a class name.
+
+    >>> spelt("RoadAccidents"), spelt("wrong_way")
+    ('road accidents', 'wrong way')
+    """
+    return re.sub(r"[_\s-]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).strip().lower()
+
+
+def alike(values: Tensor, texts: Tensor, temperature: float) -> Tensor:
+    """Cosines over ``temperature`` ``(..., N, 1 + C)`` of values ``(..., N, D)`` and texts ``(..., 1 + C, D)``."""
+    return F.normalize(values, dim=-1) @ F.normalize(texts, dim=-1).transpose(-1, -2) / temperature
+
+
+def class_loss(bag: Tensor, labels: Tensor, method: str) -> Tensor:
+    """Cross entropy of bags' likeness to classes ``(B, 1 + C)``; ConfigError for a label that no class has."""
+    numbers = labels.round().long()
+    if len(numbers) and int(numbers.max()) >= bag.shape[1]:
+        raise ConfigError(f"{method}: {bag.shape[1] - 1} classes, but a label is {int(numbers.max())}")
+    return F.cross_entropy(bag, numbers)
+
+
+def separation(texts: Tensor) -> Tensor:
+    """Mean over classes of the absolute cosine between the first text, what is normal, and theirs.
+
+    >>> float(separation(torch.tensor([[1.0, 0], [0, 2], [-3, 0]])))
+    0.5
+    """
+    unit = F.normalize(texts, dim=-1)
+    return (unit[1:] @ unit[0]).abs().mean()
+
+
+def best_means(values: Tensor, held: Tensor, top: int) -> Tensor:
+    """Mean ``(B, V)`` of the n // top + 1 highest of n held values ``(B, M, V)``, for each column; 0 of none.
+
+    >>> best_means(torch.tensor([[[1.0], [5.0], [3.0], [9.0]]]), torch.tensor([[1, 1, 1, 0]]).bool(), 2).tolist()
+    [[4.0]]
+    """
+    total = held.sum(1)
+    counts = torch.minimum(total // top + 1, total)
+    most = max(1, int(counts.max())) if len(counts) else 1
+    best = values.masked_fill(~held[..., None], -torch.inf).topk(min(most, values.shape[1]), dim=1).values
+    rank = torch.arange(best.shape[1], device=counts.device)
+    given = (rank < counts[:, None])[..., None]
+    means: Tensor = torch.where(given, best, 0).sum(1) / counts.clamp(min=1)[:, None]
+    return means

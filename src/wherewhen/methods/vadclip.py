@@ -1,0 +1,358 @@
+"""VadCLIP (Wu et al., AAAI 2024): attention in windows and two graphs over time, then scores and class names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wherewhen.contracts import Classes, Output, Provenance, Training, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods._grid import flat, lanes, width
+from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences
+from wherewhen.methods._settings import demand
+from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
+
+VIEW = "cells"
+START = 0.1  # what time adds to features where training starts, as a share of what the authors draw; with ``skip``
+LONG = 4.0  # by how much a score rises with the length of features there
+
+
+@dataclass(frozen=True)
+class VadCLIPConfig:
+    """Settings of `VadCLIP`; `PUBLISHED` holds those for UCF-Crime, `PUBLISHED_XD` those for XD-Violence.
+
+    Args:
+        length: steps of a sequence, 256 in the paper; longer videos are seen in pieces of it.
+        layers: of windowed attention, 2 (UCF), 1 (XD).
+        window: steps that attend to each other, 8 (UCF), 64 (XD); windows don't overlap.
+        width: of the graph layers; null = 256 as published, less where features are short.
+        alike: cosine from which steps are neighbors in the graph of likeness, .7 in the official code.
+        segments: longer training bags are averaged into this many spans of time, 256 in the paper; null keeps all.
+        top: a bag's score is the mean over its best n // top + 1 of n instances, for each class too; 16 in the paper.
+        temperature: of the cosines of features and texts, .07 in the official code.
+        visual: what a lane shows where scores are high is added to the texts (visual prompt), on in the paper.
+        score: binary takes the scores of the first branch, classes 1 - the likelihood of normal; the paper reports
+            the better one of the two on the test set.
+        prefix: learnt rows before a class name, 10 in the paper; only where the backbone reads.
+        suffix: learnt rows behind it, 10 in the paper.
+        normal: what the class of normal videos is called.
+        classes: weight of the class term, 1 in the paper.
+        separation: weight of the mean |cosine| of normal and each class, .1 (UCF), 1e-4 (XD).
+        skip: features themselves are added to what time has to say of them; ours, off in the paper.
+        compat: as the official code: padding up to ``length`` is attended to, in graphs and in the visual prompt.
+    """
+
+    length: int = 256
+    layers: int = 2
+    window: int = 8
+    width: int | None = None
+    alike: float = 0.7
+    segments: int | None = 64
+    top: int = 64
+    temperature: float = 0.07
+    visual: bool = True
+    score: Literal["binary", "classes"] = "binary"
+    prefix: int = 10
+    suffix: int = 10
+    normal: str = "normal"
+    classes: float = 1.0
+    separation: float = 0.1
+    skip: bool = True
+    compat: bool = False
+
+    def __post_init__(self) -> None:
+        demand("vadclip", self, positive="length layers window width segments top", weight="classes separation")
+        demand("vadclip", self, weight="prefix suffix", share="alike")
+        if not 0 < self.temperature < float("inf"):
+            raise ConfigError(f"vadclip: temperature must be above 0, got {self.temperature}")
+        if not self.normal.strip():
+            raise ConfigError("vadclip: normal is empty; say what normal videos are called")
+
+
+PUBLISHED = VadCLIPConfig(segments=256, top=16, skip=False, compat=True)
+"""As published for UCF-Crime, for one cell of the whole picture and CLIP's embeddings (512)."""
+
+PUBLISHED_XD = VadCLIPConfig(segments=256, top=16, layers=1, window=64, separation=1e-4, skip=False, compat=True)
+
+PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
+"""10 epochs of UCF-Crime with ten crops as videos of their own; the learning rate's two steps down are not rebuilt."""
+
+
+class Block(nn.Module):
+    """Attention within windows of time and two linear layers, each added to what came in; ``(L, T, D)`` -> same."""
+
+    def __init__(self, size: int, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.before, self.between = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.look, self.found = nn.Linear(size, 3 * size), nn.Linear(size, size)
+        self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
+
+    def forward(self, values: Tensor, there: Tensor) -> Tensor:
+        """Values for each step; only steps that are ``there`` ``(L, T)``, and a step itself, are looked at."""
+        count, steps, size = values.shape
+        window = min(self.window, steps)
+        more = -steps % window
+        asked = F.pad(self.look(self.before(values)), (0, 0, 0, more)).reshape(-1, window, 3 * size)
+        seen = F.pad(there, (0, more)).reshape(-1, 1, window) | torch.eye(window, dtype=torch.bool, device=there.device)
+        query, key, value = asked.chunk(3, -1)
+        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        values = values + self.found(heard.reshape(count, steps + more, size)[:, :steps])
+        result: Tensor = values + self.narrow(quick(self.wide(self.between(values))))
+        return result
+
+
+class Graph(nn.Module):
+    """Features of neighbors in a graph, mapped, and a step's own beside them; ``(L, T, D)`` -> ``(L, T, E)``."""
+
+    def __init__(self, size: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(size, out)))
+        self.own = nn.Conv1d(size, out, 5, padding=2) if size != out else None
+
+    def forward(self, values: Tensor, neighbors: Tensor) -> Tensor:
+        """What each step becomes; ``neighbors`` ``(L, T, T)`` or ``(T, T)``."""
+        own = values if self.own is None else self.own(values.transpose(1, 2)).transpose(1, 2)
+        return quick(neighbors @ (values @ self.weight) + own)
+
+
+class Bottleneck(nn.Module):
+    """Two linear layers whose answer is added to what came in."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values ``(..., D)``."""
+        found: Tensor = values + self.narrow(quick(self.wide(values)))
+        return found
+
+
+def quick(values: Tensor) -> Tensor:
+    """CLIP's GELU: ``x sigmoid(1.702 x)``."""
+    return values * torch.sigmoid(1.702 * values)
+
+
+def likeness(values: Tensor, held: Tensor, least: float) -> Tensor:
+    """Graph of likeness ``(L, T, T)`` of held steps: the softmax of cosines, those up to ``least`` counted as 0.
+
+    >>> one = torch.tensor([[[1.0, 0], [1, 0], [0, 1]]])
+    >>> likeness(one, torch.tensor([[True, True, False]]), 0.7)[0].tolist()
+    [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+    """
+    unit = F.normalize(values, dim=-1, eps=1e-20)
+    cosines = F.threshold(unit @ unit.transpose(1, 2), least, 0.0)
+    both = held[:, :, None] & held[:, None]
+    return cosines.masked_fill(~held[:, None], -1e9).softmax(-1) * both
+
+
+def nearness(steps: int, like: Tensor) -> Tensor:
+    """Graph of distance ``(T, T)``: exp(-|i - j| / e), not normalized."""
+    step = torch.arange(steps, dtype=like.dtype, device=like.device)
+    return torch.exp(-(step[:, None] - step).abs() / math.e)
+
+
+class Temporal(nn.Module):
+    """Positions, windowed attention and two paths of graph layers; ``(L, T, D)`` -> same (section 3.3 of the paper)."""
+
+    def __init__(self, size: int, config: VadCLIPConfig) -> None:
+        super().__init__()
+        self.config = config
+        inner = config.width or width(256, size)
+        self.places = nn.Parameter(0.01 * torch.randn(config.length, size))
+        self.blocks = nn.ModuleList([Block(size, config.window) for _ in range(config.layers)])
+        self.like = nn.ModuleList([Graph(size, inner), Graph(inner, inner)])
+        self.near = nn.ModuleList([Graph(size, inner), Graph(inner, inner)])
+        self.join = nn.Linear(2 * inner, size)
+
+    def forward(self, values: Tensor, there: Tensor, held: Tensor) -> Tensor:
+        """Features in context; steps that are ``there`` ``(L, T)`` count, in the graph of likeness those ``held``."""
+        seen = self.attended(values, there)
+        alike, close = likeness(seen, held, self.config.alike), nearness(values.shape[1], values)
+        first, second = seen, seen
+        for one, other in zip(self.like, self.near, strict=True):
+            first, second = one(first, alike) * there[..., None], other(second, close) * there[..., None]
+        joined: Tensor = self.join(torch.cat([first, second], -1))
+        return values + joined if self.config.skip else joined
+
+    def attended(self, values: Tensor, there: Tensor) -> Tensor:
+        """The first half: positions and attention."""
+        values = values + self.places[: values.shape[1]]
+        for block in self.blocks:
+            values = block(values, there)
+        return values * there[..., None]
+
+
+class VadCLIP(nn.Module):
+    """Scores the cells of each lane through time, and says which class's name their features are like.
+
+    View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra`` holds, per instance of a lane ``(B, T * P)``:
+    ``plain`` scores, ``alike`` ``(B, T * P, 1 + C)`` and ``held``; per bag ``texts`` ``(B, 1 + C, D)``; and
+    ``classes`` ``(B, N, C)``, the likelihood of each class.
+
+    >>> model = VadCLIP(VadCLIPConfig(), {"cells": 3}).eval()
+    >>> mask = torch.ones(1, 4, dtype=torch.bool)
+    >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), -torch.ones(1, 4), mask, ((2, 1, 2),))
+    >>> answer = model({"cells": view})
+    >>> answer.scores.shape, answer.extra["classes"].shape
+    (torch.Size([1, 4]), torch.Size([1, 4, 1]))
+    """
+
+    Config: ClassVar[type] = VadCLIPConfig
+    tells_classes: ClassVar[bool] = True
+    views: ClassVar[tuple[str, ...]] = (VIEW,)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "as for XD-Violence": {"layers": 1, "window": 64, "separation": 1e-4},
+        "no visual prompt": {"visual": False},
+        "no prompts before and behind": {"prefix": 0, "suffix": 0},
+        "scores of the classes": {"score": "classes"},
+        "no classes": {"classes": 0.0, "separation": 0.0},
+        "classes may be near": {"separation": 0.0},
+        "more of the best": {"top": 16},
+        "no segments": {"segments": None},
+        "time in place of features": {"skip": False},
+        "padding counts": {"compat": True},
+    }
+    schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
+    source: ClassVar[Provenance] = Provenance(
+        title="VadCLIP", homepage="https://github.com/nwpu-zxr/VadCLIP", licence="Apache-2.0",
+        citation="Wu et al.: VadCLIP: adapting vision-language models for weakly supervised video anomaly detection, "
+        "AAAI 2024, arXiv 2308.11681",
+    )  # fmt: skip
+    reach: float | None = None
+
+    def __init__(self, config: VadCLIPConfig, dims: Mapping[str, int], classes: Classes | None = None) -> None:
+        super().__init__()
+        self.config = config
+        size = dims[VIEW]
+        self.context = Temporal(size, config)
+        self.judge, self.classifier = Bottleneck(size), nn.Linear(size, 1)
+        self.refine = Bottleneck(size)
+        self.prompts = ClassTexts("vadclip", classes or Classes(), size, config.normal, config.prefix, config.suffix)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear | nn.Conv1d):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        if config.skip:
+            self.start_from_length()
+
+    @torch.no_grad()
+    def start_from_length(self) -> None:
+        """Let scores begin with how long features are: standardized ones are long where something is unusual.
+
+        Else they begin with a random direction of features, and few videos may not turn it.
+        """
+        self.context.join.weight *= START
+        self.classifier.weight *= START
+        row = self.classifier.weight[0] / self.classifier.weight.square().sum()
+        inner = self.judge.narrow.in_features
+        self.judge.narrow.weight.copy_(LONG / inner * row[:, None].expand(-1, inner))
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
+        view = bags[VIEW]
+        whole = lanes(view)
+        lane = sequences(whole)
+        texts = self.prompts()
+        logits, like = self.lanes(lane, texts)
+        plain, share = torch.sigmoid(logits), like.softmax(-1)
+        scores = lane.flat(plain if self.config.score == "binary" else 1 - share[..., 0])
+        extra = {
+            "plain": lane.flat(plain),
+            "alike": by_bag(lane, like),
+            "held": whole.held.flatten(1),
+            "texts": texts.expand(len(view.mask), *texts.shape),
+        }
+        if not self.training:
+            found = [flat(lane.flat(one), view) for one in share[..., 1:].unbind(-1)]
+            extra["classes"] = torch.stack(found, -1)
+        return Output(flat(scores, view), extra)
+
+    def lanes(self, lane: Sequences, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of lanes, a piece of ``length`` at a time."""
+        steps, length = lane.held.shape[1], self.config.length
+        size = length if self.config.compat else min(length, max(1, steps))
+        more = -steps % size
+        values = F.pad(lane.features, (0, 0, 0, more)).reshape(-1, size, lane.features.shape[-1])
+        held = F.pad(lane.held, (0, more)).reshape(-1, size)
+        parts = [self.pieces(values[rows], held[rows], texts) for rows in parted(len(values), size)]
+        logits, like = (
+            torch.cat(one).reshape(len(lane.held), steps + more, *one[0].shape[2:]) for one in zip(*parts, strict=True)
+        )
+        return logits[:, :steps], like[:, :steps]
+
+    def pieces(self, values: Tensor, held: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of features ``(L, T, D)``."""
+        there = torch.ones_like(held) if self.config.compat else held
+        values = self.context(values, there, held)
+        logits = self.classifier(self.judge(values)).squeeze(-1)
+        told = texts.expand(len(values), *texts.shape)
+        if self.config.visual:
+            shown = torch.einsum("lt,ltd->ld", logits * there, values)
+            told = told + F.normalize(shown, dim=-1)[:, None]
+        return logits, alike(values, self.refine(told), self.config.temperature)
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else the number of a class."""
+        config, held = self.config, output.extra["held"]
+        anomalous = (labels > 0.5).to(output.extra["plain"].dtype)
+        some = held.any(1)
+        bag = best_means(output.extra["plain"][..., None], held, config.top)[:, 0].clamp(0, 1)
+        like = best_means(output.extra["alike"], held, config.top)
+        each = F.binary_cross_entropy(bag, anomalous, reduction="none")
+        return {
+            "anomaly": mean_of(each, some),
+            "classes": config.classes * class_loss(like, labels, "vadclip"),
+            "separation": config.separation * separation(output.extra["texts"][0]),
+        }
+
+
+def by_bag(lane: Sequences, values: Tensor) -> Tensor:
+    """Values ``(L, T, C)`` of lanes as ``(B, T * P, C)``, 0 where a lane holds nothing."""
+    batch, cells = lane.kept.shape
+    grid = values.new_zeros(batch, cells, *values.shape[1:])
+    grid[lane.kept] = values
+    return grid.transpose(1, 2).flatten(1, 2)
+
+
+def parted(count: int, size: int) -> Iterator[slice]:
+    """Pieces of ``size`` steps in groups whose graphs fit into memory, where no gradients are wanted."""
+    group = count if torch.is_grad_enabled() else ROOM // (size * size)
+    return (slice(start, start + max(1, group)) for start in range(0, max(1, count), max(1, group)))
+
+
+def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of the authors' code under our names, for ``load_state_dict``; the frozen CLIP in it stays out.
+
+    The method it is for was made with a reader, or with ``strict=False`` takes all but the prompts.
+    """
+    layers = {int(name.split(".")[2]) for name in tensors if name.startswith("temporal.resblocks.")}
+    names = {
+        "frame_position_embeddings.weight": "context.places",
+        "gc1.residual.": "context.like.0.own.", "gc1.": "context.like.0.", "gc2.": "context.like.1.",
+        "gc3.residual.": "context.near.0.own.", "gc3.": "context.near.0.", "gc4.": "context.near.1.",
+        "linear.": "context.join.", "mlp2.c_fc.": "judge.wide.", "mlp2.c_proj.": "judge.narrow.",
+        "mlp1.c_fc.": "refine.wide.", "mlp1.c_proj.": "refine.narrow.",
+        "text_prompt_embeddings.weight": "prompts.context",
+    }  # fmt: skip
+    for k in layers:
+        theirs, ours = f"temporal.resblocks.{k}.", f"context.blocks.{k}."
+        names |= {
+            f"{theirs}attn.in_proj_": f"{ours}look.", f"{theirs}attn.out_proj.": f"{ours}found.",
+            f"{theirs}ln_1.": f"{ours}before.", f"{theirs}ln_2.": f"{ours}between.",
+            f"{theirs}mlp.c_fc.": f"{ours}wide.", f"{theirs}mlp.c_proj.": f"{ours}narrow.",
+        }  # fmt: skip
+    kept = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
+    return renamed(kept, names)
+
+
+PLUGIN = VadCLIP

@@ -1,0 +1,101 @@
+"""Trained classes on their way from videos' names to the names of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from wherewhen import pipeline, training
+from wherewhen.contracts import TextTower
+from wherewhen.evaluate import predict
+from wherewhen.model import Model, Recipe, view
+from wherewhen.naming import class_maps
+from wherewhen.values import Bag, Instances
+
+MakeBags = Callable[..., list[Bag]]
+SETTINGS = {
+    "method": "vadclip",
+    "training": {"steps": 60, "learning_rate": 5e-3},
+    "vadclip": {"top": 8},
+    "regions": {"smooth_seconds": 0.0},
+}
+
+
+def of_two_kinds(bags: list[Bag]) -> list[Bag]:
+    """The same bags, anomalous ones of kind a or b; what is odd points the other way in b."""
+    made = []
+    for number, bag in enumerate(bags):
+        kind = "ab"[number // 2 % 2] if bag.video.label else None
+        cells = bag.views["cells"]
+        turned = np.where(cells.features[:, :1] > 2, -cells.features, cells.features)
+        features = turned if kind == "b" else cells.features
+        made.append(Bag(replace(bag.video, category=kind), {"cells": replace(cells, features=features)}))
+    return made
+
+
+def test_events_bear_the_class_that_was_learnt(toy_bag: Callable[..., Bag], tmp_path: Path) -> None:
+    bags = of_two_kinds([toy_bag(n, n % 2, 9, (1, 2)) for n in range(56)])
+    model = training.fit(bags[:32], Recipe.of(SETTINGS), device="cpu").last
+    assert model.classes == ("a", "b")
+    model.save(tmp_path / "model.safetensors")
+    back = Model.load(tmp_path / "model.safetensors", device="cpu")
+    assert back.classes == ("a", "b")
+    fresh = [Bag(bag.video, back.normalized(bag.views)) for bag in bags[32:]]
+    found = predict(back, fresh)
+    events = [(event.category, bag.video.category) for bag in fresh for event in found[bag.video.id].events]
+    right = [name == real for name, real in events if real]
+    assert len(right) >= 8 and np.mean(right) > 0.8
+    one = fresh[1].views
+    np.testing.assert_array_equal(back.answers(one), model.answers(one))
+    output = back.method({"cells": view([one["cells"]])})
+    np.testing.assert_allclose(back.answers(one)[:, 1:], output.extra["classes"][0].detach())
+
+
+def test_without_names_nothing_is_named(toy_bags: MakeBags) -> None:
+    recipe = Recipe.of({**SETTINGS, "training": {"steps": 2}})
+    model = training.fit(toy_bags(8), recipe, device="cpu").last
+    assert model.classes == () and model.answers(toy_bags(1)[0].views).shape[1] == 1
+
+
+def test_another_name_is_another_training(toy_bags: MakeBags) -> None:
+    """A checkpoint of other classes is not gone on with; methods that don't tell classes don't care."""
+    known = [training._Known.of(bag, ["cells"]) for bag in of_two_kinds(toy_bags(8))]
+    recipe = Recipe.of(SETTINGS)
+    keys = {training._key(recipe, known, [], names) for names in ((), ("a", "b"), ("a", "b", "c"))}
+    assert len(keys) == 3
+
+
+def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_path: Path) -> None:
+    """Its features stay as they are, prompts are learnt, and a model from disk needs no tower."""
+    rng = np.random.default_rng(0)
+    bags = []
+    for bag in toy_bags(8):
+        rows = bag.views["cells"]
+        kind = "running" if bag.video.label else None
+        cells = replace(rows, features=rng.random((len(rows.features), 9)).astype(np.float32))
+        bags.append(Bag(replace(bag.video, category=kind), {"cells": cells}))
+    recipe = Recipe.of({**SETTINGS, "backbone": "toywords", "training": {"steps": 3}})
+    fitted = training.fit(bags, recipe, device="cpu").last
+    np.testing.assert_array_equal(fitted.normalized(bags[0].views)["cells"].features, bags[0].views["cells"].features)
+    tower: TextTower = fitted.method.prompts._reads[0]
+    assert fitted.method.prompts.context.shape == (tower.length, tower.width)
+    fitted.save(tmp_path / "model.safetensors")
+    back = Model.load(tmp_path / "model.safetensors", device="cpu")
+    assert not back.method.prompts._reads
+    np.testing.assert_array_equal(back.answers(bags[1].views), fitted.answers(bags[1].views))
+    with_motion = replace(recipe, backbone="motion", settings={**recipe.settings, "motion": None})
+    assert with_motion.reader() is None and not with_motion.raw("cells")
+
+
+def test_class_maps_are_answers_where_they_belong() -> None:
+    rows = Instances(np.zeros((8, 1)), np.tile([0, 1.0, 0, 1, 0, 1], (8, 1))[:, [0, 1, 2, 3, 4, 5]], shape=(2, 2, 2))
+    values = np.arange(24, dtype=np.float32).reshape(8, 3) / 24
+    steps = list(class_maps([(rows, values)]))
+    assert len(steps) == 2
+    np.testing.assert_array_equal(steps[1].heat.values[0], values[4:, 0].reshape(2, 2))
+    np.testing.assert_array_equal(steps[1].values[0, 0, 1], values[5, 1:] * values[5, 0] ** 4)
+    straight = list(pipeline.heat([(rows, values[:, 0])]))
+    np.testing.assert_array_equal(steps[0].heat.values, straight[0].values)
