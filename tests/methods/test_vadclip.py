@@ -16,6 +16,7 @@ from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
 from wherewhen.contracts import Classes, Output, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods import vadclip
+from wherewhen.methods._layers import quick
 from wherewhen.methods.vadclip import PUBLISHED, PUBLISHED_XD, VadCLIP, VadCLIPConfig
 
 UCF = tuple(f"class{k}" for k in range(13))
@@ -126,7 +127,7 @@ def test_attention_sees_its_window_and_what_is_there() -> None:
                 weights = torch.stack([query[lane, step] @ key[lane, j] / 2 for j in seen]).softmax(0)
                 heard = sum(w * value[lane, j] for w, j in zip(weights, seen, strict=True))
                 one = values[lane, step] + block.found(heard)
-                one = one + block.narrow(vadclip.quick(block.wide(block.between(one))))
+                one = one + block.narrow(quick(block.wide(block.between(one))))
                 torch.testing.assert_close(found[lane, step], one, rtol=1e-5, atol=1e-6)
 
 

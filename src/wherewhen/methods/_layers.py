@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+START, LONG = 0.1, 4.0  # how little a direction of features counts at first, and how much their length
+
 
 class FixedNorm(nn.Module):
     """Batch norm of ``(L, C, T)`` with its running statistics as constants and its scale and shift learnt.
@@ -46,3 +48,33 @@ class ChannelNorm(nn.Module):
         """Normalize each step."""
         normal: Tensor = self.norm(x.transpose(1, 2)).transpose(1, 2)
         return normal
+
+
+class Bottleneck(nn.Module):
+    """Two linear layers whose answer is added to what came in."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values ``(..., D)``."""
+        found: Tensor = values + self.narrow(quick(self.wide(values)))
+        return found
+
+
+def quick(values: Tensor) -> Tensor:
+    """CLIP's GELU: ``x sigmoid(1.702 x)``."""
+    return values * torch.sigmoid(1.702 * values)
+
+
+@torch.no_grad()
+def start_from_length(judge: Bottleneck, classifier: nn.Linear) -> None:
+    """Let scores of ``classifier(judge(x))`` begin with the length of x: standardized features are long where odd.
+
+    Else they begin with a random direction of features, and few videos may not turn it.
+    """
+    classifier.weight *= START
+    row = classifier.weight[0] / classifier.weight.square().sum()
+    inner = judge.narrow.in_features
+    judge.narrow.weight.copy_(LONG / inner * row[:, None].expand(-1, inner))

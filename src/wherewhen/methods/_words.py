@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Classes
+from wherewhen.contracts import Classes, TextImage
 from wherewhen.errors import ConfigError
 
 SPREAD = 0.01  # of learnt rows where training starts, as in VadCLIP's official code
@@ -128,3 +128,32 @@ def best_means(values: Tensor, held: Tensor, top: int) -> Tensor:
     given = (rank < counts[:, None])[..., None]
     means: Tensor = torch.where(given, best, 0).sum(1) / counts.clamp(min=1)[:, None]
     return means
+
+
+class SpatialTexts(nn.Module):
+    """Unit vectors ``(M, D)`` of what is normal, the first ``normal`` of them, and of what isn't: with what a place is
+    compared (Wu et al., STPrompt, ACM MM 2024). They are buffers of whatever length a model from disk has; without a
+    reader there are none.
+    """
+
+    texts: Tensor
+    normal: Tensor
+
+    def __init__(
+        self, reader: TextImage | None = None, normal: Sequence[str] = (), abnormal: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        found = torch.empty(0, 0) if reader is None else torch.from_numpy(reader.encode([*normal, *abnormal]))
+        self.register_buffer("texts", found)
+        self.register_buffer("normal", torch.tensor(len(normal)))
+
+    def abnormal(self, values: Tensor, scale: float) -> Tensor:
+        """What share ``(...)`` of the likeness to all texts goes to those that aren't normal."""
+        shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).softmax(-1)
+        return shares[..., int(self.normal) :].sum(-1)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
+        kept = state_dict.get(f"{prefix}texts")
+        if kept is not None and kept.shape != self.texts.shape:
+            self.texts = torch.empty_like(kept)
+        super()._load_from_state_dict(state_dict, prefix, *rest)

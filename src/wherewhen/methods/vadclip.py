@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from wherewhen.contracts import Classes, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
+from wherewhen.methods._layers import Bottleneck, quick, start_from_length
 from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
 
 VIEW = "cells"
 START = 0.1  # what time adds to features where training starts, as a share of what the authors draw; with ``skip``
-LONG = 4.0  # by how much a score rises with the length of features there
 
 
 @dataclass(frozen=True)
@@ -120,24 +120,6 @@ class Graph(nn.Module):
         """What each step becomes; ``neighbors`` ``(L, T, T)`` or ``(T, T)``."""
         own = values if self.own is None else self.own(values.transpose(1, 2)).transpose(1, 2)
         return quick(neighbors @ (values @ self.weight) + own)
-
-
-class Bottleneck(nn.Module):
-    """Two linear layers whose answer is added to what came in."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Values ``(..., D)``."""
-        found: Tensor = values + self.narrow(quick(self.wide(values)))
-        return found
-
-
-def quick(values: Tensor) -> Tensor:
-    """CLIP's GELU: ``x sigmoid(1.702 x)``."""
-    return values * torch.sigmoid(1.702 * values)
 
 
 def likeness(values: Tensor, held: Tensor, least: float) -> Tensor:
@@ -243,19 +225,9 @@ class VadCLIP(nn.Module):
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
         if config.skip:
-            self.start_from_length()
-
-    @torch.no_grad()
-    def start_from_length(self) -> None:
-        """Let scores begin with how long features are: standardized ones are long where something is unusual.
-
-        Else they begin with a random direction of features, and few videos may not turn it.
-        """
-        self.context.join.weight *= START
-        self.classifier.weight *= START
-        row = self.classifier.weight[0] / self.classifier.weight.square().sum()
-        inner = self.judge.narrow.in_features
-        self.judge.narrow.weight.copy_(LONG / inner * row[:, None].expand(-1, inner))
+            with torch.no_grad():
+                self.context.join.weight *= START
+            start_from_length(self.judge, self.classifier)
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""

@@ -1,0 +1,273 @@
+"""STPrompt (Wu et al., ACM MM 2024): what moves is added to the picture, time by distance alone, place by words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wherewhen import prompts as files
+from wherewhen.contracts import Classes, Output, Provenance, Training, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods._grid import Lanes, flat, lanes
+from wherewhen.methods._layers import Bottleneck, quick, start_from_length
+from wherewhen.methods._sequences import mean_of, queries
+from wherewhen.methods._settings import demand
+from wherewhen.methods._words import ClassTexts, SpatialTexts, alike, best_means, class_loss, separation
+
+VIEW, MOVING = "cells", "moving"
+DRAWN = 997  # steps after which the random choice of patches begins anew
+
+
+@dataclass(frozen=True)
+class STPromptConfig:
+    """Settings of `STPrompt`; the paper's text leaves most of them open.
+
+    Args:
+        patches: how many patches of a picture speak for what moves in it; 12 of 49 (ours).
+        choose: the patches that move most (motion), drawn ones (random), all of them, or none (no SA2 at all).
+        adapter: distance looks at other steps by how near they are, attention by what they show, none not at all.
+        layers: of the adapter, 2 (ours).
+        sigma: steps at which a neighbor counts e times less, where training starts; learnt. 1 (ours).
+        segments: longer training bags are averaged into this many spans of time; null keeps all.
+        top: a bag's score is the mean over its best n // top + 1 of n steps, for each class too; 16 (ours).
+        temperature: of the cosines of features and texts, .07 (ours).
+        prefix: learnt rows before a class name, 10 (ours); only where the backbone reads.
+        suffix: learnt rows behind it, 10 (ours).
+        normal: what the class of normal videos is called.
+        classes: weight of the class term, 1 (ours).
+        separation: weight of the mean |cosine| of normal and each class, .1 (ours).
+        place: where in a picture: by words where the backbone reads; else, and with motion, by the chosen patches.
+        prompts: file of prompts, or one that comes along by its name, for the place by words; null takes class names.
+        scale: of cosines before the softmax over all prompts, 100 (ours).
+    """
+
+    patches: int = 12
+    choose: Literal["motion", "random", "all", "none"] = "motion"
+    adapter: Literal["distance", "attention", "none"] = "distance"
+    layers: int = 2
+    sigma: float = 1.0
+    segments: int | None = 64
+    top: int = 16
+    temperature: float = 0.07
+    prefix: int = 10
+    suffix: int = 10
+    normal: str = "normal"
+    classes: float = 1.0
+    separation: float = 0.1
+    place: Literal["words", "motion"] = "words"
+    prompts: str | None = None
+    scale: float = 100.0
+
+    def __post_init__(self) -> None:
+        demand("stprompt", self, positive="patches layers segments top", weight="classes separation prefix suffix")
+        for name in ("sigma", "temperature", "scale"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"stprompt: {name} must be above 0, got {getattr(self, name)}")
+        if not self.normal.strip():
+            raise ConfigError("stprompt: normal is empty; say what normal videos are called")
+
+
+class Adapter(nn.Module):
+    """Each step hears others and thinks, both added to what came in; ``(B, T, D)`` -> same, no code of positions.
+
+    By distance: weights softmax_j(-|i - j| / sigma), nothing else is learnt of them. By attention: one head.
+    """
+
+    def __init__(self, size: int, config: STPromptConfig) -> None:
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
+        self.log_sigma = nn.Parameter(torch.tensor(float(np.log(config.sigma))))
+        self.look = nn.Linear(size, 3 * size) if config.adapter == "attention" else None
+        self.found = nn.Linear(size, size) if config.adapter == "attention" else None
+
+    def forward(self, values: Tensor, held: Tensor) -> Tensor:
+        """Values for each step; only steps that are ``held`` ``(B, T)`` are heard."""
+        normal = self.before(values)
+        heard = by_distance(normal, held, self.log_sigma.exp()) if self.look is None else self._attended(normal, held)
+        values = values + heard
+        found: Tensor = values + self.narrow(quick(self.wide(self.between(values))))
+        return found
+
+    def _attended(self, normal: Tensor, held: Tensor) -> Tensor:
+        assert self.look is not None and self.found is not None
+        query, key, value = self.look(normal).chunk(3, -1)
+        seen = held[:, None] | ~held.any(1)[:, None, None]
+        found: Tensor = self.found(F.scaled_dot_product_attention(query, key, value, attn_mask=seen))
+        return found
+
+
+def by_distance(values: Tensor, held: Tensor, sigma: Tensor) -> Tensor:
+    """Means ``(B, T, D)`` of held values, weighted by exp(-|i - j| / sigma) for steps i and j.
+
+    >>> by_distance(torch.ones(1, 3, 1), torch.tensor([[True, True, False]]), torch.ones(()))[0, :2, 0].tolist()
+    [1.0, 1.0]
+    """
+    step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
+    there = held.to(values.dtype)[..., None]
+    both = torch.cat([values * there, there], -1)
+    parts = [torch.exp(-(step[part, None] - step).abs() / sigma) @ both for part in queries(len(step), 1)]
+    sums = torch.cat(parts, 1) if parts else both
+    return sums[..., :-1] / sums[..., -1:].clamp(min=1e-9)
+
+
+def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
+    """How much each patch speaks for its picture ``(B, T, P)``: the softmax of motion over the chosen ones, else 0.
+
+    Motion is measured by its deviation over the picture.
+    """
+    order = motion
+    if config.choose == "random":  # the same in every run and batch: a step's draw follows from its number
+        steps, cells = motion.shape[1:]
+        table = torch.rand(DRAWN, cells, generator=torch.Generator().manual_seed(0)).to(motion.device)
+        order = table[torch.arange(steps, device=motion.device) % DRAWN].expand_as(motion)
+    count = motion.shape[-1] if config.choose == "all" else min(config.patches, motion.shape[-1])
+    best = order.masked_fill(~held, -torch.inf).topk(count, -1).indices
+    picked = torch.zeros_like(held).scatter(-1, best, True) & held
+    number = held.sum(-1, keepdim=True).clamp(min=1)
+    mean = (motion * held).sum(-1, keepdim=True) / number
+    spread = (((motion - mean) * held).square().sum(-1, keepdim=True) / number).sqrt()
+    raised = (motion / spread.clamp(min=1e-6)).masked_fill(~picked, -torch.inf)
+    return raised.softmax(-1).nan_to_num(0.0)
+
+
+class STPrompt(nn.Module):
+    """Scores whole pictures through time, then says where in them by words or by what moves.
+
+    ``x = mean of patches + sum of w patches`` (SA2, w from motion), ``f = adapter(x)``, ``s = sigmoid(head(f))``, and
+    the likeness of f to what classes are called; a patch's score is s times how much it stands out in its picture.
+
+    Views ``cells`` and ``moving``, one grid of both: scores ``(B, N)``. ``extra``: ``frames`` ``(B, T)`` and ``alike``
+    ``(B, T, 1 + C)`` of steps ``held``, ``patches`` ``(B, T, P)`` that SA2 chose, ``texts`` ``(B, 1 + C, D)``, and
+    ``classes`` ``(B, N, C)``.
+
+    >>> model = STPrompt(STPromptConfig(), {"cells": 3, "moving": 1}).eval()
+    >>> mask, zeros = torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 4)
+    >>> views = [View(torch.ones(1, 4, d), torch.zeros(1, 4, 6), zeros, mask, ((1, 2, 2),)) for d in (3, 1)]
+    >>> model(dict(zip(("cells", "moving"), views))).scores.shape
+    torch.Size([1, 4])
+    """
+
+    Config: ClassVar[type] = STPromptConfig
+    tells_classes: ClassVar[bool] = True
+    raw: ClassVar[tuple[str, ...]] = (MOVING,)
+    views: ClassVar[tuple[str, ...]] = (VIEW, MOVING)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cells": {"steps": 1, "rows": 7, "columns": 7},
+        "moving": {"steps": 1, "rows": 7, "columns": 7},
+        "regions": {"top": 1},
+    }
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "without SA2": {"choose": "none"},
+        "random patches": {"choose": "random"},
+        "all patches": {"choose": "all"},
+        "attention in place of distance": {"adapter": "attention"},
+        "no adapter": {"adapter": "none"},
+        "no classes": {"classes": 0.0, "separation": 0.0},
+        "place by motion": {"place": "motion"},
+    }
+    schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
+    source: ClassVar[Provenance] = Provenance(
+        title="STPrompt",
+        homepage="https://arxiv.org/abs/2408.05905",
+        citation="Wu et al.: Weakly supervised video anomaly detection and localization with spatio-temporal prompts, "
+        "ACM MM 2024",
+    )
+    reach: float | None = None
+
+    def __init__(self, config: STPromptConfig, dims: Mapping[str, int], classes: Classes | None = None) -> None:
+        super().__init__()
+        self.config = config
+        size, known = dims[VIEW], classes or Classes()
+        count = 0 if config.adapter == "none" else config.layers
+        self.adapter = nn.ModuleList([Adapter(size, config) for _ in range(count)])
+        self.judge, self.classifier = Bottleneck(size), nn.Linear(size, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+        start_from_length(self.judge, self.classifier)
+        self.prompts = ClassTexts("stprompt", known, size, config.normal, config.prefix, config.suffix)
+        self.words = self._spatial(known, size) if config.place != "motion" else SpatialTexts()
+
+    def _spatial(self, classes: Classes, size: int) -> SpatialTexts:
+        """What patches are compared with; nothing where nobody reads."""
+        if classes.reader is None:
+            return SpatialTexts()
+        if self.config.prompts is None:
+            return SpatialTexts(classes.reader, self.prompts.words[:1], self.prompts.words[1:])
+        given = files.read(self.config.prompts)
+        return SpatialTexts(classes.reader, given.normal, given.texts[len(given.normal) :])
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
+        view, whole = bags[VIEW], lanes(bags[VIEW])
+        motion = self._motion(whole, bags[MOVING])
+        held = whole.held.any(-1)
+        weights = chosen(motion, whole.held, self.config)
+        values = pictures(whole, None if self.config.choose == "none" else weights)
+        for layer in self.adapter:
+            values = layer(values, held)
+        texts = self.prompts()
+        frames = torch.sigmoid(self.classifier(self.judge(values)).squeeze(-1)) * held
+        like = alike(values, texts, self.config.temperature)
+        scores = frames[..., None] * self.where(whole, motion, weights)
+        extra = {"frames": frames, "alike": like, "held": held, "patches": weights}
+        extra["texts"] = texts.expand(len(view.mask), *texts.shape)
+        if not self.training:
+            share = like.softmax(-1)[..., 1:, None].expand(*like.shape[:2], like.shape[2] - 1, motion.shape[-1])
+            extra["classes"] = torch.stack([flat(share[:, :, c], view) for c in range(share.shape[2])], -1)
+        return Output(flat(scores, view), extra)
+
+    def where(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
+        """How much each patch stands out in its picture ``(B, T, P)``, 1 at its highest."""
+        if len(self.words.texts):
+            seen = self.words.abnormal(whole.features, self.config.scale).masked_fill(~whole.held, torch.inf)
+            low = seen.amin(-1, keepdim=True)
+            seen = (seen - low).nan_to_num(0.0, 0.0, 0.0) * whole.held
+            stretched: Tensor = seen / seen.amax(-1, keepdim=True).clamp(min=1e-6)
+            return stretched
+        strong = motion * (weights > 0)
+        return torch.where(
+            strong.amax(-1, keepdim=True) > 0, strong / strong.amax(-1, keepdim=True).clamp(min=1e-9), whole.held * 1.0
+        )
+
+    def _motion(self, whole: Lanes, moving: View) -> Tensor:
+        """How much each patch moves ``(B, T, P)``."""
+        seen = lanes(moving)
+        if seen.features.shape[:3] != whole.features.shape[:3]:
+            raise ConfigError(
+                f"stprompt: cells {tuple(whole.features.shape[1:3])} and moving {tuple(seen.features.shape[1:3])} are "
+                "not one grid (steps, cells); set steps, rows and columns of both alike"
+            )
+        motion: Tensor = seen.features.norm(dim=-1)
+        return motion
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
+        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else the number of a class."""
+        config, held, frames = self.config, output.extra["held"], output.extra["frames"]
+        bag = best_means(frames[..., None], held, config.top)[:, 0].clamp(0, 1)
+        each = F.binary_cross_entropy(bag, (labels > 0.5).to(bag.dtype), reduction="none")
+        like = best_means(output.extra["alike"], held, config.top)
+        return {
+            "anomaly": mean_of(each, held.any(1)),
+            "classes": config.classes * class_loss(like, labels, "stprompt"),
+            "separation": config.separation * separation(output.extra["texts"][0]),
+        }
+
+
+def pictures(whole: Lanes, weights: Tensor | None) -> Tensor:
+    """Features of whole pictures ``(B, T, D)``: the mean of held patches, and weighted sums of them on top."""
+    shares = whole.held / whole.held.sum(-1, keepdim=True).clamp(min=1)
+    if weights is not None:
+        shares = shares + weights
+    return torch.einsum("btp,btpd->btd", shares, whole.features)
+
+
+PLUGIN = STPrompt

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
+from wherewhen.contracts import Classes, View
+from wherewhen.errors import ConfigError
+from wherewhen.methods import stprompt
+from wherewhen.methods._grid import lanes
+from wherewhen.methods.stprompt import STPrompt, STPromptConfig
+
+
+def view(rows: Any, grid: tuple[int, int] = (2, 3)) -> View:
+    """Bags ``(B, T, P, D)`` on a grid."""
+    rows = torch.as_tensor(np.asarray(rows, np.float32))
+    batch, steps, cells, dims = rows.shape
+    mask = torch.ones(batch, steps * cells, dtype=torch.bool)
+    places = torch.zeros(batch, steps * cells, 6)
+    return View(rows.reshape(batch, -1, dims), places, -torch.ones(mask.shape), mask, ((steps, *grid),) * batch)
+
+
+def both(seed: int = 0, steps: int = 5, dims: int = 4) -> dict[str, View]:
+    rng = np.random.default_rng(seed)
+    return {"cells": view(rng.normal(size=(2, steps, 6, dims))), "moving": view(rng.random((2, steps, 6, 1)))}
+
+
+def test_the_patches_that_move_most_speak_for_the_picture() -> None:
+    """SA2 patch by patch."""
+    views, config = both(), STPromptConfig(patches=2)
+    whole = lanes(views["cells"])
+    motion = lanes(views["moving"]).features[..., 0]
+    weights = stprompt.chosen(motion, whole.held, config)
+    found = stprompt.pictures(whole, weights)
+    for b, t in np.ndindex(2, 5):
+        row = motion[b, t].double().numpy()
+        best = np.argsort(-row)[:2]
+        raised = np.exp(row[best] / row.std())
+        wanted = whole.features[b, t].mean(0).double().numpy()
+        for patch, weight in zip(best, raised / raised.sum(), strict=True):
+            wanted = wanted + weight * whole.features[b, t, patch].double().numpy()
+        np.testing.assert_allclose(found[b, t], wanted, rtol=1e-4, atol=1e-6)
+        assert set(np.flatnonzero(weights[b, t])) == set(best)
+
+
+def test_other_ways_to_choose_patches() -> None:
+    views = both()
+    whole, motion = lanes(views["cells"]), lanes(views["moving"]).features[..., 0]
+    every = stprompt.chosen(motion, whole.held, STPromptConfig(choose="all"))
+    assert (every > 0).all() and every.sum(-1).allclose(torch.ones(2, 5))
+    drawn = stprompt.chosen(motion, whole.held, STPromptConfig(choose="random", patches=2))
+    assert ((drawn > 0).sum(-1) == 2).all() and torch.equal(drawn[0] > 0, drawn[1] > 0)
+    again = stprompt.chosen(motion, whole.held, STPromptConfig(choose="random", patches=2))
+    assert torch.equal(drawn, again) and len({tuple(row.nonzero().flatten().tolist()) for row in drawn[0]}) > 1
+    none = stprompt.chosen(motion, torch.zeros_like(whole.held), STPromptConfig())
+    assert (none == 0).all()
+
+
+def test_without_sa2_motion_changes_no_score_in_time() -> None:
+    model = STPrompt(STPromptConfig(choose="none"), {"cells": 4, "moving": 1}).eval()
+    views = both()
+    with torch.no_grad():
+        before = model(views).extra["frames"]
+        after = model({**views, "moving": both(1)["moving"]}).extra["frames"]
+    torch.testing.assert_close(before, after)
+
+
+def test_neighbors_count_by_their_distance_alone() -> None:
+    torch.manual_seed(0)
+    values, held = torch.randn(1, 6, 2), torch.tensor([[True, False, True, True, True, False]])
+    found = stprompt.by_distance(values, held, torch.tensor(2.0))
+    for i in range(6):
+        weights = [math.exp(-abs(i - j) / 2) if held[0, j] else 0.0 for j in range(6)]
+        wanted = sum(w * values[0, j] for j, w in enumerate(weights)) / sum(weights)
+        torch.testing.assert_close(found[0, i], wanted)
+
+
+def test_long_videos_are_seen_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = STPrompt(STPromptConfig(), {"cells": 4, "moving": 1}).eval()
+    views = both(steps=40)
+    with torch.no_grad():
+        at_once = model(views).scores
+        monkeypatch.setattr("wherewhen.methods._sequences.ROOM", 7 * 40)
+        torch.testing.assert_close(model(views).scores, at_once)
+
+
+def test_a_place_is_where_it_moves_where_nobody_reads() -> None:
+    model = STPrompt(STPromptConfig(patches=3), {"cells": 4, "moving": 1}).eval()
+    views = both()
+    with torch.no_grad():
+        output = model(views)
+    scores = output.scores.reshape(2, 5, 6)
+    torch.testing.assert_close(scores.amax(-1), output.extra["frames"])
+    assert ((scores > 0) == (output.extra["patches"] > 0)).all()
+    motion = lanes(views["moving"]).features[..., 0]
+    assert torch.equal(scores.argmax(-1), motion.argmax(-1))
+
+
+class Colors(ToyWords):
+    def __init__(self) -> None:
+        super().__init__(ToyWordsConfig())
+
+
+def painted() -> dict[str, View]:
+    """A gray picture with a red patch, number 4, and a blue one, number 1, that moves."""
+    rows = np.zeros((1, 3, 6, 9), np.float32)
+    rows[..., 7] = 1
+    rows[:, :, 4] = np.eye(9)[0]
+    rows[:, :, 1] = np.eye(9)[5]
+    moves = np.zeros((1, 3, 6, 1), np.float32)
+    moves[:, :, 1] = 0.5
+    return {"cells": view(rows), "moving": view(moves)}
+
+
+def test_a_place_is_what_words_say_where_the_backbone_reads(tmp_path: Any) -> None:
+    dims = {"cells": 9, "moving": 1}
+    red = STPrompt(STPromptConfig(), dims, Classes(("running",), Colors())).eval()
+    with torch.no_grad():
+        output = red(painted())
+    scores = output.scores.reshape(3, 6)
+    torch.testing.assert_close(scores[:, 4], output.extra["frames"][0])
+    assert (scores[:, [0, 2, 3, 5]] < 1e-6).all()  # what is blue could be either
+    by_motion = STPrompt(STPromptConfig(place="motion"), dims, Classes(("running",), Colors())).eval()
+    with torch.no_grad():
+        assert (by_motion(painted()).scores.reshape(3, 6).argmax(-1) == 1).all()
+    path = tmp_path / "mine.yaml"
+    path.write_text("version: 1\nnormal: [the road, someone running]\nclasses: {wrong_way: [going the wrong way]}\n")
+    blue = STPrompt(STPromptConfig(prompts=str(path)), dims, Classes(("running",), Colors())).eval()
+    with torch.no_grad():
+        before = blue(painted()).scores
+    assert (before.reshape(3, 6).argmax(-1) == 1).all()
+    path.unlink()  # a model from disk needs neither the file nor a tower
+    kept = STPrompt(STPromptConfig(), dims, Classes(("running",)))
+    kept.load_state_dict(blue.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(kept.eval()(painted()).scores, before, rtol=0, atol=0)
+
+
+def test_grids_that_differ_are_refused() -> None:
+    views = {**both(), "moving": view(np.ones((2, 5, 4, 1)), (2, 2))}
+    with pytest.raises(ConfigError, match="not one grid"):
+        STPrompt(STPromptConfig(), {"cells": 4, "moving": 1})(views)
+
+
+def test_classes_are_those_of_the_picture() -> None:
+    model = STPrompt(STPromptConfig(), {"cells": 4, "moving": 1}, Classes(("a", "b"))).eval()
+    with torch.no_grad():
+        output = model(both())
+    share: Tensor = output.extra["alike"].softmax(-1)[..., 1:]
+    wanted = share[:, :, None].expand(2, 5, 6, 2).reshape(2, 30, 2)
+    torch.testing.assert_close(output.extra["classes"], wanted)
+
+
+@pytest.mark.parametrize("wrong", [{"patches": 0}, {"sigma": 0.0}, {"scale": float("inf")}, {"normal": ""}])
+def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        replace(STPromptConfig(), **wrong)
