@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.instances.cells import Cells, CellsConfig, overlaps
+from wherewhen.instances._shares import overlaps
+from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.values import Features, Grid
 
 

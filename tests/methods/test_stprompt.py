@@ -161,3 +161,38 @@ def test_classes_are_those_of_the_picture() -> None:
 def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         replace(STPromptConfig(), **wrong)
+
+
+def test_what_is_usual_is_learnt_from_normal_videos_alone() -> None:
+    """And what the adapter sees lies in its deviations, while texts are compared with features as they are."""
+    model = STPrompt(STPromptConfig(choose="none", adapter="none"), {"cells": 4, "moving": 1}).eval()
+    views = both()
+    bags = [({k: one_of(v, b) for k, v in views.items()}, torch.tensor([float(b)])) for b in (0, 1)]
+    model.study(0, bags)
+    rows = lanes(bags[0][0]["cells"]).features[0].mean(1).double()
+    torch.testing.assert_close(model.usual.center.double(), rows.mean(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.usual.spread.double(), rows.std(0, correction=0), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        output = model(views)
+        pictures = lanes(views["cells"]).features.mean(2)
+        wanted = torch.cosine_similarity(pictures[:, :, None], model.prompts()[None, None], dim=-1) / 0.07
+    torch.testing.assert_close(output.extra["alike"], wanted, rtol=1e-3, atol=1e-3)
+
+
+def one_of(view: View, bag: int) -> View:
+    rows = slice(bag, bag + 1)
+    return View(view.features[rows], view.extents[rows], view.track[rows], view.mask[rows], view.shapes[rows])
+
+
+def test_a_place_shows_however_unlikely_all_are() -> None:
+    """Against the stretch of the shares themselves, where they can be told apart as plain numbers."""
+    rng = np.random.default_rng(0)
+    logs = torch.tensor(np.log(rng.random((3, 5))))
+    held = torch.ones(3, 5, dtype=torch.bool)
+    held[0, 2] = False
+    for row, seen, found in zip(logs.exp(), held, stprompt.stretched(logs, held), strict=True):
+        low, high = row[seen].min(), row[seen].max()
+        torch.testing.assert_close(found[seen], (row[seen] - low) / (high - low))
+        assert (found[~seen] == 0).all()
+    torch.testing.assert_close(stprompt.stretched(logs - 500, held), stprompt.stretched(logs, held))
+    assert (stprompt.stretched(torch.full((1, 4), -7.0), torch.ones(1, 4).bool()) == 1).all()

@@ -56,8 +56,9 @@ def test_everything_is_as_in_the_official_code(golden: Callable[[str], Any]) -> 
     said = golden("head_vadclip_ucf")
     model = VadCLIP(PUBLISHED, {"cells": 512}, Classes(UCF, Reader())).eval()
     texts = (np.random.default_rng(13).standard_normal((14, 512)) * 0.5).astype(np.float32)
+    usual = {f"usual.{k}": v for k, v in model.usual.state_dict().items()}
     weights = vadclip.official({**said.tensors, "clipmodel.visual.proj": torch.zeros(1)})
-    model.load_state_dict({**weights, "prompts.texts": torch.from_numpy(texts)}, strict=True)
+    model.load_state_dict({**weights, **usual, "prompts.texts": torch.from_numpy(texts)}, strict=True)
     views = {"cells": whole(said.blocks())}
     values, held = views["cells"].features, (views["cells"].features != 0).any(-1)
     every = torch.ones_like(held)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
 START, LONG = 0.1, 4.0  # how little a direction of features counts at first, and how much their length
+LEAST = 0.1  # of the largest deviation: a number that varies less is not raised beyond that
+LIMIT = 10.0  # deviations
 
 
 class FixedNorm(nn.Module):
@@ -78,3 +82,44 @@ def start_from_length(judge: Bottleneck, classifier: nn.Linear) -> None:
     row = classifier.weight[0] / classifier.weight.square().sum()
     inner = judge.narrow.in_features
     judge.narrow.weight.copy_(LONG / inner * row[:, None].expand(-1, inner))
+
+
+class Usual(nn.Module):
+    """Features as deviations from what is usual, number by number, and back; as they are until something is learnt.
+
+    >>> usual = Usual(2)
+    >>> usual.learn([torch.tensor([[1.0, 5.0], [3.0, 9.0]])])
+    >>> usual(torch.tensor([[2.0, 9.0]])).tolist()
+    [[0.0, 1.0]]
+    """
+
+    center: Tensor
+    spread: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(size))
+        self.register_buffer("spread", torch.ones(size))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values ``(..., D)`` in deviations, within 10."""
+        if bool((self.spread == 1).all()) and not self.center.any():
+            return values
+        return ((values - self.center) / self.spread).clamp(-LIMIT, LIMIT)
+
+    def back(self, values: Tensor) -> Tensor:
+        """Deviations as features again."""
+        return values * self.spread + self.center
+
+    def learn(self, parts: Iterable[Tensor]) -> None:
+        """Mean and deviation of rows ``(N, D)``, part by part; nothing is learnt of none."""
+        count = 0
+        total, squares = (torch.zeros_like(self.center, dtype=torch.float64) for _ in range(2))
+        for rows in parts:
+            count += len(rows)
+            total += rows.double().sum(0)
+            squares += rows.double().square().sum(0)
+        if count > 1:
+            spread = (squares / count - (total / count).square()).clamp(min=0).sqrt()
+            self.center.copy_(total / count)
+            self.spread.copy_(spread.clamp(min=max(LEAST * float(spread.max()), 1e-6)))

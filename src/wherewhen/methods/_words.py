@@ -148,9 +148,9 @@ class SpatialTexts(nn.Module):
         self.register_buffer("normal", torch.tensor(len(normal)))
 
     def abnormal(self, values: Tensor, scale: float) -> Tensor:
-        """What share ``(...)`` of the likeness to all texts goes to those that aren't normal."""
-        shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).softmax(-1)
-        return shares[..., int(self.normal) :].sum(-1)
+        """The logarithm of the share ``(...)`` of likeness to all texts that goes to those that aren't normal."""
+        shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).log_softmax(-1)
+        return shares[..., int(self.normal) :].logsumexp(-1)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
         kept = state_dict.get(f"{prefix}texts")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from wherewhen import prompts as files
 from wherewhen.contracts import Classes, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes
-from wherewhen.methods._layers import Bottleneck, quick, start_from_length
+from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
 from wherewhen.methods._sequences import mean_of, queries
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, SpatialTexts, alike, best_means, class_loss, separation
@@ -42,6 +42,8 @@ class STPromptConfig:
         normal: what the class of normal videos is called.
         classes: weight of the class term, 1 (ours).
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
+        standardize: adapter and C-branch see features as deviations from normal training videos (ours), the A-branch as
+            they are.
         place: where in a picture: by words where the backbone reads; else, and with motion, by the chosen patches.
         prompts: file of prompts, or one that comes along by its name, for the place by words; null takes class names.
         scale: of cosines before the softmax over all prompts, 100 (ours).
@@ -60,6 +62,7 @@ class STPromptConfig:
     normal: str = "normal"
     classes: float = 1.0
     separation: float = 0.1
+    standardize: bool = True
     place: Literal["words", "motion"] = "words"
     prompts: str | None = None
     scale: float = 100.0
@@ -156,12 +159,13 @@ class STPrompt(nn.Module):
 
     Config: ClassVar[type] = STPromptConfig
     tells_classes: ClassVar[bool] = True
+    stages: ClassVar[int] = 1
     raw: ClassVar[tuple[str, ...]] = (MOVING,)
     views: ClassVar[tuple[str, ...]] = (VIEW, MOVING)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cells": {"steps": 1, "rows": 7, "columns": 7},
         "moving": {"steps": 1, "rows": 7, "columns": 7},
-        "regions": {"top": 1},
+        "regions": {"top": 1, "smooth_cells": 0.0},
     }
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "without SA2": {"choose": "none"},
@@ -169,6 +173,7 @@ class STPrompt(nn.Module):
         "all patches": {"choose": "all"},
         "attention in place of distance": {"adapter": "attention"},
         "no adapter": {"adapter": "none"},
+        "features as they are": {"standardize": False},
         "no classes": {"classes": 0.0, "separation": 0.0},
         "place by motion": {"place": "motion"},
     }
@@ -188,6 +193,7 @@ class STPrompt(nn.Module):
         count = 0 if config.adapter == "none" else config.layers
         self.adapter = nn.ModuleList([Adapter(size, config) for _ in range(count)])
         self.judge, self.classifier = Bottleneck(size), nn.Linear(size, 1)
+        self.usual = Usual(size)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
@@ -211,12 +217,12 @@ class STPrompt(nn.Module):
         motion = self._motion(whole, bags[MOVING])
         held = whole.held.any(-1)
         weights = chosen(motion, whole.held, self.config)
-        values = pictures(whole, None if self.config.choose == "none" else weights)
+        values = self.usual(self.seen(whole, weights))
         for layer in self.adapter:
             values = layer(values, held)
         texts = self.prompts()
         frames = torch.sigmoid(self.classifier(self.judge(values)).squeeze(-1)) * held
-        like = alike(values, texts, self.config.temperature)
+        like = alike(self.usual.back(values), texts, self.config.temperature)
         scores = frames[..., None] * self.where(whole, motion, weights)
         extra = {"frames": frames, "alike": like, "held": held, "patches": weights}
         extra["texts"] = texts.expand(len(view.mask), *texts.shape)
@@ -225,18 +231,28 @@ class STPrompt(nn.Module):
             extra["classes"] = torch.stack([flat(share[:, :, c], view) for c in range(share.shape[2])], -1)
         return Output(flat(scores, view), extra)
 
+    def seen(self, whole: Lanes, weights: Tensor) -> Tensor:
+        """Features of whole pictures ``(B, T, D)``, with what SA2 adds."""
+        return pictures(whole, None if self.config.choose == "none" else weights)
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """Learn what pictures of normal videos are like: mean and deviation of each number of their features."""
+        if self.config.standardize:
+            normal = (views for views, label in bags if float(label) < 0.5)
+            self.usual.learn(self._held_pictures(views) for views in normal)
+
+    def _held_pictures(self, views: Mapping[str, View]) -> Tensor:
+        whole = lanes(views[VIEW])
+        weights = chosen(self._motion(whole, views[MOVING]), whole.held, self.config)
+        return self.seen(whole, weights)[whole.held.any(-1)]
+
     def where(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
         """How much each patch stands out in its picture ``(B, T, P)``, 1 at its highest."""
         if len(self.words.texts):
-            seen = self.words.abnormal(whole.features, self.config.scale).masked_fill(~whole.held, torch.inf)
-            low = seen.amin(-1, keepdim=True)
-            seen = (seen - low).nan_to_num(0.0, 0.0, 0.0) * whole.held
-            stretched: Tensor = seen / seen.amax(-1, keepdim=True).clamp(min=1e-6)
-            return stretched
+            return stretched(self.words.abnormal(whole.features, self.config.scale), whole.held)
         strong = motion * (weights > 0)
-        return torch.where(
-            strong.amax(-1, keepdim=True) > 0, strong / strong.amax(-1, keepdim=True).clamp(min=1e-9), whole.held * 1.0
-        )
+        most = strong.amax(-1, keepdim=True)
+        return torch.where(most > 0, strong / most.clamp(min=1e-9), whole.held.to(most.dtype))
 
     def _motion(self, whole: Lanes, moving: View) -> Tensor:
         """How much each patch moves ``(B, T, P)``."""
@@ -268,6 +284,21 @@ def pictures(whole: Lanes, weights: Tensor | None) -> Tensor:
     if weights is not None:
         shares = shares + weights
     return torch.einsum("btp,btpd->btd", shares, whole.features)
+
+
+def stretched(logs: Tensor, held: Tensor) -> Tensor:
+    """Held shares, given by their logarithms ``(..., P)``, so that the highest of a picture is 1 and the lowest 0.
+
+    However small they all are; where they are equal, all are 1.
+
+    >>> stretched(torch.tensor([-200.0, -200.6931, -300.0]), torch.ones(3).bool()).round(decimals=3).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    top = logs.masked_fill(~held, -torch.inf).amax(-1, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
+    rows = (logs - top).exp() * held
+    low = rows.masked_fill(~held, 1.0).amin(-1, keepdim=True)
+    found: Tensor = torch.where(low < 1, (rows - low) / (1 - low).clamp(min=1e-9), rows) * held
+    return found
 
 
 PLUGIN = STPrompt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from wherewhen.contracts import Classes, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
-from wherewhen.methods._layers import Bottleneck, quick, start_from_length
+from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
 from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
@@ -44,6 +44,8 @@ class VadCLIPConfig:
         normal: what the class of normal videos is called.
         classes: weight of the class term, 1 in the paper.
         separation: weight of the mean |cosine| of normal and each class, .1 (UCF), 1e-4 (XD).
+        standardize: all but the look at texts sees features as deviations from normal training videos; ours, off in the
+            paper.
         skip: features themselves are added to what time has to say of them; ours, off in the paper.
         compat: as the official code: padding up to ``length`` is attended to, in graphs and in the visual prompt.
     """
@@ -63,6 +65,7 @@ class VadCLIPConfig:
     normal: str = "normal"
     classes: float = 1.0
     separation: float = 0.1
+    standardize: bool = True
     skip: bool = True
     compat: bool = False
 
@@ -75,10 +78,12 @@ class VadCLIPConfig:
             raise ConfigError("vadclip: normal is empty; say what normal videos are called")
 
 
-PUBLISHED = VadCLIPConfig(segments=256, top=16, skip=False, compat=True)
+PUBLISHED = VadCLIPConfig(segments=256, top=16, standardize=False, skip=False, compat=True)
 """As published for UCF-Crime, for one cell of the whole picture and CLIP's embeddings (512)."""
 
-PUBLISHED_XD = VadCLIPConfig(segments=256, top=16, layers=1, window=64, separation=1e-4, skip=False, compat=True)
+PUBLISHED_XD = VadCLIPConfig(
+    segments=256, top=16, layers=1, window=64, separation=1e-4, standardize=False, skip=False, compat=True
+)
 
 PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
 """10 epochs of UCF-Crime with ten crops as videos of their own; the learning rate's two steps down are not rebuilt."""
@@ -189,6 +194,7 @@ class VadCLIP(nn.Module):
 
     Config: ClassVar[type] = VadCLIPConfig
     tells_classes: ClassVar[bool] = True
+    stages: ClassVar[int] = 1
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -200,6 +206,7 @@ class VadCLIP(nn.Module):
         "classes may be near": {"separation": 0.0},
         "more of the best": {"top": 16},
         "no segments": {"segments": None},
+        "features as they are": {"standardize": False},
         "time in place of features": {"skip": False},
         "padding counts": {"compat": True},
     }
@@ -217,7 +224,7 @@ class VadCLIP(nn.Module):
         size = dims[VIEW]
         self.context = Temporal(size, config)
         self.judge, self.classifier = Bottleneck(size), nn.Linear(size, 1)
-        self.refine = Bottleneck(size)
+        self.refine, self.usual = Bottleneck(size), Usual(size)
         self.prompts = ClassTexts("vadclip", classes or Classes(), size, config.normal, config.prefix, config.suffix)
         for layer in self.modules():
             if isinstance(layer, nn.Linear | nn.Conv1d):
@@ -265,13 +272,20 @@ class VadCLIP(nn.Module):
     def pieces(self, values: Tensor, held: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of features ``(L, T, D)``."""
         there = torch.ones_like(held) if self.config.compat else held
-        values = self.context(values, there, held)
+        values = self.context(self.usual(values) * held[..., None], there, held)
         logits = self.classifier(self.judge(values)).squeeze(-1)
+        values = self.usual.back(values)
         told = texts.expand(len(values), *texts.shape)
         if self.config.visual:
             shown = torch.einsum("lt,ltd->ld", logits * there, values)
             told = told + F.normalize(shown, dim=-1)[:, None]
         return logits, alike(values, self.refine(told), self.config.temperature)
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """Learn what cells of normal videos are like: mean and deviation of each number of their features."""
+        if self.config.standardize:
+            normal = (lanes(views[VIEW]) for views, label in bags if float(label) < 0.5)
+            self.usual.learn(whole.features[whole.held] for whole in normal)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else the number of a class."""
