@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -59,3 +60,26 @@ def test_detect_and_search(
     assert -1 <= row["score"] <= 1 and len(row["heat"]) == 7
     assert cli.main(["search", "store", "a", "--backbone", "clip", "--quiet"]) == 1
     assert "wherewhen weights get clip_vit_b16" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_train_with_learnt_prompts(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts are learnt through the frozen tower; the model that was kept detects without one."""
+    from wherewhen.model import Model
+
+    monkeypatch.chdir(tmp_path)
+    vocabulary(tmp_path)
+    shutil.copytree(clips, "clips")
+    rows = [f"clips/normal/n{n}.mp4,0," for n in (0, 1)] + [f"clips/anomalous/a{n}.mp4,1,rush" for n in (0, 1)]
+    Path("labels.csv").write_text("\n".join(["path,label,class", *rows]))
+    prompts.write(tmp_path / "own.yaml", Prompts(("a road",), {"rush": ("a bright square", "a rush")}))
+    network = ["--backbone", "clip", "--clip.weights", "random", "--clip.vocabulary", str(tmp_path)]
+    network += ["--clip.variant", "b32", "--engine", "torch", "--precision", "fp32", "--stprompt.prompts", "own.yaml"]
+    few = ["--training.steps", "2", "--device", "cpu", "--quiet", "--output", "run"]
+    assert cli.main(["train", ".", "--method", "stprompt", *network, *few]) == 0
+    Path("own.yaml").unlink()
+    model = Model.load("run", device="cpu")
+    assert model.classes == ("rush",) and model.method.prompts.context.shape == (77, 512)
+    assert model.method.prompts.texts.shape == (2, 512) and model.method.words.texts.shape == (3, 512)
+    found = model.detect(next((clips / "anomalous").glob("*.mp4")))
+    assert {event.category for event in found.events} <= {"rush"}
