@@ -201,7 +201,8 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str], wanted: Sequenc
         if full and (whole or (training and flag == "method")) and kind not in chosen.values():
             chosen[usual[flag]] = kind
     if whole and full:
-        chosen |= dict.fromkeys(registry.load("methods", method).views[1:], "instances")
+        others = {name: registry.load("instances", name) for name in registry.load("methods", method).views[1:]}
+        chosen |= {name: "instances" for name, part in others.items() if not hasattr(part, "follows")}
     sections = []
     for name, kind in chosen.items():
         part = registry.load(kind, name)
