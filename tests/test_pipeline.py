@@ -648,3 +648,42 @@ def test_movers_are_scored_where_they_are() -> None:
     assert not maps[3].values.any() and maps[0].values.max() == 0.5
     grid = Instances(np.ones((1, 3)), [[0, 1, 0, 0, 1, 1]], shape=(1, 1, 1))
     assert pipeline.joined([whole, grid]).paths is None
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.7])
+def test_maps_come_with_the_boxes_of_their_time(overlap: float) -> None:
+    """Against the question that is asked of every frame for every step."""
+    rng = np.random.default_rng(3)
+    borders = np.concatenate([[0], np.cumsum(rng.uniform(0.1, 0.6, 20))])
+    frames = [
+        Boxes(a, b, np.tile([a, b, 0, 0, 1, 1], (n, 1)), np.ones(n), track=np.arange(n) - (n == 3))
+        for a, b, n in zip(borders[:-1], borders[1:], rng.integers(0, 4, 20), strict=True)
+    ]
+    edges = [np.array([k, k + 0.5 + overlap / 2, k + 1 + overlap]) for k in range(8)]
+    maps = [HeatMap(np.zeros((2, 1, 1), np.float32), own) for own in edges]
+    assert list(pipeline.beside(maps, None)) == maps
+    for own, found in zip(edges, pipeline.beside(maps, iter(frames)), strict=True):
+        assert found.movers is not None
+        for step, (a, b) in enumerate(pairwise(own.tolist())):
+            wanted = [(f.start, int(t)) for f in frames if f.start < b and f.end > a for t in f.track if t >= 0]
+            rows = found.movers[step]
+            assert list(zip(rows.extents[:, 0].tolist(), rows.track.tolist(), strict=True)) == wanted
+
+
+def test_a_map_waits_for_no_box_beyond_its_end_and_boxes_keep_up_with_parts() -> None:
+    drawn: list[float] = []
+
+    def boxes() -> Iterator[Boxes]:
+        for k in range(40):
+            drawn.append(k / 4)
+            yield Boxes(k / 4, (k + 1) / 4)
+
+    parts = [("cells", Instances(np.ones((1, 1), np.float32), np.array([[k, k + 1, 0, 0, 1, 1.0]]))) for k in range(9)]
+    passed, told = pipeline.hand_in_hand(iter(parts), boxes())
+    assert told is not None
+    for k, part in enumerate(passed):
+        assert part is parts[k] and drawn[-1] == k + 1
+    maps = (HeatMap(np.zeros((1, 1, 1), np.float32), np.array([k, k + 1])) for k in range(9))
+    assert len(list(pipeline.beside(maps, told))) == 9 and drawn[-1] == 9
+    assert [box.start for box in told] == (np.arange(37, 40) / 4).tolist()
+    assert pipeline.hand_in_hand(parts, None)[1] is None

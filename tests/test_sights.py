@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,15 @@ import pytest
 import torch
 
 from wherewhen import evaluate, kept, pipeline, proposing, sights
-from wherewhen.contracts import Sight
+from wherewhen import extents as ext
+from wherewhen.contracts import Classes, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
+from wherewhen.store import plain as as_plain
 from wherewhen.tracks import LinkConfig
-from wherewhen.values import Bag, Boxes, Frame, Instances, Prediction, Video
+from wherewhen.values import Bag, Boxes, Features, Frame, Instances, Prediction, Video
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -123,6 +126,61 @@ def test_live_is_offline(method: str, video: Video) -> None:
         same(live, offline)
     assert live.events and all(event.track >= 0 for event in live.events)
     assert live.frames is not None and live.frames.edges[-1] == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("method", ["cuboid_mil", "vadclip", "rtfm"])
+def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scored as pictures come or out of the cache; only boxes and events know of movers, and events are their boxes."""
+    beside = {"proposals": "motion", "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}}
+    recipe = Recipe.of({"method": method, "movers": beside})
+    looks = Look.all_of(recipe)
+    seen = kept.views(video, looks)
+    dims = {name: one.features.shape[1] for name, one in seen.items()}
+    scored = seen[recipe.scored]
+    normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
+    classes = ("falling",) if recipe.tells_classes else ()
+    made = recipe.student(dims, Classes(classes or Classes().names))
+    bank = Instances(scored.features, scored.extents)
+    model = Model(recipe, normalizers, made, 0.5, bank, dims=dims, classes=classes)
+
+    def answers(views: Mapping[str, Instances]) -> Features:
+        """The square that crosses is odd: 0.9 in every cell that it touches."""
+        rows = views[recipe.scored].extents
+        x = 3 * ((rows[:, 0] + rows[:, 1]) / 2 * RATE - 12)
+        hot = (rows[:, 0] > 1) & (rows[:, 1] < 4) & (rows[:, 3] < 44 / 96) & (rows[:, 5] > 20 / 96)
+        hot &= (rows[:, 2] < (x + 14) / 128) & (rows[:, 4] > x / 128)
+        return np.where(hot, 0.9, 0.05).astype(np.float32)[:, None].repeat(1 + len(classes), 1)
+
+    monkeypatch.setattr(model, "answers", answers)
+    live = pipeline.together(model.stream(video))
+    bag = Bag(video, kept.views(video, looks))
+    offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
+    same(live, offline)
+    (event,) = live.events
+    assert event.track >= 0 and event.category == (classes[0] if classes else None)
+    for start, end, *box in event.extents:
+        if start > 1.5 and end < 3.5:
+            x = 3 * (np.floor(start * RATE + 0.5) - 12)
+            truth = np.array([0, 1, x / 128, 20 / 96, (x + 14) / 128, 44 / 96])
+            assert ext.iou(truth, np.array([0, 1, *box])) > 0.5
+    bare = Model(replace(recipe, movers=None), normalizers, made, 0.5, bank, dims=dims, classes=classes)
+    monkeypatch.setattr(bare, "answers", answers)
+    without = pipeline.together(bare.stream(video))
+    assert without.frames and live.frames and without.heat and live.heat and without.events
+    np.testing.assert_array_equal(without.frames.values, live.frames.values)
+    np.testing.assert_array_equal(without.heat.values, live.heat.values)
+    assert all(one.track == -1 for one in without.events)
+
+
+def test_movers_are_asked_for_in_the_words_of_the_user() -> None:
+    recipe = Recipe.of({"movers": "motion"})
+    assert recipe.movers is not None and recipe.movers.sight == Sight("motion", {}, LinkConfig())
+    assert Recipe.of(as_plain(recipe.plain())) == recipe and Recipe.of({"movers": ""}).movers is None
+    for given, words in (("moton", "did you mean 'motion'"), ({"boxs": {}}, "unknown setting of movers"), (3, "name")):
+        with pytest.raises(ConfigError, match=words):
+            Recipe.of({"movers": given})
+    with pytest.raises(ConfigError, match="tubes are movers themselves"):
+        Recipe.of({"movers": "motion", "method": "mgpr"})
 
 
 def same(one: Prediction, other: Prediction) -> None:

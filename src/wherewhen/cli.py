@@ -153,7 +153,8 @@ def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:
     return files + [word for k, word in enumerate(spelled) if k not in places and k - 1 not in places]
 
 
-RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision", "crops", "gate")
+RECIPE_FLAGS = ("backbone", "instances", "method", "localizer", "validation", "engine", "precision", "crops", "gate",
+                "movers")  # fmt: skip
 
 
 OPEN = {"backbone": "motion", "instances": "what the method scores"}
@@ -196,6 +197,9 @@ def _add_recipe(parser: Any, command: Any, arguments: list[str], wanted: Sequenc
     for flag, (value, text) in numbers.items():
         if flag in wanted:
             parser.add_argument(f"--{flag}", type=type(value), default=value, help=text)
+    if "movers" in wanted:
+        text = f"tell events by movers' boxes where cells are scored; one of: {', '.join(registry.names('proposals'))}"
+        parser.add_argument("--movers", type=str | dict[str, Any] | None, default=None, help=text)
     training = full and (whole or "training" in config or any(a.startswith("--training.") for a in arguments))
     for flag, kind in parts.items():
         if full and (whole or (training and flag == "method")) and kind not in chosen.values():

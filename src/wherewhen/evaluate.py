@@ -62,7 +62,8 @@ def predict(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
     found = {}
     for bag in bags:
-        located = model.located([(bag.views[model.recipe.scored], model.answers(bag.views))])
+        answered = [(bag.views[model.recipe.scored], model.answers(bag.views))]
+        located = model.located(answered, model.movers_of(bag.video))
         found[bag.video.id] = pipeline.together(located)
     return found
 

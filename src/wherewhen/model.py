@@ -11,14 +11,14 @@ import numpy as np
 
 from wherewhen import pipeline, registry, sights
 from wherewhen.config import build
-from wherewhen.contracts import Backbone, Builder, Classes, Localizer, TextImage, Training, View
+from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.found import Found
 from wherewhen.naming import class_maps, named
 from wherewhen.running import Running
-from wherewhen.store import load, save
-from wherewhen.values import Features, HeatMap, Instances, Prediction, Video
+from wherewhen.store import load, plain, save
+from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
 from wherewhen.video.sources import Source, shown
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Recipe:
     unless told otherwise.
     ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
     ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
-    or hold no more contrast, are not looked at.
+    or hold no more contrast, are not looked at. ``movers``: whose movers come beside the maps of cells, so that events
+    get their boxes; None = nobody's. They change neither what is learnt nor any frame score.
     """
 
     backbone: str
@@ -51,6 +52,7 @@ class Recipe:
     precision: str = "auto"
     crops: int = 1
     gate: float = 0.0
+    movers: sights.MoversConfig | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None) -> Recipe:
@@ -81,13 +83,16 @@ class Recipe:
         crops, gate = int(given.pop("crops", 1)), float(given.pop("gate", 0.0))
         if crops not in pipeline.CROPS or not gate >= 0:
             raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
-        known = [*parts, *registry.PARTS, *run, "crops", "gate", "training", "seed", "validation"]
+        movers = sights.movers(given.pop(sights.MOVERS, None))
+        known = [*parts, *registry.PARTS, *run, "crops", "gate", sights.MOVERS, "training", "seed", "validation"]
         for name in given:
             if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
                 raise ConfigError(unknown("setting", name, known))
         sighted = [name for name, part in parts.items() if hasattr(part, "sight")]
         if sighted and crops != 1:
             raise ConfigError(f"crops: {sighted[0]} follow movers through whole pictures, so crops is 1; got {crops}")
+        if movers and chosen["instances"] in sighted:
+            raise ConfigError(f"movers: {chosen['instances']} are movers themselves; leave it out, or score cells")
         presets = plugin.presets
         own = {name: {**presets.get(name, {}), **(given.get(name) or {})} for name in parts}
         settings = {
@@ -95,7 +100,7 @@ class Recipe:
             for name, part in parts.items()
         }
         return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
-                   validation=float(validation), crops=crops, gate=gate, **run)  # fmt: skip
+                   validation=float(validation), crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, every default spelled out: what ``config.yaml`` holds."""
@@ -106,6 +111,7 @@ class Recipe:
             **head,
             **tail,
             **run,
+            "movers": plain(self.movers),
             "training": vars(self.training),
             **{k: vars(v) for k, v in self.settings.items()},
         }
@@ -269,11 +275,25 @@ class Model:
         normal = ((name, self.normalizers[name](part)) for name, part in parts)
         return pipeline.scored(normal, self.answers, self.method.reach, list(self.recipe.views))
 
-    def located(self, answered: Iterable[tuple[Instances, Features]]) -> Iterator[Prediction]:
-        """Predictions of instances with their `answers`; events bear the name of their class where there are names."""
+    def located(
+        self, answered: Iterable[tuple[Instances, Features]], movers: Iterable[Boxes] | None = None
+    ) -> Iterator[Prediction]:
+        """Predictions of instances with their `answers`; events bear the name of their class where there are names.
+
+        ``movers``: tracked frames that come beside the maps, see `movers_of`.
+        """
         if not self.classes:
-            return self.localizer(pipeline.heat((part, values[:, 0]) for part, values in answered))
-        return named(class_maps(answered), self.localizer, self.classes)
+            maps = pipeline.heat((part, values[:, 0]) for part, values in answered)
+            return self.localizer(pipeline.beside(maps, movers))
+        return named(class_maps(answered), self.localizer, self.classes, movers)
+
+    def movers_of(self, video: Video) -> Iterator[Boxes] | None:
+        """The movers of a file that come beside its maps, kept in the cache; None where nobody asked for them."""
+        return sights.kept(video, self._beside)[sights.MOVERS] if self._beside else None
+
+    @property
+    def _beside(self) -> dict[str, Sight]:
+        return {sights.MOVERS: self.recipe.movers.sight} if self.recipe.movers else {}
 
     @property
     def localizer(self) -> Localizer:
@@ -286,9 +306,11 @@ class Model:
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
-        pictures, boxes = sights.live(source, self.backbone.clip, self.builders, recipe.crops)
+        pictures, boxes = sights.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
+        movers = boxes.pop(sights.MOVERS, None)
         seen = pipeline.views(pictures, self.backbone, self.builders, boxes, crops=recipe.crops, gate=recipe.gate)
-        return self.located(self._answered(seen))
+        seen, movers = pipeline.hand_in_hand(seen, movers)
+        return self.located(self._answered(seen), movers)
 
     def detect(self, source: Source) -> Found:
         """What happens in one video, when and where; VideoError if it can't be read."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wherewhen.contracts import Localizer
-from wherewhen.pipeline import pictures
+from wherewhen.pipeline import beside, pictures
 from wherewhen.spatial import covered
-from wherewhen.values import Event, Features, Floats, HeatMap, Instances, Prediction
+from wherewhen.values import Boxes, Event, Features, Floats, HeatMap, Instances, Prediction
 
 LONGEST = 300.0  # seconds that an event can last, where the localizer doesn't say
 SHARP = 4  # power of a place's score with which it has a say in an event's name
@@ -48,10 +48,12 @@ def class_maps(answered: Iterable[tuple[Instances, Features]]) -> Iterator[Class
         yield ClassMap(picture[None, ..., 1:] * weight, span, detail, picture[None, ..., 0])
 
 
-def named(pieces: Iterable[ClassMap], localizer: Localizer, classes: Sequence[str]) -> Iterator[Prediction]:
+def named(
+    pieces: Iterable[ClassMap], localizer: Localizer, classes: Sequence[str], movers: Iterable[Boxes] | None = None
+) -> Iterator[Prediction]:
     """Predictions of a localizer, each event with the class that has most likelihood in its boxes.
 
-    Only as much of the past is kept as an event can last.
+    ``movers``: tracked frames that come beside the maps. Only as much of the past is kept as an event can last.
     """
     longest = float(getattr(getattr(localizer, "config", None), "longest_seconds", LONGEST)) + SLACK
     recent: deque[ClassMap] = deque()
@@ -63,7 +65,7 @@ def named(pieces: Iterable[ClassMap], localizer: Localizer, classes: Sequence[st
                 recent.popleft()
             yield piece.heat
 
-    for prediction in localizer(heard()):
+    for prediction in localizer(beside(heard(), movers)):
         if not prediction.events:
             yield prediction
             continue

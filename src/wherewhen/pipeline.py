@@ -266,6 +266,61 @@ def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid
         yield replace(grid, boxes=tuple(own))
 
 
+def hand_in_hand(parts: Iterable[Part], boxes: Iterable[Boxes] | None) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+    """The same two streams, where boxes are drawn as parts come; so pictures that wait for them stay few.
+
+    A method may look at all parts before its first map asks for a box.
+    """
+    if boxes is None:
+        return iter(parts), None
+    coming, drawn = iter(boxes), deque[Boxes]()
+
+    def passed() -> Iterator[Part]:
+        last = -np.inf
+        for part in parts:
+            while last < _end(part[1]) and (own := next(coming, None)) is not None:
+                drawn.append(own)
+                last = own.start
+            yield part
+
+    def told() -> Iterator[Boxes]:
+        while (own := drawn.popleft() if drawn else next(coming, None)) is not None:
+            yield own
+
+    return passed(), told()
+
+
+def beside(maps: Iterable[HeatMap], boxes: Iterable[Boxes] | None) -> Iterator[HeatMap]:
+    """Maps that start in rising order with the tracked boxes of all frames of their steps; a map waits for them.
+
+    None leaves maps as they are. A box without a track number is nobody's and left out.
+    """
+    if boxes is None:
+        yield from maps
+        return
+    coming, held = iter(boxes), deque[tuple[float, float, Scores]]()
+    for piece in maps:
+        while held and held[0][1] <= piece.edges[0] + TICK:
+            held.popleft()
+        while not held or held[-1][0] < piece.edges[-1] - TICK:
+            if (own := next(coming, None)) is None:
+                break
+            held.append((own.start, own.end, _movers(own)))
+        movers = (
+            chained([rows for start, end, rows in held if start < b - TICK and end > a + TICK])
+            for a, b in pairwise(piece.edges)
+        )
+        yield replace(piece, movers=tuple(movers))
+
+
+def _movers(boxes: Boxes) -> Scores:
+    """The tracked boxes of a frame, for as long as it lasts."""
+    own = boxes.track >= 0
+    rows = boxes.extents[own]
+    rows[:, :2] = boxes.start, boxes.end
+    return Scores(rows, boxes.values[own], boxes.track[own])
+
+
 def several(
     stream: Iterable[Grid],
     builders: Mapping[str, Builder],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import tee
 from pathlib import Path
@@ -14,12 +15,52 @@ import numpy as np
 from wherewhen import pipeline, proposing, registry
 from wherewhen.config import build
 from wherewhen.contracts import Builder, ClipSpec, Sight
-from wherewhen.errors import StoreError
-from wherewhen.features import content
+from wherewhen.errors import ConfigError, StoreError
+from wherewhen.features import content, is_features
 from wherewhen.store import Arrays, cache_folder, fingerprint, load, plain, save
+from wherewhen.tracks import LinkConfig
 from wherewhen.values import Boxes, Frame, Scores, Video
 
 VERSION = 1  # of boxes: raise it when the same settings give other ones
+
+
+MOVERS = "movers"
+
+
+@dataclass(frozen=True)
+class MoversConfig:
+    """Whose movers come beside the maps of a method that scores cells.
+
+    Args:
+        proposals: where boxes come from (wherewhen list proposals).
+        boxes: its own settings, such as {rate: 6}.
+        tracks: how boxes become tracks.
+    """
+
+    proposals: str
+    boxes: dict[str, Any] = field(default_factory=dict)
+    tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self) -> None:
+        made(self.sight)
+
+    @property
+    def sight(self) -> Sight:
+        """The boxes to see beside each map."""
+        return Sight(self.proposals, self.boxes, self.tracks)
+
+
+def movers(given: object) -> MoversConfig | None:
+    """Settings of movers out of a source's name, or of plain values; None and an empty name mean none.
+
+    >>> movers("motion").tracks.gap
+    1.0
+    """
+    if given is None or given == "":
+        return None
+    if not isinstance(given, str | Mapping):
+        raise ConfigError(f"movers: expected the name of a source of boxes, or its settings; got {given!r}")
+    return build(MoversConfig, {"proposals": given} if isinstance(given, str) else given, MOVERS)
 
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
@@ -45,10 +86,14 @@ def _config(proposals: str, settings: str) -> dict[str, Any]:
 
 
 def live(
-    video: Video | str | Path, spec: ClipSpec, builders: Mapping[str, Builder], crops: int = 1
+    video: Video | str | Path,
+    spec: ClipSpec,
+    builders: Mapping[str, Builder],
+    crops: int = 1,
+    others: Mapping[str, Sight] | None = None,
 ) -> tuple[Iterator[Frame], dict[str, Iterator[Boxes]]]:
-    """Pictures for a backbone and the boxes that each builder wants to see, from one decoding, as they come."""
-    sights = wanted(builders)
+    """Pictures for a backbone and the boxes that each builder, and ``others``, want to see, from one decoding."""
+    sights = {**wanted(builders), **(others or {})}
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
     sources = [proposing.proposer(sight.proposals, sight.settings) for sight in different.values()]
     pictures, *own = pipeline.shared(video, [spec, *(source.clip for source in sources)], crops)
@@ -61,6 +106,8 @@ def live(
 
 def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
     """The same boxes of a file for each builder: made once, and read from the cache afterwards."""
+    if sights and is_features(video.path):
+        raise ConfigError(f"{video.id}: movers are found in pictures, and there are only features; give its videos")
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
     return _for_each(sights, {key: iter(_kept(video, sight, cache)) for key, sight in different.items()})
 

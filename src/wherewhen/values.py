@@ -275,13 +275,15 @@ class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
     Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``. ``boxes``: for each step
-    the scored movers that the map was painted from; None where it was not.
+    the scored movers that the map was painted from; None where it was not. ``movers``: for each step the tracked boxes
+    of all frames that last in it, not scored; None where nobody looked.
     """
 
     values: Features
     edges: Floats
     detail: Features | None = None
     boxes: tuple[Scores, ...] | None = None
+    movers: tuple[Scores, ...] | None = None
 
     def __post_init__(self) -> None:
         values = np.array(self.values, np.float32)
@@ -292,8 +294,9 @@ class HeatMap:
         if not np.isfinite(values).all():
             raise ValueError("heat map: every value must be finite")
         _check_detail(self.detail, len(values), "heat map")
-        if self.boxes is not None and len(self.boxes) != len(values):
-            raise ValueError(f"heat map: {len(values)} steps need boxes for each, got {len(self.boxes)}")
+        for name, own in (("boxes", self.boxes), ("movers", self.movers)):
+            if own is not None and len(own) != len(values):
+                raise ValueError(f"heat map: {len(values)} steps need {name} for each, got {len(own)}")
         _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
 
     def at(self, time: float) -> Features:

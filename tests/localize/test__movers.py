@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wherewhen import extents as ext
 from wherewhen import pipeline
-from wherewhen.localize._movers import along, apart, told
+from wherewhen.localize._movers import along, apart, free, inside, told
 from wherewhen.localize.regions import Regions, RegionsConfig
-from wherewhen.values import Event, HeatMap, Prediction, Scores
+from wherewhen.values import Boxes, Event, HeatMap, Prediction, Scores
 
 A, B, BOTH = (0.1, 0.1, 0.2, 0.4), (0.6, 0.5, 0.7, 0.8), (0.1, 0.1, 0.3, 0.5)
 
@@ -102,3 +106,118 @@ def same(one: Prediction, other: Prediction) -> None:
         return event.extents.tolist(), event.score, event.track
 
     assert list(map(plain, one.events)) == list(map(plain, other.events))
+
+
+@given(st.integers(0, 500), st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
+def test_what_a_map_says_inside_a_box_is_what_its_points_say(seed: int, share: float) -> None:
+    """Boxes on a raster of 40 x 40 points, whose cells are counted one by one."""
+    rng = np.random.default_rng(seed)
+    heat = rng.permutation(20).reshape(4, 5).astype(np.float32)
+    x0, y0 = rng.integers(0, 39, 2)
+    x1, y1 = rng.integers([x0 + 1, y0 + 1], 41)
+    points = sorted(float(heat[y // 10, x // 8]) for y in range(y0, y1) for x in range(x0, x1))
+    place = max(int(np.ceil(share * len(points) - 1e-6)), 1) - 1
+    box = np.array([[0, 1, x0 / 40, y0 / 40, x1 / 40, y1 / 40]])
+    assert inside(heat, box, share).tolist() == [points[place]]
+
+
+def test_a_box_without_area_has_the_value_where_it_lies() -> None:
+    heat = np.float32([[1, 2], [3, 4]])
+    boxes = np.array([[0, 1, 0.7, 0.2, 0.7, 0.2], [0, 1, 1, 1, 1, 1], [0, 1, 0.2, 0.6, 0.2, 0.9], [0, 1, 0, 0, 0, 0]])
+    assert inside(heat, boxes, 0.9).tolist() == [2, 4, 3, 1]
+    assert inside(heat, boxes[:0], 0.9).tolist() == []
+
+
+def test_a_region_is_free_where_nobody_shares_its_place() -> None:
+    regions = at(0, {1: ((0, 0, 0.5, 0.5), 0.9), 2: ((0.5, 0.5, 1, 1), 0.9), 3: (B, 0.9)}).extents
+    movers = at(0, {1: (A, 0.1), 2: ((0.3, 0.3, 0.6, 0.6), 0.1)}).extents  # 2: by 4/9 in the first, 1/9 in the second
+    assert free(regions, movers, 0.7).tolist() == [False, True, True]
+    assert free(regions[1:], movers, 0.1).tolist() == [False, True]
+    assert free(regions, movers[:0], 0.7).all() and not len(free(regions[:0], movers, 0.7))
+
+
+PLAIN = RegionsConfig(smooth_seconds=0, smooth_cells=0, sharpen=0, top=1, shortest_seconds=0.5)
+
+
+def cut(box: Scores, start: float, end: float) -> Scores:
+    rows = box.extents.copy()
+    rows[:, :2] = start, end
+    return Scores(rows, box.values, box.track)
+
+
+def accompanied(movers: bool = True, count: int = 40) -> list[HeatMap]:
+    """Steps of half a second, two frames in each: mover 7 crosses under two hot cells, 8 stands in cold ones.
+
+    From step 20 to 28 something is hot where nobody is.
+    """
+    pieces = []
+    for k in range(count):
+        picture = np.full((4, 8), 0.05, np.float32)
+        frames = []
+        for half in (0, 1):
+            x = min(0.01 * (2 * k + half), 0.85)
+            boxes = at(0, {7: ((x, 0.3, x + 0.1, 0.7), 1.0), 8: ((0.5, 0.8, 0.6, 0.95), 1.0)})
+            frames.append(cut(boxes, (2 * k + half) / 4, (2 * k + half + 1) / 4))
+            if 4 <= k < 12:
+                columns = slice(int(x * 8), int(np.ceil((x + 0.1) * 8)))
+                picture[1:3, columns] = 0.9
+        if 20 <= k < 28:
+            picture[0:1, 6:8] = 0.8
+        beside = (pipeline.chained(frames),) if movers else None
+        pieces.append(HeatMap(picture[None], np.array([k, k + 1]) / 2, movers=beside))
+    return pieces
+
+
+def test_a_map_says_where_and_a_mover_who() -> None:
+    found, bare = (pipeline.together(Regions(PLAIN)(accompanied(movers))) for movers in (True, False))
+    who, where = found.events
+    assert (who.start, who.end, where.start, where.end) == (2.0, 6.0, 10.0, 14.0)
+    assert who.track == 14 and who.score == pytest.approx(0.9)  # even numbers are movers'
+    x = 0.01 * np.arange(8, 24)
+    np.testing.assert_allclose(who.extents, np.stack([x * 25, x * 25 + 0.25, x, x * 0 + 0.3, x + 0.1, x * 0 + 0.7], 1))
+    assert where.track == -1 and (where.extents[:, 2:] == [6 / 8, 0, 1, 1 / 4]).all()
+    assert [(e.start, e.end) for e in bare.events] == [(2.0, 6.0), (10.0, 14.0)]
+    assert found.boxes and bare.boxes and found.frames and bare.frames and found.heat and bare.heat
+    np.testing.assert_array_equal(found.frames.values, bare.frames.values)
+    np.testing.assert_array_equal(found.heat.values, bare.heat.values)
+    hot = found.boxes.values >= 0.5
+    assert set(found.boxes.track[hot & (found.boxes.extents[:, 0] < 8)].tolist()) == {14}
+    numbers = found.boxes.track[hot & (found.boxes.extents[:, 0] > 8)]
+    assert len(numbers) == 8 and (numbers % 2 == 1).all()
+
+
+def test_an_event_stays_where_no_mover_is_sure_enough() -> None:
+    """A mover as large as the picture is in the region, and holds too little of it to be sure."""
+    heat = np.full((8, 4, 4), 0.41, np.float32)
+    heat[:, 1, 1] = 0.8
+    one = at(0, {1: ((0, 0, 1, 1), 1.0)})
+    movers = tuple(cut(one, k / 4, (k + 1) / 4) for k in range(8))
+    (event,) = pipeline.together(Regions(PLAIN)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
+    assert event.track == -1 and event.score == pytest.approx(0.8) and (event.start, event.end) == (0, 2)
+    sure = RegionsConfig(**{**vars(PLAIN), "inside": 1.0})
+    (event,) = pipeline.together(Regions(sure)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
+    assert event.track == 2 and (event.extents[:, 2:] == [0, 0, 1, 1]).all()
+
+
+@pytest.mark.parametrize("cuts", [{7}, set(range(2, 40, 3))])
+def test_movers_beside_maps_are_the_same_however_maps_are_cut(cuts: set[int]) -> None:
+    pieces = accompanied()
+    borders = [0, *sorted(cuts), 40]
+
+    def whole(a: int, b: int) -> HeatMap:
+        values = np.concatenate([p.values for p in pieces[a:b]])
+        return HeatMap(values, np.arange(a, b + 1) / 2, movers=tuple(p.movers[0] for p in pieces[a:b] if p.movers))
+
+    one = pipeline.together(Regions(RegionsConfig(), 0.4)(pieces))
+    same(one, pipeline.together(Regions(RegionsConfig(), 0.4)(whole(a, b) for a, b in pairwise(borders))))
+
+
+def test_frames_that_reach_beyond_a_step_are_cut_at_its_end() -> None:
+    """Frames of a third of a second beside steps of a half: no moment is told twice, none is left out."""
+    frames = [Boxes(k / 3, (k + 1) / 3, [[k / 3, (k + 1) / 3, *A]], [1.0], track=[4]) for k in range(12)]
+    maps = (HeatMap(np.full((1, 2, 2), 0.9, np.float32), np.array([k, k + 1]) / 2) for k in range(8))
+    found = pipeline.together(Regions(PLAIN)(pipeline.beside(maps, frames))).boxes
+    assert found is not None and set(found.track.tolist()) == {8}
+    borders = sorted({k / 3 for k in range(13)} | {k / 2 for k in range(9)})
+    np.testing.assert_allclose(found.extents[:, 0], borders[:-1])
+    np.testing.assert_allclose(found.extents[:, 1], borders[1:])

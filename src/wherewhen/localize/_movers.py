@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wherewhen import extents as ext
-from wherewhen.values import Event, Floats, Masks, Scores
+from wherewhen.values import Event, Features, Floats, Masks, Scores
 
 
 def along(boxes: Scores, near: Sequence[Scores], weights: Floats) -> Scores:
@@ -42,6 +42,44 @@ def _shares(one: Floats, other: Floats, within: float) -> Masks:
     smaller = np.minimum(ext.area(one), ext.area(other))
     shared: Masks = (smaller > 0) & (ext.intersection(one, other) >= within * smaller)
     return shared
+
+
+def inside(heat: Features, rows: Floats, share: float) -> Floats:
+    """What a map ``(h, w)`` says inside each box ``(N, 6)``: the value that ``share`` of the box's area don't exceed.
+
+    A box without area has the value of the cell that it lies in.
+
+    >>> heat = np.float32([[0.1, 0.3]])
+    >>> inside(heat, np.array([[0, 1, 0.2, 0, 0.6, 1]]), 0.7).round(2).tolist()
+    [0.1]
+    >>> inside(heat, np.array([[0, 1, 0.2, 0, 0.6, 1]]), 0.9).round(2).tolist()
+    [0.3]
+    """
+    height, width = heat.shape
+    found = np.empty(len(rows))
+    for index, (x0, y0, x1, y1) in enumerate(rows[:, 2:]):
+        top, down = _covered(y0, y1, height)
+        left, across = _covered(x0, x1, width)
+        values = heat[top : top + len(down), left : left + len(across)].ravel()
+        order = np.argsort(values, kind="stable")
+        area = np.cumsum(np.outer(down, across).ravel()[order])
+        found[index] = values[order][np.searchsorted(area, share * area[-1] * (1 - 1e-9))]
+    return found
+
+
+def _covered(low: float, high: float, count: int) -> tuple[int, Floats]:
+    """The first of ``count`` cells of a side that a stretch covers, and how much of it and of those behind."""
+    first = min(max(int(np.floor(low * count)), 0), count - 1)
+    last = min(max(int(np.ceil(high * count)), first + 1), count)
+    edges = np.arange(first, last + 1)
+    shares = (np.minimum(edges[1:], high * count) - np.maximum(edges[:-1], low * count)).clip(0)
+    return first, shares if shares.any() else np.ones(len(shares))
+
+
+def free(regions: Floats, movers: Floats, within: float) -> Masks:
+    """Which regions ``(R, 6)`` share their place with none of the movers ``(M, 6)``: see `apart`."""
+    alone: Masks = ~np.asarray(_shares(regions[:, None], movers[None], within).any(1))
+    return alone
 
 
 def told(rows: Scores, keep: float, gap: float, shortest: float, within: float) -> tuple[Event, ...]:

@@ -20,7 +20,8 @@ SOFT = 2.0  # cells of the raster: fills the inside of a mover, whose color chan
 class Step(NamedTuple):
     """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and what moves then ``(H, W)``.
 
-    ``boxes``: the movers that the map was painted from, None where it was not.
+    ``boxes``: the movers that the map was painted from, None where it was not. ``movers``: those beside it, frame by
+    frame, None where nobody looked.
     """
 
     start: float
@@ -28,6 +29,7 @@ class Step(NamedTuple):
     map: Features
     detail: Features | None = None
     boxes: Scores | None = None
+    movers: Scores | None = None
 
 
 def _mean(maps: list[Features]) -> Features:
@@ -43,9 +45,19 @@ def _cut(pending: list[Step], since: float, until: float) -> Iterator[Step]:
         cover = [s for s in pending if s.start <= start and s.end >= end]
         details = [s.detail for s in cover if s.detail is not None]
         heat = _mean([s.map for s in cover]) if cover else last.map
-        movers = next((s.boxes for s in cover if s.boxes is not None), None if cover else last.boxes)
-        last = Step(start, end, heat, _mean(details) if details else None, movers)
+        boxes = next((s.boxes for s in cover if s.boxes is not None), None if cover else last.boxes)
+        movers = next((s.movers for s in cover if s.movers is not None), None if cover else last.movers)
+        movers = None if movers is None else _between(movers, start, end)
+        last = Step(start, end, heat, _mean(details) if details else None, boxes, movers)
         yield last
+
+
+def _between(rows: Scores, start: float, end: float) -> Scores:
+    """What of rows lies in ``[start, end)`` seconds."""
+    own = (rows.extents[:, 0] < end) & (rows.extents[:, 1] > start)
+    cut = rows.extents[own]
+    cut[:, :2] = cut[:, :2].clip(start, end)
+    return Scores(cut, rows.values[own], rows.track[own])
 
 
 def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
@@ -59,8 +71,10 @@ def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     for piece in pieces:
         for index in range(len(piece.values)):
             detail = None if piece.detail is None else piece.detail[index]
-            movers = None if piece.boxes is None else piece.boxes[index]
-            step = Step(float(piece.edges[index]), float(piece.edges[index + 1]), piece.values[index], detail, movers)
+            boxes = None if piece.boxes is None else piece.boxes[index]
+            movers = None if piece.movers is None else piece.movers[index]
+            start, until = float(piece.edges[index]), float(piece.edges[index + 1])
+            step = Step(start, until, piece.values[index], detail, boxes, movers)
             if pending and step.start > done:
                 yield from _cut(pending, max(done, pending[0].start), step.start)
                 done = step.start
@@ -110,10 +124,10 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
             known = [(s.boxes, weight) for s, weight in zip(near, weights, strict=True) if s.boxes is not None]
             boxes = along(step.boxes, [one for one, _ in known], np.array([weight for _, weight in known]))
             picture = ext.painted(boxes.extents, boxes.values, step.map.shape)
-            return Step(step.start, step.end, picture, step.detail, boxes)
+            return step._replace(map=picture, boxes=boxes)
         maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(near, offsets, strict=True)]
         mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
-        return Step(step.start, step.end, mean.astype(np.float32), step.detail)
+        return step._replace(map=mean.astype(np.float32))
 
     for step in steps:
         middle = (step.start + step.end) / 2

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.localize._movers import apart, told
+from wherewhen.localize._movers import apart, free, inside, told
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
-from wherewhen.values import Event, Features, Floats, HeatMap, Prediction, Scores
+from wherewhen.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 
 
 def calibrate(values: Features, threshold: float) -> Features:
@@ -63,13 +64,15 @@ class RegionsConfig:
         sharpen: how far the map is lowered inside a cell where little moves, from 0 (not at all) to 1.
         top: how many of the highest cells make the frame score.
         level: a region is what reaches this share of the map's peak.
-        most: boxes per step at most.
+        most: regions per step at most.
         link: two boxes of neighboring steps are one tube from this IoU on.
         gap_seconds: a shorter pause doesn't end an event or a tube.
         shortest_seconds: shorter events are dropped.
         longest_seconds: an alarm that lasts longer is told in pieces, so that nothing waits for its end.
         keep: an event lasts while the calibrated frame score stays at or above this.
-        within: of two known movers only the better one is told where one lies in the other by this share.
+        within: of two known movers only the better one is told where one lies in the other by this share; and a mover
+            is told in place of a region.
+        inside: score of a mover beside a map: what this share of its box doesn't exceed in the map, 1 is the highest.
     """
 
     smooth_seconds: float = 0.5
@@ -85,12 +88,13 @@ class RegionsConfig:
     longest_seconds: float = 300.0
     keep: float = 0.4
     within: float = 0.7
+    inside: float = 0.9
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if value < 0:
                 raise ConfigError(f"regions: {name} can't be negative, got {value}")
-        for name in ("sharpen", "level", "link", "keep", "within"):
+        for name in ("sharpen", "level", "link", "keep", "within", "inside"):
             if getattr(self, name) > 1:
                 raise ConfigError(f"regions: {name} is a share from 0 to 1, got {getattr(self, name)}")
         for name in ("top", "most"):
@@ -125,20 +129,45 @@ class _Tubes:
         return track
 
 
+Row = tuple[Floats, float, int]
+
+
+class Seen(NamedTuple):
+    """What stands out in a step: regions, movers, and which regions ``(R,)`` no mover stands in for.
+
+    Numbers of movers beside a map are even, those of regions odd, so that none is both.
+    """
+
+    regions: Scores
+    movers: Scores
+    alone: Masks
+
+    @property
+    def boxes(self) -> Scores:
+        """Movers, and regions where no mover is."""
+        kept = Scores(self.regions.extents[self.alone], self.regions.values[self.alone], self.regions.track[self.alone])
+        both = (np.concatenate([getattr(self.movers, k), getattr(kept, k)]) for k in ("extents", "values", "track"))
+        return Scores(*both)
+
+
+NOBODY = Scores(np.empty((0, 6)), np.empty(0))
+
+
 @dataclass
 class _Alarm:
     """Opens when a score reaches 0.5, closes after a pause, and then says which events it held.
 
-    Boxes of known ``movers`` make one event for each mover's way.
+    Boxes of known movers (``ways``) make one event for each mover's way. ``rows``: regions, and whether no mover stands
+    in for them.
     """
 
     config: RegionsConfig
-    rows: list[tuple[Floats, float, int]] = field(default_factory=list)
+    rows: list[tuple[Row, bool]] = field(default_factory=list)
+    ways: list[Row] = field(default_factory=list)
     start: float | None = None
     last: float = 0.0
-    movers: bool = False
 
-    def __call__(self, step: Step, score: float, boxes: Scores) -> tuple[Event, ...]:
+    def __call__(self, step: Step, score: float, seen: Seen) -> tuple[Event, ...]:
         closed: tuple[Event, ...] = ()
         over = self.start is not None and step.start - self.start >= self.config.longest_seconds
         if over or (self.start is not None and step.start - self.last >= self.config.gap_seconds):
@@ -146,37 +175,57 @@ class _Alarm:
         if score >= 0.5 or (self.start is not None and score >= self.config.keep):
             self.start = step.start if self.start is None else self.start
             self.last = step.end
-            self.movers = step.boxes is not None
-            self.rows += zip(boxes.extents, boxes.values, boxes.track.tolist(), strict=True)
+            self.rows += zip(_rows(seen.regions), seen.alone.tolist(), strict=True)
+            self.ways += _rows(seen.movers)
         return closed
 
     def close(self) -> tuple[Event, ...]:
-        """The events of the open alarm: its tubes that last, else its best box of each step."""
-        if self.start is None or self.last - self.start < self.config.shortest_seconds or not self.rows:
-            self.start, self.rows = None, []
+        """The events of the open alarm: movers' ways and tubes that last, else its best region of each step."""
+        rows, ways, start, c = self.rows, self.ways, self.start, self.config
+        self.start, self.rows, self.ways = None, [], []
+        if start is None or self.last - start < c.shortest_seconds or not (rows or ways):
             return ()
-        if self.movers:
-            rows = Scores(*(np.array(part) for part in zip(*self.rows, strict=True)))
-            self.start, self.rows, c = None, [], self.config
-            return told(rows, c.keep, c.gap_seconds, c.shortest_seconds, c.within)
+        events: tuple[Event, ...] = ()
+        if ways:
+            boxes = Scores(*(np.array(part) for part in zip(*ways, strict=True)))
+            events = told(boxes, c.keep, c.gap_seconds, c.shortest_seconds, c.within)
+        alone = [row for row, no_mover in rows if no_mover]
+        chains = self._lasting(alone, start)
+        if not events and not chains and rows:  # no mover is sure enough: as if nobody knew any
+            everything = [row for row, _ in rows]
+            chains = self._lasting(everything, start) or [_best(everything)]
+        found = (Event(np.stack([r for r, _ in chain]), float(max(v for _, v in chain))) for chain in chains)
+        return tuple(sorted((*events, *found), key=lambda event: event.start)) if events else tuple(found)
+
+    def _lasting(self, rows: list[Row], start: float) -> list[list[tuple[Floats, float]]]:
+        """The tubes of regions that stand out for long enough."""
         tubes: dict[int, list[tuple[Floats, float]]] = {}
-        best: dict[float, tuple[Floats, float]] = {}
-        for row, value, track in self.rows:
+        for row, value, track in rows:
             if value >= self.config.keep:
                 tubes.setdefault(track, []).append((row, value))
-            if value > best.get(row[0], (row, -1.0))[1]:
-                best[row[0]] = (row, value)
-        need = max(self.config.shortest_seconds, 0.25 * (self.last - self.start))
-        lasting = [t for t in tubes.values() if t[-1][0][1] - t[0][0][0] >= need and max(v for _, v in t) >= 0.5]
-        chains = lasting or [[best[t] for t in sorted(best)]]
-        self.start, self.rows = None, []
-        return tuple(Event(np.stack([r for r, _ in c]), float(max(v for _, v in c))) for c in chains)
+        need = max(self.config.shortest_seconds, 0.25 * (self.last - start))
+        return [t for t in tubes.values() if t[-1][0][1] - t[0][0][0] >= need and max(v for _, v in t) >= 0.5]
+
+
+def _rows(boxes: Scores) -> list[Row]:
+    return list(zip(boxes.extents, boxes.values.tolist(), boxes.track.tolist(), strict=True))
+
+
+def _best(rows: list[Row]) -> list[tuple[Floats, float]]:
+    """The best region of each step."""
+    best: dict[float, tuple[Floats, float]] = {}
+    for row, value, _ in rows:
+        if value > best.get(row[0], (row, -1.0))[1]:
+            best[row[0]] = (row, value)
+    return [best[t] for t in sorted(best)]
 
 
 class Regions:
     """Smooth, calibrate, cut into regions, link them into tubes and say which events they make.
 
-    Where the movers that a map was painted from are known, their boxes and ways stand in for regions and tubes.
+    Where the movers that a map was painted from are known, their boxes and ways stand in for regions and tubes. Of
+    movers that come beside a map those that stand out are told in place of the regions that they are in; map, frame
+    scores and when there is an alarm stay the same.
 
     ``threshold``: the raw frame score that becomes 0.5. Gives one Prediction per time step; an event comes with the
     step that closes it.
@@ -197,7 +246,7 @@ class Regions:
             if self.config.smooth_cells > 0:
                 heat = ndimage.gaussian_filter(heat, self.config.smooth_cells, mode="nearest")
             score = frame_score(heat, self.config.top)
-            yield Step(step.start, step.end, sharpen(heat, step.detail, self.config.sharpen)), score
+            yield step._replace(map=sharpen(heat, step.detail, self.config.sharpen)), score
 
     def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
         """Localize heat maps that start in rising order."""
@@ -207,25 +256,30 @@ class Regions:
             heat = calibrate(step.map, self.threshold)
             score = float(calibrate(np.array([raw], np.float32), self.threshold)[0])
             edges = np.array([step.start, step.end])
-            boxes = self._boxes(step, heat, tubes)
-            closed = alarm(step, score, boxes)
-            boxes = boxes if step.boxes is None else apart(boxes, self.config.within)
+            seen = self._seen(step, heat, tubes)
+            closed = alarm(step, score, seen)
+            boxes = seen.boxes if step.boxes is None else apart(seen.movers, self.config.within)
             yield Prediction(HeatMap(np.array([score]), edges), HeatMap(heat[None], edges), boxes, closed)
         if closed := alarm.close():
             yield Prediction(events=closed)
 
-    def _boxes(self, step: Step, heat: Features, tubes: _Tubes) -> Scores:
+    def _seen(self, step: Step, heat: Features, tubes: _Tubes) -> Seen:
+        c = self.config
         if step.boxes is not None:
             rows = step.boxes.extents.copy()
             rows[:, :2] = step.start, step.end
-            return Scores(
-                rows,
-                calibrate(step.boxes.values.astype(np.float32), self.threshold).astype(np.float64),
-                step.boxes.track,
-            )
-        found, peaks = components(heat, self.config.level * max(float(heat.max()), 1e-6), self.config.most)
+            values = calibrate(step.boxes.values.astype(np.float32), self.threshold).astype(np.float64)
+            return Seen(NOBODY, Scores(rows, values, step.boxes.track), np.zeros(0, bool))
+        least = c.level * max(float(heat.max()), 1e-6)
+        found, peaks = components(heat, least, c.most)
         rows = np.concatenate([np.tile([step.start, step.end], (len(found), 1)), found], 1)
-        return Scores(rows, peaks, np.array(tubes(rows), np.int64))
+        numbers = np.array(tubes(rows), np.int64)
+        if step.movers is None:
+            return Seen(Scores(rows, peaks, numbers), NOBODY, np.ones(len(rows), bool))
+        values = inside(heat, step.movers.extents, c.inside)
+        out = values >= least
+        movers = Scores(step.movers.extents[out], values[out], 2 * step.movers.track[out])
+        return Seen(Scores(rows, peaks, 2 * numbers + 1), movers, free(rows, movers.extents, c.within))
 
 
 PLUGIN = Regions
