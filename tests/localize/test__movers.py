@@ -180,9 +180,9 @@ def test_a_map_says_where_and_a_mover_who() -> None:
     assert found.boxes and bare.boxes and found.frames and bare.frames and found.heat and bare.heat
     np.testing.assert_array_equal(found.frames.values, bare.frames.values)
     np.testing.assert_array_equal(found.heat.values, bare.heat.values)
-    hot = found.boxes.values >= 0.5
-    assert set(found.boxes.track[hot & (found.boxes.extents[:, 0] < 8)].tolist()) == {14}
-    numbers = found.boxes.track[hot & (found.boxes.extents[:, 0] > 8)]
+    start = found.boxes.extents[:, 0]
+    assert set(found.boxes.track[(start >= 2) & (start < 6)].tolist()) == {14}
+    numbers = found.boxes.track[(start >= 10) & (start < 14)]
     assert len(numbers) == 8 and (numbers % 2 == 1).all()
 
 
