@@ -12,8 +12,8 @@ from wherewhen import pipeline, training
 from wherewhen.contracts import TextTower
 from wherewhen.evaluate import predict
 from wherewhen.model import Model, Recipe, view
-from wherewhen.naming import class_maps
-from wherewhen.values import Bag, Instances
+from wherewhen.naming import ClassMap, Shares, class_maps
+from wherewhen.values import Bag, HeatMap, Instances
 
 MakeBags = Callable[..., list[Bag]]
 SETTINGS = {
@@ -48,6 +48,14 @@ def test_events_bear_the_class_that_was_learnt(toy_bag: Callable[..., Bag], tmp_
     events = [(event.category, bag.video.category) for bag in fresh for event in found[bag.video.id].events]
     right = [name == real for name, real in events if real]
     assert len(right) >= 8 and np.mean(right) > 0.8
+    for bag in fresh:
+        one = found[bag.video.id]
+        assert one.frames is not None and list(one.classes) == ["a", "b"]
+        whole = one.frames.values
+        np.testing.assert_allclose(sum(part.values for part in one.classes.values()), whole, atol=1e-6)
+    alarms = [(found[bag.video.id], bag.video.category) for bag in fresh if bag.video.category]
+    high = [one.classes[kind].values.max() > 0.5 for one, kind in alarms for _ in one.events[:1]]
+    assert len(high) >= 8 and np.mean(high) > 0.8
     one = fresh[1].views
     np.testing.assert_array_equal(back.answers(one), model.answers(one))
     output = back.method({"cells": view([one["cells"]])})
@@ -58,6 +66,8 @@ def test_without_names_nothing_is_named(toy_bags: MakeBags) -> None:
     recipe = Recipe.of({**SETTINGS, "training": {"steps": 2}})
     model = training.fit(toy_bags(8), recipe, device="cpu").last
     assert model.classes == () and model.answers(toy_bags(1)[0].views).shape[1] == 1
+    bag = toy_bags(1)[0]
+    assert predict(model, [Bag(bag.video, model.normalized(bag.views))])[bag.video.id].classes == {}
 
 
 def test_another_name_is_another_training(toy_bags: MakeBags) -> None:
@@ -99,3 +109,47 @@ def test_class_maps_are_answers_where_they_belong() -> None:
     np.testing.assert_array_equal(steps[1].values[0, 0, 1], values[5, 1:] * values[5, 0] ** 4)
     straight = list(pipeline.heat([(rows, values[:, 0])]))
     np.testing.assert_array_equal(steps[0].heat.values, straight[0].values)
+
+
+def test_frame_scores_are_divided_by_what_is_seen_meanwhile() -> None:
+    """Against plain loops over pieces and cells; pieces overlap and leave a gap, frames fall anywhere."""
+    rng = np.random.default_rng(4)
+    spans = [(0.0, 1.0), (0.5, 1.5), (1.5, 2.0), (3.0, 4.0)]
+    pieces = [ClassMap(rng.random((1, 2, 3, 3)).astype(np.float32) / 3, np.array(span)) for span in spans]
+    frames = HeatMap([0.9, 0.2, 0.6, 0.7, 0.4], [0.0, 0.7, 1.6, 2.4, 2.9, 4.0])
+    shares = Shares(3)
+    for piece in pieces:
+        shares.hear(piece)
+    found = list(shares.of(frames))
+    for step in range(5):
+        start, end = frames.edges[step : step + 2]
+        total = np.zeros(3)
+        for (first, last), piece in zip(spans, pieces, strict=True):
+            lasts = max(0.0, min(last, end) - max(first, start))
+            if (start, first) == (2.4, 1.5):
+                lasts = 1.0  # nothing is seen from 2.4 to 2.9: what was seen last holds on
+            for cell in piece.values.reshape(6, 3).astype(float):
+                odd = cell.sum()
+                total += lasts * odd**4 * cell / odd
+        for name in range(3):
+            np.testing.assert_allclose(
+                found[name].values[step, 0, 0], frames.values[step, 0, 0] * total[name] / total.sum(), rtol=1e-5
+            )
+    assert len(shares.seen) == 1
+
+
+def test_of_nothing_seen_classes_have_the_same() -> None:
+    shares = Shares(2)
+    shares.hear(ClassMap(np.zeros((1, 1, 1, 2), np.float32), np.array([0.0, 1.0])))
+    assert [part.values.item() for part in shares.of(HeatMap([0.5], [0.0, 1.0]))] == [0.25, 0.25]
+
+
+def test_trained_and_worded_maps_share_alike() -> None:
+    """A trained map comes weighted already, one of words is weighted here: the same likelihoods, the same totals."""
+    rng = np.random.default_rng(2)
+    values = rng.random((8, 3)).astype(np.float32) / 3
+    rows = Instances(np.zeros((8, 1)), np.tile([0, 1.0, 0, 1, 0, 1], (8, 1)), shape=(1, 2, 4))
+    odd = values.sum(-1, keepdims=True)
+    (trained,) = class_maps([(rows, np.concatenate([odd, values / odd], 1))])
+    worded = ClassMap(values.reshape(1, 2, 4, 3), np.array([0.0, 1.0]))
+    np.testing.assert_allclose(trained.totals, worded.totals, rtol=1e-5)

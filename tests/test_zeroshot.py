@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from wherewhen import cli, prompts
@@ -86,6 +87,9 @@ def test_live_is_offline(world: Path) -> None:
     assert whole.heat and by_parts.heat
     np.testing.assert_array_equal(whole.heat.values, by_parts.heat.values)
     assert [e.category for e in whole.events] == [e.category for e in by_parts.events]
+    assert whole.classes
+    for name, part in whole.classes.items():
+        np.testing.assert_array_equal(part.values, by_parts.classes[name].values)
 
 
 def test_a_window_is_what_it_shows() -> None:
@@ -163,6 +167,11 @@ def test_the_verb_writes_events_with_their_class(
     assert "running" in capsys.readouterr().out
     told = json.loads((tmp_path / "found/events.json").read_text())["videos"][video.path.stem]["events"]
     assert {event["category"] for event in told} == {"running"}
+    table = pq.read_table(tmp_path / "found/scores.parquet").to_pydict()
+    parts = {name: np.array(table[f"score_{name}"]) for name in prompts.read("toy").classes}
+    assert len(table) == 5 + len(parts)
+    np.testing.assert_allclose(sum(parts.values()), table["score"], atol=1e-6)
+    assert [name for name, part in parts.items() if part.max() > 0.5] == ["running"]
     assert cli.main([*words, "--model", "x"]) == 2
     assert cli.main([*words[:2], "--backbone", "toywords"]) == 2
     assert "only with --prompts" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import tee
@@ -16,6 +16,7 @@ from wherewhen.store import atomic, write_atomic
 from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
 
 NAMES = ("video", "frame", "start", "end", "score")
+PREFIX = "score_"  # of a class, in the name of its column
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class Found:
         """One score per frame of the video ``(F,)`` in [0, 1]; 0.5 is the threshold."""
         assert self.prediction.frames is not None
         return self.prediction.frames.on(self.clock)[:, 0, 0]
+
+    @cached_property
+    def class_scores(self) -> dict[str, Features]:
+        """One score per class and frame ``(F,)``, by name: parts of `scores`. Empty where classes aren't told apart."""
+        return {name: part.on(self.clock)[:, 0, 0] for name, part in self.prediction.classes.items()}
 
     def heatmap(self, time: float) -> Features:
         """The heat map ``(h, w)`` at a moment in seconds."""
@@ -66,25 +72,42 @@ class Found:
 
 
 def score_rows(found: Sequence[Found]) -> dict[str, list[Any]]:
-    """A table of frame scores: columns video, frame, start, end, score."""
-    columns: dict[str, list[Any]] = {name: [] for name in NAMES}
+    """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class."""
+    columns: dict[str, list[Any]] = {name: [] for name in (*NAMES, *_class_columns(f.prediction for f in found))}
     for one in found:
         count = len(one.scores)
         values = ([one.id] * count, range(count), one.clock[:-1].tolist(), one.clock[1:].tolist(), one.scores.tolist())
-        for name, column in zip(NAMES, values, strict=True):
-            columns[name] += column
+        for name, more in zip(NAMES, values, strict=True):
+            columns[name] += more
+        _add_classes(columns, {name: values.tolist() for name, values in one.class_scores.items()})
     return columns
 
 
+def _class_columns(predictions: Iterable[Prediction]) -> list[str]:
+    """Names of columns for classes; the prefix keeps a class called "video" apart from the other columns."""
+    return list(dict.fromkeys(PREFIX + name for one in predictions for name in one.classes))
+
+
+def _add_classes(columns: dict[str, list[Any]], scores: Mapping[str, list[float]]) -> None:
+    """The scores of the rows that were added last; a class that a video knows nothing of stays open."""
+    rows = len(columns["video"])
+    for name, column in columns.items():
+        if name.startswith(PREFIX):
+            column += scores.get(name.removeprefix(PREFIX), [None] * (rows - len(column)))
+
+
 def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
-    """Frame scores of predictions as a parquet table: video, start, end, score per time step."""
+    """Frame scores as a parquet table, a row per time step: video, start, end, score and that of each class."""
     rows: dict[str, list[Any]] = {"video": [], "start": [], "end": [], "score": []}
+    rows |= {name: [] for name in _class_columns(found.values())}
     for name, prediction in found.items():
         if prediction.frames is not None:
             edges = prediction.frames.edges.tolist()
             values = prediction.frames.values[:, 0, 0].tolist()
-            for column, more in zip(rows.values(), ([name] * len(values), edges[:-1], edges[1:], values), strict=True):
-                column += more
+            told = {"video": [name] * len(values), "start": edges[:-1], "end": edges[1:], "score": values}
+            for column, more in told.items():
+                rows[column] += more
+            _add_classes(rows, {key: part.values[:, 0, 0].tolist() for key, part in prediction.classes.items()})
     _write_parquet(path, rows)
 
 
@@ -119,9 +142,10 @@ def write_tables(folder: Path, found: Sequence[Found]) -> None:
     _write_parquet(folder / "scores.parquet", columns)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(NAMES)
-    for video, frame, start, end, score in zip(*columns.values(), strict=True):
-        writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", f"{score:.6f}"])
+    writer.writerow(columns)
+    for video, frame, start, end, *scores in zip(*columns.values(), strict=True):
+        numbers = ["" if score is None else f"{score:.6f}" for score in scores]
+        writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", *numbers])
     write_atomic(folder / "scores.csv", text.getvalue())
     told = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, f.path.name)) for f in found]
     registry.load("formats", "events").write(folder / "events.json", told)

@@ -610,4 +610,5 @@ def together(steps: Iterable[Prediction]) -> Prediction:
             np.concatenate([b.track for b in boxes]),
         ),
         tuple(sorted((e for p in found for e in p.events), key=lambda e: (e.start, -e.score))),
+        {name: HeatMap(np.concatenate([p.classes[name].values for p in maps]), edges) for name in maps[0].classes},
     )

@@ -349,13 +349,15 @@ class Prediction:
     """What was found in one video; a part that a method doesn't give is None.
 
     ``frames``: scores per time step (1x1 heat map). ``heat``: scores per cell. ``boxes``: one row per box and
-    frame, graded by score; rows of one tube share a track number. ``events``: what a user is told.
+    frame, graded by score; rows of one tube share a track number. ``events``: what a user is told. ``classes``: the
+    frame scores divided among classes, by name (1x1 heat maps); empty where classes aren't told apart.
     """
 
     frames: HeatMap | None = None
     heat: HeatMap | None = None
     boxes: Scores | None = None
     events: tuple[Event, ...] = ()
+    classes: Mapping[str, HeatMap] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
