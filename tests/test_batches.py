@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from wherewhen import batches, training
 from wherewhen.batches import Batches, Chosen, Mapped, Pack, groups, pooled, thinned
+from wherewhen.contracts import Classes
 from wherewhen.errors import ConfigError
 from wherewhen.methods import _grid
 from wherewhen.model import Recipe, view
@@ -306,3 +307,16 @@ def test_labels_number_classes_where_they_have_names() -> None:
     for step in range(5):
         assert (told.draw(step)[1] > 0).tolist() == [True, True, False, False]
     assert all({n > 3 for n in group} == {True, False} for group in told.groups(12))
+
+
+def test_several_classes_in_a_video_are_a_label_of_their_own_and_no_class() -> None:
+    """In whatever order and spacing they are told; what is joined to nothing is one class."""
+    kinds = ["riot+fight", "fight + riot", "fight", "fall+", "+", None, "fall+fall", "riot+fall+fight"]
+    videos = [Video(f"v{n}", Path("x"), 1, kind) for n, kind in enumerate(kinds)] + [Video("n", Path("x"), 0, "a+b")]
+    names, mixed = batches.class_names(videos), batches.mixed_names(videos)
+    assert names == ("fall", "fight", "riot", "anomaly") and mixed == ("fall+fight+riot", "fight+riot")
+    told = Classes(names, mixed=mixed)
+    labels = [batches.label_of(video, told.labels) for video in videos]
+    assert labels == [6, 6, 2, 1, 4, 4, 1, 5, 0]
+    assert [told.members[int(label) - 1] for label in labels[:3]] == [(2, 3), (2, 3), (2,)]
+    assert told.members[4] == (1, 2, 3)

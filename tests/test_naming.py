@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from wherewhen import pipeline, training
 from wherewhen.contracts import TextTower
@@ -76,6 +77,22 @@ def test_another_name_is_another_training(toy_bags: MakeBags) -> None:
     recipe = Recipe.of(SETTINGS)
     keys = {training._key(recipe, known, [], names) for names in ((), ("a", "b"), ("a", "b", "c"))}
     assert len(keys) == 3
+
+
+@pytest.mark.parametrize("method", ["vadclip", "stprompt"])
+def test_what_is_learnt_of_several_classes_at_once_is_no_class(toy_bags: MakeBags, tmp_path: Path, method: str) -> None:
+    recipe = Recipe.of({"method": method, "training": {"steps": 3}})
+    views = tuple(recipe.views)
+    bags = [
+        replace(bag, video=replace(bag.video, category=kind if bag.video.label else None))
+        for bag, kind in zip(toy_bags(8, views), ["a", "a", "b", "b", "a+b", "a+b", "b+a", "b + a"], strict=True)
+    ]
+    model = training.fit(bags, recipe, device="cpu").last
+    assert model.classes == ("a", "b")
+    assert model.answers(model.normalized(bags[0].views)).shape[1] == 3
+    model.save(tmp_path / "model.safetensors")
+    back = Model.load(tmp_path / "model.safetensors", device="cpu")
+    np.testing.assert_array_equal(back.answers(bags[0].views), model.answers(bags[0].views))
 
 
 def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_path: Path) -> None:

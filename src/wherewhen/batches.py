@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wherewhen.contracts import UNNAMED, View
+from wherewhen.contracts import JOIN, UNNAMED, View
 from wherewhen.store import cache_folder
 from wherewhen.values import Bag, Instances, Video
 
@@ -104,21 +104,40 @@ def some_movers(instances: Instances, most: int | None, seed: tuple[int, ...]) -
 
 
 def class_names(videos: Iterable[Video]) -> tuple[str, ...]:
-    """What happens in anomalous videos, by name; those that don't say are of one class more.
+    """What happens in anomalous videos, by name; those that don't say are of one class more, "a+b" is of two.
 
     >>> from pathlib import Path
     >>> class_names([Video("a", Path("a"), 1, "fight"), Video("b", Path("b"), 0), Video("c", Path("c"), 1)])
     ('fight', 'anomaly')
     """
-    found = {video.category or UNNAMED for video in videos if video.label}
+    found = {name for video in videos if video.label for name in _named(video)}
     return (*sorted(found - {UNNAMED}), *({UNNAMED} & found))
 
 
+def mixed_names(videos: Iterable[Video]) -> tuple[str, ...]:
+    """Several classes that happen in one video, as they come together, joined by "+" in the order of the alphabet.
+
+    >>> from pathlib import Path
+    >>> mixed_names([Video("a", Path("a"), 1, "riot+fight"), Video("b", Path("b"), 1, "fight + riot")])
+    ('fight+riot',)
+    """
+    found = {_named(video) for video in videos if video.label}
+    return tuple(sorted(JOIN.join(names) for names in found if len(names) > 1))
+
+
+def _named(video: Video) -> tuple[str, ...]:
+    names = {name.strip() for name in (video.category or "").split(JOIN)} - {""}
+    return tuple(sorted(names)) or (UNNAMED,)
+
+
 def label_of(video: Video, names: Sequence[str] = ()) -> float:
-    """0 for normal, 1 for anomalous, or where there are class names the number of the video's own, from 1 on."""
+    """0 for normal, 1 for anomalous, or where there are names the number of the video's own, from 1 on.
+
+    ``names``: of classes, then of several that come together.
+    """
     if not video.label:
         return 0.0
-    return 1.0 + names.index(video.category or UNNAMED) if names else 1.0
+    return 1.0 + names.index(JOIN.join(_named(video))) if names else 1.0
 
 
 def _room(shape: tuple[int, int]) -> torch.Tensor:

@@ -140,17 +140,34 @@ class TextImage(Protocol):
 
 
 UNNAMED = "anomaly"  # the class of what happens in a video that names none
+JOIN = "+"  # between the names of several classes in one video
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
     """What a method that tells classes apart is made for: ``names`` of what happens, in the order of labels from 1 on.
 
-    ``reader``: the backbone of its features where that also reads, None otherwise and for a model from disk.
+    ``reader``: the backbone of its features where that also reads, None otherwise and for a model from disk. ``mixed``:
+    what else labels stand for, after the names: several of them in one video, joined by "+".
+
+    >>> Classes(("fall", "fight"), mixed=("fall+fight",)).members
+    ((1,), (2,), (1, 2))
     """
 
     names: tuple[str, ...] = (UNNAMED,)
     reader: TextImage | None = None
+    mixed: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What labels from 1 on stand for."""
+        return (*self.names, *self.mixed)
+
+    @property
+    def members(self) -> tuple[tuple[int, ...], ...]:
+        """For each label from 1 on the numbers of its classes, from 1 on."""
+        mixed = (tuple(1 + self.names.index(name) for name in one.split(JOIN)) for one in self.mixed)
+        return (*((k,) for k in range(1, 1 + len(self.names))), *mixed)
 
     @property
     def named(self) -> bool:
@@ -313,8 +330,9 @@ class Method(Protocol):
     first view is named after.
 
     A class attribute ``tells_classes``: true where it tells kinds of anomalies apart. It is then made with `Classes` as
-    a third argument, its labels are 0 for normal and k for the k-th class, features of a backbone that reads come raw,
-    and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, each instance's likelihood of each class.
+    a third argument, its labels are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that
+    reads come raw, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, each instance's likelihood
+    of each class.
     """
 
     Config: ClassVar[type]

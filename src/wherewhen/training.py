@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen import distributed
-from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, class_names, label_of, thinned
+from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, class_names, label_of, mixed_names, thinned
 from wherewhen.contracts import Classes, Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe, pick_device
@@ -355,7 +355,7 @@ def fit(
     state = _state(recipe, dims, device, classes)
     held_out = {v.id for v in hold}
     parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
-    told = classes.names if classes else ()
+    told = classes.labels if classes else ()
     batches = _batches(bags, ready, parts[0], recipe, device, told)
     held = _batches(bags, ready, parts[1], recipe, device, told) if hold else None
     record = _Record.begun(state, _key(recipe, known, hold, told), folder, resume, keep_looks)
@@ -390,7 +390,9 @@ def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], r
 
 def _classes(recipe: Recipe, videos: Sequence[Video]) -> Classes | None:
     """What a method that tells classes apart is made for; None for any other."""
-    return Classes(class_names(videos), recipe.reader()) if recipe.tells_classes else None
+    if not recipe.tells_classes:
+        return None
+    return Classes(class_names(videos), recipe.reader(), mixed_names(videos))
 
 
 def _batches(

@@ -44,7 +44,8 @@ def _edges(values: object, steps: int, name: str) -> Floats:
 class Video:
     """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
 
-    ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens.
+    ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens, or of
+    several, "a+b".
     """
 
     id: str

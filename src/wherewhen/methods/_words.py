@@ -28,6 +28,7 @@ class ClassTexts(nn.Module):
     """
 
     texts: Tensor
+    shares: Tensor  # of each class (1 + C,) in each label; the model is asked without them
 
     def __init__(
         self, method: str, classes: Classes, size: int, normal: str, prefix: int = 10, suffix: int = 10
@@ -35,6 +36,7 @@ class ClassTexts(nn.Module):
         super().__init__()
         self.words = [normal, *map(spelt, classes.names)]
         self.prefix, self.suffix = prefix, suffix
+        self.register_buffer("shares", shares(classes), persistent=False)
         self._reads: list[Any] = []  # no module: frozen and large, its weights aren't the method's
         if classes.reader is None:
             self.texts = nn.Parameter(torch.randn(len(self.words), size))
@@ -96,12 +98,26 @@ def alike(values: Tensor, texts: Tensor, temperature: float) -> Tensor:
     return F.normalize(values, dim=-1) @ F.normalize(texts, dim=-1).transpose(-1, -2) / temperature
 
 
-def class_loss(bag: Tensor, labels: Tensor, method: str) -> Tensor:
-    """Cross entropy of bags' likeness to classes ``(B, 1 + C)``; ConfigError for a label that no class has."""
+def shares(classes: Classes) -> Tensor:
+    """What each label asks for ``(1 + L, 1 + C)``: all for its class, or as much for each of several in one video.
+
+    >>> shares(Classes(("fall", "fight"), mixed=("fall+fight",)))[2:].tolist()
+    [[0.0, 0.0, 1.0], [0.0, 0.5, 0.5]]
+    """
+    rows = torch.eye(1 + len(classes.names))
+    several = [rows[list(numbers)].mean(0) for numbers in classes.members[len(classes.names) :]]
+    return torch.cat([rows, *(row[None] for row in several)])
+
+
+def class_loss(bag: Tensor, labels: Tensor, shares: Tensor, method: str) -> Tensor:
+    """Cross entropy of bags' likeness to classes ``(B, 1 + C)`` with the `shares` of their labels.
+
+    ConfigError for a label that nothing has. Several classes share a label evenly, as in VadCLIP's official code.
+    """
     numbers = labels.round().long()
-    if len(numbers) and int(numbers.max()) >= bag.shape[1]:
+    if len(numbers) and int(numbers.max()) >= len(shares):
         raise ConfigError(f"{method}: {bag.shape[1] - 1} classes, but a label is {int(numbers.max())}")
-    return F.cross_entropy(bag, numbers)
+    return F.cross_entropy(bag, shares[numbers].to(bag.dtype))
 
 
 def separation(texts: Tensor) -> Tensor:

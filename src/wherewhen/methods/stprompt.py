@@ -266,14 +266,14 @@ class STPrompt(nn.Module):
         return motion
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else the number of a class."""
+        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else of `Classes.labels`."""
         config, held, frames = self.config, output.extra["held"], output.extra["frames"]
         bag = best_means(frames[..., None], held, config.top)[:, 0].clamp(0, 1)
         each = F.binary_cross_entropy(bag, (labels > 0.5).to(bag.dtype), reduction="none")
         like = best_means(output.extra["alike"], held, config.top)
         return {
             "anomaly": mean_of(each, held.any(1)),
-            "classes": config.classes * class_loss(like, labels, "stprompt"),
+            "classes": config.classes * class_loss(like, labels, self.prompts.shares, "stprompt"),
             "separation": config.separation * separation(output.extra["texts"][0]),
         }
 

@@ -288,7 +288,7 @@ class VadCLIP(nn.Module):
             self.usual.learn(whole.features[whole.held] for whole in normal)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else the number of a class."""
+        """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else of `Classes.labels`."""
         config, held = self.config, output.extra["held"]
         anomalous = (labels > 0.5).to(output.extra["plain"].dtype)
         some = held.any(1)
@@ -297,7 +297,7 @@ class VadCLIP(nn.Module):
         each = F.binary_cross_entropy(bag, anomalous, reduction="none")
         return {
             "anomaly": mean_of(each, some),
-            "classes": config.classes * class_loss(like, labels, "vadclip"),
+            "classes": config.classes * class_loss(like, labels, self.prompts.shares, "vadclip"),
             "separation": config.separation * separation(output.extra["texts"][0]),
         }
 
