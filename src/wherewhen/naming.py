@@ -66,8 +66,8 @@ def named(
 ) -> Iterator[Prediction]:
     """Predictions of a localizer, each event with the class that has most likelihood in its boxes.
 
-    ``movers``: tracked frames that come beside the maps. Frame scores are divided among the classes by `Shares`. Only as
-    much of the past is kept as an event can last.
+    ``movers``: tracked frames that come beside the maps. Frame scores are divided among the classes by `Shares`. Only
+    as much of the past is kept as an event can last.
     """
     longest = float(getattr(getattr(localizer, "config", None), "longest_seconds", LONGEST)) + SLACK
     recent: deque[ClassMap] = deque()
