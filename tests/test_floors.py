@@ -48,7 +48,7 @@ PARTS = ROOMS | {"normalize", "video"}
 DOORS = {"commands", "live", "web"}
 TOP = {"__init__", "__main__", "cli"}
 BLIND = {"backbones", "batches", "extract", "instances", "kept", "looks", "methods", "model", "normalize"}
-BLIND |= {"pipeline", "training"}
+BLIND |= {"painting", "pipeline", "training"}
 HEAVY = {"av", "cv2", "matplotlib", "scipy", "sklearn", "torch", "transformers"}
 
 ASKED_BY_NAME = {

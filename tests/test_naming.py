@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import pipeline, training
+from wherewhen import painting, training
 from wherewhen.contracts import TextTower
 from wherewhen.evaluate import predict
 from wherewhen.model import Model, Recipe, view
@@ -124,7 +124,7 @@ def test_class_maps_are_answers_where_they_belong() -> None:
     assert len(steps) == 2
     np.testing.assert_array_equal(steps[1].heat.values[0], values[4:, 0].reshape(2, 2))
     np.testing.assert_array_equal(steps[1].values[0, 0, 1], values[5, 1:] * values[5, 0] ** 4)
-    straight = list(pipeline.heat([(rows, values[:, 0])]))
+    straight = list(painting.heat([(rows, values[:, 0])]))
     np.testing.assert_array_equal(steps[0].heat.values, straight[0].values)
 
 

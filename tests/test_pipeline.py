@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import evaluate, kept, pipeline
+from wherewhen import evaluate, kept, painting, pipeline
 from wherewhen import extents as ext
 from wherewhen.contracts import ClipSpec
 from wherewhen.instances.cells import Cells, CellsConfig
@@ -266,53 +266,6 @@ def test_joined_stretches_stay_a_grid_where_they_are_one() -> None:
         pipeline.joined([])
 
 
-def test_heat_keeps_the_order_of_a_grid() -> None:
-    cells = part(1, 3, 0)
-    maps = list(pipeline.heat([(cells, np.arange(6, dtype=np.float32))]))
-    assert [m.values.tolist() for m in maps] == [[[[0, 1]]], [[[2, 3]]], [[[4, 5]]]]
-    assert [m.edges.tolist() for m in maps] == [[1, 1.5], [1.5, 2], [2, 2.5]]
-
-
-def brushed(rows: Instances, values: Features, time: float, y: float, x: float) -> float:
-    """Mean of what covers a point, the slow way."""
-    t0, t1, x0, y0, x1, y1 = rows.extents.T
-    here = (t0 <= time) & (time < t1) & (x0 <= x) & (x < x1) & (y0 <= y) & (y < y1)
-    return float(values[here].mean()) if here.any() else 0.0
-
-
-def test_instances_without_a_grid_are_painted() -> None:
-    """On a raster whose borders are those of the boxes, every cell is the mean of what covers its middle."""
-    rng = np.random.default_rng(0)
-    corners = np.sort(rng.integers(0, 9, (40, 2, 2)), 1) / [8, 4][0]
-    corners[:, 1] += 1 / 8 * (corners[:, 1] == corners[:, 0])
-    start = rng.integers(0, 10, 40)
-    rows = np.concatenate([np.stack([start, start + rng.integers(1, 4, 40)], 1), corners[:, 0], corners[:, 1]], 1)
-    rows[:, 2:] = rows[:, 2:].clip(0, 1)
-    seen = Instances(rng.normal(size=(40, 2)), rows)
-    found = list(pipeline.painted(seen, seen.features, (8, 8)))
-    times = [tuple(span) for span, _ in found]
-    assert times == sorted(times) and all(a[1] <= b[0] for a, b in pairwise(times))
-    for span, picture in found:
-        for y in range(8):
-            for x in range(8):
-                middle = (np.mean(span), (y + 0.5) / 8, (x + 0.5) / 8)
-                for d in range(2):
-                    assert picture[y, x, d] == pytest.approx(brushed(seen, seen.features[:, d], *middle), abs=1e-5)
-    maps = list(pipeline.heat([(seen, seen.features[:, 0])]))
-    assert [m.edges.tolist() for m in maps] == [list(span) for span in times]
-    assert maps[0].values.shape == (1, *pipeline.PAINTED)
-    grid = pipeline.gridded(seen, (8, 8))
-    assert grid.shape == (len(found), 8, 8)
-    np.testing.assert_array_equal(grid.features.reshape(-1, 8, 8, 2), [picture for _, picture in found])
-    assert pipeline.gridded(grid) is grid
-
-
-def test_a_box_smaller_than_a_cell_is_painted_whole() -> None:
-    rows = Instances(np.ones((1, 1)), np.array([[0, 1, 0.5, 0.5, 0.501, 0.501]]))
-    ((_, picture),) = pipeline.painted(rows, rows.features, (4, 4))
-    assert picture.sum() == pytest.approx(1) and picture[2, 2, 0] == pytest.approx(1)
-
-
 class Middle:
     """A backbone that gives the mean color of each quarter, and counts what it is asked."""
 
@@ -559,7 +512,7 @@ def test_a_stream_of_any_length_is_covered(count: int) -> None:
     whole = pipeline.joined(builder(pipeline.grids(pipeline.clips(pictures, backbone.clip), backbone)))
     assert whole.extents[:, 0].min() == 0
     np.testing.assert_allclose(whole.extents[:, 1].max(), count * 0.08)
-    made = pipeline.together(recipe.make("localizer")(pipeline.heat([(whole, whole.features[:, 0].clip(0, 1))])))
+    made = pipeline.together(recipe.make("localizer")(painting.heat([(whole, whole.features[:, 0].clip(0, 1))])))
     assert made.frames is not None
     assert made.frames.edges[0] == 0 and np.isclose(made.frames.edges[-1], count * 0.08)
 
@@ -635,13 +588,13 @@ def test_movers_are_scored_where_they_are() -> None:
     assert whole.paths is not None
     np.testing.assert_array_equal(whole.paths.edges, [0, 1, 2, 3, 4])
     scores = np.float32([0.25, 0.5, 0.75])
-    maps = list(pipeline.heat([(whole, scores)]))
+    maps = list(painting.heat([(whole, scores)]))
     assert [m.edges.tolist() for m in maps] == [[0, 1], [1, 2], [2, 3], [3, 4]]
     boxes = [m.boxes[0] for m in maps if m.boxes]
     assert [(b.track.tolist(), b.values.tolist()) for b in boxes] == [
         ([4, 9], [0.25, 0.5]), ([4], [0.25]), ([9], [0.75]), ([], [])
     ]  # fmt: skip
-    apart = list(pipeline.heat([(movers(0, (4, 9)), scores[:2]), (movers(2, (9,)), scores[2:])]))
+    apart = list(painting.heat([(movers(0, (4, 9)), scores[:2]), (movers(2, (9,)), scores[2:])]))
     for one, other, box in zip(maps, apart, boxes, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
         np.testing.assert_allclose(one.values[0], ext.painted(box.extents, box.values, one.values.shape[1:]))

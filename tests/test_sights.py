@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import evaluate, kept, pipeline, proposing, sights
+from wherewhen import evaluate, kept, painting, pipeline, proposing, sights
 from wherewhen import extents as ext
 from wherewhen.contracts import Classes, Sight
 from wherewhen.errors import ConfigError
@@ -117,7 +117,7 @@ def test_live_is_offline(method: str, video: Video) -> None:
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
     bank = Instances(scored.features, scored.extents)
     model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
-    raw = [score for _, score in model.localizer.raw(pipeline.heat([(scored, model.scores(model.normalized(seen)))]))]
+    raw = [score for _, score in model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))]
     model.threshold = float(np.median(raw))
     live = pipeline.together(model.stream(video))
     for _ in range(2):
@@ -270,5 +270,5 @@ def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path) -> None:
         assert (tubes.extents[:, 2:] == [0, 0, 1, 1]).all()
     if kind == "crowd":
         assert len(set(tubes.track.tolist())) > 10
-    maps = list(pipeline.heat([(tubes, np.full(len(tubes.features), 0.5, np.float32))]))
+    maps = list(painting.heat([(tubes, np.full(len(tubes.features), 0.5, np.float32))]))
     assert len(maps) == len(tubes.paths.edges) - 1

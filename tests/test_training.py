@@ -19,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import data, extract, pipeline, registry, runs, training
+from wherewhen import data, extract, painting, registry, runs, training
 from wherewhen.contracts import DatasetReader, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
@@ -286,7 +286,7 @@ def test_the_threshold_lies_between_calm_and_alarm(toy_bags: MakeBags, toy_bag: 
     peaks: dict[int, list[float]] = {0: [], 1: []}
     for number in range(30, 50):
         views = model.normalized(toy_bag(number, number % 2).views)
-        raw = [score for _, score in model.localizer.raw(pipeline.heat([(views["cells"], model.scores(views))]))]
+        raw = [score for _, score in model.localizer.raw(painting.heat([(views["cells"], model.scores(views))]))]
         peaks[number % 2].append(max(raw))
     assert np.median(peaks[0]) < model.threshold < np.median(peaks[1])
 

@@ -83,7 +83,7 @@ def test_unions_are_those_of_the_plain_rule(seed: int) -> None:
             for k in here
         }
     frames = film(places, 40)
-    rows = tubes.joined(frames)
+    rows = Scores.chained(frames)
     found = tubes.multivariate(rows, np.array([b.start for b in frames]), 5)
     told = {
         (members, tuple((round(e[0] * 10), *(round(v, 6) for v in e[2:])) for e in tube.extents.tolist()))
@@ -126,7 +126,7 @@ def test_the_whole_picture_stands_in_where_nothing_moves() -> None:
 
 @pytest.mark.parametrize(("count", "seconds"), [(30, 1.0), (31, 1.0), (5, 9.0), (64, 2.56), (7, 0.01)])
 def test_division_is_even_and_leaves_nothing_out(count: int, seconds: float) -> None:
-    whole = tubes.joined(film({0: at(0.1, range(count))}, count))
+    whole = Scores.chained(film({0: at(0.1, range(count))}, count))
     parts = tubes.divided(whole, seconds)
     assert len(parts) == min(count, ceil(round(count / 10 / seconds, 9)))
     np.testing.assert_array_equal(np.concatenate([p.extents for p in parts]), whole.extents)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wherewhen import extract, pipeline, registry
+from wherewhen import extract, painting, pipeline, registry
 from wherewhen.contracts import Baseline, Metric
 from wherewhen.errors import DataError
 from wherewhen.looks import Look
@@ -87,9 +87,9 @@ def _trivial(row: Baseline, model: Model, bag: Bag, truth: Truth) -> Iterable[He
     """The maps of a trivial row for one video."""
     own = bag.views[model.recipe.scored]
     if row.scores is not None:
-        return pipeline.heat([(own, row.scores(replace(bag, views={MOVERS: own}), truth, model.recipe.seed))])
+        return painting.heat([(own, row.scores(replace(bag, views={MOVERS: own}), truth, model.recipe.seed))])
     seen = {CELLS: own} | ({DIFFERENCE: bag.views[DIFFERENCE]} if DIFFERENCE in bag.views else {})
-    on_grid = replace(bag, views={view: pipeline.gridded(one) for view, one in seen.items()})
+    on_grid = replace(bag, views={view: painting.gridded(one) for view, one in seen.items()})
     assert row.heat is not None
     return [row.heat(on_grid, truth, model.bank, model.recipe.seed)]
 

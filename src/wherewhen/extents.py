@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 FloatArray = NDArray[np.float64]
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
+TICK = 1e-9  # seconds, for sums that aren't exact
 
 
 def check(extents: ArrayLike, name: str = "extents") -> FloatArray:
@@ -121,14 +122,20 @@ def painted(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> NDA
     """
     rows, levels = np.asarray(extents, np.float64).reshape(-1, 6), np.asarray(values, np.float64)
     picture = np.zeros(size, np.float32)
-    for row, level in zip(rows, levels, strict=True):
-        down, across = (_share(row[a], row[b], n) for a, b, n in ((3, 5, size[0]), (2, 4, size[1])))
+    for down, across, level in zip(
+        shares(rows[:, [3, 5]], size[0]), shares(rows[:, [2, 4]], size[1]), levels, strict=True
+    ):
         np.maximum(picture, level * down[:, None] * across, out=picture, casting="same_kind")
     return picture
 
 
-def _share(low: float, high: float, count: int) -> FloatArray:
-    """How much ``(count,)`` of each of ``count`` equal parts of a side lies between two places."""
+def shares(sides: ArrayLike, count: int) -> FloatArray:
+    """How much ``(N, count)`` of each of ``count`` equal parts of a side lies between two borders ``(N, 2)``.
+
+    >>> shares([[0, 0.75]], 2).tolist()
+    [[1.0, 0.5]]
+    """
+    low, high = np.asarray(sides, np.float64).reshape(-1, 2, 1).swapaxes(0, 1)
     edges = np.linspace(0, 1, count + 1)
-    share: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
-    return share
+    found: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
+    return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import pipeline, registry, sights
+from wherewhen import painting, pipeline, registry, sights
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.engine import attach
@@ -269,7 +269,7 @@ class Model:
 
     def heat(self, parts: Iterable[pipeline.Part]) -> Iterator[HeatMap]:
         """Raw heat maps of instances as the backbone and builders give them, each with the name of its view."""
-        return pipeline.heat((part, values[:, 0]) for part, values in self._answered(parts))
+        return painting.heat((part, values[:, 0]) for part, values in self._answered(parts))
 
     def _answered(self, parts: Iterable[pipeline.Part]) -> Iterator[tuple[Instances, Features]]:
         normal = ((name, self.normalizers[name](part)) for name, part in parts)
@@ -283,7 +283,7 @@ class Model:
         ``movers``: tracked frames that come beside the maps, see `movers_of`.
         """
         if not self.classes:
-            maps = pipeline.heat((part, values[:, 0]) for part, values in answered)
+            maps = painting.heat((part, values[:, 0]) for part, values in answered)
             return self.localizer(pipeline.beside(maps, movers))
         return named(class_maps(answered), self.localizer, self.classes, movers)
 

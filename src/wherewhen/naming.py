@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 
 from wherewhen.contracts import Localizer
-from wherewhen.pipeline import beside, pictures
+from wherewhen.painting import pictures
+from wherewhen.pipeline import beside
 from wherewhen.spatial import covered
 from wherewhen.values import Boxes, Event, Features, Floats, HeatMap, Instances, Prediction
 

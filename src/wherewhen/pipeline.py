@@ -14,7 +14,6 @@ from itertools import islice, pairwise, tee
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, Builder, ClipSpec
@@ -36,11 +35,6 @@ from wherewhen.values import (
 )
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
-PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
-COARSE = (8, 8)  # the same for whole features, which are long
-WALKED = (36, 48)  # the same for movers, whose boxes are told as well
-TICK = 1e-9  # seconds, for sums that aren't exact
-FAINT = 1e-9  # of a cell: who covers less doesn't cover it
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
 
@@ -260,7 +254,7 @@ def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid
     held = next(coming, None)
     for grid in stream:
         own = []
-        while held is not None and held.start < grid.extent[1] - TICK:
+        while held is not None and held.start < grid.extent[1] - ext.TICK:
             own.append(held)
             held = next(coming, None)
         yield replace(grid, boxes=tuple(own))
@@ -300,14 +294,14 @@ def beside(maps: Iterable[HeatMap], boxes: Iterable[Boxes] | None) -> Iterator[H
         return
     coming, held = iter(boxes), deque[tuple[float, float, Scores]]()
     for piece in maps:
-        while held and held[0][1] <= piece.edges[0] + TICK:
+        while held and held[0][1] <= piece.edges[0] + ext.TICK:
             held.popleft()
-        while not held or held[-1][0] < piece.edges[-1] - TICK:
+        while not held or held[-1][0] < piece.edges[-1] - ext.TICK:
             if (own := next(coming, None)) is None:
                 break
             held.append((own.start, own.end, _movers(own)))
         movers = (
-            chained([rows for start, end, rows in held if start < b - TICK and end > a + TICK])
+            Scores.chained([rows for start, end, rows in held if start < b - ext.TICK and end > a + ext.TICK])
             for a, b in pairwise(piece.edges)
         )
         yield replace(piece, movers=tuple(movers))
@@ -332,7 +326,7 @@ def several(
     ``boxes``: what grids come with, for each builder that wants to see any.
     """
     pulled = dict.fromkeys(builders, 0)
-    beside = boxes or {}
+    sights = boxes or {}
 
     def counted(name: str, grids: Iterator[Grid]) -> Iterator[Grid]:
         for grid in grids:
@@ -341,7 +335,7 @@ def several(
 
     copies = zip(builders.items(), tee(stream, len(builders)), strict=True)
     told = {
-        name: (builder, accompanied(copy, beside[name]) if name in beside else copy) for (name, builder), copy in copies
+        name: (builder, accompanied(copy, sights[name]) if name in sights else copy) for (name, builder), copy in copies
     }
     running = {name: built(counted(name, copy), builder, crops) for name, (builder, copy) in told.items()}
     while running:
@@ -405,7 +399,7 @@ class Joined:
         even = len(grids) == len(self.shapes) and len({shape[1:] for shape in grids}) == 1
         shape = (sum(steps for steps, _, _ in grids), *grids[0][1:]) if even else None
         detail = self.detail.whole() if shape and self.detail.rows == shape[0] else None
-        paths = Paths(chained(self.ways), _borders(self.edges)) if len(self.ways) == len(self.shapes) else None
+        paths = Paths(Scores.chained(self.ways), _borders(self.edges)) if len(self.ways) == len(self.shapes) else None
         return Instances(self.features.whole(), self.extents.whole(), self.track.whole(), shape, detail, paths)
 
 
@@ -420,111 +414,6 @@ def joined(parts: Iterable[Instances]) -> Instances:
 def _borders(stretches: Sequence[Floats]) -> Floats:
     """The borders of all frames of stretches that follow each other."""
     return np.concatenate([*(edges[:-1] for edges in stretches), stretches[-1][-1:]])
-
-
-def chained(some: Sequence[Scores]) -> Scores:
-    """Several sets of rows as one."""
-    if not some:
-        return Scores(np.empty((0, 6)), np.empty(0))
-    return Scores(*(np.concatenate([getattr(one, name) for one in some]) for name in ("extents", "values", "track")))
-
-
-def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
-    """Scores ``(N,)`` as heat maps, a time step at a time; instances without a grid are painted on a raster.
-
-    Of instances that move each frame is a step, with their boxes beside it; where nobody is, the map is 0.
-    """
-    for cells, values in scored:
-        if cells.paths is not None:
-            yield from walked(cells, cells.paths, values)
-            continue
-        for span, picture, detail in pictures([(cells, values[:, None])]):
-            yield HeatMap(picture[None, ..., 0], span, detail)
-
-
-def pictures(valued: Iterable[tuple[Instances, Features]]) -> Iterator[tuple[Floats, Features, Features | None]]:
-    """Values ``(N, V)`` of instances as pictures ``(h, w, V)``, each with its time and what moves ``(1, H, W)``."""
-    for cells, values in valued:
-        if cells.shape is None:
-            yield from ((span, picture, None) for span, picture in painted(cells, values))
-            continue
-        t, h, w = cells.shape
-        spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
-        for index, (span, picture) in enumerate(zip(spans, values.reshape(t, h, w, -1), strict=True)):
-            yield span, picture, None if cells.detail is None else cells.detail[index : index + 1]
-
-
-def walked(movers: Instances, paths: Paths, values: Features) -> Iterator[HeatMap]:
-    """Scores ``(N,)`` of movers along their paths, a frame at a time; a cell holds the highest of who covers it."""
-    step = np.searchsorted(paths.edges, paths.rows.extents[:, 0] + TICK, "right") - 1
-    order = np.argsort(step, kind="stable")
-    borders = np.searchsorted(step[order], np.arange(len(paths.edges)))
-    for k, (first, last) in enumerate(pairwise(borders.tolist())):
-        own = order[first:last]
-        owner = paths.rows.track[own]
-        boxes = Scores(paths.rows.extents[own], values[owner].astype(np.float64), movers.track[owner])
-        picture = ext.painted(boxes.extents, boxes.values, WALKED)
-        yield HeatMap(picture[None], paths.edges[k : k + 2], boxes=(boxes,))
-
-
-def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) -> Iterator[tuple[Floats, Features]]:
-    """Values ``(N, D)`` of instances anywhere as pictures ``(H, W, D)``, each with its time ``(2,)`` in seconds.
-
-    A cell holds the mean of what covers it, by the share that it covers, or 0. Instances of one time that cover the
-    whole picture, as crops do, are one picture, in the order in which they come. Where any leave something open, time
-    is cut wherever an instance begins or ends, and all that last there are painted together.
-    """
-    spans, first, group = np.unique(rows.extents[:, :2], axis=0, return_index=True, return_inverse=True)
-    order = np.argsort(group.ravel(), kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1])
-    if all(_brush(rows.extents[near], size)[2].min() > FAINT for near in members):
-        for number in np.argsort(first):
-            yield spans[number], _mixed(rows.extents[members[number]], values[members[number]], size)
-        return
-    starts, ends = rows.extents[:, 0], rows.extents[:, 1]
-    order = np.argsort(starts, kind="stable")
-    rising, longest = starts[order], float((ends - starts).max(initial=0))
-    for start, end in pairwise(np.unique(rows.extents[:, :2])):
-        near = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
-        near = np.sort(near[ends[near] >= end])
-        if len(near):
-            yield np.array([start, end]), _mixed(rows.extents[near], values[near], size)
-
-
-Brush = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-
-
-def _brush(extents: Floats, size: tuple[int, int]) -> Brush:
-    """How much of each row ``(N, H)`` and column ``(N, W)`` of a raster extents cover, and each cell ``(H, W)``."""
-    down, across = _shares(extents[:, [3, 5]], size[0]), _shares(extents[:, [2, 4]], size[1])
-    return down, across, down.T @ across
-
-
-def _mixed(extents: Floats, values: Features, size: tuple[int, int]) -> Features:
-    """The mean ``(H, W, D)`` of the values ``(N, D)`` of what covers each cell, 0 where nothing does."""
-    down, across, weights = _brush(extents, size)
-    sums = np.einsum("nr,nc,nd->rcd", down, across, values.astype(np.float64), optimize=True)
-    mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > FAINT)
-    picture: Features = mean.astype(np.float32)
-    return picture
-
-
-def _shares(sides: Floats, count: int) -> NDArray[np.float64]:
-    """How much ``(N, count)`` of each of ``count`` equal parts of the picture lies between two borders ``(N, 2)``."""
-    edges = np.linspace(0, 1, count + 1)
-    low, high = np.maximum(sides[:, :1], edges[:-1]), np.minimum(sides[:, 1:], edges[1:])
-    shares: NDArray[np.float64] = (high - low).clip(0) * count
-    return shares
-
-
-def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:
-    """Instances anywhere as a grid: each cell holds the mean features of what covers it."""
-    if rows.shape is not None:
-        return rows
-    pictures = list(painted(rows, rows.features, size))
-    cells = [ext.grid([*span, *ext.WHOLE_PICTURE], (1, *size)) for span, _ in pictures]
-    flat = [picture.reshape(-1, picture.shape[-1]) for _, picture in pictures]
-    return Instances(np.concatenate(flat), np.concatenate(cells), shape=(len(flat), *size))
 
 
 Scorer = Callable[[Mapping[str, Instances]], Features]
@@ -604,11 +493,7 @@ def together(steps: Iterable[Prediction]) -> Prediction:
     return Prediction(
         HeatMap(np.concatenate([p.frames.values for p in maps if p.frames]), edges),
         HeatMap(np.concatenate([p.heat.values for p in maps if p.heat]), edges),
-        Scores(
-            np.concatenate([b.extents for b in boxes]),
-            np.concatenate([b.values for b in boxes]),
-            np.concatenate([b.track for b in boxes]),
-        ),
+        Scores.chained(boxes),
         tuple(sorted((e for p in found for e in p.events), key=lambda e: (e.start, -e.score))),
         {name: HeatMap(np.concatenate([p.classes[name].values for p in maps]), edges) for name in maps[0].classes},
     )

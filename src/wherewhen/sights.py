@@ -22,8 +22,6 @@ from wherewhen.tracks import LinkConfig
 from wherewhen.values import Boxes, Frame, Scores, Video
 
 VERSION = 1  # of boxes: raise it when the same settings give other ones
-
-
 MOVERS = "movers"
 
 
@@ -137,7 +135,7 @@ def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
 
 def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> None:
     frames = list(found)
-    rows = pipeline.chained([Scores(boxes.extents, boxes.values, boxes.track) for boxes in frames])
+    rows = Scores.chained(frames)
     arrays: Arrays = {
         "times": np.array([[boxes.start, boxes.end] for boxes in frames]).reshape(-1, 2),
         "counts": np.array([len(boxes.values) for boxes in frames], np.int64),

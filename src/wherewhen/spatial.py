@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Floats
 
@@ -113,8 +114,7 @@ def mapped(values: Features, places: ArrayLike, raster: tuple[int, int]) -> Feat
 
 def covered(sides: Floats, count: int) -> Floats:
     """Which part ``(P, count)`` of each of ``count`` equal cells lies between two borders ``(P, 2)``."""
-    edges = np.linspace(0, 1, count + 1)
-    parts: Floats = (np.minimum(sides[:, 1:], edges[1:]) - np.maximum(sides[:, :1], edges[:-1])).clip(0) * count
+    parts = ext.shares(sides, count)
     parts[parts < 1e-9] = 0
     return parts
 

@@ -469,12 +469,12 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
 
     A quarter of the way from what normal videos reach in 1 % of their time to what anomalous videos typically peak at.
     """
-    from wherewhen import pipeline
+    from wherewhen import painting
 
     normal: list[float] = []
     peaks: list[float] = []
     for bag in bags:
-        heat = pipeline.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
+        heat = painting.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
         raw = [score for _, score in model.localizer.raw(heat)]
         if bag.video.label:
             peaks.append(max(raw))

@@ -93,7 +93,7 @@ def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
     if not frames:
         raise ValueError("no frames to make tubes of")
     settings = config or TubeConfig()
-    rows = joined(frames)
+    rows = Scores.chained(frames)
     called = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}
     single = by_track(rows)
     found: list[tuple[Kind, tuple[int, ...], Scores]] = [("unary", (track,), tube) for track, tube in single.items()]
@@ -106,15 +106,6 @@ def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
     kinds = tuple(kind for kind, _, _ in cut)
     names = tuple(called.get(members[0], "") if kind == "unary" else "" for kind, members, _ in cut)
     return Tubes(numbered([tube for _, _, tube in cut]), kinds, names, tuple(members for _, members, _ in cut))
-
-
-def joined(frames: Iterable[Boxes]) -> Scores:
-    """All boxes of frames as one set of rows."""
-    seen = [boxes for boxes in frames if len(boxes.values)]
-    if not seen:
-        return Scores(np.empty((0, 6)), np.empty(0))
-    parts = ([getattr(boxes, name) for boxes in seen] for name in ("extents", "values", "track"))
-    return Scores(*(np.concatenate(part) for part in parts))
 
 
 def by_track(rows: Scores) -> dict[int, Scores]:

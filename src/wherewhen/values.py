@@ -5,7 +5,7 @@ Seconds count from the start of the file; every range is half-open; scores lie i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -236,6 +236,14 @@ class Scores:
         if not np.isfinite(values).all():
             raise ValueError("scores: every value must be finite")
         _freeze(self, extents=rows, values=values, track=track)
+
+    @classmethod
+    def chained(cls, some: Iterable[Scores | Boxes]) -> Scores:
+        """The rows of several sets, one after another."""
+        sets = list(some)
+        if not sets:
+            return cls(np.empty((0, 6)), np.empty(0))
+        return cls(*(np.concatenate([getattr(one, name) for one in sets]) for name in ("extents", "values", "track")))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
 from wherewhen.values import Boxes, Floats, Grid, Instances, Paths, Scores
 
-TICK = 1e-9  # seconds, for sums that aren't exact
 WINDOW = 5 * SUB_TUBE
 
 
@@ -77,7 +76,7 @@ def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list
     for grid in grids:
         held.append(grid)
         for boxes in _frames(grid, told):
-            if frames and seconds is not None and boxes.start - frames[0].start >= seconds - TICK:
+            if frames and seconds is not None and boxes.start - frames[0].start >= seconds - ext.TICK:
                 yield list(held), frames
                 frames = []
                 while held and held[0].extent[1] <= boxes.start:
@@ -90,7 +89,7 @@ def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list
 
 def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
     start, end = max(told, float(grid.extent[0])), float(grid.extent[1])
-    return grid.boxes or ((Boxes(start, end),) if end > start + TICK else ())
+    return grid.boxes or ((Boxes(start, end),) if end > start + ext.TICK else ())
 
 
 @dataclass
@@ -135,6 +134,27 @@ class Movers:
                 self.next = max(self.next, numbers[key] + 1)
         self.known = numbers  # type: ignore[assignment]
         return np.array([numbers[key] for key in zip(parts.kinds, parts.members, strict=True)], np.int64)
+
+
+class Windowed:
+    """A builder that makes instances of tracked boxes a window at a time; ``whole`` says of what pictures."""
+
+    Config: ClassVar[type] = TubesConfig
+    whole: ClassVar[bool]
+
+    def __init__(self, config: TubesConfig) -> None:
+        self.config, self.wait = config, config.wait
+
+    @property
+    def sight(self) -> Sight:
+        """The boxes that it wants to see."""
+        return self.config.sight
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """The tubes of each window."""
+        movers = Movers(self.config, self.whole)
+        for own, frames in windows(grids, self.config.shape.window):
+            yield movers(own, frames)
 
 
 def in_time(rows: Scores, count: int) -> tuple[Scores, NDArray[np.intp]]:

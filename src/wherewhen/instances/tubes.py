@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from wherewhen.contracts import Sight
-from wherewhen.instances._movers import Movers, TubesConfig, windows
-from wherewhen.values import Grid, Instances
+from wherewhen.instances._movers import Windowed
 
 
-class Tubes:
+class Tubes(Windowed):
     """Grids with tracked boxes to one instance per tube, or part of it: what the grid's cells hold inside the boxes.
 
     One mover's way (unary), the way of movers that touch (multivariate), or where nobody is the whole picture. An
@@ -22,21 +19,7 @@ class Tubes:
     array([[1., 1., 1.]], dtype=float32)
     """
 
-    Config: ClassVar[type] = TubesConfig
-
-    def __init__(self, config: TubesConfig) -> None:
-        self.config, self.wait = config, config.wait
-
-    @property
-    def sight(self) -> Sight:
-        """The boxes that it wants to see."""
-        return self.config.sight
-
-    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
-        """The tubes of each window."""
-        movers = Movers(self.config)
-        for own, frames in windows(grids, self.config.shape.window):
-            yield movers(own, frames)
+    whole: ClassVar[bool] = False
 
 
 PLUGIN = Tubes

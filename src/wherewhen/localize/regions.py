@@ -146,8 +146,7 @@ class Seen(NamedTuple):
     def boxes(self) -> Scores:
         """Movers, and regions where no mover is."""
         kept = Scores(self.regions.extents[self.alone], self.regions.values[self.alone], self.regions.track[self.alone])
-        both = (np.concatenate([getattr(self.movers, k), getattr(kept, k)]) for k in ("extents", "values", "track"))
-        return Scores(*both)
+        return Scores.chained([self.movers, kept])
 
 
 NOBODY = Scores(np.empty((0, 6)), np.empty(0))
