@@ -263,3 +263,29 @@ def test_parts_that_are_off_have_no_weights_and_no_terms() -> None:
 def test_senseless_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         WhereWhenConfig(**wrong)
+
+
+# --- a batch that comes again
+
+
+def test_a_batch_that_comes_again_gives_what_a_new_one_gives() -> None:
+    method = studied(made(memory=3), [(noise(1, 20, 4), 0.0)]).train()
+    one = view(noise(2, 2, 12, 4, empty=0.2), [(3, 2, 2), (2, 2, 2)])
+    other = view(noise(3, 2, 12, 4), [(3, 2, 2), (3, 2, 2)])
+    copy = view(one.features.clone(), one.shapes)
+
+    def scores(of: View) -> torch.Tensor:
+        return method({"cells": of}).scores.detach()
+
+    first = scores(one)
+    np.testing.assert_array_equal(scores(one), first)
+    assert not torch.equal(scores(other), first)
+    np.testing.assert_array_equal(scores(copy), first)
+    scores(one)
+    studied(method, [(5 + noise(4, 20, 4), 0.0)])  # what is usual is new, so distances are
+    known = scores(one)
+    assert not torch.equal(known, first)
+    np.testing.assert_array_equal(scores(copy), known)
+    method.eval()
+    scores(one)
+    assert method._last is None  # nothing of a batch is kept for detection

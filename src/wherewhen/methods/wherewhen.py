@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,20 @@ VIEW = "cells"
 SEEN = 16_384  # normal cells that the memory is made of
 ROUNDS = 10  # of k-means
 STEEP = 2.0  # logit that each of the two measures of normality starts with at twice the usual
+
+
+class _Inputs(NamedTuple):
+    """What a batch says before anything is learnt: ``rows`` ``(R, S)`` of its cells that hold anything.
+
+    ``long`` and ``far`` ``(R,)``: how many times the usual their length and their distance are, less one.
+    """
+
+    view: View
+    seen: Lanes
+    where: Tensor
+    rows: Tensor
+    long: Tensor | None
+    far: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,7 @@ class WhereWhen(nn.Module):
     }
     reach: float | None = 0.0
     stages: int = 1
+    _last: _Inputs | None = None
     subspace: Tensor
     memory: Tensor
     usual: Tensor
@@ -121,6 +136,7 @@ class WhereWhen(nn.Module):
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
         """Keep what is typical of normal bags: centers of their cells by k-means, and how far from them is usual."""
+        self._last = None
         if not self.config.memory:
             return
         held = [_held(seen[VIEW]) for seen, label in bags if label.item() < 0.5]
@@ -141,24 +157,41 @@ class WhereWhen(nn.Module):
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
-        whole = lanes(view)
-        seen, where = segments(whole, self.config.segments if self.training else None)
-        rows = self._rows(seen)
-        scores = rows.new_zeros(*seen.held.shape, self.config.heads)
-        scores[seen.held] = torch.sigmoid(rows.float()).T.to(scores.dtype)
-        found = flat(spread(scores.mean(-1), where), view)
-        return Output(found, {"heads": scores.permute(0, 3, 1, 2), "held": seen.held, "steps": seen.steps})
+        inputs = self._inputs(view)
+        logits = self._logits(inputs)
+        held = inputs.seen.held
+        scores = logits.new_zeros(*held.shape, self.config.heads)
+        scores[held] = torch.sigmoid(logits.float()).to(scores.dtype)
+        found = flat(spread(scores.mean(-1), inputs.where), view)
+        return Output(found, {"heads": scores.permute(0, 3, 1, 2), "held": held, "steps": inputs.seen.steps})
 
-    def _rows(self, seen: Lanes) -> Tensor:
-        """Logits ``(H, R)`` of the cells that hold anything."""
-        rows = seen.features[seen.held]
-        inputs = torch.cat([rows, _neighbors(seen)[seen.held]], 1) if self.config.context else rows
-        hidden = functional.relu(inputs @ (self.first * self.subspace) + self.bias)
-        logits = (hidden @ self.last + self.shift).squeeze(-1)
-        if self.config.length is not None:
-            logits = logits + self.steep * (rows.square().mean(-1).sqrt() / self.config.length - 1)
-        if self.config.memory:
-            logits = logits + self.unusual * (self._distance(rows) / self.usual - 1)
+    def _inputs(self, view: View) -> _Inputs:
+        """The inputs of a batch; while training, those of the same batch again are not worked out again."""
+        if self.training and self._last is not None and self._last.view is view:
+            return self._last
+        config = self.config
+        with torch.no_grad():
+            seen, where = segments(lanes(view), config.segments if self.training else None)
+            own = seen.features[seen.held]
+            rows = torch.cat([own, _neighbors(seen)[seen.held]], 1) if config.context else own
+            long = far = None
+            if config.length is not None:
+                long = own.square().mean(-1).sqrt() / config.length - 1
+            if config.memory:
+                far = self._distance(own) / self.usual - 1
+        found = _Inputs(view, seen, where, rows, long, far)
+        self._last = found if self.training else None
+        return found
+
+    def _logits(self, inputs: _Inputs) -> Tensor:
+        """Logits ``(R, H)`` of the cells that hold anything; all heads in one product."""
+        first = self.first * self.subspace
+        hidden = torch.addmm(self.bias.flatten(), inputs.rows, first.transpose(0, 1).flatten(1)).relu_()
+        logits = torch.addmm(self.shift.flatten(), hidden, torch.block_diag(*self.last))  # type: ignore[no-untyped-call]
+        if inputs.long is not None:
+            logits = logits + (self.steep * inputs.long)[:, None]
+        if inputs.far is not None:
+            logits = logits + (self.unusual * inputs.far)[:, None]
         return logits
 
     def _distance(self, rows: Tensor) -> Tensor:
