@@ -80,14 +80,18 @@ def _show(found: Report, as_json: bool) -> None:
     from wherewhen.proposal_report import LEVELS
 
     console = Console()
-    table = Table("video", "tubes", "unions", "best S_loc", "of", "tracks")
+    table = Table("video", "tubes", "unions", "best S_loc", "of", "path", "tracks")
     for row in found.rows:
         tracks = " ".join(f"{value:.2f}" for value in row.tracks)
-        table.add_row(row.video, str(row.tubes), str(row.unions), f"{row.best:.3f}", row.kind, tracks)
+        table.add_row(
+            row.video, str(row.tubes), str(row.unions), f"{row.best:.3f}", row.kind, f"{row.path:.3f}", tracks
+        )
     console.print(table)
-    totals = Table("truth covered by more than", *(f"{level:g}" for level in LEVELS), "oracle MIoU")
-    totals.add_row("videos", *(f"{found.recall(level):.3f}" for level in LEVELS), f"{found.oracle:.3f}")
-    totals.add_row("tracks", *(f"{found.recall(level, by_track=True):.3f}" for level in LEVELS), "")
+    totals = Table("truth covered by more than", *(f"{level:g}" for level in LEVELS), "oracle MIoU", "path")
+    totals.add_row(
+        "videos", *(f"{found.recall(level):.3f}" for level in LEVELS), f"{found.oracle:.3f}", f"{found.path_oracle:.3f}"
+    )
+    totals.add_row("tracks", *(f"{found.recall(level, by_track=True):.3f}" for level in LEVELS), "", "")
     console.print(totals)
     for name, reason in found.aside.items():
         console.print(f"set aside {name}: {reason}")

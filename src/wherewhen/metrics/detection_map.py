@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,7 +122,7 @@ def _event_tubes(events: Sequence[Event], edges: Floats) -> Tubes:
     rows = np.concatenate([np.empty((0, 6)), *(event.extents for event in events)])
     number = np.repeat(np.arange(len(events)), [len(event.extents) for event in events])
     found = tubes(Scores(rows, np.zeros(len(rows)), number), edges)
-    return Tubes(found.tube, found.frame, found.boxes, np.array([event.score for event in events], np.float64))
+    return replace(found, scores=np.array([event.score for event in events], np.float64))
 
 
 def _numbers(

@@ -22,18 +22,23 @@ EPSILONS = (0.1, 0.2, 0.3)
 
 @dataclass(frozen=True, slots=True)
 class Tubes:
-    """Tubes of one video frame by frame: ``tube``, ``frame`` ``(P,)``, ``boxes`` ``(P, 4)``, ``scores`` per tube."""
+    """Tubes of one video frame by frame: ``tube``, ``frame``, ``values`` ``(P,)``, ``boxes`` ``(P, 4)``.
+
+    ``scores``: of each tube.
+    """
 
     tube: NDArray[np.int64]
     frame: NDArray[np.int64]
     boxes: Floats
+    values: Floats
     scores: Floats
 
 
 def tubes(boxes: Scores, edges: Floats) -> Tubes:
     """Rows that share a track number, frame by frame; a row without one is a tube by itself.
 
-    A tube's score is the mean of its rows'; rows of a tube in the same frame give the smallest box around them.
+    A tube's score is the mean of its rows'; rows of a tube in the same frame give the smallest box around them, and the
+    highest of their scores.
     """
     alone = boxes.track.max(initial=-1) + 1 + np.arange(len(boxes.track))
     _, tube_of = np.unique(np.where(boxes.track < 0, alone, boxes.track), return_inverse=True)
@@ -43,7 +48,9 @@ def tubes(boxes: Scores, edges: Floats) -> Tubes:
     low, high = np.full((len(keys), 2), np.inf), np.full((len(keys), 2), -np.inf)
     np.minimum.at(low, place, boxes.extents[row, 2:4])
     np.maximum.at(high, place, boxes.extents[row, 4:])
-    return Tubes(keys // (len(edges) - 1), keys % (len(edges) - 1), np.concatenate([low, high], 1), scores)
+    values = np.full(len(keys), -np.inf)
+    np.maximum.at(values, place, boxes.values[row])
+    return Tubes(keys // (len(edges) - 1), keys % (len(edges) - 1), np.concatenate([low, high], 1), values, scores)
 
 
 def s_loc(found: Tubes, truth: Truth, within: Bools) -> Floats:
