@@ -40,7 +40,9 @@ def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
 
     if image.shape[:2] == size:
         return image
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+    shrunk = size[0] < image.shape[0] or size[1] < image.shape[1]
+    how = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
 
 
 def _first(outputs: dict[str, Features], layout: str, dimensions: int) -> Features:

@@ -13,6 +13,8 @@ from wherewhen.proposals._layouts import Raw
 from wherewhen.proposals._nms import surest
 from wherewhen.values import Boxes, Frame
 
+MOST_TILES = 64  # of one picture
+
 
 @dataclass(frozen=True)
 class DetectorConfig:
@@ -25,6 +27,7 @@ class DetectorConfig:
         most: boxes per picture, the surest first.
         stride: every so many frames are looked at.
         rate: frames per second before that; null keeps the source's.
+        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
     """
 
     classes: tuple[str, ...] = MOVERS
@@ -33,13 +36,17 @@ class DetectorConfig:
     most: int = 60
     stride: int = 2
     rate: float | None = None
+    tiles: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "tiles", tuple(self.tiles))
         if not 0 <= self.score <= 1 or not 0 < self.overlap <= 1:
             raise ConfigError(f"detector: score lies in [0, 1] and overlap in (0, 1]; got {self.score}, {self.overlap}")
         if self.most < 1 or self.stride < 1:
             raise ConfigError(f"detector: most and stride are at least 1; got {self.most} and {self.stride}")
+        if len(self.tiles) != 2 or min(self.tiles) < 1 or self.tiles[0] * self.tiles[1] > MOST_TILES:
+            raise ConfigError(f"detector: tiles are rows and columns, {MOST_TILES} in all at most; got {self.tiles}")
 
 
 def seen(

@@ -13,9 +13,10 @@ import numpy as np
 from wherewhen.contracts import ClipSpec, Proposer, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._classes import COCO, read_names, sparse_coco, wanted
-from wherewhen.proposals._layouts import LAYOUTS, known
+from wherewhen.proposals._layouts import LAYOUTS, Raw, known
 from wherewhen.proposals._seen import DetectorConfig, seen
-from wherewhen.values import Boxes, Frame
+from wherewhen.proposals._tiles import close_up, looked
+from wherewhen.values import Boxes, Frame, Pixels
 
 FREE = 640  # px: side of the picture for a file that takes any
 
@@ -35,6 +36,7 @@ class OnnxConfig(DetectorConfig):
         most: boxes per picture, the surest first.
         stride: every so many frames are looked at.
         rate: frames per second before that; null keeps the source's.
+        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
     """
 
     path: str = ""
@@ -65,18 +67,22 @@ class Onnx:
         self._input = self._session.get_inputs()[0]
         self.size = _size(self._input.shape, config.path)
         size, width = (self.size, None) if self._layout.squeezed else (None, self.size[1])
-        self.clip = ClipSpec(1, config.stride, config.rate, width, size)
+        self.clip = close_up(ClipSpec(1, config.stride, config.rate, width, size), config.tiles)
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """One `Boxes` per frame."""
-        outputs = [output.name for output in self._session.get_outputs()]
-        overlap = 1.0 if self._layout.unique else self.config.overlap
+        tiles = self.config.tiles
+        overlap = 1.0 if self._layout.unique and tiles == (1, 1) else self.config.overlap
         for frame in frames:
-            height, width = frame.image.shape[:2]
-            numbers = self._session.run(outputs, {self._input.name: self._layout.prepare(frame.image, self.size)})
-            found = {name: np.asarray(value, np.float32) for name, value in zip(outputs, numbers, strict=True)}
-            raw = known(self._layout.decode(found, self.size, (height, width)), self.names)
-            yield seen(raw, frame, self.names, self._allowed, self.config, overlap)
+            yield seen(
+                looked(frame.image, tiles, self._detected), frame, self.names, self._allowed, self.config, overlap
+            )
+
+    def _detected(self, image: Pixels) -> Raw:
+        outputs = [output.name for output in self._session.get_outputs()]
+        numbers = self._session.run(outputs, {self._input.name: self._layout.prepare(image, self.size)})
+        found = {name: np.asarray(value, np.float32) for name, value in zip(outputs, numbers, strict=True)}
+        return known(self._layout.decode(found, self.size, (image.shape[0], image.shape[1])), self.names)
 
 
 def _names(config: OnnxConfig) -> tuple[str, ...]:

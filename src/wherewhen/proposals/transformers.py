@@ -16,6 +16,7 @@ from wherewhen.errors import ConfigError
 from wherewhen.proposals._classes import wanted
 from wherewhen.proposals._layouts import Raw
 from wherewhen.proposals._seen import DetectorConfig, seen
+from wherewhen.proposals._tiles import close_up, looked
 from wherewhen.values import Boxes, Features, Frame, Pixels
 
 EITHER_OR = {"detr", "yolos", "table-transformer"}
@@ -36,6 +37,7 @@ class TransformersConfig(DetectorConfig):
         most: boxes per picture, the surest first.
         stride: every so many frames are looked at.
         rate: frames per second before that; null keeps the source's.
+        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
     """
 
     model: str = "PekingU/rtdetr_r18vd_coco_o365"
@@ -65,12 +67,12 @@ class Transformers:
         labels = self._network.config.id2label
         self.names = tuple(_coco(labels.get(k, "")) for k in range(max(labels) + 1))
         self._allowed = wanted(config.classes, self.names)
-        self.clip = ClipSpec(1, config.stride, config.rate, size=self._look.size)
+        self.clip = close_up(ClipSpec(1, config.stride, config.rate, size=self._look.size), config.tiles)
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """One `Boxes` per frame."""
         for frame in frames:
-            raw = self._detected(frame.image)
+            raw = looked(frame.image, self.config.tiles, self._detected)
             yield seen(raw, frame, self.names, self._allowed, self.config)
 
     def _detected(self, image: Pixels) -> Raw:
