@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -201,7 +201,7 @@ def bench(
         "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
     }
     if ablate:
-        facts["ablations"] = {name: given[ablate] for name, (_, given) in told.items() if name != ablate}
+        facts["ablations"] = {name: given for name, (_, given) in told.items() if name != ablate}
     return _told(by_row, plain(facts), ablate)
 
 
@@ -219,11 +219,23 @@ def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str
         raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
     usual = Recipe.of({**given, "method": method})
     made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}
+    own = {field.name for field in fields(registry.load("methods", method).Config)}
     for name, change in declared.items():
-        other = {**given, method: {**(given.get(method) or {}), **change}}
+        parts = {key: value for key, value in change.items() if key not in own}
+        changed = {key: value for key, value in change.items() if key in own}
+        other = _merged(given, {method: changed, **parts})
         if Recipe.of({**other, "method": method}) != usual:
             made[method + WITHOUT + name] = method, other
     return made
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others put over them, section by section."""
+    found = dict(one)
+    for key, value in other.items():
+        below = found.get(key)
+        found[key] = _merged(below or {}, value) if isinstance(value, Mapping) else value
+    return found
 
 
 def _shown(row: str, method: str, name: str) -> str | None:

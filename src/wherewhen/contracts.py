@@ -323,11 +323,11 @@ class Method(Protocol):
     Some things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
     training averaged into so many spans of time, once and for all. A setting called ``instances``: the method itself
     limits how many tubes of a bag it learns from; else training bags hold 200 of them, chosen by the seed. A class
-    attribute ``ablations``: rows for ``bench --ablate``, each with the settings in which it differs:
-    ``{"no window": {"window": False}}``. A class attribute ``raw``: true, or the names of views, where features come as
-    the backbone made them, not normalized. A class attribute ``length``: a length of features to try the method with,
-    where not any will do. A class attribute ``stand_ins``: builders whose instances it takes in place of those that its
-    first view is named after.
+    attribute ``ablations``: rows for ``bench --ablate``, each with the settings in which it differs, its own or, by its
+    name, another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``. A class attribute
+    ``raw``: true, or the names of views, where features come as the backbone made them, not normalized. A class
+    attribute ``length``: a length of features to try the method with, where not any will do. A class attribute
+    ``stand_ins``: builders whose instances it takes in place of those that its first view is named after.
 
     A class attribute ``tells_classes``: true where it tells kinds of anomalies apart. It is then made with `Classes` as
     a third argument, its labels are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that

@@ -97,6 +97,7 @@ class MGPR(nn.Module):
         "guided ranking alone": {"entropy": False},
         "cross-entropy alone": {"ranking": "none"},
         "plain ranking and cross-entropy": {"ranking": "plain"},
+        "no multivariate tubes": {"tubes": {"shape": {"multivariate": False}}},
         "no relation": {"relation": "none"},
         "graph convolution": {"relation": "graph"},
         "no prior": {"prior": None},
