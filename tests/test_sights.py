@@ -65,7 +65,7 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
     """Seen beside other pictures or alone, made or read again: the same to the last bit."""
     recipe = recipe_of("mgpr")
     builders = recipe.builders()
-    pictures, beside = sights.live(video, recipe.make("backbone").clip, builders)
+    pictures, beside, _ = sights.live(video, recipe.make("backbone").clip, builders)
     assert set(beside) == {"tubes", "tube_frames"}
     live = {name: [plain(boxes) for boxes in stream] for name, stream in beside.items()}
     assert live["tubes"] == live["tube_frames"] and any(boxes[2] for boxes in live["tubes"])

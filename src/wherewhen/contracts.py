@@ -87,7 +87,11 @@ class ClipSpec:
 
 
 class Backbone(Protocol):
-    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside."""
+    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside.
+
+    A class attribute ``anchored`` is optional: true where features tell what changes in a picture that stands still, so
+    that crops which go along with a mover would tell nothing.
+    """
 
     Config: ClassVar[type]
     source: ClassVar[Provenance]
@@ -241,12 +245,25 @@ class Sight:
     tracks: LinkConfig
 
 
+@dataclass(frozen=True, slots=True)
+class Closeup:
+    """How instances that move are looked at: their boxes, enlarged by a share ``margin`` of their size on each side.
+
+    They are cut out of pictures at most ``width`` px wide (None = as they are), and the backbone looks at each.
+    """
+
+    margin: float = 0.0
+    width: int | None = None
+
+
 class Builder(Protocol):
     """Grids of a stretch of video to instances of one view.
 
     Some things are optional. An attribute ``sight``, a `Sight`: grids come with these boxes, tracked; and ``wait``: the
-    seconds that it may hold grids back for them. A class attribute ``follows``: settings that nobody gave are those
-    given to the builder of that name, of whose instances it makes others.
+    seconds that it may hold grids back for them. An attribute ``closeup``, a `Closeup` or None: its instances have
+    `Instances.paths`, and features of what these cut out of the pictures go before those that it gives. A class
+    attribute ``follows``: settings that nobody gave are those given to the builder of that name, of whose instances it
+    makes others.
     """
 
     Config: ClassVar[type]

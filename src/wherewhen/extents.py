@@ -100,6 +100,18 @@ def hull(extents: ArrayLike) -> FloatArray:
     return np.array([low[0], high[1], low[2], low[3], high[4], high[5]])
 
 
+def widened(extents: ArrayLike, share: float) -> FloatArray:
+    """Boxes enlarged on each side by a share of their size, as far as the picture goes.
+
+    >>> widened([[0, 1, 0.5, 0.5, 0.75, 1]], 0.5)[:, 2:].tolist()
+    [[0.375, 0.25, 0.875, 1.0]]
+    """
+    rows = np.asarray(extents, np.float64)
+    margin = share * (rows[..., 4:] - rows[..., 2:4])
+    low, high = (rows[..., 2:4] - margin).clip(0), (rows[..., 4:] + margin).clip(None, 1)
+    return np.concatenate([rows[..., :2], low, high], -1)
+
+
 def frames_of(extents: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
     """Half-open frame range ``(N, 2)`` of the frames whose middle lies in each extent.
 

@@ -13,7 +13,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from wherewhen import pipeline, registry, sights
+from wherewhen import closeups, pipeline, registry, sights
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
@@ -223,7 +223,7 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     Those that differ in nothing but their instances share one run of their backbone.
     """
     from wherewhen.video import reader
-    from wherewhen.video.ahead import Taker, ahead
+    from wherewhen.video.ahead import ahead
 
     source = source_of(video)
     shared: dict[str, list[Look]] = {}
@@ -237,24 +237,30 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     info, clock = reader.probe(video.path), reader.edges(video.path)
     wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
     spent = reader.Spent()
-    with ahead(video.path, wants, span=video.span, spent=spent) as (takers, stop):
+    needed = [closeups.specs(_builders(some), one.backbone.clip) for one, some in eyes]
+    sharp = [(number, kind) for number, own in enumerate(needed) for kind in dict.fromkeys(own.values())]
+    more = [_want(kind, 1) for _, kind in sharp]
+    with ahead(video.path, wants, beside=more, span=video.span, spent=spent) as (takers, stop):
 
-        def work(eye: tuple[Opened, list[Look]], beside: Beside, taker: Taker) -> tuple[list[Instances], Still]:
+        def work(number: int) -> tuple[list[Instances], Still]:
+            own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
+            near = closeups.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
             began = perf_counter()
             try:
-                return _see(*eye, beside, iter(taker))
+                return _see(*eyes[number], boxes[number], iter(takers[number]), near)
             except BaseException:
                 stop.set()
                 raise
             finally:
-                effort.compute += perf_counter() - began - taker.waited
+                waited = sum(taker.waited for taker in (takers[number], *own.values()))
+                effort.compute += perf_counter() - began - waited
 
         try:
             if len(eyes) == 1:
-                found = [work(eyes[0], boxes[0], takers[0])]
+                found = [work(0)]
             else:
                 with ThreadPoolExecutor(len(eyes)) as pool:
-                    jobs = [pool.submit(work, *three) for three in zip(eyes, boxes, takers, strict=True)]
+                    jobs = [pool.submit(work, number) for number in range(len(eyes))]
                     found = [job.result() for job in jobs]
         except ValueError as error:
             raise VideoError(video.path, str(error)) from None
@@ -282,13 +288,15 @@ def _builders(looks: Sequence[Look]) -> dict[str, Builder]:
     return {str(number): look.builder for number, look in enumerate(looks)}
 
 
-def _see(one: Opened, looks: Sequence[Look], boxes: Beside, pictures: Iterator[Frame]) -> tuple[list[Instances], Still]:
-    """What looks that share a backbone see in pictures, and which spans were not looked at."""
+def _see(
+    one: Opened, looks: Sequence[Look], boxes: Beside, pictures: Iterator[Frame], sharp: Mapping[str, Iterator[Frame]]
+) -> tuple[list[Instances], Still]:
+    """What looks that share a backbone see in pictures, and in ``sharp`` ones; and which spans were not looked at."""
     still: Still = []
     crops = looks[0].crops
-    how: dict[str, Any] = {"crops": crops, "gate": looks[0].gate, "batch": one.running.batch, "still": still}
-    grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, **how)
-    builders = _builders(looks)
+    how: dict[str, Any] = {"gate": looks[0].gate, "batch": one.running.batch}
+    grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, crops=crops, still=still, **how)
+    builders = closeups.near(_builders(looks), one.backbone, sharp, patient=True, **how)
     seen = {name: pipeline.Joined() for name in builders}
     for name, part in pipeline.several(grids, builders, crops, boxes):
         seen[name].add(part)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import painting, pipeline, registry, sights
+from wherewhen import closeups, painting, pipeline, registry, sights
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.engine import attach
@@ -99,8 +99,15 @@ class Recipe:
             name: build(part.Config, {**own.get(getattr(part, "follows", ""), {}), **own[name]}, name)
             for name, part in parts.items()
         }
-        return cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
+        made = cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
                    validation=float(validation), crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
+        near = closeups.wanted(made.builders())
+        if near and getattr(made.part("backbone"), "anchored", False):
+            raise ConfigError(
+                f"{made.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
+                f"Take --{made.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
+            )
+        return made
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, every default spelled out: what ``config.yaml`` holds."""
@@ -306,9 +313,10 @@ class Model:
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
-        pictures, boxes = sights.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
+        pictures, boxes, sharp = sights.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
         movers = boxes.pop(sights.MOVERS, None)
-        seen = pipeline.views(pictures, self.backbone, self.builders, boxes, crops=recipe.crops, gate=recipe.gate)
+        builders = closeups.near(self.builders, self.backbone, sharp, batch=self.running.batch, gate=recipe.gate)
+        seen = pipeline.views(pictures, self.backbone, builders, boxes, crops=recipe.crops, gate=recipe.gate)
         seen, movers = pipeline.hand_in_hand(seen, movers)
         return self.located(self._answered(seen), movers)
 

@@ -119,10 +119,11 @@ def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
     if spec.size is None or clips.shape[2:4] == spec.size:
         return clips
     height, width = spec.size
-    return np.stack([np.stack([_resized(frame, height, width) for frame in clip]) for clip in clips])
+    return np.stack([np.stack([resized(frame, height, width) for frame in clip]) for clip in clips])
 
 
-def _resized(frame: Pixels, height: int, width: int) -> Pixels:
+def resized(frame: Pixels, height: int, width: int) -> Pixels:
+    """A picture of exactly this size: areas averaged where a side shrinks, bilinear where none does."""
     import cv2
 
     shrinks = frame.shape[0] > height or frame.shape[1] > width

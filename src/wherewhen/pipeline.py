@@ -124,9 +124,9 @@ def grids(
     """
     clips_at_once = max(1, batch // crops)
     incoming = iter(stream)
-    run = _Looker(backbone, batch)
+    run = Looker(backbone, batch)
     while group := list(islice(incoming, clips_at_once)):
-        shut = [bool(gate) and _nothing(clip, gate) for clip in group]
+        shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
         cut = [_cut(clip.images, backbone.clip.size, crops) for clip in group]
         seen = iter(run([pixels for skip, parts in zip(shut, cut, strict=True) if not skip for pixels, _ in parts]))
         for clip, skip, parts in zip(group, shut, cut, strict=True):
@@ -140,7 +140,7 @@ def grids(
                 yield Grid(features, extent, moving(clip, len(features)) if crops == 1 else None)
 
 
-class _Looker:
+class Looker:
     """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
 
     def __init__(self, backbone: Backbone, batch: int) -> None:
@@ -148,6 +148,7 @@ class _Looker:
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def __call__(self, pictures: Sequence[Pixels]) -> Iterator[Features]:
+        """Features of each clip or crop, in order."""
         for start in range(0, len(pictures), self._batch):
             chunk = pictures[start : start + self._batch]
             if any(images.shape != chunk[0].shape for images in chunk):
@@ -181,7 +182,7 @@ def _cut(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tuple
     return found + mirrored if crops == 10 else found
 
 
-def _nothing(clip: Clip, gate: float) -> bool:
+def nothing_new(clip: Clip, gate: float) -> bool:
     """Whether the pictures of a clip hold no contrast, or don't change, by ``gate`` gray levels."""
     gray = _grays(clip)
     static = len(gray) > 1 and float(_changes(gray).max()) < gate

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import pipeline, proposing, registry
+from wherewhen import closeups, pipeline, proposing, registry
 from wherewhen.config import build
 from wherewhen.contracts import Builder, ClipSpec, Sight
 from wherewhen.errors import ConfigError, StoreError
@@ -89,17 +89,20 @@ def live(
     builders: Mapping[str, Builder],
     crops: int = 1,
     others: Mapping[str, Sight] | None = None,
-) -> tuple[Iterator[Frame], dict[str, Iterator[Boxes]]]:
-    """Pictures for a backbone and the boxes that each builder, and ``others``, want to see, from one decoding."""
+) -> tuple[Iterator[Frame], dict[str, Iterator[Boxes]], dict[str, Iterator[Frame]]]:
+    """Pictures for a backbone, boxes that builders and ``others`` want to see, pictures for closeups: one decoding."""
     sights = {**wanted(builders), **(others or {})}
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
     sources = [proposing.proposer(sight.proposals, sight.settings) for sight in different.values()]
-    pictures, *own = pipeline.shared(video, [spec, *(source.clip for source in sources)], crops)
+    needed = closeups.specs(builders, spec)
+    kinds = list(dict.fromkeys(needed.values()))
+    pictures, *own = pipeline.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
+    sharp, own = own[: len(kinds)], own[len(kinds) :]
     streams = {
         key: proposing.followed(frames, source, sight.tracks)
         for (key, sight), source, frames in zip(different.items(), sources, own, strict=True)
     }
-    return pictures, _for_each(sights, streams)
+    return pictures, _for_each(sights, streams), closeups.shared(needed, dict(zip(kinds, sharp, strict=True)))
 
 
 def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:

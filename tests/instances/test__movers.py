@@ -10,7 +10,7 @@ import pytest
 from wherewhen import extents as ext
 from wherewhen.config import build
 from wherewhen.errors import ConfigError
-from wherewhen.instances._movers import Movers, TubesConfig, cells, in_time, widened, windows
+from wherewhen.instances._movers import Movers, TubesConfig, cells, in_time, windows
 from wherewhen.instances.tube_frames import TubeFrames
 from wherewhen.instances.tubes import Tubes
 from wherewhen.tubes import TubeConfig
@@ -109,7 +109,7 @@ def test_features_are_those_of_the_cells_inside_the_boxes(margin: float) -> None
         assert part.paths is not None
         for number, features in enumerate(part.features):
             rows = part.paths.rows.extents[part.paths.rows.track == number]
-            np.testing.assert_allclose(features, naive(grids, widened(rows, margin)), rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(features, naive(grids, ext.widened(rows, margin)), rtol=1e-4, atol=1e-5)
 
 
 def test_whole_pictures_are_of_the_same_rows() -> None:
@@ -149,7 +149,7 @@ def test_rows_are_numbered_by_their_begin() -> None:
 
 def test_margins_end_at_the_picture() -> None:
     np.testing.assert_allclose(
-        widened(np.array([[0, 1, 0.5, 0.5, 0.7, 0.6], [0, 1, 0.0, 0.9, 0.4, 1.0]]), 0.5),
+        ext.widened(np.array([[0, 1, 0.5, 0.5, 0.7, 0.6], [0, 1, 0.0, 0.9, 0.4, 1.0]]), 0.5),
         [[0, 1, 0.4, 0.45, 0.8, 0.65], [0, 1, 0.0, 0.85, 0.6, 1.0]],
     )
 

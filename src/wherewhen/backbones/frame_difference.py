@@ -49,6 +49,7 @@ class FrameDifference:
 
     Config: ClassVar[type] = FrameDifferenceConfig
     source: ClassVar[Provenance] = Provenance(title="Frame difference")
+    anchored: ClassVar[bool] = True
 
     def __init__(self, config: FrameDifferenceConfig) -> None:
         self.config = config

@@ -127,6 +127,7 @@ class Motion:
         title="Dense motion and moving-edge histograms",
         citation="Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016",
     )
+    anchored: ClassVar[bool] = True
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config

@@ -6,20 +6,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen import tubes
-from wherewhen.contracts import Sight
+from wherewhen.contracts import Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.instances._manner import beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
-from wherewhen.values import Boxes, Floats, Grid, Instances, Paths, Scores
+from wherewhen.values import Boxes, Features, Grid, Instances, Paths, Scores
 
 WINDOW = 5 * SUB_TUBE
 
@@ -34,7 +34,10 @@ class TubesConfig:
         tracks: how boxes become tracks.
         shape: which tubes are made of tracks; its window is 12.8 seconds where nobody says otherwise.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
+        features: pool takes what cells of the grid hold inside the boxes; crop cuts the boxes out of the pictures and
+            has the backbone look at them. Tubes only.
         margin: share of its size by which a box is enlarged on each side before features are taken from it.
+        width: crops are cut out of pictures at most so many px wide; null keeps them as they are.
         manner: add how each mover moves: path, speed in its own sizes, change of shape, who is near. Tubes only.
     """
 
@@ -43,7 +46,9 @@ class TubesConfig:
     tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
     shape: TubeConfig = TubeConfig(window=WINDOW)  # noqa: RUF009 (frozen)
     part: float | None = SUB_TUBE
+    features: Literal["pool", "crop"] = "pool"
     margin: float = 0.0
+    width: int | None = 640
     manner: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +56,8 @@ class TubesConfig:
             raise ConfigError(f"tubes: part is above 0 seconds or null; got {self.part}")
         if not 0 <= self.margin <= 2:
             raise ConfigError(f"tubes: margin lies in [0, 2]; got {self.margin}")
+        if self.width is not None and self.width < 1:
+            raise ConfigError(f"tubes: width is at least 1 px or null; got {self.width}")
         if self.shape.frame == "never":
             raise ConfigError("tubes: shape.frame never leaves a video without movers empty; take fallback or always")
 
@@ -58,6 +65,11 @@ class TubesConfig:
     def sight(self) -> Sight:
         """The boxes to see with each grid."""
         return Sight(self.proposals, self.boxes, self.tracks)
+
+    @property
+    def closeup(self) -> Closeup | None:
+        """How movers are looked at where they are cut out of the pictures."""
+        return Closeup(self.margin, self.width) if self.features == "crop" else None
 
     @property
     def wait(self) -> float:
@@ -96,7 +108,7 @@ def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
 class Movers:
     """Tubes of windows as instances, with a number for each mover that stays the same from window to window.
 
-    ``whole``: features of whole pictures in place of those inside the boxes.
+    ``whole``: features of whole pictures in place of those inside the boxes. Who looks at crops gets no others here.
     """
 
     config: TubesConfig
@@ -111,8 +123,7 @@ class Movers:
             parts = tubes.sub_tubes(parts, self.config.part)
         rows, order = in_time(parts.rows, len(parts))
         numbers = self._numbers(parts)[order]
-        places = whole_picture(rows.extents) if self.whole else widened(rows.extents, self.config.margin)
-        _, features = pool(cells(grids), places, rows.track)
+        features = self._features(grids, rows, len(parts))
         borders = np.searchsorted(rows.track, np.arange(len(parts) + 1))
         hulls = np.stack([ext.hull(rows.extents[a:b]) for a, b in pairwise(borders.tolist())])
         if self.whole:
@@ -124,6 +135,13 @@ class Movers:
             features = np.concatenate([features, np.stack(found)], 1)
         edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
         return Instances(features, hulls, numbers, paths=Paths(rows, edges))
+
+    def _features(self, grids: Sequence[Grid], rows: Scores, count: int) -> Features:
+        """What cells of the grids say of each of ``count`` tubes: nothing where crops will say it."""
+        if self.config.closeup and not self.whole:
+            return np.empty((count, 0), np.float32)
+        places = whole_picture(rows.extents) if self.whole else ext.widened(rows.extents, self.config.margin)
+        return pool(cells(grids), places, rows.track)[1]
 
     def _numbers(self, parts: Tubes) -> NDArray[np.int64]:
         """Whose part each one is; who is not in this window is forgotten."""
@@ -150,6 +168,11 @@ class Windowed:
         """The boxes that it wants to see."""
         return self.config.sight
 
+    @property
+    def closeup(self) -> Closeup | None:
+        """How its instances are looked at where not the grids tell their features; whole pictures never need it."""
+        return None if self.whole else self.config.closeup
+
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The tubes of each window."""
         movers = Movers(self.config, self.whole)
@@ -167,15 +190,6 @@ def in_time(rows: Scores, count: int) -> tuple[Scores, NDArray[np.intp]]:
     track = rank[rows.track]
     by = np.argsort(track, kind="stable")
     return Scores(rows.extents[by], rows.values[by], track[by]), order
-
-
-def widened(rows: Floats, share: float) -> Floats:
-    """Boxes enlarged on each side by a share of their size, as far as the picture goes."""
-    margin = share * (rows[:, 4:] - rows[:, 2:4])
-    wide: Floats = np.concatenate(
-        [rows[:, :2], (rows[:, 2:4] - margin).clip(0), (rows[:, 4:] + margin).clip(None, 1)], 1
-    )
-    return wide
 
 
 def cells(grids: Sequence[Grid]) -> Instances:

@@ -19,10 +19,13 @@ Item = Frame | BaseException | None
 
 
 class Taker:
-    """The pictures of one taker, in order; raises what reading raised. ``waited``: seconds spent waiting for them."""
+    """The pictures of one taker, in order; raises what reading raised. ``waited``: seconds spent waiting for them.
 
-    def __init__(self, stop: Event) -> None:
-        self.queue: Queue[Item] = Queue(DEPTH)
+    ``depth``: how many wait for it at most; 0 sets no limit.
+    """
+
+    def __init__(self, stop: Event, depth: int = DEPTH) -> None:
+        self.queue: Queue[Item] = Queue(depth)
         self.waited = 0.0
         self._stop = stop
 
@@ -57,18 +60,24 @@ class Taker:
 
 @contextmanager
 def ahead(
-    source: Source, wants: Sequence[Want], *, span: tuple[float, float] | None = None, spent: Spent | None = None
+    source: Source,
+    wants: Sequence[Want],
+    *,
+    beside: Sequence[Want] = (),
+    span: tuple[float, float] | None = None,
+    spent: Spent | None = None,
 ) -> Iterator[tuple[list[Taker], Event]]:
     """Takers of a source, each to be read in a thread of its own, and an event that stops it all.
 
-    All read the same pictures, decoded once. On leaving, reading stops.
+    All read the same pictures, decoded once. On leaving, reading stops. ``beside``: wants of more takers, each to be
+    read in the thread of one of the others and no farther behind; so their pictures may wait without a limit.
     """
     stop = Event()
-    takers = [Taker(stop) for _ in wants]
+    takers = [*(Taker(stop) for _ in wants), *(Taker(stop, 0) for _ in beside)]
 
     def read() -> None:
         ending: BaseException | None = None
-        frames = several(source, wants, span=span, spent=spent)
+        frames = several(source, [*wants, *beside], span=span, spent=spent)
         try:
             for number, frame in frames:
                 takers[number].put(frame)
