@@ -171,6 +171,29 @@ def test_seeds_are_repeats_too(first: Bench, natives: Path, cache: Path) -> None
     assert any(row.std > 0 for row in told if row.method == "chance")
 
 
+def test_crops_of_ones_own_boxes(natives: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Movers out of a folder of files, seen from near: every row is judged, and another file is another job."""
+    for name in ("n0", "n1", "a0", "a1"):
+        rows = [f"{k + 1},1,{4 * (k - 8) + 1},17,12,12,0.9,-1,-1,-1\n" for k in range(8, 20)] if name[0] == "a" else []
+        (tmp_path / f"{name}.txt").write_text("".join(rows))
+    tubes = {"proposals": "file", "boxes": {"path": str(tmp_path)}, "features": "crop", "part": 0.4}
+    tubes["shape"] = {"shortest": 0.2}
+    settings = {**SETTINGS, "instances": "tubes", "tubes": tubes}
+    how: dict[str, Any] = {"settings": settings, "workers": 1, "quiet": True}
+
+    def again() -> Bench:
+        return benchmark.bench(natives, ["dmrm"], ["toywords"], families=("frame",), **how)
+
+    made = again()
+    assert {"dmrm", "random_tube", "tube_oracle", "chance"} <= {row.method for row in made.table}
+    assert next(r.mean for r in made.table if r.method == "tube_oracle" and r.metric == "frame_auc") > 0.9
+    monkeypatch.setattr(Job, "run", lambda job: pytest.fail("done again"))
+    assert again().table == made.table
+    (tmp_path / "a1.txt").write_text("9,1,1,17,12,12,0.9,-1,-1,-1\n")
+    with pytest.raises(pytest.fail.Exception, match="done again"):
+        again()
+
+
 def test_processes_change_nothing(
     first: Bench, natives: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import evaluate, kept, painting, pipeline, proposing, sights
+from wherewhen import evaluate, extract, kept, painting, pipeline, proposing, sights
 from wherewhen import extents as ext
 from wherewhen.contracts import Classes, Sight
-from wherewhen.errors import ConfigError
+from wherewhen.errors import ConfigError, VideoError
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
@@ -21,6 +21,7 @@ from wherewhen.store import plain as as_plain
 from wherewhen.tracks import LinkConfig
 from wherewhen.values import Bag, Boxes, Features, Frame, Instances, Prediction, Video
 from wherewhen.video import reader
+from wherewhen.video.batch import Quarantine
 from wherewhen.video.writer import Writer
 
 RATE = 12.5
@@ -103,6 +104,73 @@ def test_another_file_of_boxes_is_another_sight(tmp_path: Path) -> None:
     assert before != sights.made(Sight("file", {"path": str(path)}, LinkConfig(gap=2)))
     with pytest.raises(ConfigError, match="unknown setting of file"):
         sights.made(Sight("file", {"paht": "x"}, LinkConfig()))
+
+
+def lines(x: int, count: int = 40) -> str:
+    return "".join(f"{k + 10},3,{x + k},20,20,24,0.9,-1,-1,-1\n" for k in range(count))
+
+
+@pytest.fixture
+def pair(film: Path, tmp_path: Path) -> tuple[Video, Video, Path]:
+    """Two films and a folder with the boxes of each."""
+    boxes = tmp_path / "boxes"
+    (boxes / "b" / "det").mkdir(parents=True)
+    (boxes / "a.txt").write_text(lines(10))
+    (boxes / "b" / "det" / "det.txt").write_text(lines(50).replace(",3,", ",-1,"))
+    other = tmp_path / "b.mp4"
+    with Writer(other, RATE) as writer:
+        for index in range(70):
+            writer.write(np.full((96, 128, 3), 60 + index, np.uint8))
+    return Video("a", film, 1), Video("b", other, 0), boxes
+
+
+def test_boxes_of_each_video_lie_in_a_file_of_their_own(
+    pair: tuple[Video, Video, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache knows the very file: another content is another cached file, and that of other videos stays."""
+    one, other, boxes = pair
+    sight = Sight("file", {"path": str(boxes)}, LinkConfig(gap=0.4))
+
+    def left(video: Video) -> float:
+        frames = list(sights.kept(video, {"it": sight}, tmp_path / "cache")["it"])
+        return float(frames[12].extents[0, 2])
+
+    assert [left(one), left(other)] == pytest.approx([12 / 128, 52 / 128])
+    folder = sights.made(sight)
+    (boxes / "a.txt").write_text(lines(30))
+    assert sights.made(sight) == folder, "what is in the folder is no matter of all videos"
+    assert left(one) == pytest.approx(32 / 128) and len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
+
+    def never(*_: object) -> Iterator[Boxes]:
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(proposing, "tracked", never)
+    assert [left(one), left(other)] == pytest.approx([32 / 128, 52 / 128])
+    (boxes / "a.txt").write_text(lines(10))
+    assert left(one) == pytest.approx(12 / 128), "and what it was before is still there"
+
+
+def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) -> None:
+    one, other, boxes = pair
+    recipe = Recipe.of({"method": "dmrm", "instances": "tubes",
+                        "tubes": {**TUBES, "proposals": "file", "boxes": {"path": str(boxes)}}})  # fmt: skip
+    look = Look.of(recipe)
+    assert look.name(one) == look.name(other), "one folder of a store for all"
+    before, mine = kept.cached(one, look), kept.instances(one, look)
+    assert look.source(one)["boxes"] != look.source(other)["boxes"]
+    (boxes / "a.txt").write_text(lines(30))
+    assert kept.cached(one, look) != before
+    assert kept.instances(one, look).extents[0, 2] - mine.extents[0, 2] == pytest.approx(20 / 128)
+    model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", {"cells": 21}), 0.5,
+                  Instances(mine.features, mine.extents), dims={"cells": 21})  # fmt: skip
+    offline = evaluate.predict(model, evaluate.normalized(model, [Bag(one, kept.views(one, {"cells": look}))]))["a"]
+    same(pipeline.together(model.stream(one)), offline)
+    quarantine = Quarantine(boxes)
+    lost = Video("c", other.path, 0)
+    assert [bag.video.id for bag in extract.bags([one, lost], {"cells": look}, quarantine=quarantine)] == ["a"]
+    assert "expected one of c.txt, c/gt/gt.txt" in next(iter(quarantine.reasons.values()))
+    with pytest.raises(VideoError, match="there are no boxes of 'b2'"):
+        model.detect(other.path.rename(other.path.with_name("b2.mp4")))
 
 
 @pytest.mark.parametrize("method", ["dmrm", "mgpr"])

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import data, extract, registry
+from wherewhen import data, extract, registry, sights
 from wherewhen.compare import Pair, interval, paired
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.contracts import Sight
+from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import (
     FAMILIES,
     Numbers,
@@ -302,10 +303,21 @@ def _jobs(
 
 
 def _key(job: Job, truth: str) -> str:
-    """What a job's result depends on: labels, files, truth, recipe and version."""
+    """What a job's result depends on: labels, files and their boxes, truth, recipe and version."""
     train, test, _ = job.videos()
-    seen = [[v.id, v.label, v.span, stamp(v.path)[1:]] for v in (*train, *test)]
-    return fingerprint([truth, len(train), seen, job.recipe, job.families, job.trivial, _code()])
+    recipe = Recipe.of(job.recipe)
+    sighted = [*sights.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
+    boxes = [sights.made(sight) for sight in sighted]
+    seen = [[v.id, v.label, v.span, stamp(v.path)[1:], _boxes_of(v, sighted)] for v in (*train, *test)]
+    return fingerprint([truth, len(train), seen, boxes, job.recipe, job.families, job.trivial, _code()])
+
+
+def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | None:
+    """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
+    try:
+        return [sights.own(sight, video) for sight in sighted]
+    except VideoError:
+        return None
 
 
 @lru_cache

@@ -21,6 +21,7 @@ from wherewhen.values import (
     Pixels,
     Prediction,
     Truth,
+    Video,
 )
 
 if TYPE_CHECKING:
@@ -184,6 +185,8 @@ class Proposer(Protocol):
 
     ``clip`` says which frames it wants: one at a time (``frames`` 1), every ``stride``-th, at a rate and width. It may
     hold frames back for at most ``wait`` seconds. Nothing of one stream reaches the next.
+
+    One that reads files of single videos is a `ByVideo` as well.
     """
 
     Config: ClassVar[type]
@@ -195,6 +198,17 @@ class Proposer(Protocol):
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """The boxes of each frame."""
+
+
+@runtime_checkable
+class ByVideo(Protocol):
+    """A source of boxes that reads what belongs to a video: it is made with the video as a second argument."""
+
+    config: Any
+
+    @classmethod
+    def file_of(cls, config: Any, video: Video) -> Path:
+        """The file or folder with the boxes of a video; VideoError, which names the places, where there is none."""
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from wherewhen import data
 from wherewhen.datasets._feature_store import write_index, write_truths
@@ -48,12 +49,13 @@ class Task:
         found = {}
         for look in self.looks:
             path = self.path(look)
-            if usable(path, self.video, look.made(self.video)) is None:
-                self._check(path)
+            source = look.source(self.video)
+            if usable(path, source, look.made(self.video)) is None:
+                self._check(path, source)
                 found[path] = look
         return found
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path, source: Mapping[str, Any]) -> None:
         """In a store nothing whole is ever written over: two data sets may share ids."""
         if self.store is None or not path.exists():
             return
@@ -61,6 +63,9 @@ class Task:
             other = open_features(path).passport["source"].get("sha256")
         except StoreError:  # damaged
             return
+        if other == source["sha256"] and "boxes" in source:
+            told = f"{path}: holds features of {self.video.id} with other boxes; delete it, or take another store"
+            raise StoreError(told)
         raise StoreError(f"{path}: holds the features of another video called {self.video.id} ({str(other)[:12]}...)")
 
 

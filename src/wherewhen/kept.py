@@ -14,7 +14,8 @@ from typing import Any
 
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import INDEX, content, differences, inside, is_features, open_features, store_of
-from wherewhen.looks import AUTO, Look, look_at, source_of
+from wherewhen.looks import AUTO, Look, look_at
+from wherewhen.sights import ending
 from wherewhen.store import cache_folder
 from wherewhen.values import Instances, Video
 
@@ -34,7 +35,7 @@ def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) ->
     missing: dict[str, Path] = {}
     for name, look in looks.items():
         path = cached(video, look, cache)
-        kept = usable(path, video, look.made(video))
+        kept = usable(path, look.source(video), look.made(video))
         if kept is None:
             missing[name] = path
         else:
@@ -48,19 +49,19 @@ def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) ->
 
 
 def cached(video: Video, look: Look, cache: Path | None = None) -> Path:
-    """Where the cache keeps what a look saw in a video: by its content, whatever it is called."""
+    """Where the cache keeps what a look saw in a video: by its content, whatever it is called, and its own boxes'."""
     span = "" if video.span is None else "-{}-{}".format(*video.span)
-    name = f"{content(video.path)[:32]}{span}.safetensors"
+    name = f"{content(video.path)[:32]}{span}{ending(look.boxes(video))}.safetensors"
     return (cache or cache_folder() / "features") / look.name(video) / name
 
 
-def usable(path: Path, video: Video, made: Mapping[str, Any]) -> Callable[[], Instances] | None:
+def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Callable[[], Instances] | None:
     """What reads a file of features, if it is there, whole, and of this video and look; None otherwise."""
     if not path.exists():
         return None
     try:
         file = open_features(path)
-        wrong = differences(made, file.passport["made"]) + differences(source_of(video), file.passport["source"])
+        wrong = differences(made, file.passport["made"]) + differences(source, file.passport["source"])
     except StoreError as error:
         log.warning("made again: %s", error)
         return None

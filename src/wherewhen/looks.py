@@ -85,6 +85,15 @@ class Look:
             wanted["sight"] = sights.made(sight)
         return {**wanted, self.backbone: own}
 
+    def source(self, video: Video) -> dict[str, Any]:
+        """Which video, for a passport: the hash of its content, its span in seconds, its own file of boxes if any."""
+        return {"sha256": content(video.path), "span": plain(video.span), **self.boxes(video)}
+
+    def boxes(self, video: Video) -> dict[str, Any]:
+        """The file of boxes that belongs to a video, see `sights.own`; VideoError where it is missing."""
+        sight = getattr(self.builder, "sight", None)
+        return {} if sight is None else sights.own(sight, video)
+
     def running(self, video: Video) -> Running:
         """What runs it here; measured on clips of ``video`` where this machine never did so."""
         if (network := self.network) is None:
@@ -225,7 +234,6 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     from wherewhen.video import reader
     from wherewhen.video.ahead import ahead
 
-    source = source_of(video)
     shared: dict[str, list[Look]] = {}
     for look in looks:
         shared.setdefault(look.eye, []).append(look)
@@ -273,7 +281,7 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     for (one, some), (seen, still) in zip(eyes, found, strict=True):
         for look, instances in zip(some, seen, strict=True):
             about = {**shown, **_about(one, look, instances, still)}
-            passport = {"made": look.made(video), "source": source, "about": about}
+            passport = {"made": look.made(video), "source": look.source(video), "about": about}
             by_look[id(look)] = Seen(instances, clock, passport)
     return [by_look[id(look)] for look in looks]
 
@@ -301,11 +309,6 @@ def _see(
     for name, part in pipeline.several(grids, builders, crops, boxes):
         seen[name].add(part)
     return [one.whole() for one in seen.values()], still
-
-
-def source_of(video: Video) -> dict[str, Any]:
-    """Which video, for a passport: the hash of its content, and its span in seconds."""
-    return {"sha256": content(video.path), "span": plain(video.span)}
 
 
 def _about(one: Opened, look: Look, seen: Instances, still: Still) -> dict[str, Any]:

@@ -13,14 +13,29 @@ from typing import Any
 
 from wherewhen import pipeline, registry, tracks, tubes
 from wherewhen.config import build
-from wherewhen.contracts import Proposer
+from wherewhen.contracts import ByVideo, Proposer
 from wherewhen.values import Boxes, Frame, Video
+from wherewhen.video.sources import shown
 
 
-def proposer(name: str, settings: Mapping[str, Any] | None = None) -> Proposer:
-    """The proposer called ``name``; ConfigError for unknown names and settings."""
+def proposer(name: str, settings: Mapping[str, Any] | None = None, video: Video | str | Path | None = None) -> Proposer:
+    """The proposer called ``name``; ConfigError for unknown names and settings.
+
+    ``video``: whose boxes it is to give, where it reads files of single videos; VideoError where there is none.
+    """
     cls = registry.load("proposals", name)
     made: Proposer = cls(build(cls.Config, settings, name))
+    return made if video is None else of_video(made, video)
+
+
+def of_video(source: Proposer, video: Video | str | Path) -> Proposer:
+    """The same source for a video, where it reads files of single videos; a path's id is its name without the end."""
+    if not isinstance(source, ByVideo):
+        return source
+    if not isinstance(video, Video):
+        path = Path(shown(video))
+        video = Video(path.stem or path.name, path)
+    made: Proposer = type(source)(source.config, video)  # type: ignore[call-arg]
     return made
 
 

@@ -68,19 +68,42 @@ def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
 
 
 def made(sight: Sight) -> dict[str, Any]:
-    """Everything that determines the boxes, whatever the video; of a file that is named, what is in it."""
-    config = _config(sight.proposals, json.dumps(plain(sight.settings), sort_keys=True))
-    files = {k: content(Path(v)) for k, v in config.items() if isinstance(v, str) and v and Path(v).exists()}
+    """Everything that determines the boxes, whatever the video; of a file that is named, what is in it.
+
+    What is in a folder with a file for each video is told by `own`.
+    """
+    config = plain(_config(sight))
+    named = {k: Path(v) for k, v in config.items() if isinstance(v, str) and v and Path(v).exists()}
+    files = {k: content(path) for k, path in named.items() if not (_by_video(sight) and path.is_dir())}
     return {"version": VERSION, "proposals": sight.proposals, sight.proposals: config, "files": files,
             "tracks": plain(sight.tracks)}  # fmt: skip
 
 
+def own(sight: Sight, video: Video) -> dict[str, Any]:
+    """What else determines the boxes of a video: the content of the file that they lie in; empty where there is none.
+
+    VideoError where there should be one.
+    """
+    if not _by_video(sight):
+        return {}
+    config = _config(sight)
+    path = registry.load("proposals", sight.proposals).file_of(config, video)
+    shared = path == Path(config.path) and config.video is None  # then its id says which video of the file it is
+    return {"boxes": {"sha256": content(path), "id": video.id if shared else None}}
+
+
+def _by_video(sight: Sight) -> bool:
+    return hasattr(registry.load("proposals", sight.proposals), "file_of")
+
+
+def _config(sight: Sight) -> Any:
+    """All settings of a source; checked once, as that takes its time."""
+    return _checked(sight.proposals, json.dumps(plain(sight.settings), sort_keys=True))
+
+
 @lru_cache(maxsize=64)
-def _config(proposals: str, settings: str) -> dict[str, Any]:
-    """All settings of a source, as plain values; checked once, as that takes its time."""
-    record = registry.load("proposals", proposals).Config
-    found: dict[str, Any] = plain(build(record, json.loads(settings), proposals))
-    return found
+def _checked(proposals: str, settings: str) -> Any:
+    return build(registry.load("proposals", proposals).Config, json.loads(settings), proposals)
 
 
 def live(
@@ -93,7 +116,7 @@ def live(
     """Pictures for a backbone, boxes that builders and ``others`` want to see, pictures for closeups: one decoding."""
     sights = {**wanted(builders), **(others or {})}
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
-    sources = [proposing.proposer(sight.proposals, sight.settings) for sight in different.values()]
+    sources = [proposing.proposer(sight.proposals, sight.settings, video) for sight in different.values()]
     needed = closeups.specs(builders, spec)
     kinds = list(dict.fromkeys(needed.values()))
     pictures, *own = pipeline.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
@@ -122,18 +145,25 @@ def _for_each(sights: Mapping[str, Sight], streams: dict[str, Iterator[Boxes]]) 
 
 
 def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
-    passport = plain({"made": made(sight), "source": {"sha256": content(video.path), "span": video.span}})
+    told = own(sight, video)
+    passport = plain({"made": made(sight), "source": {"sha256": content(video.path), "span": video.span, **told}})
     span = "" if video.span is None else "-{}-{}".format(*video.span)
     folder = (cache or cache_folder() / "boxes") / f"{sight.proposals}-{fingerprint(passport['made'])[:8]}"
-    path = folder / f"{content(video.path)[:32]}{span}.safetensors"
+    path = folder / f"{content(video.path)[:32]}{span}{ending(told)}.safetensors"
     if path.exists():
         try:
             return _read(path, passport)
         except StoreError:  # damaged or of another way: made again
             pass
-    found = list(proposing.tracked(video, proposing.proposer(sight.proposals, sight.settings), sight.tracks))
+    source = proposing.proposer(sight.proposals, sight.settings, video)
+    found = list(proposing.tracked(video, source, sight.tracks))
     _write(path, found, passport)
     return found
+
+
+def ending(told: Mapping[str, Any]) -> str:
+    """What the name of a cached file says of boxes that a video has of its `own`."""
+    return f"-{fingerprint(told)[:8]}" if told else ""
 
 
 def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> None:

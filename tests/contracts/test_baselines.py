@@ -66,6 +66,17 @@ def test_only_the_oracle_sees_the_truth(name: str, bag: Bag, bank: Instances) ->
 
 
 @of_maps
+def test_a_video_without_anything_in_it_has_a_map(name: str, bag: Bag, bank: Instances) -> None:
+    """Cells of zeros hold nothing: not one of them, in the video or in what is normal, is no trouble."""
+    views = {
+        view: Instances(np.zeros_like(one.features), one.extents, shape=one.shape) for view, one in bag.views.items()
+    }
+    for normal in (bank, views["cells"]):
+        found = heat(name, Bag(bag.video, views), QUIET, normal)
+        assert len(found.values) == 6 and np.isfinite(found.values).all()
+
+
+@of_maps
 def test_the_last_clip_that_reaches_back_is_no_trouble(name: str, bag: Bag, bank: Instances) -> None:
     """Where clips overlap, steps start out of order; the map still covers the video once."""
     views = {}

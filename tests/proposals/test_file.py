@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.formats import Annotated, Clock, coco, cvat, mot
-from wherewhen.proposals.file import File, FileConfig
-from wherewhen.values import Frame, Scores
+from wherewhen.proposals.file import File, FileConfig, names_of
+from wherewhen.values import Frame, Scores, Video
 
 CLOCK = Clock.steady(12, 10, 80, 60)
 BOXES = Scores(
@@ -20,8 +20,8 @@ BOXES = Scores(
 VIDEO = Annotated("clip", CLOCK, BOXES, names={4: "cart"})
 
 
-def frames(count: int = 12, index: int = 0) -> list[Frame]:
-    return [Frame(np.zeros((60, 80, 3), np.uint8), k, k / 10 + 5, (k + 1) / 10 + 5) for k in range(index, count)]
+def frames(count: int = 12, index: int = 0, size: tuple[int, int] = (60, 80)) -> list[Frame]:
+    return [Frame(np.zeros((*size, 3), np.uint8), k, k / 10 + 5, (k + 1) / 10 + 5) for k in range(index, count)]
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,91 @@ def test_score_and_classes_choose(tmp_path: Path) -> None:
     for settings, count in (({"score": 0.8}, 0), ({"classes": ("cart",)}, 7), ({"classes": ("bike",)}, 0)):
         source = File(FileConfig(path=str(tmp_path / "c.json"), format="coco", **settings))
         assert sum(len(boxes.values) for boxes in source(frames())) == count
+
+
+CLIP = Video("Abuse/a 1", Path("/videos/Abuse/a 1.mp4"))
+
+
+def moved(name: str, by: float, size: tuple[int, int] = (80, 60)) -> Annotated:
+    """The same mover, farther to the right, in pictures of another size."""
+    rows = np.add(BOXES.extents, [0, 0, by, 0, by, 0])
+    return Annotated(name, Clock.steady(12, 10, *size), Scores(rows, BOXES.values, BOXES.track), names={4: "cart"})
+
+
+def first_x(source: File, size: tuple[int, int] = (60, 80)) -> float:
+    return float(list(source(frames(size=size)))[2].extents[0, 2])
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "place"),
+    [
+        ("mot", "results", "{}.txt"), ("mot", "gt", "{}/gt/gt.txt"), ("mot", "det", "{}/det/det.txt"),
+        ("coco", None, "{}.json"), ("cvat", None, "{}.xml"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["Abuse/a 1", "Abuse%2Fa 1"])
+def test_each_video_finds_its_own_file(form: str, kind: str | None, place: str, name: str, tmp_path: Path) -> None:
+    """By its id as folders or as one name; what others hold is left alone, and nothing need be said of the format."""
+    module = {"mot": mot, "coco": coco, "cvat": cvat}[form]
+    for number, own in enumerate((name, "Abuse/a 2", "a 1")):
+        made = tmp_path / "made" / "x.json" if form == "coco" else tmp_path / "made"
+        (tmp_path / "made").mkdir(exist_ok=True)
+        module.PLUGIN.write(made, [moved("x", 0.1 * (number + 1))], **({"kind": kind} if kind else {}))
+        target = tmp_path / "boxes" / place.format(own)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made" / place.format("x")).rename(target)
+    for settings in ({}, {"format": form, "kind": kind}):
+        config = FileConfig(path=str(tmp_path / "boxes"), **settings)  # type: ignore[arg-type]
+        assert File.file_of(config, CLIP) == tmp_path / "boxes" / place.format(name)
+        source = File(config, CLIP)
+        assert first_x(source) == pytest.approx(0.25, abs=1e-6)
+        assert source.tracks == (kind != "det")
+
+
+def test_what_is_missing_or_twice_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "Abuse").mkdir()
+    (tmp_path / "a 1.txt").write_text("1,1,1,1,20,20,0.5,-1,-1,-1\n")
+    config = FileConfig(path=str(tmp_path))
+    with pytest.raises(VideoError) as told:
+        File(config, CLIP)
+    for place in ("Abuse/a 1.txt", "Abuse/a 1/gt/gt.txt", "Abuse/a 1/det/det.txt", ".json", ".xml", "Abuse%2Fa 1"):
+        assert place in str(told.value)
+    with pytest.raises(VideoError, match=r"expected one of Abuse/a 1\.xml; or"):
+        File(FileConfig(path=str(tmp_path), format="cvat"), CLIP)
+    for kind in ("gt", "det"):
+        (tmp_path / "Abuse" / "a 1" / kind).mkdir(parents=True)
+        (tmp_path / "Abuse" / "a 1" / kind / f"{kind}.txt").write_text("1,1,1,1,20,20,0.5,-1,-1,-1\n")
+    with pytest.raises(ConfigError, match=r"gt\.txt and .*det\.txt; say which one"):
+        File(config, CLIP)
+    assert File(FileConfig(path=str(tmp_path), kind="det"), CLIP).path.name == "det.txt"
+    assert File(FileConfig(path=str(tmp_path), video="a 1"), CLIP).path == tmp_path / "a 1.txt"
+    with pytest.raises(ConfigError, match="ends in none of"):
+        list(File(FileConfig(path=str(__file__)), CLIP)(frames()))
+
+
+@pytest.mark.parametrize("video", [Video("../../x", Path("/v/x.mp4")), Video("/etc/x", Path("/v/x.mp4"))])
+def test_no_id_leads_out_of_the_folder(video: Video, tmp_path: Path) -> None:
+    (tmp_path / "boxes" / "deep").mkdir(parents=True)
+    (tmp_path / "x.txt").write_text("1,1,1,1,20,20,0.5,-1,-1,-1\n")
+    assert video.id not in names_of(video) and names_of(video)[-1] == "v/x"
+    with pytest.raises(VideoError, match="there are no boxes"):
+        File(FileConfig(path=str(tmp_path / "boxes" / "deep")), video)
+
+
+def test_one_file_of_several_videos(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each is found by its id, with the pixels of its own pictures; who is not there is told."""
+    path = tmp_path / "all.json"
+    coco.PLUGIN.write(path, [moved("b.mp4", 0.1, (800, 600)), moved("Abuse/a 1", 0.2), moved("c", 0.3)])
+    config = FileConfig(path=str(path))
+    assert first_x(File(config, CLIP)) == pytest.approx(0.35, abs=1e-6)
+    other = File(config, Video("b", Path("b.mp4")))
+    assert first_x(other, (600, 800)) == pytest.approx(0.25, abs=1e-6)
+    with pytest.raises(DataError, match=r"lies outside the picture; is its size 80x60\?"):
+        first_x(File(config, Video("b", Path("b.mp4"))))
+    with pytest.raises(VideoError, match=r"no boxes of 'd' in .*but of b\.mp4, Abuse/a 1, c"):
+        first_x(File(config, Video("d", Path("d.mp4"))))
+    assert first_x(File(FileConfig(path=str(path), video="c"), CLIP)) == pytest.approx(0.45, abs=1e-6)
+    assert not caplog.records
+    coco.PLUGIN.write(path, [moved("c", 0.3)])
+    assert first_x(File(config, CLIP)) == pytest.approx(0.45, abs=1e-6), "read again, as it changed"
+    assert "boxes of c are taken for Abuse/a 1" in caplog.text

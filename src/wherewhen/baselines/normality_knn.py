@@ -20,7 +20,7 @@ def distances(cells: Features, bank: Features, nearest: int = NEAREST) -> Featur
     """
     k = min(nearest, len(bank))
     lengths = (bank**2).sum(1)
-    found = []
+    found = [np.empty(0, np.float32)]
     for start in range(0, len(cells), ROWS):
         rows = cells[start : start + ROWS]
         squares = (rows**2).sum(1)[:, None] + lengths - 2 * (rows @ bank.T)

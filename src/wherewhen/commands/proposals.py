@@ -63,7 +63,9 @@ def run(options: Options) -> int:
     if not judged:
         raise DataError(f"{root}: no anomalous video with boxes in its truth to judge proposals by")
     watched = track(judged, "proposals", len(judged), quiet=options.quiet or options.json)
-    found = proposal_report.report(watched, truths, lambda video: proposing.proposed(video, source, linking, making))
+    found = proposal_report.report(
+        watched, truths, lambda video: proposing.proposed(video, proposing.of_video(source, video), linking, making)
+    )
     _show(found, options.json)
     return 3 if found.aside else 0
 

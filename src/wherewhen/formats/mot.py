@@ -116,13 +116,14 @@ def _read_one(file: Path, video: str, clock: Clock, kind: str) -> Annotated:
 
 
 def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str = "results") -> list[Annotated]:
-    """Read such a folder; a clock comes from ``clocks``, else from ``seqinfo.ini`` (at its steady frame rate).
+    """Read such a folder, or one file of it; a clock comes from ``clocks``, else from ``seqinfo.ini`` (a steady rate).
 
     Raises DataError for a line that is no such row, and for a video without a clock.
     """
     one_of("kind of file", kind, list(PLACES))
     videos = []
-    for file in sorted(folder(Path(path)).glob(PLACES[kind].format("*"))):
+    place = Path(path)
+    for file in [place] if place.is_file() else sorted(folder(place).glob(PLACES[kind].format("*"))):
         home = file if kind == "results" else file.parents[1]
         video = video_id(home.stem if kind == "results" else home.name)
         own = None if kind == "results" else _own_clock(home / "seqinfo.ini")

@@ -12,7 +12,8 @@ class Tubes(Windowed):
 
     One mover's way (unary), the way of movers that touch (multivariate), or where nobody is the whole picture. An
     instance's extent is the hull of its boxes, `Instances.paths` are the boxes, and ``track`` numbers the movers.
-    Instances come a window at a time. Region-level tubes T^r of Wu et al., IJCAI 2021, who crop pictures instead.
+    Instances come a window at a time. Region-level tubes T^r of Wu et al., IJCAI 2021, who crop pictures (``features:
+    crop``).
 
     >>> import numpy as np
     >>> next(Tubes(TubesConfig())([Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))])).features

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
 
 import numpy as np
 
 from wherewhen import registry
 from wherewhen.contracts import ClipSpec, Proposer, Provenance
-from wherewhen.errors import ConfigError, DataError, unknown
-from wherewhen.values import Boxes, Floats, Frame
+from wherewhen.errors import ConfigError, DataError, VideoError, unknown
+from wherewhen.features import stamp
+from wherewhen.values import Boxes, Floats, Frame, Video
+
+log = logging.getLogger("wherewhen")
+
+
+PLACES = {
+    ("mot", "results"): "{}.txt",
+    ("mot", "gt"): "{}/gt/gt.txt",
+    ("mot", "det"): "{}/det/det.txt",
+    ("coco", None): "{}.json",
+    ("cvat", None): "{}.xml",
+}
+"""Where the boxes of a video lie in a folder, by format and kind of file."""
+
+VAST = 2**20  # px a side of pictures whose size nobody knows yet: a power of two, so that no digit is lost
 
 
 @dataclass(frozen=True)
@@ -21,10 +38,12 @@ class FileConfig:
     """Settings of `File`.
 
     Args:
-        path: file or folder with the boxes, in pixels of the video's own pictures.
-        format: of the file: mot, coco, cvat, or another that holds boxes (wherewhen list formats).
-        kind: mot only: det, results or gt.
-        video: its name in the file; null means the only one there.
+        path: a file with boxes in pixels of the video's own pictures, or a folder with a file for each video: ID.txt,
+            ID/gt/gt.txt, ID/det/det.txt, ID.json or ID.xml.
+        format: of the file: mot, coco, cvat, or another that holds boxes (wherewhen list formats); null tells them by
+            their endings .txt, .json and .xml.
+        kind: mot only: det, results or gt; null takes the one that is there.
+        video: its name in the file; null means its id, or the only one there.
         confidence: of every box; null takes the file's, which must lie in [0, 1].
         score: boxes less sure than this are left out.
         classes: names to keep; an empty list means all.
@@ -34,8 +53,8 @@ class FileConfig:
     """
 
     path: str = ""
-    format: str = "mot"
-    kind: str = "results"
+    format: str | None = None
+    kind: Literal["det", "results", "gt"] | None = None
     video: str | None = None
     confidence: float | None = None
     score: float = 0.0
@@ -50,8 +69,29 @@ class FileConfig:
             raise ConfigError(f"file: confidence lies in [0, 1]; got {self.confidence}")
         if self.stride < 1 or self.frames < 1:
             raise ConfigError(f"file: stride and frames are at least 1; got {self.stride} and {self.frames}")
-        if self.format not in registry.names("formats"):
+        if self.format is not None and self.format not in registry.names("formats"):
             raise ConfigError(unknown("format", self.format, registry.names("formats")))
+
+    @property
+    def places(self) -> dict[tuple[str, str | None], str]:
+        """Where to look in a folder, as far as format and kind are not told."""
+        asked = {
+            (form, kind): place
+            for (form, kind), place in PLACES.items()
+            if self.format in (None, form) and (form != "mot" or self.kind in (None, kind))
+        }
+        return asked
+
+
+def names_of(video: Video) -> tuple[str, ...]:
+    """What files call a video: its id, the same as one file name, or the end of its path; without endings.
+
+    >>> names_of(Video("Abuse/a 1", Path("videos/Abuse/a 1.mp4")))
+    ('Abuse/a 1', 'Abuse%2Fa 1')
+    """
+    parent = video.path.parent.name
+    names = (video.id, quote(video.id, safe=" +-_.,()[]=@&"), *([f"{parent}/{video.path.stem}"] if parent else []))
+    return tuple(name for name in dict.fromkeys(names) if ".." not in Path(name).parts and not Path(name).is_absolute())
 
 
 @dataclass(frozen=True)
@@ -59,8 +99,8 @@ class _Counter:
     """A clock that ticks once a frame: what formats need to count, before anybody knows the video's times."""
 
     frames: int
-    width: int
-    height: int
+    width: int = VAST
+    height: int = VAST
     name: str = ""
     rate: float = 1.0
 
@@ -89,41 +129,68 @@ class _Any(Mapping[str, _Counter]):
 
 
 class File:
-    """Boxes that lie in a file, frame by frame; its track numbers stay, unless they are to be found anew."""
+    """Boxes that lie in a file, frame by frame; its track numbers stay, unless they are to be found anew.
+
+    ``video``: whose boxes they are; it finds its file in a folder, and itself in a file of several videos.
+    """
 
     Config: ClassVar[type] = FileConfig
     source: ClassVar[Provenance] = Provenance(title="Boxes of your own")
     wait: float = 0.0
 
-    def __init__(self, config: FileConfig) -> None:
+    def __init__(self, config: FileConfig, video: Video | None = None) -> None:
         if not config.path or not Path(config.path).exists():
             raise ConfigError(f"file: {config.path or 'path is empty'}: say which file or folder holds the boxes")
-        self.config = config
+        self.config, self.video = config, video
+        self.path = Path(config.path) if video is None else self.file_of(config, video)
         self.clip = ClipSpec(1, config.stride)
         self.tracks = False
+
+    @classmethod
+    def file_of(cls, config: FileConfig, video: Video) -> Path:
+        """The file with the boxes of a video, or the path itself where that is a file, or holds a format as a whole.
+
+        VideoError where the folder has none; ConfigError where it has several.
+        """
+        folder, places = Path(config.path), config.places
+        if not folder.is_dir() or not places:
+            return folder
+        names = names_of(video) if config.video is None else (config.video,)
+        for name in names:
+            found = [place for place in places.values() if (folder / place.format(name)).is_file()]
+            if len(found) > 1:
+                told = " and ".join(place.format(name) for place in found)
+                raise ConfigError(f"file: {folder} has {told}; say which one: format, or for mot kind")
+            if found:
+                return folder / found[0].format(name)
+        told = ", ".join(place.format(names[0]) for place in places.values())
+        also = f"; or the same for {', '.join(names[1:])}" if names[1:] else ""
+        raise VideoError(video.path, f"there are no boxes of {video.id!r} in {folder}: expected one of {told}{also}")
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """One `Boxes` per frame; DataError for a file that can't be read or doesn't fit the first picture."""
         rows: dict[int, _Row] | None = None
         for frame in frames:
             if rows is None:
-                rows = self._rows(frame)
+                rows = self._rows(*frame.image.shape[:2])
             yield _boxes(rows.get(frame.index), frame)
 
-    def _rows(self, first: Frame) -> dict[int, _Row]:
-        """Boxes by frame number."""
-        config, height, width = self.config, *first.image.shape[:2]
-        reader = registry.load("formats", config.format).read
-        if reader is None:
-            raise ConfigError(f"file: the format {config.format} is only written, not read")
-        clock = _Any(_Counter(config.frames, width, height))
-        found = reader(Path(config.path), clock, **({"kind": config.kind} if config.format == "mot" else {}))
-        video = _one(found, config)
+    def _rows(self, height: int, width: int) -> dict[int, _Row]:
+        """Boxes by frame number, for pictures of this size."""
+        config, path = self.config, self.path
+        form, kind = config.format or form_of(path), config.kind or kind_of(path)
+        found = _read(path, stamp(path), form, kind if form == "mot" else None, config.frames)
+        video = _one(found, config, path, self.video)
         boxes = video.boxes
+        places = boxes.extents[:, 2:] * VAST / np.array([width, height, width, height])
+        if outside := np.flatnonzero((places[:, :2] > 1).any(1)).tolist():
+            corners = (boxes.extents[outside[0], 2:] * VAST).tolist()
+            raise DataError(f"{path}: box {corners} lies outside the picture; is its size {width}x{height}?")
+        places = places.clip(0, 1)
         values = boxes.values if config.confidence is None else np.full(len(boxes.values), config.confidence)
         if len(values) and not (values.min() >= 0 and values.max() <= 1):
             raise DataError(
-                f"{config.path}: confidence from {values.min():g} to {values.max():g}; expected numbers in [0, 1]: "
+                f"{path}: confidence from {values.min():g} to {values.max():g}; expected numbers in [0, 1]: "
                 "give confidence, which then holds for every box"
             )
         names = [video.names.get(int(track), "") for track in boxes.track]
@@ -136,9 +203,37 @@ class File:
                 groups.setdefault(number, []).append(k)
         track = boxes.track if self.tracks else np.full(len(boxes.track), -1)
         return {
-            number: _Row(boxes.extents[own, 2:], values[own], tuple(names[k] for k in own), track[own])
+            number: _Row(places[own], values[own], tuple(names[k] for k in own), track[own])
             for number, own in groups.items()
         }
+
+
+def form_of(path: Path) -> str:
+    """The format of a file by its ending; a folder is one of MOTChallenge."""
+    forms = {"": "mot", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
+    if path.is_dir() or path.suffix.lower() in forms:
+        return "mot" if path.is_dir() else forms[path.suffix.lower()]
+    raise ConfigError(f"file: {path.name} ends in none of .txt, .json and .xml; say which format it has")
+
+
+def kind_of(path: Path) -> str:
+    """The kind of a MOTChallenge file by its place.
+
+    >>> kind_of(Path("a/gt/gt.txt")), kind_of(Path("a.txt"))
+    ('gt', 'results')
+    """
+    kind = path.stem if path.suffix else ""
+    return kind if kind in ("gt", "det") and path.parent.name == kind else "results"
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, changed: object, form: str, kind: str | None, frames: int) -> list[Any]:
+    """All videos of a file, with a vast picture: read once, however many videos of it are asked for."""
+    reader = registry.load("formats", form).read
+    if reader is None:
+        raise ConfigError(f"file: the format {form} is only written, not read")
+    found: list[Any] = reader(path, _Any(_Counter(frames)), **({} if kind is None else {"kind": kind}))
+    return found
 
 
 @dataclass(frozen=True)
@@ -157,16 +252,24 @@ def _boxes(row: _Row | None, frame: Frame) -> Boxes:
     return Boxes(frame.start, frame.end, np.concatenate([times, row.places], 1), row.values, names, row.track)
 
 
-def _one(found: list[Any], config: FileConfig) -> Any:
-    """The video that is asked for, or the only one."""
-    ids = [video.id for video in found]
-    if config.video is not None:
+def _one(found: list[Any], config: FileConfig, path: Path, video: Video | None) -> Any:
+    """The video that is asked for, by name or by its id; or the only one."""
+    ids = [one.id for one in found]
+    if config.video is not None and path == Path(config.path):
         if config.video not in ids:
-            raise ConfigError(unknown(f"video in {config.path}", config.video, ids))
+            raise ConfigError(unknown(f"video in {path}", config.video, ids))
         return found[ids.index(config.video)]
-    if len(found) != 1:
-        raise ConfigError(f"{config.path} holds {len(found)} videos; say which: video is one of {', '.join(ids[:10])}")
-    return found[0]
+    wanted = () if video is None else names_of(video)
+    own = [one for one in found if one.id in wanted or str(PurePosixPath(one.id).with_suffix("")) in wanted]
+    if len(own) == 1:
+        return own[0]
+    if len(found) == 1:
+        if video is not None and path == Path(config.path):
+            log.warning("%s: the boxes of %s are taken for %s", path, ids[0], video.id)
+        return found[0]
+    if video is not None:
+        raise VideoError(video.path, f"there are no boxes of {video.id!r} in {path}, but of {', '.join(ids[:10])}")
+    raise ConfigError(f"{path} holds {len(found)} videos; say which: video is one of {', '.join(ids[:10])}")
 
 
 PLUGIN: type[Proposer] = File
