@@ -42,6 +42,22 @@ def test_it_is_only_so_far_ahead(make: Make) -> None:
     assert not reading()
 
 
+def test_one_thread_may_read_two_takers(make: Make) -> None:
+    """Far more pictures wait beside than a queue holds, and reading is held back by the other taker alone."""
+    path, spent = make("a.mp4", 70), Spent()
+    with ahead(path, [Want(None, 32)], beside=[Want()], spent=spent) as ((first, second), _):
+        main, sharp = iter(first), iter(second)
+        for _ in range(3 * DEPTH):
+            next(main)
+        time.sleep(0.3)
+        assert spent.pictures <= 4 * DEPTH + 5
+        rest = list(main)
+        found = list(sharp)
+    assert len(rest) == 70 - 3 * DEPTH and [frame.index for frame in found] == list(range(70))
+    assert found[0].image.shape[1] > 32
+    assert not reading()
+
+
 def test_who_leaves_early_stops_the_reading(make: Make) -> None:
     def leaves(taker: Taker) -> None:
         next(iter(taker))

@@ -84,14 +84,15 @@ class FileConfig:
 
 
 def names_of(video: Video) -> tuple[str, ...]:
-    """What files call a video: its id, the same as one file name, or the end of its path; without endings.
+    """What files call a video: its id or the end of its path, as folders or as one name; without endings.
 
-    >>> names_of(Video("Abuse/a 1", Path("videos/Abuse/a 1.mp4")))
-    ('Abuse/a 1', 'Abuse%2Fa 1')
+    >>> names_of(Video("a 1", Path("videos/Abuse/a 1.mp4")))
+    ('a 1', 'Abuse/a 1', 'Abuse%2Fa 1')
     """
     parent = video.path.parent.name
-    names = (video.id, quote(video.id, safe=" +-_.,()[]=@&"), *([f"{parent}/{video.path.stem}"] if parent else []))
-    return tuple(name for name in dict.fromkeys(names) if ".." not in Path(name).parts and not Path(name).is_absolute())
+    own = [video.id, *([f"{parent}/{video.path.stem}"] if parent else [])]
+    names = dict.fromkeys(form for name in own for form in (name, quote(name, safe=" +-_.,()[]=@&")))
+    return tuple(name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute())
 
 
 @dataclass(frozen=True)
