@@ -159,6 +159,20 @@ def test_instances_of_a_camera_come_when_their_window_is_over() -> None:
         assert [pulled for _ in near(grids(6))] == expected
 
 
+def test_pictures_wait_no_longer_than_their_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    most = []
+
+    class Watched(Roll):
+        def add(self, frame: Frame) -> None:
+            super().add(frame)
+            most.append(len(self))
+
+    monkeypatch.setattr(closeups, "Roll", Watched)
+    parts = [stretch(20 * k, 20 * k + 20, [walk(range(20 * k, 20 * k + 20), k)]) for k in range(9)]
+    assert len(list(Near(Given(parts), Closeup(), Means(), pictures(180), 500, patient=True)(grids(18)))) == 9  # type: ignore[arg-type]
+    assert len(most) == 180 and max(most) == 20
+
+
 def test_still_crops_are_not_looked_at() -> None:
     gray = Frame(np.full((24, 36, 3), 90, np.uint8), 0, 0.0, 0.1)
     still = [Frame(gray.image, k, k / 10, (k + 1) / 10) for k in range(10)]

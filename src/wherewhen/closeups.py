@@ -224,7 +224,7 @@ class Roll:
                 "crops cut out of them; take a shorter shape.window, or a smaller width"
             )
         if (place + 1) * image.nbytes <= self.in_memory:
-            self._kept[place] = image
+            self._kept[place] = image.copy()  # what a decoder gave may hold on to more than its pixels
         else:
             self._write(place, image)
         self._frames.append((replace(frame, image=_NOTHING), place))
