@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wherewhen.contracts import JOIN, UNNAMED, View
+from wherewhen.contracts import JOIN, UNNAMED, View, classes_of
 from wherewhen.store import cache_folder
 from wherewhen.values import Bag, Instances, Video
 
@@ -126,8 +126,7 @@ def mixed_names(videos: Iterable[Video]) -> tuple[str, ...]:
 
 
 def _named(video: Video) -> tuple[str, ...]:
-    names = {name.strip() for name in (video.category or "").split(JOIN)} - {""}
-    return tuple(sorted(names)) or (UNNAMED,)
+    return classes_of(video.category) or (UNNAMED,)
 
 
 def label_of(video: Video, names: Sequence[str] = ()) -> float:

@@ -148,6 +148,15 @@ UNNAMED = "anomaly"  # the class of what happens in a video that names none
 JOIN = "+"  # between the names of several classes in one video
 
 
+def classes_of(category: str | None) -> tuple[str, ...]:
+    """The classes that a category names, in the order of the alphabet.
+
+    >>> classes_of("riot + fight"), classes_of(None)
+    (('fight', 'riot'), ())
+    """
+    return tuple(sorted({name.strip() for name in (category or "").split(JOIN)} - {""}))
+
+
 @dataclass(frozen=True, slots=True)
 class Classes:
     """What a method that tells classes apart is made for: ``names`` of what happens, in the order of labels from 1 on.

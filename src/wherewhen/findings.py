@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "span-malformed": ("error", "a start without an end"),
     "span-reversed": ("error", "a span that ends before it starts"),
     "span-overlap": ("warning", "two spans of one video overlap"),
+    "span-differs": ("info", "two annotations of one video mark different frames"),
     "span-past-end": ("warning", "a span that passes the end of its video; it is cut"),
     "span-outside": ("warning", "a span that lies wholly outside its video; it is left out"),
     "span-base": ("warning", "frame 0 in a file that counts from 1"),

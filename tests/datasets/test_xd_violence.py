@@ -43,6 +43,51 @@ def test_the_json_brings_lengths_and_its_doubles_keep_their_spans(write):
     assert [f.kind for f in found].count("name-variant") > 0
 
 
+BOTH = "v=73uRcX0Dvfc__#00-00-00_00-01-51_label_B6-G-0"
+BOYS = "Bad.Boys.1995__#01-11-55_01-12-40_label_G-B2-B6"
+OFFICIAL = f"""{BOTH} 177 217 450 540 958 1260 1507 1670 2053 2180 2460 2589
+{BOYS} 157 180 185 244 250 360 582 810
+{RIOT} 0 1517 1970 3038
+"""
+BY_CLASS = f"""{BOTH} B6 177 217 B6 450 540 B6 958 1260 B6 1507 1670 G 1507 1670 B6 2053 2180 B6 2460 2589
+{BOYS}.mp4 B2 157 180 G 185 244 B2 250 282 G 282 355 G 582 810 B6 338 360
+{RIOT} B4 0 1517
+"""
+
+
+def test_the_file_of_classes_says_what_happens_when(write, probe):
+    """Rows as published, but for the last, which marks less; a span may be told twice, once for each of two classes."""
+    write({"XD_Annotation.txt": OFFICIAL, "annotations_multiclasses.txt": BY_CLASS})
+    root = probe({BOTH: 2700, BOYS: 1080, RIOT: 3273})
+    with listening() as found:
+        truths = READER.truth(root)
+    assert [(f.kind, f.video) for f in found] == [("span-differs", RIOT), ("span-overlap", BOYS)]
+    told = {key: (truths[key].spans * 24).round().astype(int).tolist() for key in (BOTH, BOYS)}
+    assert told[BOTH] == [[177, 217], [450, 540], [958, 1260], [1507, 1670], [2053, 2180], [2460, 2589]]
+    assert truths[BOTH].categories == (*["car accident"] * 3, "car accident+explosion", *["car accident"] * 2)
+    assert list(zip(told[BOYS], truths[BOYS].categories, strict=True)) == [
+        ([157, 180], "shooting"),
+        ([185, 244], "explosion"),
+        ([250, 282], "shooting"),
+        ([282, 355], "explosion"),
+        ([338, 360], "car accident"),
+        ([582, 810], "explosion"),
+    ]
+    assert truths[RIOT].categories == ("riot", "riot")
+    (root / "annotations_multiclasses.txt").unlink()
+    plain = READER.truth(root)
+    assert plain[BOTH].categories == ("car accident+explosion",) * 6
+    for key in (BOTH, BOYS, RIOT):
+        assert (plain[key].frames == truths[key].frames).all()
+
+
+@pytest.mark.parametrize("row", [f"{RIOT} B4 0", f"{RIOT} B9 0 9", f"{RIOT} B4 zero 9"])
+def test_a_broken_row_of_classes_is_named(write, probe, row):
+    write({"XD_Annotation.txt": f"{RIOT} 0 1517\n", "annotations_multiclasses.txt": row})
+    with pytest.raises(DataError, match="row-malformed"):
+        READER.truth(probe({RIOT: 3273}))
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

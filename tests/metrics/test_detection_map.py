@@ -32,7 +32,7 @@ def test_golden_vadclip(case, normal):
     assert 100 * np.array(found) == pytest.approx(facts["dmap_at_iou"][f"exclude_normal_{normal}"], abs=1e-9)
 
 
-def world(seed, videos=3, frames=12):
+def world(seed, videos=3, frames=12, kinds=("fire", "fight")):
     """Truth spans with track boxes on a 12 x 12 grid, and events, some of them near the truth."""
     rng = np.random.default_rng(seed)
     predictions, truths = {}, {}
@@ -42,12 +42,12 @@ def world(seed, videos=3, frames=12):
             t0, t1 = 6 * which + np.sort(rng.choice(6, 2, replace=False))
             x0, y0 = rng.integers(0, 6, 2)
             spans.append((t0, t1))
-            names.append(str(rng.choice(["fire", "fight"])))
+            names.append(str(rng.choice(kinds)))
             boxes.append([t0, t1, x0 / 12, y0 / 12, (x0 + 6) / 12, (y0 + 6) / 12])
             tracks.append(which)
             shift = rng.integers(0, 3)
             rows = [[t0, t1, (x0 + shift) / 12, y0 / 12, (x0 + shift + 4) / 12, (y0 + 5) / 12]]
-            events += [Event(rows, score, names[-1]) for score in rng.integers(1, 4, 2) / 4]
+            events += [Event(rows, score, names[-1].split("+")[0]) for score in rng.integers(1, 4, 2) / 4]
         for _ in range(2):
             t0, t1 = np.sort(rng.choice(frames, 2, replace=False))
             rows = [[t0, t1, 0, 0, 0.5, 0.5], [t0, t1 + 1, 0.25, 0.25, 0.75, 0.5]]
@@ -123,6 +123,35 @@ def test_equals_brute_force(seed):
             by_class = [brute_ap(predictions, truths, t, overlap, name) for name in present]
             assert found[f"{kind}_map@{t}"] == pytest.approx(np.mean(by_class))
     assert found["temporal_map"] == pytest.approx(np.mean([found[f"temporal_map@{t}"] for t in dm.THRESHOLDS]))
+
+
+def told_apart(truth):
+    """The annotation of XD-Violence that VadCLIP is judged by: a span is written once for each of its classes."""
+    rows = [(n, name) for n, several in enumerate(truth.categories) for name in several.split("+")]
+    spans = [truth.spans[n] for n, _ in rows]
+    boxes = [truth.boxes[n] for n, _ in rows]
+    return Truth(truth.edges, spans, boxes, np.arange(len(rows)), tuple(name for _, name in rows))
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds)
+def test_a_span_of_several_classes_counts_for_each(seed):
+    predictions, truths = world(seed, kinds=("fire", "fight", "fight+fire", "riot+fight"))
+    found = dm.compute(predictions, truths)
+    apart = {key: told_apart(truth) for key, truth in truths.items()}
+    present = {name for truth in apart.values() for name in truth.categories}
+    assert "fight+fire" not in present
+
+    def in_time(event, truth, n):
+        return brute_span_iou((event.start, event.end), truth.spans[n])
+
+    def in_place(event, truth, n):
+        return brute_tube_iou(instants(event.extents), instants(truth.boxes[n : n + 1]))
+
+    for kind, overlap in (("temporal", in_time), ("tube", in_place)):
+        by_class = [brute_ap(predictions, apart, 0.1, overlap, name) for name in present]
+        assert found[f"{kind}_map@0.1"] == pytest.approx(np.mean(by_class))
+        assert found[f"{kind}_ap@0.1"] == pytest.approx(brute_ap(predictions, truths, 0.1, overlap, None))
 
 
 @settings(deadline=None, max_examples=30)

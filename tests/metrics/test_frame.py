@@ -126,6 +126,24 @@ def test_what_the_truth_does_not_define_is_absent():
     assert found["frame_ap_anomalous"] == 1.0
 
 
+def test_frames_of_several_classes_are_of_each():
+    predictions, truths = world(3, categories=("fire", "fight", "fire+fight"))
+    found = frame.compute(predictions, truths)
+    assert not any("+" in name for name in found)
+    for name in ("fire", "fight"):
+        labels, scores = [], []
+        for key, truth in truths.items():
+            middles = (truth.edges[1:] + truth.edges[:-1]) / 2
+            inside = [(truth.spans[n][0] <= middles) & (middles < truth.spans[n][1]) for n in range(len(truth.spans))]
+            own = [i for i, several in zip(inside, truth.categories, strict=True) if name in several.split("+")]
+            mine = np.any([*own, np.zeros(len(middles), bool)], 0)
+            use = mine | ~np.any([*inside, np.zeros(len(middles), bool)], 0)
+            if own or not len(truth.spans):
+                labels += mine[use].tolist()
+                scores += predictions[key].frames.on(truth.edges)[:, 0, 0][use].tolist()
+        assert found[f"frame_auc/{name}"] == pytest.approx(brute_auc(np.array(scores), np.array(labels)))
+
+
 def test_one_class_is_an_error():
     predictions = {"a": Prediction(HeatMap([0.1], [0, 1]))}
     with pytest.raises(DataError, match="without a positive"):

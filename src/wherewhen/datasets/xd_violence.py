@@ -6,16 +6,18 @@ name what happens (B1 fighting, B2 shooting, B4 riot, B5 abuse, B6 car accident,
 Rows are ``name start end start end ...``. Frames count from 0 and the end is not included: the publishers mark
 ``frames[start:end]``. (No end equals a video's length, and 41 equal its length minus 1, so the annotators may have
 meant the last frame; the publishers' own reading is kept.) The JSON also has lengths; it lists 14 violent videos
-twice, once as normal without spans, and the row with spans is kept.
+twice, once as normal without spans, and the row with spans is kept. ``annotations_multiclasses.txt``, from the code of
+VadCLIP (Wu et al., AAAI 2024), says what happens when: ``name class start end class start end ...``.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.contracts import JOIN, DatasetReader, Provenance
 from wherewhen.datasets import _files
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, pairs
@@ -29,6 +31,7 @@ USUAL = Usual(fps=24)
 
 TEXT = ("annotations.txt", "XD_Annotation.txt", "test_annotations.txt")
 JSON = ("vera_xd_annotations.json", "xd_annotations.json")
+CLASSES = "annotations_multiclasses.txt"
 CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
 
 
@@ -97,6 +100,47 @@ def _annotation(root: Path) -> tuple[dict[str, Draft], dict[str, int]]:
     return drafts | (_text(text) if text is not None else {}), lengths
 
 
+def _by_class(root: Path) -> dict[str, dict[tuple[int, int], str]]:
+    """Spans of each video and what happens in them, one name or several ("a+b"); nothing without the file."""
+    path = _files.locate(root, CLASSES)
+    told: dict[str, dict[tuple[int, int], str]] = {}
+    for number, row in _files.lines(path) if path is not None else ():
+        where = f"{path}:{number}"
+        name, *fields = row.split()
+        key = _files.stem(name)
+        try:
+            found = zip(fields[::3], map(int, fields[1::3]), map(int, fields[2::3]), strict=True)
+            named = [(CODES[code], (first, stop)) for code, first, stop in found]
+        except (ValueError, KeyError):
+            report("row-malformed", f"expected: name class start end [class start end ...], got: {row}", key, where)
+            continue
+        spans = {span: {name for name, own in named if own == span} for _, span in named}
+        told[key] = {span: JOIN.join(sorted(names)) for span, names in spans.items()}
+    return told
+
+
+def _named(key: str, draft: Draft, told: dict[tuple[int, int], str]) -> None:
+    """Say what happens in each span: by the file of classes if it marks the same frames, else by the name."""
+    draft.categories = [category(key) or ""] * len(draft.spans)
+    if told and _marked(told) == _marked(draft.spans):
+        draft.spans, draft.categories = list(told), list(told.values())
+    elif told:
+        report(
+            "span-differs", f"{CLASSES} marks other frames; all spans bear all classes of the name", key, draft.where
+        )
+
+
+def _marked(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The frames that spans mark, as ranges that lie apart."""
+    apart: list[tuple[int, int]] = []
+    for first, stop in sorted(spans):
+        if apart and first <= apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(stop, apart[-1][1]))
+        else:
+            apart.append((first, stop))
+    return apart
+
+
 def load(root: Path) -> Dataset:
     """Annotated and normal test videos, and the training videos found in their folders, labelled by their names."""
     footage = _files.Footage(root)
@@ -119,6 +163,7 @@ def load(root: Path) -> Dataset:
 def truth(root: Path) -> dict[str, Truth]:
     """Spans of the test videos; a normal one has none."""
     drafts, lengths = _annotation(root)
+    classes = _by_class(root)
     for video in load(root).folds[0].test:
         if video.id not in drafts:
             if video.label:
@@ -128,7 +173,7 @@ def truth(root: Path) -> dict[str, Truth]:
         if bool(drafts[video.id].spans) != bool(video.label):
             spans = len(drafts[video.id].spans)
             report("label-conflict", f"{spans} spans, but the name says label {video.label}", video.id)
-        drafts[video.id].categories = [video.category or ""] * len(drafts[video.id].spans)
+        _named(video.id, drafts[video.id], classes.get(video.id, {}))
     known = Measures(root, USUAL).need(drafts, lengths)
     return {key: build(key, measure, drafts[key]) for key, measure in known.items()}
 

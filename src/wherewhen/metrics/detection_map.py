@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
+from wherewhen.contracts import Metric, classes_of
 from wherewhen.errors import DataError
 from wherewhen.metrics._curves import operating_points
 from wherewhen.metrics._pairs import paired
@@ -131,11 +131,11 @@ def _numbers(
     thresholds: Sequence[float],
     interpolated: bool,
 ) -> dict[str, float]:
-    """AP of all events alike, and its mean over classes where truth and events have names."""
+    """AP of all events alike, and its mean over classes where truth and events have names; ``a+b`` is of both."""
     kinds: dict[str, Callable[[float], float]] = {
         f"{name}_ap": lambda threshold: detection_ap([judged for judged, _, _ in videos], threshold, interpolated)
     }
-    classes = sorted({c for _, _, real in videos for c in real if c is not None})
+    classes = sorted({c for _, _, real in videos for names in real for c in classes_of(names)})
     if classes and any(c is not None for _, named, _ in videos for c in named):
         parts = [[_of_class(*video, c) for video in videos] for c in classes]
         kinds[f"{name}_map"] = lambda threshold: float(
@@ -150,7 +150,7 @@ def _numbers(
 
 
 def _of_class(judged: Judged, found: list[str | None], real: list[str | None], name: str) -> Judged:
-    rows, columns = (np.array([n == name for n in names], bool) for names in (found, real))
+    rows, columns = (np.array([name in classes_of(n) for n in names], bool) for names in (found, real))
     return judged[0][rows], judged[1][rows][:, columns]
 
 
@@ -166,9 +166,10 @@ def compute(
 
     ``temporal_ap@t``, ``tube_ap@t``: at least ``t`` overlap, names of what happens ignored; ``temporal_map@t``,
     ``tube_map@t``: mean over the classes of the truth, only where truth and events have names; without ``@`` the
-    mean over thresholds. Truth boxes without a track number form one tube per span. Numbers of tubes are absent
-    without truth boxes. DataError if the truth holds no span. Source: Caba Heilbron et al. 2015 (ActivityNet);
-    Weinzaepfel et al. 2015 (tubes).
+    mean over thresholds. A span of several classes (``a+b``) is one event for ``ap`` and one of each class for ``map``:
+    the class-wise annotation of XD-Violence that VadCLIP is judged by writes it once for each. Truth boxes without a
+    track number form one tube per span. Numbers of tubes are absent without truth boxes. DataError if the truth holds
+    no span. Source: Caba Heilbron et al. 2015 (ActivityNet); Weinzaepfel et al. 2015 (tubes).
     """
     in_time, in_place = [], []
     for _, prediction, truth in paired(predictions, truths, "events"):

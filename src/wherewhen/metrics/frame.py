@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
-from wherewhen.contracts import Metric
+from wherewhen.contracts import Metric, classes_of
 from wherewhen.metrics._curves import average_precision, eer, pr_auc_trapezoid, roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
 from wherewhen.values import Prediction, Truth
@@ -47,8 +47,9 @@ def _of_class(name: str, pairs: list[tuple[Truth, Scored]], normal_clips: bool) 
     """Frames of one class against normal ones; frames of other classes and clips of them are left out."""
     kept: list[Scored] = []
     for truth, (scores, labels) in pairs:
-        if name in truth.categories:
-            spans = truth.spans[[category == name for category in truth.categories]]
+        own = [name in classes_of(category) for category in truth.categories]
+        if any(own):
+            spans = truth.spans[own]
             inside = np.zeros(len(scores), bool)
             for first, last in ext.frames_of(np.c_[spans, np.zeros((len(spans), 4))], truth.edges):
                 inside[first:last] = True
@@ -65,7 +66,7 @@ def _pool(videos: list[Scored]) -> Scored:
 
 
 def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) -> dict[str, float]:
-    """Frame AUC and AP, pooled; on anomalous clips alone; averaged over videos; per class.
+    """Frame AUC and AP, pooled; on anomalous clips alone; averaged over videos; per class (``a+b`` is of both).
 
     DataError if the frames hold one class only. Numbers past ``frame_eer`` that the truth doesn't define (no clip
     with both kinds of frames, say) are absent from the answer.
@@ -84,7 +85,7 @@ def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) 
         "frame_auc_macro": lambda: macro_auc([s for _, s in pairs]),
         "frame_auc_macro_mixed": lambda: macro_auc([s for _, s in pairs], padded=False),
     }
-    for name in sorted({name for t, _ in pairs for name in t.categories}):
+    for name in sorted({name for t, _ in pairs for several in t.categories for name in classes_of(several)}):
         everywhere, within = _of_class(name, pairs, True), _of_class(name, pairs, False)
         numbers[f"frame_auc/{name}"] = partial(roc_auc, *everywhere)
         numbers[f"frame_ap/{name}"] = partial(average_precision, *everywhere)
