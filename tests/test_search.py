@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wherewhen import cli, search_index
+from wherewhen import cli, search
 from wherewhen import extents as ext
 from wherewhen.datasets import native
 from wherewhen.datasets.toy import Toy, generate
@@ -64,8 +65,8 @@ def test_entries_are_the_whole_and_what_stands_out(tmp_path: Path) -> None:
     features[7, 2] = [0, 0, 0, 0, 2]
     rows = Instances(features.reshape(-1, 5), ext.grid([0, 2, 0, 0, 1, 1], (10, 2, 2)), shape=(10, 2, 2))
     save_features(tmp_path / "a.safetensors", rows, np.arange(3.0), {"made": {}, "source": {}, "about": {}})
-    vectors, places = entries(tmp_path / "a.safetensors", SearchConfig(every=1.0, parts=2))
-    assert vectors.dtype == np.float16 and len(vectors) == len(places) == 2 * (1 + 2)
+    ((vectors, places),) = entries(tmp_path / "a.safetensors", SearchConfig(every=1.0, parts=2))
+    assert len(vectors) == len(places) == 2 * (1 + 2)
     np.testing.assert_allclose(np.linalg.norm(vectors.astype(float), axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(vectors[0], [0.5, 0.5, 0.5, 0.5, 0], atol=1e-3)
     np.testing.assert_allclose(places[0], [0, 1, 0, 0, 1, 1])
@@ -74,18 +75,31 @@ def test_entries_are_the_whole_and_what_stands_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(places[3], [1, 2, 0, 0, 1, 1])
 
 
-def test_the_index_is_kept_until_the_store_changes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_videos_that_changed_are_looked_at_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def noted(path: Path, config: SearchConfig) -> Any:
+        asked.append(path)
+        return entries(path, config)
+
+    monkeypatch.setattr(search, "entries", noted)
     first = Archive(store, quiet=True).find("running", 2)
-    monkeypatch.setattr(search_index, "build", None)
+    asked.clear()
     assert [m.plain() for m in Archive(store, quiet=True).find("running", 2)] == [m.plain() for m in first]
-    assert not [p for p in (store / "search").iterdir() if p.name.startswith(".")]
-    monkeypatch.undo()
-    path = next(store.glob("toywords*/*.safetensors"))
+    assert not asked
+    path = sorted(store.glob("toywords*/*.safetensors"))[1]
     file = open_features(path)
     save_features(path, file.instances(), file.clock, file.passport)
-    before = next((store / "search").glob("*.safetensors")).read_bytes()
-    Archive(store, quiet=True).find("running")
-    assert next((store / "search").glob("*.safetensors")).read_bytes() != before
+    assert [m.plain() for m in Archive(store, quiet=True).find("running", 2)] == [m.plain() for m in first]
+    assert asked == [path]
+
+
+def test_a_video_that_left_the_archive_is_not_found(store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(store, copy)
+    best = Archive(copy, quiet=True).find("running", 1)[0].video
+    next(copy.glob(f"toywords*/{best}.safetensors")).unlink()
+    assert best not in {m.video for m in Archive(copy, quiet=True).find("running", 20)}
 
 
 def test_finds_lie_apart(store: Path) -> None:

@@ -54,6 +54,53 @@ def test_the_library_reads_what_we_write(tmp_path: Path, monkeypatch: pytest.Mon
     assert load_file(tmp_path / "a.safetensors").keys() == arrays.keys()
 
 
+def test_mapped_arrays_are_those_that_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays: dict[str, Any] = {np.dtype(k).name: rng.integers(0, 2, (7, 3)).astype(k) for k in "dfeqiBb?"}
+    arrays |= {"none": np.zeros((0, 4)), "number": np.array(2.5)}
+    store.save(tmp_path / "a.safetensors", arrays, {"how": "so"})
+    found, passport = store.mapped(tmp_path / "a.safetensors")
+    assert found.keys() == arrays.keys() and passport == {"how": "so"}
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
+        np.testing.assert_array_equal(found[name], array)
+        assert not found[name].flags.owndata and not found[name].flags.writeable
+
+
+def _file(head: bytes, data: bytes = bytes(8)) -> bytes:
+    return len(head).to_bytes(8, "little") + head + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"rubbish",
+        (2**60).to_bytes(8, "little") + b"{}",
+        _file(b"[]"),
+        _file(b'{"x": {}}'),
+        _file(b'{"__metadata__": {"passport": "7"}}'),
+        *(
+            _file(b'{"__metadata__": {"passport": "{}"}, "x": {"dtype": %s, "shape": %s, "data_offsets": %s}}' % told)
+            for told in (
+                (b'"F32"', b"[2]", b"[0, 16]"),
+                (b'"F32"', b"[-1]", b"[0, 8]"),
+                (b'"F32"', b"[3]", b"[0, 8]"),
+                (b'"F32"', b"[2]", b"[8, 0]"),
+                (b'"O64"', b"[1]", b"[0, 8]"),
+                (b"7", b"[1]", b"[0, 8]"),
+            )
+        ),
+    ],
+)
+def test_a_damaged_file_is_not_mapped(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(StoreError, match=r"safetensors|passport"):
+        store.mapped(tmp_path / "a.safetensors")
+    with pytest.raises(StoreError, match="no such file"):
+        store.mapped(tmp_path / "b.safetensors")
+
+
 def test_a_different_passport_is_refused_and_named(tmp_path: Path) -> None:
     store.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
     with pytest.raises(StoreError, match="backbone: expected 'i3d', found 'motion'"):

@@ -7,7 +7,6 @@ about something small is answered too, and the index stays small. The map of a m
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +20,10 @@ from wherewhen.datasets._feature_store import read_index
 from wherewhen.encoders import encoders, settings_of
 from wherewhen.errors import ConfigError, StoreError
 from wherewhen.features import inside, open_features
-from wherewhen.progress import track
-from wherewhen.store import Arrays, fingerprint, load, save
+from wherewhen.store import fingerprint
 from wherewhen.values import Features, Floats, Instances
 
-log = logging.getLogger("wherewhen")
-
-VERSION = 1
+VERSION = 1  # of what is kept of a video
 FOLDER = "search"
 CHUNK = 120.0  # seconds of a video that are looked at together
 TOUCH = 3.0  # seconds: nearer finds of one video are one moment
@@ -98,7 +94,6 @@ class Archive:
             )
         self.encoder = plugin(config)
         self._index: search_index.Index | None = None
-        self._rows: Arrays = {}
 
     def _chosen(self, looks: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         known = encoders()
@@ -118,59 +113,25 @@ class Archive:
             )
         return max(able.items(), key=lambda item: item[1][item[1]["backbone"]].get("layer") == "patches")
 
-    def files(self) -> list[tuple[int, Path]]:
-        """Number and file of each video whose features are there."""
-        paths = [(number, inside(self.store, self.look, video)) for number, video in enumerate(self.videos)]
-        return [(number, path) for number, path in paths if path.exists()]
+    def files(self) -> dict[str, Path]:
+        """The file of each video whose features are there, by its id."""
+        paths = {video: inside(self.store, self.look, video) for video in self.videos}
+        return {video: path for video, path in paths.items() if path.exists()}
 
     def open(self) -> search_index.Index:
-        """The index, made where it isn't there or the store changed since."""
-        if self._index is not None:
-            return self._index
-        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for _, path in self.files()]
-        if not stamps:
-            raise StoreError(f"{self.store}: holds no file of {self.look}")
-        home = self.store / FOLDER / f"{self.look}-{fingerprint(self.config)[:8]}.safetensors"
-        wanted = {"version": VERSION, "of": fingerprint([self.videos, stamps])}
-        try:
-            self._rows, passport = load(home)
-            current = {key: passport.get(key) for key in wanted} == wanted
-        except StoreError:
-            current, passport = False, {}
-        path = home.with_name(str(passport.get("file", "none")))
-        if not current or not path.exists():
-            path = self._make(home, wanted)
-        self._index = search_index.load(path)
-        return self._index
+        """The index; videos that are new in the store or changed are added first, and those gone left out."""
+        if self._index is None:
+            files = self.files()
+            if not files:
+                raise StoreError(f"{self.store}: holds no file of {self.look}")
+            stamps = {video: (path.stat().st_size, path.stat().st_mtime_ns) for video, path in files.items()}
+            home = self.store / FOLDER / f"{self.look}-{fingerprint(self.config)[:8]}"
 
-    def _make(self, home: Path, wanted: Mapping[str, Any]) -> Path:
-        """Write the index and its rows; what is kept of each video waits in files, not in memory."""
-        home.parent.mkdir(parents=True, exist_ok=True)
-        kept: list[Path] = []
-        rows: list[Floats] = []
-        draft = home.with_suffix("")
-        try:
-            for number, path in track(self.files(), "indexing", len(self.files()), quiet=self.quiet):
-                vectors, places = entries(path, self.config)
-                part = draft.with_name(f".{draft.name}-{number}.npy")
-                np.save(part, vectors, allow_pickle=False)
-                kept.append(part)
-                rows.append(np.concatenate([np.full((len(places), 1), number), places], 1))
-            order = np.random.default_rng(0).permutation(len(kept))  # lists are learnt from whatever comes first
-            blocks = (np.load(kept[k], allow_pickle=False) for k in order)
-            table = np.concatenate([rows[k] for k in order])
-            made = search_index.build(draft, blocks, len(table))
-        finally:
-            for part in kept:
-                part.unlink(missing_ok=True)
-        self._rows = {
-            "video": table[:, 0].astype(np.int32),
-            "times": table[:, 1:3],
-            "places": table[:, 3:].astype(np.float32),
-        }
-        save(home, self._rows, {**wanted, "file": made.name})
-        log.info("indexed %d vectors of %d videos: %s", len(table), len(kept), made)
-        return made
+            def made(video: str) -> search_index.Entries:
+                return entries(files[video], self.config)
+
+            self._index = search_index.opened(home, [VERSION, self.look, self.config], stamps, made, self.quiet)
+        return self._index
 
     def find(self, text: str, count: int = 10) -> list[Moment]:
         """The moments nearest to a text, best first, at most one per video within a few seconds."""
@@ -178,21 +139,21 @@ class Archive:
             raise ConfigError(f"search: expected a count of 1 at least, got {count}")
         index, query = self.open(), self.encoder.encode([text])[0]
         wanted = count * (1 + self.config.parts) * max(2, round(2 * TOUCH / self.config.every))
-        scores, numbers = index.nearest(query, wanted)
-        told: list[tuple[int, float, float, float]] = []
-        for score, number in zip(scores.tolist(), numbers.tolist(), strict=True):
-            video, (start, end) = int(self._rows["video"][number]), self._rows["times"][number].tolist()
+        found = index.nearest(query, wanted)
+        rows = zip(found.scores.tolist(), found.videos, found.spans.tolist(), strict=True)
+        told: list[tuple[str, float, float, float]] = []
+        for score, video, (start, end) in sorted(rows, key=lambda row: (-row[0], *row[1:])):
             near = (v == video and start < b + TOUCH and end > a - TOUCH for v, a, b, _ in told)
             if len(told) < count and not any(near):
                 told.append((video, start, end, score))
         return [self._moment(query, *row) for row in told]
 
-    def _moment(self, query: Features, video: int, start: float, end: float, score: float) -> Moment:
-        seen = open_features(inside(self.store, self.look, self.videos[video])).between(start, end)
+    def _moment(self, query: Features, video: str, start: float, end: float, score: float) -> Moment:
+        seen = open_features(inside(self.store, self.look, video)).between(start, end)
         heat, at = _heat(seen, query)
         place = spatial.box(spatial.stretched(heat), 0.6, "peak")
         x0, y0, x1, y1 = ext.WHOLE_PICTURE if place is None else place.tolist()
-        return Moment(self.videos[video], start, end, at, score, (x0, y0, x1, y1), heat)
+        return Moment(video, start, end, at, score, (x0, y0, x1, y1), heat)
 
 
 def _heat(seen: Instances, query: Features) -> tuple[Features, float]:
@@ -212,20 +173,17 @@ def _unit(rows: Features) -> Features:
     return unit
 
 
-def entries(path: Path, config: SearchConfig) -> tuple[np.ndarray[Any, np.dtype[np.float16]], Floats]:
+def entries(path: Path, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:
     """What is kept of a video: unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places; a chunk at a time."""
     file = open_features(path)
     times = file.times
     first, last = float(times[:, 0].min()), float(times[:, 1].max())
-    vectors: list[Features] = []
-    rows: list[Floats] = []
     for start in np.arange(first, last, CHUNK):
         seen = file.between(float(start), float(start) + CHUNK)
         begun = (seen.extents[:, 0] >= start) & (seen.extents[:, 0] < start + CHUNK)
-        for vector, row in _kept(_unit(seen.features[begun]), seen.extents[begun], config):
-            vectors.append(vector)
-            rows.append(row)
-    return np.stack(vectors).astype(np.float16), np.stack(rows)
+        kept = list(_kept(_unit(seen.features[begun]), seen.extents[begun], config))
+        if kept:
+            yield np.stack([vector for vector, _ in kept]), np.stack([row for _, row in kept])
 
 
 def _kept(cells: Features, extents: Floats, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:

@@ -1,132 +1,295 @@
-"""Vectors by the million and which of them are nearest to one: exact where they are few, inverted lists where not.
+"""Vectors by the million and which of them are nearest to one: a folder of parts that grows and shrinks by videos.
 
-More than `EXACT` vectors are kept by faiss in inverted lists (Jegou et al., TPAMI 2011) with 8 bits per number, on
-disk, of which a question reads a small part.
+What is new is written as parts whose vectors are all compared. Once these hold more than `EXACT`, they are packed into
+parts with lists, of which a question reads a small share. Rows of a video that is gone are passed over, and left out
+when their part is packed again. The file ``index.json`` says which parts count; it is replaced as a whole after every
+step, so a process that is killed loses that step alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from importlib import import_module
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.errors import ConfigError, StoreError
-from wherewhen.store import atomic
-from wherewhen.values import Features
+from wherewhen import search_parts as parts
+from wherewhen.errors import StoreError
+from wherewhen.progress import track
+from wherewhen.search_parts import Lists, Part
+from wherewhen.search_vectors import SAMPLE, Numbers, learnt, number_of_lists
+from wherewhen.store import Arrays, fingerprint, load, locked, save, sweep, write_json
+from wherewhen.values import Features, Floats
+
+log = logging.getLogger("wherewhen")
 
 EXACT = 200_000  # vectors up to which all are compared: 14 hours at 4 a second
-LOOKED = 1 / 32  # of the lists, that a question looks into
-MOST_LISTS = 4096  # more would take longer to learn and to fill than they save
-BLOCK = 65_536  # vectors compared at once
-SUFFIX_FEW, SUFFIX_MANY = ".npy", ".faiss"
+STEP = 100_000  # new vectors that are written at a time: what a kill can cost
+FULL = 500_000  # vectors of a part that isn't packed with others any more
+LOOSE = 32  # parts without lists, beyond which they become one
+RELEARN = 8  # times as many vectors as lists were learnt from, after which they are learnt anew
+VERSION = 2
+TOLD = "index.json"
 
-Numbers = NDArray[np.int64]
-
-
-class Index(Protocol):
-    """Vectors that can be asked."""
-
-    def nearest(self, query: Features, count: int) -> tuple[Features, Numbers]:
-        """Cosines and numbers of the ``count`` vectors nearest to a unit vector ``(D,)``, best first."""
+Entries = Iterable[tuple[NDArray[Any], Floats]]
+"""Unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places, a piece at a time."""
 
 
-class Few:
-    """Unit vectors ``(N, D)``, each compared.
+class Found(NamedTuple):
+    """Rows that were found, best first: cosines ``(N,)``, whose video, times ``(N, 2)``, places ``(N, 4)``."""
 
-    >>> Few(np.eye(3, dtype=np.float16)).nearest(np.float32([0, 1, 0]), 1)[1].tolist()
-    [1]
-    """
-
-    def __init__(self, vectors: NDArray[np.float16]) -> None:
-        self.vectors = vectors
-
-    def nearest(self, query: Features, count: int) -> tuple[Features, Numbers]:
-        """Cosines and numbers, best first; of equal ones the first."""
-        parts = [self.vectors[k : k + BLOCK].astype(np.float32) @ query for k in range(0, len(self.vectors), BLOCK)]
-        cosines: Features = np.concatenate(parts) if parts else np.empty(0, np.float32)
-        best = np.argsort(-cosines, kind="stable")[:count]
-        return cosines[best], best.astype(np.int64)
+    scores: Features
+    videos: list[str]
+    spans: Floats
+    places: Features
 
 
-class Many:
-    """Inverted lists of faiss, mapped from disk."""
+@dataclass
+class _Told:
+    """What ``index.json`` says. ``videos``: serial number and stamp by name. ``files``: rows by owner of each part."""
 
-    def __init__(self, lists: Any) -> None:
-        self.lists = lists
+    made: str
+    next: int = 0
+    videos: dict[str, tuple[int, str]] = field(default_factory=dict)
+    files: dict[str, dict[int, int]] = field(default_factory=dict)
+    lists: str = ""
+    learnt: int = 0
 
-    def nearest(self, query: Features, count: int) -> tuple[Features, Numbers]:
-        """Cosines and numbers, best first, out of the lists that the query is nearest to."""
-        self.lists.nprobe = max(8, round(self.lists.nlist * LOOKED))
-        cosines, numbers = self.lists.search(query[None].astype(np.float32), count)
-        found = numbers[0] >= 0
-        return cosines[0][found], numbers[0][found].astype(np.int64)
+    @classmethod
+    def read(cls, path: Path, made: str) -> _Told:
+        """As the file says; an empty one where it is missing, damaged or made in another way."""
+        try:
+            told = json.loads(path.read_text("utf-8"))
+            if (told["version"], told["made"]) != (VERSION, made):
+                return cls(made)
+            videos = {str(name): (int(serial), str(stamp)) for name, (serial, stamp) in told["videos"].items()}
+            files = {str(n): {int(k): int(c) for k, c in rows.items()} for n, rows in told["files"].items()}
+            return cls(made, int(told["next"]), videos, files, str(told["lists"]), int(told["learnt"]))
+        except FileNotFoundError:
+            return cls(made)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("made again: %s can't be read (%s)", path, error)
+            return cls(made)
+
+    def serials(self) -> set[int]:
+        return {serial for serial, _ in self.videos.values()}
 
 
-def faiss() -> Any:
-    """The library; ConfigError says how to install it."""
+class Index:
+    """Vectors of videos in a folder, that can be asked. ``made``: all that they depend on; another one begins anew."""
+
+    def __init__(self, folder: Path, made: Any = None) -> None:
+        self.folder, self.made = Path(folder), fingerprint(made)
+        self._parts: dict[str, Part] = {}
+        self._lists: dict[str, Lists] = {}
+        self._see(_Told.read(self.folder / TOLD, self.made))
+
+    def _see(self, told: _Told) -> None:
+        self._told = told
+        self._alive = np.zeros(told.next + 1, bool)
+        self._alive[list(self._told.serials())] = True
+        self._names = {serial: name for name, (serial, _) in self._told.videos.items()}
+
+    def __len__(self) -> int:
+        alive = self._told.serials()
+        return sum(count for rows in self._told.files.values() for owner, count in rows.items() if owner in alive)
+
+    def differs(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether it doesn't hold exactly these videos, with their stamps."""
+        stamps = {name: fingerprint(stamp) for name, stamp in wanted.items()}
+        return stamps != {name: stamp for name, (_, stamp) in self._told.videos.items()}
+
+    def update(self, wanted: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool = True) -> None:
+        """Hold exactly these videos: ``entries`` gives the vectors of one that is new or has another stamp.
+
+        One process at a time; what others did meanwhile counts.
+        """
+        with locked(self.folder / TOLD):
+            self._see(_Told.read(self.folder / TOLD, self.made))
+            sweep(self.folder)
+            self._heal()
+            stamps = {name: fingerprint(stamp) for name, stamp in wanted.items()}
+            gone = {name for name, (_, stamp) in self._told.videos.items() if stamps.get(name) != stamp}
+            self._told.videos = {name: told for name, told in self._told.videos.items() if name not in gone}
+            self._told.files = {name: rows for name, rows in self._told.files.items() if self._living(rows)}
+            self._commit()
+            new = [name for name in wanted if name not in self._told.videos]
+            self._add(track(new, "indexing", len(new), quiet=quiet), stamps, entries)
+            self._pack()
+            self._tidy()
+            if new or gone:
+                log.info("indexed %d videos, left out %d: %s", len(new), len(gone), self.folder)
+
+    def _heal(self) -> None:
+        """Leave out parts that can't be read, and forget the videos that were in them."""
+        for name in list(self._told.files):
+            try:
+                self._of(self._part(name).lists)
+            except StoreError as error:
+                log.warning("made again: %s", error)
+                lost = self._told.files.pop(name)
+                kept = ((video, told) for video, told in self._told.videos.items() if told[0] not in lost)
+                self._told.videos = dict(kept)
+        try:
+            self._of(self._told.lists)
+        except StoreError:
+            self._told.lists, self._told.learnt = "", 0
+
+    def map(self) -> None:
+        """Open all parts; StoreError if one can't be read."""
+        for name in self._told.files:
+            self._of(self._part(name).lists)
+
+    def _add(self, names: Iterable[str], stamps: Mapping[str, str], entries: Callable[[str], Entries]) -> None:
+        """Write new videos in steps; one counts from the step on that holds the last of it."""
+        waiting: list[Arrays] = []
+        done: dict[str, tuple[int, str]] = {}
+        try:
+            for name in names:
+                serial, self._told.next = self._told.next, self._told.next + 1
+                for vectors, rows in entries(name):
+                    waiting.append(parts.fresh(vectors, rows, serial))
+                    if sum(len(one["codes"]) for one in waiting) >= STEP:
+                        self._write(waiting, done)
+                done[name] = serial, stamps[name]
+        finally:
+            if done:
+                self._write(waiting, done)
+
+    def _write(self, waiting: list[Arrays], done: dict[str, tuple[int, str]]) -> None:
+        if waiting:
+            path = self._path("part")
+            parts.write(path, parts.joined(waiting))
+            self._told.files[path.name] = Part.open(path).counts()
+        self._told.videos |= done
+        waiting.clear()
+        done.clear()
+        self._commit()
+
+    def _path(self, stem: str) -> Path:
+        """A file name that was never used."""
+        number = self._told.next
+        self._told.next += 1
+        return self.folder / f"{stem}-{number:08}.safetensors"
+
+    def _commit(self) -> None:
+        write_json(self.folder / TOLD, vars(self._told) | {"version": VERSION})
+        self._see(self._told)
+
+    def _living(self, rows: Mapping[int, int]) -> int:
+        alive = self._told.serials()
+        return sum(count for owner, count in rows.items() if owner in alive)
+
+    def _part(self, name: str) -> Part:
+        if name not in self._parts:
+            self._parts[name] = Part.open(self.folder / name)
+        return self._parts[name]
+
+    def _of(self, name: str) -> Lists | None:
+        """The lists that a part's vectors lie in."""
+        if name and name not in self._lists:
+            self._lists[name] = Lists(name, load(self.folder / name)[0]["centers"])
+        return self._lists[name] if name else None
+
+    def _pack(self) -> None:
+        """Bring order into the parts, step by step."""
+        held = [self._part(name) for name in self._told.files]
+        loose = [part for part in held if not part.lists]
+        if sum(map(len, loose)) > EXACT:
+            self._learn(held)
+            lists = self._of(self._told.lists)
+            rest = [p for p in held if len(p) < FULL // 2 or p.lists != self._told.lists]
+            for group in _grouped(rest, FULL):
+                self._replace(group, lists)
+        elif len(loose) > LOOSE:
+            self._replace(loose, None)
+        for name, rows in list(self._told.files.items()):
+            if 2 * self._living(rows) < sum(rows.values()):
+                self._replace([self._part(name)], self._of(self._part(name).lists))
+
+    def _learn(self, held: Sequence[Part]) -> None:
+        """Centers of lists, where there are none or many more vectors came since."""
+        count = sum(map(len, held))
+        if self._told.lists and count < RELEARN * self._told.learnt:
+            return
+        number = number_of_lists(count)
+        seen = parts.sample(held, self._alive, SAMPLE * number)
+        path = self._path("lists")
+        save(path, {"centers": learnt(seen, min(number, len(seen)))}, {})
+        self._told.lists, self._told.learnt = path.name, count
+        self._commit()
+
+    def _replace(self, group: Sequence[Part], lists: Lists | None) -> None:
+        path = self._path("part")
+        if parts.repacked(path, group, self._alive, lists):
+            self._told.files[path.name] = Part.open(path).counts()
+        for part in group:
+            del self._told.files[part.path.name]
+            self._parts.pop(part.path.name, None)
+        self._commit()
+        for part in group:
+            part.path.unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove what doesn't count any more; who has it open keeps it until then."""
+        used = {*self._told.files, *(self._part(name).lists for name in self._told.files), self._told.lists}
+        for path in self.folder.glob("*.safetensors"):
+            if path.name not in used:
+                path.unlink(missing_ok=True)
+
+    def nearest(self, query: Features, count: int) -> Found:
+        """The ``count`` rows nearest to a unit vector ``(D,)`` among those looked at."""
+        told: list[tuple[Features, Numbers, int]] = []
+        held = [self._part(name) for name in self._told.files]
+        query = np.asarray(query, np.float32)
+        for number, part in enumerate(held):
+            scores, rows = part.looked(query, self._of(part.lists))
+            if self._living(self._told.files[part.path.name]) < len(part):
+                scores[~parts.living(part.arrays["owner"][rows], self._alive)] = -np.inf
+            best = np.argpartition(-scores, count - 1)[:count] if len(scores) > count else np.arange(len(scores))
+            best = best[np.isfinite(scores[best])]
+            told.append((scores[best], rows[best], number))
+        return self._found(held, told, count)
+
+    def _found(self, held: Sequence[Part], told: Sequence[tuple[Features, Numbers, int]], count: int) -> Found:
+        scores = np.concatenate([np.empty(0, np.float32), *(one[0] for one in told)])
+        rows = np.concatenate([np.empty(0, np.int64), *(one[1] for one in told)])
+        whose = np.concatenate([np.empty(0, np.int64), *(np.full(len(one[0]), one[2]) for one in told)])
+        best = np.argsort(-scores, kind="stable")[:count]
+        at = [(held[k].arrays, row) for k, row in zip(whose[best].tolist(), rows[best].tolist(), strict=True)]
+        return Found(
+            scores[best],
+            [self._names[int(arrays["owner"][row])] for arrays, row in at],
+            np.array([arrays["spans"][row] for arrays, row in at]).reshape(-1, 2),
+            np.array([arrays["places"][row] for arrays, row in at], np.float32).reshape(-1, 4),
+        )
+
+
+def _grouped(held: Sequence[Part], most: int) -> Iterator[list[Part]]:
+    """Parts in groups of up to ``most`` rows, one at least."""
+    group: list[Part] = []
+    for part in held:
+        if group and sum(map(len, group)) + len(part) > most:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def opened(folder: Path, made: Any, wanted: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool) -> Index:
+    """An index that holds exactly these videos; written to only where it doesn't yet."""
+    index = Index(folder, made)
+    if index.differs(wanted):
+        index.update(wanted, entries, quiet)
     try:
-        return import_module("faiss")
-    except ImportError:
-        raise ConfigError(
-            f'more than {EXACT} moments are searched with faiss: pip install "wherewhen[search]"'
-        ) from None
-
-
-def build(path: Path, vectors: Iterable[NDArray[np.float16]], count: int) -> Path:
-    """Write ``count`` unit vectors, which come in blocks, as an index beside ``path``; gives its file."""
-    if count <= EXACT:
-        whole = np.concatenate(list(vectors))
-        target = path.with_suffix(SUFFIX_FEW)
-        with atomic(target) as draft, draft.open("wb") as file:
-            np.save(file, whole, allow_pickle=False)
-        return target
-    library, target = faiss(), path.with_suffix(SUFFIX_MANY)
-    lists = _filled(library, vectors, count)
-    with atomic(target) as draft:
-        library.write_index(lists, str(draft))
-    return target
-
-
-def _filled(library: Any, vectors: Iterable[NDArray[np.float16]], count: int) -> Any:
-    """Lists whose centers are learnt from the first vectors that come; they come from all times of the archive."""
-    number = min(MOST_LISTS, max(64, int(np.sqrt(count))))
-    waiting: list[NDArray[np.float16]] = []
-    lists: Any = None
-    for block in vectors:
-        waiting.append(block)
-        if lists is None and sum(map(len, waiting)) >= min(count, 40 * number):
-            lists = _centered(library, np.concatenate(waiting).astype(np.float32), number)
-        if lists is not None:
-            for one in waiting:
-                lists.add(np.ascontiguousarray(one, np.float32))
-            waiting.clear()
-    if lists is None or waiting:
-        raise StoreError(f"expected {count} vectors, fewer came")
-    return lists
-
-
-def _centered(library: Any, sample: Features, number: int) -> Any:
-    dims = sample.shape[1]
-    metric = library.METRIC_INNER_PRODUCT
-    middles = library.IndexFlatIP(dims)
-    kind = library.ScalarQuantizer.QT_8bit
-    lists = library.IndexIVFScalarQuantizer(middles, dims, number, kind, metric)
-    lists.cp.niter = 10
-    lists.cp.min_points_per_centroid = 1
-    lists.train(sample)
-    return lists
-
-
-def load(path: Path) -> Index:
-    """The index that `build` wrote; StoreError if it can't be read."""
-    try:
-        if path.suffix == SUFFIX_FEW:
-            return Few(np.load(path, mmap_mode="r", allow_pickle=False))
-        library = faiss()
-        return Many(library.read_index(str(path), library.IO_FLAG_MMAP))
-    except (OSError, EOFError, ValueError, RuntimeError) as error:
-        raise StoreError(f"{path}: not a readable index ({error}); delete it and search again") from None
+        index.map()
+    except StoreError:  # somebody packed it just now, or a file is damaged
+        index.update(wanted, entries, quiet)
+        index.map()
+    return index

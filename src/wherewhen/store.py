@@ -23,6 +23,7 @@ from wherewhen.errors import StoreError
 Arrays = dict[str, NDArray[Any]]
 
 PIECE = 2**22  # bytes that are written at a time
+MOST_HEAD = 2**24  # bytes of a file's head, more than any of ours
 
 _DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~[^~]*")  # names of temporary files: who is writing them
 _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
@@ -225,6 +226,37 @@ def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arr
             told = "; ".join(f"{key}: expected {wanted.get(key)!r}, found {passport.get(key)!r}" for key in wrong)
             raise StoreError(f"{path}: made in another way ({told})")
     return arrays, passport
+
+
+def mapped(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays that stay on disk until they are looked at, and the passport; StoreError if the file is damaged."""
+    try:
+        size = Path(path).stat().st_size
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(MOST_HEAD, size - 8):
+                raise ValueError("no head")
+            head = json.loads(file.read(length))
+        passport = json.loads(head.pop("__metadata__")["passport"])
+        data = np.memmap(path, np.uint8, "r")[8 + length :]
+        arrays = {str(name): _view(data, **told) for name, told in head.items()}
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise StoreError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from None
+    if not isinstance(passport, dict):
+        raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
+    return arrays, passport
+
+
+def _view(data: NDArray[np.uint8], dtype: str, shape: list[int], data_offsets: list[int]) -> NDArray[Any]:
+    """A tensor as the file's bytes; ValueError where it would lie outside."""
+    kind = np.dtype(bool if dtype == "BOOL" else f"{dtype[0].lower()}{int(dtype[1:]) // 8}")
+    first, last = data_offsets
+    if not 0 <= first <= last <= len(data) or min(shape, default=0) < 0:
+        raise ValueError("a tensor outside the file")
+    view: NDArray[Any] = np.asarray(data[first:last]).view(kind).reshape(shape)
+    return view
 
 
 def cache_folder() -> Path:
