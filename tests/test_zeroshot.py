@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from wherewhen import cli, prompts
+from wherewhen import cli, prompts, runs
 from wherewhen.datasets import native
 from wherewhen.datasets.toy import Toy, generate
 from wherewhen.errors import ConfigError
 from wherewhen.naming import ClassMap, named, winner
 from wherewhen.pipeline import together
 from wherewhen.prompts import Prompts
+from wherewhen.spread import Where
 from wherewhen.values import Event, HeatMap, Pixels, Prediction
 from wherewhen.video.writer import Writer
 from wherewhen.zeroshot import ZeroShot, cut
@@ -143,6 +144,46 @@ def test_an_event_is_named_by_what_shows_where_it_is() -> None:
     np.testing.assert_allclose(steps[0].heat.values[0], values[0].sum(-1), atol=1e-6)  # type: ignore[union-attr]
 
 
+def compared(world: Path, folder: Path, where: Where) -> None:
+    """What is found elsewhere is what is found here, to the last byte; a broken video is set aside."""
+    broken = folder / "broken.mp4"
+    broken.write_text("no video")
+    fight = next(video.path for video in native.load(world).videos if video.category == "fight")
+    videos = [broken, fight]
+    model = spotter(threshold=0.4, prompts=Prompts(("a road", "grass"), {"b": ("magenta",), "a": ("red", "a fight")}))
+    found = {
+        name: runs.detect(model, videos, folder / name, render=False, where=place, quiet=True)
+        for name, place in (("here", None), ("there", where))
+    }
+    assert [one.id for one in found["there"][0]] == [one.id for one in found["here"][0]]
+    assert found["there"][1].reasons == found["here"][1].reasons and len(found["here"][1].reasons) == 1
+    assert any(one.events for one in found["there"][0])
+    assert {path.name for path in (folder / "there").iterdir()} == {path.name for path in (folder / "here").iterdir()}
+    for name in ("events.json", "scores.parquet", "quarantine.json"):
+        assert (folder / "there" / name).read_bytes() == (folder / "here" / name).read_bytes(), name
+
+
+def test_processes_find_what_this_one_finds(world: Path, tmp_path: Path) -> None:
+    compared(world, tmp_path, Where(2))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_a_cluster_finds_what_this_process_finds(world: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray.data")
+    compared(world, tmp_path, Where(2, ray=True))
+
+
+def test_a_model_of_words_can_be_told(tmp_path: Path) -> None:
+    model = spotter("windows", threshold=0.3, device="cpu")
+    model.save(tmp_path / "words.json")
+    again = ZeroShot.load(tmp_path / "words.json")
+    assert (again.prompts.names, again.prompts.texts) == (model.prompts.names, model.prompts.texts)
+    assert again.spatial == model.spatial and again.encoder.config == model.encoder.config and again.clip == model.clip
+    assert (again.threshold, again.backbone, again.localizer) == (0.3, "toywords", "regions")
+    np.testing.assert_array_equal(again.texts, model.texts)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -172,6 +213,9 @@ def test_the_verb_writes_events_with_their_class(
     assert len(table) == 5 + len(parts)
     np.testing.assert_allclose(sum(parts.values()), table["score"], atol=1e-6)
     assert [name for name, part in parts.items() if part.max() > 0.5] == ["running"]
+    again = [str(tmp_path / "again") if word == str(tmp_path / "found") else word for word in words]
+    assert cli.main([*again, "--workers", "1"]) == 0
+    assert (tmp_path / "again/events.json").read_bytes() == (tmp_path / "found/events.json").read_bytes()
     assert cli.main([*words, "--model", "x"]) == 2
     assert cli.main([*words[:2], "--backbone", "toywords"]) == 2
     assert "only with --prompts" in capsys.readouterr().err

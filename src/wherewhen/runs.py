@@ -32,6 +32,8 @@ from wherewhen.zeroshot import ZeroShot
 
 log = logging.getLogger("wherewhen")
 
+WORDS = ".json"  # of a file that says what a model of words was made from
+
 
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
@@ -251,9 +253,9 @@ def detect(
 ) -> tuple[list[Found], Quarantine]:
     """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
-    ``model``: a trained one, or words alone, which are looked for in this process. A video that can't be read is set
-    aside with its reason, and the rest goes on. ``where``: in which processes, or on which Ray cluster, each with one
-    thread; here, with all threads, unless told.
+    ``model``: a trained one, or words alone. A video that can't be read is set aside with its reason, and the rest goes
+    on. ``where``: in which processes, or on which Ray cluster, each with one thread; here, with all threads, unless
+    told.
     """
     folder = Path(output)
     quarantine = Quarantine(folder)
@@ -263,7 +265,7 @@ def detect(
         return _shown(replace(model.detect(source), id=names[source]), folder, render)
 
     with log_file(folder):
-        if where is None or not isinstance(model, Model):
+        if where is None:
             todo = survivors(sources, work, quarantine)
             found = [one for _, one in track(todo, "detecting", len(sources), quiet=quiet)]
         else:
@@ -294,8 +296,8 @@ class _Order:
 
 
 @lru_cache(maxsize=1)
-def _model_at(path: Path, device: str) -> Model:
-    return Model.load(path, device=device)
+def _model_at(path: Path, device: str) -> Model | ZeroShot:
+    return ZeroShot.load(path) if path.suffix == WORDS else Model.load(path, device=device)
 
 
 def _detect_one(order: _Order) -> Found | str:
@@ -308,13 +310,13 @@ def _detect_one(order: _Order) -> Found | str:
 
 
 def _detect_elsewhere(
-    model: Model, sources: Sequence[Source], quarantine: Quarantine, where: Where, render: bool, quiet: bool
+    model: Model | ZeroShot, sources: Sequence[Source], quarantine: Quarantine, where: Where, render: bool, quiet: bool
 ) -> list[Found]:
     folder = quarantine.file.parent.resolve()
     quarantine.write()
     sweep(folder)
     names = _names(sources)
-    with draft(folder, "model", ".safetensors") as path:
+    with draft(folder, "model", WORDS if isinstance(model, ZeroShot) else ".safetensors") as path:
         model.save(path)
         places = [source if address(source) or camera(source) else Path(source).absolute() for source in sources]
         wanted = zip(sources, places, strict=True)

@@ -5,8 +5,9 @@ frames(source) -> clips -> features(encoder) -> likelihoods(prompts) -> events(l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from wherewhen.found import Found
 from wherewhen.naming import ClassMap, named
 from wherewhen.prompts import Prompts
 from wherewhen.spatial import SpatialConfig
+from wherewhen.store import write_json
 from wherewhen.values import Clip, Features, Instances, Pixels, Prediction, Video
 from wherewhen.video.sources import Source, shown
 
@@ -67,6 +69,18 @@ class ZeroShot:
         self.clip = replace(spec, size=None, width=self.spatial.width) if whole else spec
         assert isinstance(self.encoder, TextImage)
         self.texts: Features = self.encoder.encode(self.prompts.texts)
+
+    def save(self, path: str | Path) -> None:
+        """Write all that it was made from as JSON, for `load`."""
+        write_json(path, {one.name: getattr(self, one.name) for one in fields(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> ZeroShot:
+        """The same model made anew, in another process say."""
+        told = json.loads(Path(path).read_text("utf-8"))
+        texts = told.pop("prompts")
+        classes = {name: tuple(listed) for name, listed in texts["classes"].items()}
+        return cls(Prompts(tuple(texts["normal"]), classes), **told)
 
     @cached_property
     def running(self) -> Any:

@@ -90,8 +90,6 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
 
     if options.model is not None:
         raise ConfigError("--model and --prompts: a trained model finds what it learnt, prompts find what they say")
-    if options.workers or options.distributed or options.ray_address:
-        raise ConfigError("--prompts: words are looked for in this process; leave out workers and Ray")
     given = dict(settings)
     chosen = {key: given.pop(key) for key in RECIPE if key in given}
     return ZeroShot(
