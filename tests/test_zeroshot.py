@@ -108,6 +108,18 @@ def test_a_window_is_what_it_shows() -> None:
         np.testing.assert_array_equal(vector, encoder(images[None, 1:2, y0:y1, x0:x1])[0, 0, 0, 0])
 
 
+@pytest.mark.parametrize("share", [0.2, 0.35, 0.6])
+def test_the_threshold_is_the_share_of_one_place_that_raises_an_alarm(share: float) -> None:
+    """A single cell of a large map says that much for four seconds; nothing moves."""
+    values = np.zeros((1, 12, 16, len(prompts.read("toy").names)), np.float32)
+    values[0, 5, 7, 2] = share
+    pieces = [ClassMap(values, np.array([k, k + 1]) / 4) for k in range(16)]
+    for threshold, alarm in ((share - 0.01, True), (share + 0.01, False)):
+        found = together(spotter(threshold=threshold).localized(iter(pieces)))
+        assert found.frames is not None
+        assert bool((found.frames.values >= 0.5).all()) == alarm == bool(found.events)
+
+
 class Told:
     """A localizer that tells of one event, whatever it hears."""
 

@@ -31,7 +31,8 @@ from wherewhen.video.sources import Source, shown
 DEFAULT = "clip"
 AT_ONCE = 83  # windows of one picture
 PRESETS: Mapping[str, Mapping[str, Any]] = {"regions": {"top": 1, "smooth_cells": 0.0}}
-"""Of the localizer: words give sharp maps, on which something small fills a single cell."""
+"""Of the localizer, so that a threshold means what it says: an alarm goes off where some place, however small, has that
+share of what is not normal. A mean over cells would ask for more of a single one (five times as much by default)."""
 
 
 @dataclass
