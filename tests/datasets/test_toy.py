@@ -218,3 +218,30 @@ def test_with_a_palette_only_the_anomaly_is_vivid_and_all_else_stays_in_place(ki
             color = drawn.image[drawn.mask & vivid].mean(0)
             assert np.corrcoef(color, PALETTE[kind])[0, 1] > 0.95
     assert shown
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_decoys_stand_still_in_vivid_colors_and_all_else_stays_in_place(index: int) -> None:
+    """In a normal clip and in one of a runner; what a decoy doesn't hide or shade is the same to the last bit."""
+    import cv2
+
+    settings = Toy(4, clips_normal=1, clips_anomalous=1, kinds=("running",), seconds=4, rate=4, palette=True)
+    vivid, same, hot = [], [], []
+    for drawn, plain in zip(clip(replace(settings, decoys=6), index), clip(settings, index), strict=True):
+        own = (drawn.mask | plain.mask).astype(np.uint8)
+        near = cv2.dilate(own, np.ones((7, 7))) > 0
+        seen = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2HSV)
+        vivid.append((seen[..., 1] > 140) & (seen[..., 2] > 90) & ~near)
+        same.append((drawn.image == plain.image).all(-1).mean())
+        hot.append((len(drawn.boxes), len(plain.boxes)))
+        assert not (drawn.mask & ~plain.mask).any()
+    assert min(same) > 0.85
+    always = np.mean(vivid, 0)
+    assert (always > 0.8).sum() > 200, "six blocks, seen nearly all the time"
+    assert ((always > 0) & (always < 0.5)).sum() < (always > 0.8).sum()
+    assert [a for a, _ in hot] == [b for _, b in hot]
+
+
+def test_more_decoys_than_there_is_room_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match="decoys is 0 to 64, got 65"):
+        Toy(decoys=65)

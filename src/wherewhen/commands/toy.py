@@ -22,6 +22,7 @@ class Options:
         scene: number of the first scene.
         seed: what happens in it.
         palette: draw all dull but what happens, which wears the color of its kind: for the words of toywords.
+        decoys: still things in colors of the palette that stand about in every clip: color alone then tells nothing.
         quiet: no progress bars.
     """
 
@@ -37,6 +38,7 @@ class Options:
     scene: int = 0
     seed: int = 0
     palette: bool = False
+    decoys: int = 0
     quiet: bool = False
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 KINDS = ("running", "wheels", "wrong_way", "fight", "fall", "abandoned", "intrusion")
 """Kinds of anomaly, by the name of the act that plays them."""
 
+MOST_DECOYS = 64
+
 Writer = Callable[[Path, Iterator[Pixels], float], None]
 """Writes pictures, uint8 RGB ``(H, W, 3)``, at a rate in frames per second to a video file."""
 
@@ -38,7 +40,8 @@ class Toy:
 
     ``scene``: number of the first camera; clips take turns on ``cameras`` of them. ``seed``: what happens there.
     ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on. ``palette``: all is dull
-    but the anomaly, which wears the color of its kind while it lasts; what happens stays the same.
+    but the anomaly, which wears the color of its kind while it lasts; what happens stays the same. ``decoys``: how many
+    still things in colors of the palette stand about in every clip, normal ones too: color alone then tells nothing.
     """
 
     seed: int = 0
@@ -53,6 +56,7 @@ class Toy:
     kinds: tuple[str, ...] = KINDS
     test_fraction: float = 0.5
     palette: bool = False
+    decoys: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
@@ -63,6 +67,8 @@ class Toy:
         for name, least in {**low, "width": 64, "height": 48}.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"toy: {name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.decoys <= MOST_DECOYS:
+            raise ConfigError(f"toy: decoys is 0 to {MOST_DECOYS}, got {self.decoys}")
         if self.width % 2 or self.height % 2:
             raise ConfigError(f"toy: width and height must be even, got {self.width}x{self.height}")
         if not 1 <= self.rate <= 240 or not 0 <= self.test_fraction <= 1:
@@ -133,6 +139,11 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
         from wherewhen.datasets._toy_palette import dressed, muted
 
         scene, actors = muted(scene), dressed(actors, clips[index].kind)
+    if settings.decoys:
+        from wherewhen.datasets._toy_decoys import standing
+
+        apart = np.random.default_rng([settings.seed, 0xDEC0, index])  # so that all else stays in its place
+        actors = actors + standing(scene, apart, settings.frames, settings.decoys, actors)
     return render(scene, actors, rng, settings.rate, settings.frames)
 
 
