@@ -184,6 +184,28 @@ def one_of(view: View, bag: int) -> View:
     return View(view.features[rows], view.extents[rows], view.track[rows], view.mask[rows], view.shapes[rows])
 
 
+def test_a_place_is_what_words_say_of_the_patches_that_move() -> None:
+    """One step of four patches: two are red, of which one moves; a gray one moves most."""
+    classes = Classes(("running",), Colors())
+    rows, motion = np.eye(9)[[0, 0, 7, 7]][None, None], [[[[0.0], [2.0], [3.0], [0.0]]]]
+    views = {"cells": view(rows, (2, 2)), "moving": view(motion, (2, 2))}
+    shown = {}
+    places: tuple[Any, ...] = ("words", "both", "motion")
+    for place in places:
+        model = STPrompt(STPromptConfig(place=place, patches=2), {"cells": 9, "moving": 1}, classes)
+        shown[place] = (model.eval()(views).scores[0] > 1e-6).tolist()
+    assert shown == {
+        "words": [True, True, False, False],
+        "both": [False, True, False, False],
+        "motion": [False, True, True, False],
+    }
+
+
+def test_what_is_not_asked_for_may_be_far_more_likely() -> None:
+    found = stprompt.stretched(torch.tensor([-300.0, 0.0, -301.0]), torch.tensor([True, False, True]))
+    assert found.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_a_place_shows_however_unlikely_all_are() -> None:
     """Against the stretch of the shares themselves, where they can be told apart as plain numbers."""
     rng = np.random.default_rng(0)

@@ -44,7 +44,8 @@ class STPromptConfig:
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
         standardize: adapter and C-branch see features as deviations from normal training videos (ours), the A-branch as
             they are.
-        place: where in a picture: by words where the backbone reads; else, and with motion, by the chosen patches.
+        place: where in a picture: by words where the backbone reads, with both (ours) among the chosen patches alone;
+            else, and with motion, by the chosen patches.
         prompts: file of prompts, or one that comes along by its name, for the place by words; null takes class names.
         scale: of cosines before the softmax over all prompts, 100 (ours).
     """
@@ -63,7 +64,7 @@ class STPromptConfig:
     classes: float = 1.0
     separation: float = 0.1
     standardize: bool = True
-    place: Literal["words", "motion"] = "words"
+    place: Literal["words", "both", "motion"] = "words"
     prompts: str | None = None
     scale: float = 100.0
 
@@ -249,7 +250,8 @@ class STPrompt(nn.Module):
     def where(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
         """How much each patch stands out in its picture ``(B, T, P)``, 1 at its highest."""
         if len(self.words.texts):
-            return stretched(self.words.abnormal(whole.features, self.config.scale), whole.held)
+            asked = whole.held & (weights > 0) if self.config.place == "both" else whole.held
+            return stretched(self.words.abnormal(whole.features, self.config.scale), asked)
         strong = motion * (weights > 0)
         most = strong.amax(-1, keepdim=True)
         return torch.where(most > 0, strong / most.clamp(min=1e-9), whole.held.to(most.dtype))
@@ -295,7 +297,7 @@ def stretched(logs: Tensor, held: Tensor) -> Tensor:
     [1.0, 0.5, 0.0]
     """
     top = logs.masked_fill(~held, -torch.inf).amax(-1, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
-    rows = (logs - top).exp() * held
+    rows = (logs - top).masked_fill(~held, -torch.inf).exp()
     low = rows.masked_fill(~held, 1.0).amin(-1, keepdim=True)
     found: Tensor = torch.where(low < 1, (rows - low) / (1 - low).clamp(min=1e-9), rows) * held
     return found
