@@ -32,6 +32,8 @@ def test_cosines_are_products_one_by_one(count: int, monkeypatch: pytest.MonkeyP
         for row, w in zip(codes, worth, strict=True)
     ]
     np.testing.assert_allclose(cosines(codes, worth, query), wanted, atol=1e-6)
+    room = search_vectors.space(codes, 3)
+    np.testing.assert_allclose(cosines(codes, worth, query, room), wanted, atol=1e-6)
 
 
 def test_a_list_is_the_nearest_center(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.errors import StoreError
-from wherewhen.search_vectors import Codes, Numbers, cosines, list_of, packed
+from wherewhen.search_vectors import Codes, Numbers, cosines, list_of, packed, space
 from wherewhen.store import Arrays, mapped, save
 from wherewhen.values import Features, Floats
 
@@ -75,7 +75,9 @@ class Part:
             return cosines(self.arrays["codes"], self.arrays["worth"], query), np.arange(len(self))
         starts, near = self.arrays["starts"], lists.nearest(query)
         stretches = [(int(starts[k]), int(starts[k + 1])) for k in near if starts[k] < starts[k + 1]]
-        found = [cosines(self.arrays["codes"][a:b], self.arrays["worth"][a:b], query) for a, b in stretches]
+        codes, worth = self.arrays["codes"], self.arrays["worth"]
+        room = space(codes, max((b - a for a, b in stretches), default=0))
+        found = [cosines(codes[a:b], worth[a:b], query, room) for a, b in stretches]
         numbers = [np.arange(a, b) for a, b in stretches]
         return np.concatenate([np.empty(0, np.float32), *found]), np.concatenate([np.empty(0, np.int64), *numbers])
 

@@ -32,16 +32,21 @@ def packed(vectors: NDArray[Any]) -> tuple[Codes, Features]:
     return np.rint(rows / worth[:, None]).astype(np.int8), worth
 
 
-def cosines(codes: Codes, worth: Features, query: Features) -> Features:
-    """Products ``(N,)`` of packed vectors and a query ``(D,)``."""
+def cosines(codes: Codes, worth: Features, query: Features, room: Features | None = None) -> Features:
+    """Products ``(N,)`` of packed vectors and a query ``(D,)``; ``room`` ``(M, D)``, where given, is written to."""
     found = np.empty(len(codes), np.float32)
-    wide = np.empty((min(BLOCK, len(codes)), codes.shape[1]), np.float32)
-    for start in range(0, len(codes), BLOCK):
-        part = codes[start : start + BLOCK]
+    wide = space(codes, len(codes)) if room is None else room
+    for start in range(0, len(codes), max(1, len(wide))):
+        part = codes[start : start + len(wide)]
         np.copyto(wide[: len(part)], part)
         found[start : start + len(part)] = wide[: len(part)] @ query
     found *= worth
     return found
+
+
+def space(codes: Codes, most: int) -> Features:
+    """Room for `cosines` of up to so many at a time; new memory for each of many short stretches would cost more."""
+    return np.empty((min(BLOCK, most), codes.shape[1]), np.float32)
 
 
 def number_of_lists(count: int) -> int:
