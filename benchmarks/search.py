@@ -1,10 +1,11 @@
 """What an index of many hours costs: python benchmarks/search.py [hours] [entries per hour] [length].
 
 Synthetic unit vectors around many centers stand for entries, an hour for a video. They are added to an index hour by
-hour as `wherewhen search` does, and compared with exact search by numpy over the same vectors as float32, in the same
-process and on one thread; compare ratios, never seconds. ``recall``: the share of the exact ten that are among the
-index's ten. Questions are vectors between an entry and noise, as texts are. Drawing vectors and exact search are not
-counted as building. ``cold``: the system's cache of the index's files was dropped before each question.
+hour as `wherewhen search` does (`pip install "wherewhen[search]"`), and compared with exact search by numpy over the
+same vectors as float32, in the same process and on one thread; compare ratios, never seconds. ``recall``: the share of
+the exact ten that are among the index's ten. Questions are vectors between an entry and noise, as texts are. Drawing
+vectors and exact search are not counted as building. ``cold``: the system's cache of the index's files was dropped
+before each question.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def spent(work: Callable[[], object]) -> float:
 
 def dropped(folder: Path) -> None:
     """Let the system forget what it holds of a folder's files."""
-    for path in folder.glob("*.safetensors"):
+    for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file)
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

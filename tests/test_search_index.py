@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wherewhen import search_index, search_parts
+from wherewhen import search_index, search_vectors
+from wherewhen.errors import ConfigError
 from wherewhen.search_index import Index, opened
 
 DIMS = 16
@@ -68,7 +70,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists from 300 vectors on, a quarter of which are looked at; steps of two videos, full parts of five."""
     for name, value in {"EXACT": 300, "STEP": 120, "FULL": 300, "LOOSE": 3}.items():
         monkeypatch.setattr(search_index, name, value)
-    monkeypatch.setattr(search_parts, "LOOKED", 0.4)
+    monkeypatch.setattr(search_vectors, "LOOKED", 0.4)
 
 
 def names(first: int, last: int) -> list[str]:
@@ -107,9 +109,10 @@ def test_many_vectors_lie_in_lists_and_come_and_go(tmp_path: Path) -> None:
         index = opened(folder, None, dict.fromkeys(names(0, last), 1), Source(), True)
         assert len(index) == 60 * last
     told = json.loads((folder / "index.json").read_text())
-    assert told["lists"] and {p.name for p in folder.glob("*.safetensors")} == {*told["files"]} | {
-        index._part(name).lists for name in told["files"]
-    } - {""}
+    listed = {name for name in told["files"] if index._part(name).lists}
+    assert listed and {path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".faiss")} == {
+        *told["files"], *(Path(name).stem + ".faiss" for name in listed), told["lists"]
+    }  # fmt: skip
     assert agreement(index, names(0, 20)) > 0.9
     assert len(told["files"]) < 12
     left = names(3, 9) + names(14, 20)
@@ -189,3 +192,15 @@ def test_lists_are_learnt_anew_as_the_index_grows(tmp_path: Path, monkeypatch: p
     told = json.loads((folder / "index.json").read_text())
     assert (first["learnt"], told["learnt"]) == (360, 1080) and told["lists"] != first["lists"]
     assert not (folder / first["lists"]).exists() and agreement(index, names(0, 18)) > 0.9
+
+
+@pytest.mark.usefixtures("small")
+def test_without_the_library_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, wanted = tmp_path / "index", dict.fromkeys(names(0, 8), 1)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "faiss", None)
+        with pytest.raises(ConfigError, match=r'pip install "wherewhen\[search\]"'):
+            opened(folder, None, wanted, Source(), True)
+    nobody = Source()
+    index = opened(folder, None, wanted, nobody, True)
+    assert not nobody.asked and len(index) == 480 and agreement(index, names(0, 8)) > 0.9

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from wherewhen import search_parts as parts
 from wherewhen.errors import StoreError
 from wherewhen.progress import track
-from wherewhen.search_parts import Lists, Part
-from wherewhen.search_vectors import SAMPLE, Numbers, learnt, number_of_lists
-from wherewhen.store import Arrays, fingerprint, load, locked, save, sweep, write_json
+from wherewhen.search_parts import LISTS, Part
+from wherewhen.search_vectors import SAMPLE, Numbers, learn, number_of_lists
+from wherewhen.search_vectors import opened as opened_lists
+from wherewhen.store import Arrays, fingerprint, locked, sweep, write_json
 from wherewhen.values import Features, Floats
 
 log = logging.getLogger("wherewhen")
@@ -35,6 +36,7 @@ LOOSE = 32  # parts without lists, beyond which they become one
 RELEARN = 8  # times as many vectors as lists were learnt from, after which they are learnt anew
 VERSION = 2
 TOLD = "index.json"
+PART, EMPTY = "part-{:08}.safetensors", "lists-{:08}" + LISTS
 
 Entries = Iterable[tuple[NDArray[Any], Floats]]
 """Unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places, a piece at a time."""
@@ -86,7 +88,6 @@ class Index:
     def __init__(self, folder: Path, made: Any = None) -> None:
         self.folder, self.made = Path(folder), fingerprint(made)
         self._parts: dict[str, Part] = {}
-        self._lists: dict[str, Lists] = {}
         self._see(_Told.read(self.folder / TOLD, self.made))
 
     def _see(self, told: _Told) -> None:
@@ -129,21 +130,22 @@ class Index:
         """Leave out parts that can't be read, and forget the videos that were in them."""
         for name in list(self._told.files):
             try:
-                self._of(self._part(name).lists)
+                self._part(name)
             except StoreError as error:
                 log.warning("made again: %s", error)
                 lost = self._told.files.pop(name)
                 kept = ((video, told) for video, told in self._told.videos.items() if told[0] not in lost)
                 self._told.videos = dict(kept)
         try:
-            self._of(self._told.lists)
+            if self._told.lists:
+                opened_lists(self.folder / self._told.lists)
         except StoreError:
             self._told.lists, self._told.learnt = "", 0
 
     def map(self) -> None:
         """Open all parts; StoreError if one can't be read."""
         for name in self._told.files:
-            self._of(self._part(name).lists)
+            self._part(name)
 
     def _add(self, names: Iterable[str], stamps: Mapping[str, str], entries: Callable[[str], Entries]) -> None:
         """Write new videos in steps; one counts from the step on that holds the last of it."""
@@ -163,7 +165,7 @@ class Index:
 
     def _write(self, waiting: list[Arrays], done: dict[str, tuple[int, str]]) -> None:
         if waiting:
-            path = self._path("part")
+            path = self._path(PART)
             parts.write(path, parts.joined(waiting))
             self._told.files[path.name] = Part.open(path).counts()
         self._told.videos |= done
@@ -171,11 +173,11 @@ class Index:
         done.clear()
         self._commit()
 
-    def _path(self, stem: str) -> Path:
-        """A file name that was never used."""
+    def _path(self, name: str) -> Path:
+        """A file name that was never used: its place for a number is filled."""
         number = self._told.next
         self._told.next += 1
-        return self.folder / f"{stem}-{number:08}.safetensors"
+        return self.folder / name.format(number)
 
     def _commit(self) -> None:
         write_json(self.folder / TOLD, vars(self._told) | {"version": VERSION})
@@ -190,27 +192,22 @@ class Index:
             self._parts[name] = Part.open(self.folder / name)
         return self._parts[name]
 
-    def _of(self, name: str) -> Lists | None:
-        """The lists that a part's vectors lie in."""
-        if name and name not in self._lists:
-            self._lists[name] = Lists(name, load(self.folder / name)[0]["centers"])
-        return self._lists[name] if name else None
-
     def _pack(self) -> None:
         """Bring order into the parts, step by step."""
         held = [self._part(name) for name in self._told.files]
         loose = [part for part in held if not part.lists]
         if sum(map(len, loose)) > EXACT:
             self._learn(held)
-            lists = self._of(self._told.lists)
+            lists = self.folder / self._told.lists
             rest = [p for p in held if len(p) < FULL // 2 or p.lists != self._told.lists]
             for group in _grouped(rest, FULL):
                 self._replace(group, lists)
         elif len(loose) > LOOSE:
             self._replace(loose, None)
         for name, rows in list(self._told.files.items()):
-            if 2 * self._living(rows) < sum(rows.values()):
-                self._replace([self._part(name)], self._of(self._part(name).lists))
+            part = self._part(name)
+            if 2 * self._living(rows) < len(part) and (self._told.lists or not part.lists):
+                self._replace([part], self.folder / self._told.lists if part.lists else None)
 
     def _learn(self, held: Sequence[Part]) -> None:
         """Centers of lists, where there are none or many more vectors came since."""
@@ -219,13 +216,13 @@ class Index:
             return
         number = number_of_lists(count)
         seen = parts.sample(held, self._alive, SAMPLE * number)
-        path = self._path("lists")
-        save(path, {"centers": learnt(seen, min(number, len(seen)))}, {})
+        path = self._path(EMPTY)
+        learn(path, seen, min(number, len(seen)))
         self._told.lists, self._told.learnt = path.name, count
         self._commit()
 
-    def _replace(self, group: Sequence[Part], lists: Lists | None) -> None:
-        path = self._path("part")
+    def _replace(self, group: Sequence[Part], lists: Path | None) -> None:
+        path = self._path(PART)
         if parts.repacked(path, group, self._alive, lists):
             self._told.files[path.name] = Part.open(path).counts()
         for part in group:
@@ -233,13 +230,13 @@ class Index:
             self._parts.pop(part.path.name, None)
         self._commit()
         for part in group:
-            part.path.unlink(missing_ok=True)
+            part.remove()
 
     def _tidy(self) -> None:
         """Remove what doesn't count any more; who has it open keeps it until then."""
-        used = {*self._told.files, *(self._part(name).lists for name in self._told.files), self._told.lists}
-        for path in self.folder.glob("*.safetensors"):
-            if path.name not in used:
+        used = {Path(name).stem for name in (*self._told.files, self._told.lists)}
+        for path in (*self.folder.glob("*.safetensors"), *self.folder.glob("*" + LISTS)):
+            if path.stem not in used:
                 path.unlink(missing_ok=True)
 
     def nearest(self, query: Features, count: int) -> Found:
@@ -248,12 +245,9 @@ class Index:
         held = [self._part(name) for name in self._told.files]
         query = np.asarray(query, np.float32)
         for number, part in enumerate(held):
-            scores, rows = part.looked(query, self._of(part.lists))
-            if self._living(self._told.files[part.path.name]) < len(part):
-                scores[~parts.living(part.arrays["owner"][rows], self._alive)] = -np.inf
-            best = np.argpartition(-scores, count - 1)[:count] if len(scores) > count else np.arange(len(scores))
-            best = best[np.isfinite(scores[best])]
-            told.append((scores[best], rows[best], number))
+            whole = self._living(self._told.files[part.path.name]) == len(part)
+            alive = None if whole else parts.living(part.arrays["owner"], self._alive)
+            told.append((*part.nearest(query, count, alive), number))
         return self._found(held, told, count)
 
     def _found(self, held: Sequence[Part], told: Sequence[tuple[Features, Numbers, int]], count: int) -> Found:

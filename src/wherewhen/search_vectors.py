@@ -1,21 +1,29 @@
-"""Unit vectors with a byte per number, and lists of those that lie together: what the parts of an index are made of."""
+"""Unit vectors with a byte per number: all compared where they are few, in faiss's inverted lists where not."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Features
+from wherewhen.errors import ConfigError, StoreError
+from wherewhen.store import atomic
+from wherewhen.values import Features, Masks
 
 Codes = NDArray[np.int8]
 Numbers = NDArray[np.int64]
 
+LOOKED = 1 / 32  # of the lists, that a question looks into
+LEAST_LOOKED = 8
 MOST_LISTS = 2048  # more would take longer to fill than they save
 SAMPLE = 40  # vectors per list that its center is learnt from
 ROUNDS = 10  # of learning
+BEYOND = 0.25  # of the range that numbers have there, on each side: what comes later may lie beyond it
 BLOCK = 2048  # vectors that are compared at once: they stay in the processor's cache
 
 
@@ -32,21 +40,17 @@ def packed(vectors: NDArray[Any]) -> tuple[Codes, Features]:
     return np.rint(rows / worth[:, None]).astype(np.int8), worth
 
 
-def cosines(codes: Codes, worth: Features, query: Features, room: Features | None = None) -> Features:
-    """Products ``(N,)`` of packed vectors and a query ``(D,)``; ``room`` ``(M, D)``, where given, is written to."""
-    found = np.empty(len(codes), np.float32)
-    wide = space(codes, len(codes)) if room is None else room
-    for start in range(0, len(codes), max(1, len(wide))):
-        part = codes[start : start + len(wide)]
-        np.copyto(wide[: len(part)], part)
-        found[start : start + len(part)] = wide[: len(part)] @ query
-    found *= worth
-    return found
+def unpacked(codes: Codes, worth: Features) -> Iterator[tuple[Features, Numbers]]:
+    """The vectors ``(n, D)`` again, a block at a time, with their numbers."""
+    for start in range(0, len(codes), BLOCK):
+        part = slice(start, start + BLOCK)
+        yield codes[part] * worth[part, None], np.arange(start, min(start + BLOCK, len(codes)))
 
 
-def space(codes: Codes, most: int) -> Features:
-    """Room for `cosines` of up to so many at a time; new memory for each of many short stretches would cost more."""
-    return np.empty((min(BLOCK, most), codes.shape[1]), np.float32)
+def cosines(codes: Codes, worth: Features, query: Features) -> Features:
+    """Products ``(N,)`` of packed vectors and a query ``(D,)``."""
+    found = [vectors @ query for vectors, _ in unpacked(codes, worth)]
+    return np.concatenate([np.empty(0, np.float32), *found])
 
 
 def number_of_lists(count: int) -> int:
@@ -58,33 +62,70 @@ def number_of_lists(count: int) -> int:
     return min(MOST_LISTS, 1 << max(0, round(math.log2(count) / 2)))
 
 
-def list_of(codes: Codes, centers: Features) -> NDArray[np.int32]:
-    """The list ``(N,)`` whose center ``(L, D)`` each packed vector is nearest to."""
-    found = np.empty(len(codes), np.int32)
-    for start in range(0, len(codes), BLOCK):
-        part = codes[start : start + BLOCK].astype(np.float32)
-        found[start : start + BLOCK] = (part @ centers.T).argmax(1)  # what a vector is worth changes no order
-    return found
+def faiss() -> Any:
+    """The library; ConfigError says how to install it."""
+    try:
+        return import_module("faiss")
+    except ImportError:
+        raise ConfigError(
+            'so many moments are searched with faiss: pip install "wherewhen[search]", and ask again; nothing is lost'
+        ) from None
 
 
-def learnt(sample: Codes, number: int) -> Features:
-    """Centers ``(number, D)``, unit vectors, by spherical k-means (Dhillon & Modha 2001); empty lists start anew.
+def learn(path: Path, sample: Features, number: int) -> None:
+    """Write empty lists whose centers, and the range of whose bytes, are learnt from vectors ``(N, D)``."""
+    library = faiss()
+    dims, metric = sample.shape[1], library.METRIC_INNER_PRODUCT
+    kind = library.ScalarQuantizer.QT_8bit
+    lists = library.IndexIVFScalarQuantizer(library.IndexFlatIP(dims), dims, number, kind, metric)
+    lists.cp.niter, lists.cp.min_points_per_centroid = ROUNDS, 1
+    lists.sq.rangestat_arg = BEYOND
+    lists.train(np.ascontiguousarray(sample, np.float32))
+    _write(path, lists)
 
-    ``sample``: packed unit vectors ``(N, D)``, N >= number.
+
+def fill(path: Path, empty: Path, vectors: Iterable[Features]) -> None:
+    """Write vectors into a copy of empty lists; they are numbered as they come."""
+    lists = opened(empty)
+    for part in vectors:
+        lists.add(np.ascontiguousarray(part, np.float32))
+    _write(path, lists)
+
+
+def opened(path: Path, mapped: bool = False) -> Any:
+    """Lists that were written, mapped from disk where they are only asked; StoreError if they can't be read."""
+    library = faiss()
+    try:
+        return library.read_index(str(path), library.IO_FLAG_MMAP if mapped else 0)
+    except RuntimeError as error:
+        raise StoreError(f"{path}: not readable lists ({str(error).splitlines()[0]}); delete its folder") from None
+
+
+def nearest(lists: Any, query: Features, count: int, alive: Masks | None) -> tuple[Features, Numbers]:
+    """Products and numbers of the vectors nearest to a query ``(D,)``, best first, in the lists nearest to it.
+
+    ``alive``: which vectors ``(N,)`` count; None = all.
     """
-    rng = np.random.default_rng(0)
-    centers = _unit(sample[rng.choice(len(sample), number, replace=False)].astype(np.float32))
-    for _ in range(ROUNDS):
-        owner = list_of(sample, centers)
-        order = np.argsort(owner, kind="stable")
-        filled, first = np.unique(owner[order], return_index=True)
-        sums = np.add.reduceat(_unit(sample[order].astype(np.float32)), first, 0)
-        centers = _unit(sample[rng.choice(len(sample), number, replace=False)].astype(np.float32))
-        centers[filled] = _unit(sums)
-    return centers
+    library = faiss()
+    how = {} if alive is None else {"sel": library.IDSelectorBitmap(np.packbits(alive, bitorder="little"))}
+    looked = max(LEAST_LOOKED, round(lists.nlist * LOOKED))
+    told = library.SearchParametersIVF(nprobe=min(looked, lists.nlist), **how)
+    scores, numbers = lists.search(np.asarray(query, np.float32)[None], min(count, lists.ntotal), params=told)
+    found = numbers[0] >= 0
+    return scores[0][found], numbers[0][found].astype(np.int64)
 
 
-def _unit(rows: Features) -> Features:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: Features = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return unit
+def listed(lists: Any) -> Iterator[tuple[Features, Numbers]]:
+    """The vectors ``(n, D)`` of one list after the other, with their numbers."""
+    library, held = faiss(), lists.invlists
+    for number in range(lists.nlist):
+        count = held.list_size(number)
+        if count:
+            numbers = library.rev_swig_ptr(held.get_ids(number), count).astype(np.int64)
+            codes = library.rev_swig_ptr(held.get_codes(number), count * lists.code_size).reshape(count, -1)
+            yield lists.sq.decode(np.ascontiguousarray(codes)) + lists.quantizer.reconstruct(number), numbers
+
+
+def _write(path: Path, lists: Any) -> None:
+    with atomic(path) as draft:
+        faiss().write_index(lists, str(draft))
