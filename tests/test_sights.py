@@ -12,6 +12,7 @@ import torch
 
 from wherewhen import evaluate, extract, kept, painting, pipeline, proposing, sights
 from wherewhen import extents as ext
+from wherewhen.commands import detect
 from wherewhen.contracts import Classes, Sight
 from wherewhen.errors import ConfigError, VideoError
 from wherewhen.looks import Look
@@ -232,6 +233,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
             truth = np.array([0, 1, x / 128, 20 / 96, (x + 14) / 128, 44 / 96])
             assert ext.iou(truth, np.array([0, 1, *box])) > 0.5
     bare = Model(replace(recipe, movers=None), normalizers, made, 0.5, bank, dims=dims, classes=classes)
+    assert bare.with_movers(beside).recipe == recipe and bare.recipe.movers is None
     monkeypatch.setattr(bare, "answers", answers)
     without = pipeline.together(bare.stream(video))
     assert without.frames and live.frames and without.heat and live.heat and without.events
@@ -249,6 +251,23 @@ def test_movers_are_asked_for_in_the_words_of_the_user() -> None:
             Recipe.of({"movers": given})
     with pytest.raises(ConfigError, match="tubes are movers themselves"):
         Recipe.of({"movers": "motion", "method": "mgpr"})
+
+
+def test_detect_switches_movers_on_for_a_trained_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Trained:
+        def with_movers(self, movers: object) -> Trained:
+            asked.append(movers)
+            return self
+
+    monkeypatch.setattr(Model, "load", lambda *args: Trained())
+    detect._trained(detect.Options("x.mp4"), {"movers": None})
+    assert not asked
+    detect._trained(detect.Options("x.mp4"), {"movers": {"proposals": "motion"}})
+    assert asked == [{"proposals": "motion"}]
+    with pytest.raises(ConfigError, match="leave out --movers"):
+        detect._by_words(detect.Options("x.mp4", prompts="toy"), {"movers": "motion"})
 
 
 def same(one: Prediction, other: Prediction) -> None:

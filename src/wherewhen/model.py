@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +255,13 @@ class Model:
         self.builders = self.recipe.builders()
         self.dims = {self.recipe.scored: int(self.bank.features.shape[1]), **self.dims}
         self.method = self.method.to(self.device).eval()
+
+    def with_movers(self, movers: object) -> Model:
+        """The same model, whose events are told by movers' boxes: a source of boxes by its name, or its settings.
+
+        ConfigError where movers are scored already.
+        """
+        return replace(self, recipe=Recipe.of({**self.recipe.plain(), sights.MOVERS: movers}))
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
         """The same views with normalized features; others than the method's stay as they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-RECIPE = ("backbone", "localizer", "engine", "precision")
+RECIPE = ("backbone", "localizer", "engine", "precision", "movers")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
     own = [name for name in settings if name not in RECIPE[1:]]
     if own:
         raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
-    return Model.load(options.model or "runs/latest", options.which, options.device)
+    model = Model.load(options.model or "runs/latest", options.which, options.device)
+    return model.with_movers(settings["movers"]) if settings.get("movers") else model
 
 
 def _by_words(options: Options, settings: dict[str, Any]) -> Any:
@@ -91,6 +92,8 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     if options.model is not None:
         raise ConfigError("--model and --prompts: a trained model finds what it learnt, prompts find what they say")
     given = dict(settings)
+    if given.pop("movers", None):
+        raise ConfigError("--prompts: words are looked for in places, so there are no movers; leave out --movers")
     chosen = {key: given.pop(key) for key in RECIPE if key in given}
     return ZeroShot(
         prompts.read(options.prompts or ""),
