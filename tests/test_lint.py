@@ -73,6 +73,13 @@ class World:
         self.write(self.root / "Temporal_Anomaly_Annotation.txt", rows)
         self.write(self.root / "videos.json", json.dumps({"Abuse028_x264": {"frames": frames}} if frames else {}))
 
+    def classes(self, spans):
+        """The reader of XD-Violence, where a second file says what happens in the spans of one video."""
+        self.reader, name = registry.load("datasets", "xd_violence"), "riot_label_B4-0-0"
+        self.write(self.root / "XD_Annotation.txt", f"{name} 5 20\n")
+        self.write(self.root / "annotations_multiclasses.txt", f"{name}.mp4 {spans}\n")
+        self.write(self.root / "videos.json", json.dumps({name: {"frames": 40}}))
+
     def tubes(self, rows):
         """The reader of STRA over rows of a tube file; spans come from the tubes."""
         self.reader = registry.load("datasets", "stra")
@@ -132,6 +139,7 @@ SPOIL = {
     "span-outside": lambda w: w.ucf(ROW.format("400 500")),
     "span-base": lambda w: w.ucf(ROW.format("0 9")),
     "span-end": lambda w: w.ucf(ROW.format("5 301")),
+    "span-differs": lambda w: w.classes("B4 5 9"),
     "box-outside": lambda w: w.tubes("0,3,1,1,99,9\n"),
     "box-empty": lambda w: w.tubes("0,3,5,5,5,9\n"),
     "box-past-end": lambda w: w.tubes("0,99,1,1,9,9\n"),

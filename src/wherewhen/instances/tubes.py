@@ -16,7 +16,8 @@ class Tubes(Windowed):
     crop``).
 
     >>> import numpy as np
-    >>> next(Tubes(TubesConfig())([Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))])).features
+    >>> from wherewhen.values import Grid
+    >>> next(Tubes(Tubes.Config())([Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))])).features
     array([[1., 1., 1.]], dtype=float32)
     """
 
