@@ -179,13 +179,6 @@ def test_processes_find_what_this_one_finds(world: Path, tmp_path: Path) -> None
     compared(world, tmp_path, Where(2))
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_cluster_finds_what_this_process_finds(world: Path, tmp_path: Path) -> None:
-    pytest.importorskip("ray.data")
-    compared(world, tmp_path, Where(2, ray=True))
-
-
 def test_a_model_of_words_can_be_told(tmp_path: Path) -> None:
     model = spotter("windows", threshold=0.3, device="cpu")
     model.save(tmp_path / "words.json")
