@@ -78,9 +78,6 @@ class _Told:
             log.warning("made again: %s can't be read (%s)", path, error)
             return cls(made)
 
-    def serials(self) -> set[int]:
-        return {serial for serial, _ in self.videos.values()}
-
 
 class Index:
     """Vectors of videos in a folder, that can be asked. ``made``: all that they depend on; another one begins anew."""
@@ -91,14 +88,15 @@ class Index:
         self._see(_Told.read(self.folder / TOLD, self.made))
 
     def _see(self, told: _Told) -> None:
+        """What follows from what is told: whose rows count, and the parts of which all do."""
         self._told = told
+        self._names = {serial: name for name, (serial, _) in told.videos.items()}
         self._alive = np.zeros(told.next + 1, bool)
-        self._alive[list(self._told.serials())] = True
-        self._names = {serial: name for name, (serial, _) in self._told.videos.items()}
+        self._alive[list(self._names)] = True
+        self._whole = {name for name, rows in told.files.items() if self._living(rows) == sum(rows.values())}
 
     def __len__(self) -> int:
-        alive = self._told.serials()
-        return sum(count for rows in self._told.files.values() for owner, count in rows.items() if owner in alive)
+        return sum(map(self._living, self._told.files.values()))
 
     def differs(self, wanted: Mapping[str, Any]) -> bool:
         """Whether it doesn't hold exactly these videos, with their stamps."""
@@ -117,6 +115,7 @@ class Index:
             stamps = {name: fingerprint(stamp) for name, stamp in wanted.items()}
             gone = {name for name, (_, stamp) in self._told.videos.items() if stamps.get(name) != stamp}
             self._told.videos = {name: told for name, told in self._told.videos.items() if name not in gone}
+            self._see(self._told)
             self._told.files = {name: rows for name, rows in self._told.files.items() if self._living(rows)}
             self._commit()
             new = [name for name in wanted if name not in self._told.videos]
@@ -184,8 +183,7 @@ class Index:
         self._see(self._told)
 
     def _living(self, rows: Mapping[int, int]) -> int:
-        alive = self._told.serials()
-        return sum(count for owner, count in rows.items() if owner in alive)
+        return sum(count for owner, count in rows.items() if owner in self._names)
 
     def _part(self, name: str) -> Part:
         if name not in self._parts:
@@ -245,7 +243,7 @@ class Index:
         held = [self._part(name) for name in self._told.files]
         query = np.asarray(query, np.float32)
         for number, part in enumerate(held):
-            whole = self._living(self._told.files[part.path.name]) == len(part)
+            whole = part.path.name in self._whole
             alive = None if whole else parts.living(part.arrays["owner"], self._alive)
             told.append((*part.nearest(query, count, alive), number))
         return self._found(held, told, count)
