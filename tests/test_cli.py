@@ -50,9 +50,10 @@ def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- train
 
 
-def test_train_says_what_comes_next(clips: Path, tmp_path: Path, run: Run) -> None:
-    code, out, _ = run("train", clips, "--output", tmp_path / "run", "--training.steps=2", "--device", "cpu", "--quiet")
-    assert code == 0
+def test_train_says_what_comes_next_and_what_it_was_told_for_nothing(clips: Path, tmp_path: Path, run: Run) -> None:
+    words = ["--training.steps=2", "--tubes.part", "1.28", "--device", "cpu", "--quiet"]
+    code, out, err = run("train", clips, "--output", tmp_path / "run", *words)
+    assert code == 0 and "settings of tubes say nothing here" in " ".join(err.split())
     assert f"wherewhen detect VIDEO --model {tmp_path / 'run'}" in out
     assert (tmp_path / "run" / "weights" / "best.safetensors").exists()
 
@@ -77,7 +78,7 @@ def test_settings_come_by_dots_and_files_and_dots_win(clips: Path, tmp_path: Pat
 
 def test_printed_settings_of_tubes_hold_for_all_their_views(clips: Path, run: Run) -> None:
     """Where they were printed as well, those of ``tube_frames`` would stay as they were when ``tubes`` are changed."""
-    words = ["--method", "mgpr", "--tubes.shape.multivariate", "false", "--tubes.boxes", "{rate: 6}"]
+    words = ["--method", "mgpr", "--tubes.shape.multivariate", "false", "--tubes.boxes.rate", "6"]
     code, out, _ = run("train", clips, *words, "--print_config")
     told = yaml.safe_load(out)
     assert code == 0 and told["tubes"]["boxes"] == {"rate": 6} and "tube_frames" not in told and "videolets" in told
@@ -233,6 +234,9 @@ def test_toy_draws_a_data_set_that_can_be_read(tmp_path: Path, run: Run) -> None
         (["train", "x", "--cuboid_mil.hiden=2"], "did you mean '--cuboid_mil.hidden'?"),
         (["train", "x", "--cuboid_mill.hidden", "2"], "did you mean '--cuboid_mil'?"),
         (["train", "x", "--method", "cuboid_mill"], "unknown method 'cuboid_mill'; did you mean 'cuboid_mil'?"),
+        (["train", "x", "--method", "mgpr", "--tubes.box.rate", "6"], "did you mean '--tubes"),
+        (["train", "x", "--method", "mgpr", "--tubes.boxes.rat", "6"], "unknown setting of motion 'rat'; did you mean"),
+        (["train", "x", "--movers.proposals", "motion", "--movers.boxs.rate", "6"], "did you mean 'boxes'?"),
         (["train", "x", "--training.steps", "many"], "training.steps"),
         (["train", "x", "--training.steps", "0"], "steps, bags and validate_every must be at least 1"),
         (["train", "x", "--seed", "x"], "seed"),

@@ -120,9 +120,10 @@ def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
     """ConfigError for an option that is not there, with the one that was probably meant."""
     switches = ("--print_config", "--help")
     known = {*switches, *(option for action in parser._actions for option in action.option_strings)}
+    open_ = tuple(f"{word}." for action in parser._actions if _takes_keys(action) for word in action.option_strings)
     for word in arguments:
         name = word.split("=", 1)[0]
-        if not name.startswith("--") or name in known:
+        if not name.startswith("--") or name in known or name.startswith(open_):
             continue
         if name.startswith("--no-") and f"--{name.removeprefix('--no-')}" in known:
             continue
@@ -132,6 +133,11 @@ def _check_options(parser: Any, verb: str, arguments: Sequence[str]) -> None:
             near = [f"--{p}" for p in get_close_matches(name[2:].split(".")[0], parts, 1)]
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ConfigError(f"unknown option {name!r}{hint} wherewhen {verb} --help lists all")
+
+
+def _takes_keys(action: Any) -> bool:
+    """Whether any names may follow an option's own, as in ``--tubes.boxes.rate 6``."""
+    return "dict[" in str(getattr(action, "_typehint", "")).lower()
 
 
 def _spelled_out(options: type, arguments: Sequence[str]) -> list[str]:

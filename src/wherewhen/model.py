@@ -101,7 +101,10 @@ class Recipe:
         }
         made = cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
                    validation=float(validation), crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
-        near = closeups.wanted(made.builders())
+        builders = made.builders()
+        for sight in sights.wanted(builders).values():
+            sights.made(sight)  # its settings are checked before anything is looked at
+        near = closeups.wanted(builders)
         if near and getattr(made.part("backbone"), "anchored", False):
             raise ConfigError(
                 f"{made.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "

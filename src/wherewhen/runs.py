@@ -107,6 +107,8 @@ def train(
         return Model.load(folder, device=device)
     with log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
+        for name in sorted(set(settings or {}) - set(recipe.plain())):
+            log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
         quarantine = Quarantine(folder)
         quarantine.file.unlink(missing_ok=True)
         views = Look.all_of(recipe, device)
