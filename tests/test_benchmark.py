@@ -67,15 +67,16 @@ def test_trivial_rows_stand_beside_every_method(first: Bench) -> None:
     assert told["cuboid_mil (test oracle)", "frame_auc"] >= told["cuboid_mil", "frame_auc"]
 
 
-def test_finished_jobs_are_not_done_again(
-    first: Bench, natives: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+def test_finished_jobs_are_not_done_again_even_where_the_data_set_was_moved(
+    first: Bench, natives: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(self: Job) -> dict[str, Any]:
         raise AssertionError("done before")
 
     monkeypatch.setattr(Job, "run", forbidden)
-    again = run(natives)
-    assert again.as_json() == first.as_json()
+    assert run(natives).as_json() == first.as_json()
+    moved = shutil.copytree(natives, tmp_path / natives.name, copy_function=shutil.copyfile)
+    assert run(moved).as_json() == first.as_json()
 
 
 def test_an_interrupted_protocol_goes_on(

@@ -30,7 +30,7 @@ from wherewhen.evaluate import (
     rows,
     trivial_rows,
 )
-from wherewhen.features import stamp
+from wherewhen.features import content
 from wherewhen.looks import Look
 from wherewhen.model import Recipe
 from wherewhen.progress import track
@@ -308,7 +308,7 @@ def _key(job: Job, truth: str) -> str:
     recipe = Recipe.of(job.recipe)
     sighted = [*sights.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
     boxes = [sights.made(sight) for sight in sighted]
-    seen = [[v.id, v.label, v.span, stamp(v.path)[1:], _boxes_of(v, sighted)] for v in (*train, *test)]
+    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test)]
     return fingerprint([truth, len(train), seen, boxes, job.recipe, job.families, job.trivial, _code()])
 
 
