@@ -85,6 +85,8 @@ class CuboidMIL(nn.Module):
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "whole pictures": {"cells": {"rows": 1, "columns": 1}},
+        "7 x 7 cells": {"cells": {"rows": 7, "columns": 7}},
         "no prior": {"prior": None},
         "the maximum alone": {"top": 0.0},
         "clips as bags": {"bag": "clip"},
