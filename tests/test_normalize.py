@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wherewhen import extents as ext
-from wherewhen.normalize import FLOOR, RIDGE, SHARED, SPREAD, Normalizer
+from wherewhen.normalize import COARSE, FLOOR, RIDGE, SHARED, SPREAD, Normalizer
 from wherewhen.values import Features, Instances
 
 RNG = np.random.default_rng(0)
@@ -86,6 +88,23 @@ def test_places_take_the_perspective_out() -> None:
     rows = [found[:, y][held[:, y]].mean() for y in range(8)]
     flat = Normalizer.fit([video], decorrelate=False, by_place=False)(video).features.reshape(*shape, 2)
     assert np.std(rows) < 0.5 * np.std([flat[:, y][held[:, y]].mean() for y in range(8)])
+
+
+def test_places_of_what_is_on_no_grid_are_those_of_the_centers() -> None:
+    """Movers in the middle of the cells of a grid are measured like the cells."""
+    shape = (30, *COARSE)
+    near = np.linspace(1, 4, COARSE[0])[:, None, None]
+    grid = (near * (2 + 0.3 * RNG.normal(size=(*shape, 2)))).astype(np.float32)
+    video = cells(grid, shape)
+    movers = replace(video, shape=None)
+    on, off = (Normalizer.fit([one], decorrelate=False) for one in (video, movers))
+    np.testing.assert_allclose(on.places, off.places)
+    np.testing.assert_allclose(on(video).features, off(movers).features)
+    smaller = replace(movers, extents=ext.widened(movers.extents, -0.3))
+    np.testing.assert_allclose(off(smaller).features, off(movers).features)
+    flat = Normalizer.fit([movers], decorrelate=False, by_place=False)(movers).features
+    rows = [off(movers).features.reshape(*shape, 2)[:, y].mean() for y in range(COARSE[0])]
+    assert np.std(rows) < 0.5 * np.std([flat.reshape(*shape, 2)[:, y].mean() for y in range(COARSE[0])])
 
 
 def test_another_grid_falls_back_to_the_whole_picture() -> None:

@@ -16,6 +16,7 @@ SPREAD = 0.15  # of the picture: sigma over which places share what they saw
 SHARED = 0.2  # how much the whole picture counts at each place, as a share of what a place has seen on average
 FLOOR = 0.2  # the least deviation at a place, as a share of the whole picture's
 LEAST = 1e-2  # the least deviation of a feature, as a share of the largest
+COARSE = (12, 12)  # places that instances off a grid are counted at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +26,8 @@ class Normalizer:
     The length of what comes out, over the root of D, is about 1 where all is as usual (Mahalanobis distance).
     Instances of zeros alone hold nothing: they stay zeros and don't count.
 
-    ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty.
+    ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty; instances
+    off a grid are at the cell of their center.
     ``mix``: ``(D, D)``, what decorrelates, or empty. ``limit``: the largest absolute value that is let through.
 
     >>> rows = Instances(np.array([[1.0], [3.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]] * 2))
@@ -45,7 +47,8 @@ class Normalizer:
     ) -> Normalizer:
         """Learn from instances of normal training videos; ValueError without any.
 
-        ``by_place``: where all are on grids of one size, take the perspective out; neighbors share what they saw.
+        ``by_place``: where all are on grids of one size, or none is on any, take the perspective out; neighbors share
+        what they saw.
         ``decorrelate``: whiten by the inverse root of the correlations (ZCA).
         """
         seen = list(videos)
@@ -58,8 +61,8 @@ class Normalizer:
         scale = np.maximum(scale, LEAST * scale.max()) if scale.max() > 1e-9 else np.ones_like(scale)
         sizes = {v.shape[1:] if v.shape else None for v in seen}
         places = np.empty((0,))
-        if by_place and len(sizes) == 1 and None not in sizes:
-            places = _places(seen, mean, scale)
+        if by_place and len(sizes) == 1:
+            places = _places(seen, mean, scale, sizes.pop() or COARSE)
         size = len(mean)
         plain = cls(mean, scale, places, np.eye(size), np.inf)
         if not decorrelate:
@@ -83,6 +86,8 @@ class Normalizer:
         if instances.shape and self.places.size and instances.shape[1:] == self.places.shape[1:3]:
             flat = self.places.reshape(2, -1, len(self.mean))
             mean, scale = (np.tile(part, (instances.shape[0], 1)) for part in flat)
+        elif not instances.shape and self.places.size:
+            mean, scale = self.places[:, *_centers(instances, self.places.shape[1:3])]
         scaled = (instances.features - mean) / scale
         scaled = scaled @ self.mix if self.mix.size else scaled
         features: Features = scaled.clip(-self.limit, self.limit).astype(np.float32)
@@ -105,22 +110,37 @@ def _held(instances: Instances) -> Features:
     return instances.features[instances.features.any(1)]
 
 
-def _places(videos: list[Instances], mean: Floats, scale: Floats) -> Floats:
+def _centers(instances: Instances, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of the cell that the center of each instance lies in."""
+    middle = (instances.extents[:, 2:4] + instances.extents[:, 4:]) / 2
+    column, row = (np.clip(middle * shape[::-1], 0, np.array(shape[::-1]) - 1).astype(np.int64)).T
+    return row, column
+
+
+def _sums(instances: Instances, values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Values ``(N, D)`` added up at each place ``(h, w, D)``."""
+    if instances.shape:
+        found: Floats = values.reshape(-1, *shape, values.shape[-1]).sum(0)
+        return found
+    found = np.zeros((*shape, values.shape[-1]))
+    np.add.at(found, _centers(instances, shape), values)
+    return found
+
+
+def _places(videos: list[Instances], mean: Floats, scale: Floats, shape: tuple[int, ...]) -> Floats:
     """Mean and scale at every place ``(2, h, w, D)``: Gaussian over the picture, drawn to the whole picture's."""
     from scipy.ndimage import gaussian_filter
 
-    grids = [v.features.reshape(*(v.shape or ()), -1).astype(np.float64) for v in videos]
-    h, w = grids[0].shape[1:3]
-
-    def gathered(sums: list[Floats]) -> Floats:
-        smooth: Floats = gaussian_filter(np.sum(sums, 0), (SPREAD * h, SPREAD * w, 0), mode="nearest")
-        return smooth
-
-    held = [g.any(-1, keepdims=True) for g in grids]
-    count = gathered([k.sum(0, dtype=np.float64) for k in held])
-    first = gathered([((g - mean) / scale * k).sum(0) for g, k in zip(grids, held, strict=True)])
-    second = gathered([(((g - mean) / scale) ** 2 * k).sum(0) for g, k in zip(grids, held, strict=True)])
-    shared = SHARED * sum(float(k.sum()) for k in held) / (h * w) or 1.0
+    sums = [np.zeros((*shape, size)) for size in (1, len(mean), len(mean))]  # how many, their values, their squares
+    for video in videos:
+        held: Floats = np.any(video.features, 1, keepdims=True).astype(np.float64)
+        values: Floats = (video.features - mean) / scale * held
+        for whole, part in zip(sums, (held, values, values**2), strict=True):
+            whole += _sums(video, part, shape)
+    h, w = shape
+    total = float(sums[0].sum())
+    count, first, second = (gaussian_filter(one, (SPREAD * h, SPREAD * w, 0), mode="nearest") for one in sums)
+    shared = SHARED * total / (h * w) or 1.0
     shift = first / (count + shared)
     spread = np.sqrt(np.maximum((second + shared) / (count + shared) - shift**2, FLOOR**2))
     return np.stack([mean + scale * shift, scale * spread])
