@@ -286,11 +286,11 @@ def test_declared_ablations_are_settings_that_change_something(name: str) -> Non
 
 def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None:
     given = {"tubes": {"part": 5.0, "shape": {"window": 8.0}}, "mgpr": {"heads": 4}}
-    _, changed = benchmark.variants("mgpr", given)["mgpr: no multivariate tubes"]
-    assert changed["tubes"] == {"part": 5.0, "shape": {"window": 8.0, "multivariate": False}}
+    _, changed = benchmark.variants("mgpr", given)["mgpr: multivariate tubes"]
+    assert changed["tubes"] == {"part": 5.0, "shape": {"window": 8.0, "multivariate": True}}
     assert changed["mgpr"] == {"heads": 4}
     recipe = Recipe.of({**changed, "method": "mgpr"})
-    assert [recipe.settings[name].shape.multivariate for name in ("tubes", "tube_frames")] == [False, False]
+    assert [recipe.settings[name].shape.multivariate for name in ("tubes", "tube_frames")] == [True, True]
     assert given == {"tubes": {"part": 5.0, "shape": {"window": 8.0}}, "mgpr": {"heads": 4}}
 
 

@@ -78,13 +78,13 @@ def test_settings_come_by_dots_and_files_and_dots_win(clips: Path, tmp_path: Pat
 
 def test_printed_settings_of_tubes_hold_for_all_their_views(clips: Path, run: Run) -> None:
     """Where they were printed as well, those of ``tube_frames`` would stay as they were when ``tubes`` are changed."""
-    words = ["--method", "mgpr", "--tubes.shape.multivariate", "false", "--tubes.boxes.rate", "6"]
+    words = ["--method", "mgpr", "--tubes.shape.multivariate", "true", "--tubes.boxes.rate", "6"]
     code, out, _ = run("train", clips, *words, "--print_config")
     told = yaml.safe_load(out)
     assert code == 0 and told["tubes"]["boxes"] == {"rate": 6} and "tube_frames" not in told and "videolets" in told
     kept = ("method", "instances", "tubes", "videolets", "mgpr")
     settings = Recipe.of({key: told[key] for key in kept}).settings
-    assert settings["tube_frames"] == settings["tubes"] and not settings["tubes"].shape.multivariate
+    assert settings["tube_frames"] == settings["tubes"] and settings["tubes"].shape.multivariate
 
 
 def test_print_config_prints_every_setting_and_can_be_read_back(

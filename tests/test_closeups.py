@@ -30,7 +30,7 @@ from wherewhen.video.writer import Writer
 RATE = 12.5
 TUBES: dict[str, Any] = {
     "features": "crop", "boxes": {"smallest": 0.002}, "tracks": {"gap": 0.4}, "part": 1.0, "margin": 0.1, "width": 96,
-    "shape": {"window": 2.0, "shortest": 0.2},
+    "manner": False, "shape": {"window": 2.0, "shortest": 0.2},
 }  # fmt: skip
 
 

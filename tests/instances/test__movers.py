@@ -42,7 +42,7 @@ def world(seconds: float = LONG) -> Iterator[Grid]:
 
 def config(window: float | None = 4.0, **more: object) -> TubesConfig:
     shape = TubeConfig(window=window, shortest=0.5)
-    return TubesConfig(shape=shape, **{"part": 2.0, **more})  # type: ignore[arg-type]
+    return TubesConfig(shape=shape, **{"part": 2.0, "manner": False, **more})  # type: ignore[arg-type]
 
 
 def naive(grids: list[Grid], rows: np.ndarray) -> np.ndarray:
@@ -129,6 +129,8 @@ def test_where_nobody_is_the_picture_stands_in() -> None:
         (part,) = Tubes(config(part=None))(grids)
         np.testing.assert_array_equal(part.extents, [[0, 3, 0, 0, 1, 1]])
         np.testing.assert_allclose(part.features[0], naive(empty, part.extents), rtol=1e-4, atol=1e-5)
+        (told,) = Tubes(config(part=None, manner=True))(grids)
+        np.testing.assert_array_equal(told.features, [[*part.features[0], *[0.0] * 12]])
 
 
 def test_a_union_is_a_mover_of_its_own() -> None:

@@ -15,7 +15,7 @@ from wherewhen import extents as ext
 from wherewhen import tubes
 from wherewhen.contracts import Closeup, Sight
 from wherewhen.errors import ConfigError
-from wherewhen.instances._manner import beside, manner
+from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
@@ -32,7 +32,8 @@ class TubesConfig:
         proposals: where boxes come from (wherewhen list proposals).
         boxes: its own settings, such as {rate: 6}.
         tracks: how boxes become tracks.
-        shape: which tubes are made of tracks; its window is 12.8 seconds where nobody says otherwise.
+        shape: which tubes are made of tracks; where nobody says otherwise its window is 12.8 seconds, and movers that
+            touch have no union.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
         features: pool takes what cells of the grid hold inside the boxes; crop cuts the boxes out of the pictures and
             has the backbone look at them. Tubes only.
@@ -44,12 +45,12 @@ class TubesConfig:
     proposals: str = "motion"
     boxes: dict[str, Any] = field(default_factory=dict)
     tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
-    shape: TubeConfig = TubeConfig(window=WINDOW)  # noqa: RUF009 (frozen)
+    shape: TubeConfig = TubeConfig(window=WINDOW, multivariate=False)  # noqa: RUF009 (frozen)
     part: float | None = SUB_TUBE
     features: Literal["pool", "crop"] = "pool"
     margin: float = 0.0
     width: int | None = 640
-    manner: bool = False
+    manner: bool = True
 
     def __post_init__(self) -> None:
         if self.part is not None and not self.part > 0:
@@ -129,10 +130,11 @@ class Movers:
         if self.whole:
             return Instances(features, whole_picture(hulls), numbers)
         if self.config.manner:
-            ways = [rows.extents[a:b] for a, b in pairwise(borders.tolist())]
-            members = [parts.members[k] for k in order.tolist()]
-            found = [manner(way, beside(frames, way, own)) for way, own in zip(ways, members, strict=True)]
-            features = np.concatenate([features, np.stack(found)], 1)
+            found = np.zeros((len(parts), len(NAMES)), np.float32)
+            for one, (k, (a, b)) in enumerate(zip(order.tolist(), pairwise(borders.tolist()), strict=True)):
+                if parts.kinds[k] != "frame":  # a picture that stands in for nobody doesn't move
+                    found[one] = manner(rows.extents[a:b], beside(frames, rows.extents[a:b], parts.members[k]))
+            features = np.concatenate([features, found], 1)
         edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
         return Instances(features, hulls, numbers, paths=Paths(rows, edges))
 
