@@ -185,3 +185,15 @@ def test_senseless_settings_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_published_settings_hold_on() -> None:
     assert URDMU(PUBLISHED, {"cells": 1024}).embed.weight.shape == (512, 1024, 3)
+
+
+def test_memories_that_are_wrong_beyond_doubt_still_learn() -> None:
+    """Sums of exactly 0 and 1, as long training gives them, once had gradients that are no numbers."""
+    model = URDMU(URDMUConfig(width=4), {"cells": 2})
+    sure = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    extra = {"suspect": sure.clone().requires_grad_(), "usual": (1 - sure).requires_grad_()}
+    loss = model._memories(extra, torch.ones(2, 2, dtype=torch.bool), torch.tensor([True, False]))
+    assert loss.item() == 400, "-log of a share is at most 100"
+    loss.backward()
+    for values in extra.values():
+        assert values.grad is not None and torch.isfinite(values.grad).all() and values.grad.any()

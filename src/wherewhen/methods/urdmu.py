@@ -249,11 +249,16 @@ class URDMU(nn.Module):
     def _memories(self, extra: Mapping[str, Tensor], held: Tensor, anomalous: Tensor) -> Tensor:
         """What the memories shall know: in anomalous bags both something, in normal ones one all and one nothing."""
         suspect, usual = self._top(extra["suspect"], held), self._top(1 - extra["usual"], held)
-        some = -(suspect.log().clamp(min=-100) + usual.log().clamp(min=-100))
-        inner = extra["usual"].log().clamp(min=-100) + (1 - extra["suspect"]).log().clamp(min=-100)
-        every = -(inner.where(held, inner.new_zeros(()))).sum(1) / held.sum(1).clamp(min=1)
+        some = _surprise(suspect) + _surprise(usual)
+        inner = _surprise(extra["usual"]) + _surprise(1 - extra["suspect"])
+        every = inner.where(held, inner.new_zeros(())).sum(1) / held.sum(1).clamp(min=1)
         full = held.any(1)
         return mean_of(some.where(full, some.new_zeros(())), anomalous) + mean_of(every, ~anomalous)
+
+
+def _surprise(share: Tensor) -> Tensor:
+    """``-log`` of a share, at most 100; unlike that of a logarithm, its gradient is finite at 0."""
+    return F.binary_cross_entropy(share, torch.ones_like(share), reduction="none")
 
 
 def _pairs(normal: Tensor, anomalous: Tensor, matched: bool) -> tuple[Tensor, Tensor]:
