@@ -162,8 +162,9 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
     (boxes / "a.txt").write_text(lines(30))
     assert kept.cached(one, look) != before
     assert kept.instances(one, look).extents[0, 2] - mine.extents[0, 2] == pytest.approx(20 / 128)
-    model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", {"cells": 21}), 0.5,
-                  Instances(mine.features, mine.extents), dims={"cells": 21})  # fmt: skip
+    dims = {"cells": mine.features.shape[1]}
+    model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", dims), 0.5,
+                  Instances(mine.features, mine.extents), dims=dims)  # fmt: skip
     offline = evaluate.predict(model, evaluate.normalized(model, [Bag(one, kept.views(one, {"cells": look}))]))["a"]
     same(pipeline.together(model.stream(one)), offline)
     quarantine = Quarantine(boxes)

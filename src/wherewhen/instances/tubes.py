@@ -17,7 +17,8 @@ class Tubes(Windowed):
 
     >>> import numpy as np
     >>> from wherewhen.values import Grid
-    >>> next(Tubes(Tubes.Config())([Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))])).features
+    >>> grid = Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))
+    >>> next(Tubes(Tubes.Config(manner=False))([grid])).features
     array([[1., 1., 1.]], dtype=float32)
     """
 
