@@ -131,7 +131,7 @@ def ways(recipe: Recipe, bags: Stored, width: int, steps: int) -> Iterator[tuple
     how = recipe.training
     start = time.perf_counter()
     batches = Batches(bags, ["cells"], how.bags, 0, "cpu", 32)
-    print(f"  {'':<6} packed in {time.perf_counter() - start:.1f} s, {batches.pack.features.dtype}")
+    print(f"  {'':<6} packed in {time.perf_counter() - start:.1f} s, {batches.packs[0].features.dtype}")
     for name in ("ours", "plain"):
         torch.manual_seed(0)
         method = recipe.make("method", {"cells": width}).train()
