@@ -133,7 +133,8 @@ class Movers:
             found = np.zeros((len(parts), len(NAMES)), np.float32)
             for one, (k, (a, b)) in enumerate(zip(order.tolist(), pairwise(borders.tolist()), strict=True)):
                 if parts.kinds[k] != "frame":  # a picture that stands in for nobody doesn't move
-                    found[one] = manner(rows.extents[a:b], beside(frames, rows.extents[a:b], parts.members[k]))
+                    way = rows.extents[a:b]
+                    found[one] = manner(way, beside(frames, way, parts.members[k]))
             features = np.concatenate([features, found], 1)
         edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
         return Instances(features, hulls, numbers, paths=Paths(rows, edges))
