@@ -189,7 +189,11 @@ def test_what_can_not_be_asked_for_is_told() -> None:
 def test_int8_keeps_its_clips_so_that_it_is_the_same_next_time(make_toy: Any, draw: Any, tmp_path: Path) -> None:
     pytest.importorskip("nncf")
     toy, clips = make_toy("look"), draw(6, 2)
+    others = logging.NullHandler()
+    logging.getLogger("nncf").addHandler(others)
     running = attach(toy, "openvino", "int8", clips=clips)
+    logging.getLogger("nncf").removeHandler(others)
+    assert others.level == logging.NOTSET, "what others log to hears no less than before"
     assert running.calibration and running.precision == "int8"
     features = toy(clips)
     again = make_toy("look")
