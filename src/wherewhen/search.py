@@ -21,7 +21,7 @@ from wherewhen.encoders import encoders, settings_of
 from wherewhen.errors import ConfigError, StoreError
 from wherewhen.features import inside, open_features
 from wherewhen.store import fingerprint
-from wherewhen.values import Features, Floats, Instances
+from wherewhen.values import Features, Floats, Instances, unit
 
 VERSION = 1  # of what is kept of a video
 FOLDER = "search"
@@ -158,19 +158,13 @@ class Archive:
 
 def _heat(seen: Instances, query: Features) -> tuple[Features, float]:
     """Cosines as a map, of the time step that holds the highest one, and the middle of that step."""
-    cosines = _unit(seen.features) @ query
+    cosines = unit(seen.features) @ query
     best = seen.extents[int(cosines.argmax()), :2]
     if seen.shape is not None:
         steps = cosines.reshape(seen.shape)
         return np.asarray(steps[int(steps.max((1, 2)).argmax())], np.float32), float(best.mean())
     now = (seen.extents[:, :2] == best).all(1)
     return spatial.mapped(cosines[now][:, None], seen.extents[now, 2:], (24, 24))[..., 0], float(best.mean())
-
-
-def _unit(rows: Features) -> Features:
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    unit: Features = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    return unit
 
 
 def entries(path: Path, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:
@@ -181,7 +175,7 @@ def entries(path: Path, config: SearchConfig) -> Iterator[tuple[Features, Floats
     for start in np.arange(first, last, CHUNK):
         seen = file.between(float(start), float(start) + CHUNK)
         begun = (seen.extents[:, 0] >= start) & (seen.extents[:, 0] < start + CHUNK)
-        kept = list(_kept(_unit(seen.features[begun]), seen.extents[begun], config))
+        kept = list(_kept(unit(seen.features[begun]), seen.extents[begun], config))
         if kept:
             yield np.stack([vector for vector, _ in kept]), np.stack([row for _, row in kept])
 
@@ -191,13 +185,13 @@ def _kept(cells: Features, extents: Floats, config: SearchConfig) -> Iterator[tu
     if not len(cells):
         return
     _, place = np.unique(extents[:, 2:], axis=0, return_inverse=True)
-    usual = _unit(_means(cells, place.ravel()))[place.ravel()]
+    usual = unit(_means(cells, place.ravel()))[place.ravel()]
     oddness = 1 - np.einsum("nd,nd->n", cells, usual)
     entry = np.floor((extents[:, 0] - extents[0, 0]) / config.every + 1e-9).astype(int)
     for number in np.unique(entry):
         mine = np.flatnonzero(entry == number)
         span = extents[mine, 0].min(), extents[mine, 1].max()
-        yield _unit(cells[mine].mean(0)), np.array([*span, *ext.WHOLE_PICTURE])
+        yield unit(cells[mine].mean(0)), np.array([*span, *ext.WHOLE_PICTURE])
         for row in _spread(mine[np.argsort(-oddness[mine], kind="stable")], place.ravel(), config.parts):
             yield cells[row], np.array([*span, *extents[row, 2:]])
 

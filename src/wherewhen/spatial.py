@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Floats
+from wherewhen.values import Features, Floats, unit
 
 SCALE = 100.0  # of cosines: CLIP's own, exp(logit_scale)
 MOST = 2000  # windows of one picture
@@ -77,8 +77,7 @@ def likelihoods(seen: Features, texts: Features, scale: float = SCALE) -> Featur
 
     The softmax of scaled cosines. A vector of zeros, which nobody looked at, shows all alike.
     """
-    length = np.linalg.norm(seen, axis=-1, keepdims=True)
-    cosines = np.divide(seen, length, out=np.zeros_like(seen), where=length > 0) @ texts.T
+    cosines = unit(seen) @ texts.T
     raised = np.exp(scale * (cosines - cosines.max(-1, keepdims=True)))
     shares: Features = (raised / raised.sum(-1, keepdims=True)).astype(np.float32)
     return shares

@@ -20,6 +20,17 @@ Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
 
+def unit(vectors: Features) -> Features:
+    """Vectors ``(..., D)`` scaled to length 1; zeros stay.
+
+    >>> unit(np.float32([[0, 2], [0, 0]])).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: Features = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled
+
+
 def _freeze(record: object, **arrays: NDArray[np.generic]) -> None:
     for name, array in arrays.items():
         array.flags.writeable = False

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from wherewhen import weights as files
 from wherewhen.backbones import _clip_names as names
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.network import Network, NetworkConfig
-from wherewhen.values import Features
+from wherewhen.values import Features, unit
 from wherewhen.weights import RANDOM, Weights
 
 if TYPE_CHECKING:
@@ -106,9 +104,7 @@ class Clip(Network):
 
     def encode(self, texts: Sequence[str]) -> Features:
         """Unit vectors ``(N, 512)`` of texts; StoreError where the vocabulary is not at hand."""
-        found = self.texts(texts)
-        unit: Features = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-        return unit
+        return unit(self.texts(texts))
 
     def tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, its start and end included; it reads 77."""

@@ -11,7 +11,7 @@ import numpy as np
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
 from wherewhen.instances._shares import overlaps, retimed
-from wherewhen.values import Features, Grid, Instances
+from wherewhen.values import Features, Grid, Instances, unit
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Cells:
             features = _resample(features, axis, size, window, self.config.pool)
         flat = features.reshape(t * h * w, -1)
         if self.config.l2:
-            flat = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12)
+            flat = unit(flat)
         return Instances(flat, ext.grid(grid.extent, (t, h, w)), shape=(t, h, w), detail=retimed(grid.detail, t))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.values import Grid, Instances
+from wherewhen.values import Grid, Instances, unit
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Videolets:
 
     def _videolet(self, grids: Sequence[Grid]) -> Instances:
         rows = np.concatenate([grid.features.reshape(-1, grid.features.shape[-1]) for grid in grids])
-        mean = rows.sum(0) / max(1, int(rows.any(1).sum()))
+        mean = rows.sum(0, keepdims=True) / max(1, int(rows.any(1).sum()))
         if self.config.l2:
-            mean = mean / max(float(np.linalg.norm(mean)), 1e-12)
+            mean = unit(mean)
         extent = ext.hull(np.stack([grid.extent for grid in grids]))
-        return Instances(mean[None].astype(np.float32), extent[None], shape=(1, 1, 1))
+        return Instances(mean.astype(np.float32), extent[None], shape=(1, 1, 1))
 
 
 PLUGIN = Videolets
