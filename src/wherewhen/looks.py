@@ -21,11 +21,11 @@ from wherewhen.errors import VideoError
 from wherewhen.features import content, save_features
 from wherewhen.model import Recipe
 from wherewhen.network import Network
-from wherewhen.running import NONE, Running
+from wherewhen.running import NONE, Running, Together
 from wherewhen.store import fingerprint, plain
-from wherewhen.values import Boxes, Features, Floats, Frame, Instances, Pixels, Video
+from wherewhen.values import Boxes, Floats, Frame, Instances, Pixels, Video
 
-VERSION = 3  # of features: raise it when the same settings give other ones
+VERSION = 4  # of features: raise it when the same settings give other ones
 AUTO = "auto"
 SAMPLES = 4  # clips that an engine is measured on
 
@@ -161,19 +161,8 @@ def _open(look: Look, video: Video) -> Opened:
     if look.network is None:
         return Opened(backbone, NONE)
     running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
-    backbone.run = _in_turn(backbone.run)
+    backbone.run = Together(backbone.run, running.batch)
     return Opened(backbone, running)
-
-
-def _in_turn(run: Callable[[Pixels], Features]) -> Callable[[Pixels], Features]:
-    """The same for several threads, one at a time."""
-    turn = Lock()
-
-    def taken(clips: Pixels) -> Features:
-        with turn:
-            return run(clips)
-
-    return taken
 
 
 def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:

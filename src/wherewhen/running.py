@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -66,6 +69,57 @@ class Batched:
             full = np.concatenate([part, np.repeat(part[-1:], self.size - len(part), 0)])
             made.append(self.runner(np.ascontiguousarray(full))[: len(part)])
         return made[0] if len(made) == 1 else np.concatenate(made)
+
+
+Wish = tuple[Pixels, Future[Features]]
+
+
+class Together:
+    """An engine that several threads call: one of them runs it for all that wait, up to ``size`` clips at once.
+
+    So batches are filled over videos. Who came first is served first; where a joint batch fails, each is run alone, and
+    an error reaches only whom it belongs to.
+    """
+
+    def __init__(self, run: Engine, size: int) -> None:
+        self.run, self.size = run, size
+        self._waiting: deque[Wish] = deque()
+        self._turn = Lock()
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of these clips, which waited for the threads that came before."""
+        told: Future[Features] = Future()
+        self._waiting.append((clips, told))
+        with self._turn:
+            while not told.done():  # only who has the turn takes from the queue, so this wish still lies in it
+                self._answer(self._next())
+        return told.result()
+
+    def _next(self) -> list[Wish]:
+        """The wish that waits longest, and those after it that fit into its batch."""
+        group = [self._waiting.popleft()]
+        shape, count = group[0][0].shape[1:], len(group[0][0])
+        while self._waiting:
+            clips = self._waiting[0][0]
+            count += len(clips)
+            if clips.shape[1:] != shape or count > self.size:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    def _answer(self, group: Sequence[Wish]) -> None:
+        asked = [clips for clips, _ in group]
+        try:
+            made = self.run(asked[0] if len(asked) == 1 else np.concatenate(asked))
+        except BaseException as error:
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+            else:
+                for one in group:
+                    self._answer([one])
+            return
+        for (_, told), own in zip(group, np.split(made, np.cumsum([len(clips) for clips in asked])[:-1]), strict=True):
+            told.set_result(own)
 
 
 def deviation(plain: Features, other: Features) -> tuple[float, float]:
