@@ -56,7 +56,7 @@ def brute(found, truth, detector):
             if (p or g) and known and (d or not detector):
                 overlaps.append(len(p & g) / len(p | g))
         values.append(np.mean(overlaps) if overlaps else 0.0)
-    return np.array(values), np.array([found.values[members].mean() for members in tracks])
+    return np.array(values), np.array([found.values[members].max() for members in tracks])
 
 
 @settings(deadline=None, max_examples=30)
@@ -89,7 +89,7 @@ def test_order_and_rising_transforms_change_nothing(seed):
     for key, prediction in reversed(predictions.items()):
         boxes = prediction.boxes
         alone = np.where(boxes.track < 0, 50 + np.arange(len(boxes.track)), 90 - boxes.track)
-        turned[key] = Prediction(boxes=Scores(boxes.extents[::-1], boxes.values[::-1] * 3 - 8, alone[::-1]))
+        turned[key] = Prediction(boxes=Scores(boxes.extents[::-1], np.exp(boxes.values[::-1] * 3) - 8, alone[::-1]))
     assert wsstad.compute(turned, truths) == pytest.approx(wsstad.compute(predictions, truths))
 
 

@@ -37,12 +37,13 @@ class Tubes:
 def tubes(boxes: Scores, edges: Floats) -> Tubes:
     """Rows that share a track number, frame by frame; a row without one is a tube by itself.
 
-    A tube's score is the mean of its rows'; rows of a tube in the same frame give the smallest box around them, and the
-    highest of their scores.
+    A tube's score is that of its highest row, as the best part speaks for a tube in Wu et al. 2021. Rows of a tube in
+    the same frame give the smallest box around them, and the highest of their scores.
     """
     alone = boxes.track.max(initial=-1) + 1 + np.arange(len(boxes.track))
     _, tube_of = np.unique(np.where(boxes.track < 0, alone, boxes.track), return_inverse=True)
-    scores = np.bincount(tube_of, boxes.values) / np.bincount(tube_of) if len(tube_of) else np.empty(0)
+    scores = np.full(tube_of.max(initial=-1) + 1, -np.inf)
+    np.maximum.at(scores, tube_of, boxes.values)
     frame, row = frame_rows(boxes.extents, edges)
     keys, place = np.unique(tube_of[row] * (len(edges) - 1) + frame, return_inverse=True)
     low, high = np.full((len(keys), 2), np.inf), np.full((len(keys), 2), -np.inf)
