@@ -103,6 +103,25 @@ def test_the_loss_equals_a_plain_reading(choose: str) -> None:
     assert float(terms["smoothness"]) == pytest.approx(8e-4 * float(jumps) / 4, rel=1e-4)
 
 
+@torch.no_grad()
+def test_the_loss_as_published_compares_by_order() -> None:
+    torch.manual_seed(2)
+    views, labels = bags(torch.randn(8, 12, 5), (3, 2, 2)), torch.tensor([1.0, 0, 1, 0, 0, 1, 1, 0])
+    model = MGFN(MGFNConfig(margin=40, compat=True), {"cells": 5}).eval()
+    torch.nn.init.uniform_(model.last.weight, 0.5, 2)
+    output = model(views)
+    terms = model.loss(output, views, labels)
+    long = (output.extra["length"] * (1024 / 32) ** 0.5).tolist()
+    a, n = [long[k] for k in (0, 2, 5, 6)], [long[k] for k in (1, 3, 4, 7)]
+    within = sum(np.mean([(x[0] - x[2]) ** 2, (x[1] - x[3]) ** 2]) for x in (a, n))
+    apart = np.mean([max(0, 40 - abs(x - y)) ** 2 for x, y in zip(a, n, strict=True)])
+    assert float(terms["contrast"]) == pytest.approx(1e-4 * (within + 1e-3 * apart), rel=1e-3)
+    roots = [float(output.scores[k].square().sum() / 4) ** 0.5 for k in (1, 3, 4, 7)]
+    assert float(terms["sparsity"]) == pytest.approx(8e-3 * np.mean(roots), rel=1e-4)
+    alone = contrast(torch.tensor([3.0]), torch.tensor([1.0, 2.0, 5.0]), margin=4, apart=0.5, halves=True)
+    assert float(alone) == (1 - 2) ** 2 + 0.5 * (4 - 2) ** 2
+
+
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"depths": (1, 0, 1)}, {"top": 1.0}, {"amplify": -1.0}])
 def test_senseless_settings_are_named(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -47,6 +47,8 @@ class MGFNConfig:
         apart: weight of keeping normal and anomalous bags apart, within it; 1e-3 in the authors' code.
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the authors' code.
         smoothness: weight of squared changes in time of all bags, 8e-4 in the authors' code.
+        compat: count the loss as the authors' code does: sparsity of the normal bags, lengths of a label compared
+            between the two halves of its bags, and the i-th anomalous bag with the i-th normal one.
     """
 
     width: int | None = None
@@ -61,6 +63,7 @@ class MGFNConfig:
     apart: float = 1e-3
     sparsity: float = 8e-3
     smoothness: float = 8e-4
+    compat: bool = False
 
     def __post_init__(self) -> None:
         demand("mgfn", self, positive="width segments", share="dropout top", weight="amplify margin contrast apart")
@@ -69,7 +72,7 @@ class MGFNConfig:
             raise ConfigError(f"mgfn: depths must be three numbers from 1 up, got {self.depths}")
 
 
-PUBLISHED = MGFNConfig(width=1024, depths=(3, 3, 2), dropout=0.7, choose="output", top=0.0, contrast=1e-3)
+PUBLISHED = MGFNConfig(width=1024, depths=(3, 3, 2), dropout=0.7, choose="output", top=0.0, contrast=1e-3, compat=True)
 """The authors' settings; their features are I3D's, 2048 long, on a 1 x 1 grid."""
 
 PUBLISHED_TRAINING = Training(
@@ -148,7 +151,7 @@ class MGFN(nn.Module):
     ``f = LayerNorm(blocks(conv(x) + amplify conv(|x|)))``, ``s = sigmoid(w f + b)``; with K the ``top`` instances of a
     bag (time x cells) by ``choose`` and ``M = mean_K |f|_1``: ``L = BCE(mean_K s, y) + contrast (within normal, mean
     (M - M')^2 + within anomalous, likewise + apart mean max(0, margin - |M_a - M_n|)^2) + sparsity + smoothness``.
-    The paper compares bags p, q of a batch pair by pair; so do we, with every pair (its code: two halves).
+    The paper compares bags p, q of a batch pair by pair; so do we, with every pair (its code: two halves, ``compat``).
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: scores ``(B, S, P)`` of ``held`` segments,
     ``bag`` scores and ``length`` M ``(B,)``.
@@ -171,6 +174,7 @@ class MGFN(nn.Module):
         "no contrast": {"contrast": 0.0},
         "labels not kept apart": {"apart": 0.0},
         "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+        "loss as published": {"compat": True},
         "deeper": {"depths": (3, 3, 2)},
         "dropout": {"dropout": 0.7},
     }
@@ -244,30 +248,37 @@ class MGFN(nn.Module):
         scores, held = found["scores"], found["held"]
         long = found["length"] * (MARGIN_WIDTH / self.score.in_features) ** 0.5
         each = root((scores * held).square().sum((1, 2)) / lane_count(held))
+        apart = contrast(long[anomalous], long[~anomalous], config.margin, config.apart, halves=config.compat)
         return {
             "bag": F.binary_cross_entropy(found["bag"].clamp(0, 1), labels),
-            "contrast": config.contrast * contrast(long[anomalous], long[~anomalous], config.margin, config.apart),
-            "sparsity": config.sparsity * mean_of(each, anomalous),
+            "contrast": config.contrast * apart,
+            "sparsity": config.sparsity * mean_of(each, anomalous ^ config.compat),
             "smoothness": config.smoothness * unevenness(scores, held).sum(),
         }
 
 
-def contrast(anomalous: Tensor, normal: Tensor, margin: float, apart: float) -> Tensor:
+def contrast(anomalous: Tensor, normal: Tensor, margin: float, apart: float, *, halves: bool = False) -> Tensor:
     """Lengths ``(P,)`` and ``(Q,)`` should be alike within a label and a margin apart between the labels.
 
     Means over pairs of squared differences within each label, and of ``max(0, margin - |a - n|)^2`` times ``apart``.
-    (Equation 9 of the paper.)
+    (Equation 9 of the paper.) ``halves``: only pairs of the i-th ones, of both halves of a label and of both labels.
 
     >>> float(contrast(torch.tensor([5.0, 7.0]), torch.tensor([4.0]), margin=3.0, apart=1.0))
     6.0
     """
     total = (anomalous.sum() + normal.sum()) * 0
     for kind in (anomalous, normal):
-        if len(kind) > 1:  # every pair of two different bags
+        if len(kind) < 2:
+            continue
+        half = len(kind) // 2
+        if halves:
+            total = total + (kind[:half] - kind[half : 2 * half]).square().mean()
+        else:  # every pair of two different bags
             total = total + (kind[:, None] - kind).square().sum() / (len(kind) * (len(kind) - 1))
     if len(anomalous) and len(normal):
-        gap = (margin - (anomalous[:, None] - normal).abs()).clamp(min=0)
-        total = total + apart * gap.square().mean()
+        count = min(len(anomalous), len(normal))
+        gap = anomalous[:count] - normal[:count] if halves else anomalous[:, None] - normal
+        total = total + apart * (margin - gap.abs()).clamp(min=0).square().mean()
     return total
 
 

@@ -33,6 +33,7 @@ class RewardConfig:
         neighbors: how many nearest ones an instance is compared with, 20 as published.
         seed: what the accumulated distance of an anomalous seed exceeds, as a share of its highest; .8 as published.
         balance: count labelled anomalous instances as much as normal ones, however few; or all alike, as published.
+        compat: leave the final head's last layer as it starts, as the authors' code does, probably by mistake.
     """
 
     width: int | None = None
@@ -42,12 +43,13 @@ class RewardConfig:
     neighbors: int = 20
     seed: float = 0.8
     balance: bool = True
+    compat: bool = False
 
     def __post_init__(self) -> None:
         demand("reward", self, positive="width last segments bank neighbors", share="seed")
 
 
-PUBLISHED = RewardConfig(width=1000, last=512, segments=None, bank=16_384, balance=False)
+PUBLISHED = RewardConfig(width=1000, last=512, segments=None, bank=16_384, balance=False, compat=True)
 """The authors' settings; their features are UniFormer-B's, 512 long, on a 1 x 1 grid."""
 
 PUBLISHED_TRAINING = Training(steps=2000, bags=30, optimizer="adam", learning_rate=1e-4, weight_decay=1e-4)
@@ -83,6 +85,7 @@ class Reward(nn.Module):
         "a small bank": {"bank": 64},
         "more seeds": {"seed": 0.5},
         "labels not balanced": {"balance": False},
+        "last layer as it starts": {"compat": True},
     }
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-4, validate_every=25
@@ -102,6 +105,7 @@ class Reward(nn.Module):
         super().__init__()
         self.config = config
         self.scout, self.final = (_perceptron(dims[VIEW], config) for _ in range(2))
+        self.final[-1].requires_grad_(not config.compat)
         self.register_buffer("bank", torch.zeros(config.bank, dims[VIEW]))
         self.register_buffer("known", torch.tensor(0))
         self.register_buffer("stage", torch.tensor(UNSTUDIED))
