@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import cv2
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import closeups, evaluate, kept, looks, painting, pipeline, registry, sights
+from wherewhen import closeups, evaluate, extract, kept, looks, painting, pipeline, registry, sights
 from wherewhen import extents as ext
 from wherewhen.closeups import Near, Roll, cut
 from wherewhen.config import build
@@ -22,7 +23,7 @@ from wherewhen.instances.tubes import Tubes
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
-from wherewhen.running import Running
+from wherewhen.running import Running, Together
 from wherewhen.values import Bag, Boxes, Features, Frame, Grid, Instances, Paths, Pixels, Prediction, Scores, Video
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
@@ -136,6 +137,17 @@ def test_features_are_those_of_crops_one_by_one(batch: int, patient: bool) -> No
         for number, features in enumerate(seen.features):
             way = part.paths.rows.extents[part.paths.rows.track == number]
             np.testing.assert_allclose(features, twin(way, shots, Means(), 0.2), rtol=1e-5)
+
+
+def test_unit_length_is_of_what_pictures_say() -> None:
+    part = stretch(0, 10, [walk(range(10), 0), walk(range(10), 1)], own=3)
+    (plain,), (scaled,) = (
+        Near(Given([part]), Closeup(l2=l2), Means(), pictures(10))(grids(1))  # type: ignore[arg-type]
+        for l2 in (False, True)
+    )
+    wanted = plain.features[:, :3] / np.linalg.norm(plain.features[:, :3], axis=1, keepdims=True)
+    np.testing.assert_allclose(scaled.features[:, :3], wanted, rtol=1e-6)
+    assert (scaled.features[:, 3:] == 7).all()
 
 
 def test_what_the_builder_knows_itself_comes_after() -> None:
@@ -327,6 +339,33 @@ def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
         (alone,) = looks.look_at(video, [look])
         np.testing.assert_allclose(seen.instances.features, alone.instances.features, atol=1e-5)
     assert len({seen.instances.features.tobytes() for seen in together}) == 4
+
+
+def test_crops_of_several_videos_share_batches(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four videos at once: while the first batch is run the others wait, and then go together."""
+    look = Look.of(recipe_of("dmrm", margin=0.27))  # nobody else's, so that nothing of it is kept
+    videos = [Video(str(k), film, 1, (0.0, 4.8 - 0.4 * k)) for k in range(4)]
+    alone = [look.extract(video).features for video in videos]
+    opened = look.opened(videos[0])
+    together = opened.backbone.run  # type: ignore[attr-defined]
+    assert isinstance(together, Together)
+    engine, sizes = together.run, list[int]()
+
+    def run(clips: Pixels) -> Features:
+        for _ in range(10_000 if not sizes else 0):
+            if len(together._waiting) == 3:
+                break
+            sleep(0.001)
+        sizes.append(len(clips))
+        return engine(clips)
+
+    monkeypatch.setattr(opened, "running", Running("torch", "fp32", batch=2))
+    monkeypatch.setattr(together, "size", 8)
+    monkeypatch.setattr(together, "run", run)
+    found = list(extract.bags(videos, {"cells": look}, workers=4, quiet=True))
+    assert max(sizes) > 2, "clips of several videos"
+    for bag, features in zip(found, alone, strict=True):
+        np.testing.assert_allclose(bag.views["cells"].features, features, rtol=1e-4, atol=1e-5)
 
 
 NETWORKS: dict[str, dict[str, Any]] = {

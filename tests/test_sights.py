@@ -15,6 +15,7 @@ from wherewhen import extents as ext
 from wherewhen.commands import detect
 from wherewhen.contracts import Classes, Sight
 from wherewhen.errors import ConfigError, VideoError
+from wherewhen.instances.tubes import Tubes
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
@@ -343,7 +344,7 @@ def _pictures(kind: str) -> Iterator[np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", ["one frame", "empty", "flicker", "camera", "crowd"])
-def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path) -> None:
+def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Every moment of them is covered, and no bag is empty or grows without bounds."""
     path = tmp_path / "hard.mp4"
     with Writer(path, RATE) as writer:
@@ -351,6 +352,13 @@ def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path) -> None:
             writer.write(picture)
     seen = kept.views(Video("hard", path, 0), Look.all_of(recipe_of("mgpr")), tmp_path / "cache")
     tubes = seen["tubes"]
+    for _ in range(2):  # made for the views above, or read from the cache: told each time
+        caplog.clear()
+        list(
+            sights.kept(Video("hard", path, 0), sights.wanted({"it": Tubes(recipe_of("mgpr").settings["tubes"])}))["it"]
+        )
+        told = [line for line in caplog.messages if line.startswith("hard: for") and "the camera moves" in line]
+        assert kind == "flicker" or len(told) == (kind == "camera")
     assert tubes.paths is not None and len(tubes.features) == len(seen["tube_frames"].features)
     assert 0 < len(tubes.features) < 40 * 10 and np.isfinite(tubes.features).all()
     assert tubes.paths.edges[0] == 0 and tubes.paths.edges[-1] == pytest.approx(reader.edges(path)[-1])

@@ -52,17 +52,14 @@ def plain_unions(places: dict[int, dict[int, tuple[float, ...]]], count: int, le
 
     found = set()
     for own in places:
-        run: list[tuple[float, ...]] = []
-        members = {own}
-        for k in range(count + 1):
-            near = [other for other in places if other != own and touched(own, other, k)]
-            if near:
-                boxes = [places[m][k] for m in (own, *near)]
-                members.update(near)
-                run.append((k, *(round(f(b[c] for b in boxes), 6) for c, f in enumerate((min, min, max, max)))))
-            elif run:
-                found.add((tuple(sorted(members)), tuple(run)))
-                run, members = [], {own}
+        for other in places:
+            if own < other and any(touched(own, other, k) for k in range(count)):
+                run = []
+                for k in range(count):
+                    boxes = [places[m][k] for m in (own, other) if k in places[m]]
+                    if boxes:
+                        run.append((k, *(round(f(b[c] for b in boxes), 6) for c, f in enumerate((min, min, max, max)))))
+                found.add(((own, other), tuple(run)))
     return found
 
 
@@ -94,10 +91,27 @@ def test_unions_are_those_of_the_plain_rule(seed: int) -> None:
 
 
 def test_a_crowd_does_not_chain() -> None:
-    """A touches B and B touches C, but A's union never reaches C."""
+    """A touches B and B touches C, but no union holds three."""
     found = tubes.of(film({0: at(0.0, range(20)), 1: at(0.15, range(20)), 2: at(0.3, range(20))}, 20))
     unions = {m for m, kind in zip(found.members, found.kinds, strict=True) if kind == "multivariate"}
-    assert unions == {(0, 1), (0, 1, 2), (1, 2)}
+    assert unions == {(0, 1), (1, 2)}
+
+
+def test_a_union_goes_on_where_one_is_lost() -> None:
+    """A rider's bicycle is seen in the middle only: their union lasts as long as the rider."""
+    found = tubes.of(film({0: at(0.0, range(20)), 1: at(0.15, range(5, 15))}, 20))
+    assert found.members[2] == (0, 1)
+    union = found.rows.extents[found.rows.track == 2]
+    assert union[:, 0].tolist() == [k / 10 for k in range(20)]
+    np.testing.assert_allclose(union[:, 4], [0.2] * 5 + [0.35] * 10 + [0.2] * 5)
+
+
+def test_unions_of_a_heap_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody touches everybody: those that do so longest are kept, and never more than so many."""
+    monkeypatch.setattr(tubes, "MOST_UNIONS", 3)
+    frames = film({k: at(0.01 * k, range(20 - k)) for k in range(6)}, 20)
+    found = tubes.of(frames)
+    assert [m for m in found.members if len(m) == 2] == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_who_touches_too_shortly_is_no_union() -> None:
@@ -142,21 +156,6 @@ def test_sub_tubes_remember_what_they_are() -> None:
     assert np.bincount(parts.rows.track).tolist() == [10] * 6
 
 
-def test_a_bag_holds_no_more_than_it_may_and_any_of_them() -> None:
-    found = tubes.of(film({k: at(0.02 * k, range(10)) for k in range(30)}, 10), TubeConfig(multivariate=False))
-    assert tubes.chosen(found, 30) is found
-    some = [tubes.chosen(found, 4, seed).members for seed in range(60)]
-    assert some[5] == tubes.chosen(found, 4, 5).members
-    assert all(len(members) == 4 and list(members) == sorted(members) for members in some)
-    assert {m for members in some for m in members} == {(k,) for k in range(30)}
-    part = tubes.chosen(found, 4, (1, 2))
-    assert np.bincount(part.rows.track).tolist() == [10] * 4
-    for number, (member,) in enumerate(part.members):
-        np.testing.assert_allclose(part.rows.extents[part.rows.track == number, 2], 0.02 * member)
-    with pytest.raises(ConfigError):
-        tubes.chosen(found, 0)
-
-
 def test_windows_of_a_camera_are_made_when_they_end() -> None:
     frames = film({0: at(0.0, range(50)), 1: at(0.5, range(20))}, 50)
     pulled = 0
@@ -175,7 +174,7 @@ def test_windows_of_a_camera_are_made_when_they_end() -> None:
 
 def test_forty_movers_in_one_place_are_bounded() -> None:
     found = tubes.of(film({k: at(0.01 * k, range(12)) for k in range(40)}, 12))
-    assert len(found) <= 80
+    assert len(found) == 40 + tubes.MOST_UNIONS
 
 
 def test_rows_without_a_track_are_no_tube() -> None:

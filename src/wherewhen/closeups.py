@@ -20,7 +20,7 @@ from wherewhen.contracts import Backbone, Builder, ClipSpec, Closeup
 from wherewhen.errors import ConfigError
 from wherewhen.network import fitted, resized
 from wherewhen.store import cache_folder
-from wherewhen.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels
+from wherewhen.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels, unit
 
 SIDE = 112  # px of a crop for a backbone that takes pictures of any size
 IN_MEMORY = 2**26  # bytes of pictures that wait in memory, 64 MiB; more lie in a file
@@ -111,10 +111,10 @@ class Near:
             if not self.patient:
                 look()
             while waiting and not waiting[0].left:
-                yield waiting.popleft().whole()
+                yield waiting.popleft().whole(self.closeup.l2)
         look()
         for sums in waiting:
-            yield sums.whole()
+            yield sums.whole(self.closeup.l2)
 
     @property
     def spec(self) -> ClipSpec:
@@ -188,11 +188,12 @@ class _Sums:
         self.held[number] += int(cells.any(1).sum())
         self.left -= 1
 
-    def whole(self) -> Instances:
-        """The instances with mean features; ValueError where there was no picture."""
+    def whole(self, l2: bool) -> Instances:
+        """The instances with mean features, of unit length or not; ValueError where there was no picture."""
         if not len(self.held):
             raise ValueError("movers without pictures: their boxes begin after the last one")
         mean = (self.sums / np.maximum(self.held, 1)[:, None]).astype(np.float32)
+        mean = unit(mean) if l2 else mean
         return replace(self.part, features=np.concatenate([mean, self.part.features], 1))
 
 

@@ -273,10 +273,12 @@ class Closeup:
     """How instances that move are looked at: their boxes, enlarged by a share ``margin`` of their size on each side.
 
     They are cut out of pictures at most ``width`` px wide (None = as they are), and the backbone looks at each.
+    ``l2``: what it sees of an instance is scaled to unit length.
     """
 
     margin: float = 0.0
     width: int | None = None
+    l2: bool = False
 
 
 class Builder(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +21,8 @@ from wherewhen.features import content, is_features
 from wherewhen.store import Arrays, cache_folder, fingerprint, load, plain, save
 from wherewhen.tracks import LinkConfig
 from wherewhen.values import Boxes, Frame, Scores, Video
+
+log = logging.getLogger(__name__)
 
 VERSION = 1  # of boxes: raise it when the same settings give other ones
 MOVERS = "movers"
@@ -152,12 +155,23 @@ def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
     path = folder / f"{content(video.path)[:32]}{span}{ending(told)}.safetensors"
     if path.exists():
         try:
-            return _read(path, passport)
+            return _noted(video, _read(path, passport))
         except StoreError:  # damaged or of another way: made again
             pass
     source = proposing.proposer(sight.proposals, sight.settings, video)
     found = list(proposing.tracked(video, source, sight.tracks))
     _write(path, found, passport)
+    return _noted(video, found)
+
+
+def _noted(video: Video, found: Sequence[Boxes]) -> Sequence[Boxes]:
+    """The same boxes; what a source notes of a video is told whenever they are used, not only when they are made."""
+    lasting: dict[str, float] = {}
+    for boxes in found:
+        lasting[boxes.note] = lasting.get(boxes.note, 0.0) + boxes.end - boxes.start
+    for note, seconds in lasting.items():
+        if note:
+            log.warning("%s: for %.1f s: %s", video.id, seconds, note)
     return found
 
 

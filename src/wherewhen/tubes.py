@@ -1,4 +1,4 @@
-"""Tubes out of tracks: one mover's way, the way of movers that touch, even parts of them, and how many a bag holds.
+"""Tubes out of tracks: one mover's way, the way of two that touch, and even parts of them.
 
 A tube is rows ``(N, 6)`` in time order that share a track number; times are seconds.
 """
@@ -22,6 +22,7 @@ Kind = Literal["unary", "multivariate", "frame"]
 Whole = NDArray[np.int64]
 
 SUB_TUBE = 64 / 25  # seconds: 64 frames at 25 a second
+MOST_UNIONS = 200  # of movers that touch, in one window
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class TubeConfig:
     Args:
         shortest: seconds that a tube must last.
         longest: seconds; longer tubes are cut into even parts. Null keeps them.
-        multivariate: add the union of movers that touch.
+        multivariate: add the union of each two movers that touch.
         touching: consecutive frames that two movers must touch.
         window: seconds of video that tubes are made of at a time, so that a camera's come while it runs; null waits
             for the end.
@@ -126,33 +127,21 @@ def numbered(tubes: list[Scores]) -> Scores:
 
 
 def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[tuple[int, ...], Scores]]:
-    """Unions of each mover with those that touch it for at least ``touching`` frames in a row, with their members.
+    """Unions of two movers that touch for at least ``touching`` frames in a row, with their members.
 
-    ``starts`` ``(F,)``: when each frame begins. A union lasts while any of them touches the mover itself: who only
-    touches another member is none, so that a crowd doesn't chain into one. Equal unions count once.
+    ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either is seen, and is the hull of both where
+    both are: so the one goes on where the other is lost for a while. Three are never joined, so a crowd doesn't chain.
+    At most `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, who leave the rule open.
     """
     frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
     together = _contacts(rows, frame, touching)
-    found: dict[tuple[tuple[int, ...], bytes], Scores] = {}
-    index = {(int(t), int(f)): k for k, (t, f) in enumerate(zip(rows.track, frame, strict=True))}
-    for track, partners in together.items():
-        for run in _runs(np.unique(np.concatenate(list(partners.values())))):
-            members: set[int] = {track}
-            hulls, values = [], []
-            for moment in run.tolist():
-                near = [track, *(p for p, frames in partners.items() if _holds(frames, moment))]
-                own = [index[member, moment] for member in near]
-                members.update(near)
-                hulls.append(ext.hull(rows.extents[own]))
-                values.append(float(rows.values[own].mean()))
-            extents = np.array(hulls)
-            key = (tuple(sorted(members)), extents.tobytes())
-            found.setdefault(key, Scores(extents, np.array(values), np.full(len(hulls), track)))
-    return [(members, tube) for (members, _), tube in found.items()]
+    longest = sorted(sorted(together, key=lambda pair: -together[pair])[:MOST_UNIONS])
+    own = {track: np.flatnonzero(rows.track == track) for track in {track for pair in longest for track in pair}}
+    return [((a, b), _joined(rows, frame, np.concatenate([own[a], own[b]]), a)) for a, b in longest]
 
 
-def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[int, dict[int, Whole]]:
-    """For each track the frames, in runs of at least ``touching``, in which each other one touches it."""
+def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[tuple[int, int], int]:
+    """Which tracks touch in runs of at least ``touching`` frames, and in how many frames of such."""
     pairs: dict[tuple[int, int], list[int]] = {}
     order = np.argsort(frame, kind="stable")
     moments, first = np.unique(frame[order], return_index=True)
@@ -162,24 +151,23 @@ def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[int, dict[int, 
         a, b = np.nonzero(np.triu(ext.intersection(boxes[:, None], boxes[None]) > 0, 1))
         for one, other in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
             pairs.setdefault((min(one, other), max(one, other)), []).append(moment)
-    found: dict[int, dict[int, Whole]] = {}
-    for (one, other), moments_of in sorted(pairs.items()):
-        runs = [run for run in _runs(np.array(moments_of, np.int64)) if len(run) >= touching]
-        if runs and one != other:
-            frames = np.concatenate(runs)
-            found.setdefault(one, {})[other] = frames
-            found.setdefault(other, {})[one] = frames
+    found = {}
+    for pair, moments_of in sorted(pairs.items()):
+        runs = np.split(np.array(moments_of), np.flatnonzero(np.diff(moments_of) > 1) + 1)
+        count = sum(len(run) for run in runs if len(run) >= touching)
+        if count and pair[0] != pair[1]:
+            found[pair] = count
     return found
 
 
-def _runs(numbers: Whole) -> list[Whole]:
-    """Rising numbers cut where one is left out."""
-    return np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
-
-
-def _holds(rising: Whole, number: int) -> bool:
-    place = int(np.searchsorted(rising, number))
-    return place < len(rising) and int(rising[place]) == number
+def _joined(rows: Scores, frame: Whole, own: Whole, number: int) -> Scores:
+    """The hull of some rows in each frame, in time order, and the mean of their values."""
+    own = own[np.argsort(frame[own], kind="stable")]
+    first = np.unique(frame[own], return_index=True)[1]
+    boxes, values = rows.extents[own], np.add.reduceat(rows.values[own], first)
+    low, high = np.minimum.reduceat(boxes, first), np.maximum.reduceat(boxes, first)
+    extents = np.stack([low[:, 0], high[:, 1], low[:, 2], low[:, 3], high[:, 4], high[:, 5]], 1)
+    return Scores(extents, values / np.diff([*first, len(own)]), np.full(len(first), number))
 
 
 def limited(tube: Scores, config: TubeConfig) -> list[Scores]:
@@ -210,29 +198,10 @@ def divided(tube: Scores, seconds: float = SUB_TUBE) -> list[Scores]:
 
 def sub_tubes(tubes: Tubes, seconds: float = SUB_TUBE) -> Tubes:
     """Every tube in even parts, as they are scored."""
-    whole = by_track(tubes.rows)
-    parts = [(number, part) for number, tube in whole.items() for part in divided(tube, seconds)]
-    return _picked(tubes, [number for number, _ in parts], [part for _, part in parts])
-
-
-def chosen(tubes: Tubes, most: int, seed: int | tuple[int, ...] = 0) -> Tubes:
-    """At most ``most`` tubes: a random subset that follows from the seed, in their order.
-
-    For training; a test sees all (Wu et al. 2021 train with 200). ``seed``: such as those of run, video and step.
-    """
-    if most < 1:
-        raise ConfigError(f"tubes: at least 1 a bag, got {most}")
-    if len(tubes) <= most:
-        return tubes
-    kept = np.sort(np.random.default_rng(seed).choice(len(tubes), most, replace=False))
-    whole = by_track(tubes.rows)
-    return _picked(tubes, kept.tolist(), [whole[k] for k in kept.tolist()])
-
-
-def _picked(tubes: Tubes, own: list[int], parts: list[Scores]) -> Tubes:
-    """New tubes with rows ``parts``, of which each was a part of the one with its number in ``own``."""
+    parts = [(number, part) for number, tube in by_track(tubes.rows).items() for part in divided(tube, seconds)]
+    own = [number for number, _ in parts]
     kinds, names = tuple(tubes.kinds[k] for k in own), tuple(tubes.names[k] for k in own)
-    return Tubes(numbered(parts), kinds, names, tuple(tubes.members[k] for k in own))
+    return Tubes(numbered([part for _, part in parts]), kinds, names, tuple(tubes.members[k] for k in own))
 
 
 def whole_picture(frames: list[Boxes]) -> Scores:

@@ -171,3 +171,15 @@ def test_senseless_settings_are_told(wrong: dict[str, object]) -> None:
 def test_no_grid_makes_no_instance() -> None:
     assert not list(Tubes(config())([]))
     assert isinstance(next(iter(Tubes(config())(world()))), Instances)
+
+
+def test_unit_length_is_of_what_pictures_say() -> None:
+    """Pooled features and those of whole pictures; manner keeps its own scale."""
+    plain, scaled, told = (
+        next(Tubes(config(None, l2=l2, manner=manner))(world())).features
+        for l2, manner in ((False, False), (True, False), (True, True))
+    )
+    np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), rtol=1e-6)
+    np.testing.assert_array_equal(told[:, :3], scaled)
+    frames = next(TubeFrames(config(None, l2=True))(world())).features
+    np.testing.assert_allclose(np.linalg.norm(frames, axis=1), 1, rtol=1e-6)

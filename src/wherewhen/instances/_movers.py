@@ -19,7 +19,7 @@ from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
-from wherewhen.values import Boxes, Features, Grid, Instances, Paths, Scores
+from wherewhen.values import Boxes, Features, Grid, Instances, Paths, Scores, unit
 
 WINDOW = 5 * SUB_TUBE
 
@@ -39,6 +39,7 @@ class TubesConfig:
             has the backbone look at them. Tubes only.
         margin: share of its size by which a box is enlarged on each side before features are taken from it.
         width: crops are cut out of pictures at most so many px wide; null keeps them as they are.
+        l2: scale what pictures say to unit length, as Sultani et al.
         manner: add how each mover moves: path, speed in its own sizes, change of shape, who is near. Tubes only.
     """
 
@@ -50,6 +51,7 @@ class TubesConfig:
     features: Literal["pool", "crop"] = "pool"
     margin: float = 0.0
     width: int | None = 640
+    l2: bool = False
     manner: bool = True
 
     def __post_init__(self) -> None:
@@ -70,7 +72,7 @@ class TubesConfig:
     @property
     def closeup(self) -> Closeup | None:
         """How movers are looked at where they are cut out of the pictures."""
-        return Closeup(self.margin, self.width) if self.features == "crop" else None
+        return Closeup(self.margin, self.width, self.l2) if self.features == "crop" else None
 
     @property
     def wait(self) -> float:
@@ -144,7 +146,8 @@ class Movers:
         if self.config.closeup and not self.whole:
             return np.empty((count, 0), np.float32)
         places = whole_picture(rows.extents) if self.whole else ext.widened(rows.extents, self.config.margin)
-        return pool(cells(grids), places, rows.track)[1]
+        features = pool(cells(grids), places, rows.track)[1]
+        return unit(features) if self.config.l2 else features
 
     def _numbers(self, parts: Tubes) -> NDArray[np.int64]:
         """Whose part each one is; who is not in this window is forgotten."""
