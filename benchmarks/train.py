@@ -96,7 +96,7 @@ class Spent:
     cores: list[float]
 
     def __str__(self) -> str:
-        return f"{1 / median(self.clock):7.2f} steps/s  {median(self.cores):7.2f} core s"
+        return f"{1 / median(self.clock):7.3f} steps/s  {median(self.cores):7.2f} core s"
 
 
 def timed(step: Callable[[int], None], steps: int) -> Spent:
