@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -101,6 +101,19 @@ def planted() -> Callable[..., Masks]:
 def toy_bag() -> MakeBag:
     """Makes a procedural bag: ``toy_bag(number, label, steps, size, views, dims)``."""
     return _toy_bag
+
+
+@pytest.fixture(scope="session")
+def halving() -> Callable[[Iterable[float]], float]:
+    """A threshold that about half the values exceed, far from each: a last bit puts none on its other side."""
+
+    def threshold(values: Iterable[float]) -> float:
+        ordered = np.sort(list(values))
+        low, high = len(ordered) // 4, len(ordered) - len(ordered) // 4
+        widest = low + int(np.argmax(np.diff(ordered[low:high])))
+        return float(ordered[widest : widest + 2].mean())
+
+    return threshold
 
 
 class _Planned:

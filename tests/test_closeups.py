@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -293,7 +293,13 @@ def same(one: Prediction, other: Prediction) -> None:
 
 
 @pytest.mark.parametrize(("method", "manner"), [("dmrm", False), ("mgpr", True)])
-def test_live_is_offline_and_kept(method: str, manner: bool, film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_is_offline_and_kept(
+    method: str,
+    manner: bool,
+    film: Path,
+    halving: Callable[[Iterable[float]], float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Batches over tubes and windows out of a file, a window at a time as pictures come: the same numbers."""
     recipe, video = recipe_of(method, manner=manner), Video("film", film, 1)
     ways = Look.all_of(recipe)
@@ -307,8 +313,8 @@ def test_live_is_offline_and_kept(method: str, manner: bool, film: Path, monkeyp
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
     bank = Instances(scored.features, scored.extents)
     model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
-    raw = [score for _, score in model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))]
-    model.threshold = float(np.median(raw))
+    raw = model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))
+    model.threshold = halving(score for _, score in raw)
     live = pipeline.together(model.stream(video))
 
     def never(*_: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,7 +177,7 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
 
 
 @pytest.mark.parametrize("method", ["dmrm", "mgpr"])
-def test_live_is_offline(method: str, video: Video) -> None:
+def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[float]], float]) -> None:
     """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
     recipe = recipe_of(method)
     looks = Look.all_of(recipe)
@@ -188,8 +188,8 @@ def test_live_is_offline(method: str, video: Video) -> None:
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
     bank = Instances(scored.features, scored.extents)
     model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
-    raw = [score for _, score in model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))]
-    model.threshold = float(np.median(raw))
+    raw = model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))
+    model.threshold = halving(score for _, score in raw)
     live = pipeline.together(model.stream(video))
     for _ in range(2):
         bag = Bag(video, kept.views(video, looks))
