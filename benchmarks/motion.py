@@ -37,7 +37,7 @@ import av
 import cv2
 import numpy as np
 
-from wherewhen import pipeline, registry
+from wherewhen import pipeline, registry, watching
 from wherewhen.backbones import motion
 from wherewhen.backbones._camera import camera_motions, places
 from wherewhen.backbones._flow import Flow
@@ -129,7 +129,7 @@ def drained(items: Iterable[object]) -> None:
 def flowed(video: Path, spec: ClipSpec, preset: int) -> None:
     """Decode, make gray, and find the flow of each pair of pictures: what motion can't do without."""
     flow, last = cv2.DISOpticalFlow.create(preset), None
-    for frame in pipeline.frames(video, spec):
+    for frame in watching.frames(video, spec):
         gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
         if last is not None:
             flow.calc(last, gray, None)
@@ -224,13 +224,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = options.video or drawn(Path(folder) / "drawn.mp4", options.seconds)
         total, length = 0, 0.0
-        for frame in pipeline.frames(video, ClipSpec(1, 1)):
+        for frame in watching.frames(video, ClipSpec(1, 1)):
             total, length = total + 1, frame.end
-        kept = sum(1 for _ in pipeline.frames(video, fast.clip))
+        kept = sum(1 for _ in watching.frames(video, fast.clip))
         print(f"{video.name}: {total} frames, {length:.1f} s; motion looks at {kept} of them")
         difference = still(still.Config(rate=fast.clip.rate))
         works: dict[str, Callable[[], object]] = {
-            "decoding alone": lambda: drained(pipeline.frames(video, fast.clip)),
+            "decoding alone": lambda: drained(watching.frames(video, fast.clip)),
             "decoding and flow": lambda: flowed(video, fast.clip, PRESETS[fast.config.flow]),
             "frame_difference": lambda: drained(pipeline.instances(video, difference, builder)),
             "motion": lambda: drained(pipeline.instances(video, fast, builder)),
@@ -246,7 +246,7 @@ def main() -> None:
                 for one, least in zip(spent, limit, strict=True)
             ]
             print(f"{name:<20}{''.join(columns)}")
-        clips = list(islice(pipeline.clips(pipeline.frames(video, fast.clip), fast.clip), 6))
+        clips = list(islice(watching.clips(watching.frames(video, fast.clip), fast.clip), 6))
         same = [(plain(clip.images[None]), fast(clip.images[None])) for clip in clips]
         apart = max(float(np.abs(a - b).max() / max(a.max(), 1e-9)) for a, b in same)
         print(f"the plain way gives the same numbers to {apart:.0e} of the largest")

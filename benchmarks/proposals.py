@@ -22,7 +22,7 @@ from typing import Any
 
 import cv2
 
-from wherewhen import pipeline, proposing
+from wherewhen import proposing, watching
 from wherewhen.contracts import ClipSpec
 from wherewhen.datasets import toy
 from wherewhen.video import reader
@@ -53,8 +53,8 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def works(video: Path, detector: str | None) -> dict[str, Callable[[], object]]:
     looked = ClipSpec(1, 1, 12.5, 320)
     found: dict[str, Callable[[], object]] = {
-        "decoding at 12.5/s": lambda: drained(pipeline.frames(video, looked)),
-        "decoding all": lambda: drained(pipeline.frames(video, ClipSpec(1, 1, None, 320))),
+        "decoding at 12.5/s": lambda: drained(watching.frames(video, looked)),
+        "decoding all": lambda: drained(watching.frames(video, ClipSpec(1, 1, None, 320))),
         "motion": lambda: drained(proposing.boxes(video, proposing.proposer("motion"))),
         "motion, tracks, tubes": lambda: drained(proposing.proposed(video, proposing.proposer("motion"))),
     }

@@ -27,7 +27,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from wherewhen import extents as ext
-from wherewhen import registry, training
+from wherewhen import learning, registry
 from wherewhen.batches import Batches
 from wherewhen.contracts import View
 from wherewhen.methods._dropout import LockedDropout
@@ -140,11 +140,11 @@ def ways(recipe: Recipe, bags: Stored, width: int, steps: int) -> Iterator[tuple
             kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}.get(how.optimizer, torch.optim.SGD)
             optimizer: Any = kind(method.parameters(), lr=how.learning_rate, foreach=False)
         else:
-            optimizer = training._optimizer(method, recipe)
+            optimizer = learning.optimizer(method, recipe)
 
         def step(k: int, name: str = name, method: Any = method, optimizer: Any = optimizer) -> None:
             packed, labels = batches.draw(k) if name == "ours" else plain_batch(bags, batches.chosen(k))
-            output = training._answer(method, packed, how.precision)
+            output = learning.answer(method, packed, how.precision)
             loss = torch.stack(list(method.loss(output, packed, labels).values())).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

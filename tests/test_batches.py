@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import batches, training
+from wherewhen import batches, learning, training
 from wherewhen.batches import Batches, Chosen, Mapped, Pack, groups, pooled, thinned
 from wherewhen.contracts import Classes
 from wherewhen.errors import ConfigError
@@ -179,9 +179,9 @@ def test_validation_in_groups_is_their_weighted_mean(toy_bags: MakeBags, monkeyp
     recipe = Recipe.of()
     torch.manual_seed(0)
     method = recipe.make("method", {"cells": 6})
-    state, bags = training.State(method, None), toy_bags(10)
+    state, bags = learning.State(method, None), toy_bags(10)
     held = Batches(bags, ["cells"], 30, 0, "cpu")
-    monkeypatch.setattr(training, "JUDGED", 6 * 100 * 3)
+    monkeypatch.setattr(learning, "JUDGED", 6 * 100 * 3)
     parts = groups([b.video.label or 0 for b in bags], held.sizes, 300)
     assert len(parts) > 1
 
@@ -194,7 +194,7 @@ def test_validation_in_groups_is_their_weighted_mean(toy_bags: MakeBags, monkeyp
         return float(sum(terms.values()))
 
     wanted = sum(len(part) * loss(part) for part in parts) / len(bags)
-    assert training._validate(state, held, recipe) == pytest.approx(wanted, rel=1e-6)
+    assert learning._validate(state, held, recipe) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_thinning_keeps_every_kth_step(uneven: list[Bag]) -> None:

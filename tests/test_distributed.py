@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from wherewhen import cli, distributed, training
+from wherewhen import cli, distributed, learning, training
 from wherewhen.contracts import Output
 from wherewhen.distributed import ALONE, Team
 from wherewhen.errors import ConfigError
@@ -134,6 +134,6 @@ def test_the_command_line_trains_in_two_processes(
     assert done.stdout.count("model: ") == 1
     assert {"config.yaml", "metrics.json", "report.html", "weights"} <= {p.name for p in (tmp_path / "run").iterdir()}
     assert len(json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]) == 2
-    monkeypatch.setattr(training, "_loss", None)  # nothing is learnt again
+    monkeypatch.setattr(learning, "_loss", None)  # nothing is learnt again
     assert cli.main(verb) == 0
     assert capsys.readouterr().out.count("model: ") == 1

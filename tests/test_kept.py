@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import kept, pipeline
+from wherewhen import kept, watching
 from wherewhen.looks import Look, Seen
 from wherewhen.model import Recipe
 from wherewhen.values import Instances, Video
@@ -90,8 +90,8 @@ def test_looks_that_differ_in_their_instances_share_a_run_of_the_backbone(
     other = Look.of(Recipe.of({"motion": {"width": 48}}))
     alone = [kept.instances(video, one, tmp_path / "alone") for one in (look, short, other)]
     runs = []
-    grids = pipeline.grids
-    monkeypatch.setattr(pipeline, "grids", lambda *some, **more: runs.append(1) or grids(*some, **more))
+    grids = watching.grids
+    monkeypatch.setattr(watching, "grids", lambda *some, **more: runs.append(1) or grids(*some, **more))
     found = kept.views(video, {"cells": look, "videolets": short, "coarse": other}, tmp_path / "together")
     assert len(runs) == 2
     for one, two in zip(found.values(), alone, strict=True):

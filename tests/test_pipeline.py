@@ -1,23 +1,21 @@
-"""A file is a stream that ends: cutting, scoring and joining, each against a plain second way to do it."""
+"""A file is a stream that ends: scoring and joining, each against a plain second way to do it."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import evaluate, kept, painting, pipeline
+from wherewhen import evaluate, kept, painting, pipeline, watching
 from wherewhen import extents as ext
-from wherewhen.contracts import ClipSpec
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.looks import Look
@@ -26,7 +24,6 @@ from wherewhen.normalize import Normalizer
 from wherewhen.values import (
     Bag,
     Boxes,
-    Clip,
     Event,
     Features,
     Frame,
@@ -40,44 +37,6 @@ from wherewhen.values import (
 )
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
-
-
-def stream(count: int, step: float = 0.1) -> Iterator[Frame]:
-    """Tiny frames that carry their number as their color."""
-    for number in range(count):
-        yield Frame(np.full((2, 2, 3), number, np.uint8), number, number * step, (number + 1) * step)
-
-
-def windows(count: int, frames: int, stride: int) -> list[list[int]]:
-    """The frame numbers of each clip, as the docstring of `clips` says it."""
-    if count <= frames:
-        return [list(range(count))] if count else []
-    ends = list(range(frames, count + 1, stride))
-    return [list(range(end - frames, end)) for end in ends + [count] * (ends[-1] < count)]
-
-
-@given(st.integers(0, 60), st.integers(1, 12), st.integers(1, 15))
-def test_clips_are_the_windows_that_they_should_be(count: int, frames: int, stride: int) -> None:
-    found = list(pipeline.clips(stream(count), ClipSpec(frames, stride)))
-    expected = windows(count, frames, stride)
-    assert [clip.images[:, 0, 0, 0].tolist() for clip in found] == expected
-    for clip, numbers in zip(found, expected, strict=True):
-        np.testing.assert_allclose(clip.edges, np.arange(numbers[0], numbers[-1] + 2) * 0.1)
-    if stride <= frames:
-        assert {number for numbers in expected for number in numbers} == set(range(count))
-
-
-def test_a_clip_comes_with_its_last_frame() -> None:
-    eaten: list[int] = []
-
-    def eating() -> Iterator[Frame]:
-        for frame in stream(30):
-            eaten.append(frame.index)
-            yield frame
-
-    for number, clip in enumerate(pipeline.clips(eating(), ClipSpec(5, 4))):
-        if number < 7:
-            assert eaten[-1] == clip.images[-1, 0, 0, 0] == 4 + 4 * number
 
 
 def part(start: float, steps: int, seed: int, step: float = 0.5) -> Instances:
@@ -266,118 +225,6 @@ def test_joined_stretches_stay_a_grid_where_they_are_one() -> None:
         pipeline.joined([])
 
 
-class Middle:
-    """A backbone that gives the mean color of each quarter, and counts what it is asked."""
-
-    def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.clip = ClipSpec(4, 4, size=size)
-        self.batches: list[int] = []
-
-    def __call__(self, clips: np.ndarray) -> Features:
-        self.batches.append(len(clips))
-        b, _, h, w, _ = clips.shape
-        halves = clips[..., : h // 2 * 2, : w // 2 * 2, :].reshape(b, -1, 2, h // 2, 2, w // 2, 3)
-        return halves.mean((1, 3, 5), dtype=np.float32)[:, None]
-
-
-def pictures(count: int = 12, flat: tuple[int, ...] = ()) -> Iterator[Frame]:
-    """Noise in 16 x 32; from the numbers ``flat`` on nothing changes for 4 frames."""
-    rng = np.random.default_rng(3)
-    image = rng.integers(0, 256, (16, 32, 3), np.uint8)
-    for k in range(count):
-        image = image if k - k % 4 in flat and k % 4 else rng.integers(0, 256, (16, 32, 3), np.uint8)
-        yield Frame(image, k, k * 0.1, (k + 1) * 0.1)
-
-
-def test_crops_are_corners_and_middle_and_lie_where_they_are() -> None:
-    spec = ClipSpec(4, 4)
-    for crops in (5, 10):
-        found = list(pipeline.grids(pipeline.clips(pictures(), spec), Middle(), crops=crops))
-        assert len(found) == 3 * crops
-        whole = np.stack([f.image for f in pictures()]).astype(float)
-        for number, grid in enumerate(found):
-            clip = whole[number // crops * 4 :][:4]
-            x0, y0, x1, y1 = grid.extent[2:] * [32, 16, 32, 16]
-            assert (x1 - x0, y1 - y0) == (28, 14)
-            part = clip[:, round(y0) : round(y1), round(x0) : round(x1)]
-            own = part.reshape(4, 2, 7, 2, 14, 3).mean((0, 2, 4))
-            np.testing.assert_allclose(grid.features[0], own, rtol=1e-5)  # mirrored ones as well
-            assert grid.detail is None
-        corners = {tuple(grid.extent[2:4]) for grid in found}
-        assert corners == {(0, 0), (0.125, 0), (0, 0.125), (0.125, 0.125), (0.0625, 0.0625)}
-
-
-def test_crops_have_the_size_that_a_backbone_wants() -> None:
-    spec = ClipSpec(4, 4, size=(14, 28))
-    assert pipeline.sizes(spec, 5) == (None, (16, 32)) and pipeline.sizes(spec) == (None, (14, 28))
-    assert pipeline.sizes(ClipSpec(4, 4, width=280), 10) == (320, None)
-    seen: list[tuple[int, ...]] = []
-
-    class Wants(Middle):
-        def __call__(self, clips: np.ndarray) -> Features:
-            seen.append(clips.shape)
-            return super().__call__(clips)
-
-    list(pipeline.grids(pipeline.clips(pictures(), spec), Wants((14, 28)), crops=5))
-    assert set(seen) == {(1, 4, 14, 28, 3)}
-
-
-@pytest.mark.parametrize("crops", [1, 5])
-@pytest.mark.parametrize("batch", [1, 2, 7, 50])
-def test_batches_change_nothing(batch: int, crops: int) -> None:
-    spec = ClipSpec(4, 3)
-    one, many = Middle(), Middle()
-    alone = list(pipeline.grids(pipeline.clips(pictures(21), spec), one, crops=crops))
-    found = list(pipeline.grids(pipeline.clips(pictures(21), spec), many, crops=crops, batch=batch))
-    assert max(many.batches) <= batch and sum(many.batches) == sum(one.batches) == len(alone)
-    for a, b in zip(alone, found, strict=True):
-        np.testing.assert_array_equal(a.features, b.features)
-        np.testing.assert_array_equal(a.extent, b.extent)
-
-
-def test_the_crops_of_a_clip_come_together_when_they_are_there() -> None:
-    eaten = 0
-
-    def eating() -> Iterator[Frame]:
-        nonlocal eaten
-        for frame in pictures():
-            eaten += 1
-            yield frame
-
-    recipe = Recipe.of()
-    grids = pipeline.grids(pipeline.clips(eating(), ClipSpec(4, 4)), Middle(), crops=5)
-    for number, part_ in enumerate(pipeline.built(grids, recipe.make("instances"), 5)):
-        assert part_.shape is None and len(part_.features) == 5 * 4
-        assert eaten == 4 * (number + 1)
-
-
-@pytest.mark.parametrize("batch", [1, 3])
-def test_the_gate_looks_at_nothing_that_holds_nothing(batch: int) -> None:
-    spec = ClipSpec(4, 4)
-    plain, gated, still = Middle(), Middle(), list[tuple[float, float]]()
-    flat = (4, 12)
-    found = list(pipeline.grids(pipeline.clips(pictures(20, flat), spec), plain, gate=0))
-    shut = list(pipeline.grids(pipeline.clips(pictures(20, flat), spec), gated, gate=2, batch=batch, still=still))
-    assert sum(plain.batches) == 5 and sum(gated.batches) == 3
-    np.testing.assert_allclose(still, [(0.4, 0.8), (1.2, 1.6)])
-    for number, (a, b) in enumerate(zip(found, shut, strict=True)):
-        np.testing.assert_array_equal(b.features, np.zeros_like(a.features) if number in (1, 3) else a.features)
-        np.testing.assert_array_equal(a.extent, b.extent)
-        np.testing.assert_array_equal(a.detail, b.detail)
-    gray = (Frame(np.full((16, 32, 3), 128 + k % 2, np.uint8), k, k * 0.1, k * 0.1 + 0.1) for k in range(8))
-    looker, still = Middle(), []
-    list(pipeline.grids(pipeline.clips(gray, spec), looker, gate=0.5, still=still))
-    assert len(still) == 2 and looker.batches == [1], "once, to know what its zeros look like"
-
-
-@given(st.integers(0, 60), st.integers(1, 12), st.integers(1, 15))
-def test_a_dropped_tail_is_all_that_differs(count: int, frames: int, stride: int) -> None:
-    whole = [clip.images[:, 0, 0, 0].tolist() for clip in pipeline.clips(stream(count), ClipSpec(frames, stride))]
-    cut = [c.images[:, 0, 0, 0].tolist() for c in pipeline.clips(stream(count), ClipSpec(frames, stride, tail="drop"))]
-    reaches_back = count > frames and (count - frames) % stride
-    assert cut == (whole[:-1] if reaches_back else whole)
-
-
 def test_steps_together_are_one_prediction() -> None:
     def step(start: float, score: float, *events: Event) -> Prediction:
         edges = np.array([start, start + 1])
@@ -414,7 +261,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(film: Path) -> Model:
+def model(film: Path, halving: Callable[[Iterable[float]], float]) -> Model:
     """A model that learnt nothing: live and offline must agree whatever it says."""
     recipe = Recipe.of()
     seen = pipeline.joined(pipeline.instances(film, recipe.make("backbone"), recipe.make("instances")))
@@ -422,8 +269,8 @@ def model(film: Path) -> Model:
     method = recipe.make("method", {recipe.instances: seen.features.shape[1]})
     bank = Instances(seen.features[:9], seen.extents[:9])
     made = Model(recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, bank)
-    middle = np.median([score for _, score in made.localizer.raw(made.heat(named([seen])))])
-    return replace(made, threshold=float(middle))
+    raw = made.localizer.raw(made.heat(named([seen])))
+    return replace(made, threshold=halving(score for _, score in raw))
 
 
 def same(one: Prediction, other: Prediction, within: float = 0) -> None:
@@ -442,7 +289,7 @@ def same(one: Prediction, other: Prediction, within: float = 0) -> None:
 
 def live(model: Model, pictures: Iterator[Frame]) -> Iterator[Prediction]:
     """What `Model.stream` does, fed by hand."""
-    grids = pipeline.grids(pipeline.clips(pictures, model.backbone.clip), model.backbone)
+    grids = watching.grids(watching.clips(pictures, model.backbone.clip), model.backbone)
     return model.localizer(model.heat(named(model.builders["cells"](grids))))
 
 
@@ -509,49 +356,12 @@ def test_a_stream_of_any_length_is_covered(count: int) -> None:
     recipe = Recipe.of()
     backbone, builder = recipe.make("backbone"), recipe.make("instances")
     pictures = (Frame(square(k), k, k * 0.08, (k + 1) * 0.08) for k in range(count))
-    whole = pipeline.joined(builder(pipeline.grids(pipeline.clips(pictures, backbone.clip), backbone)))
+    whole = pipeline.joined(builder(watching.grids(watching.clips(pictures, backbone.clip), backbone)))
     assert whole.extents[:, 0].min() == 0
     np.testing.assert_allclose(whole.extents[:, 1].max(), count * 0.08)
     made = pipeline.together(recipe.make("localizer")(painting.heat([(whole, whole.features[:, 0].clip(0, 1))])))
     assert made.frames is not None
     assert made.frames.edges[0] == 0 and np.isclose(made.frames.edges[-1], count * 0.08)
-
-
-@pytest.mark.parametrize("frames", [1, 2, 3, 5, 6, 9])
-@pytest.mark.parametrize("size", [(240, 320), (108, 192), (61, 83), (1, 1), (5, 400)])
-def test_what_moves_is_the_mean_change_of_gray_on_a_raster(frames: int, size: tuple[int, int]) -> None:
-    images = np.random.default_rng(frames).integers(0, 256, (frames, *size, 3), dtype=np.uint8)
-    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
-    columns = min(96, size[1])
-    raster = columns, max(1, round(columns * size[0] / size[1]))
-    small = np.stack([cv2.resize(change, raster, interpolation=cv2.INTER_AREA) for change in changes])
-    each = pipeline.moving(Clip(images, np.arange(frames + 1.0)), len(small))
-    np.testing.assert_array_equal(each, (small / np.float32(255)).astype(np.float16).astype(np.float32))
-    whole = pipeline.moving(Clip(images, np.arange(frames + 1.0)), 1)
-    np.testing.assert_allclose(whole[0], small.mean(0) / 255, atol=5e-4)
-
-
-def test_pictures_for_two_come_from_one_reading(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    specs, opened = [ClipSpec(1, 1, 5.0, 32), ClipSpec(1, 1, None, None, (24, 20))], 0
-    expected = [list(pipeline.frames(film, spec)) for spec in specs]
-    real = reader._opened
-
-    def counted(source: Path, rate: float | None) -> object:
-        nonlocal opened
-        opened += 1
-        return real(source, rate)
-
-    monkeypatch.setattr(reader, "_opened", counted)
-    one, other = pipeline.shared(film, specs)
-    seen: list[list[Frame]] = [[next(one)], [next(other)]]
-    seen[0] += list(one)
-    seen[1] += list(other)
-    assert opened == 1
-    for found, wanted in zip(seen, expected, strict=True):
-        assert [(f.index, f.start, f.end) for f in found] == [(f.index, f.start, f.end) for f in wanted]
-        for a, b in zip(found, wanted, strict=True):
-            np.testing.assert_array_equal(a.image, b.image)
 
 
 def boxed(start: float, end: float) -> Boxes:

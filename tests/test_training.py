@@ -19,7 +19,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import data, extract, painting, registry, runs, training
+from wherewhen import data, extract, learning, painting, registry, runs, store, training
 from wherewhen.contracts import DatasetReader, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
@@ -165,7 +165,7 @@ def test_a_run_killed_while_it_writes_goes_on_too(
         if calls == 3:
             raise KeyboardInterrupt
 
-    place = (training.State, "save") if when == "save" else (training.Logbook, "__call__")
+    place = (learning.State, "save") if when == "save" else (learning.Logbook, "__call__")
     real = getattr(*place)
 
     def wrapped(*args: Any) -> Any:
@@ -212,7 +212,7 @@ def test_kill_minus_nine_leaves_a_checkpoint_that_can_be_read(tmp_path: Path, to
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    arrays, kept = training.load(checkpoint)
+    arrays, kept = store.load(checkpoint)
     assert kept["step"] == len(kept["history"]) > 0
     assert {name.split(".")[0] for name in arrays} == {"method", "best", "optimizer"}
     rows = (tmp_path / "training.csv").read_text().splitlines()[1:]
@@ -246,14 +246,14 @@ def test_without_resume_a_run_begins_anew(undisturbed: tuple[Path, training.Fitt
 def test_best_is_the_one_that_validation_liked_best(toy_bags: MakeBags, tmp_path: Path) -> None:
     made = recipe(training={"learning_rate": 0.05, "steps": 40})
     snapshots: dict[int, dict[str, Any]] = {}
-    look = training.State.save
+    look = learning.State.save
 
-    def keep(self: training.State, *args: Any) -> None:
+    def keep(self: learning.State, *args: Any) -> None:
         snapshots[self.step] = {k: v.clone() for k, v in self.method.state_dict().items()}
         look(self, *args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.State, "save", keep)
+        patch.setattr(learning.State, "save", keep)
         fitted = training.fit(toy_bags(16), made, folder=tmp_path, device="cpu")
     losses = {int(row["step"]): row["validation_loss"] for row in fitted.history}
     assert list(losses) == list(snapshots) == [5, 10, 15, 20, 25, 30, 35, 40]
@@ -412,7 +412,7 @@ def pupil(monkeypatch: pytest.MonkeyPatch) -> Recipe:
 
 @pytest.mark.parametrize(("steps", "stages"), [(24, 3), (5, 2), (7, 7), (3, 5), (10, 1)])
 def test_steps_are_cut_into_equal_stages(steps: int, stages: int) -> None:
-    found = [training.stages_at(step, steps, stages) for step in range(steps)]
+    found = [learning.stages_at(step, steps, stages) for step in range(steps)]
     assert [stage for part in found for stage in part] == list(range(stages))
     starts = [step for step, part in enumerate(found) for _ in part]
     sizes = np.diff([*starts, steps])
@@ -460,7 +460,7 @@ def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
 def test_the_best_is_one_of_the_last_stage(pupil: Recipe, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses of two stages may not be on one scale."""
     judged = iter([0.1, 0.9, 0.8, 0.5, 0.7])
-    monkeypatch.setattr(training, "_validate", lambda *_: next(judged))
+    monkeypatch.setattr(learning, "_validate", lambda *_: next(judged))
     fitted = training.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
     same_weights(fitted.best, fitted.looks[3])
 

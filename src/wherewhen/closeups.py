@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
-from wherewhen import pipeline
+from wherewhen import watching
 from wherewhen.contracts import Backbone, Builder, ClipSpec, Closeup
 from wherewhen.errors import ConfigError
 from wherewhen.network import fitted, resized
@@ -59,7 +59,7 @@ def near(
     """The same builders, where those that want closeups get them out of their ``pictures``.
 
     ``batch``: clips that the backbone is given at once. ``patient``: instances wait until a batch is full, as those of
-    a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `pipeline.grids`.
+    a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `watching.grids`.
     """
     found = dict(builders)
     for name, closeup in wanted(builders).items():
@@ -87,7 +87,7 @@ class Near:
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances with their features, in the order in which they come."""
-        run, roll = pipeline.Looker(self.backbone, self.batch), Roll()
+        run, roll = watching.Looker(self.backbone, self.batch), Roll()
         waiting: deque[_Sums] = deque()
         clips: list[tuple[_Sums, int, Pixels]] = []
 
@@ -102,7 +102,7 @@ class Near:
             for number, clip in self._clips(part, roll):
                 pixels = fitted(clip.images[None], self.spec, type(self.backbone).__name__)[0]
                 sums.left += 1
-                if self.gate and pipeline.nothing_new(clip, self.gate):
+                if self.gate and watching.nothing_new(clip, self.gate):
                     sums.add(number, run.zeros(pixels))
                     continue
                 clips.append((sums, number, pixels))
@@ -141,7 +141,7 @@ class Near:
         order = np.lexsort((rows[:, 0], owner))
         for number, own in enumerate(np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))):
             way = rows[own]
-            for clip in pipeline.clips(_crops(roll, way, size), self.backbone.clip):
+            for clip in watching.clips(_crops(roll, way, size), self.backbone.clip):
                 yield number, clip
         roll.forget(float(part.paths.edges[-1]))
 

@@ -13,7 +13,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from wherewhen import closeups, pipeline, registry, sights
+from wherewhen import closeups, pipeline, registry, sights, watching
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
@@ -170,7 +170,7 @@ def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
     import numpy as np
 
     def clips() -> Pixels:
-        stream = pipeline.clips(pipeline.frames(video, spec), spec)
+        stream = watching.clips(watching.frames(video, spec), spec)
         found = [clip.images for clip in islice(stream, SAMPLES) if len(clip.images) == spec.frames]
         if not found:
             raise VideoError(
@@ -278,7 +278,7 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
 def _want(spec: ClipSpec, crops: int) -> Any:
     from wherewhen.video import reader
 
-    return reader.Want(spec.rate, *pipeline.sizes(spec, crops))
+    return reader.Want(spec.rate, *watching.sizes(spec, crops))
 
 
 def _builders(looks: Sequence[Look]) -> dict[str, Builder]:
@@ -292,7 +292,7 @@ def _see(
     still: Still = []
     crops = looks[0].crops
     how: dict[str, Any] = {"gate": looks[0].gate, "batch": one.running.batch}
-    grids = pipeline.grids(pipeline.clips(pictures, one.backbone.clip), one.backbone, crops=crops, still=still, **how)
+    grids = watching.grids(watching.clips(pictures, one.backbone.clip), one.backbone, crops=crops, still=still, **how)
     builders = closeups.near(_builders(looks), one.backbone, sharp, patient=True, **how)
     seen = {name: pipeline.Joined() for name in builders}
     for name, part in pipeline.several(grids, builders, crops, boxes):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import closeups, painting, pipeline, registry, sights
+from wherewhen import closeups, painting, pipeline, registry, sights, watching
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.engine import attach
@@ -81,7 +81,7 @@ class Recipe:
             )
         run = {key: _one_of(key, given.pop(key, "auto"), known) for key, known in RUNNING.items()}
         crops, gate = int(given.pop("crops", 1)), float(given.pop("gate", 0.0))
-        if crops not in pipeline.CROPS or not gate >= 0:
+        if crops not in watching.CROPS or not gate >= 0:
             raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
         movers = sights.movers(given.pop(sights.MOVERS, None))
         known = [*parts, *registry.PARTS, *run, "crops", "gate", sights.MOVERS, "training", "seed", "validation"]

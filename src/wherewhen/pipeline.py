@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise, tee
+from itertools import pairwise, tee
 from pathlib import Path
 
 import numpy as np
 
 from wherewhen import extents as ext
-from wherewhen.contracts import Backbone, Builder, ClipSpec
+from wherewhen import watching
+from wherewhen.contracts import Backbone, Builder
 from wherewhen.spool import Spool
 from wherewhen.values import (
     Boxes,
-    Clip,
     Features,
     Floats,
     Frame,
@@ -28,207 +28,21 @@ from wherewhen.values import (
     HeatMap,
     Instances,
     Paths,
-    Pixels,
     Prediction,
     Scores,
     Video,
 )
 
-RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
-CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
-CROPS = (1, 5, 10)
-
-
-def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
-    """Width, or exact height and width, of the pictures to read, so that each crop has the size a backbone wants.
-
-    >>> sizes(ClipSpec(16, 16, size=(224, 224)), crops=10)
-    (None, (256, 256))
-    """
-    share = 1.0 if crops == 1 else CROP
-    width = None if spec.width is None else round(spec.width / share)
-    return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
-
-
-def frames(video: Video | str | Path, spec: ClipSpec, crops: int = 1) -> Iterator[Frame]:
-    """Pictures of a video (or of its span) at the rate and size that a backbone wants."""
-    from wherewhen.video import reader
-
-    path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
-    width, size = sizes(spec, crops)
-    return reader.frames(path, span=span, rate=spec.rate, width=width, size=size)
-
-
-def shared(video: Video | str | Path, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
-    """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
-
-    Pictures wait for who is behind; so nobody may run far ahead of the others.
-    """
-    from wherewhen.video import reader
-
-    path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
-    wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
-    coming = reader.several(path, wants, span=span)
-    waiting: list[deque[Frame]] = [deque() for _ in specs]
-
-    def taker(own: int) -> Iterator[Frame]:
-        while True:
-            while waiting[own]:
-                yield waiting[own].popleft()
-            came = next(coming, None)
-            if came is None:
-                return
-            waiting[came[0]].append(came[1])
-
-    return [taker(number) for number in range(len(specs))]
-
-
-def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
-    """Cut a stream into clips of ``spec.frames``, a new one every ``spec.stride``.
-
-    Where the end leaves pictures over, the last clip reaches back to be whole, or there is none if ``spec.tail`` says
-    ``drop``; a stream shorter than one clip gives one short clip.
-    """
-    recent: deque[Frame] = deque(maxlen=spec.frames)
-    fresh = 0
-
-    def clip() -> Clip:
-        edges = [frame.start for frame in recent] + [recent[-1].end]
-        return Clip(np.stack([frame.image for frame in recent]), np.array(edges))
-
-    started = False
-    for frame in pictures:
-        recent.append(frame)
-        fresh += 1
-        if fresh == (spec.stride if started else spec.frames):
-            yield clip()
-            started, fresh = True, 0
-    if fresh and not (started and spec.tail == "drop"):
-        yield clip()
-
-
-def grids(
-    stream: Iterable[Clip],
-    backbone: Backbone,
-    *,
-    crops: int = 1,
-    gate: float = 0.0,
-    batch: int = 1,
-    still: list[tuple[float, float]] | None = None,
-) -> Iterator[Grid]:
-    """Features of each clip, or of each of its ``crops`` in turn, and (of whole pictures) what moves in it.
-
-    ``gate``: a clip whose pictures don't differ by that many gray levels anywhere, or hold no contrast of that much,
-    is not looked at: its features are zeros and its time is added to ``still``. ``batch``: how many clips or crops
-    the backbone is given at once.
-    """
-    clips_at_once = max(1, batch // crops)
-    incoming = iter(stream)
-    run = Looker(backbone, batch)
-    while group := list(islice(incoming, clips_at_once)):
-        shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
-        cut = [_cut(clip.images, backbone.clip.size, crops) for clip in group]
-        seen = iter(run([pixels for skip, parts in zip(shut, cut, strict=True) if not skip for pixels, _ in parts]))
-        for clip, skip, parts in zip(group, shut, cut, strict=True):
-            if skip and still is not None:
-                still.append((float(clip.edges[0]), float(clip.edges[-1])))
-            for number, (pixels, place) in enumerate(parts):
-                features = run.zeros(pixels) if skip else next(seen)
-                if number >= 5:  # mirrored: what was seen on the left lies on the right
-                    features = np.ascontiguousarray(features[:, :, ::-1])
-                extent = np.array([clip.edges[0], clip.edges[-1], *place])
-                yield Grid(features, extent, moving(clip, len(features)) if crops == 1 else None)
-
-
-class Looker:
-    """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
-
-    def __init__(self, backbone: Backbone, batch: int) -> None:
-        self._backbone, self._batch = backbone, batch
-        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
-
-    def __call__(self, pictures: Sequence[Pixels]) -> Iterator[Features]:
-        """Features of each clip or crop, in order."""
-        for start in range(0, len(pictures), self._batch):
-            chunk = pictures[start : start + self._batch]
-            if any(images.shape != chunk[0].shape for images in chunk):
-                found = [self._backbone(images[None])[0] for images in chunk]
-            else:
-                found = list(self._backbone(chunk[0][None] if len(chunk) == 1 else np.stack(chunk)))
-            for images, features in zip(chunk, found, strict=True):
-                self._shapes[images.shape] = features.shape
-                yield features
-
-    def zeros(self, images: Pixels) -> Features:
-        """What the backbone would give if it saw nothing in them; the first time it has to look."""
-        if images.shape not in self._shapes:
-            self._shapes[images.shape] = self._backbone(images[None])[0].shape
-        return np.zeros(self._shapes[images.shape], np.float32)
-
-
-def _cut(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tuple[Pixels, tuple[float, ...]]]:
-    """The crops of pictures and their places ``(x0, y0, x1, y1)``: corners and middle, then the same mirrored."""
-    if crops == 1:
-        return [(images, ext.WHOLE_PICTURE)]
-    height, width = images.shape[1:3]
-    h, w = (max(1, round(height * CROP)), max(1, round(width * CROP))) if size is None else size
-    down, right = height - h, width - w
-    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    found: list[tuple[Pixels, tuple[float, ...]]] = []
-    for y, x in corners:
-        place = (x / width, y / height, (x + w) / width, (y + h) / height)
-        found.append((images[:, y : y + h, x : x + w], place))
-    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in found]
-    return found + mirrored if crops == 10 else found
-
-
-def nothing_new(clip: Clip, gate: float) -> bool:
-    """Whether the pictures of a clip hold no contrast, or don't change, by ``gate`` gray levels."""
-    gray = _grays(clip)
-    static = len(gray) > 1 and float(_changes(gray).max()) < gate
-    return static or all(float(picture.std()) < gate for picture in gray)
-
-
-def _grays(clip: Clip) -> list[Pixels]:
-    import cv2
-
-    return [np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) for image in clip.images]
-
-
-def _changes(gray: Sequence[Pixels]) -> Pixels:
-    """Absolute differences of consecutive pictures on a fine raster ``(max(T - 1, 1), H, W)``."""
-    import cv2
-
-    height, width = gray[0].shape
-    columns = min(RASTER, width)
-    rows = max(1, round(columns * height / width))
-    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
-    # four at once, as the channels of one picture: the same numbers in less time (two would be rounded otherwise)
-    whole = len(changes) // 4 * 4
-    groups = [changes[k : k + 4] for k in range(0, whole, 4)] + [[change] for change in changes[whole:]]
-    small = [cv2.resize(cv2.merge(group), (columns, rows), interpolation=cv2.INTER_AREA) for group in groups]
-    planes = np.concatenate([part.reshape(rows, columns, -1) for part in small], axis=2)
-    return np.ascontiguousarray(planes.transpose(2, 0, 1), np.uint8)
-
-
-def moving(clip: Clip, steps: int) -> Features:
-    """How much the picture changes ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
-    small = _changes(_grays(clip))
-    bounds = np.linspace(0, len(small), steps + 1)
-    parts = [small[int(a) : max(int(a) + 1, int(np.ceil(b)))] for a, b in pairwise(bounds)]
-    mean = np.stack([part.mean(0, dtype=np.float32) / 255 for part in parts])
-    return mean.astype(np.float16).astype(np.float32)  # what the cache keeps, so that live is no other than cached
+Part = tuple[str, Instances]  # of a view with this name
 
 
 def instances(
     video: Video | str | Path, backbone: Backbone, builder: Builder, *, crops: int = 1, gate: float = 0.0
 ) -> Iterator[Instances]:
     """Instances of a video, a clip at a time: what extraction keeps and detection scores."""
-    seen = grids(clips(frames(video, backbone.clip, crops), backbone.clip), backbone, crops=crops, gate=gate)
+    pictures = watching.frames(video, backbone.clip, crops)
+    seen = watching.grids(watching.clips(pictures, backbone.clip), backbone, crops=crops, gate=gate)
     return built(seen, builder, crops)
-
-
-Part = tuple[str, Instances]
 
 
 def views(
@@ -244,9 +58,8 @@ def views(
 
     ``boxes``: tracked frames of the same video for the views that want to see them.
     """
-    return several(
-        grids(clips(pictures, backbone.clip), backbone, crops=crops, gate=gate), builders, crops, boxes=boxes
-    )
+    seen = watching.grids(watching.clips(pictures, backbone.clip), backbone, crops=crops, gate=gate)
+    return several(seen, builders, crops, boxes)
 
 
 def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid]:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wherewhen import pipeline, registry, tracks, tubes
+from wherewhen import registry, tracks, tubes, watching
 from wherewhen.config import build
 from wherewhen.contracts import ByVideo, Proposer
 from wherewhen.values import Boxes, Frame, Video
@@ -58,12 +58,12 @@ def looked(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
 
 def boxes(video: Video | str | Path, source: Proposer) -> Iterator[Boxes]:
     """What a proposer sees in each frame of a video that it looks at; VideoError where it can't be read."""
-    return source(looked(pipeline.frames(video, source.clip), source.clip.stride))
+    return source(looked(watching.frames(video, source.clip), source.clip.stride))
 
 
 def tracked(video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
     """The same with track numbers: the source's own where it has them, else those of `tracks.link`."""
-    yield from followed(pipeline.frames(video, source.clip), source, linking)
+    yield from followed(watching.frames(video, source.clip), source, linking)
 
 
 def followed(frames: Iterable[Frame], source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import closeups, pipeline, proposing, registry
+from wherewhen import closeups, proposing, registry, watching
 from wherewhen.config import build
 from wherewhen.contracts import Builder, ClipSpec, Sight
 from wherewhen.errors import ConfigError, StoreError
@@ -122,7 +122,7 @@ def live(
     sources = [proposing.proposer(sight.proposals, sight.settings, video) for sight in different.values()]
     needed = closeups.specs(builders, spec)
     kinds = list(dict.fromkeys(needed.values()))
-    pictures, *own = pipeline.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
+    pictures, *own = watching.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
     sharp, own = own[: len(kinds)], own[len(kinds) :]
     streams = {
         key: proposing.followed(frames, source, sight.tracks)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import pipeline, registry, spatial
+from wherewhen import pipeline, registry, spatial, watching
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Localizer, TextImage
 from wherewhen.encoders import settings_of
@@ -103,13 +103,13 @@ class ZeroShot:
     def instances(self, source: Video | str | Path) -> Iterator[Instances]:
         """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
         _ = self.running
-        stream = pipeline.clips(pipeline.frames(source, self.clip), self.clip)
+        stream = watching.clips(watching.frames(source, self.clip), self.clip)
         if self.spatial.view == "windows":
             places = spatial.windows(self.spatial.shares, self.spatial.stride)
             yield from (cut(clip, self.encoder, places) for clip in stream)
         else:
             cells = registry.load("instances", "cells")
-            yield from pipeline.built(pipeline.grids(stream, self.encoder), cells(cells.Config()))
+            yield from pipeline.built(watching.grids(stream, self.encoder), cells(cells.Config()))
 
     def maps(self, parts: Iterable[Instances]) -> Iterator[ClassMap]:
         """Likelihoods of the classes on a grid; ``parts`` may come from a cache as well."""

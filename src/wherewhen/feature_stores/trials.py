@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import pipeline, registry
+from wherewhen import pipeline, registry, watching
 from wherewhen.config import build, read_yaml
 from wherewhen.contracts import ClipSpec
 from wherewhen.errors import ConfigError, DataError
@@ -145,7 +145,7 @@ def _look(looker: Any, way: Way, video: str, clips: int, passport: Mapping[str, 
     """Features ``(T, P, D)`` of the first clips, in one way."""
     spec = replace(looker.clip, **(way.clip or {}))
     pictures = _pictures(video, spec, way)
-    stream = list(islice(pipeline.clips(pictures, spec), clips))
+    stream = list(islice(watching.clips(pictures, spec), clips))
     grids = [_grid(looker, way, clip) for clip in stream]
     made = passport.get("made") or {}
     builder = registry.load("instances", made.get("instances", "cells"))
@@ -157,7 +157,7 @@ def _look(looker: Any, way: Way, video: str, clips: int, passport: Mapping[str, 
 
 def _pictures(video: str, spec: ClipSpec, way: Way) -> Iterator[Frame]:
     if way.before is None:
-        frames: Iterable[Frame] = pipeline.frames(video, spec)
+        frames: Iterable[Frame] = watching.frames(video, spec)
     else:
         frames = reader.frames(video, rate=spec.rate)
     for frame in frames:
