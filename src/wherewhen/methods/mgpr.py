@@ -30,7 +30,7 @@ class MGPRConfig:
         heads: of the attention, 8 in the paper.
         hidden: of the head's first layer (ReLU), 512 in Sultani et al., CVPR 2018; null: less for short features.
         middle: of the head's second layer, which is linear; 32 in Sultani et al.
-        dropout: in the head, whole channels of a bag; .6, for each instance, in Sultani et al.
+        dropout: in the head, .6 as in Sultani et al.; there for each instance, here whole channels of a bag.
         instances: tubes of a bag that training looks at, a random subset of more; 200 in the paper. Null takes all.
         segments: longer bags of videolets are averaged into this many spans of time in training, 32 in Sultani et al.
         relation: how instances learn of each other: attention in the paper, graph in a row of its table 4, or none.
@@ -47,7 +47,7 @@ class MGPRConfig:
     heads: int = 8
     hidden: int | None = None
     middle: int = 32
-    dropout: float = 0.0
+    dropout: float = 0.6
     instances: int | None = 200
     segments: int | None = 32
     relation: Literal["attention", "graph", "none"] = "attention"
@@ -67,7 +67,7 @@ class MGPRConfig:
             raise ConfigError("mgpr: without ranking and entropy there is nothing to learn from; keep one of them")
 
 
-PUBLISHED = MGPRConfig(width=4096, hidden=512, dropout=0.6, prior=None)
+PUBLISHED = MGPRConfig(width=4096, hidden=512, prior=None)
 """The paper's settings; its features are C3D's fc6 (4096) of crops, so that there is no first layer."""
 
 PUBLISHED_TRAINING = Training(steps=5400, bags=30, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4)
@@ -102,7 +102,7 @@ class MGPR(nn.Module):
         "no relation": {"relation": "none"},
         "graph convolution": {"relation": "graph"},
         "no prior": {"prior": None},
-        "dropout": {"dropout": 0.6},
+        "no dropout": {"dropout": 0.0},
     }
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
