@@ -42,7 +42,7 @@ def test_nothing_moves_where_nobody_looked() -> None:
 
 
 def test_a_square_that_jumps_moves_where_it_was_and_is() -> None:
-    from wherewhen.pipeline import moving
+    from wherewhen.watching import moving
 
     images = np.zeros((2, 40, 40, 3), np.uint8)
     images[0, :10, :10] = 255
