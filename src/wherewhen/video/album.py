@@ -22,7 +22,9 @@ _ENDINGS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
 class Album:
     """The pictures of a folder in natural order, ``rate`` per second."""
 
-    def __init__(self, folder: Path, rate: float) -> None:
+    damage: str | None = None
+
+    def __init__(self, folder: Path, rate: float, strict: bool = True) -> None:
         if not is_frames_folder(folder):
             names = {path.suffix.lower() for path in folder.iterdir()} & VIDEO_SUFFIXES
             kinds = ", ".join(sorted(PICTURE_SUFFIXES))

@@ -65,6 +65,11 @@ class Converter:
         return rows.reshape(frame.height, frame.width, 3)
 
 
+def upright(frame: av.VideoFrame) -> tuple[int, int]:
+    """Width and height of a picture as it is shown."""
+    return (frame.height, frame.width) if _orientation(frame)[0] else (frame.width, frame.height)
+
+
 def _orientation(frame: av.VideoFrame) -> tuple[bool, tuple[slice, slice]]:
     """Whether rows and columns change places, and which then run backwards, from the display matrix."""
     sides: Any = frame.side_data

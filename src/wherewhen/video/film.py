@@ -6,7 +6,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,12 +50,15 @@ class _NotFound(Exception):
 class Film:
     """An open video: ``shots`` gives its pictures, ``step`` is the nominal and ``tick`` the smallest time, in seconds.
 
-    In a file everything that doesn't decode cleanly is an error; a live stream goes on with its next picture.
-    Raises VideoError.
+    In a file everything that doesn't decode cleanly is an error; a live stream goes on with its next picture. Unless
+    ``strict``, an error after the first picture ends the video, and ``damage`` tells it. Raises VideoError.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source, self.name, self.live = source, shown(source), is_live(source)
+    def __init__(self, source: Source, strict: bool = True) -> None:
+        self.source, self.name, self.live, self._strict = source, shown(source), is_live(source), strict
+        self.damage: str | None = None
+        self._begun: Iterator[Shot] | None = None
+        self._size: tuple[int, int] | None = None  # of the first picture, as shown
         self._file = None if self.live or address(source) else Path(source)
         self._ragged = False
         self._container, self._stream = self._open()
@@ -81,6 +84,16 @@ class Film:
 
     def shots(self, since: float = 0.0) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it: found by seeking where that is exact."""
+        shots, last = self._shots(since), None
+        try:
+            for last in shots:
+                yield last
+        except VideoError as error:
+            if self._strict or last is None:
+                raise
+            self.damage = error.cause
+
+    def _shots(self, since: float) -> Iterator[Shot]:
         if since > 0 and (stamps := self.stamps()) is not None:
             try:
                 yield from self._from(stamps, since)
@@ -88,6 +101,11 @@ class Film:
             except _NotFound:
                 self.close()
                 self._container, self._stream = self._open()
+                self._begun = None
+        begun, self._begun = self._begun, None
+        yield from begun or self._all()
+
+    def _all(self) -> Iterator[Shot]:
         clock = Clock(self._tick, self._step)
         for index, picture in enumerate(self._pictures(self._packets())):
             yield Shot(picture, index, clock(picture.pts))
@@ -118,9 +136,11 @@ class Film:
         stream = self._stream
         count, codec, seconds = stream.frames or None, stream.codec_context.name, self._container.duration
         duration = float(stream.duration * self._tick) if stream.duration else seconds and seconds / av.time_base
-        first = next(self.shots())
-        height, width, _ = self.converter(None)(first.picture, "frame 0").shape
-        variable = not self.live and self._uneven()
+        if self._size is None:
+            shots = self._all()
+            self._begun = chain((next(shots),), shots)  # a stream gives its first picture only once
+        width, height = self._size or (0, 0)
+        variable = self._file is not None and self._uneven()
         return VideoInfo(width, height, float(self.rate), count, duration or None, codec, variable)
 
     def _uneven(self) -> bool:
@@ -192,6 +212,7 @@ class Film:
                 if packet.is_corrupt and not (self.live or self._ragged):
                     raise VideoError(self.name, "a part is missing")
                 for picture in self._decode(packet):
+                    self._size = self._size or _convert.upright(picture)
                     yield picture
                     count += 1
         except VideoError as error:

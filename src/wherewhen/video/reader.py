@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from heapq import merge
 from itertools import tee
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
@@ -17,9 +17,13 @@ from wherewhen.features import is_features
 from wherewhen.values import Floats, Frame, Pixels
 from wherewhen.video.clock import thinned
 from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
-from wherewhen.video.sources import Source, address, shown
+from wherewhen.video.sources import Source, address, is_live, shown
 
-__all__ = ["Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "probe", "several"]
+__all__ = [
+    "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "probe", "reading", "several",
+]  # fmt: skip
+
+Damaged = Literal["keep", "set-aside"]
 
 PICTURE_RATE = 25.0
 KEPT = 64  # pictures that wait for a slower taker who wants the same size
@@ -41,6 +45,131 @@ class Spent:
     pictures = 0
 
 
+class Reading:
+    """A source that is opened once: its pictures, their times, and what is wrong with it; see `reading`.
+
+    A file can be read several times, a camera or stream once. Closing it while another thread reads is not allowed.
+    """
+
+    def __init__(self, source: Source, damaged: Damaged, picture_rate: float | None) -> None:
+        self.source, self.damaged = source, damaged
+        self._picture_rate, self._live = picture_rate, is_live(source)
+        self._reel = self._opened()
+        self._info: VideoInfo | None = None
+        self._starts = array("d")
+        self._passes, self._complete = 0, False
+        self._damage: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the source."""
+        self._reel.close()
+
+    @property
+    def info(self) -> VideoInfo:
+        """Size, rate, length and coding from the head of the source and its first picture; VideoError without one."""
+        if self._info is None:
+            self._info = self._reel.info()
+        return self._info
+
+    @property
+    def edges(self) -> Floats:
+        """The F + 1 borders in seconds of the F pictures decoded so far, at the source's own rate."""
+        return np.array([*self._starts, self._starts[-1] + self._reel.step] if self._starts else [0.0])
+
+    @property
+    def damage(self) -> str | None:
+        """Why less came than the container promised, or how a live stream ended, as far as was read; else None."""
+        return self._damage or self._reel.damage
+
+    def whole(self) -> Floats:
+        """The borders of all pictures: those decoded if reading came to the end, else mostly without decoding."""
+        if self._complete or self._live:
+            return self.edges
+        self._rewind()
+        starts = list(self._reel.starts())
+        return np.array([*starts, starts[-1] + self._reel.step])
+
+    def frames(
+        self,
+        *,
+        span: tuple[float, float] | None = None,
+        rate: float | None = None,
+        width: int | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Iterator[Frame]:
+        """Frames one by one, as the function `frames` gives them."""
+        return (frame for _, frame in self.several([Want(rate, width, size)], span))
+
+    def several(
+        self, wants: Sequence[Want], span: tuple[float, float] | None = None, spent: Spent | None = None
+    ) -> Iterator[tuple[int, Frame]]:
+        """Frames for several takers, as the function `several` gives them."""
+        _check(wants, span)
+        return self._several(wants, span or (0.0, float("inf")), spent or Spent())
+
+    def _opened(self) -> Reel:
+        return _opened(self.source, self._picture_rate, strict=self.damaged == "set-aside")
+
+    def _rewind(self) -> None:
+        """Be ready for the next pass."""
+        if self._passes:
+            if self._live:
+                raise VideoError(shown(self.source), "a camera or stream can be read only once")
+            self._damage = self.damage
+            self._reel.close()
+            self._reel = self._opened()
+        self._passes += 1
+
+    def _noted(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+        for shot in shots:
+            if shot.index == len(self._starts):
+                self._starts.append(shot.start)
+            yield shot
+        self._complete = len(self._starts) > 0
+
+    def _several(self, wants: Sequence[Want], span: tuple[float, float], spent: Spent) -> Iterator[tuple[int, Frame]]:
+        since, until = span
+        self._rewind()
+        reel = self._reel
+        shots = _timed(self._noted(reel.shots(since)), spent)
+        sizes = [want[1:] for want in wants]
+        converters = {size: _Sized(reel.converter(*size), sizes.count(size), spent) for size in sizes}
+
+        def taken(number: int, want: Want, own: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
+            marked = ((s, True) for s in own) if want.rate is None else thinned(own, want.rate, reel.step, reel.tick)
+            for shot, end in _ended(marked, reel.step, since, until, shown(self.source)):
+                yield number, Frame(converters[want[1:]](shot), shot.index, shot.start, end)
+
+        copies = tee(shots, len(wants)) if len(wants) > 1 else (shots,)
+        takers = [taken(k, want, own) for k, (want, own) in enumerate(zip(wants, copies, strict=True))]
+        yield from takers[0] if len(takers) == 1 else merge(*takers, key=lambda pair: pair[1].start)
+
+
+def reading(source: Source, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
+    """Open a file, folder of pictures, camera or address once, for its pictures and all that is to know of it.
+
+    ``damaged``: what becomes of a recording that can't be read as a whole. ``keep``: it is read as far as that goes,
+    and `Reading.damage` says what is missing; ``set-aside``: VideoError, after the frames that could be read. A source
+    without one picture that can be read is always a VideoError. ``picture_rate``: as in `frames`.
+
+    >>> with reading("no.mp4") as one:
+    ...     one.info
+    Traceback (most recent call last):
+    wherewhen.errors.VideoError: no.mp4: there is no such file or folder
+    """
+    if damaged not in ("keep", "set-aside"):
+        raise ValueError(f"damaged: expected keep or set-aside, got {damaged!r}")
+    if picture_rate is not None and not picture_rate > 0:
+        raise ValueError(f"picture_rate: expected a number above 0, got {picture_rate}")
+    return Reading(source, damaged, picture_rate)
+
+
 def frames(
     source: Source,
     *,
@@ -49,6 +178,7 @@ def frames(
     width: int | None = None,
     size: tuple[int, int] | None = None,
     picture_rate: float | None = None,
+    damaged: Damaged = "set-aside",
 ) -> Iterator[Frame]:
     """Frames of a file, folder of pictures, camera or address, one by one, in RGB and upright.
 
@@ -59,13 +189,15 @@ def frames(
     second of a folder of pictures (default 25). A frame ends where the next one given starts, the last one after its
     nominal duration.
 
-    Raises VideoError, after the frames that could be read, if the video is missing, damaged or cut short.
+    Raises VideoError, after the frames that could be read, if the video is missing, damaged or cut short; with
+    ``damaged="keep"`` only if it has none.
 
     >>> list(frames("no.mp4"))
     Traceback (most recent call last):
     wherewhen.errors.VideoError: no.mp4: there is no such file or folder
     """
-    return (frame for _, frame in several(source, [Want(rate, width, size)], span=span, picture_rate=picture_rate))
+    wants = [Want(rate, width, size)]
+    return (frame for _, frame in several(source, wants, span=span, picture_rate=picture_rate, damaged=damaged))
 
 
 def several(
@@ -75,34 +207,27 @@ def several(
     span: tuple[float, float] | None = None,
     picture_rate: float | None = None,
     spent: Spent | None = None,
+    damaged: Damaged = "set-aside",
 ) -> Iterator[tuple[int, Frame]]:
     """Frames for several takers who want other rates or sizes, each with its taker's number, in order of start.
 
     Decoded once; a picture that several want in one size is resized once and shared. Each taker gets what `frames`
     would give.
     """
-    if span is not None and not 0 <= span[0] < span[1]:
-        raise ValueError(f"span: expected a rising pair of seconds, got {span}")
-    for want in wants:
-        sides = want.size or (None, None)
-        asked = (("rate", want.rate), ("width", want.width), ("size", sides[0]), ("size", sides[1]))
-        for name, value in (*asked, ("picture_rate", picture_rate)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name}: expected a number above 0, got {value}")
-    return _several(source, wants, span, picture_rate, spent or Spent())
+    _check(wants, span, picture_rate)
+    return _several(source, wants, span, picture_rate, spent, damaged)
 
 
 def probe(source: Source, *, picture_rate: float | None = None) -> VideoInfo:
     """Size, rate, length and coding of a video from its head; raises VideoError as ``frames`` does."""
-    with closing(_opened(source, picture_rate)) as reel:
-        return reel.info()
+    with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
+        return one.info
 
 
 def edges(source: Source, *, picture_rate: float | None = None) -> Floats:
     """The F + 1 borders in seconds of a video's F frames: what ``frames`` gives, mostly without decoding."""
-    with closing(_opened(source, picture_rate)) as reel:
-        starts = list(reel.starts())
-        return np.array([*starts, starts[-1] + reel.step])
+    with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
+        return one.whole()
 
 
 def decoder() -> str:
@@ -113,19 +238,15 @@ def decoder() -> str:
     return f"PyAV {av.__version__}, libavcodec {codec}"
 
 
-def _opened(source: Source, picture_rate: float | None) -> Reel:
-    # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
-    if not address(source) and Path(source).is_dir():
-        from wherewhen.video.album import Album
-
-        return Album(Path(source), picture_rate or PICTURE_RATE)
-    if not address(source) and is_features(source):
-        from wherewhen.video.trace import Trace
-
-        return Trace(Path(source))
-    from wherewhen.video.film import Film
-
-    return Film(source)
+def _check(wants: Sequence[Want], span: tuple[float, float] | None, picture_rate: float | None = None) -> None:
+    if span is not None and not 0 <= span[0] < span[1]:
+        raise ValueError(f"span: expected a rising pair of seconds, got {span}")
+    for want in wants:
+        sides = want.size or (None, None)
+        asked = (("rate", want.rate), ("width", want.width), ("size", sides[0]), ("size", sides[1]))
+        for name, value in (*asked, ("picture_rate", picture_rate)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: expected a number above 0, got {value}")
 
 
 def _several(
@@ -133,22 +254,26 @@ def _several(
     wants: Sequence[Want],
     span: tuple[float, float] | None,
     picture_rate: float | None,
-    spent: Spent,
+    spent: Spent | None,
+    damaged: Damaged,
 ) -> Iterator[tuple[int, Frame]]:
-    since, until = span or (0.0, float("inf"))
-    with closing(_opened(source, picture_rate)) as reel:
-        shots = _timed(reel.shots(since), spent)
-        sizes = [want[1:] for want in wants]
-        converters = {size: _Sized(reel.converter(*size), sizes.count(size), spent) for size in sizes}
+    with reading(source, damaged=damaged, picture_rate=picture_rate) as one:
+        yield from one.several(wants, span, spent)
 
-        def taken(number: int, want: Want, own: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
-            marked = ((s, True) for s in own) if want.rate is None else thinned(own, want.rate, reel.step, reel.tick)
-            for shot, end in _ended(marked, reel.step, since, until, shown(source)):
-                yield number, Frame(converters[want[1:]](shot), shot.index, shot.start, end)
 
-        copies = tee(shots, len(wants)) if len(wants) > 1 else (shots,)
-        takers = [taken(k, want, own) for k, (want, own) in enumerate(zip(wants, copies, strict=True))]
-        yield from takers[0] if len(takers) == 1 else merge(*takers, key=lambda pair: pair[1].start)
+def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
+    # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
+    if not address(source) and Path(source).is_dir():
+        from wherewhen.video.album import Album
+
+        return Album(Path(source), picture_rate or PICTURE_RATE, strict)
+    if not address(source) and is_features(source):
+        from wherewhen.video.trace import Trace
+
+        return Trace(Path(source))
+    from wherewhen.video.film import Film
+
+    return Film(source, strict)
 
 
 def _timed(shots: Iterator[Shot], spent: Spent) -> Iterator[Shot]:

@@ -14,6 +14,7 @@ class Trace:
     """A file of features opened like a video: it tells when frames begin; asking for a picture raises VideoError."""
 
     tick = 0.0
+    damage: str | None = None
 
     def __init__(self, path: Path) -> None:
         try:
