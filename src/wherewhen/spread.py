@@ -14,8 +14,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
+from wherewhen import progress
 from wherewhen.errors import ConfigError
 
 T = TypeVar("T")
@@ -83,11 +85,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def calm() -> None:
-    """Let this process, which has others beside it, use one thread."""
+def calm(slots: Any = None) -> None:
+    """Let this process, which has others beside it, use one thread; ``slots``: where it tells how far it is."""
     import cv2
 
     cv2.setNumThreads(1)
+    progress.connect(slots)
+
+
+def _numbered(work: Callable[[T], R], number: int, thing: T) -> R:
+    with progress.working_on(number):
+        return work(thing)
 
 
 @contextmanager
@@ -107,16 +115,26 @@ def _single_threaded() -> Iterator[None]:
 
 def _in_processes(work: Callable[[T], R], things: Sequence[T], workers: int) -> Iterator[tuple[int, R | None]]:
     """What was in the hands of a pool that broke is done again alone, so that the one that kills is found."""
+    context = get_context("spawn")
+    slots = context.RawArray("d", max(1, len(things)))
+    with progress.followed(slots):
+        yield from _in_pools(work, things, workers, context, slots)
+
+
+def _in_pools(
+    work: Callable[[T], R], things: Sequence[T], workers: int, context: SpawnContext, slots: Any
+) -> Iterator[tuple[int, R | None]]:
     todo, suspects, deaths = deque(range(len(things))), deque[int](), Counter[int]()
     while todo or suspects:
         alone = bool(suspects)
         flying: dict[Future[R], int] = {}
         queue, limit = (suspects, 1) if alone else (todo, workers)
-        with _single_threaded(), ProcessPoolExecutor(limit, get_context("spawn"), initializer=calm) as pool:
+        how: dict[str, Any] = {"mp_context": context, "initializer": calm, "initargs": (slots,)}
+        with _single_threaded(), ProcessPoolExecutor(limit, **how) as pool:
             try:
                 while queue or flying:
                     while queue and len(flying) < limit:
-                        flying[pool.submit(work, things[queue[0]])] = queue[0]
+                        flying[pool.submit(_numbered, work, queue[0], things[queue[0]])] = queue[0]
                         queue.popleft()
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
                         result = future.result()

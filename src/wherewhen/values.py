@@ -31,6 +31,16 @@ def unit(vectors: Features) -> Features:
     return scaled
 
 
+def _span(start: float, end: float) -> str:
+    """A span of seconds for a repr."""
+    return f"{start:.2f}-{end:.2f} s"
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    """Sizes for a repr: ``(4, 7, 7)`` as 4x7x7."""
+    return "x".join(map(str, sizes))
+
+
 def _freeze(record: object, **arrays: NDArray[np.generic]) -> None:
     for name, array in arrays.items():
         array.flags.writeable = False
@@ -104,7 +114,7 @@ class Dataset:
             seen.add(video.id)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Frame:
     """One picture: uint8 RGB ``(H, W, 3)``, its 0-based number in the source and its time ``[start, end)``."""
 
@@ -119,8 +129,12 @@ class Frame:
         if not self.start < self.end:
             raise ValueError(f"frame {self.index}: time must advance, got [{self.start}, {self.end})")
 
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        return f"Frame({self.index}, {_span(self.start, self.end)}, {width}x{height})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Clip:
     """Consecutive pictures: uint8 RGB ``(T, H, W, 3)`` and their T + 1 time edges in seconds."""
 
@@ -132,13 +146,17 @@ class Clip:
             raise ValueError(f"clip: expected uint8 (T, H, W, 3), got {self.images.dtype} {self.images.shape}")
         _freeze(self, edges=_edges(self.edges, len(self.images), "clip"))
 
+    def __repr__(self) -> str:
+        frames, height, width = self.images.shape[:3]
+        return f"Clip({frames} frames, {_span(*self.edges[[0, -1]])}, {width}x{height})"
+
     @property
     def extent(self) -> Floats:
         """The whole picture over the clip's time: ``(6,)``."""
         return np.array([self.edges[0], self.edges[-1], *ext.WHOLE_PICTURE])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Grid:
     """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly.
 
@@ -157,8 +175,12 @@ class Grid:
         ext.check(np.asarray(self.extent)[None], "grid")
         _check_detail(self.detail, len(self.features), "grid")
 
+    def __repr__(self) -> str:
+        size, width = self.features.shape[:3], self.features.shape[3]
+        return f"Grid({_by(size)} cells, {width} features, {_span(*self.extent[:2])})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Paths:
     """The ways of instances that move: ``rows``, a box per frame, with the row number of their instance as ``track``.
 
@@ -174,8 +196,11 @@ class Paths:
             raise ValueError("paths: at least one frame was looked at")
         _freeze(self, edges=edges)
 
+    def __repr__(self) -> str:
+        return f"Paths({len(self.rows.values)} boxes, {len(self.edges) - 1} frames, {_span(*self.edges[[0, -1]])})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Instances:
     """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
 
@@ -212,8 +237,13 @@ class Instances:
         object.__setattr__(self, "extents", rows)
         object.__setattr__(self, "track", track)
 
+    def __repr__(self) -> str:
+        size = f" ({_by(self.shape)})" if self.shape else ""
+        times = _span(self.extents[:, 0].min(), self.extents[:, 1].max()) if len(self.extents) else "no time"
+        return f"Instances({len(self.features)}{size}, {self.features.shape[1]} features, {times})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bag:
     """One labelled video as named views, each a set of instances."""
 
@@ -224,8 +254,11 @@ class Bag:
         if not self.views or any(not len(v.features) for v in self.views.values()):
             raise ValueError(f"{self.video.id}: a bag needs at least one instance in every view")
 
+    def __repr__(self) -> str:
+        return f"Bag({self.video.id!r}, {', '.join(f'{name}: {one!r}' for name, one in self.views.items())})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scores:
     """Numbers with a place: extents ``(N, 6)``, values ``(N,)`` and track numbers ``(N,)`` (-1 = none).
 
@@ -248,6 +281,10 @@ class Scores:
             raise ValueError("scores: every value must be finite")
         _freeze(self, extents=rows, values=values, track=track)
 
+    def __repr__(self) -> str:
+        values = f", {self.values.min():.2f} to {self.values.max():.2f}" if len(self.values) else ""
+        return f"Scores({len(self.values)}{values})"
+
     @classmethod
     def chained(cls, some: Iterable[Scores | Boxes]) -> Scores:
         """The rows of several sets, one after another."""
@@ -257,7 +294,7 @@ class Scores:
         return cls(*(np.concatenate([getattr(one, name) for one in sets]) for name in ("extents", "values", "track")))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Boxes:
     """What was seen in one frame, over ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
 
@@ -289,8 +326,11 @@ class Boxes:
             raise ValueError("boxes: confidence lies in [0, 1]")
         _freeze(self, extents=rows, values=values, track=track)
 
+    def __repr__(self) -> str:
+        return f"Boxes({len(self.values)}, {_span(self.start, self.end)})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
@@ -319,6 +359,9 @@ class HeatMap:
                 raise ValueError(f"heat map: {len(values)} steps need {name} for each, got {len(own)}")
         _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
 
+    def __repr__(self) -> str:
+        return f"HeatMap({_by(self.values.shape)}, {_span(*self.edges[[0, -1]])}, peak {self.values.max():.2f})"
+
     def at(self, time: float) -> Features:
         """The map ``(h, w)`` at a moment in seconds; the nearest one outside the covered time."""
         step = int(np.searchsorted(self.edges, time, "right")) - 1
@@ -333,7 +376,7 @@ class HeatMap:
         return pictures
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Event:
     """Something that happened: a chain of extents ``(N, 6)`` in time order, one score, and a name if known.
 
@@ -353,6 +396,11 @@ class Event:
             raise ValueError(f"event: its score must be finite, got {self.score}")
         _freeze(self, extents=rows)
 
+    def __repr__(self) -> str:
+        name = f", {self.category!r}" if self.category else ""
+        track = f", track {self.track}" if self.track >= 0 else ""
+        return f"Event({_span(self.start, self.end)}, score {self.score:.2f}{name}{track})"
+
     @property
     def start(self) -> float:
         """When it begins, in seconds."""
@@ -364,7 +412,7 @@ class Event:
         return float(self.extents[:, 1].max())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prediction:
     """What was found in one video; a part that a method doesn't give is None.
 
@@ -379,8 +427,12 @@ class Prediction:
     events: tuple[Event, ...] = ()
     classes: Mapping[str, HeatMap] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        times = "no scores" if self.frames is None else _span(*self.frames.edges[[0, -1]])
+        return f"Prediction({len(self.events)} events, {times})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Truth:
     """What really happens in one video: for evaluation only, out of reach of training.
 
@@ -413,6 +465,10 @@ class Truth:
         if self.categories and len(self.categories) != len(spans):
             raise ValueError(f"truth: {len(spans)} spans but {len(self.categories)} categories")
         _freeze(self, edges=edges, spans=spans, boxes=boxes, track=track)
+
+    def __repr__(self) -> str:
+        spans = f"{len(self.spans)} spans, {len(self.boxes)} boxes"
+        return f"Truth({spans}, {len(self.edges) - 1} frames, {_span(*self.edges[[0, -1]])})"
 
     @property
     def label(self) -> int:
