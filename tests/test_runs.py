@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import wherewhen
 from wherewhen import extract, registry, runs, training
 from wherewhen.config import read_yaml
-from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
+from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe
 from wherewhen.video import reader
-from wherewhen.video.sources import Source
 
 SETTINGS: dict[str, Any] = {"training": {"steps": 20}, "seed": 3}
 
@@ -220,49 +217,7 @@ def test_judging_on_training_videos_is_called_what_it_is(
     assert "trained on" not in caplog.text
 
 
-# --- detecting
-
-
-def test_detection_leaves_events_scores_and_pictures(model: Model, clips: Path, tmp_path: Path) -> None:
-    paths: list[Source] = sorted(clips.rglob("*.mp4"))
-    found, quarantine = runs.detect(model, paths, tmp_path / "found", quiet=True)
-    names = {"a0", "a1", "n0", "n1"}
-    assert not quarantine.reasons and {one.id for one in found} == names
-    pictures = {f"{name}.{kind}" for name in names for kind in ("mp4", "png")}
-    tables = {"events.json", "scores.parquet", "scores.csv", "log.txt", "quarantine.json"}
-    assert kept(tmp_path / "found") == pictures | tables
-    assert json.loads((tmp_path / "found" / "quarantine.json").read_text()) == []
-    table = pq.read_table(tmp_path / "found" / "scores.parquet").to_pydict()
-    assert list(table) == ["video", "frame", "start", "end", "score"] and len(table["frame"]) == 100
-    lines = (tmp_path / "found" / "scores.csv").read_text().splitlines()
-    assert lines[0] == "video,frame,start,end,score" and len(lines) == 101
-    for one in found:
-        picture = next(iter(reader.frames(tmp_path / "found" / f"{one.id}.mp4"))).image
-        assert picture.shape[1] >= 640
-        assert reader.probe(tmp_path / "found" / f"{one.id}.mp4").width == picture.shape[1]
-        assert len(reader.edges(tmp_path / "found" / f"{one.id}.mp4")) == 26
-
-
-def test_a_broken_video_does_not_stop_the_rest(model: Model, clips: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.mp4"
-    bad.write_bytes(b"\x00" * 100)
-    good = clips / "anomalous" / "a0.mp4"
-    found, quarantine = runs.detect(model, [bad, good], tmp_path / "found", render=False, quiet=True)
-    assert [one.id for one in found] == ["a0"]
-    assert list(quarantine.reasons) == ["../bad.mp4"]
-    assert "bad.mp4" in (tmp_path / "found" / "log.txt").read_text()
-    none, _ = runs.detect(model, [bad], tmp_path / "nothing", quiet=True)
-    assert none == [] and json.loads((tmp_path / "nothing" / "events.json").read_text())["videos"] == {}
-    with pytest.raises(VideoError):
-        model.detect(bad)
-
-
-@given(st.lists(st.sampled_from(["a.mp4", "a-2.mp4", "b/a.mp4", "c/a.avi", "c/a-2.mp4", "d/a-3.mp4"]), unique=True))
-def test_names_of_results_never_collide(names: list[str]) -> None:
-    made = runs._names(names)
-    assert list(made) == names
-    assert len(set(made.values())) == len(names)
-    assert not names or made[names[0]] == Path(names[0]).stem
+# --- folders
 
 
 def test_next_folder_is_one_that_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen import runs
+from wherewhen import detection, runs
 from wherewhen.errors import ConfigError
 from wherewhen.spread import THREADS, Where, _ray, spread
 
@@ -89,8 +89,8 @@ def test_a_cluster_finds_what_one_process_finds(cluster: None, clips: Path, tmp_
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
     videos = [clips / "anomalous" / "a0.mp4", broken, clips / "anomalous" / "a1.mp4"]
-    here, aside = runs.detect(model, videos, tmp_path / "here", render=False, quiet=True)
-    there, lost = runs.detect(model, videos, tmp_path / "ray", render=False, where=Where(2, ray=True), quiet=True)
+    here, aside = detection.detect(model, videos, tmp_path / "here", render=False, quiet=True)
+    there, lost = detection.detect(model, videos, tmp_path / "ray", render=False, where=Where(2, ray=True), quiet=True)
     assert [one.id for one in there] == [one.id for one in here] == ["a0", "a1"]
     assert [one.path for one in there] == [one.path for one in here]
     assert lost.reasons == aside.reasons and len(lost.reasons) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from wherewhen import cli, prompts, runs
+from wherewhen import cli, detection, prompts
 from wherewhen.datasets import native
 from wherewhen.datasets.toy import Toy, generate
 from wherewhen.errors import ConfigError
@@ -164,7 +164,7 @@ def compared(world: Path, folder: Path, where: Where) -> None:
     videos = [broken, fight]
     model = spotter(threshold=0.4, prompts=Prompts(("a road", "grass"), {"b": ("magenta",), "a": ("red", "a fight")}))
     found = {
-        name: runs.detect(model, videos, folder / name, render=False, where=place, quiet=True)
+        name: detection.detect(model, videos, folder / name, render=False, where=place, quiet=True)
         for name, place in (("here", None), ("there", where))
     }
     assert [one.id for one in found["there"][0]] == [one.id for one in found["here"][0]]

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wherewhen.benchmark import bench
+    from wherewhen.detection import detect
     from wherewhen.errors import WherewhenError
     from wherewhen.found import Found
     from wherewhen.model import Model, Recipe
-    from wherewhen.runs import detect, judge, train
+    from wherewhen.runs import judge, train
     from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth, Video
 
 _HOMES = {
@@ -26,7 +27,7 @@ _HOMES = {
     "Found": "found",
     "Model": "model",
     "Recipe": "model",
-    "detect": "runs",
+    "detect": "detection",
     "judge": "runs",
     "train": "runs",
     "Event": "values",

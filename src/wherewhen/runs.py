@@ -1,38 +1,31 @@
-"""Runs: folders that hold what a training or a detection made, and how it was made."""
+"""Runs: folders that hold what a training or an evaluation made, and how it was made."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
-from wherewhen.errors import ConfigError, DataError, VideoError
+from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
-from wherewhen.found import Found, write_events, write_scores, write_tables
+from wherewhen.found import write_events, write_scores
 from wherewhen.kept import settled
 from wherewhen.looks import Look
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
-from wherewhen.progress import track
-from wherewhen.spread import GIVEN_UP, Where, spread
-from wherewhen.store import draft, plain, sweep, write_json
+from wherewhen.store import plain, write_json
 from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Dataset, Fold, Video
-from wherewhen.video.batch import Quarantine, survivors
-from wherewhen.video.sources import Source, address, camera, shown
-from wherewhen.zeroshot import ZeroShot
+from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
-
-WORDS = ".json"  # of a file that says what a model of words was made from
 
 
 @contextmanager
@@ -242,104 +235,3 @@ def judge(
             quarantine=quarantine,
         )
     return table, quarantine
-
-
-def detect(
-    model: Model | ZeroShot,
-    sources: Sequence[Source],
-    output: str | Path,
-    *,
-    render: bool = True,
-    where: Where | None = None,
-    quiet: bool = False,
-) -> tuple[list[Found], Quarantine]:
-    """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
-
-    ``model``: a trained one, or words alone. A video that can't be read is set aside with its reason, and the rest goes
-    on. ``where``: in which processes, or on which Ray cluster, each with one thread; here, with all threads, unless
-    told.
-    """
-    folder = Path(output)
-    quarantine = Quarantine(folder)
-    names = _names(sources)
-
-    def work(source: Source) -> Found:
-        return _shown(replace(model.detect(source), id=names[source]), folder, render)
-
-    with log_file(folder):
-        if where is None:
-            todo = survivors(sources, work, quarantine)
-            found = [one for _, one in track(todo, "detecting", len(sources), quiet=quiet)]
-        else:
-            found = _detect_elsewhere(model, sources, quarantine, where, render, quiet)
-        for path, reason in quarantine.reasons.items():
-            log.warning("set aside %s: %s", path, reason)
-        write_tables(folder, found)
-    return found, quarantine
-
-
-def _shown(one: Found, folder: Path, render: bool) -> Found:
-    if render:
-        one.render(folder / f"{one.id}.mp4")
-        one.timeline(folder / f"{one.id}.png")
-    return one
-
-
-@dataclass(frozen=True)
-class _Order:
-    """One video to detect in, for a process of its own."""
-
-    model: Path
-    device: str
-    source: Source
-    id: str
-    folder: Path
-    render: bool
-
-
-@lru_cache(maxsize=1)
-def _model_at(path: Path, device: str) -> Model | ZeroShot:
-    return ZeroShot.load(path) if path.suffix == WORDS else Model.load(path, device=device)
-
-
-def _detect_one(order: _Order) -> Found | str:
-    """What was found, or why the video can't be read."""
-    try:
-        found = _model_at(order.model, order.device).detect(order.source)
-        return _shown(replace(found, id=order.id), order.folder, order.render)
-    except VideoError as error:
-        return error.cause
-
-
-def _detect_elsewhere(
-    model: Model | ZeroShot, sources: Sequence[Source], quarantine: Quarantine, where: Where, render: bool, quiet: bool
-) -> list[Found]:
-    folder = quarantine.file.parent.resolve()
-    quarantine.write()
-    sweep(folder)
-    names = _names(sources)
-    with draft(folder, "model", WORDS if isinstance(model, ZeroShot) else ".safetensors") as path:
-        model.save(path)
-        places = [source if address(source) or camera(source) else Path(source).absolute() for source in sources]
-        wanted = zip(sources, places, strict=True)
-        orders = [_Order(path, model.device, place, names[source], folder, render) for source, place in wanted]
-        made = dict(track(spread(_detect_one, orders, where), "detecting", len(sources), quiet=quiet))
-    kept = [(number, one) for number in sorted(made) if isinstance(one := made[number], Found)]
-    found = [replace(one, path=Path(shown(sources[number]))) for number, one in kept]
-    for number in sorted(made):
-        if not isinstance(cause := made[number], Found):
-            quarantine.add(sources[number], cause or GIVEN_UP)
-    return found
-
-
-def _names(sources: Sequence[Source]) -> dict[Source, str]:
-    """A file name for each source: its stem, with a number where two share one."""
-    names: dict[Source, str] = {}
-    for source in sources:
-        stem = name = Path(shown(source)).stem or "video"
-        number = 1
-        while name in names.values():
-            number += 1
-            name = f"{stem}-{number}"
-        names.setdefault(source, name)
-    return names

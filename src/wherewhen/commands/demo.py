@@ -36,7 +36,7 @@ def run(options: Options) -> int:
     import shutil
     from pathlib import Path
 
-    from wherewhen import draw, runs
+    from wherewhen import detection, draw, runs
     from wherewhen.datasets import native
     from wherewhen.evaluate import markdown
 
@@ -50,7 +50,7 @@ def run(options: Options) -> int:
         clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
     )
     unseen = [video.path for video in fold.test if video.label == 1]
-    found, _ = runs.detect(model, unseen, folder / "found", quiet=options.quiet)
+    found, _ = detection.detect(model, unseen, folder / "found", quiet=options.quiet)
     table, _ = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
     print(markdown(table, SHOWN))
     print()

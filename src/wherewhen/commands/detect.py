@@ -50,7 +50,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     """Detect and print the events; exit code 3 if a video was set aside."""
     from pathlib import Path
 
-    from wherewhen import runs
+    from wherewhen import detection, runs
     from wherewhen.spread import Where
     from wherewhen.video import sources
 
@@ -59,7 +59,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     paths = sources.expand(options.source)
     asked = options.workers or options.distributed or options.ray_address
     where = Where.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
-    found, quarantine = runs.detect(model, paths, folder, render=options.render, where=where, quiet=options.quiet)
+    found, quarantine = detection.detect(model, paths, folder, render=options.render, where=where, quiet=options.quiet)
     if options.json:
         print((folder / "events.json").read_text())
     else:
