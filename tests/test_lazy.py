@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,17 @@ def test_python_dash_m_works(tmp_path: Path) -> None:
 def test_public_names_are_there(name: str) -> None:
     assert getattr(wherewhen, name).__name__ == name
     assert name in dir(wherewhen)
+
+
+def test_it_lists_public_names_alone_and_has_a_version() -> None:
+    assert set(dir(wherewhen)) == {*wherewhen.__all__, "__doc__", "__version__"}
+    assert wherewhen.__version__ == version("wherewhen")
+
+
+@pytest.mark.parametrize("call", [wherewhen.load, wherewhen.train])
+def test_a_wrong_type_is_told_in_our_words(call: Any) -> None:
+    with pytest.raises(wherewhen.WherewhenError, match=r"expected the path of a .*, got float 1\.5"):
+        call(1.5)
 
 
 def test_no_module_takes_a_public_name() -> None:

@@ -2,7 +2,7 @@
 
 import wherewhen
 
-model = wherewhen.train("clips/")
+model = wherewhen.train("clips/", "runs/yard")  # or wherewhen.load("runs/yard")
 found = model.detect("new.mp4")
 found.events, found.scores, found.heatmap(2.0), found.render("out.mp4")
 """
@@ -10,6 +10,7 @@ found.events, found.scores, found.heatmap(2.0), found.render("out.mp4")
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from wherewhen.errors import WherewhenError
     from wherewhen.found import Found
     from wherewhen.model import Model, Recipe
-    from wherewhen.runs import judge, train
+    from wherewhen.runs import judge, load, train
     from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth, Video
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "Recipe": "model",
     "detect": "detection",
     "judge": "runs",
+    "load": "runs",
     "train": "runs",
     "Event": "values",
     "HeatMap": "values",
@@ -52,16 +54,19 @@ __all__ = [
     "bench",
     "detect",
     "judge",
+    "load",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Public names, loaded when first asked for: ``import wherewhen`` loads neither torch nor PyAV."""
+    if name == "__version__":
+        return version("wherewhen")
     if name not in _HOMES:
         raise AttributeError(f"module 'wherewhen' has no attribute {name!r}")
     return getattr(import_module(f"wherewhen.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return [*__all__, "__doc__", "__version__"]

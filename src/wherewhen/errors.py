@@ -35,6 +35,17 @@ class EngineError(WherewhenError):
     """An engine that is not installed, can't run a network, or changes its features too much."""
 
 
+def expected(name: str, what: str, got: object) -> ConfigError:
+    """The error for an argument of a wrong type: its name, what was expected, what came.
+
+    >>> expected("source", "a path", 5)
+    ConfigError('source: expected a path, got int 5')
+    """
+    shown = repr(got)
+    shown = f" {shown}" if len(shown) <= 40 and "\n" not in shown else ""
+    return ConfigError(f"{name}: expected {what}, got {type(got).__name__}{shown}")
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown and which one was probably meant.
 

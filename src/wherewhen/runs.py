@@ -11,7 +11,7 @@ from typing import Any
 
 from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.errors import ConfigError, DataError, expected
 from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
@@ -89,6 +89,8 @@ def train(
     ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set. ``settings``: plain values
     as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that can't be read is set aside.
     """
+    if not isinstance(root, str | Path):
+        raise expected("root", "the path of a folder of labelled videos", root)
     recipe, device = Recipe.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
@@ -117,6 +119,16 @@ def train(
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
+
+
+def load(run: str | Path = "runs/latest", which: str = "best", device: str = "auto") -> Model:
+    """The model of a run folder: ``best`` (by validation) or ``last``; StoreError if there is none.
+
+    ``run``: the folder, or the path of a weights file. ``device``: auto, cpu or cuda.
+    """
+    if not isinstance(run, str | Path):
+        raise expected("run", "the path of a run folder", run)
+    return Model.load(run, which, device)
 
 
 def follow(device: str = "auto") -> None:
