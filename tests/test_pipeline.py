@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from wherewhen import evaluate, kept, painting, pipeline, watching
 from wherewhen import extents as ext
+from wherewhen.errors import VideoError
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.looks import Look
@@ -313,6 +314,26 @@ def test_live_is_offline(model: Model, film: Path) -> None:
     assert offline.frames is not None and offline.frames.values.std() > 0 and offline.events
     same(pipeline.together(live(model, (f for f in reader.frames(film, rate=spec.rate, width=spec.width)))), offline)
     same(model.detect(film).prediction, offline)
+
+
+def test_detection_decodes_once_and_keeps_what_a_cut_file_has(
+    model: Model, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wherewhen.video.film import Film
+
+    decoded, decode = [], Film._decode
+    monkeypatch.setattr(Film, "_decode", lambda self, packet: decoded.append(1) or decode(self, packet))
+    found = model.detect(film)
+    assert len(decoded) <= 44 + 2 and len(found.clock) == 45 and found.damage is None
+    short = tmp_path / "short.mp4"
+    short.write_bytes(film.read_bytes()[:-300])
+    found = model.detect(short)
+    assert found.damage is not None and found.damage.startswith("the file is cut short")
+    assert 10 < len(found.clock) < 45 and len(found.scores) == len(found.clock) - 1
+    assert found.prediction.frames is not None and found.prediction.frames.edges[-1] == found.clock[-1]
+    assert found.render(tmp_path / "overlay.mp4").exists()
+    with pytest.raises(VideoError, match="cut short"):
+        model.detect(short, damaged="set-aside")
 
 
 def test_evaluation_judges_what_detection_says(model: Model, film: Path) -> None:

@@ -194,10 +194,10 @@ def test_pictures_for_two_come_from_one_reading(tmp_path: Path, monkeypatch: pyt
     expected = [list(watching.frames(film, spec)) for spec in specs]
     real = reader._opened
 
-    def counted(source: Path, rate: float | None) -> object:
+    def counted(source: Path, rate: float | None, strict: bool) -> object:
         nonlocal opened
         opened += 1
-        return real(source, rate)
+        return real(source, rate, strict)
 
     monkeypatch.setattr(reader, "_opened", counted)
     one, other = watching.shared(film, specs)

@@ -21,13 +21,17 @@ PREFIX = "score_"  # of a class, in the name of its column
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height."""
+    """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
+
+    ``damage``: why less of it was read than the file promised, or how a live stream ended; None if all came.
+    """
 
     id: str
     path: Path
     prediction: Prediction
     clock: Floats
     size: tuple[int, int]
+    damage: str | None = None
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -58,7 +62,7 @@ class Found:
 
         rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
         with Writer(path, rate) as writer:
-            shown, starts = tee(reader.frames(self.path))
+            shown, starts = tee(reader.frames(self.path, damaged="keep"))
             for picture, frame in zip(overlay(shown, self.prediction, truth=truth), starts, strict=True):
                 writer.write(picture, frame.start)
         return Path(path)

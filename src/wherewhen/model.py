@@ -19,6 +19,7 @@ from wherewhen.naming import class_maps, named
 from wherewhen.running import Running
 from wherewhen.store import load, plain, save
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
+from wherewhen.video.reader import Damaged
 from wherewhen.video.sources import Source, shown
 
 if TYPE_CHECKING:
@@ -318,8 +319,8 @@ class Model:
         made: Localizer = self.recipe.make("localizer", self.threshold)
         return made
 
-    def stream(self, source: Video | str | Path) -> Iterator[Prediction]:
-        """Predictions of a source that may never end, a time step at a time."""
+    def stream(self, source: watching.Watched) -> Iterator[Prediction]:
+        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
@@ -330,14 +331,17 @@ class Model:
         seen, movers = pipeline.hand_in_hand(seen, movers)
         return self.located(self._answered(seen), movers)
 
-    def detect(self, source: Source) -> Found:
-        """What happens in one video, when and where; VideoError if it can't be read."""
-        from wherewhen.video import reader
+    def detect(self, source: Source, damaged: Damaged = "keep") -> Found:
+        """What happens in one video, when and where; VideoError if it can't be read.
 
-        info = reader.probe(source)
-        prediction = pipeline.together(self.stream(source))
-        path = Path(shown(source))
-        return Found(path.stem, path, prediction, reader.edges(source), (info.width, info.height))
+        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
+        """
+        from wherewhen.video.reader import reading
+
+        with reading(source, damaged=damaged) as one:
+            prediction = pipeline.together(self.stream(one))
+            path, size = Path(shown(source)), (one.info.width, one.info.height)
+            return Found(path.stem, path, prediction, one.edges, size, one.damage)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""

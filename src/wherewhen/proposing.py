@@ -15,10 +15,11 @@ from wherewhen import registry, tracks, tubes, watching
 from wherewhen.config import build
 from wherewhen.contracts import ByVideo, Proposer
 from wherewhen.values import Boxes, Frame, Video
+from wherewhen.video.reader import Reading
 from wherewhen.video.sources import shown
 
 
-def proposer(name: str, settings: Mapping[str, Any] | None = None, video: Video | str | Path | None = None) -> Proposer:
+def proposer(name: str, settings: Mapping[str, Any] | None = None, video: watching.Watched | None = None) -> Proposer:
     """The proposer called ``name``; ConfigError for unknown names and settings.
 
     ``video``: whose boxes it is to give, where it reads files of single videos; VideoError where there is none.
@@ -28,12 +29,12 @@ def proposer(name: str, settings: Mapping[str, Any] | None = None, video: Video 
     return made if video is None else of_video(made, video)
 
 
-def of_video(source: Proposer, video: Video | str | Path) -> Proposer:
+def of_video(source: Proposer, video: watching.Watched) -> Proposer:
     """The same source for a video, where it reads files of single videos; a path's id is its name without the end."""
     if not isinstance(source, ByVideo):
         return source
     if not isinstance(video, Video):
-        path = Path(shown(video))
+        path = Path(shown(video.source if isinstance(video, Reading) else video))
         video = Video(path.stem or path.name, path)
     made: Proposer = type(source)(source.config, video)  # type: ignore[call-arg]
     return made
@@ -56,12 +57,12 @@ def looked(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
         yield held
 
 
-def boxes(video: Video | str | Path, source: Proposer) -> Iterator[Boxes]:
+def boxes(video: watching.Watched, source: Proposer) -> Iterator[Boxes]:
     """What a proposer sees in each frame of a video that it looks at; VideoError where it can't be read."""
     return source(looked(watching.frames(video, source.clip), source.clip.stride))
 
 
-def tracked(video: Video | str | Path, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
+def tracked(video: watching.Watched, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
     """The same with track numbers: the source's own where it has them, else those of `tracks.link`."""
     yield from followed(watching.frames(video, source.clip), source, linking)
 
@@ -77,7 +78,7 @@ def followed(frames: Iterable[Frame], source: Proposer, linking: tracks.LinkConf
 
 
 def proposed(
-    video: Video | str | Path,
+    video: watching.Watched,
     source: Proposer,
     linking: tracks.LinkConfig | None = None,
     making: tubes.TubeConfig | None = None,

@@ -110,7 +110,7 @@ def _checked(proposals: str, settings: str) -> Any:
 
 
 def live(
-    video: Video | str | Path,
+    video: watching.Watched,
     spec: ClipSpec,
     builders: Mapping[str, Builder],
     crops: int = 1,

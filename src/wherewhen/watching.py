@@ -12,10 +12,13 @@ import numpy as np
 from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, ClipSpec
 from wherewhen.values import Clip, Features, Frame, Grid, Pixels, Video
+from wherewhen.video import reader
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
+
+Watched = Video | str | Path | reader.Reading
 
 
 def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
@@ -29,25 +32,25 @@ def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] |
     return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
 
 
-def frames(video: Video | str | Path, spec: ClipSpec, crops: int = 1) -> Iterator[Frame]:
-    """Pictures of a video (or of its span) at the rate and size that a backbone wants."""
-    from wherewhen.video import reader
+def frames(video: Watched, spec: ClipSpec, crops: int = 1) -> Iterator[Frame]:
+    """Pictures of a video (or of its span, or of an open reading) at the rate and size that a backbone wants."""
+    return (frame for _, frame in _several(video, [reader.Want(spec.rate, *sizes(spec, crops))]))
 
+
+def _several(video: Watched, wants: Sequence[reader.Want]) -> Iterator[tuple[int, Frame]]:
+    if isinstance(video, reader.Reading):
+        return video.several(wants)
     path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
-    width, size = sizes(spec, crops)
-    return reader.frames(path, span=span, rate=spec.rate, width=width, size=size)
+    return reader.several(path, wants, span=span)
 
 
-def shared(video: Video | str | Path, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
+def shared(video: Watched, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
     """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
 
     Pictures wait for who is behind; so nobody may run far ahead of the others.
     """
-    from wherewhen.video import reader
-
-    path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
     wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
-    coming = reader.several(path, wants, span=span)
+    coming = _several(video, wants)
     waiting: list[deque[Frame]] = [deque() for _ in specs]
 
     def taker(own: int) -> Iterator[Frame]:

@@ -25,7 +25,8 @@ from wherewhen.naming import ClassMap, named
 from wherewhen.prompts import Prompts
 from wherewhen.spatial import SpatialConfig
 from wherewhen.store import write_json
-from wherewhen.values import Clip, Features, Instances, Pixels, Prediction, Video
+from wherewhen.values import Clip, Features, Instances, Pixels, Prediction
+from wherewhen.video.reader import Damaged
 from wherewhen.video.sources import Source, shown
 
 DEFAULT = "clip"
@@ -88,8 +89,8 @@ class ZeroShot:
         """What runs the encoder, attached when pictures are first looked at."""
         return attach(self.encoder, self.engine, self.precision, self.device)
 
-    def stream(self, source: Video | str | Path) -> Iterator[Prediction]:
-        """Predictions of a source that may never end, a time step at a time."""
+    def stream(self, source: watching.Watched) -> Iterator[Prediction]:
+        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
         return self.localized(self.maps(self.instances(source)))
 
     def localized(self, pieces: Iterable[ClassMap]) -> Iterator[Prediction]:
@@ -100,7 +101,7 @@ class ZeroShot:
         localizer: Localizer = plugin(config, self.threshold)
         return named(pieces, localizer, self.prompts.names)
 
-    def instances(self, source: Video | str | Path) -> Iterator[Instances]:
+    def instances(self, source: watching.Watched) -> Iterator[Instances]:
         """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
         _ = self.running
         stream = watching.clips(watching.frames(source, self.clip), self.clip)
@@ -141,14 +142,17 @@ class ZeroShot:
         found: Features = picture * share[..., None]
         return found
 
-    def detect(self, source: Source) -> Found:
-        """What happens in one video, when, where and what; VideoError if it can't be read."""
-        from wherewhen.video import reader
+    def detect(self, source: Source, damaged: Damaged = "keep") -> Found:
+        """What happens in one video, when, where and what; VideoError if it can't be read.
 
-        info = reader.probe(source)
-        prediction = pipeline.together(self.stream(source))
-        path = Path(shown(source))
-        return Found(path.stem, path, prediction, reader.edges(source), (info.width, info.height))
+        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
+        """
+        from wherewhen.video.reader import reading
+
+        with reading(source, damaged=damaged) as one:
+            prediction = pipeline.together(self.stream(one))
+            path, size = Path(shown(source)), (one.info.width, one.info.height)
+            return Found(path.stem, path, prediction, one.edges, size, one.damage)
 
 
 def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:

@@ -114,7 +114,7 @@ class Reading:
         return self._several(wants, span or (0.0, float("inf")), spent or Spent())
 
     def _opened(self) -> Reel:
-        return _opened(self.source, self._picture_rate, strict=self.damaged == "set-aside")
+        return _opened(self.source, self._picture_rate, self.damaged == "set-aside")
 
     def _rewind(self) -> None:
         """Be ready for the next pass."""
