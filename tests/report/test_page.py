@@ -6,13 +6,14 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 import pytest
 
-from wherewhen.report import Curve, Example, Picture, ReportData, VideoResult, report
-from wherewhen.report.page import OPEN_VIDEOS, jpeg, render, settings
+from wherewhen.report import Curve, EventCard, Example, Picture, ReportData, VideoResult, report
+from wherewhen.report.page import MOST_EVENTS, OPEN_VIDEOS, jpeg, render, settings
 from wherewhen.values import Event, HeatMap, Prediction, Truth
 
 EVIL = """<script>alert('x')</script>"><img src=x onerror=alert(1)> ${7*7} {{ 7*7 }} & "quoted" 'single'"""
@@ -72,6 +73,7 @@ def full(word: str = "Test001", videos: int = 3) -> ReportData:
         pr=[line],
         best=[example],
         worst=[example],
+        events=[EventCard(word, 1, 2, 0.9, word, b64decode(jpeg(example.pictures[0])["uri"].split(",")[1]), word)],
         videos=[VideoResult(f"{word} {n}", prediction, truth) for n in range(videos)],
         quarantine=[(word, word)],
         settings={word: {word: word}, "seed": 0},
@@ -88,7 +90,8 @@ def test_any_report_is_sound_and_asks_for_nothing_outside(data: ReportData, tmp_
         assert tag not in {"script", "iframe", "object", "base", "form"}
         assert not [name for name in attributes if name.startswith("on")]
         for name in ("src", "href", "srcset", "action", "data", "poster"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:"))
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:")) or (tag == "a" and not urlsplit(value).scheme and value[0] != "/")
     assert "url(#above)" in text or not data.videos
     assert not re.findall(r"@import|url\((?!#above\))", text)
 
@@ -96,12 +99,12 @@ def test_any_report_is_sound_and_asks_for_nothing_outside(data: ReportData, tmp_
 def test_hostile_names_are_shown_as_they_are() -> None:
     page = Page(render(full(EVIL)))
     assert page.text.count(EVIL) >= 12
-    assert [a["alt"] for a in page.all("img")] == [f"{EVIL}: {EVIL}"] * 2
+    assert [a["alt"] for a in page.all("img")] == [f"{EVIL}: {EVIL}"] * 2 + [f"{EVIL} in {EVIL} at 0:01.0 – 0:02.0"]
     assert any(EVIL in (a.get("aria-label") or "") for a in page.all("svg"))
 
 
 def test_a_section_is_there_if_its_data_is() -> None:
-    ids = ["results", "curves", "best", "worst", "videos", "quarantine", "settings"]
+    ids = ["results", "curves", "best", "worst", "events", "videos", "quarantine", "settings"]
     assert [a["id"] for a in Page(render(full())).all("section")] == ids
     assert Page(render(ReportData("A run"))).all("section") == []
     for field, section in [("roc", "curves"), ("quarantine", "quarantine"), ("settings", "settings")]:
@@ -112,8 +115,8 @@ def test_a_section_is_there_if_its_data_is() -> None:
 def test_every_link_on_the_page_leads_somewhere() -> None:
     page = Page(render(full()))
     known = {attributes.get("id") for _, attributes in page.tags}
-    links = [a["href"] for a in page.all("a")]
-    assert len(links) == 7
+    links = [a["href"] for a in page.all("a") if a["href"] not in gallery(page)]
+    assert len(links) == 8
     assert all(link is not None and link[1:] in known for link in links)
     assert len(known - {None}) == len([1 for _, attributes in page.tags if "id" in attributes])
 
@@ -186,3 +189,31 @@ def test_a_curve_outside_its_square_is_refused(x: list[float], y: list[float]) -
 def test_a_picture_of_another_kind_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         Picture(np.zeros(shape, np.uint8), "a")
+
+
+def gallery(page: Page) -> list[str]:
+    """The links of the events, in the order of the page."""
+    return [str(link["href"]) for link in page.all("a") if "#t=" in str(link["href"])]
+
+
+def test_events_stand_in_a_gallery_best_first_with_links_to_their_time() -> None:
+    cards = [EventCard("a", 3, 4, 0.6, link="a.mp4"), EventCard("b c", 61.04, 62, 0.9, "running", b"jpeg", "b c#.mp4")]
+    page = Page(render(ReportData("Detection", events=cards)))
+    assert gallery(page) == ["b%20c%23.mp4#t=61.0", "a.mp4#t=3.0"]
+    assert [(image["src"], image["alt"]) for image in page.all("img")] == [
+        ("data:image/jpeg;base64,anBlZw==", "running in b c at 1:01.0 – 1:02.0")
+    ]
+    assert "no picture" in page.text
+
+
+def test_a_gallery_has_room_for_the_highest_scores_and_says_so() -> None:
+    cards = [EventCard(f"v{k}", 0, 1, k / 1000, link="x.mp4") for k in range(MOST_EVENTS + 5)]
+    page = Page(render(ReportData("Detection", events=cards)))
+    assert len(gallery(page)) == MOST_EVENTS
+    assert f"{MOST_EVENTS + 5}, the {MOST_EVENTS} with the highest scores are shown" in page.text
+    assert "v0" not in page.text.split()
+
+
+def test_a_link_can_run_nothing() -> None:
+    page = Page(render(ReportData("Detection", events=[EventCard("a", 0, 1, 0.5, link="javascript:alert(1)")])))
+    assert gallery(page) == ["javascript%3Aalert%281%29#t=0.0"]

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
-from wherewhen.report.records import Curve, Picture, ReportData
+from wherewhen.render.curves import clock
+from wherewhen.report.records import Curve, EventCard, Picture, ReportData
 from wherewhen.report.shapes import polyline, timeline
 from wherewhen.report.table import pivot
 from wherewhen.store import write_atomic
@@ -20,6 +22,7 @@ OPEN_VIDEOS = 8
 VIDEOS_PER_FOLD = 50
 OPEN_SETTINGS = 24
 WIDEST_PICTURE = 960
+MOST_EVENTS = 200  # of a gallery, the highest scores: each brings a picture
 
 
 def report(run: ReportData, path: str | Path) -> Path:
@@ -49,6 +52,7 @@ def render(run: ReportData) -> str:
         run=run,
         table=pivot(run),
         charts=_charts(run),
+        gallery=_gallery(run.events),
         open_videos=videos[:OPEN_VIDEOS],
         folds=folds,
         groups=groups,
@@ -72,6 +76,22 @@ def jpeg(picture: Picture) -> dict[str, Any]:
     if not done:
         raise ValueError(f"picture {picture.caption!r} can't be packed as JPEG")
     return {"uri": f"data:image/jpeg;base64,{b64encode(data.tobytes()).decode()}", "width": width, "height": height}
+
+
+def _gallery(events: Sequence[EventCard]) -> list[dict[str, Any]]:
+    """The events with the highest scores, best first, as the template shows them."""
+    best = sorted(events, key=lambda event: (-event.score, event.video, event.start))[:MOST_EVENTS]
+    return [
+        {
+            "video": event.video,
+            "times": f"{clock(event.start, 1)} – {clock(event.end, 1)}",
+            "score": f"{event.score:.2f}",
+            "category": event.category,
+            "uri": f"data:image/jpeg;base64,{b64encode(event.jpeg).decode()}" if event.jpeg else "",
+            "link": quote(event.link, errors="surrogateescape") + f"#t={event.start:.1f}" if event.link else "",
+        }
+        for event in best
+    ]
 
 
 def settings(nested: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

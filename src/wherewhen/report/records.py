@@ -51,6 +51,22 @@ class Example:
     pictures: tuple[Picture, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EventCard:
+    """One event for a gallery: its video, ``start`` and ``end`` in seconds, score, and a name if known.
+
+    ``jpeg``: a small picture of it, or empty. ``link``: where it can be watched, relative to the page, or empty.
+    """
+
+    video: str
+    start: float
+    end: float
+    score: float
+    category: str = ""
+    jpeg: bytes = b""
+    link: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoResult:
     """What was found in one video and, if known, what really happens there."""
@@ -79,6 +95,7 @@ class ReportData:
     pr: Sequence[Curve] = ()
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
+    events: Sequence[EventCard] = ()
     videos: Sequence[VideoResult] = ()
     quarantine: Sequence[tuple[str, str]] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
