@@ -65,6 +65,62 @@ def same(one: Instances, other: Instances) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
+# --- what is known of videos is never left out
+
+
+def _row(root: Path, text: str) -> None:
+    (root / "labels.csv").write_text(text)
+
+
+FAULTS = {
+    "a label that is none": lambda root: _row(root, "path,label\nnormal/n0.mp4,0\nanomalous/a0.mp4,bad\n"),
+    "a dead path": lambda root: _row(root, "path,label\nnormal/n0.mp4,0\nanomalous/z.mp4,1\n"),
+    "a broken gt.json": lambda root: (root / "gt.json").write_text('{"n0": '),
+    "a gt.json of another form": lambda root: (root / "gt.json").write_text('{"n0": {"file": "n0.mp4"}}'),
+    "a broken index of features": lambda root: (root / "features.json").write_text("{"),
+    "one label alone": lambda root: _row(root, "path,label\nnormal/n0.mp4,0\nnormal/n1.mp4,0\n"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_a_label_file_stops_extraction_before_any_work(clips: Path, tmp_path: Path, fault: str) -> None:
+    root = tmp_path / "yard"
+    shutil.copytree(clips, root)
+    FAULTS[fault](root)
+    with pytest.raises(DataError, match=str(root)):
+        sources(root)
+
+
+def test_a_fault_in_the_truth_stops_extraction_too(natives: Path, tmp_path: Path) -> None:
+    root = tmp_path / "yard"
+    shutil.copytree(natives, root)
+    told = json.loads((root / "gt.json").read_text())
+    told["a0"]["segments_0based_halfopen"] = [[20, 8]]
+    (root / "gt.json").write_text(json.dumps(told))
+    with pytest.raises(DataError, match=r"gt\.json: a0: segment \[20, 8\]"):
+        sources(root)
+
+
+def test_videos_without_any_label_file_are_looked_at_without_labels(clips: Path) -> None:
+    found = sources(clips / "normal")
+    assert [v.label for v in found.dataset.videos] == [None, None]
+    assert "labels: none" in found.told()
+    assert "2 anomalous, 2 normal" in sources(clips).told()
+
+
+def test_a_truth_that_was_mended_reaches_the_store(natives: Path, tmp_path: Path) -> None:
+    root = tmp_path / "yard"
+    shutil.copytree(natives, root)
+    extract_all(sources(root), [LOOK], tmp_path / "store", quiet=True)
+    told = json.loads((root / "gt.json").read_text())
+    told["a0"]["segments_0based_halfopen"] = [[9, 20]]
+    (root / "gt.json").write_text(json.dumps(told))
+    outcome = extract_all(sources(root), [LOOK], tmp_path / "store", quiet=True)
+    assert (outcome.made, outcome.kept) == (0, 4)
+    reader = data.reader_of(tmp_path / "store")
+    assert reader.truth(tmp_path / "store")["a0"].frames.sum() == 11
+
+
 # --- a store is a data set
 
 

@@ -12,17 +12,25 @@ from wherewhen.formats import Annotated, from_truth
 LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
 
 
-def reader_of(root: str | Path, name: str | None = None) -> DatasetReader:
-    """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder."""
-    if not Path(root).is_dir():
-        raise DataError(f"{root}: no such folder")
-    if name:
-        chosen: DatasetReader = registry.load("datasets", name)
-        return chosen
+def recognized(root: str | Path) -> DatasetReader | None:
+    """The reader that recognizes a folder by the files in it, None if no one does.
+
+    A reader recognizes a folder by its label files alone, also where these are damaged: its ``load`` then says how.
+    """
     for candidate in sorted(registry.names("datasets"), key=lambda n: (n == LAST, n != "native", n)):
         reader: DatasetReader = registry.load("datasets", candidate)
         if reader.matches(Path(root)):
             return reader
+    return None
+
+
+def reader_of(root: str | Path, name: str | None = None) -> DatasetReader:
+    """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder."""
+    if not Path(root).is_dir():
+        raise DataError(f"{root}: no such folder")
+    chosen: DatasetReader | None = registry.load("datasets", name) if name else recognized(root)
+    if chosen is not None:
+        return chosen
     known = ", ".join(registry.names("datasets"))
     raise DataError(
         f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "

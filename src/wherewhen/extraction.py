@@ -109,16 +109,31 @@ class Sources:
     dataset: Dataset
     known: Mapping[str, Truth]
 
+    def told(self) -> str:
+        """What is known of the videos, in words.
+
+        >>> Sources(Dataset("x", (Video("a", Path("a.mp4"), 1), Video("b", Path("b.mp4")))), {}).told()
+        'labels: 1 anomalous, 0 normal, 1 unknown; folds: none; truth: none'
+        """
+        labels = [video.label for video in self.dataset.videos]
+        if all(label is None for label in labels):
+            return "labels: none, so these features can be looked at and searched, but not learned from"
+        told = f"labels: {labels.count(1)} anomalous, {labels.count(0)} normal"
+        told += f", {labels.count(None)} unknown" if None in labels else ""
+        folds = ", ".join(fold.name for fold in self.dataset.folds) or "none"
+        return f"{told}; folds: {folds}; truth: {f'{len(self.known)} videos' if self.known else 'none'}"
+
 
 def sources(root: str | Path, reader: str | None = None) -> Sources:
-    """The videos of a data set, a folder, a file or a glob; DataError or VideoError where there are none."""
+    """The videos of a data set, a folder, a file or a glob; DataError or VideoError where there are none.
+
+    A folder that no reader recognizes has no labels. DataError where one does and a label or truth file has a fault:
+    labels, folds and truth are never left out because of it.
+    """
     if Path(root).is_dir():
-        try:
-            found = data.reader_of(root, reader)
+        found = data.reader_of(root, reader) if reader else data.recognized(root)
+        if found is not None:
             return Sources(found.load(Path(root)), found.truth(Path(root)))
-        except DataError:
-            if reader:
-                raise
     paths = expand(root)
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}
@@ -144,6 +159,7 @@ class Outcome:
     store: Path | None
     looks: tuple[str, ...]
     quarantine: Quarantine
+    known: str = ""
 
     def lines(self) -> list[str]:
         """A summary for people: what was made, how fast, and what it spent its time on."""
@@ -152,6 +168,8 @@ class Outcome:
             f"{self.videos} videos: {self.made} files made, {self.kept} there already, {aside} videos set aside",
             f"features: {self.store or NO_STORE} ({', '.join(self.looks)})",
         ]
+        if self.known:
+            told.append(self.known)
         if self.effort.pictures and self.wall > 0:
             done = max(1, self.made // max(1, len(self.looks)))
             told.append(
@@ -203,7 +221,7 @@ def extract_all(
     sweep(target)
     effort = sum((tally.effort for tally in tallies.values()), Effort())
     made, kept = (sum(getattr(tally, part) for tally in tallies.values()) for part in ("made", "kept"))
-    return Outcome(len(tasks), made, kept, effort, perf_counter() - began, store, names, quarantine)
+    return Outcome(len(tasks), made, kept, effort, perf_counter() - began, store, names, quarantine, what.told())
 
 
 def _check(what: Sources, store: Path | None, stored: str) -> None:

@@ -47,6 +47,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "mask-shape": ("error", "masks with another number of frames, or another shape of picture, than they should have"),
     "mask-conflict": ("warning", "masks and spans disagree about which frames are anomalous"),
     # videos, labels and truth together
+    "names-unknown": ("warning", "a data set whose own names of videos can't be read; names of files stand for them"),
     "unreadable": ("error", "the data set can't be read at all"),
     "path-dead": ("error", "a video that is listed but not there"),
     "file-empty": ("error", "a video file without content"),

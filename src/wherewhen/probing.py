@@ -30,17 +30,20 @@ def measure(path: Path, picture_rate: float | None = None) -> Row:
 def places(root: Path, reader: DatasetReader | None) -> dict[str, Path]:
     """Videos by id as the reader calls them, and every other video below the root by its name."""
     known: dict[str, Path] = {}
+    fault = ""
     if reader is not None:
         with listening():
             try:
                 known = {v.id: v.path for v in reader.load(root).videos if v.path.exists() and v.span is None}
-            except WherewhenError:  # some readers can't name their videos before these are measured
-                known = {}
+            except WherewhenError as error:  # some readers can't name their videos before these are measured
+                fault = str(error)
     taken = {path.resolve() for path in known.values()}
     try:
         below = [path for path in expand(root) if isinstance(path, Path) and path.resolve() not in taken]
     except VideoError:  # no video at all below the root
         below = []
+    if fault and below:
+        report("names-unknown", f"measured under the names of their files, for the labels can't be read: {fault}")
     return {path.stem: path for path in below} | known
 
 
@@ -52,8 +55,8 @@ def probe_set(
 ) -> tuple[dict[str, Row], list[Finding]]:
     """Measure every video and write ``videos.json``; gives its new rows, and a finding per video that can't be read."""
     rows: dict[str, Row] = {}
-    todo = places(root, reader)
     with listening() as found:
+        todo = places(root, reader)
         for number, (key, path) in enumerate(sorted(todo.items()), 1):
             try:
                 rows[key] = measure(path, picture_rate)

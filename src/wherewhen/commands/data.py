@@ -70,16 +70,13 @@ def _probe(options: Options) -> tuple[list[dict[str, Any]], bool]:
     from pathlib import Path
 
     from wherewhen import data, findings, probing
-    from wherewhen.errors import DataError
 
-    try:
-        reader = data.reader_of(options.root, options.reader)
-    except DataError:
-        if options.reader or not Path(options.root).is_dir():
-            raise
-        reader = None
-    rows, found = probing.probe_set(Path(options.root), reader, options.rate)
-    return [*({"video": name, **row} for name, row in rows.items()), *findings.table(found)], bool(found)
+    root = Path(options.root)
+    any_layout = root.is_dir() and not options.reader
+    reader = data.recognized(root) if any_layout else data.reader_of(root, options.reader)
+    rows, found = probing.probe_set(root, reader, options.rate)
+    bad = any(one.severity == "error" for one in found)
+    return [*({"video": name, **row} for name, row in rows.items()), *findings.table(found)], bad
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:

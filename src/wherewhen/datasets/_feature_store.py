@@ -75,11 +75,9 @@ def _joined(old: list[Any], new: list[Any], key: str) -> list[Any]:
 
 
 def write_truths(store: Path, truths: Mapping[str, Truth]) -> None:
-    """Write what really happens, one file per video, pixel masks packed; what is there already stays."""
+    """Write what really happens, one file per video, pixel masks packed; in place of another truth of that video."""
     for name, truth in truths.items():
         path = inside(store, TRUTH, name)
-        if path.exists():
-            continue
         arrays: Arrays = {"edges": truth.edges, "spans": truth.spans, "boxes": truth.boxes, "track": truth.track}
         if truth.boxed is not None:
             arrays["boxed"] = truth.boxed.astype(np.uint8)
@@ -88,7 +86,17 @@ def write_truths(store: Path, truths: Mapping[str, Truth]) -> None:
             masks = truth.masks()
             arrays["masks"] = np.packbits(masks, axis=-1)
             told["width"] = masks.shape[2]
-        save(path, arrays, told)
+        if not _holds(path, arrays, plain(told)):
+            save(path, arrays, told)
+
+
+def _holds(path: Path, arrays: Arrays, told: Mapping[str, Any]) -> bool:
+    """Whether a file holds just this; a damaged one doesn't."""
+    try:
+        before, said = load(path)
+    except StoreError:
+        return False
+    return said == told and before.keys() == arrays.keys() and all(np.array_equal(before[k], arrays[k]) for k in arrays)
 
 
 def read_truths(store: Path, names: list[str]) -> dict[str, Truth]:
@@ -120,8 +128,5 @@ def _masks(path: Path, width: int) -> Masks:
 
 
 def is_store(root: Path) -> bool:
-    """Whether a folder is a store of features."""
-    try:
-        return bool(read_index(Path(root)))
-    except DataError:
-        return False
+    """Whether a folder is a store of features, also where its index is damaged: reading it says how."""
+    return (Path(root) / INDEX).is_file()

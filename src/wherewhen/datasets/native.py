@@ -275,12 +275,16 @@ def truth(root: Path) -> dict[str, Truth]:
 
 
 def reader_of(root: Path) -> str | None:
-    """Which reader a folder of this layout asks for (``reader`` in ``splits.json``), None if it has another layout."""
-    try:
-        clips, splits = _clips(Path(root)), _splits(Path(root))
-    except DataError:
+    """Which reader a folder with a ``gt.json`` asks for (``reader`` in ``splits.json``), None if there is none.
+
+    A damaged ``gt.json`` or ``splits.json`` is still one: ``load`` says what is wrong with it.
+    """
+    if not (Path(root) / "gt.json").is_file():
         return None
-    return str(splits.get("reader", "native")) if clips else None
+    try:
+        return str(_splits(Path(root)).get("reader", "native"))
+    except DataError:
+        return "native"
 
 
 def matches(root: Path) -> bool:
