@@ -227,13 +227,38 @@ def test_a_table_reads_as_markdown() -> None:
     assert evaluate.markdown(table, ["ap"]).splitlines()[2] == "| m | x | 1.000 |"
 
 
-def test_videos_without_truth_can_not_be_judged(natives: Path, clips: Path) -> None:
-    from wherewhen.datasets import native
+# --- what the truth allows
 
-    truths = native.truth(natives)
-    videos = native.load(natives).videos
-    with pytest.raises(DataError, match="no truth for n0: evaluation needs"):
-        evaluate.evaluate(None, videos, {k: v for k, v in truths.items() if k != "n0"}, ["frame"])  # type: ignore[arg-type]
+
+def without_boxes(natives: Path, root: Path, names: set[str]) -> Path:
+    """The data set where nobody said where it happens in some clips."""
+    shutil.copytree(natives, root)
+    shutil.rmtree(root / "masks", ignore_errors=True)
+    truth = json.loads((root / "gt.json").read_text())
+    for name in names:
+        truth[name] = {key: value for key, value in truth[name].items() if key not in ("boxes", "tracks")}
+    (root / "gt.json").write_text(json.dumps(truth))
+    return root
+
+
+def test_families_without_their_truth_are_skipped_and_told(
+    first: Bench, natives: Path, cache: Path, tmp_path: Path
+) -> None:
+    """In one fold of two, then in both; a row that tells the truth is there as often as the truth is."""
+    some = without_boxes(natives, tmp_path / "some", {"a0"})
+    made = benchmark.bench(some, settings=SETTINGS, workers=1, quiet=True)
+    assert made.facts["notes"][:1] == ["pixel: skipped in 1 of 2 folds, the truth has times but no boxes or masks"]
+    counts = {(row.method, row.metric): row.n for row in made.table}
+    assert counts["cuboid_mil", "frame_auc"] == 2 and counts["cuboid_mil", "pointing_hit"] == 1
+    assert counts["grid_oracle", "frame_auc"] == 1 and counts["chance", "frame_auc"] == 2
+    assert ("cuboid_mil", "grid_oracle") in {(pair.a, pair.b) for pair in made.pairs}
+    none = without_boxes(natives, tmp_path / "none", {"a0", "a1"})
+    made = benchmark.bench(none, settings=SETTINGS, workers=1, quiet=True)
+    assert made.facts["notes"] == ["pixel, tiou, pointing: skipped, the truth has times but no boxes or masks"]
+    assert {row.metric for row in made.table} >= {"frame_auc", "vauc"}
+    assert "grid_oracle" not in {row.method for row in made.table}
+    with pytest.raises(DataError, match=r"can't be measured by pixel: the truth has times but no boxes or masks"):
+        benchmark.bench(none, settings=SETTINGS, families=("frame", "pixel"), workers=1, quiet=True)
 
 
 # --- ablations

@@ -172,10 +172,10 @@ def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path
     model = runs.train(tmp_path / "store", tmp_path / "b", settings=settings, fold="first", device="cpu", quiet=True)
     weights = "weights/best.safetensors"
     assert (tmp_path / "a" / weights).read_bytes() == (tmp_path / "b" / weights).read_bytes()
-    table, quarantine = runs.judge(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
+    table, quarantine, *_ = runs.judge(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
     assert not quarantine.reasons and {row.metric for row in table} >= {"frame_auc", "pixel_auc"}
     shutil.move(tmp_path / "gone", tmp_path / "yard" / "videos")
-    other, _ = runs.judge(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
+    other, *_ = runs.judge(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
     assert table == other
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import wherewhen
-from wherewhen import extract, registry, runs, training
+from wherewhen import data, extract, registry, runs, training
 from wherewhen.config import read_yaml
+from wherewhen.datasets import native
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe
 from wherewhen.video import reader
@@ -176,7 +181,7 @@ def test_static_normal_videos_can_be_learnt_from(tmp_path: Path) -> None:
 
 
 def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path, tmp_path: Path) -> None:
-    table, quarantine = runs.judge(model, natives, tmp_path / "judged", fold="first", quiet=True)
+    table, quarantine, *_ = runs.judge(model, natives, tmp_path / "judged", fold="first", quiet=True)
     assert kept(tmp_path / "judged") == {
         "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "quarantine.json"
     }  # fmt: skip
@@ -197,9 +202,71 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
         runs.judge(model, natives, tmp_path / "other", fold="third", quiet=True)
 
 
-def test_labels_alone_can_not_be_judged(model: Model, clips: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="evaluation needs to know what happens in every video"):
-        runs.judge(model, clips, tmp_path / "judged", quiet=True)
+def test_labels_alone_say_which_video_and_not_when(model: Model, clips: Path, tmp_path: Path) -> None:
+    made = runs.judge(model, clips, tmp_path / "judged", quiet=True)
+    assert {row.metric for row in made.table} == {"vauc", "vap"} and made.families == ("video",)
+    assert "frame, pixel, tiou, pointing: skipped, the truth has labels of whole videos but no times" in made.notes[0]
+    page = (tmp_path / "judged" / "report.html").read_text()
+    assert "labels of whole videos but no times" in page and "nobody said when" in page
+    with pytest.raises(DataError, match="can't be measured by frame"):
+        runs.judge(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
+    assert not (tmp_path / "none").exists()
+
+
+def changed(natives: Path, root: Path, clips: dict[str, dict[str, Any]]) -> Path:
+    """The data set with another truth: of each clip that is named what of it changes; others are left out."""
+    shutil.copytree(natives, root, copy_function=os.link)
+    known = json.loads((root / "gt.json").read_text())
+    for name in ("gt.json", "splits.json"):
+        (root / name).unlink()
+    shutil.rmtree(root / "masks", ignore_errors=True)
+    told = {name: {k: v for k, v in {**known[name], **new}.items() if v is not None} for name, new in clips.items()}
+    (root / "gt.json").write_text(json.dumps(told))
+    return root
+
+
+TIMES = {"boxes": None, "tracks": None}
+
+
+@pytest.mark.parametrize(
+    ("told", "families", "note"),
+    [
+        ({"a0": TIMES, "n0": {}}, {"frame", "video"}, "pixel, tiou, pointing: skipped, the truth has times but no"),
+        ({"a0": {}}, {"frame", "pixel", "tiou", "pointing"}, "video: skipped, no video is normal"),
+        ({"n0": {}, "n1": {}}, {"delay"}, "frame, video, pixel, tiou, pointing: skipped, no video is anomalous"),
+        ({"n0": {}}, {"delay"}, "no video is anomalous"),
+        (
+            {name: {**TIMES, "segments_0based_halfopen": [[0, 25]]} for name in ("a0", "a1")} | {"n0": {}},
+            {"frame", "video"},
+            "every anomalous video is anomalous from its first to its last frame",
+        ),
+        ({"a1": {**TIMES, "segments_0based_halfopen": [[0, 25]]}}, {"delay"}, "no frame is normal"),
+    ],
+)
+def test_whatever_the_truth_holds_is_measured(
+    model: Model, natives: Path, tmp_path: Path, told: dict[str, Any], families: set[str], note: str
+) -> None:
+    made = runs.judge(model, changed(natives, tmp_path / "yard", told), tmp_path / "judged", quiet=True)
+    assert set(made.families) == families and any(note in one for one in made.notes)
+    numbers = json.loads((tmp_path / "judged" / "metrics.json").read_text())
+    assert len(numbers["rows"]) == len(made.table) > 0 and set(made.notes) <= set(numbers["notes"])
+    for family in families:
+        names = set(registry.load("metrics", family).names)
+        assert names & {row.metric for row in made.table if row.method == "cuboid_mil"}
+    boxed = any(one is not TIMES and name[0] == "a" and "boxes" not in one for name, one in told.items())
+    assert ("grid_oracle" in {row.method for row in made.table}) == boxed
+    assert note in html.unescape((tmp_path / "judged" / "report.html").read_text())
+
+
+def test_truth_of_a_part_judges_that_part(
+    model: Model, natives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = native.PLUGIN
+    some = replace(real, truth=lambda root: {k: v for k, v in real.truth(root).items() if k != "n1"})
+    monkeypatch.setattr(data, "reader_of", lambda root: some)
+    made = runs.judge(model, natives, tmp_path / "judged", quiet=True)
+    assert "left out, no truth is known: n1" in made.notes
+    assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n0", "a0", "a1"}
 
 
 def test_judging_on_training_videos_is_called_what_it_is(

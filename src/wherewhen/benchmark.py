@@ -19,28 +19,28 @@ from wherewhen.compare import Pair, interval, paired
 from wherewhen.contracts import Sight
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import (
-    FAMILIES,
     Numbers,
     Row,
     looks,
     measure,
     normalized,
     predict,
-    predict_trivial,
     rows,
+    trivial_numbers,
     trivial_rows,
 )
 from wherewhen.features import content
 from wherewhen.looks import Look
+from wherewhen.measurable import Judged, by_fold, judged, measurable
 from wherewhen.model import Recipe
 from wherewhen.progress import track
 from wherewhen.store import cache_folder, fingerprint, plain, write_json
 from wherewhen.training import fit
-from wherewhen.values import Fold, Truth, Video
+from wherewhen.values import Truth, Video
 
 LAST, ORACLE = " (last)", " (test oracle)"
 WITHOUT = ": "  # between a method and the name of its ablation
-CHOSEN_BY = "frame_auc"  # what the test oracle picks the checkpoint by
+CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # what the test oracle picks the checkpoint by
 Results = dict[str, Numbers]
 
 
@@ -60,44 +60,46 @@ class Job:
     families: tuple[str, ...]
     trivial: bool
 
-    def videos(self) -> tuple[Sequence[Video], Sequence[Video], dict[str, Truth]]:
-        """Training videos, test videos, and the truth of the latter."""
+    def videos(self) -> tuple[Sequence[Video], Judged]:
+        """Training videos, and the test videos that can be judged with what is known of them."""
         reader = data.reader_of(self.root, self.reader)
         dataset = reader.load(Path(self.root))
         labelled = [v for v in dataset.videos if v.label is not None]
         train = labelled if self.fold is None else dataset.folds[self.fold].train
         if self.test is not None:
             other = data.reader_of(self.test)
-            truths = other.truth(Path(self.test))
-            return train, [v for v in other.load(Path(self.test)).videos if v.id in truths], truths
+            return train, judged(other.load(Path(self.test)).videos, other.truth(Path(self.test)), self.test)
         assert self.fold is not None
-        return train, dataset.folds[self.fold].test, reader.truth(Path(self.root))
+        return train, judged(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
 
     def run(self) -> Results:
         """Train and judge: numbers by row name.
 
-        The row of a method is the checkpoint that its validation videos chose. The last one and the one that the
-        test videos would have chosen stand apart: the gap between them is what selection on test data is worth.
+        The row of a method is the checkpoint that its validation videos chose. The last one and the one that the test
+        videos would have chosen, where they can rank, stand apart: the gap between is what selection on test data is
+        worth.
         """
         import torch
 
         torch.set_num_threads(1)
-        train, test, truths = self.videos()
+        train, test = self.videos()
         recipe = Recipe.of(self.recipe)
         own = Look.all_of(recipe)
         seen = looks(own)
         learned = list(extract.bags(train, own, workers=1, quiet=True))
         fitted = fit(learned, recipe, device="cpu", keep_looks=True)
-        bags = normalized(fitted.best, extract.bags(test, seen, workers=1, quiet=True))
-        judged = {b.video.id: truths[b.video.id] for b in bags}
+        bags = normalized(fitted.best, extract.bags(test.videos, seen, workers=1, quiet=True))
+        truths = test.seen(bags, recipe.scored)
         models = {id(model): model for model in (*fitted.looks, fitted.last, fitted.best)}
         seen_by = {key: predict(model, bags) for key, model in models.items()}
-        frames = {key: measure(one, judged, ["frame"]).get(CHOSEN_BY, 0.0) for key, one in seen_by.items()}
-        chosen = {"": id(fitted.best), LAST: id(fitted.last), ORACLE: max(frames, key=lambda key: frames[key])}
-        numbers = {key: measure(seen_by[key], judged, self.families) for key in set(chosen.values())}
+        chosen = {"": id(fitted.best), LAST: id(fitted.last)}
+        if by := measurable(tuple(CHOSEN_BY), truths.values()).families[:1]:
+            ranks = {key: measure(one, truths, by)[CHOSEN_BY[by[0]]] for key, one in seen_by.items()}
+            chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
+        numbers = {key: measure(seen_by[key], truths, self.families) for key in set(chosen.values())}
         found = {recipe.method + told: numbers[key] for told, key in chosen.items()}
         for name in trivial_rows(fitted.best, bags) if self.trivial else ():
-            found[name] = measure(predict_trivial(name, fitted.best, bags, judged), judged, self.families)
+            found[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
         return found
 
 
@@ -123,7 +125,7 @@ def _in_parallel(jobs: Sequence[tuple[Job, str]], workers: int) -> Iterator[Resu
 
 def truth_hash(truths: Mapping[str, Truth]) -> str:
     """A fingerprint of everything that evaluation holds true, masks left to their files."""
-    parts = {k: [t.edges, t.spans, t.boxes, t.track, t.categories, t.boxed] for k, t in sorted(truths.items())}
+    parts = {k: [t.edges, t.spans, t.boxes, t.track, t.categories, t.boxed, t.timed] for k, t in sorted(truths.items())}
     return fingerprint(parts)
 
 
@@ -152,7 +154,7 @@ def bench(
     backbones: Sequence[str] = ("motion",),
     *,
     seeds: Sequence[int] = (0,),
-    families: Sequence[str] = FAMILIES,
+    families: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     test: str | Path | None = None,
     workers: int | None = None,
@@ -163,16 +165,21 @@ def bench(
     """Train and judge every method on every backbone over all folds of a data set and all seeds.
 
     ``settings``: plain values as in a recipe. ``test``: train on all labelled videos of ``root`` and judge on this
-    other data set instead. ``ablate``: this method with each of its parts changed, one at a time, instead of
-    ``methods``; every row is compared with the method as it is. Results of finished jobs are kept in the cache and not
-    made again.
+    other data set instead. ``families``: of metrics; DataError before anything is done if one is defined in no fold.
+    None: the usual ones, where those that are not defined are skipped with a note. ``ablate``: this method with each of
+    its parts changed, one at a time, instead of ``methods``; every row is compared with the method as it is. Results of
+    finished jobs are kept in the cache and not made again.
     """
     source = data.reader_of(root, reader)
     found = source.load(Path(root))
     if not found.folds and test is None:
         raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
     judge = data.reader_of(test) if test else source
-    truth = truth_hash(judge.truth(Path(test or root)))
+    truths = judge.truth(Path(test or root))
+    parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]
+    known = [judged(part, truths, str(test or root)) for part in parts]
+    allowed, notes = by_fold(families, known, str(test or root))
+    truth = truth_hash(truths)
     told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
     named = [
         (name, Recipe.of({**given, "backbone": backbone, "method": method, "seed": seed}))
@@ -181,10 +188,10 @@ def bench(
         for seed in seeds
     ]
     recipes = [recipe for _, recipe in named]
-    made = list(_jobs(str(root), reader, found.folds, named, families, test))
+    made = list(_jobs(str(root), reader, allowed, named, test))
     jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], recipes, quiet)
-    cores = min(workers or os.cpu_count() or 1, len(jobs))
+    cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
     done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
     for (name, job), numbers in zip(made, done, strict=True):
@@ -192,7 +199,7 @@ def bench(
             shown = _shown(row, job.recipe["method"], name)
             if shown:
                 by_row.setdefault((shown, job.recipe["backbone"]), []).append(values)
-    facts = {
+    facts: dict[str, Any] = {
         "train": found.name,
         "test": judge.load(Path(test)).name if test else found.name,
         "folds": 0 if test else len(found.folds),
@@ -200,6 +207,7 @@ def bench(
         "truth": truth,
         "config": fingerprint([recipe.plain() for recipe in recipes]),
         "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
+        "notes": notes,
     }
     if ablate:
         facts["ablations"] = {name: given for name, (_, given) in told.items() if name != ablate}
@@ -277,8 +285,8 @@ def _known(numbers: Numbers, metric: str) -> bool:
 def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) -> None:
     """Fill the cache with the features of every video, so that the jobs only read them."""
     wanted: dict[tuple[str, str], Video] = {}
-    for train, test, _ in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
-        wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test)}
+    for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
+        wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
     for own in {fingerprint(Look.all_of(recipe)): Look.all_of(recipe) for recipe in recipes}.values():
         for _ in extract.bags(wanted.values(), looks(own), quiet=quiet):
             pass
@@ -287,28 +295,31 @@ def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) ->
 def _jobs(
     root: str,
     reader: str | None,
-    folds: Sequence[Fold],
+    families: Sequence[tuple[str, ...]],
     named: Sequence[tuple[str, Recipe]],
-    families: Sequence[str],
     test: str | Path | None,
 ) -> Iterator[tuple[str, Job]]:
-    """Every named recipe on every fold; the trivial rows come once per backbone and seed."""
+    """Every named recipe on every fold with its ``families``; the trivial rows come once per backbone and seed.
+
+    A fold in which nothing can be measured is left out.
+    """
     seen: set[tuple[str, int]] = set()
     for name, recipe in named:
         first = (recipe.backbone, recipe.seed) not in seen
         seen.add((recipe.backbone, recipe.seed))
-        for fold in [None] if test else range(len(folds)):
-            other = str(test) if test else None
-            yield name, Job(root, reader, fold, other, plain(recipe.plain()), tuple(families), first)
+        for fold, own in enumerate(families):
+            number, other = (None, str(test)) if test else (fold, None)
+            if own:
+                yield name, Job(root, reader, number, other, plain(recipe.plain()), own, first)
 
 
 def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files and their boxes, truth, recipe and version."""
-    train, test, _ = job.videos()
+    train, test = job.videos()
     recipe = Recipe.of(job.recipe)
     sighted = [*sights.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
     boxes = [sights.made(sight) for sight in sighted]
-    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test)]
+    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
     return fingerprint([truth, len(train), seen, boxes, job.recipe, job.families, job.trivial, _code()])
 
 

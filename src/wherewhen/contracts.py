@@ -58,8 +58,9 @@ class DatasetReader:
 class Metric:
     """A family of named numbers: ``compute(predictions, truths) -> {name: value}`` over all videos of a test set.
 
-    ``reads`` names the parts of a Prediction that it needs, ``lower_is_better`` the numbers that fall as things get
-    better; a missing video id is an error, never a zero.
+    ``reads`` names the parts of a Prediction that it needs, ``needs`` what the truth must hold (names of
+    ``metrics/_needs.py``, the most general first): where it does, ``compute`` gives numbers. ``lower_is_better``: the
+    numbers that fall as things get better. A missing video id is an error, never a zero.
     """
 
     compute: Callable[..., dict[str, float]]
@@ -67,6 +68,7 @@ class Metric:
     reads: tuple[str, ...]
     source: str
     lower_is_better: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +417,8 @@ class Baseline:
     ``bank``: cells of normal training videos. Only the oracle looks at the truth. Its alarm is always on.
     ``settings``: what the row changes of the localizer's, such as a map that is taken as it is.
 
+    ``needs``: what the truth must hold for the row to say anything, as for a `Metric`.
+
     A row for instances that move has ``scores(bag, truth, seed)`` instead, which gives ``(N,)`` in [0, 1] for the view
     ``movers``; where nothing moves, there is no such row.
     """
@@ -423,6 +427,7 @@ class Baseline:
     description: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     scores: Callable[[Bag, Truth, int], Features] | None = None
+    needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.heat is None) == (self.scores is None):

@@ -12,14 +12,15 @@ from wherewhen import extract, painting, pipeline, registry
 from wherewhen.contracts import Baseline, Metric
 from wherewhen.errors import DataError
 from wherewhen.looks import Look
+from wherewhen.measurable import FAMILIES, Judged, Measurable, measurable
+from wherewhen.metrics import lacks
 from wherewhen.model import Model
-from wherewhen.values import Bag, HeatMap, Prediction, Truth, Video
+from wherewhen.values import Bag, HeatMap, Prediction, Truth
 from wherewhen.video.batch import Quarantine
 
 Scored = dict[str, Prediction]
 Numbers = dict[str, float]
 
-FAMILIES = ("frame", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
 IMPORTED = "imported"  # features without pictures
 CELLS = "cells"  # the view that trivial rows look at: what the model scores, on a grid
 MOVERS = "movers"  # the same where it moves, as it is
@@ -94,6 +95,16 @@ def _trivial(row: Baseline, model: Model, bag: Bag, truth: Truth) -> Iterable[He
     return [row.heat(on_grid, truth, model.bank, model.recipe.seed)]
 
 
+def trivial_numbers(
+    name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth], families: Sequence[str]
+) -> Numbers:
+    """Every number of a trivial row; none where the truth lacks what the row is told by."""
+    row: Baseline = registry.load("baselines", name)
+    if lacks(row.needs, list(truths.values())):
+        return {}
+    return measure(predict_trivial(name, model, bags, truths), truths, families)
+
+
 def measure(predictions: Scored, truths: Mapping[str, Truth], families: Sequence[str]) -> Numbers:
     """Every number of the named metric families."""
     numbers: Numbers = {}
@@ -116,35 +127,58 @@ def rows(method: str, backbone: str, repeats: Sequence[Numbers]) -> list[Row]:
     return made
 
 
+class Evaluation(NamedTuple):
+    """A table, the model's predictions, what is known of each video, and what a reader must know about the table."""
+
+    table: list[Row]
+    found: Scored
+    truths: dict[str, Truth]
+    families: tuple[str, ...]
+    notes: list[str]
+
+
 def evaluate(
     model: Model,
-    videos: Sequence[Video],
-    truths: Mapping[str, Truth],
-    families: Sequence[str],
+    known: Judged,
+    asked: Measurable,
     *,
     quarantine: Quarantine | None = None,
     quiet: bool = False,
-) -> tuple[list[Row], Scored]:
-    """A table of the model and all trivial rows on videos with truth, and the model's predictions."""
-    lost = [v.id for v in videos if v.id not in truths]
-    if lost:
-        raise DataError(f"no truth for {', '.join(lost[:5])}: evaluation needs to know what happens in every video")
-    raw = extract.bags(videos, looks(Look.all_of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
+) -> Evaluation:
+    """A table of the model and all trivial rows on videos of which something is known, by all that can be measured."""
+    raw = extract.bags(known.videos, looks(Look.all_of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
     bags = normalized(model, raw)
-    judged = {b.video.id: truths[b.video.id] for b in bags}
-    if not judged:
-        raise DataError("no video is left to evaluate")
+    held = known.seen(bags, model.recipe.scored)
+    if not held:
+        raise DataError("no video is left to evaluate; quarantine.json says why")
+    left = measurable(asked.families, held.values())  # a video that can't be read may have been the only one
     found = predict(model, bags)
-    table = rows(model.recipe.method, model.recipe.backbone, [measure(found, judged, families)])
+    table = rows(model.recipe.method, model.recipe.backbone, [measure(found, held, left.families)])
     for name in trivial_rows(model, bags):
-        trivial = predict_trivial(name, model, bags, judged)
-        table += rows(name, model.recipe.backbone, [measure(trivial, judged, families)])
-    return table, found
+        numbers = trivial_numbers(name, model, bags, held, left.families)
+        table += rows(name, model.recipe.backbone, [numbers])
+    notes = [*known.notes, *Measurable(left.families, {**asked.skipped, **left.skipped}).notes, alarms(found, held)]
+    return Evaluation(table, found, held, left.families, notes)
+
+
+def alarms(found: Scored, truths: Mapping[str, Truth]) -> str:
+    """How many anomalous and normal videos have an event, in words."""
+    told = []
+    for label, word in ((1, "anomalous"), (0, "normal")):
+        some = [bool(found[name].events) for name, truth in truths.items() if truth.label == label]
+        if some:
+            told.append(f"{sum(some)} of {len(some)} {word} videos")
+    return f"alarms in {' and '.join(told)}"
 
 
 def headlines(table: Sequence[Row], families: Sequence[str]) -> list[str]:
     """The numbers of a table that a terminal has room for: the first ones of each family, or the best known."""
-    known = {"frame": ("frame_auc", "frame_auc_anomalous", "frame_ap"), "tiou": ("tiou", "iou_ungated")}
+    known = {
+        "frame": ("frame_auc", "frame_auc_anomalous", "frame_ap"),
+        "video": ("vauc", "vap"),
+        "tiou": ("tiou", "iou_ungated"),
+        "delay": ("false_alarms_per_hour", "false_alarm_share", "missed_events"),
+    }
     wanted = [n for f in families for n in known.get(f, registry.load("metrics", f).names[: 1 if f in FAMILIES else 2])]
     there = {row.metric for row in table}
     return [name for name in wanted if name in there]

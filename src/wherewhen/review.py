@@ -56,7 +56,7 @@ def page(
 ) -> None:
     """Write a self-contained page about the predictions ``found`` for some videos."""
     known = truths or {}
-    judged = {name: known[name] for name in found if name in known}
+    judged = {name: known[name] for name in found if name in known and known[name].timed}
     roc, pr = _curves(found, judged)
     best, worst = _examples(videos, found, judged)
     data = ReportData(
@@ -81,7 +81,7 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
     """Write ``bench.json``, ``bench.md`` and ``report.html`` of a comparison to a folder."""
     write_json(folder / "bench.json", outcome)
     write_atomic(folder / "bench.md", markdown(table) + "\n")
-    facts = {name: value for name, value in outcome.items() if name not in ("rows", "pairs")}
+    facts = {name: value for name, value in outcome.items() if name not in ("rows", "pairs", "notes")}
     same = outcome["train"] == outcome["test"]
     data = ReportData(
         title=f"Benchmark on {outcome['test']}" + ("" if same else f", trained on {outcome['train']}"),
@@ -89,6 +89,7 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
             f"{outcome['folds']} folds, seeds {', '.join(map(str, outcome['seeds']))}; mean and deviation over both.",
             "A method's own row is the checkpoint that its validation videos chose. The test oracle is what choosing "
             "by the test videos would give: no result, only the size of the temptation.",
+            *outcome["notes"],
         ),
         rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),

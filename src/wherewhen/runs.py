@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.errors import ConfigError, DataError, expected
-from wherewhen.evaluate import FAMILIES, Row, evaluate, normalized, predict
+from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
 from wherewhen.found import write_events, write_scores
 from wherewhen.kept import settled
 from wherewhen.looks import Look
+from wherewhen.measurable import demanded, judged
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.store import plain, write_json
@@ -208,33 +209,50 @@ def _keep(
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
+class Judgment(NamedTuple):
+    """What an evaluation gives: a table, the videos set aside, the metric families in it, notes for its reader."""
+
+    table: list[Row]
+    quarantine: Quarantine
+    families: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def judge(
     model: Model,
     root: str | Path,
     output: str | Path,
     *,
     fold: str | None = None,
-    families: Sequence[str] = FAMILIES,
+    families: Sequence[str] | None = None,
     quiet: bool = False,
-) -> tuple[list[Row], Quarantine]:
-    """Evaluate a model on a data set with truth and write metrics, scores, events and a report to a folder."""
+) -> Judgment:
+    """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
+
+    ``families``: of metrics; None = the usual ones that the truth allows. Labels of whole videos allow ``video``.
+    """
     folder = Path(output)
     reader = data.reader_of(root)
     dataset = reader.load(Path(root))
     videos = dataset.videos if fold is None else _fold(dataset, fold).test
-    truths = reader.truth(Path(root))
+    subject = judged(videos, reader.truth(Path(root)), str(root))
+    asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder)
     with log_file(folder):
         quarantine.write()
-        known = [v.id for v in videos if v.path.exists() and content(v.path) in model.trained_on]
-        notes = [f"{len(known)} of these {len(videos)} videos were trained on: no honest figure"] if known else []
+        known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
+        count = f"{len(known)} of these {len(subject.videos)} videos"
+        notes = [f"{count} were trained on: no honest figure"] if known else []
         for note in notes:
             log.warning("%s; judge on others, or on the test part of a --fold", note)
-        table, found = evaluate(model, videos, truths, families, quarantine=quarantine, quiet=quiet)
+        table, found, truths, used, more = evaluate(model, subject, asked, quarantine=quarantine, quiet=quiet)
+        for note in more:
+            log.info("%s", note)
+        notes += more
         write_scores(folder / "scores.parquet", found)
         write_events(folder / "events.json", videos, found)
         rows = [row._asdict() for row in table]
-        write_json(folder / "metrics.json", {"dataset": dataset.name, "fold": fold, "rows": rows})
+        write_json(folder / "metrics.json", {"dataset": dataset.name, "fold": fold, "notes": notes, "rows": rows})
         review.page(
             folder / "report.html",
             f"Evaluation on {dataset.name}",
@@ -246,4 +264,4 @@ def judge(
             notes=notes,
             quarantine=quarantine,
         )
-    return table, quarantine
+    return Judgment(table, quarantine, used, tuple(more))

@@ -439,6 +439,7 @@ class Truth:
     ``edges``: F + 1 borders of the F frames in seconds. ``spans``: ``(S, 2)`` seconds. ``boxes``: extents
     ``(N, 6)``, ``track``: ``(N,)`` (-1 = none). ``categories``: a name per span, or empty. ``masks``: reads the
     pixel masks ``(F, H, W)``. ``boxed``: frames ``(F,)`` where a missing box means that there is none; None = all.
+    ``timed``: false where only the label is known, and the span is the whole video because nobody said when.
     """
 
     edges: Floats
@@ -448,6 +449,7 @@ class Truth:
     categories: tuple[str, ...] = ()
     masks: Callable[[], Masks] | None = None
     boxed: Masks | None = None
+    timed: bool = True
 
     def __post_init__(self) -> None:
         edges = _edges(self.edges, len(np.asarray(self.edges)) - 1, "truth")

@@ -259,7 +259,7 @@ def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_p
     settings = {"training": {"steps": 30, "bags": 4}, "method": "cuboid_mil"}
     model = runs.train(tmp_path / "store", tmp_path / "run", settings=settings, device="cpu", quiet=True)
     assert model.recipe.backbone == "imported" and model.recipe.crops == crops
-    rows, quarantine = runs.judge(model, tmp_path / "store", tmp_path / "eval", quiet=True)
+    rows, quarantine, *_ = runs.judge(model, tmp_path / "store", tmp_path / "eval", quiet=True)
     found = {row.metric: row.mean for row in rows if row.method == "cuboid_mil"}
     assert found["frame_auc"] > 0.9 and not quarantine.reasons
     assert "motion_only" not in {row.method for row in rows}

@@ -60,4 +60,4 @@ def _covered(truth: Truth) -> float:
     return total
 
 
-PLUGIN = Baseline(None, "the truth, seen through the tubes at hand", scores=scores, settings=EXACT)
+PLUGIN = Baseline(None, "the truth, seen through the tubes at hand", scores=scores, settings=EXACT, needs=("boxes",))

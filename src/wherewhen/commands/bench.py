@@ -17,7 +17,8 @@ class Options:
         methods: method names between commas.
         backbones: backbone names between commas.
         seeds: how many seeds, from 0 on.
-        metrics: metric families between commas (wherewhen list metrics).
+        metrics: metric families between commas (wherewhen list metrics); default: of frame, video, pixel, tiou and
+            pointing those that the truth allows.
         ablate: this method with each of its parts changed, one at a time, instead of --methods.
         across: other data sets between commas: train on each of them all, judge on each.
         json: write the table, intervals and paired comparisons to this file.
@@ -30,7 +31,7 @@ class Options:
     methods: str = "cuboid_mil"
     backbones: str = "motion"
     seeds: int = 1
-    metrics: str = "frame,pixel,tiou,pointing"
+    metrics: str | None = None
     ablate: str | None = None
     across: str | None = None
     json: str | None = None
@@ -45,9 +46,10 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     from wherewhen import benchmark, review
     from wherewhen.evaluate import headlines, markdown
+    from wherewhen.measurable import USUAL, named
     from wherewhen.store import write_json
 
-    families = options.metrics.split(",")
+    families = named(options.metrics)
     made = benchmark.matrix(
         [options.data, *(options.across.split(",") if options.across else [])],
         options.methods.split(","),
@@ -62,7 +64,10 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     for one in made:
         if len(made) > 1:
             print(f"\ntrained on {one.facts['train']}, judged on {one.facts['test']}")
-        print(markdown(one.table, headlines(one.table, families)))
+        for note in one.facts["notes"]:
+            print(f"note: {note}")
+        if one.table:
+            print(markdown(one.table, headlines(one.table, families or USUAL)))
     print("--json and --output give every number")
     if options.json:
         told = [one.as_json() for one in made]

@@ -51,8 +51,8 @@ def run(options: Options) -> int:
     )
     unseen = [video.path for video in fold.test if video.label == 1]
     found, _ = detection.detect(model, unseen, folder / "found", quiet=options.quiet)
-    table, _ = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
-    print(markdown(table, SHOWN))
+    made = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
+    print(markdown(made.table, SHOWN))
     print()
     print(f"{sum(len(one.events) for one in found)} events in {len(found)} unseen clips. Look at:")
     print(f"  {folder}/found/*.mp4             what was found, painted over the clips")

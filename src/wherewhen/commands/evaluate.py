@@ -12,10 +12,11 @@ class Options:
     """What ``evaluate`` is told.
 
     Args:
-        data: data set with truth (wherewhen list datasets).
+        data: data set with truth (wherewhen list datasets), or clips with labels alone.
         model: run folder of a trained model.
         fold: judge on the test part of this fold only.
-        metrics: metric families between commas (wherewhen list metrics).
+        metrics: metric families between commas (wherewhen list metrics); default: of frame, video, pixel, tiou and
+            pointing those that the truth allows.
         output: folder for the report; default: evaluation/ in the run folder.
         which: best (by validation) or last.
         json: also write the table to this file.
@@ -26,7 +27,7 @@ class Options:
     data: str
     model: str = "runs/latest"
     fold: str | None = None
-    metrics: str = "frame,pixel,tiou,pointing"
+    metrics: str | None = None
     output: str | None = None
     which: str = "best"
     json: str | None = None
@@ -40,18 +41,22 @@ def run(options: Options) -> int:
 
     from wherewhen import runs
     from wherewhen.evaluate import headlines, markdown
+    from wherewhen.measurable import named
     from wherewhen.model import Model
     from wherewhen.store import write_json
 
     model = Model.load(options.model, options.which, options.device)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
-    families = options.metrics.split(",")
-    table, quarantine = runs.judge(
+    families = named(options.metrics)
+    table, quarantine, families, notes = runs.judge(
         model, options.data, folder, fold=options.fold, families=families, quiet=options.quiet
     )
     if options.json:
-        write_json(options.json, {"rows": [row._asdict() for row in table]})
-    print(markdown(table, headlines(table, families)))
+        write_json(options.json, {"notes": notes, "rows": [row._asdict() for row in table]})
+    for note in notes:
+        print(f"note: {note}")
+    if table:
+        print(markdown(table, headlines(table, families)))
     print("every number: metrics.json and report.html")
     print(f"written: {folder}")
     return 3 if quarantine.reasons else 0

@@ -12,6 +12,7 @@ from wherewhen.metrics._curves import (
     pr_auc_trapezoid,
     roc_auc,
 )
+from wherewhen.metrics._needs import lacks
 from wherewhen.metrics._snippets import repeat_snippets, segment_borders, segments_to_snippets, sst_frames
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "eer",
     "eer_point",
     "false_alarm_rate",
+    "lacks",
     "operating_points",
     "pr_auc_trapezoid",
     "repeat_snippets",

@@ -177,6 +177,7 @@ PLUGIN = Metric(
         *(f"recall@{budget:g}/h" for budget in BUDGETS),
     ),
     reads=("frames",),
+    needs=("times",),
     source="defined in docs/metrics.md",
     lower_is_better=LOWER,
 )

@@ -197,5 +197,6 @@ PLUGIN = Metric(
         for at in ("", *(f"@{threshold:g}" for threshold in at_all))
     ),
     reads=("events",),
+    needs=("times", "events"),
     source="Caba Heilbron et al. 2015, ActivityNet; Weinzaepfel et al. 2015; Wu et al. 2024 (VadCLIP variant)",
 )

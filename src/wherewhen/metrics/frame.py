@@ -106,6 +106,7 @@ PLUGIN = Metric(
         "frame_auc_macro_mixed",
     ),
     reads=("frames",),
+    needs=("times", "both kinds of frames"),
     source="Sultani et al. 2018 (micro AUC); Wu et al. 2020 (AP); Acsintoae et al. 2022 (macro AUC)",
     lower_is_better=("frame_eer",),
 )

@@ -129,5 +129,6 @@ PLUGIN = Metric(
     compute,
     names=("path_miou", *(f"path_iou@{epsilon:g}" for epsilon in EPSILONS), "path_miou_oracle"),
     reads=("boxes",),
+    needs=("times", "a place in every anomalous video"),
     source="Wu et al. 2021, arXiv 2108.03825; Tran, Yuan and Forsyth, TPAMI 2014",
 )

@@ -50,5 +50,6 @@ PLUGIN = Metric(
     compute,
     names=("pauc", "pap", "pap_step", "pauc_anomalous", "pap_anomalous"),
     reads=("heat", "frames"),
+    needs=("times", "places", "patches"),
     source="Abdulaziz et al. 2026, SST-WSVADL",
 )

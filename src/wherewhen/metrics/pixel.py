@@ -216,6 +216,7 @@ PLUGIN = Metric(
     compute,
     names=("pixel_auc", "pixel_eer", "pixel_auroc", "pixel_ap", "pixel_auroc_pooled", "pixel_ap_pooled"),
     reads=("heat",),
+    needs=("times", "places", "normal frames"),
     source="Mahadevan et al. 2010; Li, Mahadevan and Vasconcelos 2014",
     lower_is_better=("pixel_eer",),
 )

@@ -48,5 +48,9 @@ def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) 
 
 
 PLUGIN = Metric(
-    compute, names=("pointing_hit",), reads=("heat",), source="Zhang et al. 2018, Top-down Neural Attention"
+    compute,
+    names=("pointing_hit",),
+    reads=("heat",),
+    needs=("times", "places"),
+    source="Zhang et al. 2018, Top-down Neural Attention",
 )

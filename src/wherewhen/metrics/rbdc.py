@@ -180,4 +180,10 @@ def compute(
     return {"rbdc": area(line.fpr, line.rbdr), "tbdc": area(line.fpr, line.tbdr)}
 
 
-PLUGIN = Metric(compute, names=("rbdc", "tbdc"), reads=("boxes",), source="Ramachandra and Jones 2020, Street Scene")
+PLUGIN = Metric(
+    compute,
+    names=("rbdc", "tbdc"),
+    reads=("boxes",),
+    needs=("times", "boxes"),
+    source="Ramachandra and Jones 2020, Street Scene",
+)

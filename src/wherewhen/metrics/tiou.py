@@ -121,5 +121,6 @@ PLUGIN = Metric(
     compute,
     names=("tiou", "tiou_recall", "iou_ungated", "tiou_validated", "tiou_recall_validated"),
     reads=("boxes", "frames"),
+    needs=("times", "boxes before masks"),
     source="Liu and Ma 2019, Exploring Background-bias for Anomaly Detection in Surveillance Videos",
 )

@@ -111,5 +111,6 @@ PLUGIN = Metric(
         "tiou_patch_recall_validated",
     ),
     reads=("heat", "frames"),
+    needs=("times", "boxes before masks"),
     source="Liu and Ma 2019; Abdulaziz et al. 2026",
 )

@@ -82,5 +82,6 @@ PLUGIN = Metric(
     compute,
     names=("ucfcrime2local_frame", "ucfcrime2local_tube", "ucfcrime2local_cell"),
     reads=("heat",),
+    needs=("times", "both kinds of frames"),
     source="Landi, Snoek and Cucchiara 2019, Anomaly Locality in Video Surveillance",
 )

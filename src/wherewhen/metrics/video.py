@@ -58,5 +58,6 @@ PLUGIN = Metric(
     compute,
     names=("vauc", "vap"),
     reads=("frames",),
+    needs=("both kinds of videos",),
     source="Wu et al. 2021, Weakly-Supervised Spatio-Temporal Anomaly Detection, arXiv 2108.03825",
 )

@@ -142,5 +142,6 @@ PLUGIN = Metric(
         "vauc_tube",
     ),
     reads=("boxes",),
+    needs=("times", "a place in every anomalous video"),
     source="Wu et al. 2021, Weakly-Supervised Spatio-Temporal Anomaly Detection, arXiv 2108.03825",
 )

@@ -72,13 +72,14 @@ def timeline(result: VideoResult) -> TimeLine:
     scores, truth, events = curve(result.prediction), result.truth, result.prediction.events
     start, end = span(scores, truth, events)
     line, area = stairs(columns(scores, start, end, COLUMNS)) if scores is not None else ("", "")
-    spans = [] if truth is None else [(float(a), float(b)) for a, b in truth.spans]
+    timed = truth is not None and truth.timed
+    spans = [(float(a), float(b)) for a, b in truth.spans] if truth is not None and timed else []
     found = [(event.start, event.end) for event in events]
     peak = "" if scores is None else f"{scores.values.max():.2f}"
     words = [f"Score of {result.video} from {clock(start)} to {clock(end)}"]
     words.append(f"highest score {peak}" if peak else "no score")
     if truth is not None:
-        words.append("truth: " + (_words(spans) or "nothing happens"))
+        words.append("truth: " + ((_words(spans) or "nothing happens") if timed else "anomalous, nobody said when"))
     if found:
         words.append("found: " + _words(found))
     return TimeLine(

@@ -1,0 +1,106 @@
+"""What a truth must hold for a number to be defined, by name; metrics and trivial rows list the names they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from wherewhen.metrics._regions import frame_rows, known_frames, marks, places
+from wherewhen.values import Truth
+
+NORMAL = "no video is anomalous"
+Check = Callable[[Sequence[Truth]], str | None]
+
+
+def _times(truths: Sequence[Truth]) -> str | None:
+    return None if all(truth.timed for truth in truths) else "the truth has labels of whole videos but no times"
+
+
+def _videos(truths: Sequence[Truth]) -> str | None:
+    labels = {truth.label for truth in truths}
+    return None if len(labels) == 2 else "no video is normal" if 1 in labels else NORMAL
+
+
+def _frames(truths: Sequence[Truth]) -> str | None:
+    if not any(truth.label for truth in truths):
+        return NORMAL
+    if not any(truth.frames.any() for truth in truths):
+        return "no frame lies in a span: the spans are shorter than a frame"
+    if all(truth.frames.all() for truth in truths):
+        return "no frame is normal: every video is anomalous from its first to its last frame"
+    return None
+
+
+def _events(truths: Sequence[Truth]) -> str | None:
+    return None if any(len(truth.spans) for truth in truths) else NORMAL
+
+
+def _lacking(truths: Sequence[Truth], what: str) -> str:
+    if not any(truth.label for truth in truths):
+        return NORMAL
+    return _times(truths) or f"the truth has times but no {what}"
+
+
+def _places(truths: Sequence[Truth]) -> str | None:
+    found = any(places(truth).regions for truth in truths)
+    return None if found else _lacking(truths, "boxes or masks")
+
+
+def _boxes(truths: Sequence[Truth]) -> str | None:
+    found = any(places(truth, masks_first=False).regions for truth in truths)
+    return None if found else _lacking(truths, "boxes or masks")
+
+
+def _rows(truths: Sequence[Truth]) -> str | None:
+    found = any(len(frame_rows(truth.boxes, truth.edges)[0]) for truth in truths)
+    return None if found else _lacking(truths, "boxes")
+
+
+def _free(truths: Sequence[Truth]) -> str | None:
+    found = any(places(truth).normal.any() for truth in truths)
+    return None if found else "no frame is normal: every video is anomalous from its first to its last frame"
+
+
+def _everywhere(truths: Sequence[Truth]) -> str | None:
+    anomalous = [truth for truth in truths if truth.label]
+    without = sum(not places(truth, masks_first=False).regions for truth in anomalous)
+    if anomalous and not without:
+        return None
+    if without == len(anomalous):
+        return _lacking(truths, "boxes or masks")
+    return f"{without} of {len(anomalous)} anomalous videos have no box or mask"
+
+
+def _cells(truths: Sequence[Truth]) -> str | None:
+    on = off = False
+    for truth in truths:
+        place = places(truth)
+        marked, known = marks(place.regions, 8, 0.25, 5 / 128), known_frames(truth, place)
+        seen = place.region_of[known]
+        on |= bool(marked[seen[seen >= 0]].any())
+        off |= bool((seen < 0).any() or not marked[seen[seen >= 0]].all())
+        if on and off:
+            return None
+    return "every cell is in the truth in every frame" if on else "no box or mask covers a quarter of a cell"
+
+
+NEEDS: Mapping[str, Check] = {
+    "times": _times,
+    "both kinds of videos": _videos,
+    "both kinds of frames": _frames,
+    "events": _events,
+    "places": _places,
+    "boxes before masks": _boxes,
+    "boxes": _rows,
+    "normal frames": _free,
+    "a place in every anomalous video": _everywhere,
+    "patches": _cells,
+}
+
+
+def lacks(needs: Sequence[str], truths: Sequence[Truth]) -> str | None:
+    """Why these truths are not enough for what needs all of ``needs``; None where they are.
+
+    >>> lacks(["times", "boxes"], [Truth([0, 1], [[0, 1]]), Truth([0, 1])])
+    'the truth has times but no boxes'
+    """
+    return next((reason for name in needs if (reason := NEEDS[name](truths))), None)
