@@ -65,7 +65,8 @@ def test_a_broken_video_does_not_stop_the_rest(model: Model, clips: Path, tmp_pa
 
 @given(st.lists(st.sampled_from(["a.mp4", "a-2.mp4", "b/a.mp4", "c/a.avi", "c/a-2.mp4", "d/a-3.mp4"]), unique=True))
 def test_names_of_results_never_collide(names: list[str]) -> None:
-    made = detection._names(names)
-    assert list(made) == names
+    paths: list[Source] = [Path(name) for name in names]
+    made = detection._names(paths)
+    assert list(made) == paths
     assert len(set(made.values())) == len(names)
-    assert not names or made[names[0]] == Path(names[0]).stem
+    assert not names or made[paths[0]] == Path(names[0]).stem

@@ -14,9 +14,10 @@ import wherewhen
 
 SOURCE = Path(wherewhen.__file__).parent
 
-WORDS = {"errors", "extents", "values"}
+WORDS = {"addresses", "errors", "extents", "printable", "values"}
 TOOLS = {
     "config",
+    "console",
     "contracts",
     "features",
     "findings",

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen import registry
+from wherewhen.addresses import address_in, remember
 from wherewhen.config import read_yaml
+from wherewhen.console import Discreet, discreet
 from wherewhen.errors import ConfigError, WherewhenError, unknown
 from wherewhen.store import plain
 
@@ -76,6 +78,7 @@ def _parse(command: Any, verb: str, arguments: list[str]) -> tuple[Any, dict[str
     except ArgumentError as error:
         raise ConfigError(f"{_in_words(str(error), parser)}; wherewhen {verb} --help says more") from None
     values = {key: value for key, value in given.as_dict().items() if key != "config"}
+    _check_places(command, values)
     settings = {key: plain(values.pop(key)) for key in [*sections, *RECIPE_FLAGS] if key in values}
     if "training" in settings:  # what isn't given stays each method's own
         told = {
@@ -106,6 +109,14 @@ def _in_words(error: str, parser: Any) -> str:
     name = f"--{key[1]}" if any(f"--{key[1]}" in action.option_strings for action in parser._actions) else key[1]
     wanted = one_of[1].replace("'", "") if one_of else " or ".join(known)
     return f"{name}: expected {'one of ' if one_of else ''}{wanted}, got {value[1]}"
+
+
+def _check_places(command: Any, values: dict[str, Any]) -> None:
+    """ConfigError for an address where a file or folder belongs; a verb's ADDRESSES are the options that take one."""
+    for key, value in values.items():
+        where = address_in(value) if isinstance(value, str) and key not in getattr(command, "ADDRESSES", ()) else None
+        if where is not None:
+            raise ConfigError(f"{key}: expected a file or folder of this machine, got the address {where}")
 
 
 def _underscored(word: str, options: type) -> str:
@@ -241,6 +252,7 @@ def _start_log(quiet: bool) -> None:
     log = logging.getLogger("wherewhen")
     told = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
     told.setLevel(logging.WARNING if quiet else logging.INFO)
+    told.addFilter(Discreet())
     log.handlers = [told]
     log.setLevel(logging.INFO)
 
@@ -251,6 +263,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for word in words:
+        remember(word)
+    with discreet():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wherewhen import registry
+from wherewhen.addresses import address_in
 from wherewhen.contracts import DatasetReader
 from wherewhen.errors import DataError
 from wherewhen.formats import Annotated, from_truth
@@ -26,6 +27,8 @@ def recognized(root: str | Path) -> DatasetReader | None:
 
 def reader_of(root: str | Path, name: str | None = None) -> DatasetReader:
     """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder."""
+    if (where := address_in(str(root))) is not None:
+        raise DataError(f"{where}: expected a folder of this machine, got an address")
     if not Path(root).is_dir():
         raise DataError(f"{root}: no such folder")
     chosen: DatasetReader | None = registry.load("datasets", name) if name else recognized(root)

@@ -16,7 +16,7 @@ from wherewhen.runs import log_file
 from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import draft, sweep
 from wherewhen.video.batch import Quarantine, survivors
-from wherewhen.video.sources import Source, address, camera, shown
+from wherewhen.video.sources import Given, Source, parsed, stem
 from wherewhen.zeroshot import ZeroShot
 
 log = logging.getLogger("wherewhen")
@@ -26,7 +26,7 @@ WORDS = ".json"  # of a file that says what a model of words was made from
 
 def detect(
     model: Model | ZeroShot,
-    sources: Sequence[Source],
+    sources: Sequence[Given],
     output: str | Path,
     *,
     render: bool = True,
@@ -41,17 +41,18 @@ def detect(
     """
     folder = Path(output)
     quarantine = Quarantine(folder)
-    names = _names(sources)
+    places = [parsed(source) for source in sources]
+    names = _names(places)
 
     def work(source: Source) -> Found:
         return _shown(replace(model.detect(source), id=names[source]), folder, render)
 
     with log_file(folder):
         if where is None:
-            todo = survivors(sources, work, quarantine)
-            found = [one for _, one in track(todo, "detecting", len(sources), quiet=quiet)]
+            todo = survivors(places, work, quarantine)
+            found = [one for _, one in track(todo, "detecting", len(places), quiet=quiet)]
         else:
-            found = _detect_elsewhere(model, sources, quarantine, where, render, quiet)
+            found = _detect_elsewhere(model, places, quarantine, where, render, quiet)
         for path, reason in quarantine.reasons.items():
             log.warning("set aside %s: %s", path, reason)
         write_tables(folder, found)
@@ -100,12 +101,12 @@ def _detect_elsewhere(
     names = _names(sources)
     with draft(folder, "model", WORDS if isinstance(model, ZeroShot) else ".safetensors") as path:
         model.save(path)
-        places = [source if address(source) or camera(source) else Path(source).absolute() for source in sources]
+        places = [source.absolute() if isinstance(source, Path) else source for source in sources]
         wanted = zip(sources, places, strict=True)
         orders = [_Order(path, model.device, place, names[source], folder, render) for source, place in wanted]
         made = dict(track(spread(_detect_one, orders, where), "detecting", len(sources), quiet=quiet))
     kept = [(number, one) for number in sorted(made) if isinstance(one := made[number], Found)]
-    found = [replace(one, path=Path(shown(sources[number]))) for number, one in kept]
+    found = [replace(one, path=sources[number]) for number, one in kept]
     for number in sorted(made):
         if not isinstance(cause := made[number], Found):
             quarantine.add(sources[number], cause or GIVEN_UP)
@@ -115,11 +116,13 @@ def _detect_elsewhere(
 def _names(sources: Sequence[Source]) -> dict[Source, str]:
     """A file name for each source: its stem, with a number where two share one."""
     names: dict[Source, str] = {}
-    for source in sources:
-        stem = name = Path(shown(source)).stem or "video"
+    taken: set[str] = set()
+    for source in dict.fromkeys(sources):
+        own = name = stem(source)
         number = 1
-        while name in names.values():
+        while name in taken:
             number += 1
-            name = f"{stem}-{number}"
-        names.setdefault(source, name)
+            name = f"{own}-{number}"
+        taken.add(name)
+        names[source] = name
     return names

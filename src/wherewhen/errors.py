@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
+
+from wherewhen.addresses import masked
+from wherewhen.printable import printable
 
 
 class WherewhenError(Exception):
-    """Every error that the toolkit raises on purpose."""
+    """Every error that the toolkit raises on purpose; its message holds no secret of an address."""
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(masked(one) if isinstance(one, str) else one for one in told))
 
 
 class DataError(WherewhenError):
@@ -18,9 +23,12 @@ class DataError(WherewhenError):
 class VideoError(WherewhenError):
     """A video that can't be read; ``path`` names it and ``cause`` says why."""
 
-    def __init__(self, path: str | Path, cause: str) -> None:
-        self.path, self.cause = str(path), cause
-        super().__init__(f"{path}: {cause}")
+    def __init__(self, path: object, cause: str) -> None:
+        self.path, self.cause = masked(printable(path)), masked(cause)
+        super().__init__(f"{self.path}: {self.cause}")
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        return type(self), (self.path, self.cause)
 
 
 class ConfigError(WherewhenError):

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from wherewhen import data
+from wherewhen.addresses import address_in
 from wherewhen.datasets._feature_store import write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.features import INDEX, STORED, inside, is_features, open_features
@@ -20,7 +21,7 @@ from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import cache_folder, sweep
 from wherewhen.values import Dataset, Truth, Video
 from wherewhen.video.batch import Quarantine
-from wherewhen.video.sources import expand, shown
+from wherewhen.video.sources import expand
 
 log = logging.getLogger("wherewhen")
 
@@ -134,17 +135,19 @@ def sources(root: str | Path, reader: str | None = None) -> Sources:
         found = data.reader_of(root, reader) if reader else data.recognized(root)
         if found is not None:
             return Sources(found.load(Path(root)), found.truth(Path(root)))
-    paths = expand(root)
+    if (where := address_in(str(root))) is not None:
+        raise DataError(f"{where}: expected a folder or files of this machine, got an address")
+    paths = [path for path in expand(root) if isinstance(path, Path)]
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}
-    for path in map(Path, map(shown, paths)):
+    for path in paths:
         name = stem = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
         number = 1
         while name in videos:
             number += 1
             name = f"{stem}-{number}"
         videos[name] = Video(name, path)
-    return Sources(Dataset((base or Path(shown(paths[0]))).resolve().stem, tuple(videos.values())), {})
+    return Sources(Dataset((base or paths[0]).resolve().stem, tuple(videos.values())), {})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 from wherewhen import registry
 from wherewhen.store import atomic, write_atomic
 from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
+from wherewhen.video.sources import Source
 
 NAMES = ("video", "frame", "start", "end", "score")
 PREFIX = "score_"  # of a class, in the name of its column
@@ -27,7 +28,7 @@ class Found:
     """
 
     id: str
-    path: Path
+    path: Source
     prediction: Prediction
     clock: Floats
     size: tuple[int, int]

@@ -20,7 +20,7 @@ from wherewhen.running import Running
 from wherewhen.store import load, plain, save
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
 from wherewhen.video.reader import Damaged
-from wherewhen.video.sources import Source, shown
+from wherewhen.video.sources import Given, stem
 
 if TYPE_CHECKING:
     import torch
@@ -331,7 +331,7 @@ class Model:
         seen, movers = pipeline.hand_in_hand(seen, movers)
         return self.located(self._answered(seen), movers)
 
-    def detect(self, source: Source, damaged: Damaged = "keep") -> Found:
+    def detect(self, source: Given, damaged: Damaged = "keep") -> Found:
         """What happens in one video, when and where; VideoError if it can't be read.
 
         ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
@@ -340,8 +340,8 @@ class Model:
 
         with reading(source, damaged=damaged) as one:
             prediction = pipeline.together(self.stream(one))
-            path, size = Path(shown(source)), (one.info.width, one.info.height)
-            return Found(path.stem, path, prediction, one.edges, size, one.damage)
+            size = one.info.width, one.info.height
+            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""

@@ -16,7 +16,7 @@ from wherewhen.config import build
 from wherewhen.contracts import ByVideo, Proposer
 from wherewhen.values import Boxes, Frame, Video
 from wherewhen.video.reader import Reading
-from wherewhen.video.sources import shown
+from wherewhen.video.sources import parsed, stem
 
 
 def proposer(name: str, settings: Mapping[str, Any] | None = None, video: watching.Watched | None = None) -> Proposer:
@@ -34,8 +34,8 @@ def of_video(source: Proposer, video: watching.Watched) -> Proposer:
     if not isinstance(source, ByVideo):
         return source
     if not isinstance(video, Video):
-        path = Path(shown(video.source if isinstance(video, Reading) else video))
-        video = Video(path.stem or path.name, path)
+        place = video.source if isinstance(video, Reading) else parsed(video)
+        video = Video(stem(place), place if isinstance(place, Path) else Path(place.name))
     made: Proposer = type(source)(source.config, video)  # type: ignore[call-arg]
     return made
 

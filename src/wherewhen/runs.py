@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from wherewhen import data, distributed, extract, review
 from wherewhen.config import read_yaml, write_yaml
+from wherewhen.console import Discreet
 from wherewhen.errors import ConfigError, DataError, expected
 from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
@@ -35,6 +36,7 @@ def log_file(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     level, handler = log.level, logging.FileHandler(folder / "log.txt", encoding="utf-8")
     log.setLevel(logging.INFO)
+    handler.addFilter(Discreet())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
     try:

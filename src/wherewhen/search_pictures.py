@@ -19,7 +19,7 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
 
     from wherewhen.video import reader, sources
 
-    known = {Path(sources.shown(path)).stem: path for path in sources.expand(str(videos))}
+    known = {sources.stem(path): path for path in sources.expand(videos)}
     folder.mkdir(parents=True, exist_ok=True)
     missing = []
     for number, moment in enumerate(moments, 1):
@@ -29,7 +29,7 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
             continue
         frame = next(iter(reader.frames(path, span=(moment.at, moment.at + 1.0))), None)
         if frame is None:
-            raise VideoError(str(path), f"has no picture at {moment.at:.2f} s")
+            raise VideoError(path, f"has no picture at {moment.at:.2f} s")
         picture = np.array(frame.image, order="C")
         height, width = picture.shape[:2]
         box = np.array([0, 1, *moment.box])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
-from pathlib import Path
 
 import numpy as np
 
@@ -13,12 +12,13 @@ from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, ClipSpec
 from wherewhen.values import Clip, Features, Frame, Grid, Pixels, Video
 from wherewhen.video import reader
+from wherewhen.video.sources import Given
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
 
-Watched = Video | str | Path | reader.Reading
+Watched = Video | Given | reader.Reading
 
 
 def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:

@@ -27,7 +27,7 @@ from wherewhen.spatial import SpatialConfig
 from wherewhen.store import write_json
 from wherewhen.values import Clip, Features, Instances, Pixels, Prediction
 from wherewhen.video.reader import Damaged
-from wherewhen.video.sources import Source, shown
+from wherewhen.video.sources import Given, stem
 
 DEFAULT = "clip"
 AT_ONCE = 83  # windows of one picture
@@ -142,7 +142,7 @@ class ZeroShot:
         found: Features = picture * share[..., None]
         return found
 
-    def detect(self, source: Source, damaged: Damaged = "keep") -> Found:
+    def detect(self, source: Given, damaged: Damaged = "keep") -> Found:
         """What happens in one video, when, where and what; VideoError if it can't be read.
 
         ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
@@ -151,8 +151,8 @@ class ZeroShot:
 
         with reading(source, damaged=damaged) as one:
             prediction = pipeline.together(self.stream(one))
-            path, size = Path(shown(source)), (one.info.width, one.info.height)
-            return Found(path.stem, path, prediction, one.edges, size, one.damage)
+            size = one.info.width, one.info.height
+            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
 
 
 def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:

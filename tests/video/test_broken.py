@@ -243,7 +243,7 @@ def test_an_address_that_does_not_answer() -> None:
 
 def test_a_camera_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(VideoError, match=r"^97: this camera or address can't be opened"):
+    with pytest.raises(VideoError, match=r"^camera 97: this camera or address can't be opened"):
         next(frames("97"))
 
 

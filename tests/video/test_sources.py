@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from wherewhen.addresses import Address
 from wherewhen.errors import VideoError
 from wherewhen.video import sources
-from wherewhen.video.sources import expand, is_frames_folder
+from wherewhen.video.sources import Camera, expand, is_frames_folder
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names(found: list[sources.Source], root: Path) -> list[str]:
-    return [Path(path).relative_to(root).as_posix() for path in found]
+    return [path.relative_to(root).as_posix() for path in found if isinstance(path, Path)]
 
 
 def test_a_folder_gives_videos_and_frame_folders_in_natural_order(tree: Path) -> None:
@@ -46,11 +47,35 @@ def test_a_file_is_itself_even_with_odd_name_or_suffix(tree: Path) -> None:
     assert expand(odd) == [odd] and expand(str(tree / "note.txt")) == [tree / "note.txt"]
 
 
-@pytest.mark.parametrize("address", ["rtsp://me:pw@door/1", "http://x.org/a.mp4", "udp://@:1234"])
-def test_addresses_and_cameras_pass(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("url", ["rtsp://me:pw@door/1", "http://x.org/a.mp4", "udp://@:1234", "xyz://x"])
+def test_addresses_and_cameras_pass(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert expand(address) == [address] and expand(Path(address)) == [address]
-    assert expand("0") == ["0"] and sources.camera("0") == 0
+    assert expand(url) == expand(Address(url)) == [Address(url)]
+    assert expand("0") == [Camera(0)] and sources.is_live("0") and sources.is_live(Camera(0))
+
+
+def test_text_is_understood_once(tmp_path: Path) -> None:
+    """A path stays a path, however it reads."""
+    assert sources.parsed(Path("0")) == Path("0") and sources.parsed(Path("a.mp4")) == Path("a.mp4")
+    assert sources.parsed(f"file://{tmp_path}/a%20b.mp4") == tmp_path / "a b.mp4"
+    with pytest.raises(VideoError, match="an address is given as text") as told:
+        expand(Path("rtsp://me:secret@door/1"))
+    assert "secret" not in str(told.value) and "door" in str(told.value)
+    with pytest.raises(VideoError, match="begins like rtsp://") as told:
+        expand("me:secret@door:554/1")
+    assert "secret" not in str(told.value) and "door" in str(told.value)
+    with pytest.raises(VideoError, match="no file can have this name"):
+        expand("a\0b")
+    with pytest.raises(VideoError, match="no such file"):
+        expand("x" * 5000)
+    with pytest.raises(VideoError, match="no such file"):
+        expand("~nobody-of-this-name/x.mp4")
+
+
+def test_a_file_may_be_called_as_a_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("~x.mp4").touch()
+    assert expand("~x.mp4") == [Path("~x.mp4")]
 
 
 def test_a_file_called_zero_is_no_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,4 +104,4 @@ def test_a_folder_that_may_not_be_listed(tree: Path, monkeypatch: pytest.MonkeyP
 
 def test_secrets_are_not_shown() -> None:
     assert sources.shown("rtsp://me:pw@door:554/1?token=3") == "rtsp://door:554/1"
-    assert sources.shown(Path("a/b.mp4")) == "a/b.mp4"
+    assert sources.shown(Path("a/b.mp4")) == "a/b.mp4" and sources.shown(Path("a\nb.mp4")) == "a\\x0ab.mp4"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RECIPE = ("backbone", "localizer", "engine", "precision", "movers")
+ADDRESSES = ("source", "ray_address")
 
 
 @dataclass(frozen=True)

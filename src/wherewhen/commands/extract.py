@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RECIPE = True
+ADDRESSES = ("ray_address",)
 
 
 @dataclass(frozen=True)

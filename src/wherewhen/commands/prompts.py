@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 SECOND = "file"
 RECIPE = ("backbone",)
+ADDRESSES = ("endpoint", "scene", "classes")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 RECIPE = ("backbone",)
+ADDRESSES = ("text",)
 
 
 @dataclass(frozen=True)

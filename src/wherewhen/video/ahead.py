@@ -10,7 +10,7 @@ from time import perf_counter
 
 from wherewhen.values import Frame
 from wherewhen.video.reader import Spent, Want, several
-from wherewhen.video.sources import Source
+from wherewhen.video.sources import Given
 
 DEPTH = 16  # pictures that wait for each taker
 PATIENCE = 0.1  # seconds between two looks whether anybody still wants pictures
@@ -60,7 +60,7 @@ class Taker:
 
 @contextmanager
 def ahead(
-    source: Source,
+    source: Given,
     wants: Sequence[Want],
     *,
     beside: Sequence[Want] = (),

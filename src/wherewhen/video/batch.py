@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from wherewhen.addresses import masked
 from wherewhen.errors import VideoError
+from wherewhen.printable import printable
 from wherewhen.store import write_atomic
-from wherewhen.video.sources import Source, address, shown
+from wherewhen.video.sources import Given, parsed, shown
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Given)
 
 
 class Quarantine:
@@ -25,9 +28,9 @@ class Quarantine:
         self.file = folder / "quarantine.json"
         self.reasons: dict[str, str] = {}
 
-    def add(self, source: Source, reason: str) -> None:
+    def add(self, source: Given, reason: str) -> None:
         """Set a video aside."""
-        self.reasons[self.named(source)] = reason
+        self.reasons[self.named(source)] = printable(masked(reason))
         self.write()
 
     def write(self) -> None:
@@ -35,16 +38,15 @@ class Quarantine:
         rows = [{"path": path, "reason": reason} for path, reason in self.reasons.items()]
         write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
-    def named(self, source: Source) -> str:
+    def named(self, given: Given) -> str:
         """What a video is called in the list."""
-        if address(source):
+        source = parsed(given)
+        if not isinstance(source, Path):
             return shown(source)
-        return Path(os.path.relpath(source, self.file.parent)).as_posix()
+        return printable(Path(os.path.relpath(source, self.file.parent)).as_posix())
 
 
-def survivors(
-    sources: Iterable[Source], work: Callable[[Source], T], quarantine: Quarantine
-) -> Iterator[tuple[Source, T]]:
+def survivors(sources: Iterable[S], work: Callable[[S], T], quarantine: Quarantine) -> Iterator[tuple[S, T]]:
     """Every source with the result of ``work``; one that raises VideoError is set aside instead, no other error is."""
     quarantine.write()
     for source in sources:

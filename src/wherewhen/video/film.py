@@ -20,7 +20,7 @@ from wherewhen.errors import VideoError
 from wherewhen.video import convert as _convert
 from wherewhen.video.clock import Clock
 from wherewhen.video.shot import Converter, Shot, VideoInfo
-from wherewhen.video.sources import Source, address, camera, is_live, shown
+from wherewhen.video.sources import Camera, Source, is_live, shown
 from wherewhen.video.wholeness import cut_short
 
 MAX_PIXELS = 2**27
@@ -59,7 +59,7 @@ class Film:
         self.damage: str | None = None
         self._begun: Iterator[Shot] | None = None
         self._size: tuple[int, int] | None = None  # of the first picture, as shown
-        self._file = None if self.live or address(source) else Path(source)
+        self._file = source if isinstance(source, Path) and not self.live else None
         self._ragged = False
         self._container, self._stream = self._open()
         self._tick = self._stream.time_base or Fraction(1, 90_000)
@@ -249,17 +249,21 @@ class Film:
             raise
 
     def _container_of(self) -> InputContainer:
-        where, number = address(self.source), camera(self.source)
+        source = self.source
         try:
-            if number is not None and where is None:
+            if isinstance(source, Camera):
                 kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-                return av.open(name.format(number), format=kind, timeout=15)
-            if where is None:
-                return av.open(str(self.source), metadata_errors="replace")
-            options = {"rtsp_transport": "tcp"} if where.lower().startswith("rtsp") else {}
-            return av.open(where, options=options, metadata_errors="replace", timeout=15)
+                return av.open(name.format(source.number), format=kind, timeout=15)
+            if isinstance(source, Path):
+                return av.open(str(source), metadata_errors="replace")
+            if source.fault:
+                raise VideoError(source, source.fault)
+            options = {"rtsp_transport": "tcp"} if source.scheme.startswith("rtsp") else {}
+            return av.open(source.url, options=options, metadata_errors="replace", timeout=15)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise VideoError(self.name, self._unopened(error)) from error
+            if isinstance(source, Path):
+                raise VideoError(self.name, self._unopened(error)) from error
+            raise VideoError(self.name, self._unopened(error)) from None  # FFmpeg's own holds the whole address
 
     def _unopened(self, error: Exception) -> str:
         if self._file is None:

@@ -17,7 +17,7 @@ from wherewhen.features import is_features
 from wherewhen.values import Floats, Frame, Pixels
 from wherewhen.video.clock import thinned
 from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
-from wherewhen.video.sources import Source, address, is_live, shown
+from wherewhen.video.sources import Given, Source, is_live, parsed, shown
 
 __all__ = [
     "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "probe", "reading", "several",
@@ -120,7 +120,7 @@ class Reading:
         """Be ready for the next pass."""
         if self._passes:
             if self._live:
-                raise VideoError(shown(self.source), "a camera or stream can be read only once")
+                raise VideoError(self.source, "a camera or stream can be read only once")
             self._damage = self.damage
             self._reel.close()
             self._reel = self._opened()
@@ -151,7 +151,7 @@ class Reading:
         yield from takers[0] if len(takers) == 1 else merge(*takers, key=lambda pair: pair[1].start)
 
 
-def reading(source: Source, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
+def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
     """Open a file, folder of pictures, camera or address once, for its pictures and all that is to know of it.
 
     ``damaged``: what becomes of a recording that can't be read as a whole. ``keep``: it is read as far as that goes,
@@ -167,11 +167,11 @@ def reading(source: Source, *, damaged: Damaged = "keep", picture_rate: float | 
         raise ValueError(f"damaged: expected keep or set-aside, got {damaged!r}")
     if picture_rate is not None and not picture_rate > 0:
         raise ValueError(f"picture_rate: expected a number above 0, got {picture_rate}")
-    return Reading(source, damaged, picture_rate)
+    return Reading(parsed(source), damaged, picture_rate)
 
 
 def frames(
-    source: Source,
+    source: Given,
     *,
     span: tuple[float, float] | None = None,
     rate: float | None = None,
@@ -201,7 +201,7 @@ def frames(
 
 
 def several(
-    source: Source,
+    source: Given,
     wants: Sequence[Want],
     *,
     span: tuple[float, float] | None = None,
@@ -218,13 +218,13 @@ def several(
     return _several(source, wants, span, picture_rate, spent, damaged)
 
 
-def probe(source: Source, *, picture_rate: float | None = None) -> VideoInfo:
+def probe(source: Given, *, picture_rate: float | None = None) -> VideoInfo:
     """Size, rate, length and coding of a video from its head; raises VideoError as ``frames`` does."""
     with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
         return one.info
 
 
-def edges(source: Source, *, picture_rate: float | None = None) -> Floats:
+def edges(source: Given, *, picture_rate: float | None = None) -> Floats:
     """The F + 1 borders in seconds of a video's F frames: what ``frames`` gives, mostly without decoding."""
     with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
         return one.whole()
@@ -250,7 +250,7 @@ def _check(wants: Sequence[Want], span: tuple[float, float] | None, picture_rate
 
 
 def _several(
-    source: Source,
+    source: Given,
     wants: Sequence[Want],
     span: tuple[float, float] | None,
     picture_rate: float | None,
@@ -263,14 +263,14 @@ def _several(
 
 def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
     # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
-    if not address(source) and Path(source).is_dir():
+    if isinstance(source, Path) and source.is_dir():
         from wherewhen.video.album import Album
 
-        return Album(Path(source), picture_rate or PICTURE_RATE, strict)
-    if not address(source) and is_features(source):
+        return Album(source, picture_rate or PICTURE_RATE, strict)
+    if isinstance(source, Path) and is_features(source):
         from wherewhen.video.trace import Trace
 
-        return Trace(Path(source))
+        return Trace(source)
     from wherewhen.video.film import Film
 
     return Film(source, strict)

@@ -5,19 +5,44 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from wherewhen.addresses import HIDDEN, Address, address_in
 from wherewhen.errors import VideoError
+from wherewhen.printable import printable
 
-Source = str | Path
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera of this machine, by its number."""
+
+    number: int
+
+    @property
+    def name(self) -> str:
+        """What files about it are called."""
+        return f"camera-{self.number}"
+
+    @property
+    def stem(self) -> str:
+        """The same."""
+        return self.name
+
+    def __str__(self) -> str:
+        return f"camera {self.number}"
+
+
+Source = Path | Address | Camera
+Given = str | Source  # what a user may say: `parsed` makes a source of it
 
 _VIDEOS = "3gp asf avi dav divx flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 _PICTURES = "tif tiff jpg jpeg png bmp"
 VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
 PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
-
-_ADDRESS = re.compile(r"(rtsps?|rtmps?|rtp|udp|tcp|srt|https?):/+(?=[^/])", re.IGNORECASE)
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
@@ -30,100 +55,129 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p.lower()) for p in pieces if p] + [(2, 0, path.as_posix())]
 
 
-def address(source: Source) -> str | None:
-    """The address if the source is one (also after ``Path`` swallowed a slash), else None.
+def parsed(given: Given) -> Source:
+    """What a user's text means: a file or folder (there or not), a camera's number or an address.
 
-    >>> address(Path("rtsp://door/1"))
-    'rtsp://door/1'
+    This is the only place that looks into the text; a path is never taken for an address. VideoError for text that
+    can be no path.
+
+    >>> parsed("rtsp://me:secret@door/1"), parsed("0"), parsed("a.mp4").name
+    (Address('rtsp://door/1'), Camera(number=0), 'a.mp4')
     """
-    text = source.as_posix() if isinstance(source, Path) else source
-    match = _ADDRESS.match(text)
-    return f"{match[1]}://{text[match.end() :]}" if match else None
+    if not isinstance(given, str):
+        return given
+    if "\0" in given:
+        raise VideoError(given, "no file can have this name")
+    if (where := address_in(given)) is not None:
+        return Path(url2pathname(urlsplit(where.url).path)) if where.scheme == "file" else where
+    if given.isascii() and given.isdecimal() and not _exists(Path(given)):
+        return Camera(int(given))
+    return Path(given)
 
 
-def camera(source: Source) -> int | None:
-    """The camera's number if the source is one, else None.
-
-    >>> camera("0"), camera("a.mp4")
-    (0, None)
-    """
-    text = str(source)
-    return int(text) if text.isascii() and text.isdecimal() and not Path(text).exists() else None
-
-
-def is_live(source: Source) -> bool:
+def is_live(given: Given) -> bool:
     """Whether a source has no end of its own: a camera or a stream.
 
     >>> is_live("rtsp://door/1"), is_live("a.mp4"), is_live("https://example.org/a.mp4")
     (True, False, False)
     """
-    where = address(source)
-    return camera(source) is not None or (where is not None and not where.lower().startswith("http"))
+    source = parsed(given)
+    return isinstance(source, Camera) or (isinstance(source, Address) and source.live)
 
 
-def shown(source: Source) -> str:
-    """The source as text fit for a message or a file: an address without its user name, password and query.
+def shown(given: Given) -> str:
+    """The source as text fit for a message, a log or a file: no secret of an address, no character that breaks lines.
 
     >>> shown("rtsp://me:secret@door/1?key=2")
     'rtsp://door/1'
     """
-    where = address(source)
-    return re.sub(r"(?<=://)[^/]*@", "", where).partition("?")[0] if where else str(source)
+    return printable(parsed(given))
 
 
-def pictures(folder: Source) -> list[Path]:
+def stem(source: Source) -> str:
+    """What a source is called in results: its name without the suffix; of ``.`` the folder's name.
+
+    >>> stem(Path("a/b.mp4")), stem(Camera(0))
+    ('b', 'camera-0')
+    """
+    return printable(source.stem or (source.resolve().name if isinstance(source, Path) else "")) or "video"
+
+
+def pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order; empty if it has none.
 
     Raises VideoError if the folder can't be listed.
     """
-    files, _ = _listing(Path(folder))
+    files, _ = _listing(folder)
     return [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
-def is_frames_folder(path: Source) -> bool:
-    """Whether a path is a folder that holds pictures and no video file: one video, stored frame by frame."""
-    if address(path) or not Path(path).is_dir():
+def is_frames_folder(given: Given) -> bool:
+    """Whether a source is a folder that holds pictures and no video file: one video, stored frame by frame."""
+    source = parsed(given)
+    if not isinstance(source, Path) or not source.is_dir():
         return False
-    suffixes = {file.suffix.lower() for file in _listing(Path(path))[0]}
+    suffixes = {file.suffix.lower() for file in _listing(source)[0]}
     return bool(suffixes & PICTURE_SUFFIXES) and not suffixes & VIDEO_SUFFIXES
 
 
-def expand(source: Source) -> list[Source]:
+def expand(given: Given) -> list[Source]:
     """Every video that a source means, in natural order.
 
     A file is itself, whatever its suffix. A folder is searched through: each video file in it and each folder of
-    pictures. A glob (``**`` too) is matched, then each match is treated so. Cameras and addresses stay as text.
+    pictures. A glob (``**`` too) is matched, then each match is treated so. Cameras and addresses are themselves.
     Hidden files are left out. Raises VideoError if that comes to nothing.
 
-    >>> expand("rtsp://door/1")
-    ['rtsp://door/1']
+    >>> expand("rtsp://me:secret@door/1")
+    [Address('rtsp://door/1')]
     """
-    if (where := address(source)) is not None:
-        return [where]
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return _videos_in(path)
-    if path.exists():
-        return [path]
-    if (number := camera(source)) is not None:
-        return [str(number)]
+    source = parsed(given)
+    if not isinstance(source, Path):
+        return [source]
+    path = source if _exists(source) else _from_home(source)
+    if _exists(path):
+        return list(_videos_in(path)) if path.is_dir() else [path]
     if not has_magic(str(path)):
-        raise VideoError(path, "there is no such file or folder")
+        raise _not_there(path)
     matches = sorted((Path(name) for name in glob(str(path), recursive=True)), key=natural)  # noqa: PTH207
     found = list(dict.fromkeys(video for match in matches for video in _matched(match)))
     if not found:
         raise VideoError(path, "this pattern matches no video and no folder of pictures")
-    return found
+    return list(found)
 
 
-def _matched(match: Path) -> Iterator[Source]:
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that can't be looked into
+        return False
+
+
+def _from_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user
+        return path
+
+
+def _not_there(path: Path) -> VideoError:
+    """What is said of a name that no file has, and that may be an address gone wrong: then no secret of it is told."""
+    text, cause = str(path), "there is no such file or folder"
+    if re.match(r"[\w.+-]+:/+[^/]", text):
+        return VideoError(path, f"{cause}; an address is given as text, with two slashes")
+    if re.match(r"[^/\s]+:.*@", text):
+        return VideoError(f"{HIDDEN}@{text.rpartition('@')[2]}", f"{cause}; an address begins like rtsp://")
+    return VideoError(path, cause)
+
+
+def _matched(match: Path) -> Iterator[Path]:
     if match.is_dir():
         yield from _walk(match)
     elif match.suffix.lower() in VIDEO_SUFFIXES:
         yield match
 
 
-def _videos_in(folder: Path) -> list[Source]:
+def _videos_in(folder: Path) -> list[Path]:
     found = list(_walk(folder))
     if not found:
         kinds = "a video (.mp4, .avi, .mkv, ...) or pictures (.tif, .jpg, .png, ...)"
@@ -131,7 +185,7 @@ def _videos_in(folder: Path) -> list[Source]:
     return found
 
 
-def _walk(folder: Path) -> Iterator[Source]:
+def _walk(folder: Path) -> Iterator[Path]:
     files, folders = _listing(folder)
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     if not videos and any(path.suffix.lower() in PICTURE_SUFFIXES for path in files):

@@ -1,0 +1,39 @@
+"""Names of files as text that every file, log and terminal takes: what can't be shown is escaped, and can be got back.
+
+A file's name is bytes. Python reads those that are no UTF-8 as lone surrogates, which no file format takes; control
+characters break lines and tables and steer terminals. Each byte of both becomes ``\\xNN``.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
+_ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+
+
+def printable(text: object) -> str:
+    r"""The text with control characters and bytes that are no UTF-8 as ``\xNN``; see `original`.
+
+    >>> print(printable("caf\udce9.mp4"), printable("cam\n1"), printable("Café 🎥"))
+    caf\xe9.mp4 cam\x0a1 Café 🎥
+    """
+    return _UNFIT.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in _bytes(found[0])), str(text))
+
+
+def original(text: str) -> str:
+    r"""The file's name that `printable` was given.
+
+    >>> original(printable("caf\udce9.mp4")) == "caf\udce9.mp4"
+    True
+    """
+    pieces = _ESCAPED.split(text)  # text and hex digits take turns
+    data = b"".join(bytes.fromhex(one) if number % 2 else _bytes(one) for number, one in enumerate(pieces))
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "surrogatepass")
