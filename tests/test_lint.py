@@ -73,6 +73,11 @@ class World:
         self.write(self.root / "Temporal_Anomaly_Annotation.txt", rows)
         self.write(self.root / "videos.json", json.dumps({"Abuse028_x264": {"frames": frames}} if frames else {}))
 
+    def listed(self, rows):
+        """The reader of labels on whole videos."""
+        self.reader = registry.load("datasets", "folder")
+        self.write(self.root / "labels.csv", rows)
+
     def classes(self, spans):
         """The reader of XD-Violence, where a second file says what happens in the spans of one video."""
         self.reader, name = registry.load("datasets", "xd_violence"), "riot_label_B4-0-0"
@@ -124,6 +129,12 @@ ROW = "Abuse028_x264.mp4 Abuse {} -1 -1\n"
 SPOIL = {
     "row-malformed": lambda w: w.ucf("Abuse028_x264.mp4 Abuse one two\n"),
     "row-blank": lambda w: w.write(w.root / "labels.csv", "anomalous/a1.mp4,1  \n"),
+    "column-extra": lambda w: w.listed("path,label,camera\nanomalous/a1.mp4,1,x\nnormal/n1.mp4,0,y\n"),
+    "split-empty": lambda w: w.listed(
+        "path,label,split\nanomalous/a1.mp4,1,train\nnormal/n1.mp4,0,train\nnormal/n2.mp4,0,\n"
+    ),
+    "content-conflict": lambda w: copy(w, "a1", "n1"),
+    "few-videos": lambda w: w.listed("path,label\nanomalous/a1.mp4,1\nnormal/n1.mp4,0\nnormal/n2.mp4,0\n"),
     "row-repeated": lambda w: w.tubes("0,3,1,1,9,9\n0,3,1,1,9,9\n"),
     "path-absolute": lambda w: w.write(w.root / "my.list", "C:\\Users\\me\\Desktop\\a1.mp4\n/home/me/n1.mp4\n"),
     "path-extension": lambda w: w.ucf(ROW.format("1 9"), "Abuse/Abuse001_x264\nAbuse/Abuse002_x264.mp4\n"),
@@ -161,13 +172,15 @@ SPOIL = {
     "content-repeated": twins,
     "one-class": lambda w: setattr(w, "sides", (["n1"], ["a1", "a2", "n2"])),
     "rate-odd": lambda w: w.infos.update(a2=replace(INFO, rate=2.0)),
+    "rate-mixed": lambda w: w.infos.update(a2=replace(INFO, rate=25.0)),
+    "rate-conflict": lambda w: w.infos.update(a2=replace(INFO, rate=12.5)),
     "size-mixed": lambda w: w.infos.update(a2=replace(INFO, width=32)),
     "count-mismatch": lambda w: w.counts.update(videos=5),
 }
 
 
 def test_every_kind_of_finding_has_a_planted_fault():
-    assert set(SPOIL) == set(KINDS)
+    assert set(SPOIL) | {"names-unknown"} == set(KINDS), "the last one is told where videos are measured"
     assert len(KINDS) >= 25
 
 
@@ -175,7 +188,7 @@ def test_a_clean_set_has_no_finding(tmp_path):
     assert World(tmp_path).find() == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPOIL)
 def test_a_planted_fault_is_found(tmp_path, kind):
     world = World(tmp_path)
     SPOIL[kind](world)
@@ -189,7 +202,7 @@ def test_a_planted_fault_is_found(tmp_path, kind):
 ALONE = set(KINDS) & {
     *("row-blank", "path-absolute", "length-conflict", "span-overlap", "span-past-end", "box-outside-span"),
     *("mask-shape", "mask-conflict", "path-dead", "file-empty", "video-unreadable", "truth-extra", "normal-positive"),
-    *("anomalous-throughout", "leak-near", "rate-odd", "size-mixed", "count-mismatch", "unreadable"),
+    *("anomalous-throughout", "leak-near", "size-mixed", "count-mismatch", "unreadable"),
 }
 
 
@@ -271,3 +284,71 @@ def test_the_drawn_world_is_clean(tmp_path):
     small = toy.Toy(clips_normal=4, clips_anomalous=4, seconds=4, width=96, height=72, rate=5)
     toy.generate(tmp_path / "toy", small, write)
     assert lint(tmp_path / "toy", registry.load("datasets", "toy"), Eyes.open(), deep=True) == []
+
+
+@pytest.mark.parametrize(
+    ("rate", "frames", "found"),
+    [
+        (10.0, 40, set()),
+        (10.01, 40, set()),  # a thousandth off: 4 ms at the end
+        (9.99, 40, set()),
+        (10.2, 40, {"rate-conflict", "rate-mixed"}),
+        (30.0, 40, {"rate-conflict", "rate-mixed"}),
+        (10.0, 39, {"length-conflict"}),
+    ],
+)
+def test_the_clock_of_the_truth_is_held_against_the_videos(tmp_path, rate, frames, found):
+    world = World(tmp_path)
+    world.infos.update(a2=replace(INFO, rate=rate, frames=frames))
+    assert {finding.kind for finding in world.find()} == found
+
+
+def test_a_slow_drift_is_told_once_it_is_half_a_second(tmp_path):
+    world = World(tmp_path)
+    world.infos.update(a2=replace(INFO, rate=10.01, frames=6000), n2=replace(INFO, rate=10.01, frames=4000))
+    for key, frames in (("a2", 6000), ("n2", 4000)):
+        spans = [[1, 2]] if key == "a2" else []
+        world.truths[key] = Truth(np.arange(frames + 1) / 10, spans=spans)
+    told = [f for f in world.find() if f.kind == "rate-conflict"]
+    assert [f.video for f in told] == ["a2"] and "times are off by up to 0.60 s" in told[0].message
+
+
+def test_rates_of_many_cameras_are_one_note_and_no_fault(tmp_path):
+    world = World(tmp_path)
+    world.truths.clear()
+    world.counts = {}
+    world.infos.update(a1=replace(INFO, rate=29.97), n1=replace(INFO, rate=30.0), a2=replace(INFO, rate=29.97))
+    world.infos["n2"] = replace(INFO, rate=29.97)
+    assert world.find() == []
+    world.infos["n2"] = replace(INFO, rate=12.5)
+    (told,) = world.find()
+    assert (told.kind, told.severity) == ("rate-mixed", "info")
+    assert told.message == "3 frame rates: 29.97 (2), 30 (1), 12.5 (1)"
+
+
+# --- what is printed
+
+
+def test_what_is_printed_says_each_kind_once_and_cuts_nothing(tmp_path, natives, capsys):
+    import shutil
+
+    from wherewhen import cli
+
+    root = tmp_path / ("a folder with a long name " * 4)
+    shutil.copytree(natives, root)
+    gt = json.loads((root / "gt.json").read_text())
+    for clip in gt.values():
+        clip["fps"] = 25
+    (root / "gt.json").write_text(json.dumps(gt))
+    assert cli.main(["data", "check", str(root), "--examples", "2"]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "4 errors, 0 warnings, 0 notes"
+    assert told[2].startswith("error: rate-conflict (4): truth and video have different frame rates")
+    assert told[3] == "  a0: the truth counts 25 frames per second, the video has 12.5: times are off by up to 1.00 s"
+    assert told[5] == "  and 2 more"
+    assert cli.main(["data", "check", str(root), "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)) == 4
+    assert cli.main(["data", "truth", str(root)]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["video", "frames", "anomalous", "spans", "boxes"]
+    assert ["a0", "25", "12", "1", "12"] in [row.split() for row in rows]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import wherewhen
-from wherewhen import data, extract, registry, runs, training
+from wherewhen import cli, data, extract, registry, runs, training
 from wherewhen.config import read_yaml
 from wherewhen.datasets import native
 from wherewhen.errors import ConfigError, DataError, StoreError
@@ -263,7 +263,7 @@ def test_truth_of_a_part_judges_that_part(
 ) -> None:
     real = native.PLUGIN
     some = replace(real, truth=lambda root: {k: v for k, v in real.truth(root).items() if k != "n1"})
-    monkeypatch.setattr(data, "reader_of", lambda root: some)
+    monkeypatch.setattr(data, "reader_of", lambda root, name=None, folders=None: some)
     made = runs.judge(model, natives, tmp_path / "judged", quiet=True)
     assert "left out, no truth is known: n1" in made.notes
     assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n0", "a0", "a1"}
@@ -324,3 +324,50 @@ def test_python_in_four_lines(clips: Path, tmp_path: Path, monkeypatch: pytest.M
     film = found.render(tmp_path / "out.mp4")
     assert sum(1 for _ in reader.frames(film)) == 25
     assert found.timeline(tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- which videos are learned from, and which are judged
+
+
+def test_a_column_split_says_what_is_learned_validated_and_judged(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "yard"
+    shutil.copytree(clips, root)
+    for label in ("normal", "anomalous"):
+        video = next((root / label).glob("*0.mp4"))
+        for number in (5, 6):
+            (video.parent / f"{label[0]}{number}.mp4").write_bytes(video.read_bytes() + bytes(number))
+    parts = {"0": "train", "1": "test", "5": "train", "6": "val"}
+    rows = [
+        f"{path.parent.name}/{path.name},{int(path.parent.name == 'anomalous')},{parts[path.stem[1]]}"
+        for path in sorted(root.glob("*/*.mp4"))
+    ]
+    (root / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
+    told = []
+    real = training.carve
+    monkeypatch.setattr(training, "carve", lambda *args: told.append(real(*args)) or real(*args))
+    settings = {"training": {"steps": 6, "bags": 2, "validate_every": 2}}
+    model = runs.train(root, tmp_path / "run", settings=settings, device="cpu", quiet=True)
+    learned, held = ([v.id for v in part] for part in told[0])
+    assert learned == ["anomalous/a0", "anomalous/a5", "normal/n0", "normal/n5"]
+    assert held == ["anomalous/a6", "normal/n6"]
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert numbers["videos"] == 6 and "validation_vauc" in numbers
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert "fold split: 4 videos to learn from, 2 to validate on" in log
+    assert len(model.trained_on) == 6
+
+    again = runs.train(root, tmp_path / "all", settings=settings, fold="all", device="cpu", quiet=True)
+    assert len(again.trained_on) == 8
+
+
+def test_folders_of_ones_own_names_train_from_the_command_line(clips: Path, tmp_path: Path) -> None:
+    root = tmp_path / "yard"
+    shutil.copytree(clips / "normal", root / "noFight")
+    shutil.copytree(clips / "anomalous", root / "Fight")
+    words = ["train", str(root), "--output", str(tmp_path / "run"), "--training.steps", "3", "--quiet"]
+    assert cli.main(words) == 1
+    assert cli.main([*words, "--normal", "noFight", "--anomalous", "Fight"]) == 0
+    config = (tmp_path / "run" / "metrics.json").read_text()
+    assert json.loads(config)["videos"] == 4

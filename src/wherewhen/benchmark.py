@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from wherewhen import data, extract, registry, sights
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.contracts import Sight
+from wherewhen.datasets._class_folders import Folders
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import (
     Numbers,
@@ -59,10 +60,17 @@ class Job:
     recipe: Mapping[str, Any]
     families: tuple[str, ...]
     trivial: bool
+    folders: Folders | None = None
+
+    def validation(self) -> tuple[str, ...]:
+        """Ids of the training videos that validate, where the data set says which."""
+        if self.fold is None:
+            return ()
+        return data.reader_of(self.root, self.reader, self.folders).load(Path(self.root)).folds[self.fold].validation
 
     def videos(self) -> tuple[Sequence[Video], Judged]:
         """Training videos, and the test videos that can be judged with what is known of them."""
-        reader = data.reader_of(self.root, self.reader)
+        reader = data.reader_of(self.root, self.reader, self.folders)
         dataset = reader.load(Path(self.root))
         labelled = [v for v in dataset.videos if v.label is not None]
         train = labelled if self.fold is None else dataset.folds[self.fold].train
@@ -87,7 +95,7 @@ class Job:
         own = Look.all_of(recipe)
         seen = looks(own)
         learned = list(extract.bags(train, own, workers=1, quiet=True))
-        fitted = fit(learned, recipe, device="cpu", keep_looks=True)
+        fitted = fit(learned, recipe, device="cpu", keep_looks=True, validation=self.validation())
         bags = normalized(fitted.best, extract.bags(test.videos, seen, workers=1, quiet=True))
         truths = test.seen(bags, recipe.scored)
         models = {id(model): model for model in (*fitted.looks, fitted.last, fitted.best)}
@@ -159,6 +167,8 @@ def bench(
     test: str | Path | None = None,
     workers: int | None = None,
     reader: str | None = None,
+    normal: str | None = None,
+    anomalous: str | None = None,
     quiet: bool = False,
     ablate: str | None = None,
 ) -> Bench:
@@ -170,7 +180,8 @@ def bench(
     its parts changed, one at a time, instead of ``methods``; every row is compared with the method as it is. Results of
     finished jobs are kept in the cache and not made again.
     """
-    source = data.reader_of(root, reader)
+    folders = Folders.of(normal, anomalous)
+    source = data.reader_of(root, reader, folders)
     found = source.load(Path(root))
     if not found.folds and test is None:
         raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
@@ -188,7 +199,7 @@ def bench(
         for seed in seeds
     ]
     recipes = [recipe for _, recipe in named]
-    made = list(_jobs(str(root), reader, allowed, named, test))
+    made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
     jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], recipes, quiet)
     cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
@@ -320,7 +331,8 @@ def _key(job: Job, truth: str) -> str:
     sighted = [*sights.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
     boxes = [sights.made(sight) for sight in sighted]
     seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
-    return fingerprint([truth, len(train), seen, boxes, job.recipe, job.families, job.trivial, _code()])
+    told = [job.recipe, job.families, job.trivial, job.validation()]
+    return fingerprint([truth, len(train), seen, boxes, *told, _code()])
 
 
 def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | None:

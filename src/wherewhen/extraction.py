@@ -11,12 +11,15 @@ from typing import Any
 
 from wherewhen import data
 from wherewhen.addresses import address_in
+from wherewhen.datasets._class_folders import Folders
 from wherewhen.datasets._feature_store import write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.features import INDEX, STORED, inside, is_features, open_features
+from wherewhen.findings import summed
 from wherewhen.kept import cached, settled, usable
 from wherewhen.looks import Effort, Look, look_at
 from wherewhen.progress import track
+from wherewhen.sameness import check_contents
 from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import cache_folder, sweep
 from wherewhen.values import Dataset, Truth, Video
@@ -125,18 +128,24 @@ class Sources:
         return f"{told}; folds: {folds}; truth: {f'{len(self.known)} videos' if self.known else 'none'}"
 
 
-def sources(root: str | Path, reader: str | None = None) -> Sources:
+def sources(root: str | Path, reader: str | None = None, folders: Folders | None = None) -> Sources:
     """The videos of a data set, a folder, a file or a glob; DataError or VideoError where there are none.
 
     A folder that no reader recognizes has no labels. DataError where one does and a label or truth file has a fault:
-    labels, folds and truth are never left out because of it.
+    labels, folds and truth are never left out because of it. ``folders``: which folders stand for labels, where their
+    names are the user's own.
     """
     if Path(root).is_dir():
-        found = data.reader_of(root, reader) if reader else data.recognized(root)
+        found = data.reader_of(root, reader, folders) if reader or folders else data.recognized(root)
         if found is not None:
-            return Sources(found.load(Path(root)), found.truth(Path(root)))
+            with summed(root):
+                told = Sources(found.load(Path(root)), found.truth(Path(root)))
+                check_contents(told.dataset.videos)
+            return told
     if (where := address_in(str(root))) is not None:
         raise DataError(f"{where}: expected a folder or files of this machine, got an address")
+    if folders:
+        raise ConfigError(f"{root}: --normal and --anomalous name folders in a folder; this is none")
     paths = [path for path in expand(root) if isinstance(path, Path)]
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}

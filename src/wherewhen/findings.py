@@ -17,11 +17,14 @@ from typing import Literal
 from wherewhen.errors import DataError, unknown
 
 Severity = Literal["error", "warning", "info"]
+ORDER: tuple[Severity, ...] = ("error", "warning", "info")
+SPOKEN: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
 
 KINDS: dict[str, tuple[Severity, str]] = {
     # rows of label files
     "row-malformed": ("error", "a row that can't be read: wrong number of fields, or no number where one belongs"),
     "row-blank": ("info", "blanks at the end of rows"),
+    "column-extra": ("warning", "columns of a table that are not read"),
     "row-repeated": ("warning", "the same row twice"),
     "path-absolute": ("info", "an absolute path of somebody else's machine in a list; only its file name is used"),
     "path-extension": ("info", "names of one list with and without extension, or of features instead of videos"),
@@ -60,9 +63,14 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "leak-name": ("error", "train and test share a name (case and extension aside)"),
     "leak-content": ("error", "train and test share a file, byte for byte"),
     "leak-near": ("error", "a train and a test video look the same"),
+    "content-conflict": ("error", "one file, byte for byte, with both labels"),
+    "few-videos": ("warning", "a single video of a label: too few to learn from and to judge by"),
     "content-repeated": ("warning", "two videos of one side are the same file, byte for byte"),
+    "split-empty": ("warning", "videos that the column split puts into no part"),
     "one-class": ("info", "a training split without both labels: nothing to learn from weakly"),
-    "rate-odd": ("warning", "a frame rate outside 5 to 120, or unlike the rest of the set"),
+    "rate-odd": ("warning", "a frame rate outside 5 to 120"),
+    "rate-mixed": ("info", "videos of different frame rates in one set"),
+    "rate-conflict": ("error", "truth and video have different frame rates, so the times of the truth are wrong"),
     "size-mixed": ("info", "pictures of different sizes in one set"),
     "count-mismatch": ("warning", "another number of videos than a complete copy has"),
 }
@@ -123,14 +131,65 @@ def listening() -> Iterator[list[Finding]]:
         _ears.reset(token)
 
 
+@contextmanager
+def summed(root: object) -> Iterator[None]:
+    """Collect what is reported inside the block, then `refuse` its errors and `tell` the rest."""
+    with listening() as found:
+        yield
+    refuse(found, root)
+    tell(found, root)
+
+
+def refuse(findings: Iterable[Finding], root: object) -> None:
+    """DataError if there are errors about a data set: the first one, and how many more ``data check`` lists."""
+    faults = [finding for finding in findings if finding.severity == "error"]
+    if faults:
+        more = f"; and {len(faults) - 1} more errors, which wherewhen data check {root} lists" if faults[1:] else ""
+        raise DataError(f"{faults[0]}{more}")
+
+
+def tell(findings: Iterable[Finding], root: object) -> None:
+    """Log what is milder than an error about a data set: once per kind, and how many more ``data check`` lists."""
+    kinds: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.severity != "error":
+            kinds.setdefault(finding.kind, []).append(finding)
+    for first, *others in kinds.values():
+        more = f", and {len(others)} more like it; wherewhen data check {root} lists them" if others else ""
+        _log.log(logging.WARNING if first.severity == "warning" else logging.INFO, "%s%s", first, more)
+
+
+def summary(findings: Iterable[Finding], examples: int = 3) -> list[str]:
+    """Findings as text, gravest first: each kind with its meaning, how often it occurs, and some examples.
+
+    >>> for line in summary([Finding("row-blank", "3 rows", where="list.txt")] * 5, examples=1):
+    ...     print(line)
+    0 errors, 0 warnings, 5 notes
+    <BLANKLINE>
+    note: row-blank (5): blanks at the end of rows
+      list.txt: 3 rows
+      and 4 more
+    """
+    kinds: dict[str, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda f: ORDER.index(f.severity)):
+        kinds.setdefault(finding.kind, []).append(finding)
+    counts = [sum(len(k) for k in kinds.values() if k[0].severity == severity) for severity in ORDER]
+    lines = [", ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in zip(counts, SPOKEN.values(), strict=True))]
+    for kind, alike in kinds.items():
+        severity, meaning = KINDS[kind]
+        lines += ["", f"{SPOKEN[severity]}: {kind} ({len(alike)}): {meaning}"]
+        lines += [f"  {str(finding).removesuffix(f' [{kind}]')}" for finding in alike[:examples]]
+        lines += [f"  and {len(alike) - examples} more"] if len(alike) > examples else []
+    return lines
+
+
 def table(findings: Iterable[Finding]) -> list[dict[str, str]]:
     """Findings as rows for a table, gravest first.
 
     >>> table([Finding("row-blank", "3 rows", where="list.txt")])
     [{'severity': 'info', 'kind': 'row-blank', 'video': '', 'message': '3 rows', 'where': 'list.txt'}]
     """
-    order = ("error", "warning", "info")
-    rows = sorted(findings, key=lambda f: (order.index(f.severity), f.kind, f.video, f.where))
+    rows = sorted(findings, key=lambda f: (ORDER.index(f.severity), f.kind, f.video, f.where))
     return [
         {"severity": f.severity, "kind": f.kind, "video": f.video, "message": f.message, "where": f.where} for f in rows
     ]

@@ -6,7 +6,6 @@ What looks at the videos comes in as two functions, ``Eyes``.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,9 +18,12 @@ import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen.contracts import DatasetReader
+from wherewhen.data import to_learn
 from wherewhen.errors import WherewhenError
+from wherewhen.features import is_features
 from wherewhen.findings import KINDS, Finding, listening, report
 from wherewhen.likeness import alike, fingerprint
+from wherewhen.sameness import check_contents, check_few
 from wherewhen.values import Dataset, Floats, Fold, Pixels, Truth, Video
 from wherewhen.video.reader import frames, probe
 from wherewhen.video.shot import VideoInfo
@@ -30,6 +32,8 @@ ENDING = re.compile(r"\.(mp4|avi|mkv|mov|webm|mpe?g|npy)$")
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:[\\/]|\\\\)")
 T = TypeVar("T")
 SAMPLES, SHARE, MANY = 64, 0.5, 20
+ALIKE_RATES = 1.002  # 29.97 and 30 are one rate
+DRIFT, DRIFT_SECONDS = 0.01, 0.5  # share of the rate, or seconds at the end, by which truth and video may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ def check(
     _names(dataset)
     for fold in dataset.folds:
         _fold(fold)
-    _contents(dataset)
+    check_contents(dataset.videos, dataset.folds)
+    check_few(to_learn(dataset)[0])
     _coverage(dataset, truths)
     for video in dataset.videos:
         if video.id in truths:
@@ -163,47 +168,6 @@ def _fold(fold: Fold) -> None:
         report("one-class", f"fold {fold.name} trains on labels {labels} alone", where=fold.name)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _overlap(a: Video, b: Video) -> bool:
-    """Whether two videos show a common moment, given that their files are the same."""
-    whole = (0.0, float("inf"))
-    (a0, a1), (b0, b1) = a.span or whole, b.span or whole
-    return max(a0, b0) < min(a1, b1)
-
-
-def _contents(dataset: Dataset) -> None:
-    """The same file under two names, or the same moment of one file twice."""
-    sizes = defaultdict(list)
-    for video in dataset.videos:
-        if video.path.is_file() and video.path.stat().st_size:
-            sizes[video.path.stat().st_size].append(video)
-    same = defaultdict(list)
-    for group in sizes.values():
-        if len(group) > 1:
-            paths = {video.path.resolve() for video in group}
-            digests = {path: _digest(path) if len(paths) > 1 else "" for path in paths}
-            for video in group:
-                same[digests[video.path.resolve()], video.path.stat().st_size].append(video)
-    for group in same.values():
-        for number, a in enumerate(group):
-            for b in group[number + 1 :]:
-                if _overlap(a, b):
-                    _tell_same(dataset, a, b)
-
-
-def _tell_same(dataset: Dataset, a: Video, b: Video) -> None:
-    for fold in dataset.folds:
-        sides = [{video.id for video in side} for side in (fold.train, fold.test)]
-        if any(a.id in one and b.id in other for one, other in (sides, sides[::-1])):
-            report("leak-content", f"fold {fold.name}: the same content as {b.id}", a.id, a.path)
-            return
-    report("content-repeated", f"the same content as {b.id}", a.id, a.path)
-
-
 def _coverage(dataset: Dataset, truths: Mapping[str, Truth]) -> None:
     tests = {video.id for fold in dataset.folds for video in fold.test}
     if truths:
@@ -277,33 +241,47 @@ def _counts(dataset: Dataset, truths: Mapping[str, Truth], counts: Mapping[str, 
 
 def _measured(dataset: Dataset, truths: Mapping[str, Truth], eyes: Eyes) -> None:
     known: dict[Path, VideoInfo] = {}
-    for path in {video.path: None for video in dataset.videos if video.path.exists()}:
+    paths = {video.path: None for video in dataset.videos if video.path.exists() and not is_features(video.path)}
+    for path in paths:
         try:
             known[path] = eyes.measure(path)
         except (WherewhenError, OSError) as error:
             report("video-unreadable", str(error), where=path)
     if not known:
         return
-    usual = Counter(round(m.rate, 2) for m in known.values()).most_common(1)[0][0]
     for path, measure in known.items():
-        if not 5 <= measure.rate <= 120 or abs(measure.rate / usual - 1) > 0.01:
-            report("rate-odd", f"{measure.rate:g} frames per second, most videos have {usual:g}", where=path)
+        if not 5 <= measure.rate <= 120:
+            report("rate-odd", f"{measure.rate:g} frames per second", where=path)
+    rates = Counter(round(m.rate, 2) for m in known.values())
+    if max(rates) > min(rates) * ALIKE_RATES:
+        text = ", ".join(f"{rate:g} ({n})" for rate, n in rates.most_common(10))
+        report("rate-mixed", f"{len(rates)} frame rates: {text}{', ...' if len(rates) > 10 else ''}")
     sizes = Counter((m.width, m.height) for m in known.values())
     if len(sizes) > 1:
         text = ", ".join(f"{w}x{h} ({n})" for (w, h), n in sizes.most_common())
         report("size-mixed", f"{len(sizes)} sizes: {text}")
     for video in dataset.videos:
         truth, own = truths.get(video.id), known.get(video.path)
-        if truth is None or own is None or video.span is not None or own.frames is None:
-            continue
-        if len(truth.edges) - 1 != own.frames:
-            report("length-conflict", f"truth of {len(truth.edges) - 1} frames, video of {own.frames}", video.id)
+        if truth is not None and own is not None:
+            _clocks(video, truth, own)
+
+
+def _clocks(video: Video, truth: Truth, own: VideoInfo) -> None:
+    """Whether truth and video count as many frames, in as much time."""
+    frames, length = len(truth.edges) - 1, float(truth.edges[-1] - truth.edges[0])
+    rate = 1 / float(np.median(np.diff(truth.edges)))
+    drift = abs(rate / own.rate - 1)
+    if not video.path.is_dir() and (drift > DRIFT or drift * length > DRIFT_SECONDS):
+        told = f"the truth counts {rate:.5g} frames per second, the video has {own.rate:.5g}"
+        report("rate-conflict", f"{told}: times are off by up to {drift * length:.2f} s", video.id)
+    if video.span is None and own.frames is not None and frames != own.frames:
+        report("length-conflict", f"truth of {frames} frames, video of {own.frames}", video.id)
 
 
 def _near(dataset: Dataset, eyes: Eyes) -> None:
     prints: dict[str, Floats] = {}
     for video in dataset.videos:
-        if video.path.exists():
+        if video.path.exists() and not is_features(video.path):
             try:
                 prints[video.id] = fingerprint(_first(eyes.sample(video), SAMPLES))
             except (WherewhenError, OSError) as error:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wherewhen import data, distributed, extract, review
+from wherewhen import data, distributed, extract, findings, review
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
-from wherewhen.errors import ConfigError, DataError, expected
+from wherewhen.datasets._class_folders import Folders
+from wherewhen.errors import ConfigError, expected
 from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
@@ -22,9 +23,10 @@ from wherewhen.looks import Look
 from wherewhen.measurable import demanded, judged
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
+from wherewhen.sameness import check_contents, check_few
 from wherewhen.store import plain, write_json
 from wherewhen.training import Fitted, carve, check_labels, fit
-from wherewhen.values import Bag, Dataset, Fold, Video
+from wherewhen.values import Bag, Video
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
@@ -64,47 +66,50 @@ def next_folder(parent: str | Path, name: str) -> Path:
     return folder
 
 
-def labelled(root: str | Path, fold: str | None = None) -> Sequence[Video]:
-    """The videos to train on: all that have a label, or those of one fold's training part."""
-    found: Dataset = data.reader_of(root).load(Path(root))
-    return _fold(found, fold).train if fold is not None else [v for v in found.videos if v.label is not None]
-
-
-def _fold(dataset: Dataset, name: str) -> Fold:
-    named = {fold.name: fold for fold in dataset.folds}
-    if name not in named:
-        raise DataError(f"{dataset.name}: no fold called {name!r}; there are {', '.join(named) or 'none'}")
-    return named[name]
-
-
 def train(
     root: str | Path,
     output: str | Path | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
     fold: str | None = None,
+    reader: str | None = None,
+    normal: str | None = None,
+    anomalous: str | None = None,
     device: str = "auto",
     resume: bool = False,
     quiet: bool = False,
 ) -> Model:
     """Learn from labelled videos and write a run folder; gives the model that validation liked best.
 
-    ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set. ``settings``: plain values
-    as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that can't be read is set aside.
+    ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set; ``reader`` names who reads
+    it. ``normal``, ``anomalous``: names of these folders, between commas, where they are called otherwise.
+    ``fold``: train on its training part alone; "all" = every labelled video; default: what the data set says itself.
+    ``settings``: plain values as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that
+    can't be read is set aside.
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
     recipe, device = Recipe.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
-    videos = labelled(root, fold)
-    check_labels(videos)
+    chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
+    with findings.listening() as odd:
+        dataset = chosen.load(Path(root))
+        videos, validation = data.to_learn(dataset, fold)
+        check_labels(videos)
+        check_contents(videos)
+        check_few(videos)
+    findings.refuse(odd, root)
     if resume and _finished(folder):
         log.info("%s: finished already", folder)
         distributed.tell(None)
         return Model.load(folder, device=device)
     with log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
+        findings.tell(odd, root)
+        if fold is None and dataset.default:
+            told = "fold %s: %d videos to learn from, %d to validate on, the others are left out (--fold all takes all)"
+            log.info(told, dataset.default, len(videos) - len(validation), len(validation))
         for name in sorted(set(settings or {}) - set(recipe.plain())):
             log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
         quarantine = Quarantine(folder)
@@ -116,9 +121,10 @@ def train(
         write_yaml(folder / "config.yaml", recipe.plain())
         look = settled(views[recipe.scored], seen[0])  # so that detection runs what training saw
         exact = replace(recipe, engine=look.engine, precision=look.precision)
-        distributed.tell((seen, views, exact, folder, resume))
-        fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet)
-        _keep(folder, fitted, bags, seen, recipe, quarantine)
+        held = _validating(seen, validation)
+        distributed.tell((seen, views, exact, folder, resume, held))
+        fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
+        _keep(folder, fitted, bags, carve(seen, recipe.validation, recipe.seed, held), recipe, quarantine)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
@@ -138,11 +144,20 @@ def follow(device: str = "auto") -> None:
     """Train beside the process that called `train`, on what it says; writes nothing."""
     said = distributed.tell(None)
     if said is not None:
-        videos, views, recipe, folder, resume = said
+        videos, views, recipe, folder, resume, held = said
         device = pick_device(device)
         views = {name: replace(look, device=device) for name, look in views.items()}
         bags = extract.gathered(videos, views, quiet=True)
-        fit(bags, recipe, folder=folder, device=device, resume=resume)
+        fit(bags, recipe, folder=folder, device=device, resume=resume, validation=held)
+
+
+def _validating(videos: Sequence[Video], chosen: Sequence[str]) -> tuple[str, ...]:
+    """Those of the videos to validate on that could be read; none, which is told, where they lack a label."""
+    held = [video for video in videos if video.id in set(chosen)]
+    if chosen and {video.label for video in held} != {0, 1}:
+        log.warning("of the %d videos to validate on those of a label can't be read; others are drawn", len(chosen))
+        return ()
+    return tuple(video.id for video in held)
 
 
 def _finished(folder: Path) -> bool:
@@ -175,13 +190,18 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keep(
-    folder: Path, fitted: Fitted, bags: Sequence[Bag], videos: list[Video], recipe: Recipe, quarantine: Quarantine
+    folder: Path,
+    fitted: Fitted,
+    bags: Sequence[Bag],
+    parts: tuple[list[Video], list[Video]],
+    recipe: Recipe,
+    quarantine: Quarantine,
 ) -> None:
+    videos, held = [bag.video for bag in bags], {v.id for v in parts[1]}
     fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({content(v.path) for v in videos}))
     fitted.last.save(folder / "weights" / "last.safetensors")
     fitted.best.save(folder / "weights" / "best.safetensors")
     predictions = predict(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
-    held = {v.id for v in carve(videos, recipe.validation, recipe.seed)[1]}
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
     numbers: dict[str, Any] = {
         "videos": len(videos),
@@ -226,18 +246,22 @@ def judge(
     output: str | Path,
     *,
     fold: str | None = None,
+    reader: str | None = None,
+    normal: str | None = None,
+    anomalous: str | None = None,
     families: Sequence[str] | None = None,
     quiet: bool = False,
 ) -> Judgment:
     """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
 
-    ``families``: of metrics; None = the usual ones that the truth allows. Labels of whole videos allow ``video``.
+    ``fold``, ``reader``, ``normal`` and ``anomalous`` as in `train`. ``families``: of metrics; None = the usual ones
+    that the truth allows. Labels of whole videos allow ``video``.
     """
     folder = Path(output)
-    reader = data.reader_of(root)
-    dataset = reader.load(Path(root))
-    videos = dataset.videos if fold is None else _fold(dataset, fold).test
-    subject = judged(videos, reader.truth(Path(root)), str(root))
+    chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
+    dataset = chosen.load(Path(root))
+    videos = data.to_judge(dataset, fold)
+    subject = judged(videos, chosen.truth(Path(root)), str(root))
     asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder)
     with log_file(folder):
@@ -254,7 +278,8 @@ def judge(
         write_scores(folder / "scores.parquet", found)
         write_events(folder / "events.json", videos, found)
         rows = [row._asdict() for row in table]
-        write_json(folder / "metrics.json", {"dataset": dataset.name, "fold": fold, "notes": notes, "rows": rows})
+        told = {"dataset": dataset.name, "fold": fold or dataset.default or None, "notes": notes, "rows": rows}
+        write_json(folder / "metrics.json", told)
         review.page(
             folder / "report.html",
             f"Evaluation on {dataset.name}",

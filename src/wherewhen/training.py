@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,19 +28,22 @@ BANK = 4096  # cells of normal training videos that a model keeps
 FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
 
 
-def carve(videos: Sequence[Video], share: float, seed: int) -> tuple[list[Video], list[Video]]:
+def carve(
+    videos: Sequence[Video], share: float, seed: int, chosen: Collection[str] = ()
+) -> tuple[list[Video], list[Video]]:
     """Divide training videos into those to learn from and those to validate on, label by label.
 
-    With fewer than 8 videos of a label none is held out: each of so few teaches more than it can judge.
+    With fewer than 8 videos of a label none is held out: each of so few teaches more than it can judge. ``chosen``:
+    ids of those to validate on, where the data set says which.
 
     >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
     >>> [len(part) for part in carve(clips, 0.2, 0)]
     [16, 4]
     """
     rng = np.random.default_rng(seed)
-    held: set[str] = set()
+    held = set(chosen)
     by_label = [[v.id for v in videos if v.label == label] for label in (0, 1)]
-    if share > 0 and min(map(len, by_label)) >= FEW:
+    if not held and share > 0 and min(map(len, by_label)) >= FEW:
         for ids in by_label:
             count = min(max(1, round(share * len(ids))), len(ids) - 2)
             held |= set(rng.permutation(ids)[:count].tolist())
@@ -100,16 +103,18 @@ def fit(
     resume: bool = False,
     keep_looks: bool = False,
     quiet: bool = True,
+    validation: Collection[str] = (),
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
-    ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there.
+    ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there. ``validation``: ids of the
+    videos to validate on; else a share of them all is drawn.
     """
     names = list(recipe.views)
     check_labels([b.video for b in bags])
     known = [_Known.of(bag, names) for bag in bags]
     device = pick_device(device)
-    learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed)
+    learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed, validation)
     usual = {v.id for v in learn if v.label == 0}
     normalizers = {name: _normalizer(bags, known, usual, recipe, name) for name in names}
     ready: Sequence[Bag] = Mapped(

@@ -86,27 +86,41 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One way to divide a data set: videos to train on and videos to test on."""
+    """One way to divide a data set: videos to train on and videos to test on.
+
+    ``validation``: ids of those training videos that choose the model instead of being learned from; empty where the
+    data set says nothing of it.
+    """
 
     name: str
     train: tuple[Video, ...]
     test: tuple[Video, ...]
+    validation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        shared = {v.id for v in self.train} & {v.id for v in self.test}
+        known = {v.id for v in self.train}
+        shared = known & {v.id for v in self.test}
         if shared:
-            raise ValueError(f"fold {self.name}: {', '.join(sorted(shared))} in train and test")
+            raise ValueError(f"fold {self.name}: {', '.join(sorted(shared)[:5])} in train and test")
+        if lost := set(self.validation) - known:
+            raise ValueError(f"fold {self.name}: {', '.join(sorted(lost)[:5])} to validate on, but not in train")
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone."""
+    """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone.
+
+    ``default``: the fold that training and evaluation take where none is named; empty = all videos.
+    """
 
     name: str
     videos: tuple[Video, ...]
     folds: tuple[Fold, ...] = ()
+    default: str = ""
 
     def __post_init__(self) -> None:
+        if self.default and self.default not in {fold.name for fold in self.folds}:
+            raise ValueError(f"{self.name}: there is no fold called {self.default!r}")
         seen: set[str] = set()
         for video in self.videos:
             if video.id in seen:

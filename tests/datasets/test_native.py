@@ -79,6 +79,16 @@ def test_clips_labels_and_folds(tmp_path: Path) -> None:
     ]
 
 
+def test_videos_that_validate_are_part_of_the_training(tmp_path: Path) -> None:
+    split = {"train": ["bad_1", "good_0"], "val": ["bad_2", "bad"], "test": []}
+    root = make(tmp_path / "mine", clips(), {**BAGS, "splits": [split]})
+    fold = load(root).folds[-1]
+    assert [v.id for v in fold.train] == ["bad_1", "good_0", "bad_2", "bad"] and fold.validation == ("bad_2", "bad")
+    split["val"] = ["bad"]
+    with pytest.raises(DataError, match=r"splits\.json: splits\[0\]: 'val' has videos of one label only"):
+        load(make(tmp_path / "again", clips(), {**BAGS, "splits": [split]}))
+
+
 def test_truth_of_clips(tmp_path: Path) -> None:
     found = truth(make(tmp_path / "mine", clips()))
     bad, good = found["bad"], found["good"]
@@ -265,7 +275,7 @@ def test_what_is_written_is_read_back(
     (root / "x.mp4").write_bytes(b"video")
     videos = tuple(Video(f"v{k}", root / "x.mp4", k % 2, "run" if k % 2 else None) for k in range(4))
     truths = {v.id: random_truth(rng, frames, fps, bool(v.label)) for v in videos}
-    data = Dataset("new", videos, (Fold("a", videos[:2], videos[2:]), Fold("b", videos[2:], videos[:2])))
+    data = Dataset("new", videos, (Fold("a", videos[:2], videos[2:]), Fold("b", videos[2:], videos[:2], ("v2", "v3"))))
     write(root / "new", data, truths, {v.id: (20, 12) for v in videos}, {"note": "hello"})
     again, found = load(root / "new"), truth(root / "new")
     assert [(v.id, v.label, v.category, v.span) for v in again.videos] == [
@@ -276,6 +286,7 @@ def test_what_is_written_is_read_back(
         ("a", ["v0", "v1"], ["v2", "v3"]),
         ("b", ["v2", "v3"], ["v0", "v1"]),
     ]
+    assert [fold.validation for fold in again.folds] == [(), ("v2", "v3")]
     assert json.loads((root / "new/splits.json").read_text())["note"] == "hello"
     for name, old in truths.items():
         new = found[name]

@@ -22,6 +22,9 @@ class Options:
         ablate: this method with each of its parts changed, one at a time, instead of --methods.
         across: other data sets between commas: train on each of them all, judge on each.
         json: write the table, intervals and paired comparisons to this file.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
+        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
         output: folder for bench.json, bench.md and report.html.
         workers: processes; default: one per core.
         quiet: no progress bars.
@@ -36,6 +39,9 @@ class Options:
     across: str | None = None
     json: str | None = None
     output: str | None = None
+    reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
     workers: int | None = None
     quiet: bool = False
 
@@ -59,6 +65,9 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         settings=settings,
         workers=options.workers,
         quiet=options.quiet,
+        reader=options.reader,
+        normal=options.normal,
+        anomalous=options.anomalous,
         ablate=options.ablate,
     )
     for one in made:

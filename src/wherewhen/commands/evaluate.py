@@ -14,7 +14,11 @@ class Options:
     Args:
         data: data set with truth (wherewhen list datasets), or clips with labels alone.
         model: run folder of a trained model.
-        fold: judge on the test part of this fold only.
+        fold: judge on the test part of this fold only; all: on every video. Default: all, or the part test of a
+            labels.csv with a column split.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
+        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
         metrics: metric families between commas (wherewhen list metrics); default: of frame, video, pixel, tiou and
             pointing those that the truth allows.
         output: folder for the report; default: evaluation/ in the run folder.
@@ -27,6 +31,9 @@ class Options:
     data: str
     model: str = "runs/latest"
     fold: str | None = None
+    reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
     metrics: str | None = None
     output: str | None = None
     which: str = "best"
@@ -49,7 +56,15 @@ def run(options: Options) -> int:
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
     families = named(options.metrics)
     table, quarantine, families, notes = runs.judge(
-        model, options.data, folder, fold=options.fold, families=families, quiet=options.quiet
+        model,
+        options.data,
+        folder,
+        fold=options.fold,
+        reader=options.reader,
+        normal=options.normal,
+        anomalous=options.anomalous,
+        families=families,
+        quiet=options.quiet,
     )
     if options.json:
         write_json(options.json, {"notes": notes, "rows": [row._asdict() for row in table]})

@@ -23,6 +23,8 @@ class Options:
         dry_run: look at a few clips only and tell how long all would take.
         device: auto, cpu or cuda, where networks run.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
+        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
         quiet: no progress bars.
     """
 
@@ -35,6 +37,8 @@ class Options:
     dry_run: bool = False
     device: str = "auto"
     reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
     quiet: bool = False
 
 
@@ -43,6 +47,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import extraction
+    from wherewhen.datasets._class_folders import Folders
     from wherewhen.evaluate import looks
     from wherewhen.looks import Look
     from wherewhen.model import Recipe, pick_device
@@ -51,7 +56,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     backbones = str(settings.get("backbone", "motion")).split(",")
     recipes = [Recipe.of({**settings, "backbone": backbone}) for backbone in backbones]
-    what = extraction.sources(options.data, options.reader)
+    what = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
     own = [Look.all_of(recipe, options.device) for recipe in recipes]

@@ -13,9 +13,13 @@ class Options:
     """What ``train`` is told.
 
     Args:
-        data: folder with normal/ and anomalous/ clips, a labels.csv (path,label[,class]) or a known data set.
+        data: folder with normal/ and anomalous/ clips, a labels.csv (path,label[,class][,split]) or a known data set.
         output: run folder to write; default: a new one below runs/.
-        fold: train on the training part of this fold only, for data sets that have folds.
+        fold: train on the training part of this fold only, for data sets that have folds; all: on every labelled video.
+            Default: all, or the part train of a labels.csv with a column split.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
+        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
         seed: everything random follows from it.
         device: auto, cpu or cuda.
         resume: go on with an interrupted run.
@@ -25,6 +29,9 @@ class Options:
     data: str
     output: str | None = None
     fold: str | None = None
+    reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
     seed: int = 0
     device: str = "auto"
     resume: bool = False
@@ -47,6 +54,9 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             folder,
             settings={**settings, "seed": options.seed},
             fold=options.fold,
+            reader=options.reader,
+            normal=options.normal,
+            anomalous=options.anomalous,
             device=device,
             resume=options.resume,
             quiet=options.quiet,

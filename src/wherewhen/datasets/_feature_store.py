@@ -48,21 +48,31 @@ def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
     }
     folds = []
     for fold in index.get("folds", []):
-        parts = [tuple(videos[name] for name in fold[part] if name in videos) for part in ("train", "test")]
-        folds.append(Fold(fold["name"], *parts))
-    return Dataset(index["name"], tuple(videos.values()), tuple(folds))
+        train, test = (tuple(videos[name] for name in fold[part] if name in videos) for part in ("train", "test"))
+        held = tuple(name for name in fold.get("validation", ()) if name in videos)
+        folds.append(Fold(fold["name"], train, test, held))
+    return Dataset(index["name"], tuple(videos.values()), tuple(folds), index.get("default", ""))
 
 
 def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None:
     """Write what a store holds now, beside what it held before: more videos and more looks join those there."""
     before = read_index(store) if (store / INDEX).exists() else {"videos": [], "folds": [], "looks": {}}
     rows = [{"id": v.id, "label": v.label, "category": v.category, "span": plain(v.span)} for v in dataset.videos]
-    folds = [{"name": f.name, "train": [v.id for v in f.train], "test": [v.id for v in f.test]} for f in dataset.folds]
+    folds = [
+        {
+            "name": f.name,
+            "train": [v.id for v in f.train],
+            "test": [v.id for v in f.test],
+            "validation": list(f.validation),
+        }
+        for f in dataset.folds
+    ]
     write_json(
         store / INDEX,
         {
             "format": FORMAT,
             "name": before.get("name", dataset.name),
+            "default": before.get("default") or dataset.default,
             "looks": {**before["looks"], **looks},
             "videos": _joined(before["videos"], rows, "id"),
             "folds": _joined(before["folds"], folds, "name"),

@@ -112,6 +112,7 @@ def write(
             (new / "masks").rmdir()
         folds = [
             {"name": fold.name, "train": [v.id for v in fold.train], "test": [v.id for v in fold.test]}
+            | ({"val": list(fold.validation)} if fold.validation else {})
             for fold in dataset.folds
         ]
         _json(new / "gt.json", clips)

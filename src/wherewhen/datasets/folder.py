@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from wherewhen.contracts import DatasetReader, Provenance
-from wherewhen.errors import DataError, unknown
-from wherewhen.values import Dataset, Truth, Video
+from wherewhen.datasets._class_folders import NAMES, Folders, below, listed, usual
+from wherewhen.datasets._footage import is_video, videos_in
+from wherewhen.datasets._table import Row, named, quoted, rows
+from wherewhen.errors import ConfigError, DataError
+from wherewhen.findings import report
+from wherewhen.values import Dataset, Fold, Truth, Video
 
-VIDEO_SUFFIXES = frozenset(
-    f".{s}"
-    for s in [
-        "3gp",
-        "avi",
-        "flv",
-        "h264",
-        "m2ts",
-        "m4v",
-        "mkv",
-        "mov",
-        "mp4",
-        "mpeg",
-        "mpg",
-        "mts",
-        "ogv",
-        "ts",
-        "webm",
-        "wmv",
-    ]
-)
-IMAGE_SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-
-WORDS = {"0": 0, "normal": 0, "1": 1, "anomalous": 1, "abnormal": 1, "anomaly": 1}
-"""Words for a label, in any case; the words, not the digits, are also the names of folders."""
-
-COLUMNS = ("path", "label", "class")
+TABLE = "labels.csv"
+COLUMNS = ("path", "label", "class", "split")
+SPLIT = "split"  # name of the fold that the column of that name makes
+WORDS = ("normal", "anomalous")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,159 +27,174 @@ class _Entry:
     path: str
     label: int
     category: str | None
+    split: str | None = None
 
 
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
+    """The videos of a table, each once."""
+    known: dict[str, _Entry] = {}
+    for row in rows(table, COLUMNS, COLUMNS[:3]):
+        entry = _entry(root, row)
+        first = known.setdefault(entry.path, entry)
+        if first is entry:
+            yield entry
+        elif (first.label, first.category, first.split) == (entry.label, entry.category, entry.split):
+            report("name-repeated", f"says the same as {_line(first)}", entry.path, entry.where)
+        else:
+            told = f"{entry.where}: {named(entry.path)} is {_said(entry)} here and {_said(first)} in {_line(first)}"
+            raise DataError(f"{told}; remove one of the two rows")
 
 
-def _is_video(path: Path) -> bool:
-    """Whether a path is a video file, or a folder whose own files are pictures."""
-    if path.is_dir():
-        return any(p.suffix.lower() in IMAGE_SUFFIXES and p.is_file() and not _hidden(p) for p in path.iterdir())
-    return path.suffix.lower() in VIDEO_SUFFIXES
+def _line(entry: _Entry) -> str:
+    return entry.where.rpartition(": ")[2]
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and cells of a CSV file with commas, semicolons or tabs, blank lines left out."""
+def _said(entry: _Entry) -> str:
+    return ", ".join([WORDS[entry.label], *(quoted(one) for one in (entry.category, entry.split) if one)])
+
+
+def _entry(root: Path, row: Row) -> _Entry:
+    label, category = row.label(), row.cells.get("class") or None
+    if not label and category:
+        if category.lower() != "normal":
+            raise DataError(f"{row.where}: a normal video can't have the class {quoted(category)}")
+        category = None
+    return _Entry(row.where, _relative(root, row.cells["path"], row.where), label, category, row.split())
+
+
+def _there(path: Path) -> bool:
+    """Whether a path exists; a name that no file can have doesn't."""
     try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from error
-    first = text.lstrip().split("\n", 1)[0]
-    mark = next((m for m in ",;\t" if m in first), ",")
-    reader = csv.reader(text.splitlines(), delimiter=mark)
-    for cells in reader:
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            yield reader.line_num, stripped
-
-
-def _header(cells: list[str], where: str) -> list[str] | None:
-    """The columns that a first line names, None if it is a row already."""
-    names = [cell.lower() for cell in cells]
-    if len(names) > 1 and names[1] in WORDS:
-        return None
-    if "path" not in names and "label" not in names:
-        return None
-    for name in names:
-        if name not in COLUMNS:
-            raise DataError(f"{where}: {unknown('column', name, COLUMNS)}")
-    if "path" not in names or "label" not in names or len(set(names)) < len(names):
-        raise DataError(f"{where}: expected the header path,label or path,label,class; got {','.join(cells)}")
-    return names
-
-
-def _listed(root: Path, table: Path) -> Iterator[_Entry]:
-    columns: list[str] | None = None
-    for number, cells in _rows(table):
-        where = f"{table}: line {number}"
-        if columns is None:
-            header = _header(cells, where)
-            columns = header or list(COLUMNS)
-            if header:
-                continue
-        if len(cells) > len(columns) or len(cells) < 2:
-            raise DataError(f"{where}: expected path,label[,class], got {len(cells)} cells: {','.join(cells)}")
-        cell = dict(zip(columns, cells, strict=False))
-        path, word = cell.get("path", ""), cell.get("label", "").lower()
-        if not path:
-            raise DataError(f"{where}: no path")
-        if word not in WORDS:
-            raise DataError(f"{where}: {unknown('label', cell.get('label', ''), WORDS)}")
-        category = cell.get("class") or None
-        if not WORDS[word] and category:
-            if category.lower() != "normal":
-                raise DataError(f"{where}: a normal video can't have the class {category!r}")
-            category = None
-        yield _Entry(where, _relative(root, path, where), WORDS[word], category)
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _relative(root: Path, path: str, where: str) -> str:
     """The path of a video relative to the root, as posix; it must be there and inside."""
-    if not (root / path).exists() and "\\" in path:
+    if "\\" in path and not _there(root / path):
         path = path.replace("\\", "/")
     pure = PurePosixPath(path)
     if pure.is_absolute() or path[1:3] in (":/", ":\\"):
-        raise DataError(f"{where}: {path} is an absolute path; write it relative to {root}")
+        raise DataError(f"{where}: {named(path)} is an absolute path; write it relative to {root}")
     if ".." in pure.parts:
-        raise DataError(f"{where}: {path} leads out of {root}; put the video, or a link to it, inside")
+        raise DataError(f"{where}: {named(path)} leads out of {root}; put the video, or a link to it, inside")
     full = root / path
-    if not full.exists():
-        raise DataError(f"{where}: no such video: {full}")
-    if not _is_video(full):
+    if not _there(full):
+        raise DataError(f"{where}: no such video: {named(path)} in {root}{_near(full)}")
+    if not is_video(full):
         kind = "a folder without pictures" if full.is_dir() else "not a video file"
-        raise DataError(f"{where}: {full} is {kind}; expected a video or a folder of pictures")
+        raise DataError(f"{where}: {named(path)} is {kind}; expected a video or a folder of pictures")
     return pure.as_posix()
 
 
-def _kinds(root: Path) -> list[tuple[Path, int]]:
-    """The folders that are called like a label."""
-    found = sorted(p for p in root.iterdir() if p.is_dir() and p.name.lower() in WORDS and not p.name.isdigit())
-    return [(p, WORDS[p.name.lower()]) for p in found]
+def _near(path: Path) -> str:
+    """A hint at a file of nearly the same name in the same folder."""
+    try:
+        there = {one.name.lower(): one.name for one in path.parent.iterdir()}
+    except (OSError, ValueError):
+        return ""
+    near = get_close_matches(path.name.lower()[:300], there, 1, 0.8)
+    return f"; did you mean {named(there[near[0]])}?" if near else ""
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """Every video below a folder in the order of names, hidden ones left out."""
-    for path in sorted(folder.iterdir()):
-        if _hidden(path):
-            continue
-        if _is_video(path):
-            yield path
-        elif path.is_dir():
-            yield from _walk(path)
-
-
-def _found(root: Path) -> Iterator[_Entry]:
-    for folder, label in _kinds(root):
-        if _is_video(folder):
+def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
+    for folder, label in folders.chosen(root) if folders else usual(root):
+        if is_video(folder):
             raise DataError(f"{folder}: pictures lie directly in it; give every video a folder of its own")
-        for path in _walk(folder):
+        found = list(videos_in(folder))
+        if not found:
+            raise DataError(f"{folder}: no videos in it, so there is nothing {WORDS[label]}")
+        name = folder.name if folders and folder.name.lower() not in NAMES else None
+        for path in found:
             inner = path.relative_to(folder).parts
-            category = inner[0] if label and len(inner) > 1 else None
+            category = (inner[0] if len(inner) > 1 else name) if label else None
             yield _Entry(str(path), path.relative_to(root).as_posix(), label, category)
 
 
-def load(root: Path) -> Dataset:
+def load(root: Path, folders: Folders | None = None) -> Dataset:
     """Every video of a folder with its label, and class where given; a video's id is its path without suffix.
 
-    ``labels.csv`` goes before folders. Raises DataError, naming the line, for whatever can't be meant.
+    ``labels.csv`` goes before folders. ``folders``: names of folders that stand for labels, in place of the usual
+    ones. Raises DataError, naming file and line, for whatever can't be meant.
     """
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    table = root / "labels.csv"
-    if not table.is_file() and not _kinds(root):
-        raise DataError(f"{root}: expected a file labels.csv (path,label[,class]) or folders normal/ and anomalous/")
+    entries = _entries(root, folders)
     videos: dict[str, Video] = {}
     origin: dict[str, _Entry] = {}
-    for entry in _listed(root, table) if table.is_file() else _found(root):
+    for entry in entries:
         path = root / entry.path
         name = entry.path if path.is_dir() else str(PurePosixPath(entry.path).with_suffix(""))
         if name in origin:
             first = origin[name]
-            raise DataError(f"{entry.where}: {entry.path} would be the same video as {first.path} ({first.where})")
+            told = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"
+            raise DataError(f"{entry.where}: {told}; rename one of them")
         origin[name] = entry
         videos[name] = Video(name, path, entry.label, entry.category)
-    if not videos:
-        raise DataError(f"{table if table.is_file() else root}: no videos in it")
     labels = {video.label for video in videos.values()}
     if len(labels) == 1:
-        have, lack = ("anomalous", "normal") if labels == {1} else ("normal", "anomalous")
+        have, lack = WORDS[::-1] if labels == {1} else WORDS
         raise DataError(f"{root}: all {len(videos)} videos are {have}; learning needs {lack} ones as well")
-    return Dataset(root.resolve().name, tuple(videos.values()))
+    parts = {name: entry.split for name, entry in origin.items()}
+    fold = _fold(videos, parts, root / TABLE)
+    return Dataset(root.resolve().name, tuple(videos.values()), (fold,) if fold else (), SPLIT if fold else "")
 
 
-def truth(root: Path) -> dict[str, Truth]:
+def _entries(root: Path, folders: Folders | None) -> list[_Entry]:
+    table = root / TABLE
+    if table.exists():
+        if folders:
+            raise ConfigError(f"{table}: the table says the labels; leave --normal and --anomalous out, or rename it")
+        found = list(_in_table(root, table))
+        if not found:
+            raise DataError(f"{table}: no videos in it")
+        return found
+    if not folders and not usual(root):
+        raise DataError(f"{root}: {nothing(root)}")
+    return list(_in_folders(root, folders))
+
+
+def nothing(root: Path) -> str:
+    """What a folder without labels needs, and what is there instead."""
+    told = f"expected a file {TABLE} (path,label[,class]) or folders normal/ and anomalous/"
+    return f"{told}, or --normal NAMES --anomalous NAMES with names of your own. {listed(below(root))}"
+
+
+def _fold(videos: dict[str, Video], parts: dict[str, str | None], table: Path) -> Fold | None:
+    """The fold of a column ``split``; None where nothing stands in it."""
+    if not any(parts.values()):
+        return None
+    train, val, test = (
+        tuple(video for name, video in videos.items() if parts[name] == part) for part in ("train", "val", "test")
+    )
+    for told, part in (("train", train), ("val", val)):
+        labels = {video.label for video in part}
+        if labels != {0, 1} and (part or told == "train"):
+            has = f"has {WORDS[labels.pop() or 0]} videos only" if labels else "has no videos"
+            raise DataError(f"{table}: column split: {told} {has}; it needs both labels")
+    left = sum(part is None for part in parts.values())
+    if left:
+        report(
+            "split-empty",
+            f"{left} of {len(parts)} videos are in no part and so in neither training nor test",
+            "",
+            table,
+        )
+    return Fold(SPLIT, train + val, test, tuple(video.id for video in val))
+
+
+def truth(root: Path, folders: Folders | None = None) -> dict[str, Truth]:
     """Always empty: labels on whole videos say nothing about times. DataError where `load` raises it."""
-    load(root)
+    load(root, folders)
     return {}
 
 
 def matches(root: Path) -> bool:
     """Whether there is a ``labels.csv``, or a folder for each of the two labels."""
     root = Path(root)
-    return root.is_dir() and ((root / "labels.csv").is_file() or {label for _, label in _kinds(root)} == {0, 1})
+    return root.is_dir() and ((root / TABLE).exists() or {label for _, label in usual(root)} == {0, 1})
 
 
 PLUGIN = DatasetReader(
@@ -206,4 +202,5 @@ PLUGIN = DatasetReader(
     matches=matches,
     load=load,
     truth=truth,
+    split_rule="the column split of labels.csv, where there is one",
 )

@@ -139,8 +139,13 @@ def _folds(root: Path, splits: Record, videos: Mapping[str, Video]) -> tuple[Fol
             if missing:
                 raise DataError(f"{where}: missing {', '.join(missing)}; expected 'train' and 'test'")
             name = str(fold.get("name", f"seed{fold['seed']}" if "seed" in fold else f"fold{number}"))
+            train, test = _names(fold, ("train",), videos, where), _names(fold, tests, videos, where)
+            held = _names(fold, ("val",), videos, where) if "val" in fold else ()
+            if held and {video.label for video in held} != {0, 1}:
+                raise DataError(f"{where}: 'val' has videos of one label only; validation needs both")
+            learn = train + tuple(video for video in held if video not in train)
             try:
-                folds.append(Fold(name, _names(fold, ("train",), videos, where), _names(fold, tests, videos, where)))
+                folds.append(Fold(name, learn, test, tuple(video.id for video in held)))
             except ValueError as error:
                 raise DataError(f"{where}: {error}") from error
     return tuple(folds)

@@ -52,7 +52,8 @@ def load(root: Path) -> Dataset:
         sides.append(tuple(videos))
     train, test = apart(*sides)
     every = tuple(sorted(train + test, key=lambda video: video.id))
-    official = Fold("official", *(tuple(v for v in every if v.label == label) for label in (0, 1)))
+    normal, anomalous = (tuple(v for v in every if v.label == label) for label in (0, 1))
+    official = Fold("official", normal, anomalous)
     return Dataset("shanghaitech", every, (Fold("weak", train, test), official))
 
 
