@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wherewhen.found import Found
     from wherewhen.model import Model, Recipe
     from wherewhen.runs import judge, load, train
-    from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth, Video
+    from wherewhen.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
 
 _HOMES = {
     "bench": "benchmark",
@@ -34,6 +34,7 @@ _HOMES = {
     "train": "runs",
     "Event": "values",
     "HeatMap": "values",
+    "Pictures": "values",
     "Prediction": "values",
     "Scores": "values",
     "Truth": "values",
@@ -45,6 +46,7 @@ __all__ = [
     "Found",
     "HeatMap",
     "Model",
+    "Pictures",
     "Prediction",
     "Recipe",
     "Scores",

@@ -7,11 +7,15 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from itertools import tee
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wherewhen import registry
+from wherewhen.errors import ConfigError, expected, unknown
 from wherewhen.store import atomic, write_atomic
 from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
 from wherewhen.video.sources import Source
@@ -20,7 +24,7 @@ NAMES = ("video", "frame", "start", "end", "score")
 PREFIX = "score_"  # of a class, in the name of its column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Found:
     """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
@@ -33,6 +37,18 @@ class Found:
     clock: Floats
     size: tuple[int, int]
     damage: str | None = None
+
+    def __repr__(self) -> str:
+        peak = "" if self.prediction.frames is None else f", peak {self.prediction.frames.values.max():.2f}"
+        damage = f", {self.damage}" if self.damage else ""
+        return f"Found({self.id!r}, {self.clock[-1]:.2f} s, {len(self.events)} events{peak}{damage})"
+
+    def _repr_html_(self) -> str:
+        """A table of the events, for notebooks."""
+        head = "".join(f"<th>{name}</th>" for name in self.event_rows())
+        rows = zip(*self.event_rows().values(), strict=True)
+        lines = "".join(f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in rows)
+        return f"<p>{escape(repr(self))}</p><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -51,9 +67,34 @@ class Found:
         return {name: part.on(self.clock)[:, 0, 0] for name, part in self.prediction.classes.items()}
 
     def heatmap(self, time: float) -> Features:
-        """The heat map ``(h, w)`` at a moment in seconds."""
+        """The heat map ``(h, w)`` at a moment in seconds; ConfigError for one that the video doesn't have."""
+        start, end = float(self.clock[0]), float(self.clock[-1])
+        if not isinstance(time, int | float | np.number) or not start <= time <= end:
+            raise expected("time", f"a moment of the video, {start:.2f} to {end:.2f} s", time)
         assert self.prediction.heat is not None
-        return self.prediction.heat.at(time)
+        return self.prediction.heat.at(float(time))
+
+    def event_rows(self) -> dict[str, list[Any]]:
+        """The events as columns: video, start and end in seconds, score, category and track (-1 = none)."""
+        return {
+            "video": [self.id] * len(self.events),
+            "start": [event.start for event in self.events],
+            "end": [event.end for event in self.events],
+            "score": [event.score for event in self.events],
+            "category": [event.category for event in self.events],
+            "track": [event.track for event in self.events],
+        }
+
+    def to_pandas(self, what: str = "scores") -> Any:
+        """A pandas table: ``scores``, a row per frame, as in ``scores.csv``; or ``events``, a row per event."""
+        rows = {"scores": lambda: score_rows([self]), "events": self.event_rows}
+        if what not in rows:
+            raise ConfigError(unknown("table", str(what), rows))
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ConfigError('to_pandas needs pandas: pip install "wherewhen[pandas]"') from None
+        return pd.DataFrame(rows[what]())
 
     def render(self, path: str | Path, truth: Truth | None = None) -> Path:
         """Write the video with boxes, heat and the running curve as mp4."""
@@ -74,6 +115,10 @@ class Found:
 
         timeline(self.prediction, Path(path), truth=truth, title=self.id)
         return Path(path)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else escape("" if value is None else str(value))
 
 
 def score_rows(found: Sequence[Found]) -> dict[str, list[Any]]:

@@ -12,15 +12,13 @@ import numpy as np
 from wherewhen import closeups, painting, pipeline, registry, sights, watching
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
+from wherewhen.detector import Detector
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
-from wherewhen.found import Found
 from wherewhen.naming import class_maps, named
 from wherewhen.running import Running
 from wherewhen.store import load, plain, save
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
-from wherewhen.video.reader import Damaged
-from wherewhen.video.sources import Given, stem
 
 if TYPE_CHECKING:
     import torch
@@ -231,7 +229,7 @@ def _short(error: Exception) -> str:
 
 
 @dataclass
-class Model:
+class Model(Detector):
     """A trained model: pictures in, when and where out.
 
     ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
@@ -330,18 +328,6 @@ class Model:
         seen = pipeline.views(pictures, self.backbone, builders, boxes, crops=recipe.crops, gate=recipe.gate)
         seen, movers = pipeline.hand_in_hand(seen, movers)
         return self.located(self._answered(seen), movers)
-
-    def detect(self, source: Given, damaged: Damaged = "keep") -> Found:
-        """What happens in one video, when and where; VideoError if it can't be read.
-
-        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
-        """
-        from wherewhen.video.reader import reading
-
-        with reading(source, damaged=damaged) as one:
-            prediction = pipeline.together(self.stream(one))
-            size = one.info.width, one.info.height
-            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""

@@ -5,14 +5,16 @@ Seconds count from the start of the file; every range is half-open; scores lie i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
+from wherewhen.errors import expected
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -146,6 +148,60 @@ class Frame:
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
         return f"Frame({self.index}, {_span(self.start, self.end)}, {width}x{height})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pictures:
+    """Pictures in memory as a source: uint8 RGB ``(T, H, W, 3)``, ``rate`` of them per second.
+
+    A list of pictures ``(H, W, 3)`` of one size does as well, as do gray ones ``(H, W)``. ConfigError for anything
+    else: numbers from 0 to 1 are not scaled, since nobody can tell whether they were meant so.
+
+    >>> Pictures(np.zeros((50, 48, 64, 3), np.uint8), rate=10)
+    Pictures(50 of 64x48, 10 per second)
+    """
+
+    images: Pixels
+    rate: float = 25.0
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.rate, int | float) and 0 < self.rate < float("inf")):
+            raise expected("rate", "pictures per second above 0", self.rate)
+        object.__setattr__(self, "images", _stacked(self.images))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        height, width = self.images[0].shape[:2]
+        return f"Pictures({len(self)} of {width}x{height}, {self.rate:g} per second)"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What results about them are called."""
+        return "pictures"
+
+    @property
+    def stem(self) -> str:
+        """The same."""
+        return self.name
+
+
+def _stacked(images: Any) -> Pixels:
+    wanted = "uint8 RGB pictures (T, H, W, 3), or a list of pictures (H, W, 3) of one size"
+    try:
+        stack = images if isinstance(images, np.ndarray) else np.stack([np.asarray(image) for image in images])
+    except (TypeError, ValueError):
+        shapes = sorted({str(np.shape(image)) for image in images}) if isinstance(images, Sequence) else []
+        raise expected("pictures", wanted, ", ".join(shapes) or images) from None
+    if stack.ndim == 3 and stack.shape[-1] != 3 and stack.dtype == np.uint8:
+        stack = np.repeat(stack[..., None], 3, -1)
+    if stack.ndim != 4 or stack.shape[-1] != 3 or stack.dtype != np.uint8 or not stack.size:
+        raise expected("pictures", wanted, f"{stack.dtype} {stack.shape}")
+    return stack
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -17,17 +17,15 @@ import numpy as np
 from wherewhen import pipeline, registry, spatial, watching
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Localizer, TextImage
+from wherewhen.detector import Detector
 from wherewhen.encoders import settings_of
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError
-from wherewhen.found import Found
 from wherewhen.naming import ClassMap, named
 from wherewhen.prompts import Prompts
 from wherewhen.spatial import SpatialConfig
 from wherewhen.store import write_json
 from wherewhen.values import Clip, Features, Instances, Pixels, Prediction
-from wherewhen.video.reader import Damaged
-from wherewhen.video.sources import Given, stem
 
 DEFAULT = "clip"
 AT_ONCE = 83  # windows of one picture
@@ -37,7 +35,7 @@ share of what is not normal. A mean over cells would ask for more of a single on
 
 
 @dataclass
-class ZeroShot:
+class ZeroShot(Detector):
     """A model made of words: pictures in, when, where and what out.
 
     ``settings``: of the backbone, the localizer ``regions`` and the spatial stream, by their names. ``threshold``: the
@@ -141,18 +139,6 @@ class ZeroShot:
         share = np.divide(spatial.stretched(total), total, out=np.zeros_like(total), where=total > 0)
         found: Features = picture * share[..., None]
         return found
-
-    def detect(self, source: Given, damaged: Damaged = "keep") -> Found:
-        """What happens in one video, when, where and what; VideoError if it can't be read.
-
-        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
-        """
-        from wherewhen.video.reader import reading
-
-        with reading(source, damaged=damaged) as one:
-            prediction = pipeline.together(self.stream(one))
-            size = one.info.width, one.info.height
-            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
 
 
 def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:

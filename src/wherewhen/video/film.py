@@ -20,7 +20,7 @@ from wherewhen.errors import VideoError
 from wherewhen.video import convert as _convert
 from wherewhen.video.clock import Clock
 from wherewhen.video.shot import Converter, Shot, VideoInfo
-from wherewhen.video.sources import Camera, Source, is_live, shown
+from wherewhen.video.sources import Camera, Medium, is_live, shown
 from wherewhen.video.wholeness import cut_short
 
 MAX_PIXELS = 2**27
@@ -54,7 +54,7 @@ class Film:
     ``strict``, an error after the first picture ends the video, and ``damage`` tells it. Raises VideoError.
     """
 
-    def __init__(self, source: Source, strict: bool = True) -> None:
+    def __init__(self, source: Medium, strict: bool = True) -> None:
         self.source, self.name, self.live, self._strict = source, shown(source), is_live(source), strict
         self.damage: str | None = None
         self._begun: Iterator[Shot] | None = None

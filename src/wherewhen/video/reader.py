@@ -14,7 +14,7 @@ import numpy as np
 
 from wherewhen.errors import VideoError
 from wherewhen.features import is_features
-from wherewhen.values import Floats, Frame, Pixels
+from wherewhen.values import Floats, Frame, Pictures, Pixels
 from wherewhen.video.clock import thinned
 from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
 from wherewhen.video.sources import Given, Source, is_live, parsed, shown
@@ -263,6 +263,10 @@ def _several(
 
 def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
     # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
+    if isinstance(source, Pictures):
+        from wherewhen.video.pictures import PicturesReel
+
+        return PicturesReel(source)
     if isinstance(source, Path) and source.is_dir():
         from wherewhen.video.album import Album
 

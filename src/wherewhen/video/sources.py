@@ -14,6 +14,7 @@ from urllib.request import url2pathname
 from wherewhen.addresses import HIDDEN, Address, address_in
 from wherewhen.errors import VideoError
 from wherewhen.printable import printable
+from wherewhen.values import Pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Camera:
         return f"camera {self.number}"
 
 
-Source = Path | Address | Camera
+Medium = Path | Address | Camera  # what FFmpeg or a folder gives
+Source = Medium | Pictures
 Given = str | Source  # what a user may say: `parsed` makes a source of it
 
 _VIDEOS = "3gp asf avi dav divx flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"

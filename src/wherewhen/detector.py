@@ -1,0 +1,80 @@
+"""Detection in videos as a user calls it, whatever scores them: a trained model, or words."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from wherewhen import pipeline, watching
+from wherewhen.addresses import Address
+from wherewhen.errors import expected
+from wherewhen.found import Found
+from wherewhen.values import Pictures, Pixels, Prediction, Video
+from wherewhen.video.reader import Damaged
+from wherewhen.video.sources import Camera, Given, Source, expand, stem
+
+WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
+
+
+class Detector:
+    """Pictures in, when and where out: `detect` runs `stream` to its end."""
+
+    @abstractmethod
+    def stream(self, source: watching.Watched) -> Iterator[Prediction]:
+        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
+
+    @overload
+    def detect(self, source: Given | Video | Pixels, *, damaged: Damaged = "keep", rate: float = 25.0) -> Found: ...
+    @overload
+    def detect(
+        self, source: list[Any] | tuple[Any, ...], *, damaged: Damaged = "keep", rate: float = 25.0
+    ) -> list[Found]: ...
+
+    def detect(self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0) -> Found | list[Found]:
+        """What happens in a video, when and where; VideoError if it can't be read.
+
+        ``source``: a file, a folder of pictures, a camera's number, an address, or pictures in memory, uint8 RGB
+        ``(T, H, W, 3)`` with ``rate`` per second. A list of sources, a folder of videos or a glob gives a list.
+        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
+        """
+        if isinstance(source, Video):
+            return self._detect(source.path, damaged)
+        sources = sources_of(source, rate)
+        many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
+        found = [self._detect(one, damaged) for one in sources]
+        return found if many or len(found) > 1 else found[0]
+
+    def _detect(self, source: Source, damaged: Damaged) -> Found:
+        from wherewhen.video.reader import reading
+
+        with reading(source, damaged=damaged) as one:
+            prediction = pipeline.together(self.stream(one))
+            size = one.info.width, one.info.height
+            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
+
+
+def sources_of(given: Any, rate: float = 25.0) -> list[Source]:
+    """The sources that a user's text, path, pictures or list of these mean; ConfigError for anything else.
+
+    >>> [str(one) for one in sources_of(["rtsp://door/1", np.zeros((2, 8, 8, 3), np.uint8)])]
+    ['rtsp://door/1', 'pictures']
+    """
+    if isinstance(given, Pictures):
+        return [given]
+    if isinstance(given, str | Path | Address | Camera):
+        return expand(given)
+    if isinstance(given, np.ndarray) or (_listed(given) and all(isinstance(one, np.ndarray) for one in given)):
+        single = not isinstance(given, np.ndarray) or given.ndim > 2
+        if single and (isinstance(given, np.ndarray) or given[0].ndim < 4):
+            return [Pictures(given, rate)]
+    if not _listed(given):
+        raise expected("source", WANTED, given)
+    return [source for one in given for source in sources_of(one, rate)]
+
+
+def _listed(given: Any) -> bool:
+    return isinstance(given, list | tuple) and len(given) > 0
