@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from wherewhen import detection, runs
 from wherewhen.errors import VideoError
 from wherewhen.model import Model
+from wherewhen.outputs import MANIFEST
 from wherewhen.video import reader
 from wherewhen.video.sources import Source
 
@@ -26,7 +27,7 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def kept(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if path.name != MANIFEST}
 
 
 def test_detection_leaves_events_scores_and_pictures(model: Model, clips: Path, tmp_path: Path) -> None:

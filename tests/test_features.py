@@ -119,6 +119,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"holiday")
     with pytest.raises(StoreError, match="delete it and run again"):
         open_features(path)
+    path.unlink()
     save(path, {"features": np.zeros((2, 2))}, {"recipe": {}})
     with pytest.raises(StoreError, match="no passport of one"):
         open_features(path)

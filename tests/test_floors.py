@@ -23,6 +23,7 @@ TOOLS = {
     "findings",
     "measures",
     "network",
+    "outputs",
     "progress",
     "prompts",
     "registry",

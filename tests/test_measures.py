@@ -5,6 +5,7 @@ import pytest
 from wherewhen.errors import DataError
 from wherewhen.findings import listening
 from wherewhen.measures import Measure, Measures, Usual, read_sidecar, write_sidecar
+from wherewhen.outputs import MANIFEST
 
 
 def test_the_sidecar_is_written_and_read_and_keeps_other_rows(tmp_path):
@@ -14,7 +15,7 @@ def test_the_sidecar_is_written_and_read_and_keeps_other_rows(tmp_path):
     table = Measures(tmp_path)
     assert table.find("a") == Measure(10, 29.97, 320, 240)
     assert table.find("b").edges.tolist() == [0, 0.04, 0.08, 0.12, 0.16, 0.2]
-    assert [p.name for p in tmp_path.iterdir()] == ["videos.json"]
+    assert {p.name for p in tmp_path.iterdir()} == {"videos.json", MANIFEST}
 
 
 def test_own_rows_go_before_what_is_usual(tmp_path):

@@ -21,6 +21,7 @@ from wherewhen.config import read_yaml
 from wherewhen.datasets import native
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Model, Recipe
+from wherewhen.outputs import MANIFEST
 from wherewhen.video import reader
 
 SETTINGS: dict[str, Any] = {"training": {"steps": 20}, "seed": 3}
@@ -40,7 +41,7 @@ def model(run: Path) -> Model:
 
 
 def kept(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if path.name != MANIFEST}
 
 
 def test_a_training_run_leaves_what_it_promises(run: Path) -> None:
@@ -296,12 +297,18 @@ def test_next_folder_is_one_that_is_not_there(tmp_path: Path) -> None:
 def test_latest_points_to_the_last_run_and_spares_a_folder_of_that_name(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
         runs.point_latest(tmp_path / name)
         assert (tmp_path / "latest").resolve().name == name
     (tmp_path / "latest").unlink()
     (tmp_path / "latest").mkdir()
     runs.point_latest(tmp_path / "one")
     assert not (tmp_path / "latest").is_symlink()
+    (tmp_path / "latest").rmdir()
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "latest").symlink_to("recordings")  # somebody's own link
+    runs.point_latest(tmp_path / "one")
+    assert (tmp_path / "latest").resolve().name == "recordings"
 
 
 # --- the few lines of Python in the readme

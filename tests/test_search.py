@@ -132,7 +132,7 @@ def test_the_verb(world: Path, store: Path, tmp_path: Path, capsys: pytest.Captu
         12,
         16,
     )
-    assert [p.suffix for p in (tmp_path / "found").iterdir()] == [".png"]
+    assert {p.suffix for p in (tmp_path / "found").iterdir()} == {".png", ".jsonl"}
     assert cli.main([*words, "--output", str(tmp_path / "x")]) == 2
     assert cli.main(["search", str(tmp_path), "red"]) == 1
     assert "expected a store of features" in capsys.readouterr().err

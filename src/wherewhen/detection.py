@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from wherewhen import outputs
 from wherewhen.errors import VideoError
 from wherewhen.found import Found, write_tables
 from wherewhen.model import Model
 from wherewhen.progress import track
-from wherewhen.runs import log_file
+from wherewhen.runs import LOG, log_file
 from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import draft, sweep
 from wherewhen.video.batch import Quarantine, survivors
@@ -21,6 +22,7 @@ from wherewhen.zeroshot import ZeroShot
 
 log = logging.getLogger("wherewhen")
 
+TABLES = ("events.json", "scores.parquet", "scores.csv", "quarantine.json", LOG)
 WORDS = ".json"  # of a file that says what a model of words was made from
 
 
@@ -43,11 +45,14 @@ def detect(
     quarantine = Quarantine(folder)
     places = [parsed(source) for source in sources]
     names = _names(places)
+    pictures = (f"{name}{kind}" for name in names.values() for kind in (".mp4", ".png")) if render else ()
 
     def work(source: Source) -> Found:
         return _shown(replace(model.detect(source), id=names[source]), folder, render)
 
-    with log_file(folder):
+    with outputs.reading(places):
+        outputs.check_folder(folder, [*TABLES, *pictures], "choose an --output that is empty, or holds results alone")
+    with outputs.reading(places), log_file(folder):
         if where is None:
             todo = survivors(places, work, quarantine)
             found = [one for _, one in track(todo, "detecting", len(places), quiet=quiet)]

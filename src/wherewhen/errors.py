@@ -39,6 +39,10 @@ class StoreError(WherewhenError):
     """A cached array that is missing, damaged or made in another way than asked for."""
 
 
+class OutputError(WherewhenError):
+    """A file that can't be written without loss: it is a source, or this toolkit did not make it."""
+
+
 class EngineError(WherewhenError):
     """An engine that is not installed, can't run a network, or changes its features too much."""
 

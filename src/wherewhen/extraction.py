@@ -9,10 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from wherewhen import data
+from wherewhen import data, outputs
 from wherewhen.addresses import address_in
 from wherewhen.datasets._class_folders import Folders
-from wherewhen.datasets._feature_store import write_index, write_truths
+from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.features import INDEX, STORED, inside, is_features, open_features
 from wherewhen.findings import summed
@@ -217,7 +217,7 @@ def extract_all(
     places = [replace(video, path=video.path.absolute()) for video in what.dataset.videos]
     tasks = [Task(video, looks, home, stored) for video in places]
     quarantine = Quarantine(target)
-    (target / "quarantine.json").unlink(missing_ok=True)
+    outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()
     results = spread(do, tasks, where or Where())
     for number, tally in track(results, "looking at videos", len(tasks), quiet=quiet):
@@ -243,7 +243,9 @@ def _check(what: Sources, store: Path | None, stored: str) -> None:
         raise ConfigError("features in the cache are float32; give a store (--output) for rounded ones")
     if any(is_features(video.path) for video in what.dataset.videos):
         raise ConfigError("this is a store of features already; give the videos themselves")
-    if store is not None and store.is_dir() and not (store / INDEX).exists():
+    if store is not None and (store / INDEX).exists():
+        read_index(store)
+    elif store is not None and store.is_dir():
         foreign = [p.name for p in store.iterdir() if p.is_file() and p.name != "quarantine.json" and p.name[0] != "."]
         if foreign:
             raise ConfigError(f"{store}: holds other files ({foreign[0]}, ...); choose another folder for the store")

@@ -150,7 +150,7 @@ def save_features(
         if seen.paths is not None:
             rows = seen.paths.rows
             arrays |= {"path": rows.extents, "owner": rows.track, "surety": rows.values, "edges": seen.paths.edges}
-    save(path, arrays, passport)
+    save(path, arrays, passport, ours=True)  # callers look at what lies there
 
 
 def _rounded(array: NDArray[Any], stored: str) -> NDArray[Any]:

@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "label-conflict": ("error", "folder, name, list and annotation disagree about the label or category"),
     # times
     "length-unknown": ("error", "a video whose number of frames, rate or size is needed and not known"),
+    "measure-differs": ("warning", "videos.json has another number than the video measures"),
     "length-conflict": ("warning", "truth and video have different numbers of frames"),
     "span-malformed": ("error", "a start without an end"),
     "span-reversed": ("error", "a span that ends before it starts"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import registry
+from wherewhen import outputs, registry
 from wherewhen.errors import ConfigError, expected, unknown
 from wherewhen.store import atomic, write_atomic
 from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
@@ -103,7 +103,7 @@ class Found:
         from wherewhen.video.writer import Writer
 
         rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
-        with Writer(path, rate) as writer:
+        with outputs.reading([self.path]), Writer(path, rate) as writer:
             shown, starts = tee(reader.frames(self.path, damaged="keep"))
             for picture, frame in zip(overlay(shown, self.prediction, truth=truth), starts, strict=True):
                 writer.write(picture, frame.start)
@@ -113,7 +113,8 @@ class Found:
         """Write the curve over time with events and threshold as PNG."""
         from wherewhen.render import timeline
 
-        timeline(self.prediction, Path(path), truth=truth, title=self.id)
+        with outputs.reading([self.path]):
+            timeline(self.prediction, Path(path), truth=truth, title=self.id)
         return Path(path)
 
 

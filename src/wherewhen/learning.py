@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import distributed
+from wherewhen import distributed, outputs
 from wherewhen.batches import Batches
 from wherewhen.contracts import Classes, Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
@@ -225,7 +224,8 @@ class Logbook:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder, self.history = folder, history
-        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+        for path in outputs.grow(folder / "tensorboard").glob("events.out.tfevents.*"):
+            path.unlink(missing_ok=True)
         self.events = SummaryWriter(folder / "tensorboard")
         for row in history:
             self._scalars(row)

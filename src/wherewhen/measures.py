@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from wherewhen import outputs
 from wherewhen.errors import DataError
 from wherewhen.findings import report
 from wherewhen.store import write_atomic
@@ -66,10 +67,23 @@ def read_sidecar(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_sidecar(root: Path, rows: Mapping[str, Mapping[str, float]]) -> Path:
-    """Write ``videos.json``, keeping the rows of other videos; a number that isn't known is left out of its row."""
-    path = root / SIDECAR
-    rows = read_sidecar(root) | {key: dict(row) for key, row in rows.items()}
-    write_atomic(path, json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    """Write ``videos.json``, keeping the rows of other videos and what was not measured anew.
+
+    Of a file that somebody wrote by hand every number is kept; one that the measured one contradicts is reported.
+    """
+    path, told = root / SIDECAR, read_sidecar(root)
+    ours = outputs.made(path)
+    merged = dict(told)
+    for key, row in rows.items():
+        old = told.get(key, {})
+        merged[key] = {**old, **row} if ours else {**row, **old}
+        for name in sorted(old.keys() & row.keys()):
+            if not ours and old[name] != row[name]:
+                text = f"{name} is {old[name]}, measured {row[name]}; the file was not changed: correct it by hand"
+                report("measure-differs", text, key, path)
+    write_atomic(path, json.dumps(merged, indent=1, sort_keys=True) + "\n", ours=True)
+    if ours or not told:
+        outputs.adopt([path])
     return path
 
 

@@ -64,6 +64,6 @@ def probe_set(
                 report("video-unreadable", error.cause, key, path)
             if progress:
                 progress(number, len(todo))
-    if rows:
-        write_sidecar(root, rows)
+        if rows:
+            write_sidecar(root, rows)
     return rows, found

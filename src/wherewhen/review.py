@@ -23,6 +23,7 @@ from wherewhen.video.batch import Quarantine
 
 EXAMPLES = 3  # best and worst videos that a page shows
 POINTS = 400  # of a curve: more are not seen
+BENCHED = ("bench.json", "bench.md", "report.html")
 
 
 def environment() -> str:
@@ -75,6 +76,15 @@ def page(
         environment=environment(),
     )
     report(data, path)
+
+
+def bench_folders(sets: Sequence[str]) -> list[str]:
+    """Where each comparison of data sets with these names goes, below one folder.
+
+    >>> bench_folders(["a"]), bench_folders(["a", "b"])
+    ([''], ['a-a', 'a-b', 'b-a', 'b-b'])
+    """
+    return [""] if len(sets) == 1 else [f"{train}-{test}" for train in sets for test in sets]
 
 
 def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wherewhen import data, distributed, extract, findings, review
+from wherewhen import data, distributed, extract, findings, outputs, review
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
 from wherewhen.datasets._class_folders import Folders
@@ -24,19 +26,31 @@ from wherewhen.measurable import demanded, judged
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.sameness import check_contents, check_few
-from wherewhen.store import plain, write_json
+from wherewhen.store import draft, plain, write_json
 from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Video
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
+LOG = "log.txt"
+JUDGED = ("metrics.json", "scores.parquet", "events.json", "report.html", "quarantine.json", LOG)
+"""What an evaluation writes into its folder."""
+TRAINED = (
+    *JUDGED,
+    "training.csv",
+    "tensorboard",
+    *(f"weights/{name}.safetensors" for name in ("best", "last", "checkpoint")),
+)
+"""What a training writes into its folder, beside its settings."""
+TRAINED_0_1 = (*TRAINED, "config.yaml")
+
 
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
     """Copy what the toolkit logs to ``log.txt`` in a run folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    level, handler = log.level, logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    file = outputs.grow(folder / LOG)
+    level, handler = log.level, logging.FileHandler(file, encoding="utf-8")
     log.setLevel(logging.INFO)
     handler.addFilter(Discreet())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -52,10 +66,19 @@ def log_file(folder: Path) -> Iterator[None]:
 def point_latest(folder: Path) -> None:
     """Let ``latest`` beside a run folder point to it."""
     link = folder.parent / "latest"
-    if folder.name == "latest" or (link.exists() and not link.is_symlink()):
+    if folder.name == "latest" or (os.path.lexists(link) and not _points_to_a_run(link)):
         return
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.name, target_is_directory=True)
+    with draft(folder.parent, "latest", "") as fresh:
+        fresh.unlink()
+        fresh.symlink_to(folder.name, target_is_directory=True)
+        fresh.replace(link)
+
+
+def _points_to_a_run(link: Path) -> bool:
+    """Whether a link is one that `point_latest` made: to a run beside it, which may be gone by now."""
+    if not link.is_symlink() or len(link.readlink().parts) != 1:
+        return False
+    return not link.exists() or (link / "config.yaml").exists()
 
 
 def next_folder(parent: str | Path, name: str) -> Path:
@@ -92,6 +115,7 @@ def train(
     recipe, device = Recipe.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
+    _check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
     chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
     with findings.listening() as odd:
         dataset = chosen.load(Path(root))
@@ -104,7 +128,7 @@ def train(
         log.info("%s: finished already", folder)
         distributed.tell(None)
         return Model.load(folder, device=device)
-    with log_file(folder):
+    with outputs.reading(video.path for video in videos), log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         findings.tell(odd, root)
         if fold is None and dataset.default:
@@ -113,12 +137,13 @@ def train(
         for name in sorted(set(settings or {}) - set(recipe.plain())):
             log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
         quarantine = Quarantine(folder)
-        quarantine.file.unlink(missing_ok=True)
+        outputs.remove(quarantine.file)
         views = Look.all_of(recipe, device)
         bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
         seen = [bag.video for bag in bags]
         check_labels(seen)
-        write_yaml(folder / "config.yaml", recipe.plain())
+        if not (folder / "config.yaml").exists():
+            write_yaml(folder / "config.yaml", recipe.plain())
         look = settled(views[recipe.scored], seen[0])  # so that detection runs what training saw
         exact = replace(recipe, engine=look.engine, precision=look.precision)
         held = _validating(seen, validation)
@@ -179,6 +204,13 @@ def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
             f"{folder}: begun with other settings ({told}); resume it with -c {folder / 'config.yaml'}, "
             "or choose another --output"
         )
+
+
+def _check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> None:
+    """OutputError where a file of somebody else is in the way; ``before``: what version 0.1 left there unnoted."""
+    if not (folder / outputs.MANIFEST).exists():
+        outputs.adopt(folder / name for name in before)
+    outputs.check_folder(folder, names)
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,13 +290,14 @@ def judge(
     that the truth allows. Labels of whole videos allow ``video``.
     """
     folder = Path(output)
+    _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
     chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
     dataset = chosen.load(Path(root))
     videos = data.to_judge(dataset, fold)
     subject = judged(videos, chosen.truth(Path(root)), str(root))
     asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder)
-    with log_file(folder):
+    with outputs.reading(video.path for video in videos), log_file(folder):
         quarantine.write()
         known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
         count = f"{len(known)} of these {len(subject.videos)} videos"
@@ -292,3 +325,12 @@ def judge(
             quarantine=quarantine,
         )
     return Judgment(table, quarantine, used, tuple(more))
+
+
+def _judged(folder: Path) -> bool:
+    """Whether a folder holds an evaluation, by its numbers."""
+    try:
+        told = json.loads((folder / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and set(told) >= {"dataset", "fold", "rows"}

@@ -179,7 +179,7 @@ class Index:
         return self.folder / name.format(number)
 
     def _commit(self) -> None:
-        write_json(self.folder / TOLD, vars(self._told) | {"version": VERSION})
+        write_json(self.folder / TOLD, vars(self._told) | {"version": VERSION}, ours=True)
         self._see(self._told)
 
     def _living(self, rows: Mapping[int, int]) -> int:

@@ -115,7 +115,7 @@ def joined(many: Sequence[Arrays]) -> Arrays:
 
 def write(path: Path, arrays: Arrays) -> None:
     """Write vectors as they came."""
-    save(path, arrays, {"lists": None})
+    save(path, arrays, {"lists": None}, ours=True)
 
 
 def repacked(path: Path, parts: Sequence[Part], alive: NDArray[np.bool_], lists: Path | None) -> int:
@@ -141,7 +141,7 @@ def repacked(path: Path, parts: Sequence[Part], alive: NDArray[np.bool_], lists:
         path.with_suffix(LISTS).unlink()
         return 0
     table = {name: np.concatenate([one[name] for one in rows]) for name in ROWS}
-    save(path, table, {"lists": lists.name})
+    save(path, table, {"lists": lists.name}, ours=True)
     return len(table["owner"])
 
 

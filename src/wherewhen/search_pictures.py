@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from wherewhen import extents as ext
+from wherewhen import outputs
 from wherewhen.errors import VideoError
 from wherewhen.render import paint
 from wherewhen.search import Moment
+from wherewhen.store import atomic
 
 
 def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
@@ -20,9 +22,11 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
     from wherewhen.video import reader, sources
 
     known = {sources.stem(path): path for path in sources.expand(videos)}
+    names = [f"{number:02}-{Path(moment.video).name}.png" for number, moment in enumerate(moments, 1)]
+    outputs.check_folder(folder, names)
     folder.mkdir(parents=True, exist_ok=True)
     missing = []
-    for number, moment in enumerate(moments, 1):
+    for name, moment in zip(names, moments, strict=True):
         path = known.get(Path(moment.video).name)
         if path is None:
             missing.append(moment.video)
@@ -37,5 +41,6 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
         paint.box(picture, (x0, y0, x1, y1), paint.BOX, 2)
         pen = paint.Pen(12, paint.BOX)
         paint.label(picture, f"{moment.score:.2f}  {moment.at:.1f} s", (x0, y0, x1, y1), pen)
-        Image.fromarray(picture).save(folder / f"{number:02}-{Path(moment.video).name}.png")
+        with atomic(folder / name) as temporary:
+            Image.fromarray(picture).save(temporary)
     return list(dict.fromkeys(missing))

@@ -127,5 +127,5 @@ def listed(lists: Any) -> Iterator[tuple[Features, Numbers]]:
 
 
 def _write(path: Path, lists: Any) -> None:
-    with atomic(path) as draft:
+    with atomic(path, ours=True) as draft:
         faiss().write_index(lists, str(draft))

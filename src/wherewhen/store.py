@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen import outputs
 from wherewhen.errors import StoreError
 
 Arrays = dict[str, NDArray[Any]]
@@ -30,12 +31,21 @@ _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as 
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure."""
+def atomic(path: str | Path, *, ours: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure.
+
+    OutputError, with nothing replaced, where ``path`` is a source or a file that the toolkit did not write, see
+    `outputs`. ``ours``: what lies there is known to be the toolkit's, such as a damaged file of a store.
+    """
     target = Path(path)
+    free = ours or _DRAFT.fullmatch(target.name) or target.absolute().is_relative_to(cache_folder().absolute())
+    if not free:
+        outputs.check([target])
     with draft(target.parent, target.stem, target.suffix) as temporary:
         yield temporary
         temporary.chmod(0o644)
+        if not free:
+            outputs.enter(temporary, target)
         temporary.replace(target)
 
 
@@ -109,9 +119,9 @@ def locked(path: str | Path) -> Iterator[None]:
         yield
 
 
-def write_atomic(path: str | Path, data: bytes | str) -> None:
-    """Write a file whole or not at all."""
-    with atomic(path) as temporary:
+def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False) -> None:
+    """Write a file whole or not at all, see `atomic`."""
+    with atomic(path, ours=ours) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
@@ -134,8 +144,8 @@ def plain(value: Any) -> Any:
     return value.as_posix() if isinstance(value, Path) else value
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write a value as indented JSON; a number that is not finite becomes null."""
+def write_json(path: str | Path, value: Any, *, ours: bool = False) -> None:
+    """Write a value as indented JSON, see `atomic`; a number that is not finite becomes null."""
 
     def finite(item: Any) -> Any:
         if isinstance(item, dict):
@@ -144,7 +154,7 @@ def write_json(path: str | Path, value: Any) -> None:
             return [finite(inner) for inner in item]
         return None if isinstance(item, float) and not np.isfinite(item) else item
 
-    write_atomic(path, json.dumps(finite(plain(value)), indent=1, allow_nan=False) + "\n")
+    write_atomic(path, json.dumps(finite(plain(value)), indent=1, allow_nan=False) + "\n", ours=ours)
 
 
 def fingerprint(value: Any) -> str:
@@ -170,8 +180,10 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any]) -> None:
-    """Write named arrays and the passport that says how they were made, as one safetensors file."""
+def save(
+    path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any], *, ours: bool = False
+) -> None:
+    """Write named arrays and the passport that says how they were made, as one safetensors file; see `atomic`."""
     header: dict[str, Any] = {"__metadata__": {"passport": json.dumps(plain(passport), sort_keys=True)}}
     whole = {name: np.asarray(array) for name, array in arrays.items()}
     names, start = sorted(whole, key=lambda name: (-whole[name].itemsize, name)), 0
@@ -183,7 +195,7 @@ def save(path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping
     # The library's own writer holds all bytes in memory at once; features of long videos are larger than that.
     told = json.dumps(header).encode()
     told += b" " * (-len(told) % 8)
-    with atomic(path) as temporary, temporary.open("wb") as file:
+    with atomic(path, ours=ours) as temporary, temporary.open("wb") as file:
         file.write(len(told).to_bytes(8, "little") + told)
         for name in names:
             for rows in pieces(whole[name].reshape(whole[name].shape or (1,))):

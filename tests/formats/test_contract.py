@@ -20,6 +20,7 @@ from wherewhen import registry
 from wherewhen.contracts import Format
 from wherewhen.errors import DataError
 from wherewhen.formats import Annotated, Clock
+from wherewhen.outputs import MANIFEST
 from wherewhen.values import Event, Scores
 
 Strategy = Callable[..., st.SearchStrategy[Annotated]]
@@ -194,6 +195,7 @@ def test_a_broken_json_file_is_read_or_refused_in_words(
     form = plugin(name)
     assert form.write is not None and form.read is not None
     target = place(folder, name)
+    shutil.rmtree(folder, ignore_errors=True)
     form.write(target, [sample])
     file = data.draw(st.sampled_from(sorted(target.rglob("*.json")))) if target.is_dir() else target
     document = json.loads(file.read_text())
@@ -284,6 +286,7 @@ def test_a_broken_cvat_file_is_read_or_refused_in_words(
     file = tmp_path_factory.getbasetemp() / "broken.xml"
     form = plugin("cvat")
     assert form.write is not None and form.read is not None
+    file.unlink(missing_ok=True)
     form.write(file, [sample])
     tree = ElementTree.parse(file)
     element = data.draw(st.sampled_from(list(tree.iter())))
@@ -340,5 +343,6 @@ def test_nothing_is_left_behind_but_the_files(tmp_path: Path, sample: Annotated,
     assert form.write is not None
     form.write(place(tmp_path, name), [sample])
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
-    assert files and not [file for file in files if file.name.startswith(".")]
+    hidden = {file.name for file in files if file.name.startswith(".")}
+    assert len(files) > 1 and hidden == {MANIFEST}
     assert (form.source.title and form.source.homepage.startswith("http")) or name == "events"

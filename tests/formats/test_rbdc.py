@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.errors import DataError, OutputError
 from wherewhen.formats import Annotated, Clock, rbdc
+from wherewhen.outputs import MANIFEST
 from wherewhen.values import Scores
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
@@ -44,7 +45,11 @@ def test_a_video_without_boxes_has_no_file_not_even_an_old_one(tmp_path: Path) -
     boxes = Scores(np.array([[0, 0.1, 0, 0, 1, 1]]), [1.0])
     rbdc.write(tmp_path, [Annotated("a", CLOCK, boxes)])
     rbdc.write(tmp_path, [Annotated("a", CLOCK)])
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
+    (tmp_path / "a.txt").write_text("somebody's")
+    with pytest.raises(OutputError, match=r"a\.txt: is to be removed, but this toolkit did not write it"):
+        rbdc.write(tmp_path, [Annotated("a", CLOCK)])
+    (tmp_path / "a.txt").unlink()
     (found,) = rbdc.read(tmp_path, {"a": CLOCK})
     assert len(found.boxes.values) == 0
 

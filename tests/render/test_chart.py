@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from wherewhen.outputs import MANIFEST
 from wherewhen.render import timeline
 from wherewhen.values import Event, HeatMap, Prediction, Truth
 
@@ -54,7 +55,7 @@ def test_it_replaces_the_file_in_one_step(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.png"
     timeline(Prediction(frames=steps(0.2)), path)
     timeline(Prediction(frames=steps(0.9)), path)
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.png"]
+    assert {entry.name for entry in path.parent.iterdir()} == {"a.png", MANIFEST}
 
 
 def test_it_touches_no_global_figure() -> None:

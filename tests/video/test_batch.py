@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from wherewhen.errors import VideoError
+from wherewhen.outputs import MANIFEST
 from wherewhen.video.batch import Quarantine, survivors
 from wherewhen.video.sources import Source
 
@@ -28,11 +29,11 @@ def test_broken_videos_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> Non
         {"path": "../data/bad1.mp4", "reason": "bad1.mp4 is broken"},
         {"path": "../data/bad2.mp4", "reason": "bad2.mp4 is broken"},
     ]
-    assert [file.name for file in results.iterdir()] == ["quarantine.json"]
+    assert {file.name for file in results.iterdir()} == {"quarantine.json", MANIFEST}
 
 
 def test_a_clean_run_leaves_an_empty_list(tmp_path: Path) -> None:
-    (tmp_path / "quarantine.json").write_text("old")
+    Quarantine(tmp_path).add("old.mp4", "broken")
     assert list(survivors([tmp_path / "a.mp4"], work, Quarantine(tmp_path)))
     assert json.loads((tmp_path / "quarantine.json").read_text()) == []
 

@@ -7,7 +7,9 @@ import av
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
+from wherewhen.errors import OutputError, VideoError
+from wherewhen.outputs import MANIFEST
+from wherewhen.store import write_atomic
 from wherewhen.values import Pixels
 from wherewhen.video.reader import edges, frames
 from wherewhen.video.writer import Writer
@@ -25,7 +27,7 @@ def test_what_is_written_is_read(tmp_path: Path, draw: Draw, number: Callable[[P
     found = list(frames(path))
     assert [number(frame.image) for frame in found] == list(range(40))
     assert edges(path) == pytest.approx(np.arange(41) / rate)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+    assert {file.name for file in tmp_path.iterdir()} == {"a.mp4", MANIFEST}
 
 
 def test_given_times_are_kept(tmp_path: Path, draw: Draw) -> None:
@@ -57,11 +59,19 @@ def test_it_plays_everywhere(tmp_path: Path, draw: Draw) -> None:
 
 def test_nothing_is_left_after_an_error_and_an_old_file_stays(tmp_path: Path, draw: Draw) -> None:
     path = tmp_path / "a.mp4"
-    path.write_text("old")
+    write_atomic(path, "old")
     with pytest.raises(KeyError), Writer(path, 25) as out:
         out.write(draw(0))
         raise KeyError
-    assert path.read_text() == "old" and [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
+    assert path.read_text() == "old" and {file.name for file in tmp_path.iterdir()} == {"a.mp4", MANIFEST}
+
+
+def test_somebody_elses_file_stays(tmp_path: Path, draw: Draw) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_text("a recording")
+    with pytest.raises(OutputError, match="exists already, and this toolkit did not write it"), Writer(path, 25) as out:
+        out.write(draw(0))
+    assert path.read_text() == "a recording" and [file.name for file in tmp_path.iterdir()] == ["a.mp4"]
 
 
 def test_no_picture_is_an_error(tmp_path: Path) -> None:

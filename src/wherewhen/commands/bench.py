@@ -50,14 +50,20 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     """Run the protocol, print the table and write what was asked for."""
     from pathlib import Path
 
-    from wherewhen import benchmark, review
+    from wherewhen import benchmark, data, outputs, review
     from wherewhen.evaluate import headlines, markdown
     from wherewhen.measurable import USUAL, named
     from wherewhen.store import write_json
 
     families = named(options.metrics)
+    roots = [options.data, *(options.across.split(",") if options.across else [])]
+    sets = [data.reader_of(root).load(Path(root)).name for root in roots]
+    outputs.check([options.json] if options.json else [], "choose another --json")
+    if options.output:
+        for name in review.bench_folders(sets):
+            outputs.check_folder(Path(options.output) / name, review.BENCHED)
     made = benchmark.matrix(
-        [options.data, *(options.across.split(",") if options.across else [])],
+        roots,
         options.methods.split(","),
         options.backbones.split(","),
         seeds=range(options.seeds),
@@ -82,7 +88,6 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         told = [one.as_json() for one in made]
         write_json(options.json, {**told[0], "across": told[1:]} if len(told) > 1 else told[0])
     if options.output:
-        for one in made:
-            name = "" if len(made) == 1 else f"{one.facts['train']}-{one.facts['test']}"
+        for one, name in zip(made, review.bench_folders(sets), strict=True):
             review.bench_pages(Path(options.output) / name, one.table, one.as_json())
     return 0

@@ -28,9 +28,11 @@ def run(options: Options) -> int:
     """Read, write and say how much."""
     from pathlib import Path
 
-    from wherewhen import data, registry
+    from wherewhen import data, outputs, registry
     from wherewhen.formats import events_as_boxes
 
+    if not Path(options.output).is_dir():
+        outputs.check([options.output])
     target = registry.load("formats", options.to)
     if options.source_format == "truth":
         videos = data.annotated_truth(Path(options.source))
@@ -38,6 +40,7 @@ def run(options: Options) -> int:
         videos = registry.load("formats", options.source_format).read(Path(options.source))
     if options.boxes:
         videos = [events_as_boxes(v) if v.events and not len(v.boxes.values) else v for v in videos]
-    target.write(Path(options.output), videos)
+    with outputs.reading([options.source]):
+        target.write(Path(options.output), videos)
     print(f"written: {options.output} ({len(videos)} videos)")
     return 0

@@ -21,7 +21,7 @@ class Options:
     """What ``demo`` is told.
 
     Args:
-        output: folder to write; what an earlier demo left there is replaced.
+        output: folder to write; what an earlier demo left there is replaced, as long as nobody changed it.
         seed: another number, another world.
         quiet: no progress bars.
     """
@@ -33,16 +33,18 @@ class Options:
 
 def run(options: Options) -> int:
     """Do the whole job and print the table and where to look."""
-    import shutil
     from pathlib import Path
 
-    from wherewhen import detection, draw, runs
+    from wherewhen import detection, draw, outputs, runs
     from wherewhen.datasets import native
     from wherewhen.evaluate import markdown
 
     folder = Path(options.output)
-    for part in ("clips", "run", "found", "evaluation"):
-        shutil.rmtree(folder / part, ignore_errors=True)
+    parts = [folder / part for part in ("clips", "run", "found", "evaluation")]
+    for part in parts:
+        outputs.check_stamp(part)
+    for part in parts:
+        outputs.remove_folder(part)
     clips = folder / "clips"
     draw.toy(clips, quiet=options.quiet, seed=options.seed, scene=options.seed, **WORLD)
     fold = native.load(clips).folds[0]
@@ -52,6 +54,8 @@ def run(options: Options) -> int:
     unseen = [video.path for video in fold.test if video.label == 1]
     found, _ = detection.detect(model, unseen, folder / "found", quiet=options.quiet)
     made = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
+    for part in parts:
+        outputs.stamp(part)
     print(markdown(made.table, SHOWN))
     print()
     print(f"{sum(len(one.events) for one in found)} events in {len(found)} unseen clips. Look at:")

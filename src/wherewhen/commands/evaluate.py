@@ -46,7 +46,7 @@ def run(options: Options) -> int:
     """Evaluate, print the table and write the report."""
     from pathlib import Path
 
-    from wherewhen import runs
+    from wherewhen import outputs, runs
     from wherewhen.evaluate import headlines, markdown
     from wherewhen.measurable import named
     from wherewhen.model import Model
@@ -55,6 +55,7 @@ def run(options: Options) -> int:
     model = Model.load(options.model, options.which, options.device)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
     families = named(options.metrics)
+    outputs.check([options.json] if options.json else [], "choose another --json")
     table, quarantine, families, notes = runs.judge(
         model,
         options.data,

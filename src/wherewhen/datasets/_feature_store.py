@@ -77,6 +77,7 @@ def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None
             "videos": _joined(before["videos"], rows, "id"),
             "folds": _joined(before["folds"], folds, "name"),
         },
+        ours=True,
     )
 
 

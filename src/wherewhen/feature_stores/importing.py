@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import data, registry
+from wherewhen import data, outputs, registry
 from wherewhen.config import build, read_yaml
-from wherewhen.datasets._feature_store import write_index, write_truths
+from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
 from wherewhen.feature_stores import layouts
@@ -209,6 +209,8 @@ def bring(
         raise DataError(f"{root}: no such file or folder")
     if target.is_dir() and any(target.iterdir()) and not (target / INDEX).exists():
         raise ConfigError(f"{target}: holds other files; choose another folder for the store")
+    if (target / INDEX).exists():
+        read_index(target)
     files = layouts.gathered(root)
     name = layouts.recognized(root, files) if layout == "auto" else layout
     quarantine = Quarantine(target)
@@ -217,7 +219,7 @@ def bring(
         first, reason = next(iter(quarantine.reasons.items()))
         raise DataError(f"{root}: no file can be read in the layout {name}; {first}: {reason}")
     task = _task(name, known, labels, sizes)
-    (target / "quarantine.json").unlink(missing_ok=True)
+    outputs.remove(target / "quarantine.json")
     videos, kept, truths = [], 0, {}
     for key in sizes:
         path = inside(target, task.look.name(Video(key, root)), key)

@@ -18,6 +18,7 @@ from wherewhen.contracts import Format, Provenance
 from wherewhen.errors import DataError
 from wherewhen.formats._annotated import Annotated, Clock, clock_of, from_frames, rows_of, to_frames
 from wherewhen.formats._files import file_name, folder, one_of, shown, table, video_id, whole
+from wherewhen.outputs import remove
 from wherewhen.store import write_atomic
 
 KINDS = ("anomalies", "tracks")
@@ -52,7 +53,7 @@ def write(path: Path, videos: Sequence[Annotated], *, kind: str = "anomalies") -
         if lines:
             write_atomic(target, "\n".join(lines) + "\n")
         else:
-            target.unlink(missing_ok=True)
+            remove(target)
 
 
 def _read_one(path: Path, video: str, clock: Clock, kind: str) -> Annotated:

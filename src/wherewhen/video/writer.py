@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from wherewhen.errors import VideoError
+from wherewhen.store import atomic
 from wherewhen.values import Pixels
 
 _TICKS = 90_000
@@ -30,7 +30,7 @@ class Writer:
             raise ValueError(f"rate: expected a number above 0, got {rate}")
         # whole ticks per frame, so that 29.97 stays exact, and fine enough for times in between
         self._tick = Fraction(1, self._rate.numerator * max(1, round(_TICKS / self._rate.numerator)))
-        self._draft = self._path.with_name(f".{self._path.stem}.{os.getpid()}.tmp.mp4")
+        self._file = atomic(self._path)
         self._size: tuple[int, int] | None = None
         self._last: int | None = None
 
@@ -40,8 +40,13 @@ class Writer:
         if not self._path.parent.is_dir():
             raise VideoError(self._path, "its folder doesn't exist: create it first")
         try:
-            self._container = av.open(str(self._draft), "w", format="mp4", options={"movflags": "+faststart"})
+            draft = self._file.__enter__()
+        except OSError as error:
+            raise VideoError(self._path, f"it can't be written ({error.strerror})") from error
+        try:
+            self._container = av.open(str(draft), "w", format="mp4", options={"movflags": "+faststart"})
         except (av.error.FFmpegError, OSError) as error:
+            self._leave(error)
             raise VideoError(self._path, f"it can't be written ({error.strerror})") from error
         return self
 
@@ -67,9 +72,20 @@ class Writer:
         try:
             if kind is None:
                 self._finish()
+        except BaseException as trouble:
+            error = trouble
+            raise
         finally:
             self._container.close()
-            self._draft.unlink(missing_ok=True)
+            self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Give the file its name, or after an error remove what there is of it."""
+        try:
+            self._file.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
+        except OSError as trouble:
+            if trouble is not error:
+                raise VideoError(self._path, f"writing failed ({trouble.strerror})") from trouble
 
     def _begin(self, rgb: Pixels) -> None:
         self._size = rgb.shape[0], rgb.shape[1]
@@ -88,7 +104,6 @@ class Writer:
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
             self._container.close()
-            self._draft.replace(self._path)
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(self._path, f"writing failed ({error.strerror})") from error
 
