@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from wherewhen import extents as ext
 from wherewhen import registry
@@ -31,6 +32,8 @@ def _beside(name: str) -> ModuleType:
 
 _GOLDEN = _beside("golden")
 Golden, Published = _GOLDEN.Golden, _GOLDEN.Published
+hypothesis_settings.register_profile("busy", deadline=None)  # a machine that others use too is slow now and then
+hypothesis_settings.load_profile("busy")
 MakeBag = Callable[..., Bag]
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "../shared"))
 

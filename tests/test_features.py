@@ -11,7 +11,7 @@ import pytest
 from wherewhen import extents as ext
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import differences, inside, open_features, save_features, store_of
-from wherewhen.store import save
+from wherewhen.store import load, save
 from wherewhen.values import Instances, Paths, Scores
 from wherewhen.video import reader
 
@@ -20,9 +20,9 @@ CLOCK = np.arange(21) / 10
 
 
 def grid(clips: int = 3) -> Instances:
-    """Clips of two steps of 2 x 3 cells, a second each; the last one reaches back half a second."""
-    starts = [*range(clips - 1), clips - 1.5]
-    rows = np.concatenate([ext.grid([s, s + 1, 0, 0, 1, 1], (2, 2, 3)) for s in starts])
+    """Clips of two steps of 2 x 3 cells, a second each; the last one is half as long."""
+    ends = [*range(1, clips), clips - 0.5]
+    rows = np.concatenate([ext.grid([k, end, 0, 0, 1, 1], (2, 2, 3)) for k, end in enumerate(ends)])
     rng = np.random.default_rng(0)
     features, detail = rng.normal(size=(len(rows), 5)), rng.random((2 * clips, 4, 6)).astype(np.float16)
     return Instances(features, rows, shape=(2 * clips, 2, 3), detail=detail.astype(np.float32))
@@ -136,6 +136,16 @@ def test_a_file_of_features_has_times_but_no_pictures(tmp_path: Path) -> None:
     assert (info.width, info.height, info.frames, info.duration) == (64, 48, 20, 2.0)
     with pytest.raises(VideoError, match="holds features, no pictures"):
         next(reader.frames(path))
+
+
+def test_times_that_run_back_are_refused(tmp_path: Path) -> None:
+    """As those of versions that told the end of a video twice."""
+    save_features(tmp_path / "a.safetensors", grid(), CLOCK, PASSPORT)
+    arrays, passport = load(tmp_path / "a.safetensors")
+    arrays["times"][-1] -= 0.4
+    save(tmp_path / "b.safetensors", arrays, passport)
+    with pytest.raises(StoreError, match=r"b\.safetensors: instances: time step 5 of a grid begins at .*make the feat"):
+        open_features(tmp_path / "b.safetensors").instances()
 
 
 def test_names_stay_inside_a_store(tmp_path: Path) -> None:

@@ -55,15 +55,15 @@ def named(parts: Iterable[Instances], name: str = "cells") -> Iterator[pipeline.
     return ((name, one) for one in parts)
 
 
-def stretches(lengths: list[int], overlap: bool) -> list[Instances]:
-    """Stretches that follow each other; the last one may reach back."""
+def stretches(lengths: list[int], hole: bool = False) -> list[Instances]:
+    """Stretches that follow each other; the last one may begin later."""
     found, start = [], 0.0
     for seed, steps in enumerate(lengths):
         found.append(part(start, steps, seed))
         start += steps * 0.5
-    if overlap and len(found) > 1:
+    if hole and len(found) > 1:
         last = found[-1]
-        found[-1] = Instances(last.features, last.extents - [0.2, 0.2, 0, 0, 0, 0], last.track, last.shape)
+        found[-1] = Instances(last.features, last.extents + np.array([0.2, 0.2, 0, 0, 0, 0]), last.track, last.shape)
     return found
 
 
@@ -82,8 +82,8 @@ def mean_within(reach: float) -> pipeline.Scorer:
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=12), st.sampled_from([0.3, 0.5, 1.2, 4.0, 100.0]), st.booleans()
 )
-def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], reach: float, overlap: bool) -> None:
-    parts = stretches(lengths, overlap)
+def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], reach: float, hole: bool) -> None:
+    parts = stretches(lengths, hole)
     found = list(pipeline.scored(named(parts), mean_within(reach), reach, ONE))
     assert [cells for cells, _ in found] == parts
     whole = mean_within(reach)({"cells": pipeline.joined(parts)})
@@ -91,7 +91,7 @@ def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], r
 
 
 def test_without_reach_a_stretch_is_scored_alone_and_with_all_of_it_once() -> None:
-    parts = stretches([2, 3, 1], overlap=False)
+    parts = stretches([2, 3, 1])
     seen: list[int] = []
 
     def count(views: Mapping[str, Instances]) -> Features:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -45,7 +46,9 @@ def test_clips_are_the_windows_that_they_should_be(count: int, frames: int, stri
         assert {number for numbers in expected for number in numbers} == set(range(count))
 
 
-def test_a_clip_comes_with_its_last_frame() -> None:
+@pytest.mark.parametrize(("stride", "tail", "later"), [(5, "back", 0), (7, "back", 0), (4, "back", 1), (2, "drop", 2)])
+def test_a_clip_comes_with_its_last_frame(stride: int, tail: Literal["back", "drop"], later: int) -> None:
+    """Or, where it shares its time with the next one, as soon as it is known not to be the last."""
     eaten: list[int] = []
 
     def eating() -> Iterator[Frame]:
@@ -53,9 +56,52 @@ def test_a_clip_comes_with_its_last_frame() -> None:
             eaten.append(frame.index)
             yield frame
 
-    for number, clip in enumerate(watching.clips(eating(), ClipSpec(5, 4))):
-        if number < 7:
-            assert eaten[-1] == clip.images[-1, 0, 0, 0] == 4 + 4 * number
+    for number, clip in enumerate(watching.clips(eating(), ClipSpec(5, stride, tail=tail))):
+        if eaten[-1] < 29:
+            assert clip.images[-1, 0, 0, 0] == 4 + stride * number
+            assert eaten[-1] == 4 + stride * number + later
+
+
+@given(
+    st.lists(st.floats(0.01, 3), max_size=60), st.integers(1, 12), st.integers(1, 15), st.sampled_from(["back", "drop"])
+)
+def test_every_moment_is_answered_for_once(
+    steps: list[float], frames: int, stride: int, tail: Literal["back", "drop"]
+) -> None:
+    """By the nearest clip, where clips overlap by their stride; whenever pictures come; and live as in the end."""
+    edges = np.concatenate([[5.0], 5 + np.cumsum(steps)])
+    image = np.zeros((2, 2, 3), np.uint8)
+    pictures = [Frame(image, k, float(a), float(b)) for k, (a, b) in enumerate(pairwise(edges))]
+    spec = ClipSpec(frames, stride, tail=tail)
+    found = list(watching.clips(pictures, spec))
+    if not pictures:
+        assert not found
+        return
+    spans = [clip.span for clip in found]
+    assert spans[0][0] == edges[0]
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
+    left_out = (len(steps) - frames) % stride if tail == "drop" and len(steps) > frames else 0
+    assert spans[-1][1] == edges[len(edges) - 1 - left_out]
+    for number, (clip, (start, end)) in enumerate(zip(found, spans, strict=True)):
+        assert start < end and clip.edges[0] < end <= clip.edges[-1]
+        regular = number * stride + frames < len(steps)
+        if regular and number and stride <= frames:  # as far before its first own moment as after its last
+            first, last = np.searchsorted(edges, [start, end]) - number * stride
+            assert first + last in (frames - 1, frames) and last - first == stride
+    for count in {1, len(pictures) // 2, len(pictures) - 1}:
+        live = list(watching.clips(pictures[:count], spec))[:-1]
+        assert [clip.span for clip in live] == spans[: len(live)]
+
+
+@given(st.lists(st.floats(0.01, 3), min_size=1, max_size=20), st.integers(1, 9), st.booleans())
+def test_time_steps_share_the_pictures_of_a_clip(steps: list[float], count: int, changes: bool) -> None:
+    edges = np.concatenate([[0.0], np.cumsum(steps)])
+    clip = Clip(np.zeros((len(steps), 2, 2, 3), np.uint8), edges)
+    found = watching.steps(clip, count, changes)
+    assert (found[0], found[-1]) == (edges[0], edges[-1]) and (np.diff(found) > 0).all()
+    told = len(steps) - 1 if changes and len(steps) > 1 else len(steps)
+    if count == told:
+        np.testing.assert_array_equal(found[:-1], edges[:told])
 
 
 class Middle:

@@ -127,7 +127,7 @@ class Near:
         coming = iter(self.pictures)
         held = next(coming, None)
         for grid in grids:
-            while held is not None and held.start < grid.extent[1] - ext.TICK:
+            while held is not None and held.start < grid.span[1] - ext.TICK:
                 roll.add(held)
                 held = next(coming, None)
             yield grid

@@ -79,6 +79,8 @@ class ClipSpec:
     than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
     ``size``: instead, every picture becomes exactly ``(height, width)``, its whole scene squeezed into it.
     ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
+    ``changes``: features tell what changes from picture to picture, so a clip tells of one time step less than it has
+    pictures, and a stride of ``frames - 1`` overlaps by nothing.
     """
 
     frames: int
@@ -87,6 +89,7 @@ class ClipSpec:
     width: int | None = None
     size: tuple[int, int] | None = None
     tail: Literal["back", "drop"] = "back"
+    changes: bool = False
 
 
 class Backbone(Protocol):

@@ -39,10 +39,19 @@ def grid(extent: ArrayLike, shape: tuple[int, int, int]) -> FloatArray:
     [[0.0, 1.0], [1.0, 2.0]]
     """
     t0, t1, x0, y0, x1, y1 = np.asarray(extent, np.float64)
-    edges = (np.linspace(a, b, n + 1) for a, b, n in zip((t0, y0, x0), (t1, y1, x1), shape, strict=True))
-    t, y, x = edges
-    starts = np.stack(np.meshgrid(t[:-1], y[:-1], x[:-1], indexing="ij"), -1).reshape(-1, 3)
-    ends = np.stack(np.meshgrid(t[1:], y[1:], x[1:], indexing="ij"), -1).reshape(-1, 3)
+    t, y, x = (np.linspace(a, b, n + 1) for a, b, n in zip((t0, y0, x0), (t1, y1, x1), shape, strict=True))
+    return lattice(t, y, x)
+
+
+def lattice(t: ArrayLike, y: ArrayLike, x: ArrayLike) -> FloatArray:
+    """The cells between borders in time, from top to bottom and from left to right: ``(T*H*W, 6)``, in that order.
+
+    >>> lattice([0, 1, 4], [0, 1], [0, 1])[:, :2].tolist()
+    [[0.0, 1.0], [1.0, 4.0]]
+    """
+    borders = [np.asarray(side, np.float64) for side in (t, y, x)]
+    starts = np.stack(np.meshgrid(*(side[:-1] for side in borders), indexing="ij"), -1).reshape(-1, 3)
+    ends = np.stack(np.meshgrid(*(side[1:] for side in borders), indexing="ij"), -1).reshape(-1, 3)
     return np.stack([starts[:, 0], ends[:, 0], starts[:, 2], starts[:, 1], ends[:, 2], ends[:, 1]], -1)
 
 

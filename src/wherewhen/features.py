@@ -91,11 +91,17 @@ class FeatureFile:
     def between(self, start: float, end: float) -> Instances:
         """Instances whose time touches ``[start, end)``; only these are read. StoreError where there are none."""
         times = self.times
-        return self._read(np.flatnonzero((times[:, 1] > start) & (times[:, 0] < end)), f"{start} s to {end} s")
+        return self._checked(np.flatnonzero((times[:, 1] > start) & (times[:, 0] < end)), f"{start} s to {end} s")
 
     def instances(self) -> Instances:
         """All instances."""
-        return self._read(np.arange(len(self.times)), "the whole video")
+        return self._checked(np.arange(len(self.times)), "the whole video")
+
+    def _checked(self, steps: NDArray[np.intp], asked: str) -> Instances:
+        try:
+            return self._read(steps, asked)
+        except ValueError as error:
+            raise StoreError(f"{self.path}: {error}; delete it and make the features again") from None
 
     def _read(self, steps: NDArray[np.intp], asked: str) -> Instances:
         """Instances of some steps of the grid (or some rows): one stretch of the file is read."""

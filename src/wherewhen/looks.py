@@ -25,7 +25,7 @@ from wherewhen.running import NONE, Running, Together
 from wherewhen.store import fingerprint, plain
 from wherewhen.values import Boxes, Floats, Frame, Instances, Pixels, Video
 
-VERSION = 4  # of features: raise it when the same settings give other ones
+VERSION = 5  # of features: raise it when the same settings give other ones
 AUTO = "auto"
 SAMPLES = 4  # clips that an engine is measured on
 

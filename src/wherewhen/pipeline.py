@@ -68,7 +68,7 @@ def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid
     held = next(coming, None)
     for grid in stream:
         own = []
-        while held is not None and held.start < grid.extent[1] - ext.TICK:
+        while held is not None and held.start < grid.span[1] - ext.TICK:
             own.append(held)
             held = next(coming, None)
         yield replace(grid, boxes=tuple(own))

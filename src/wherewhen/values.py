@@ -21,6 +21,8 @@ Features = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
+ALWAYS = (-float("inf"), float("inf"))
+
 
 def unit(vectors: Features) -> Features:
     """Vectors ``(..., D)`` scaled to length 1; zeros stay.
@@ -61,6 +63,15 @@ def _edges(values: object, steps: int, name: str) -> Floats:
     if not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
         raise ValueError(f"{name}: times must be finite and rise")
     return edges
+
+
+def _answered(span: tuple[float, float], start: float, end: float, name: str) -> tuple[float, float]:
+    """The seconds that what shows ``[start, end)`` answers for: all of it, or a span that ends within it."""
+    if span == ALWAYS:
+        return start, end
+    if not span[0] < span[1] or not start < span[1] <= end + ext.TICK:
+        raise ValueError(f"{name}: shows [{start}, {end}) s and can't answer for [{span[0]}, {span[1]})")
+    return span
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,15 +217,22 @@ def _stacked(images: Any) -> Pixels:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Clip:
-    """Consecutive pictures: uint8 RGB ``(T, H, W, 3)`` and their T + 1 time edges in seconds."""
+    """Consecutive pictures: uint8 RGB ``(T, H, W, 3)`` and their T + 1 time edges in seconds.
+
+    ``span``: the seconds that the clip answers for, where that is not all that it shows; clips of one video answer for
+    no moment twice. It may begin before the first picture.
+    """
 
     images: Pixels
     edges: Floats
+    span: tuple[float, float] = ALWAYS
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
             raise ValueError(f"clip: expected uint8 (T, H, W, 3), got {self.images.dtype} {self.images.shape}")
-        _freeze(self, edges=_edges(self.edges, len(self.images), "clip"))
+        edges = _edges(self.edges, len(self.images), "clip")
+        _freeze(self, edges=edges)
+        object.__setattr__(self, "span", _answered(self.span, float(edges[0]), float(edges[-1]), "clip"))
 
     def __repr__(self) -> str:
         frames, height, width = self.images.shape[:3]
@@ -228,21 +246,29 @@ class Clip:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Grid:
-    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent evenly.
+    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent.
 
-    ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked. ``boxes``: tracked frames
-    that begin before its end and came with no grid before it; empty where nobody asked.
+    ``edges``: the t + 1 borders of its time steps in seconds; even ones if nobody says. ``span``: the seconds that the
+    grid answers for, see `Clip`; grids of one video answer for no moment twice, and what is made of them lies in that
+    time. ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked. ``boxes``: tracked
+    frames that begin before the end of ``span`` and came with no grid before it; empty where nobody asked.
     """
 
     features: Features
     extent: Floats
     detail: Features | None = None
     boxes: tuple[Boxes, ...] = ()
+    edges: Floats = field(default_factory=lambda: np.empty(0))
+    span: tuple[float, float] = ALWAYS
 
     def __post_init__(self) -> None:
         if self.features.ndim != 4:
             raise ValueError(f"grid: expected features (t, h, w, D), got {self.features.shape}")
-        ext.check(np.asarray(self.extent)[None], "grid")
+        start, end = ext.check(np.asarray(self.extent)[None], "grid")[0, :2].tolist()
+        steps = len(self.features)
+        edges = self.edges if len(self.edges) else np.linspace(start, end, steps + 1)
+        _freeze(self, edges=_edges(edges, steps, "grid"))
+        object.__setattr__(self, "span", _answered(self.span, start, end, "grid"))
         _check_detail(self.detail, len(self.features), "grid")
 
     def __repr__(self) -> str:
@@ -274,7 +300,8 @@ class Paths:
 class Instances:
     """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
 
-    ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None. ``detail``: how much
+    ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None; no time step of a grid
+    begins before the one before it ends. ``detail``: how much
     moves in a grid's time steps, on a finer raster ``(t, H, W)``. ``paths``: where instances that move are in each
     frame, as tubes do; an extent is the hull of its path then.
     """
@@ -299,6 +326,15 @@ class Instances:
             )
         if self.shape is not None and np.prod(self.shape) != len(rows):
             raise ValueError(f"instances: a grid {self.shape} can't have {len(rows)} cells")
+        if self.shape is not None and self.shape[0] > 1:
+            times = rows[:, :2].reshape(self.shape[0], -1, 2)
+            late = times[1:, :, 0].min(1) < times[:-1, :, 1].max(1) - ext.TICK
+            if late.any():
+                step = int(late.argmax()) + 1
+                raise ValueError(
+                    f"instances: time step {step} of a grid begins at {times[step, :, 0].min():.6g} s, before step "
+                    f"{step - 1} ends at {times[step - 1, :, 1].max():.6g} s"
+                )
         _check_detail(self.detail, self.shape[0] if self.shape else 0, "instances")
         owners = self.paths.rows.track if self.paths else np.empty(0, np.int64)
         if len(owners) and not 0 <= owners.min() <= owners.max() < len(rows):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen.contracts import Backbone, ClipSpec
-from wherewhen.values import Clip, Features, Frame, Grid, Pixels, Video
+from wherewhen.values import Clip, Features, Floats, Frame, Grid, Pixels, Video
 from wherewhen.video import reader
 from wherewhen.video.sources import Given
 
@@ -70,23 +71,41 @@ def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
 
     Where the end leaves pictures over, the last clip reaches back to be whole, or there is none if ``spec.tail`` says
     ``drop``; a stream shorter than one clip gives one short clip.
+
+    Each moment is answered for by one clip (`Clip.span`). Of two clips that overlap by their stride, each answers for
+    its half of what both show, so that none is told too early or too late. A last clip that reaches back answers only
+    for the time that no other does, and a clip that begins after pictures that none shows also for their time. So the
+    clips of a stream cover all of it once, but for a tail that is dropped. A clip comes with its last picture; where
+    clips overlap with the next one, which tells that it isn't the last, or with the next clip if a tail would be
+    dropped.
     """
     recent: deque[Frame] = deque(maxlen=spec.frames)
-    fresh = 0
+    border = min((spec.frames + spec.stride) // 2, spec.frames)  # picture of a clip that the next one answers for
+    since, held, fresh, started = None, None, 0, False
 
-    def clip() -> Clip:
+    def clip(since: float | None) -> Clip:
         edges = [frame.start for frame in recent] + [recent[-1].end]
-        return Clip(np.stack([frame.image for frame in recent]), np.array(edges))
+        start = edges[0] if since is None else since
+        return Clip(np.stack([frame.image for frame in recent]), np.array(edges), (start, edges[-1]))
 
-    started = False
     for frame in pictures:
         recent.append(frame)
         fresh += 1
-        if fresh == (spec.stride if started else spec.frames):
-            yield clip()
-            started, fresh = True, 0
+        whole = fresh == (spec.stride if started else spec.frames)
+        if held is not None and (whole or spec.tail == "back"):
+            begin, since = held.span[0], float(held.edges[border])
+            yield replace(held, span=(begin, since))
+            held = None
+        if whole:
+            held, started, fresh = clip(since), True, 0
+        if held is not None and border == spec.frames:
+            since = held.span[1]
+            yield held
+            held = None
+    if held is not None:
+        yield held
     if fresh and not (started and spec.tail == "drop"):
-        yield clip()
+        yield clip(since)
 
 
 def grids(
@@ -113,13 +132,31 @@ def grids(
         seen = iter(run([pixels for skip, parts in zip(shut, cropped, strict=True) if not skip for pixels, _ in parts]))
         for clip, skip, parts in zip(group, shut, cropped, strict=True):
             if skip and still is not None:
-                still.append((float(clip.edges[0]), float(clip.edges[-1])))
+                still.append(clip.span)
             for number, (pixels, place) in enumerate(parts):
                 features = run.zeros(pixels) if skip else next(seen)
                 if number >= 5:  # mirrored: what was seen on the left lies on the right
                     features = np.ascontiguousarray(features[:, :, ::-1])
                 extent = np.array([clip.edges[0], clip.edges[-1], *place])
-                yield Grid(features, extent, moving(clip, len(features)) if crops == 1 else None)
+                detail = moving(clip, len(features)) if crops == 1 else None
+                edges = steps(clip, len(features), backbone.clip.changes)
+                yield Grid(features, extent, detail, edges=edges, span=clip.span)
+
+
+def steps(clip: Clip, count: int, changes: bool = False) -> Floats:
+    """The borders ``(count + 1,)`` in seconds of time steps that share a clip's pictures evenly.
+
+    ``changes``: they share the changes from picture to picture; the last step then holds for the last picture too.
+
+    >>> clip = Clip(np.zeros((3, 2, 2, 3), np.uint8), np.array([0.0, 1.0, 2.0, 6.0]))
+    >>> steps(clip, 2).tolist(), steps(clip, 2, changes=True).tolist()
+    ([0.0, 1.5, 6.0], [0.0, 1.0, 6.0])
+    """
+    pictures = len(clip.images) - (changes and len(clip.images) > 1)
+    borders = np.linspace(0, pictures, count + 1)
+    found: Floats = np.interp(borders, np.arange(len(clip.edges)), clip.edges)
+    found[-1] = clip.edges[-1]
+    return found
 
 
 class Looker:

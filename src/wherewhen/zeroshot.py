@@ -158,6 +158,6 @@ def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:
             crops: Pixels = np.stack([picture[y : y + size[1], x : x + size[0]] for x, y in corners[rows]])[:, None]
             features |= zip(rows.tolist(), encoder(crops).reshape(len(rows), -1), strict=True)
     pixels = np.concatenate([corners, corners + sides], 1) / [width, height, width, height]
-    times = np.tile(clip.edges[[0, -1]], (len(places), 1))
+    times = np.tile(np.array(clip.span), (len(places), 1))
     seen = np.stack([features[row] for row in range(len(places))])
     return Instances(seen, np.concatenate([times, pixels], 1))

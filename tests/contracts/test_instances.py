@@ -21,12 +21,13 @@ def made(name: str) -> Any:
     return cls(build(cls.Config, None, name))
 
 
-def stretch(start: float, seed: int, steps: int = 4) -> Grid:
+def stretch(start: float, seed: int, steps: int = 4, since: float | None = None) -> Grid:
     features = np.random.default_rng(seed).normal(size=(steps, 3, 5, 2)).astype(np.float32)
-    return Grid(features, np.array([start, start + 1, 0, 0, 1, 1]))
+    span = (start if since is None else since, start + 1)
+    return Grid(features, np.array([start, start + 1, 0, 0, 1, 1]), span=span)
 
 
-GRIDS = [stretch(0, 0), stretch(1, 1), stretch(2, 2), stretch(2.5, 3, steps=2)]
+GRIDS = [stretch(0, 0), stretch(1, 1), stretch(2, 2), stretch(2.5, 3, steps=2, since=3)]
 
 
 def test_instances_lie_in_the_time_of_their_grids(name: str) -> None:

@@ -14,7 +14,8 @@ def grid(start: float, seed: int, shape: tuple[int, ...] = (4, 3, 5, 2)) -> Grid
     return Grid(features, np.array([start, start + 1, 0, 0, 1, 1]))
 
 
-GRIDS = [grid(0, 0), grid(1, 1), grid(2, 2, (2, 6, 1, 2)), grid(2.5, 3), grid(3.5, 4)]
+LAST = Grid(grid(3.5, 4).features, np.array([3.5, 4.5, 0, 0, 1, 1]), span=(4, 4.5))  # it reaches back
+GRIDS = [grid(0, 0), grid(1, 1), grid(2, 2, (2, 6, 1, 2)), grid(3, 3), LAST]
 
 
 @pytest.mark.parametrize("clips", [1, 2, 3, 9])
@@ -25,7 +26,7 @@ def test_a_videolet_is_the_mean_of_all_cells_of_its_clips(clips: int) -> None:
         own = GRIDS[number * clips : (number + 1) * clips]
         cells = [cell for one in own for plane in one.features for line in plane for cell in line]
         np.testing.assert_allclose(part.features[0], np.mean(np.float64(cells), 0), rtol=1e-5, atol=1e-6)
-        assert part.extents.tolist() == [[own[0].extent[0], own[-1].extent[1], 0, 0, 1, 1]]
+        assert part.extents.tolist() == [[own[0].span[0], own[-1].span[1], 0, 0, 1, 1]]
         assert part.shape == (1, 1, 1)
     assert pipeline.joined(found).shape == (len(found), 1, 1), "a bag of them is a grid, so that segments apply"
 
@@ -45,7 +46,9 @@ def test_l2_gives_unit_length() -> None:
 
 def test_crops_keep_their_places() -> None:
     places = ([0, 0, 0.9, 0.9], [0.1, 0.1, 1, 1])
-    grids = [Grid(one.features, np.array([*one.extent[:2], *place])) for one in GRIDS for place in places]
+    grids = [
+        Grid(one.features, np.array([*one.extent[:2], *place]), span=one.span) for one in GRIDS for place in places
+    ]
     parts = list(pipeline.built(grids, Videolets(VideoletsConfig()), 2))
     assert len(parts) == len(GRIDS)
     for part in parts:

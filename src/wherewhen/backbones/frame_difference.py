@@ -53,7 +53,7 @@ class FrameDifference:
 
     def __init__(self, config: FrameDifferenceConfig) -> None:
         self.config = config
-        self.clip = ClipSpec(config.frames, config.stride, config.rate, config.width)
+        self.clip = ClipSpec(config.frames, config.stride, config.rate, config.width, changes=True)
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""

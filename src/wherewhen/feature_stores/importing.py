@@ -360,18 +360,30 @@ def _times(key: str, count: int, task: _Task) -> tuple[Floats, Floats]:
         last = len(truth.edges) - 1
         if first[-1] >= last:
             raise DataError(f"{count} clips every {stride} frames are more than the {last} frames of the video")
-        times = np.stack([truth.edges[first], truth.edges[np.minimum(first + frames, last)]], 1)
+        times = _shared(truth.edges[first], truth.edges[np.minimum(first + frames, last)])
         return times, np.array(truth.edges)
     if frames is not None and known.rate is not None:
         clock = np.arange((count - 1) * stride + frames + 1) / known.rate
         first = np.arange(count) * stride
-        return np.stack([clock[first], clock[first + frames]], 1), clock
+        return _shared(clock[first], clock[first + frames]), clock
     seconds = _seconds(key, task.labels)
     if seconds is None:
         raise DataError("nobody said how long it is, but other videos' lengths are known; complete the table")
     begin = float(truth.edges[0]) if truth is not None else 0.0
     edges = np.linspace(begin, begin + seconds, count + 1)
     return np.stack([edges[:-1], edges[1:]], 1), np.array(truth.edges) if truth is not None else edges
+
+
+def _shared(starts: Floats, ends: Floats) -> Floats:
+    """Begin and end ``(T, 2)`` of the time that each clip answers for: of two that overlap, each for its half.
+
+    What lies between two clips belongs to the later one; both as in `watching.clips`.
+
+    >>> _shared(np.array([0.0, 1.0, 5.0]), np.array([2.0, 3.0, 7.0])).tolist()
+    [[0.0, 1.5], [1.5, 3.0], [3.0, 7.0]]
+    """
+    borders = np.where(ends[:-1] > starts[1:], (ends[:-1] + starts[1:]) / 2, ends[:-1])
+    return np.stack([np.concatenate([starts[:1], borders]), np.concatenate([borders, ends[-1:]])], 1)
 
 
 def _folds(videos: list[Video], labels: Labels) -> tuple[Fold, ...]:

@@ -201,7 +201,8 @@ def _grid(looker: Any, way: Way, clip: Clip) -> Grid:
         found = looker(clip.images[None])
     else:
         found = looker.plain(way.floats(looker.prepared(clip.images[None]).astype(np.float32)))
-    return Grid(found[0], clip.extent)
+    edges = watching.steps(clip, len(found[0]), looker.clip.changes)
+    return Grid(found[0], clip.extent, edges=edges, span=clip.span)
 
 
 def _judged(way: str, made: Features, theirs: Features) -> Trial | None:

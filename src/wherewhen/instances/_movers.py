@@ -17,6 +17,7 @@ from wherewhen.contracts import Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
+from wherewhen.instances._shares import placed
 from wherewhen.tracks import LinkConfig
 from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
 from wherewhen.values import Boxes, Features, Grid, Instances, Paths, Scores, unit
@@ -94,7 +95,7 @@ def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list
             if frames and seconds is not None and boxes.start - frames[0].start >= seconds - ext.TICK:
                 yield list(held), frames
                 frames = []
-                while held and held[0].extent[1] <= boxes.start:
+                while held and held[0].span[1] <= boxes.start:
                     held.popleft()
             frames.append(boxes)
             told = boxes.end
@@ -103,7 +104,7 @@ def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list
 
 
 def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
-    start, end = max(told, float(grid.extent[0])), float(grid.extent[1])
+    start, end = max(told, grid.span[0]), grid.span[1]
     return grid.boxes or ((Boxes(start, end),) if end > start + ext.TICK else ())
 
 
@@ -203,7 +204,7 @@ def cells(grids: Sequence[Grid]) -> Instances:
     sizes = {grid.features.shape[1:] for grid in grids}
     if len(sizes) > 1:
         raise ValueError(f"tubes need grids of one size, got {sorted(sizes)}")
-    shapes = [grid.features.shape for grid in grids]
-    flat = np.concatenate([grid.features.reshape(-1, shape[3]) for grid, shape in zip(grids, shapes, strict=True)])
-    places = np.concatenate([ext.grid(grid.extent, shape[:3]) for grid, shape in zip(grids, shapes, strict=True)])
-    return Instances(flat, places, shape=(sum(shape[0] for shape in shapes), *shapes[0][1:3]))
+    parts = [placed(grid, grid.features) for grid in grids]
+    steps = sum(len(part.extents) for part in parts) // int(np.prod(grids[0].features.shape[1:3]))
+    flat, places = (np.concatenate([getattr(part, name) for part in parts]) for name in ("features", "extents"))
+    return Instances(flat, places, shape=(steps, *grids[0].features.shape[1:3]))

@@ -1,11 +1,12 @@
-"""How parts of time and picture are shared out to cells."""
+"""How parts of time and picture are shared out to cells, and which time a grid's cells stand for."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Features
+from wherewhen import extents as ext
+from wherewhen.values import Features, Floats, Grid, Instances
 
 Weights = NDArray[np.float32]
 
@@ -28,3 +29,38 @@ def overlaps(source: int, target: int, window: float) -> Weights:
 def retimed(detail: Features | None, steps: int) -> Features | None:
     """What moves, for another number of time steps: the nearest one of each."""
     return None if detail is None else detail[((np.arange(steps) + 0.5) * len(detail) / steps).astype(int)]
+
+
+def placed(grid: Grid, features: Features) -> Instances:
+    """Features ``(t, h, w, D)`` of a grid, with as many steps and cells as one likes, as instances with their places.
+
+    Steps that lie outside of the time that the grid answers for are left out, and the first and last of the others
+    reach to its ends; so instances of grids that follow each other neither overlap nor leave a hole.
+
+    >>> grid = Grid(np.zeros((4, 1, 1, 1), np.float32), np.array([0, 4, 0, 0, 1, 1.0]), span=(2.5, 4))
+    >>> placed(grid, grid.features).extents[:, :2].tolist()
+    [[2.5, 3.0], [3.0, 4.0]]
+    """
+    t, h, w, length = features.shape
+    first, times = _times(grid, t)
+    steps = slice(first, first + len(times) - 1)
+    _, _, x0, y0, x1, y1 = np.asarray(grid.extent, np.float64)
+    places = ext.lattice(times, np.linspace(y0, y1, h + 1), np.linspace(x0, x1, w + 1))
+    detail = retimed(grid.detail, t)
+    return Instances(
+        features[steps].reshape(-1, length),
+        places,
+        shape=(len(times) - 1, h, w),
+        detail=None if detail is None else detail[steps],
+    )
+
+
+def _times(grid: Grid, steps: int) -> tuple[int, Floats]:
+    """The first of ``steps`` time steps that a grid answers for, and the borders of that one and those after it."""
+    borders: Floats = np.interp(np.linspace(0, len(grid.features), steps + 1), np.arange(len(grid.edges)), grid.edges)
+    start, end = grid.span
+    first = int(np.clip(np.searchsorted(borders, start + ext.TICK, "right") - 1, 0, steps - 1))
+    last = int(np.clip(np.searchsorted(borders, end - ext.TICK) - 1, first, steps - 1))
+    times = borders[first : last + 2]
+    times[0], times[-1] = start, end
+    return first, times

@@ -8,9 +8,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.instances._shares import overlaps, retimed
+from wherewhen.instances._shares import overlaps, placed
 from wherewhen.values import Features, Grid, Instances, unit
 
 
@@ -44,6 +43,8 @@ class CellsConfig:
 class Cells:
     """Grids ``(t, h, w, D)`` to instances, one `Instances` of ``steps * rows * columns`` cells per grid, time slowest.
 
+    Of a grid that answers only for a part of its time, the steps outside of that are left out.
+
     >>> grid = Grid(np.ones((4, 14, 14, 2), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))
     >>> next(Cells(CellsConfig(steps=1, rows=7, columns=7))([grid])).shape
     (1, 7, 7)
@@ -65,10 +66,7 @@ class Cells:
         features = grid.features
         for axis, (size, window) in enumerate(((t, 1.0), (h, self.config.window), (w, self.config.window))):
             features = _resample(features, axis, size, window, self.config.pool)
-        flat = features.reshape(t * h * w, -1)
-        if self.config.l2:
-            flat = unit(flat)
-        return Instances(flat, ext.grid(grid.extent, (t, h, w)), shape=(t, h, w), detail=retimed(grid.detail, t))
+        return placed(grid, unit(features) if self.config.l2 else features)
 
 
 def _resample(features: Features, axis: int, size: int, window: float, pool: str) -> Features:

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.instances._shares import overlaps, retimed
+from wherewhen.instances._shares import overlaps, placed, retimed
 from wherewhen.values import Grid, Instances
 
 
@@ -60,7 +59,7 @@ class Moving:
             if detail is not None:
                 down, across = (overlaps(side, size, 1.0) for side, size in zip(detail.shape[1:], (h, w), strict=True))
                 found = np.einsum("hr,trc,wc->thw", down, detail, across, optimize=True)
-            yield Instances(found.reshape(-1, 1), ext.grid(grid.extent, (t, h, w)), shape=(t, h, w), detail=detail)
+            yield placed(grid, found[..., None])
 
 
 PLUGIN = Moving

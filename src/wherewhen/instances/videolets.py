@@ -62,8 +62,9 @@ class Videolets:
         mean = rows.sum(0, keepdims=True) / max(1, int(rows.any(1).sum()))
         if self.config.l2:
             mean = unit(mean)
-        extent = ext.hull(np.stack([grid.extent for grid in grids]))
-        return Instances(mean.astype(np.float32), extent[None], shape=(1, 1, 1))
+        place = ext.hull(np.stack([grid.extent for grid in grids]))[2:]
+        extent = np.array([[grids[0].span[0], grids[-1].span[1], *place]])
+        return Instances(mean.astype(np.float32), extent, shape=(1, 1, 1))
 
 
 PLUGIN = Videolets
