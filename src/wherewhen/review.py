@@ -164,8 +164,6 @@ def _peak(video: Video, prediction: Prediction, truth: Truth) -> tuple[Picture, 
     step = int(prediction.frames.values[:, 0, 0].argmax())
     start, end = prediction.frames.edges[step : step + 2]
     middle = (start + end) / 2
-    frames = reader.frames(video.path, span=(middle, truth.edges[-1]))
-    for picture in overlay(frames, prediction, truth=truth):
-        score = float(prediction.frames.values[step, 0, 0])
-        return (Picture(picture, f"{video.id} at {middle:.1f} s, score {score:.2f}"),)
-    return ()
+    score = float(prediction.frames.values[step, 0, 0])
+    (picture,) = overlay([reader.picture(video.path, middle)], prediction, truth=truth)
+    return (Picture(picture, f"{video.id} at {middle:.1f} s, score {score:.2f}"),)

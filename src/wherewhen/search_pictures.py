@@ -9,7 +9,6 @@ import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen import outputs
-from wherewhen.errors import VideoError
 from wherewhen.render import paint
 from wherewhen.search import Moment
 from wherewhen.store import atomic
@@ -31,10 +30,7 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
         if path is None:
             missing.append(moment.video)
             continue
-        frame = next(iter(reader.frames(path, span=(moment.at, moment.at + 1.0))), None)
-        if frame is None:
-            raise VideoError(path, f"has no picture at {moment.at:.2f} s")
-        picture = np.array(frame.image, order="C")
+        picture = np.array(reader.picture(path, moment.at).image, order="C")
         height, width = picture.shape[:2]
         box = np.array([0, 1, *moment.box])
         x0, y0, x1, y1 = ext.to_pixels(box, width - 1, height - 1).round().astype(int).tolist()

@@ -15,7 +15,7 @@ import pytest
 
 from wherewhen.errors import VideoError
 from wherewhen.values import Frame, Pixels
-from wherewhen.video.reader import Spent, Want, edges, frames, probe, several
+from wherewhen.video.reader import Spent, Want, edges, frames, picture, probe, several
 
 Make = Callable[..., Path]
 NTSC = Fraction(30000, 1001)
@@ -32,6 +32,23 @@ def check_times(path: Path, expected: list[float], last: float, atol: float = 1e
     assert [frame.end for frame in found[:-1]] == [frame.start for frame in found[1:]]
     assert found[-1].end == pytest.approx(last, abs=atol)
     assert edges(path).tolist() == [frame.start for frame in found] + [found[-1].end]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("p.mp4", {"g": "7"}), ("p.mkv", {"bf": "2"}), ("p.avi", {"codec": "mjpeg", "pixels": "yuvj420p"})],
+)
+def test_a_moment_shows_the_frame_that_lasts_then(
+    make: Make, number: Callable[[Pixels], int], name: str, options: dict[str, str]
+) -> None:
+    """Up to the very end, and the nearest one outside of the video."""
+    path = make(name, 20, **options)
+    whole = list(frames(path))
+    for time in (-3.0, 0.0, 0.01, *(f.start for f in whole[1:]), *(f.end - 1e-4 for f in whole), whole[-1].end, 99.0):
+        found = picture(path, time)
+        wanted = [f for f in whole if f.start <= max(time, 0.0)][-1]
+        assert facts([found]) == facts([wanted]) and number(found.image) == wanted.index
+    assert picture(path, 0.5, width=32).image.shape[1] == 32
 
 
 @pytest.mark.parametrize(

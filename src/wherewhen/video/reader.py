@@ -20,7 +20,8 @@ from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
 from wherewhen.video.sources import Given, Source, is_live, parsed, shown
 
 __all__ = [
-    "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "probe", "reading", "several",
+    "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "picture", "probe", "reading",
+    "several",
 ]  # fmt: skip
 
 Damaged = Literal["keep", "set-aside"]
@@ -105,6 +106,20 @@ class Reading:
     ) -> Iterator[Frame]:
         """Frames one by one, as the function `frames` gives them."""
         return (frame for _, frame in self.several([Want(rate, width, size)], span))
+
+    def picture(self, time: float, *, width: int | None = None) -> Frame:
+        """The frame that is shown at a moment in seconds; before the first and after the last one, the nearest."""
+        self._rewind()
+        held, end = None, None
+        for shot in self._reel.shots(max(time, 0.0)):
+            if held is not None and shot.start > time:
+                end = shot.start
+                break
+            held = shot
+        if held is None:
+            raise VideoError(shown(self.source), "has no picture that can be read")
+        image = self._reel.converter(width)(held.picture, f"frame {held.index}")
+        return Frame(image, held.index, held.start, held.start + self._reel.step if end is None else end)
 
     def several(
         self, wants: Sequence[Want], span: tuple[float, float] | None = None, spent: Spent | None = None
@@ -198,6 +213,15 @@ def frames(
     """
     wants = [Want(rate, width, size)]
     return (frame for _, frame in several(source, wants, span=span, picture_rate=picture_rate, damaged=damaged))
+
+
+def picture(source: Source, time: float, *, width: int | None = None) -> Frame:
+    """The frame of a source that is shown at a moment in seconds, the nearest one outside of its time.
+
+    VideoError without one that can be read.
+    """
+    with reading(source) as one:
+        return one.picture(time, width=width)
 
 
 def several(
