@@ -25,8 +25,7 @@ def shape(cells: Instances) -> tuple[int, int, int]:
 def maps(cells: Instances, values: Features) -> HeatMap:
     """Values ``(T, h, w)`` at the steps of a grid; a step lasts until the next one starts."""
     spans = steps(cells)
-    starts, first = np.unique(spans[:, 0], return_index=True)
-    return HeatMap(values[first], np.append(starts, spans[:, 1].max()))
+    return HeatMap(values, np.append(spans[:, 0], spans[-1, 1]))
 
 
 def box(height: int, width: int, share: float) -> Features:

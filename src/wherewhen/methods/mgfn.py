@@ -86,17 +86,18 @@ class Glance(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.heads = max(1, size // HEAD)
-        inner = self.heads * (size // self.heads)
+        self.inner = self.heads * (size // self.heads)
         self.norm = ChannelNorm(size)
-        self.ask, self.give = nn.Conv1d(size, 3 * inner, 1, bias=False), nn.Conv1d(inner, size, 1)
+        self.ask, self.give = nn.Conv1d(size, 3 * self.inner, 1, bias=False), nn.Conv1d(self.inner, size, 1)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """What each step takes from the others."""
         rows, _, steps = x.shape
-        asked = self.ask(self.norm(x)).reshape(rows, 3, self.heads, -1, steps).transpose(3, 4)
+        each = self.inner // self.heads  # told, because a batch in which nothing moves has no row to find it by
+        asked = self.ask(self.norm(x)).reshape(rows, 3, self.heads, each, steps).transpose(3, 4)
         queries, keys, values = asked.unbind(1)
         seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=there[:, None].bool())
-        given: Tensor = self.give(seen.transpose(2, 3).reshape(rows, -1, steps))
+        given: Tensor = self.give(seen.transpose(2, 3).reshape(rows, self.inner, steps))
         return given
 
 
@@ -106,16 +107,17 @@ class Focus(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.heads = max(1, size // HEAD)
-        inner = self.heads * (size // self.heads)
+        self.inner = self.heads * (size // self.heads)
         self.norm = FixedNorm(size)
-        self.take, self.give = nn.Conv1d(size, inner, 1, bias=False), nn.Conv1d(inner, size, 1)
+        self.take, self.give = nn.Conv1d(size, self.inner, 1, bias=False), nn.Conv1d(self.inner, size, 1)
         self.near = nn.Conv1d(self.heads, self.heads, KERNEL, padding=KERNEL // 2, groups=self.heads)
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
         """What each step takes from those near it."""
         rows, _, steps = x.shape
-        values = (self.take(self.norm(x)) * there).reshape(rows, -1, self.heads, steps).flatten(0, 1)
-        given: Tensor = self.give(self.near(values).reshape(rows, -1, steps))
+        each = self.inner // self.heads
+        values = (self.take(self.norm(x)) * there).reshape(rows * each, self.heads, steps)
+        given: Tensor = self.give(self.near(values).reshape(rows, self.inner, steps))
         return given
 
 

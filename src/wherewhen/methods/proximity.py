@@ -254,7 +254,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, held: Tensor, apart: Tensor, bag: Tensor, bags: int) -> Tensor:
         """Rows with what they attend to added; ``apart`` ``(L, L)``, ``bag`` ``(R,)`` says whose row it is."""
         rows, length, size = x.shape
-        query, key, value = self.qkv(self.norm(x)).view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        parts = (rows, length, 3, self.heads, size // self.heads)  # all told: where nothing moves there are no rows
+        query, key, value = self.qkv(self.norm(x)).view(parts).permute(2, 0, 3, 1, 4)
         # Which keys count travels in eight more channels, so that no (R, L, L) mask is ever made.
         closed = torch.where(held, 0.0, NEVER).to(x.dtype)[:, None, :, None].expand(-1, self.heads, -1, 1)
         key = torch.cat([key, F.pad(closed, (0, 7))], -1)

@@ -163,8 +163,8 @@ class Reward(nn.Module):
     def _found(self, features: Tensor, held: Tensor, anomalous: Tensor) -> Tensor:
         """Seeds ``(B, S, P)`` of the anomalous bags; each bag's are worked out once, known by its content."""
         seeds = torch.zeros_like(held)
-        for row in anomalous.nonzero()[:, 0].tolist():
-            steps = int(held[row].any(1).nonzero().max()) + 1 if held[row].any() else 0
+        for row in (anomalous & held.any(2).any(1)).nonzero()[:, 0].tolist():
+            steps = int(held[row].any(1).nonzero().max()) + 1
             rows, there = features[row, :steps], held[row, :steps]
             key = rows.cpu().numpy().tobytes()
             if key not in self._seeds:

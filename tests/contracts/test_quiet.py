@@ -1,0 +1,75 @@
+"""Every method learns from clips that hold little: black ones, one picture, nothing that moves, few of one label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen import registry, training
+from wherewhen.model import Recipe
+from wherewhen.values import Bag, Instances
+
+MakeBag = Callable[..., Bag]
+METHODS = registry.names("methods")
+
+pytestmark = pytest.mark.usefixtures("all_builders")
+
+
+def emptied(bag: Bag, kept: slice = slice(0, 0)) -> Bag:
+    """A bag whose cells hold nothing, but for some rows."""
+
+    def without(view: Instances) -> Instances:
+        features = np.zeros_like(view.features)
+        features[kept] = view.features[kept]
+        return replace(view, features=features)
+
+    return Bag(bag.video, {name: without(view) for name, view in bag.views.items()})
+
+
+def bags_of(case: str, make: Callable[[int, int, int], Bag]) -> list[Bag]:
+    """Training bags ``make(number, label, time steps)``, some of which are odd."""
+    usual = [make(n, n % 2, 6) for n in range(6)]
+    return {
+        "a black normal": [*usual, emptied(make(6, 0, 6))],
+        "a black anomalous": [*usual, emptied(make(7, 1, 6))],
+        "all normal ones still": [emptied(bag) if not bag.video.label else bag for bag in usual],
+        "all still": [emptied(bag) for bag in usual],
+        "one picture": [*usual, make(6, 0, 1), make(7, 1, 1)],
+        "one black picture": [*usual, emptied(make(6, 0, 1)), emptied(make(7, 1, 1))],
+        "hardly anything": [emptied(bag, slice(0, 1)) for bag in usual],
+        "mixed lengths": [make(n, n % 2, steps) for n, steps in enumerate((1, 40, 2, 5, 33, 1))],
+        "one anomalous": [make(n, int(n == 3), 5) for n in range(9)],
+        "one normal": [make(n, int(n != 3), 5) for n in range(9)],
+        "one of each": [make(n, n, 4) for n in range(2)],
+    }[case]
+
+
+CASES = (
+    "a black normal", "a black anomalous", "all normal ones still", "all still", "one picture", "one black picture",
+    "hardly anything", "mixed lengths", "one anomalous", "one normal", "one of each",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", METHODS)
+def test_it_trains_and_scores(name: str, case: str, toy_bag: MakeBag) -> None:
+    plugin: Any = registry.load("methods", name)
+    dims = int(getattr(plugin, "length", 6))
+
+    def make(number: int, label: int, steps: int) -> Bag:
+        return toy_bag(number, label, steps, (1, 2), views=plugin.views, dims=dims)
+
+    bags = bags_of(case, make)
+    stages = getattr(plugin(plugin.Config(), dict.fromkeys(plugin.views, dims)), "stages", 1)
+    how = {"steps": 2 * stages, "validate_every": 1, "bags": 4}
+    recipe = Recipe.of({"method": name, "instances": plugin.views[0], "training": how})
+    model = training.fit(bags, recipe, device="cpu").best
+    assert np.isfinite(model.threshold)
+    for bag in bags:
+        scores = model.scores(model.normalized(bag.views))
+        assert scores.shape == (len(bag.views[plugin.views[0]].features),)
+        assert np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1
