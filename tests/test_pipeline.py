@@ -22,6 +22,7 @@ from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
+from wherewhen.spool import Spool
 from wherewhen.values import (
     Bag,
     Boxes,
@@ -471,3 +472,17 @@ def test_a_map_waits_for_no_box_beyond_its_end_and_boxes_keep_up_with_parts() ->
     assert len(list(pipeline.beside(maps, told))) == 9 and drawn[-1] == 9
     assert [box.start for box in told] == (np.arange(37, 40) / 4).tolist()
     assert pipeline.hand_in_hand(parts, None)[1] is None
+
+
+def test_heat_maps_of_a_long_video_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And they are the same as those in memory."""
+    steps = [
+        Prediction(HeatMap([k / 10], [k, k + 1]), HeatMap(np.full((1, 8, 8), k / 10), [k, k + 1])) for k in range(9)
+    ]
+    in_memory = pipeline.together(iter(steps))
+    monkeypatch.setattr(pipeline, "Spool", lambda: Spool(in_memory=600))
+    in_a_file = pipeline.together(iter(steps))
+    assert in_memory.heat is not None and in_a_file.heat is not None
+    assert isinstance(in_a_file.heat.values, np.memmap) and not isinstance(in_memory.heat.values, np.memmap)
+    assert np.array_equal(in_a_file.heat.values, in_memory.heat.values)
+    assert np.array_equal(in_a_file.heat.at(4.5), in_memory.heat.at(4.5))

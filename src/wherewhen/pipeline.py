@@ -21,6 +21,7 @@ from wherewhen.contracts import Backbone, Builder
 from wherewhen.spool import Spool
 from wherewhen.values import (
     Boxes,
+    Event,
     Features,
     Floats,
     Frame,
@@ -297,17 +298,31 @@ def _end(part: Instances) -> float:
 
 
 def together(steps: Iterable[Prediction]) -> Prediction:
-    """The predictions of all time steps as one; ValueError if there is none."""
-    found = list(steps)
-    maps = [p for p in found if p.frames is not None and p.heat is not None]
-    if not maps:
+    """The predictions of all time steps as one; ValueError if there is none.
+
+    Steps are taken one by one; heat maps of a long video lie in a file (see `Spool`), so memory doesn't grow with them.
+    """
+    heat, frames, ends = Spool(), list[Features](), list[float]()
+    boxes, events, classes = list[Scores](), list[Event](), dict[str, list[Features]]()
+    last = 0.0
+    for step in steps:
+        events += step.events
+        if step.boxes is not None:
+            boxes.append(step.boxes)
+        if step.frames is not None and step.heat is not None:
+            heat.append(step.heat.values)
+            frames.append(step.frames.values)
+            ends.append(float(step.frames.edges[0]))
+            last = float(step.frames.edges[-1])
+            for name, part in step.classes.items():
+                classes.setdefault(name, []).append(part.values)
+    if not frames:
         raise ValueError("nothing was predicted: the video gave no time step")
-    boxes = [p.boxes for p in found if p.boxes is not None]
-    edges = np.array([p.frames.edges[0] for p in maps if p.frames] + [maps[-1].frames.edges[-1]])  # type: ignore[union-attr]
+    edges = np.array([*ends, last])
     return Prediction(
-        HeatMap(np.concatenate([p.frames.values for p in maps if p.frames]), edges),
-        HeatMap(np.concatenate([p.heat.values for p in maps if p.heat]), edges),
+        HeatMap(np.concatenate(frames), edges),
+        HeatMap(heat.whole(), edges),
         Scores.chained(boxes),
-        tuple(sorted((e for p in found for e in p.events), key=lambda e: (e.start, -e.score))),
-        {name: HeatMap(np.concatenate([p.classes[name].values for p in maps]), edges) for name in maps[0].classes},
+        tuple(sorted(events, key=lambda event: (event.start, -event.score))),
+        {name: HeatMap(np.concatenate(parts), edges) for name, parts in classes.items()},
     )

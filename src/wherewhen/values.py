@@ -22,6 +22,7 @@ Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
 ALWAYS = (-float("inf"), float("inf"))
+CHUNK = 256  # steps of a heat map that are looked at at once
 
 
 def unit(vectors: Features) -> Features:
@@ -452,12 +453,13 @@ class HeatMap:
     movers: tuple[Scores, ...] | None = None
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, np.float32)
+        mapped = isinstance(self.values, np.memmap) and self.values.dtype == np.float32
+        values = self.values if mapped else np.array(self.values, np.float32)  # what lies in a file stays there
         if values.ndim == 1:
             values = values[:, None, None]
         if values.ndim != 3 or not values.size:
             raise ValueError(f"heat map: expected values (T, h, w), got {values.shape}")
-        if not np.isfinite(values).all():
+        if not all(np.isfinite(values[k : k + CHUNK]).all() for k in range(0, len(values), CHUNK)):
             raise ValueError("heat map: every value must be finite")
         _check_detail(self.detail, len(values), "heat map")
         for name, own in (("boxes", self.boxes), ("movers", self.movers)):
