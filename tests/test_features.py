@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from wherewhen import extents as ext
 from wherewhen.errors import StoreError, VideoError
-from wherewhen.features import differences, inside, open_features, save_features, store_of
+from wherewhen.features import content, differences, inside, open_features, save_features, store_of
 from wherewhen.store import load, save
 from wherewhen.values import Instances, Paths, Scores
 from wherewhen.video import reader
@@ -146,6 +147,12 @@ def test_times_that_run_back_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "b.safetensors", arrays, passport)
     with pytest.raises(StoreError, match=r"b\.safetensors: instances: time step 5 of a grid begins at .*make the feat"):
         open_features(tmp_path / "b.safetensors").instances()
+
+
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match="this is a pipe"):
+        content(tmp_path / "a.mp4")
 
 
 def test_names_stay_inside_a_store(tmp_path: Path) -> None:

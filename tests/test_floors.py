@@ -26,6 +26,7 @@ TOOLS = {
     "outputs",
     "progress",
     "prompts",
+    "recordings",
     "registry",
     "spatial",
     "store",

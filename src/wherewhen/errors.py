@@ -16,6 +16,19 @@ class WherewhenError(Exception):
         super().__init__(*(masked(one) if isinstance(one, str) else one for one in told))
 
 
+LONGEST = 300  # characters of a name that a message tells
+
+
+def short(name: str) -> str:
+    """A name as a message tells it: of a very long one the beginning and the end.
+
+    >>> len(short("x" * 5000)) < 350
+    True
+    """
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}...{name[-half:]} ({len(name)} characters)"
+
+
 class DataError(WherewhenError):
     """A label file, annotation or data set that can't be used as it is."""
 
@@ -24,7 +37,7 @@ class VideoError(WherewhenError):
     """A video that can't be read; ``path`` names it and ``cause`` says why."""
 
     def __init__(self, path: object, cause: str) -> None:
-        self.path, self.cause = masked(printable(path)), masked(cause)
+        self.path, self.cause = short(masked(printable(path))), masked(cause)
         super().__init__(f"{self.path}: {self.cause}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:

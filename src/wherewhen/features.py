@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.errors import StoreError, VideoError
+from wherewhen.recordings import no_file
 from wherewhen.spool import Spool
 from wherewhen.store import Arrays, content_hash, pieces, plain, save
 from wherewhen.values import Floats, Instances, Paths, Scores
@@ -225,7 +226,12 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def stamp(path: Path) -> tuple[str, int, int]:
-    """A video's place, size and time of change: what tells cheaply whether it is still the same."""
+    """A video's place, size and time of change: what tells cheaply whether it is still the same.
+
+    VideoError where there is none, or something that can't be read to an end, such as a pipe.
+    """
+    if (kind := no_file(path)) is not None:
+        raise VideoError(path, f"this is {kind}; expected a video file or a folder of pictures")
     try:
         newest = max(
             (p.stat() for p in [path, *(path.iterdir() if path.is_dir() else ())]), key=lambda s: s.st_mtime_ns

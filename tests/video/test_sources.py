@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -66,8 +68,9 @@ def test_text_is_understood_once(tmp_path: Path) -> None:
     assert "secret" not in str(told.value) and "door" in str(told.value)
     with pytest.raises(VideoError, match="no file can have this name"):
         expand("a\0b")
-    with pytest.raises(VideoError, match="no such file"):
+    with pytest.raises(VideoError, match="no such file") as told:
         expand("x" * 5000)
+    assert len(str(told.value)) < 500
     with pytest.raises(VideoError, match="no such file"):
         expand("~nobody-of-this-name/x.mp4")
 
@@ -94,12 +97,64 @@ def test_nothing_found_is_said(tree: Path, source: str, words: str) -> None:
 
 
 def test_a_folder_that_may_not_be_listed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    honest, closed = os.listdir, [tree / "sub", tree / "ucsd/T1"]
 
-    monkeypatch.setattr(sources.os, "scandir", refuse)
+    def refuse(path: Path) -> list[str]:
+        if path in closed:
+            raise PermissionError(13, "Permission denied")
+        return honest(path)
+
+    monkeypatch.setattr("wherewhen.recordings.os.listdir", refuse)
+    assert names(expand(tree), tree) == ["b2.AVI", "b10.mp4"]
+    closed.append(tree)
     with pytest.raises(VideoError, match="no permission to look into this folder"):
         expand(tree)
+
+
+def test_what_is_passed_over_is_told_with_the_reason(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tree / "gone.mp4").symlink_to("nowhere.mp4")
+    (tree / "around").symlink_to(tree)
+    os.mkfifo(tree / "pipe.mp4")
+    assert names(expand(tree), tree) == ["b2.AVI", "b10.mp4", "sub/c.mkv", "ucsd/T1"]
+    (told,) = caplog.messages
+    assert told == (
+        f"passed over in {tree}: 1 no video by the suffix (.txt: note.txt), 1 picture beside videos (thumb.jpg), "
+        "2 hidden (.git, .hidden.mp4), 1 link that leads nowhere (gone.mp4), "
+        "1 link to a folder that is searched anyway (around), 1 pipe, socket or device (pipe.mp4), "
+        "1 empty folder (empty)"
+    )
+    caplog.clear()
+    assert names(expand(f"{tree}/*.*"), tree) == ["b2.AVI", "b10.mp4"]
+    assert len(caplog.messages) == 1 and all(name in caplog.text for name in ("note.txt", "gone.mp4", "pipe.mp4"))
+    caplog.clear()
+    expand(tree / "ucsd")
+    expand(tree / "b10.mp4")
+    assert not caplog.messages
+
+
+def test_nothing_but_what_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    os.mkfifo(tmp_path / "b.mp4")
+    with pytest.raises(VideoError, match=r"found none; passed over: 1 no video .*a\.txt.*1 pipe.*b\.mp4"):
+        expand(tmp_path)
+    with pytest.raises(VideoError, match=r"matches no video.*passed over: .*a\.txt"):
+        expand(f"{tmp_path}/*.t*")
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    nowhere = "a link that leads nowhere"
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(tmp_path / "s.mp4"))
+        for name, told in (("pipe", "a pipe"), ("gone", nowhere), ("loop", nowhere), ("s", "a socket")):
+            with pytest.raises(VideoError, match=f"this is {told}; expected a file, a folder"):
+                expand(tmp_path / f"{name}.mp4")
+    with pytest.raises(VideoError, match="this is a device"):
+        expand("/dev/null")
+    with pytest.raises(VideoError, match="no file can have this name"):
+        expand(" ")
 
 
 def test_secrets_are_not_shown() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -14,7 +15,26 @@ from urllib.request import url2pathname
 from wherewhen.addresses import HIDDEN, Address, address_in
 from wherewhen.errors import VideoError
 from wherewhen.printable import printable
+from wherewhen.recordings import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    PassedOver,
+    is_album,
+    listing,
+    natural,
+    no_file,
+    recordings,
+)
 from wherewhen.values import Pictures
+
+__all__ = [
+    "PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Camera", "Given", "Medium", "Source", "expand", "is_frames_folder", "is_live",
+    "natural", "parsed", "pictures", "shown", "stem",
+]  # fmt: skip
+
+log = logging.getLogger("wherewhen")
+
+WANTED = "expected a file, a folder, a glob, a camera's number or an address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +61,6 @@ Medium = Path | Address | Camera  # what FFmpeg or a folder gives
 Source = Medium | Pictures
 Given = str | Source  # what a user may say: `parsed` makes a source of it
 
-_VIDEOS = "3gp asf avi dav divx flv h264 h265 hevc m2ts m4v mjpeg mjpg mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
-_PICTURES = "tif tiff jpg jpeg png bmp"
-VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
-PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in _PICTURES.split())
-
-
-def natural(path: Path) -> list[tuple[int, int, str]]:
-    """A sort key that counts: ``2.tif`` comes before ``10.tif``.
-
-    >>> [p.name for p in sorted([Path("10.tif"), Path("2.tif")], key=natural)]
-    ['2.tif', '10.tif']
-    """
-    pieces = re.split(r"([0-9]+)", path.as_posix())
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p.lower()) for p in pieces if p] + [(2, 0, path.as_posix())]
-
 
 def parsed(given: Given) -> Source:
     """What a user's text means: a file or folder (there or not), a camera's number or an address.
@@ -68,8 +73,8 @@ def parsed(given: Given) -> Source:
     """
     if not isinstance(given, str):
         return given
-    if "\0" in given:
-        raise VideoError(given, "no file can have this name")
+    if "\0" in given or not given.strip():
+        raise VideoError(given or "''", "no file can have this name")
     if (where := address_in(given)) is not None:
         return Path(url2pathname(urlsplit(where.url).path)) if where.scheme == "file" else where
     if given.isascii() and given.isdecimal() and not _exists(Path(given)):
@@ -106,12 +111,9 @@ def stem(source: Source) -> str:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order; empty if it has none.
-
-    Raises VideoError if the folder can't be listed.
-    """
-    files, _ = _listing(folder)
-    return [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    """The pictures of a folder in natural order; empty if it has none. VideoError if the folder can't be listed."""
+    with _telling(folder):
+        return [path for path in listing(folder)[0] if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
 def is_frames_folder(given: Given) -> bool:
@@ -119,8 +121,8 @@ def is_frames_folder(given: Given) -> bool:
     source = parsed(given)
     if not isinstance(source, Path) or not source.is_dir():
         return False
-    suffixes = {file.suffix.lower() for file in _listing(source)[0]}
-    return bool(suffixes & PICTURE_SUFFIXES) and not suffixes & VIDEO_SUFFIXES
+    with _telling(source):
+        return is_album(source)
 
 
 def expand(given: Given) -> list[Source]:
@@ -128,7 +130,7 @@ def expand(given: Given) -> list[Source]:
 
     A file is itself, whatever its suffix. A folder is searched through: each video file in it and each folder of
     pictures. A glob (``**`` too) is matched, then each match is treated so. Cameras and addresses are themselves.
-    Hidden files are left out. Raises VideoError if that comes to nothing.
+    What is passed over on the way is told in the log. Raises VideoError if that comes to nothing.
 
     >>> expand("rtsp://me:secret@door/1")
     [Address('rtsp://door/1')]
@@ -137,15 +139,66 @@ def expand(given: Given) -> list[Source]:
     if not isinstance(source, Path):
         return [source]
     path = source if _exists(source) else _from_home(source)
-    if _exists(path):
-        return list(_videos_in(path)) if path.is_dir() else [path]
-    if not has_magic(str(path)):
+    if (kind := no_file(path)) is not None:
+        raise VideoError(path, f"this is {kind}; {WANTED}{_hint(path)}")
+    if not _exists(path) and not has_magic(str(path)):
         raise _not_there(path)
-    matches = sorted((Path(name) for name in glob(str(path), recursive=True)), key=natural)  # noqa: PTH207
-    found = list(dict.fromkeys(video for match in matches for video in _matched(match)))
+    if _exists(path) and not path.is_dir():
+        return [path]
+    return list(_searched(path))
+
+
+def _searched(path: Path) -> list[Path]:
+    """The videos in a folder, or that a glob means; what is passed over is told."""
+    passed, folder = PassedOver(), _exists(path)
+    if folder:
+        with _telling(path):
+            found = list(recordings(path, passed))
+    else:
+        matches = sorted((Path(name) for name in glob(str(path), recursive=True)), key=natural)  # noqa: PTH207
+        found = list(dict.fromkeys(video for match in matches for video in _matched(match, passed)))
     if not found:
-        raise VideoError(path, "this pattern matches no video and no folder of pictures")
-    return list(found)
+        told = f"; passed over: {passed}" if str(passed) else ""
+        kinds = "a video (.mp4, .avi, .mkv, ...) or pictures (.tif, .jpg, .png, ...)"
+        wanted = f"expected {kinds} in this folder or below, found none"
+        raise VideoError(path, (wanted if folder else "this pattern matches no video and no folder of pictures") + told)
+    if str(passed):
+        log.warning("passed over in %s: %s", shown(path), passed)
+    return found
+
+
+def _matched(match: Path, passed: PassedOver) -> Iterator[Path]:
+    """The videos that a match of a glob means."""
+    if match.is_dir():
+        try:
+            yield from recordings(match, passed)
+        except OSError:
+            passed.add("closed", match)
+    elif no_file(match):
+        passed.add("link" if match.is_symlink() and not match.exists() else "special", match)
+    elif match.suffix.lower() in VIDEO_SUFFIXES:
+        yield match
+    else:
+        passed.add("suffix", match)
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """A folder that can't be read is a VideoError."""
+    try:
+        yield
+    except PermissionError:
+        raise VideoError(folder, "no permission to look into this folder") from None
+    except FileNotFoundError:
+        raise VideoError(folder, "there is no such file or folder") from None
+    except OSError as error:
+        raise VideoError(folder, f"this folder can't be read ({error.strerror})") from None
+
+
+def _hint(path: Path) -> str:
+    """What to do instead, for a device that is a camera and for other things that are no file."""
+    camera = re.fullmatch(r"/dev/video(\d+)", str(path))
+    return f"; name the camera by its number, {camera[1]}" if camera else ""
 
 
 def _exists(path: Path) -> bool:
@@ -170,47 +223,3 @@ def _not_there(path: Path) -> VideoError:
     if re.match(r"[^/\s]+:.*@", text):
         return VideoError(f"{HIDDEN}@{text.rpartition('@')[2]}", f"{cause}; an address begins like rtsp://")
     return VideoError(path, cause)
-
-
-def _matched(match: Path) -> Iterator[Path]:
-    if match.is_dir():
-        yield from _walk(match)
-    elif match.suffix.lower() in VIDEO_SUFFIXES:
-        yield match
-
-
-def _videos_in(folder: Path) -> list[Path]:
-    found = list(_walk(folder))
-    if not found:
-        kinds = "a video (.mp4, .avi, .mkv, ...) or pictures (.tif, .jpg, .png, ...)"
-        raise VideoError(folder, f"expected {kinds} in this folder or below, found none")
-    return found
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    files, folders = _listing(folder)
-    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-    if not videos and any(path.suffix.lower() in PICTURE_SUFFIXES for path in files):
-        yield folder
-    yield from videos
-    for child in folders:
-        yield from _walk(child)
-
-
-def _listing(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders in natural order, hidden ones left out; links to folders are not followed."""
-    files, folders = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(folder / entry.name)
-                elif entry.is_file():
-                    files.append(folder / entry.name)
-    except PermissionError:
-        raise VideoError(folder, "no permission to look into this folder") from None
-    except FileNotFoundError:
-        raise VideoError(folder, "there is no such file or folder") from None
-    return sorted(files, key=natural), sorted(folders, key=natural)
