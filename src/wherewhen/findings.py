@@ -54,6 +54,10 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "names-unknown": ("warning", "a data set whose own names of videos can't be read; names of files stand for them"),
     "unreadable": ("error", "the data set can't be read at all"),
     "path-dead": ("error", "a video that is listed but not there"),
+    "passed-over": (
+        "warning",
+        "what lies among videos and is none: other files, dead links, empty folders",
+    ),
     "file-empty": ("error", "a video file without content"),
     "video-unreadable": ("error", "a video file that can't be opened"),
     "truth-missing": ("error", "a test video without truth"),

@@ -380,3 +380,15 @@ def test_an_empty_class_folder_is_told_by_its_name(tmp_path: Path) -> None:
     touch(tmp_path, "normal/a.mp4", "anomalous/notes.txt")
     with pytest.raises(DataError, match=r"anomalous: no videos in it, so there is nothing anomalous"):
         PLUGIN.load(tmp_path)
+
+
+def test_what_is_passed_over_is_found_with_the_reason(tmp_path: Path) -> None:
+    root = tmp_path
+    touch(root, "normal/a.mp4", "anomalous/b.gif")
+    (root / "normal" / "gone.mp4").symlink_to("nowhere.mp4")
+    (root / "normal" / "note.txt").touch()
+    with listening() as found:
+        assert rows(root) == [("anomalous/b", 1, None), ("normal/a", 0, None)]
+    told = [finding for finding in found if finding.kind == "passed-over"]
+    assert len(told) == 1 and told[0].where == str(root / "normal")
+    assert "note.txt" in told[0].message and "1 link that leads nowhere (gone.mp4)" in told[0].message

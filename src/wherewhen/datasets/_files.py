@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from wherewhen.errors import DataError
 from wherewhen.findings import report
+from wherewhen.recordings import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
-VIDEOS = {".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".m4v"}
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+VIDEOS, IMAGES = VIDEO_SUFFIXES, PICTURE_SUFFIXES
 FEATURES = {".npy", ".npz", ".h5", ".pt", ".mat"}
 
 

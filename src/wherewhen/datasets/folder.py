@@ -102,7 +102,7 @@ def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
     for folder, label in folders.chosen(root) if folders else usual(root):
         if is_video(folder):
             raise DataError(f"{folder}: pictures lie directly in it; give every video a folder of its own")
-        found = list(videos_in(folder))
+        found = videos_in(folder)
         if not found:
             raise DataError(f"{folder}: no videos in it, so there is nothing {WORDS[label]}")
         name = folder.name if folders and folder.name.lower() not in NAMES else None

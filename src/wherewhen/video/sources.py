@@ -28,8 +28,8 @@ from wherewhen.recordings import (
 from wherewhen.values import Pictures
 
 __all__ = [
-    "PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Camera", "Given", "Medium", "Source", "expand", "is_frames_folder", "is_live",
-    "natural", "parsed", "pictures", "shown", "stem",
+    "PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Camera", "Given", "Medium", "Source", "expand", "is_frames_folder",
+    "is_live", "natural", "parsed", "pictures", "shown", "stem",
 ]  # fmt: skip
 
 log = logging.getLogger("wherewhen")
