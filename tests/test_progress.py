@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wherewhen import progress
+from wherewhen.looks import Look, look_at
 from wherewhen.progress import Bar
 from wherewhen.spread import Where, spread
-from wherewhen.values import Frame
+from wherewhen.values import Frame, Video
+from wherewhen.video.writer import Writer
 
 
 class Drawn(list[float]):
@@ -80,3 +83,11 @@ def test_worker_processes_move_the_bar_of_their_parent(monkeypatch: pytest.Monke
     monkeypatch.setattr(progress, "_bar", Bar(drawn.append))
     assert sorted(spread(half, [7, 8], Where(2))) == [(0, 7), (1, 8)]
     assert 0.5 in drawn
+
+
+def test_looking_at_a_video_moves_the_bar_within_it(bar: Drawn, tmp_path: Path) -> None:
+    with Writer(tmp_path / "a.mp4", 10) as writer:
+        for number in range(20):
+            writer.write(np.full((48, 64, 3), 10 * number, np.uint8), number / 10)
+    look_at(Video("a", tmp_path / "a.mp4"), [Look.named("motion")])
+    assert len(bar) > 5 and bar == sorted(bar) and bar[-1] > 0.9

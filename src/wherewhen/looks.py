@@ -13,7 +13,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from wherewhen import closeups, pipeline, registry, sights, watching
+from wherewhen import closeups, pipeline, progress, registry, sights, watching
 from wherewhen.config import build
 from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
@@ -237,14 +237,18 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     needed = [closeups.specs(_builders(some), one.backbone.clip) for one, some in eyes]
     sharp = [(number, kind) for number, own in enumerate(needed) for kind in dict.fromkeys(own.values())]
     more = [_want(kind, 1) for _, kind in sharp]
-    with ahead(video.path, wants, beside=more, span=video.span, spent=spent) as (takers, stop):
+    with (
+        progress.item() as report,
+        ahead(video.path, wants, beside=more, span=video.span, spent=spent) as (takers, stop),
+    ):
 
         def work(number: int) -> tuple[list[Instances], Still]:
             own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
             near = closeups.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
             began = perf_counter()
             try:
-                return _see(*eyes[number], boxes[number], iter(takers[number]), near)
+                pictures = iter(takers[number]) if number else progress.reported(takers[0], float(clock[-1]), report)
+                return _see(*eyes[number], boxes[number], pictures, near)
             except BaseException:
                 stop.set()
                 raise
