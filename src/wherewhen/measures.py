@@ -1,14 +1,16 @@
 """How long, how fast and how large each video is: published constants and the sidecar ``videos.json``.
 
-Annotations count frames and pixels; seconds and fractions need a rate, a length and a size. Nothing is guessed from
-features. ``videos.json`` lies in the root of a data set and maps a video id to
+Annotations count frames and pixels; seconds and fractions need a rate, a length and a size. Nothing is guessed: who has
+features alone may suppose lengths, and says so. ``videos.json`` lies in the root of a data set and maps a video id to
 ``{"frames": 1440, "fps": 30.0, "width": 320, "height": 240}``; ``wherewhen data probe ROOT`` writes it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,19 @@ from wherewhen.store import write_atomic
 from wherewhen.values import Floats
 
 SIDECAR = "videos.json"
+
+Supposed = Callable[[str], Mapping[str, float] | None]
+_supposed: ContextVar[Supposed] = ContextVar("supposed", default=lambda _video: None)
+
+
+@contextmanager
+def supposed(lengths: Supposed) -> Iterator[None]:
+    """Inside the block, ``lengths`` gives the row of a video of which ``videos.json`` has none, or None."""
+    token = _supposed.set(lengths)
+    try:
+        yield
+    finally:
+        _supposed.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class Measures:
 
     def find(self, video: str, frames: int = 0, size: tuple[int, int] = (0, 0)) -> Measure | None:
         """The measure of a video; ``frames`` and ``size`` (width, height) where the annotation itself has them."""
-        row = self.rows.get(video, {})
+        row = self.rows.get(video) or (None if frames else _supposed.get()(video)) or {}
         count, fps = row.get("frames") or frames, row.get("fps") or self.usual.fps
         if not count or not fps:
             return None

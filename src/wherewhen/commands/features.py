@@ -27,7 +27,12 @@ class Options:
         output: store to write (import).
         labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth (import).
         reader: name of that data set's reader; default: the one that recognizes the folder (import).
-        labels_from_name: labels by names as in UCF-Crime's lists, Normal... or a category (import).
+        labels_from_name: labels by names as in UCF-Crime, MSAD, XD-Violence or ShanghaiTech where no table says one
+            (import).
+        train_list: list of training features as published code ships it; of paths in it only names count (import).
+        test_list: the same for test features (import).
+        gt: npy file of frame labels of the test list's videos, one after the other (import).
+        axes: time-first (T, D), time-last (D, T); auto takes the first and refuses what looks like the other (import).
         frames_per_clip: frames that each feature saw (import).
         stride: frames from one clip to the next; default: clips lie back to back (import).
         rate: frames per second of the videos (import).
@@ -52,6 +57,10 @@ class Options:
     labels: str | None = None
     reader: str | None = None
     labels_from_name: bool = False
+    train_list: str | None = None
+    test_list: str | None = None
+    gt: str | None = None
+    axes: Literal["auto", "time-first", "time-last"] = "auto"
     frames_per_clip: int | None = None
     stride: int | None = None
     rate: float | None = None
@@ -76,6 +85,7 @@ def _import(options: Options, source: str) -> int:
 
     from wherewhen.errors import ConfigError
     from wherewhen.feature_stores import importing, layouts
+    from wherewhen.feature_stores.published import Lists
 
     if options.output is None:
         raise ConfigError("features import: say where to write the store: --output STORE")
@@ -91,9 +101,11 @@ def _import(options: Options, source: str) -> int:
         options.output,
         options.layout,
         known=known,
-        labels=importing.labels_of(options.labels, options.reader),
+        labels=importing.Said(options.labels, options.reader) if options.labels is not None else None,
         from_name=options.labels_from_name,
         stored=options.stored,
+        axes=options.axes,
+        lists=Lists.of(options.train_list, options.test_list, options.gt),
     )
     if options.json:
         _json({**{k: v for k, v in vars(brought).items() if k != "quarantine"}, "aside": brought.quarantine.reasons})

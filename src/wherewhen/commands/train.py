@@ -49,7 +49,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             runs.follow(device)
             return 0
         folder = Path(options.output) if options.output else runs.next_folder("runs", "train")
-        runs.train(
+        model = runs.train(
             options.data,
             folder,
             settings={**settings, "seed": options.seed},
@@ -61,5 +61,13 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             resume=options.resume,
             quiet=options.quiet,
         )
-    print(f"model: {folder}\nnext:  wherewhen detect VIDEO --model {folder} --output found/")
+    print(f"model: {folder}\nnext:  {_next(model.recipe, options.data, folder)}")
     return 3 if (folder / "quarantine.json").exists() else 0
+
+
+def _next(recipe: Any, data: str, folder: Any) -> str:
+    """What works with the model: features of unknown making can be judged, but not made of another video."""
+    made = recipe.settings.get("imported")
+    if made is not None and made.backbone == "unknown":
+        return f"wherewhen evaluate --data {data} --model {folder}"
+    return f"wherewhen detect VIDEO --model {folder} --output found/"

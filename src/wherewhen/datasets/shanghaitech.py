@@ -11,13 +11,13 @@ Normal videos have no array: their lengths come from ``videos.json``.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks, _tubes
+from wherewhen.datasets._codes import CAMERA
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal, runs
 from wherewhen.findings import report
@@ -31,7 +31,7 @@ ARRAYS, PIXELS = "test_frame_mask", "test_pixel_mask"
 
 
 def _label(key: str, where: object) -> int | None:
-    match = re.fullmatch(r"\d{2}_(\d{3,4})", key)
+    match = CAMERA.fullmatch(key)
     if match is None:
         report("row-malformed", "expected a name like 01_0014 (test) or 01_001 (training)", key, where)
         return None

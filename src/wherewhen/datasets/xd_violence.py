@@ -19,6 +19,7 @@ from pathlib import Path
 
 from wherewhen.contracts import JOIN, DatasetReader, Provenance
 from wherewhen.datasets import _files
+from wherewhen.datasets._codes import CODED, CODES, category
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, pairs
 from wherewhen.errors import DataError
@@ -32,7 +33,6 @@ USUAL = Usual(fps=24)
 TEXT = ("annotations.txt", "XD_Annotation.txt", "test_annotations.txt")
 JSON = ("vera_xd_annotations.json", "xd_annotations.json")
 CLASSES = "annotations_multiclasses.txt"
-CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
 
 
 def label(key: str, where: object = "") -> int | None:
@@ -41,21 +41,11 @@ def label(key: str, where: object = "") -> int | None:
     >>> label("v=S-7rRLrxnVQ__#1_label_B4-0-0"), label("Your.Name.2016__#01-01-20_01-04-00_label_A")
     (1, 0)
     """
-    match = re.search(r"_label_(A|[BG][\w-]*)$", key)
+    match = CODED.search(key)
     if match is None:
         report("row-malformed", "expected a name that ends in _label_A or _label_B1-0-0", key, where)
         return None
     return int(match[1] != "A")
-
-
-def category(key: str) -> str | None:
-    """What happens, by the codes in the name.
-
-    >>> category("City.of.God.2002__#01-24-10_01-25-10_label_B2-G-0")
-    'shooting+explosion'
-    """
-    codes = key.rpartition("_label_")[2].split("-")
-    return "+".join(CODES[code] for code in codes if code in CODES) or None
 
 
 def _text(path: Path) -> dict[str, Draft]:

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wherewhen import data, outputs, registry
+from wherewhen import outputs, registry
 from wherewhen.config import build, read_yaml
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
 from wherewhen.feature_stores import layouts
+from wherewhen.feature_stores.brought import Brought
+from wherewhen.feature_stores.clocks import RELATIVE, SECONDS, Clips, Clock, clock_of, seconds_of
+from wherewhen.feature_stores.labels import Known as Named
+from wherewhen.feature_stores.labels import Labels, by_name, labels_of
 from wherewhen.feature_stores.layouts import ORDERS, UNKNOWN, Place, plain_name
+from wherewhen.feature_stores.published import USUAL, Lists, add_lists
 from wherewhen.features import INDEX, inside, open_features, save_features
 from wherewhen.looks import Look
 from wherewhen.model import Recipe
 from wherewhen.store import content_hash
-from wherewhen.values import Dataset, Features, Floats, Fold, Instances, Truth, Video
+from wherewhen.values import Dataset, Features, Floats, Fold, Instances, Video
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
 BACKBONE = "imported"
-WORDS = {"0": 0, "normal": 0, "1": 1, "anomalous": 1, "abnormal": 1, "anomaly": 1}
-COLUMNS = ("path", "label", "class", "seconds", "split")
-SECONDS, RELATIVE = "seconds", "relative"
 
 
 @dataclass(frozen=True)
@@ -64,116 +64,18 @@ class Known:
         elif self.settings:
             raise ConfigError("settings of which backbone? Name it: --backbone NAME")
 
-
-@dataclass
-class Labels:
-    """What is known of videos by plain name: label, category, seconds; folds; and what really happens in them."""
-
-    rows: dict[str, tuple[int | None, str | None, float | None]] = field(default_factory=dict)
-    folds: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
-    truths: dict[str, Truth] = field(default_factory=dict)
-
-
-def labels_of(source: str | Path | None, reader: str | None = None) -> Labels:
-    """Labels from a CSV file, or with folds and truth from the folder of a data set (its videos needn't be there)."""
-    if source is None:
-        return Labels()
-    if Path(source).is_file():
-        return _from_csv(Path(source))
-    chosen = data.reader_of(source, reader)
-    dataset, truths = chosen.load(Path(source)), chosen.truth(Path(source))
-    found = Labels()
-    for video in dataset.videos:
-        _put(found.rows, plain_name(video.id), (video.label, video.category, None), source)
-    for fold in dataset.folds:
-        train, test = ({plain_name(v.id) for v in part} for part in (fold.train, fold.test))
-        found.folds[fold.name] = (train, test)
-    found.truths = {plain_name(name): truth for name, truth in truths.items()}
-    return found
-
-
-def _put(rows: dict[str, Any], name: str, row: Any, source: str | Path) -> None:
-    if name in rows and rows[name] != row:
-        raise DataError(f"{source}: two videos are called {name}, with different labels")
-    rows[name] = row
-
-
-def _from_csv(path: Path) -> Labels:
-    """A table ``path,label[,class][,seconds][,split]``; split is train or test."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    mark = next((m for m in ",;\t" if lines and m in lines[0]), ",")
-    table = csv.DictReader(lines, delimiter=mark)
-    columns = [(name or "").strip().lower() for name in table.fieldnames or ()]
-    if not {"path", "label"} <= set(columns) <= set(COLUMNS):
-        raise DataError(f"{path}: expected a header of {', '.join(COLUMNS)} (the first two at least), got {columns}")
-    table.fieldnames = columns
-    found, train, test = Labels(), set[str](), set[str]()
-    for cells in table:
-        row = {key: (value or "").strip() for key, value in cells.items() if isinstance(value, str | None)}
-        where = f"{path}: line {table.line_num}"
-        name, label = plain_name(row["path"]), row["label"].lower()
-        if not name or label not in WORDS:
-            raise DataError(f"{where}: {unknown('label', row['label'], WORDS) if name else 'no path'}")
-        try:
-            seconds = float(row["seconds"]) if row.get("seconds") else None
-        except ValueError:
-            raise DataError(f"{where}: seconds are a number, got {row['seconds']}") from None
-        if seconds is not None and not 0 < seconds < np.inf:
-            raise DataError(f"{where}: seconds are above 0, got {seconds}")
-        category = row.get("class") or None
-        _put(found.rows, name, (WORDS[label], category if WORDS[label] else None, seconds), where)
-        split = row.get("split", "").lower()
-        if split not in ("", "train", "test"):
-            raise DataError(f"{where}: {unknown('split', split, ('train', 'test'))}")
-        if split:
-            (train if split == "train" else test).add(name)
-    if train or test:
-        found.folds[path.stem] = (train, test)
-    return found
-
-
-def named(video: str) -> tuple[int, str | None]:
-    """Label and category by the names of UCF-Crime's official lists: ``Normal...``, or a category and a number.
-
-    >>> named("Abuse/Abuse001_x264"), named("Normal_Videos_003_x264"), named("01_0014")
-    ((1, 'Abuse'), (0, None), (1, None))
-    """
-    name = plain_name(video)
-    if "Normal" in name:
-        return 0, None
-    return 1, re.split(r"[\d_]", name)[0] or None
+    @property
+    def clips(self) -> Clips:
+        """How the features lie in time."""
+        return Clips(self.frames, self.stride, self.rate)
 
 
 @dataclass(frozen=True)
-class Brought:
-    """What an import did: videos in the store, those without a label, those set aside; crops, and what time is."""
+class Said:
+    """Where labels are said: a table, or the folder of a data set and its reader."""
 
-    videos: int
-    kept: int
-    unlabelled: int
-    truths: int
-    quarantine: Quarantine
-    layout: str
-    crops: int
-    placed: bool
-    time: str
-
-    def lines(self, store: str | Path) -> list[str]:
-        """A summary for people, with what is unknown."""
-        aside = len(self.quarantine.reasons)
-        told = [f"{self.videos} videos in layout {self.layout} ({self.kept} there already), {aside} set aside"]
-        if self.time == RELATIVE:
-            told.append("times are relative (0 to 1): nobody said how long the videos are")
-        if self.crops > 1 and not self.placed:
-            told.append(f"each of the {self.crops} crops counts as the whole picture: nobody said where they lie")
-        if self.unlabelled:
-            told.append(f"{self.unlabelled} videos have no label and are not learned from")
-        if self.truths:
-            told.append(f"{self.truths} videos with truth to evaluate on")
-        return [*told, f"written: {store}", f"next:  wherewhen train {store}"]
+    source: str | Path
+    reader: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +84,7 @@ class _Task:
 
     layout: layouts.Layout
     known: Known
+    clips: Clips
     labels: Labels
     crops: int
     length: int
@@ -196,15 +99,19 @@ def bring(
     layout: str = "auto",
     *,
     known: Known | None = None,
-    labels: Labels | None = None,
+    labels: Labels | Said | None = None,
     from_name: bool = False,
     stored: str = "float32",
+    axes: str = "auto",
+    lists: Lists | None = None,
 ) -> Brought:
     """Read others' files of features and write a store; what can't be read is set aside with the reason.
 
-    ``from_name``: labels where the table has none, by the names of UCF-Crime's official lists.
+    ``labels``: what is known of the videos, or where that is said. ``from_name``: labels where nobody says one, by the
+    names of published data sets. ``axes``: ``time-first`` (T, D), ``time-last`` (D, T), or auto: time is first, and
+    DataError where it seems to be last. ``lists``: of a published pack. DataError where names or lengths don't fit.
     """
-    root, target, known, labels = Path(source), Path(store), known or Known(), labels or Labels()
+    root, target, known = Path(source), Path(store), known or Known()
     if not root.exists():
         raise DataError(f"{root}: no such file or folder")
     if target.is_dir() and any(target.iterdir()) and not (target / INDEX).exists():
@@ -212,41 +119,85 @@ def bring(
     if (target / INDEX).exists():
         read_index(target)
     files = layouts.gathered(root)
-    name = layouts.recognized(root, files) if layout == "auto" else layout
+    turned = layouts.turned(root, files, axes)
+    name = layouts.recognized(root, files, turned) if layout == "auto" else layout
     quarantine = Quarantine(target)
-    sizes = _sizes(files, layouts.layout_of(name), quarantine)
+    sizes = _sizes(files, replace(layouts.layout_of(name), turned=turned), quarantine)
     if not sizes:
         first, reason = next(iter(quarantine.reasons.items()))
         raise DataError(f"{root}: no file can be read in the layout {name}; {first}: {reason}")
-    task = _task(name, known, labels, sizes)
+    if lists is not None and lists.gt is not None and known.frames is None:
+        known = replace(known, frames=USUAL)  # frame labels fit no other number, or are refused
+    told = _known_of(sizes, labels, known, from_name, lists)
+    known = _rated(known, told, sizes)
+    task = _task(name, turned, known, told, sizes)
     outputs.remove(target / "quarantine.json")
-    videos, kept, truths = [], 0, {}
+    videos, kept, truths, odd = [], 0, {}, dict[str, str]()
     for key in sizes:
         path = inside(target, task.look.name(Video(key, root)), key)
         try:
-            fresh, truth = _import(key, files[key], path, task, stored)
+            fresh, clock = _import(key, files[key], path, task, stored)
         except DataError as error:
             quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = str(error)
             continue
         kept += not fresh
-        label, category, _ = labels.rows.get(plain_name(key), (None, None, None))
-        if label is None and from_name:
-            label, category = named(key)
-        videos.append(Video(key, path, label, category))
-        if truth is not None:
-            truths[key] = truth
+        row = told.rows.get(plain_name(key), Named())
+        videos.append(Video(key, path, row.label, row.category))
+        if clock.truth is not None:
+            truths[key] = clock.truth
+        if clock.odd():
+            odd[key] = clock.odd()
     if quarantine.reasons:
         quarantine.write()
         for path_told, reason in quarantine.reasons.items():
             log.warning("set aside %s: %s", path_told, reason)
     if not videos:
-        raise DataError(f"{root}: nothing could be imported; {target / 'quarantine.json'} says why")
-    dataset = Dataset(root.resolve().stem, tuple(videos), _folds(videos, labels))
+        first, reason = next(iter(quarantine.reasons.items()))
+        raise DataError(f"{root}: nothing could be imported; {first}: {reason}. {target / 'quarantine.json'} lists all")
+    if odd:
+        first, share = next(iter(odd.items()))
+        text = f"the features of {len(odd)} of {len(videos)} videos cover another length than the videos have"
+        told.notes.append(f"{text} ({first}: {share}); check --frames-per-clip, --stride and --rate")
+        log.warning("%s", told.notes[-1])
+    folds = _folds(videos, told)
+    default = told.default if told.default in {fold.name for fold in folds} else ""
+    dataset = Dataset(root.resolve().stem, tuple(videos), folds, default)
     write_index(target, dataset, {task.look.name(videos[0]): task.look.wanted()})
     write_truths(target, truths)
-    nobody = sum(v.label is None for v in videos)
+    labels_found = [v.label for v in videos]
+    counts = (labels_found.count(0), labels_found.count(1))
     placed = any(place != WHOLE_PICTURE for place in task.places)
-    return Brought(len(videos), kept, nobody, len(truths), quarantine, name, task.crops, placed, task.time)
+    return Brought(
+        len(videos), kept, labels_found.count(None), counts, len(truths),
+        quarantine, name, task.crops, placed, task.time, tuple(told.notes),
+    )  # fmt: skip
+
+
+def _known_of(
+    sizes: Mapping[str, tuple[int, int, int]],
+    labels: Labels | Said | None,
+    known: Known,
+    from_name: bool,
+    lists: Lists | None,
+) -> Labels:
+    """All that is known of the videos, from every source, by plain name; DataError where names don't fit."""
+    names: dict[str, str] = {}
+    for key in sizes:
+        first = names.setdefault(plain_name(key), key)
+        if first != key and (labels or lists):
+            raise DataError(f"{first} and {key}: both are features of a video called {plain_name(key)}")
+    counts = {name: sizes[key][0] for name, key in names.items()}
+    if isinstance(labels, Said):
+        lengths = {name: known.clips.span(count) for name, count in counts.items()}
+        labels = labels_of(labels.source, labels.reader, lengths, known.rate)
+    told = labels or Labels()
+    told.check_names(counts)
+    for name in counts if from_name else ():
+        if name not in told.rows or told.rows[name].label is None:
+            told.rows[name] = by_name(name)
+    if lists is not None:
+        add_lists(told, lists, counts, known.stride or known.frames, known.rate)
+    return told
 
 
 def _sizes(
@@ -274,16 +225,28 @@ def _sizes(
     return found
 
 
-def _task(name: str, known: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]) -> _Task:
-    layout = layouts.layout_of(name)
+def _rated(known: Known, labels: Labels, sizes: Mapping[str, Any]) -> Known:
+    """What is known, with the frame rate that all truths have, where nobody said one and some videos have no truth."""
+    truths = [] if labels.relative else list(labels.truths.values())
+    rates = {round(1 / float(np.median(np.diff(truth.edges))), 3) for truth in truths}
+    without = [key for key in sizes if plain_name(key) not in labels.truths]
+    if known.rate is not None or known.frames is None or len(rates) != 1 or not without:
+        return known
+    (rate,) = rates
+    labels.notes.append(f"{len(without)} videos without truth count as {rate:g} frames per second, as those with truth")
+    return replace(known, rate=rate)
+
+
+def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]) -> _Task:
+    layout = replace(layouts.layout_of(name), turned=turned)
     _, crops, length = next(iter(sizes.values()))
     order = known.crop_order or layout.order
     share = layouts.share_of(layout, known.size)
     kept = 1 if known.average else crops
     places = layouts.places(kept, order, share)
-    clips = known.frames is not None and known.rate is not None and layout.segments is None
-    has_length = any(_seconds(key, labels) for key in sizes)
-    time = SECONDS if clips or has_length else RELATIVE
+    clips = replace(known.clips, segments=layout.segments)
+    has_length = any(seconds_of(plain_name(key), labels) for key in sizes)
+    time = SECONDS if clips.known or has_length else RELATIVE
     told = {
         "backbone": known.backbone,
         "settings": read_yaml(known.settings) if known.settings else {},
@@ -298,7 +261,7 @@ def _task(name: str, known: Known, labels: Labels, sizes: Mapping[str, tuple[int
         "time": time,
     }
     recipe = Recipe.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
-    return _Task(layout, known, labels, kept, length, time, places, Look.of(recipe))
+    return _Task(layout, known, clips, labels, kept, length, time, places, Look.of(recipe))
 
 
 def _no_cells() -> dict[str, Any]:
@@ -306,37 +269,26 @@ def _no_cells() -> dict[str, Any]:
     return dict(vars(registry.load("instances", "cells").Config()))
 
 
-def _seconds(key: str, labels: Labels) -> float | None:
-    """How long a video is, where that is known."""
-    name = plain_name(key)
-    if name in labels.truths:
-        edges = labels.truths[name].edges
-        return float(edges[-1] - edges[0])
-    return labels.rows[name][2] if name in labels.rows else None
-
-
-def _import(
-    key: str, parts: Mapping[int | None, Path], path: Path, task: _Task, stored: str
-) -> tuple[bool, Truth | None]:
-    """Write one video's features, if they are not there; whether they are fresh, and the truth that fits them."""
+def _import(key: str, parts: Mapping[int | None, Path], path: Path, task: _Task, stored: str) -> tuple[bool, Clock]:
+    """Write one video's features, if they are not there; whether they are fresh, and their clock."""
     source = {"sha256": None, "span": None, "files": {file.name: content_hash(file) for file in parts.values()}}
-    truth = task.labels.truths.get(plain_name(key)) if task.time == SECONDS else None
+    steps, _, _ = layouts.measured(parts, task.layout)
+    clock = clock_of(plain_name(key), steps, task.clips, task.labels, task.time)
     if path.exists():
         if open_features(path).passport["source"].get("files") != source["files"]:
             raise StoreError(f"{path}: holds other features of a video called {key}; choose another store")
-        return False, truth
+        return False, clock
     values = layouts.read(parts, task.layout)
     if task.crops < values.shape[1]:
         values = values.mean(1, keepdims=True)
-    times, clock = _times(key, len(values), task)
-    about: dict[str, Any] = {"frames": len(clock) - 1, "grid": None, "rows": values.shape[0] * values.shape[1]}
+    about: dict[str, Any] = {"frames": len(clock.edges) - 1, "grid": None, "rows": values.shape[0] * values.shape[1]}
     about |= {"length": task.length, "time": task.time, "places": [list(place) for place in task.places]}
     about |= {"layout": task.layout.title, "stored": stored, "rate_known": task.known.rate is not None}
     if task.known.size:
         about |= {"width": task.known.size[0], "height": task.known.size[1]}
     passport = {"made": task.look.wanted(), "source": source, "about": about}
-    save_features(path, _instances(values, times, task.places), clock, passport, stored)
-    return True, truth
+    save_features(path, _instances(values, clock.times, task.places), clock.edges, passport, stored)
+    return True, clock
 
 
 def _instances(values: Features, times: Floats, places: list[Place]) -> Instances:
@@ -346,52 +298,14 @@ def _instances(values: Features, times: Floats, places: list[Place]) -> Instance
     return Instances(values.reshape(-1, values.shape[-1]), rows, shape=shape)
 
 
-def _times(key: str, count: int, task: _Task) -> tuple[Floats, Floats]:
-    """Begin and end ``(T, 2)`` of each clip or segment, and the clock of the video: in seconds, or relative."""
-    known, name = task.known, plain_name(key)
-    frames = known.frames if task.layout.segments is None else None
-    stride = known.stride or frames or 1
-    truth = task.labels.truths.get(name)
-    if task.time == RELATIVE:
-        edges = np.linspace(0, 1, count + 1)
-        return np.stack([edges[:-1], edges[1:]], 1), edges
-    if truth is not None and frames is not None:
-        first = np.arange(count) * stride
-        last = len(truth.edges) - 1
-        if first[-1] >= last:
-            raise DataError(f"{count} clips every {stride} frames are more than the {last} frames of the video")
-        times = _shared(truth.edges[first], truth.edges[np.minimum(first + frames, last)])
-        return times, np.array(truth.edges)
-    if frames is not None and known.rate is not None:
-        clock = np.arange((count - 1) * stride + frames + 1) / known.rate
-        first = np.arange(count) * stride
-        return _shared(clock[first], clock[first + frames]), clock
-    seconds = _seconds(key, task.labels)
-    if seconds is None:
-        raise DataError("nobody said how long it is, but other videos' lengths are known; complete the table")
-    begin = float(truth.edges[0]) if truth is not None else 0.0
-    edges = np.linspace(begin, begin + seconds, count + 1)
-    return np.stack([edges[:-1], edges[1:]], 1), np.array(truth.edges) if truth is not None else edges
-
-
-def _shared(starts: Floats, ends: Floats) -> Floats:
-    """Begin and end ``(T, 2)`` of the time that each clip answers for: of two that overlap, each for its half.
-
-    What lies between two clips belongs to the later one; both as in `watching.clips`.
-
-    >>> _shared(np.array([0.0, 1.0, 5.0]), np.array([2.0, 3.0, 7.0])).tolist()
-    [[0.0, 1.5], [1.5, 3.0], [3.0, 7.0]]
-    """
-    borders = np.where(ends[:-1] > starts[1:], (ends[:-1] + starts[1:]) / 2, ends[:-1])
-    return np.stack([np.concatenate([starts[:1], borders]), np.concatenate([borders, ends[-1:]])], 1)
-
-
 def _folds(videos: list[Video], labels: Labels) -> tuple[Fold, ...]:
+    """The folds of those videos that are here; one without any of them is left out."""
     folds = []
-    for name, parts in labels.folds.items():
-        train, test = (tuple(v for v in videos if plain_name(v.id) in part) for part in parts)
+    for name, part in labels.folds.items():
+        train, test = (tuple(v for v in videos if plain_name(v.id) in side) for side in (part.train, part.test))
+        held = tuple(v.id for v in train if plain_name(v.id) in part.validation)
         if train or test:
-            folds.append(Fold(name, train, test))
+            folds.append(Fold(name, train, test, held))
     return tuple(folds)
 
 

@@ -19,6 +19,8 @@ LARGEST = 2**28  # bytes of a text file, and of one line of it; longer ones are 
 SUFFIXES = (".npy", ".txt")
 CORNERS, CENTER, UNKNOWN = "corners-first", "center-first", "unknown"
 ORDERS = (CORNERS, CENTER, UNKNOWN)
+AXES = ("auto", "time-first", "time-last")
+LENGTHS = {256, 384, 400, 512, 768, 1024, 1280, 1408, 2048, 4096}  # usual ones of features
 _CROP = re.compile(r"(?P<name>.+)__(?P<crop>\d)")
 _ENDING = re.compile(r"[_-](i3d|c3d|clip|rgb|flow|videomae|features?|swin)$", re.IGNORECASE)
 
@@ -31,7 +33,8 @@ class Layout:
 
     ``order``: corners-first (those of the mirrored picture after those of the picture, as torchvision's TenCrop) or
     center-first (each crop mirrored). ``share``: width and height of a crop as shares of the picture's, None where
-    they follow from its shape. ``segments``: spans that each video was averaged into.
+    they follow from its shape. ``segments``: spans that each video was averaged into. ``turned``: time is the last
+    axis.
     """
 
     title: str
@@ -40,6 +43,7 @@ class Layout:
     order: str = UNKNOWN
     share: tuple[float, float] | None = None
     segments: int | None = None
+    turned: bool = False
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -81,12 +85,13 @@ def gathered(root: Path) -> dict[str, dict[int | None, Path]]:
     return found
 
 
-def recognized(root: Path, files: Mapping[str, Mapping[int | None, Path]]) -> str:
-    """The layout of files; DataError where it isn't plain."""
+def recognized(root: Path, files: Mapping[str, Mapping[int | None, Path]], turned: bool = False) -> str:
+    """The layout of files, ``turned`` where time is their last axis; DataError where it isn't plain."""
     crops = Counter(max((c for c in parts if c is not None), default=None) for parts in files.values())
     most = crops.most_common(1)[0][0]
     sizes = Counter(size for parts in files.values() if (size := _size(next(iter(parts.values())))))
     size = sizes.most_common(1)[0][0] if sizes else ()
+    size = size[::-1] if turned else size
     if most == 4:
         return "xd5"
     if most == 9:
@@ -101,8 +106,10 @@ def recognized(root: Path, files: Mapping[str, Mapping[int | None, Path]]) -> st
         return "sultani"
     if most is None and len(size) == 2:
         return "rtfm"
+    swapped = len(size) == 3 and {5, 10} & {size[0], size[2]}
+    hint = " Crops must be the axis behind time: (T, crops, D)." if swapped else ""
     raise DataError(
-        f"{root}: can't tell the layout of these files (the first are {size or 'unreadable'}); say --layout, one of "
+        f"{root}: can't tell the layout of these files (most are {size or 'unreadable'}).{hint} Say --layout, one of "
         + "; ".join(f"{name} ({layout.title})" for name, layout in LAYOUTS.items())
     )
 
@@ -160,11 +167,11 @@ def _arrays(parts: Mapping[int | None, Path], layout: Layout) -> list[NDArray[np
         if set(parts) != wanted:
             lacking = sorted(str(c) for c in wanted - set(parts))
             raise DataError(f"expected crops __0 to __{layout.crops[0] - 1}; lacks {', '.join(lacking) or 'none'}")
-        arrays = [_flat(numbers(parts[crop]))[:, None] for crop in sorted(wanted)]
+        arrays = [_flat(_upright(parts[crop], layout))[:, None] for crop in sorted(wanted)]
         if len({array.shape for array in arrays}) > 1:
             raise DataError(f"its crops differ in size: {sorted({array.shape for array in arrays})}")
     elif set(parts) == {None}:
-        arrays = [_with_crops(numbers(parts[None]))]
+        arrays = [_with_crops(_upright(parts[None], layout))]
     else:
         raise DataError("expected one file per video, found one per crop (NAME__0, ...)")
     count, crops = len(arrays[0]), sum(array.shape[1] for array in arrays)
@@ -173,6 +180,34 @@ def _arrays(parts: Mapping[int | None, Path], layout: Layout) -> list[NDArray[np
     if layout.segments not in (None, count):
         raise DataError(f"expected {layout.segments} segments, got {count}")
     return arrays
+
+
+def _upright(path: Path, layout: Layout) -> NDArray[np.floating]:
+    """The array in a file with time as its first axis."""
+    array = numbers(path)
+    if layout.turned and array.ndim != 2:
+        raise DataError(f"expected (D, T), got {array.shape}")
+    return array.T if layout.turned else array
+
+
+def turned(root: Path, files: Mapping[str, Mapping[int | None, Path]], axes: str) -> bool:
+    """Whether time is the last axis: as ``axes`` says, else False; DataError where it seems to be last.
+
+    Files that agree in their first axis alone can't be ``(T, D)``. Where all are alike, usual lengths of features tell.
+    """
+    if axes not in AXES:
+        raise ConfigError(unknown("order of axes", axes, AXES))
+    if axes != "auto":
+        return axes == "time-last"
+    shapes = {size for parts in files.values() for path in parts.values() if len(size := _size(path)) == 2}
+    first, last = ({size[axis] for size in shapes} for axis in (0, 1))
+    sure = len(first) == 1 and len(last) > 1
+    likely = len(first) == len(last) == 1 and first & LENGTHS and not last & LENGTHS
+    if sure or likely:
+        shape = sorted(shapes)[0]
+        told = f"{root}: files like {shape} would be {shape[0]} features of {shape[1]} numbers each"
+        raise DataError(f"{told}. Did you mean (D, T), transposed? Say --axes time-last, or --axes time-first if not")
+    return False
 
 
 def measured(parts: Mapping[int | None, Path], layout: Layout) -> tuple[int, int, int]:
