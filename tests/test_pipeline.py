@@ -320,10 +320,10 @@ def test_live_is_offline(model: Model, film: Path) -> None:
 def test_detection_decodes_once_and_keeps_what_a_cut_file_has(
     model: Model, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wherewhen.video.film import Film
+    from wherewhen.video.decoding import Decoding
 
-    decoded, decode = [], Film._decode
-    monkeypatch.setattr(Film, "_decode", lambda self, packet: decoded.append(1) or decode(self, packet))
+    decoded, decode = [], Decoding._decode
+    monkeypatch.setattr(Decoding, "_decode", lambda self, packet: decoded.append(1) or decode(self, packet))
     found = model.detect(film)
     assert len(decoded) <= 44 + 2 and len(found.clock) == 45 and found.damage is None
     short = tmp_path / "short.mp4"

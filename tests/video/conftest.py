@@ -52,11 +52,12 @@ def make(tmp_path: Path) -> Callable[..., Path]:
         pixels: str = "yuv420p",
         pictures: Sequence[Pixels] | None = None,
         setup: Callable[[Any], None] | None = None,
+        mux: dict[str, str] | None = None,
         **options: str,
     ) -> Path:
         path = tmp_path / name
         tick = Fraction(1, 90000) if stamps is not None else 1 / Fraction(rate)
-        with av.open(str(path), "w") as container:
+        with av.open(str(path), "w", options=mux or {}) as container:
             stream: Any = container.add_stream(codec, rate=rate, options=options)
             stream.width, stream.height, stream.pix_fmt = *size, pixels
             stream.codec_context.time_base = tick

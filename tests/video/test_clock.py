@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen.video.clock import Clock, thinned
-from wherewhen.video.shot import Shot
+from wherewhen.video.clock import Clock, Thinner
 
 MS = Fraction(1, 1000)
 
@@ -55,8 +54,8 @@ def test_a_gap_stays() -> None:
 
 
 def kept(starts: list[float], rate: float, step: float, tick: float = 0.0) -> list[float]:
-    shots = (Shot(None, index, start) for index, start in enumerate(starts))
-    return [shot.start for shot, keep in thinned(shots, rate, step, tick) if keep]
+    keeps = Thinner(rate, step, tick)
+    return [start for start in starts if keeps(start)]
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,10 @@ def test_a_recording_that_begins_in_the_middle_starts_at_its_first_whole_picture
 
 
 def test_seeking_does_not_decode_what_lies_before(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wherewhen.video.film import Film
+    from wherewhen.video.decoding import Decoding
 
-    path, decoded, decode = make("s.mp4", 400, g="30"), [], Film._decode
-    monkeypatch.setattr(Film, "_decode", lambda self, packet: decoded.append(1) or decode(self, packet))
+    path, decoded, decode = make("s.mp4", 400, g="30"), [], Decoding._decode
+    monkeypatch.setattr(Decoding, "_decode", lambda self, packet: decoded.append(1) or decode(self, packet))
     assert len(list(frames(path, span=(15.0, 15.2)))) == 5
     assert len(decoded) < 60
 
@@ -206,10 +206,8 @@ def test_a_seek_that_lands_wrong_reads_from_the_start(make: Make, monkeypatch: p
 
     path = make("s.mp4", 100, g="10")
     right = facts(list(frames(path, span=(2.0, 2.5))))
-    honest = film._stamps
-    monkeypatch.setattr(
-        film, "_stamps", lambda *given: film.Stamps(s.pictures, s.pictures) if (s := honest(*given)) else None
-    )
+    honest = film.stamps
+    monkeypatch.setattr(film, "stamps", lambda given: s._replace(keys=s.pictures) if (s := honest(given)) else None)
     assert facts(list(frames(path, span=(2.0, 2.5)))) == right
 
 

@@ -11,6 +11,7 @@ import pytest
 from wherewhen.errors import VideoError
 from wherewhen.video import film, reader
 from wherewhen.video.reader import Want, edges, frames, probe, reading
+from wherewhen.video.sources import Source
 
 Make = Callable[..., Path]
 
@@ -19,13 +20,13 @@ Make = Callable[..., Path]
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every opening of a container."""
     found: list[str] = []
-    honest = film.Film._container_of
+    honest = film.opened
 
-    def counted(self: film.Film) -> object:
-        found.append(self.name)
-        return honest(self)
+    def counted(source: Source) -> object:
+        found.append(str(source))
+        return honest(source)
 
-    monkeypatch.setattr(film.Film, "_container_of", counted)
+    monkeypatch.setattr(film, "opened", counted)
     return found
 
 
@@ -33,6 +34,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def live(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Files stand for streams: read once, in order."""
     monkeypatch.setattr(film, "is_live", lambda _: True)
+    monkeypatch.setattr(film, "file_of", lambda _: None)
     monkeypatch.setattr(reader, "is_live", lambda _: True)
     return
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import floor
+from typing import TypeVar
 
-from wherewhen.video.shot import Shot
+JUMP = 1.0  # seconds back from which stamps count anew
+LEAP = 10.0  # seconds ahead from which a stamp is doubted
+# Where stamps run over, and after how many ticks.
+WRAPS = {"mpegts": 2**33, "mpeg": 2**33, "rtsp": 2**32, "flv": 2**32}
 
-JUMP = 1.0
+T = TypeVar("T")
 
 
 class Clock:
@@ -17,33 +21,59 @@ class Clock:
     Time 0 is the first frame. A stamp that rises is right. One that is missing or repeats the last one puts its frame
     one nominal step after the last. A frame so pushed ahead of the stamps lets them catch up: as long as they rise
     behind it, time goes on at half their pace. A stamp more than a second behind the last one starts a new count,
-    one step after the last frame.
+    one step after the last frame; but one that ran over (after ``wrap`` ticks) goes on.
+
+    In a file a stamp far ahead is a pause of the recording: time passes by as much. In a ``live`` stream, one more than
+    10 seconds (or 10 steps) ahead of the last starts a new count as well. Such a count begins after as many seconds as
+    the stream was ``waited`` for, one step at least.
 
     >>> clock = Clock(tick=Fraction(1, 10), step=Fraction(1, 10))
     >>> [round(clock(stamp), 3) for stamp in (7, 8, None, 10, 10, 11, 12)]
     [0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5]
     """
 
-    def __init__(self, tick: Fraction, step: Fraction) -> None:
-        self._tick, self._step = tick, step
+    def __init__(self, tick: Fraction, step: Fraction, *, wrap: int | None = None, live: bool = False) -> None:
+        self._tick, self._step, self._wrap, self._live = tick, step, wrap, live
         self._over, self._under = tick.numerator, tick.denominator
+        self._leap = max(LEAP, 10 * float(step))
         self._zero: int | None = None
         self._stamp = 0.0
         self._start: float | None = None
 
-    def __call__(self, stamp: int | None) -> float:
-        """Start of the next frame in seconds."""
+    def __call__(self, stamp: int | None, waited: float = 0.0) -> float:
+        """Start of the next frame in seconds; the stream was ``waited`` for so long."""
         if self._start is None:
             self._start, self._zero = 0.0, stamp
         elif stamp is None:
             self._start = self._start + float(self._step)
         else:
-            self._start = self._stamped(stamp, self._start)
+            self._start = self._stamped(stamp, self._start, waited)
         return self._start
 
-    def _stamped(self, stamp: int, last: float) -> float:
+    def doubts(self, stamp: int | None) -> bool:
+        """Whether a stamp is so far from the last one that only the next one tells whether it is right."""
+        return stamp is not None and self._zero is not None and not self._goes_on(self._unwrapped(stamp))
+
+    def agrees(self, stamp: int | None) -> bool:
+        """Whether a stamp goes on from the last one, with a frame or two between them."""
+        return stamp is not None and self._zero is not None and self._goes_on(self._unwrapped(stamp))
+
+    def _goes_on(self, stamp: int) -> bool:
+        return self._stamp - JUMP <= self.seconds(stamp) <= self._stamp + self._leap
+
+    def _unwrapped(self, stamp: int) -> int:
+        """The stamp without what it ran over by: the turn that is nearest to the last one, where it goes on there."""
+        if not self._wrap or self._zero is None or self._goes_on(stamp):
+            return stamp
+        expected = self._zero + self._stamp / float(self._tick)
+        near = stamp + round((expected - stamp) / self._wrap) * self._wrap
+        return near if self._goes_on(near) else stamp
+
+    def _stamped(self, stamp: int, last: float, waited: float) -> float:
         after = last + float(self._step)
-        if self._zero is None or self.seconds(stamp) < self._stamp - JUMP:
+        stamp = self._unwrapped(stamp)
+        if self._zero is None or self._counts_anew(self.seconds(stamp)):
+            after = max(after, last + waited) if self._live else after
             self._zero = stamp - round(after / self._tick)
             self._stamp = self.seconds(stamp)
             return after
@@ -52,24 +82,63 @@ class Clock:
             return self._stamp
         return last + (self._stamp - before) / 2 if self._stamp > before else after
 
+    def _counts_anew(self, seconds: float) -> bool:
+        return seconds < self._stamp - JUMP or (self._live and seconds > self._stamp + self._leap)
+
     def seconds(self, stamp: int) -> float:
         """What a stamp says, in seconds since the one of time 0."""
         # whole numbers first: one rounding only, so 1001 ticks of 1/30000 s are exactly 1001 / 30000
         return (stamp - (self._zero or 0)) * self._over / self._under
 
 
-def thinned(shots: Iterator[Shot], rate: float, step: float, tick: float) -> Iterator[tuple[Shot, bool]]:
-    """Say of every shot whether it is kept so that at most ``rate`` frames per second are left.
+def timed(stamped: Iterable[tuple[T, int | None, float]], clock: Clock, doubted: bool) -> Iterator[tuple[T, float]]:
+    """Things that have a stamp (and how long was waited for them) with their starts.
+
+    ``doubted``: stamps may be damaged. Then one far from the last waits for the next: where that goes on from the one
+    before, the stamp between them is taken as missing.
+
+    >>> clock = Clock(Fraction(1, 25), Fraction(1, 25))
+    >>> [start for _, start in timed((("", stamp, 0.0) for stamp in (0, 1, 90_000, 3)), clock, doubted=True)]
+    [0.0, 0.04, 0.08, 0.12]
+    """
+    held: tuple[T, int | None, float] | None = None
+    try:
+        for thing, stamp, waited in stamped:
+            if held is not None:
+                lone = clock.agrees(stamp)
+                yield held[0], clock(None if lone else held[1], held[2])
+                held = None
+            if doubted and clock.doubts(stamp):
+                held = thing, stamp, waited
+                continue
+            yield thing, clock(stamp, waited)
+    except Exception:
+        if held is not None:
+            yield held[0], clock(held[1], held[2])
+        raise
+    if held is not None:
+        yield held[0], clock(held[1], held[2])
+
+
+class Thinner:
+    """Says of every frame whether it is kept so that at most ``rate`` frames per second are left.
 
     Time is cut into slots of ``1 / rate`` seconds from time 0 on and the first frame of each is kept, where a frame up
     to 0.4 nominal steps early counts to the next slot (jitter). Two frames of one slot are both kept if they lie
     ``1 / rate`` apart as far as the stamps' ``tick`` tells (5 % at most), so a slower source loses none. This looks at
     a frame and the one before only: where reading began makes no difference.
     """
-    last, slot = None, None
-    wide = 1 / rate - 1.001 * min(tick, 0.05 / rate)
-    for shot in shots:
-        now = floor((shot.start + 0.4 * step) * rate + 1e-9)
-        apart = last is not None and shot.start - last >= wide
-        yield shot, now != slot or apart
-        last, slot = shot.start, now
+
+    def __init__(self, rate: float, step: float, tick: float) -> None:
+        self._rate, self._step = rate, step
+        self._wide = 1 / rate - 1.001 * min(tick, 0.05 / rate)
+        self._last: float | None = None
+        self._slot: int | None = None
+
+    def __call__(self, start: float) -> bool:
+        """Whether the next frame, which begins at so many seconds, is kept."""
+        now = floor((start + 0.4 * self._step) * self._rate + 1e-9)
+        apart = self._last is not None and start - self._last >= self._wide
+        kept = now != self._slot or apart
+        self._last, self._slot = start, now
+        return kept

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from heapq import merge
-from itertools import tee
 from pathlib import Path
-from time import perf_counter
-from typing import Literal, NamedTuple, Self
+from typing import Literal, Self
 
 import numpy as np
 
 from wherewhen.errors import VideoError
 from wherewhen.features import is_features
-from wherewhen.values import Floats, Frame, Pictures, Pixels
-from wherewhen.video.clock import thinned
-from wherewhen.video.shot import Converter, Reel, Shot, VideoInfo
+from wherewhen.values import Floats, Frame, Pictures
+from wherewhen.video.guard import guarded
+from wherewhen.video.shot import Reel, Shot, VideoInfo
 from wherewhen.video.sources import Given, Source, is_live, parsed, shown
+from wherewhen.video.taking import Spent, Taking, Want
 
 __all__ = [
     "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "picture", "probe", "reading",
@@ -27,23 +25,6 @@ __all__ = [
 Damaged = Literal["keep", "set-aside"]
 
 PICTURE_RATE = 25.0
-KEPT = 64  # pictures that wait for a slower taker who wants the same size
-
-
-class Want(NamedTuple):
-    """Which frames somebody wants: see `frames`."""
-
-    rate: float | None = None
-    width: int | None = None
-    size: tuple[int, int] | None = None
-
-
-class Spent:
-    """Seconds of the clock that reading took, and pictures decoded."""
-
-    decode = 0.0
-    resize = 0.0
-    pictures = 0
 
 
 class Reading:
@@ -75,7 +56,8 @@ class Reading:
     def info(self) -> VideoInfo:
         """Size, rate, length and coding from the head of the source and its first picture; VideoError without one."""
         if self._info is None:
-            self._info = self._reel.info()
+            with guarded(shown(self.source)):
+                self._info = self._reel.info()
         return self._info
 
     @property
@@ -93,7 +75,8 @@ class Reading:
         if self._complete or self._live:
             return self.edges
         self._rewind()
-        starts = list(self._reel.starts())
+        with guarded(shown(self.source)):
+            starts = list(self._reel.starts())
         return np.array([*starts, starts[-1] + self._reel.step])
 
     def frames(
@@ -111,14 +94,15 @@ class Reading:
         """The frame that is shown at a moment in seconds; before the first and after the last one, the nearest."""
         self._rewind()
         held, end = None, None
-        for shot in self._reel.shots(max(time, 0.0)):
+        for shot in self._noted(self._reel.shots(max(time, 0.0)), whole=False):
             if held is not None and shot.start > time:
                 end = shot.start
                 break
             held = shot
         if held is None:
             raise VideoError(shown(self.source), "has no picture that can be read")
-        image = self._reel.converter(width)(held.picture, f"frame {held.index}")
+        with guarded(shown(self.source)):
+            image = self._reel.converter(width)(held.picture, f"frame {held.index}")
         return Frame(image, held.index, held.start, held.start + self._reel.step if end is None else end)
 
     def several(
@@ -129,7 +113,8 @@ class Reading:
         return self._several(wants, span or (0.0, float("inf")), spent or Spent())
 
     def _opened(self) -> Reel:
-        return _opened(self.source, self._picture_rate, self.damaged == "set-aside")
+        with guarded(shown(self.source)):
+            return _opened(self.source, self._picture_rate, self.damaged == "set-aside")
 
     def _rewind(self) -> None:
         """Be ready for the next pass."""
@@ -141,29 +126,28 @@ class Reading:
             self._reel = self._opened()
         self._passes += 1
 
-    def _noted(self, shots: Iterator[Shot]) -> Iterator[Shot]:
-        for shot in shots:
-            if shot.index == len(self._starts):
-                self._starts.append(shot.start)
-            yield shot
-        self._complete = len(self._starts) > 0
+    def _noted(self, shots: Iterator[Shot], whole: bool) -> Iterator[Shot]:
+        """The same shots; after a break that is kept they end, and those of a whole pass tell the edges."""
+        if whole:
+            self._starts = array("d")
+        given = False
+        try:
+            with guarded(shown(self.source)):
+                for shot in shots:
+                    if whole:
+                        self._starts.append(shot.start)
+                    given = True
+                    yield shot
+        except VideoError as error:
+            if not given or self.damaged == "set-aside":
+                raise
+            self._damage = self._damage or error.cause
+        self._complete = whole
 
     def _several(self, wants: Sequence[Want], span: tuple[float, float], spent: Spent) -> Iterator[tuple[int, Frame]]:
-        since, until = span
         self._rewind()
-        reel = self._reel
-        shots = _timed(self._noted(reel.shots(since)), spent)
-        sizes = [want[1:] for want in wants]
-        converters = {size: _Sized(reel.converter(*size), sizes.count(size), spent) for size in sizes}
-
-        def taken(number: int, want: Want, own: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
-            marked = ((s, True) for s in own) if want.rate is None else thinned(own, want.rate, reel.step, reel.tick)
-            for shot, end in _ended(marked, reel.step, since, until, shown(self.source)):
-                yield number, Frame(converters[want[1:]](shot), shot.index, shot.start, end)
-
-        copies = tee(shots, len(wants)) if len(wants) > 1 else (shots,)
-        takers = [taken(k, want, own) for k, (want, own) in enumerate(zip(wants, copies, strict=True))]
-        yield from takers[0] if len(takers) == 1 else merge(*takers, key=lambda pair: pair[1].start)
+        taking = Taking(self._reel, wants, span, spent, shown(self.source))
+        yield from taking.frames(self._noted(self._reel.shots(span[0]), whole=span[0] == 0))
 
 
 def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
@@ -302,60 +286,3 @@ def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
     from wherewhen.video.film import Film
 
     return Film(source, strict)
-
-
-def _timed(shots: Iterator[Shot], spent: Spent) -> Iterator[Shot]:
-    while True:
-        began = perf_counter()
-        shot = next(shots, None)
-        spent.decode += perf_counter() - began
-        if shot is None:
-            return
-        spent.pictures += 1
-        yield shot
-
-
-class _Sized:
-    """Pictures of one size, each made once for all who want it."""
-
-    def __init__(self, convert: Converter, takers: int, spent: Spent) -> None:
-        self._convert, self._takers, self._spent = convert, takers, spent
-        self._made: dict[int, Pixels] = {}
-
-    def __call__(self, shot: Shot) -> Pixels:
-        if shot.index in self._made:
-            return self._made[shot.index]
-        began = perf_counter()
-        made = self._convert(shot.picture, f"frame {shot.index}")
-        self._spent.resize += perf_counter() - began
-        if self._takers > 1:
-            made.flags.writeable = False
-            self._made[shot.index] = made
-            if len(self._made) > KEPT:
-                del self._made[next(iter(self._made))]
-        return made
-
-
-def _ended(
-    marked: Iterator[tuple[Shot, bool]], step: float, since: float, until: float, name: str
-) -> Iterator[tuple[Shot, float]]:
-    """Kept shots that start in ``[since, until)``, each with its end: one shot of look-ahead."""
-    held, last, trouble = None, None, None
-    try:
-        for shot, kept in marked:
-            last = shot.start
-            if not kept:
-                continue
-            if held is not None:
-                yield held, shot.start
-            if shot.start >= until:
-                return
-            held = shot if shot.start >= since else None
-    except VideoError as error:
-        trouble = error
-    if held is not None and last is not None:
-        yield held, last + step
-    if trouble is not None:
-        raise trouble
-    if last is not None and last < since:
-        raise VideoError(name, f"the video ends at {last + step:.3f} s, before the asked span begins ({since:.3f} s)")

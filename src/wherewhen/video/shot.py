@@ -39,14 +39,14 @@ Converter = Callable[[Any, str], Pixels]
 
 
 class Reel(Protocol):
-    """Something open that gives shots; ``step``: nominal time between them, ``tick``: the smallest, in seconds.
-
-    ``damage``: why less came than promised, as far as was read.
-    """
+    """Something open that gives shots; ``step``: nominal time between them, ``tick``: the smallest, in seconds."""
 
     step: float
     tick: float
-    damage: str | None
+
+    @property
+    def damage(self) -> str | None:
+        """Why less came than promised, or how a live stream ended, as far as was read."""
 
     def shots(self, since: float = 0.0) -> Iterator[Shot]:
         """Every shot from ``since`` on, and at least one before it."""

@@ -2,50 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from wherewhen.video import parts
+
 _BOXES = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"sidx", b"pnot"))
 _RIFF_SLACK = 16  # some writers miscount the closing padding
+_WALKS: dict[bytes, parts.Walk] = {
+    b"\x1a\x45\xdf\xa3": parts.matroska,
+    b"FLV": parts.flv,
+    b"GIF8": parts.gif,
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): parts.asf,
+}
 
 
 def cut_short(path: Path) -> str | None:
-    """What is missing at the end of an mp4/mov, avi or mkv/webm file, in words; None if nothing or unknown."""
+    """What is missing of a file, in words; None if nothing is, or nobody can tell.
+
+    Told of mp4/mov, avi, mkv/webm, ts/m2ts, flv, asf/wmv and gif files by the lengths that their parts bear, and of
+    others if they end with zeros.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
+        head = file.read(16)
         file.seek(0)
         if head[4:8] in _BOXES:
             return _mp4(file, size)
         if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            return _missing(_riff_end(file), size, _RIFF_SLACK)
-        if head[:4] == b"\x1a\x45\xdf\xa3":
-            return _missing(_matroska_end(file), size)
-    return None
+            return parts.short(_riff_end(file), size, _RIFF_SLACK)
+        walk = next((walk for magic, walk in _WALKS.items() if head.startswith(magic)), None)
+        return walk(file, size) if walk else parts.transport(file, size) or parts.emptied(file, size)
 
 
-def _missing(end: int | None, size: int, slack: int = 0) -> str | None:
-    if end is None or end <= size + slack:
-        return None
-    return f"the file is cut short: {size:,} of {end:,} bytes are there"
+def media_end(path: Path) -> int:
+    """Up to which byte of a stream, or of an mp4 in fragments, there are pictures or sound; 0 where nobody knows."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if file.read(8)[4:] not in _BOXES:
+            return size
+        boxes = list(_boxes(file, size))
+    fragmented = any(kind == b"moof" for kind, _, _ in boxes)
+    return max((min(end, size) for kind, _, end in boxes if kind == b"mdat"), default=0) if fragmented else 0
 
 
-def _mp4(file: BinaryIO, size: int) -> str | None:
-    at, kinds = 0, set()
+def _boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of each box; the last one may be none, or end behind the file."""
+    at = 0
     while at + 8 <= size:
         file.seek(at)
         head = file.read(16)
         length, kind = int.from_bytes(head[:4]), head[4:8]
         if length == 1:
             length = int.from_bytes(head[8:16])
-        if length == 0:
+        if length == 0 and any(kind):
             length = size - at
+        yield kind, at, at + length
         if length < 8:
-            return None
-        kinds.add(kind)
+            return
         at += length
-    if at > size:
-        return _missing(at, size)
+
+
+def _mp4(file: BinaryIO, size: int) -> str | None:
+    boxes = list(_boxes(file, size))
+    kinds, (_, at, end) = {kind for kind, _, _ in boxes}, boxes[-1]
+    if end > size:
+        return parts.short(end, size)
+    if end < at + 8:
+        # a few bytes of anything may follow the last box, but fragments have no index to tell what is missing
+        return parts.unreadable(at, size) if b"moof" in kinds and size - at >= parts.EMPTY else None
     return None if kinds & {b"moov", b"moof"} else "its index is missing: the recording was never finished"
 
 
@@ -58,20 +84,3 @@ def _riff_end(file: BinaryIO) -> int | None:
         at += 8 + length + length % 2
         file.seek(at)
     return at
-
-
-def _matroska_end(file: BinaryIO) -> int | None:
-    for kind in (b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"):
-        if file.read(4) != kind:
-            return None
-        first = file.read(1)
-        if not first or not first[0]:
-            return None
-        width = 9 - first[0].bit_length()
-        length = int.from_bytes(bytes([first[0] ^ 1 << 8 - width]) + file.read(width - 1))
-        if length == (1 << 7 * width) - 1:
-            return None
-        end = file.tell() + length
-        if kind == b"\x1a\x45\xdf\xa3":
-            file.seek(end)
-    return end

@@ -1,0 +1,130 @@
+"""Frames for several takers out of one pass: thinned out, resized, each with its end, in order of start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from time import perf_counter
+from typing import NamedTuple
+
+from wherewhen.errors import VideoError
+from wherewhen.values import Frame, Pixels
+from wherewhen.video.clock import Thinner
+from wherewhen.video.guard import guarded
+from wherewhen.video.shot import Converter, Reel, Shot
+
+INF = float("inf")
+
+
+class Want(NamedTuple):
+    """Which frames somebody wants: see `wherewhen.video.reader.frames`."""
+
+    rate: float | None = None
+    width: int | None = None
+    size: tuple[int, int] | None = None
+
+
+class Spent:
+    """Seconds of the clock that reading took, and pictures decoded."""
+
+    decode = 0.0
+    resize = 0.0
+    pictures = 0
+
+
+class _Held(NamedTuple):
+    image: Pixels
+    number: int
+    start: float
+
+
+class _Taker:
+    """One who takes frames: which it keeps, and the last one, which waits for its end."""
+
+    def __init__(self, want: Want, reel: Reel) -> None:
+        self.size = want[1:]
+        self.keeps = None if want.rate is None else Thinner(want.rate, reel.step, reel.tick)
+        self.held: _Held | None = None
+        self.done = False
+
+
+class Taking:
+    """Hands out shots to takers; a picture is let go of as soon as it is resized, so that only resized ones wait."""
+
+    def __init__(self, reel: Reel, wants: Sequence[Want], span: tuple[float, float], spent: Spent, name: str) -> None:
+        self._since, self._until = span
+        self._spent, self._name, self._step = spent, name, reel.step
+        self._takers = [_Taker(want, reel) for want in wants]
+        sizes = [taker.size for taker in self._takers]
+        self._converters: dict[tuple[object, ...], Converter] = {size: reel.converter(*size) for size in sizes}
+        self._shared = {size for size in sizes if sizes.count(size) > 1}
+        self._ready: list[tuple[float, int, Frame]] = []
+
+    def frames(self, shots: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
+        """Frames with their taker's number; what reading raises comes after all frames before it."""
+        last, trouble = None, None
+        shots = self._clocked(shots)
+        while not all(taker.done for taker in self._takers):
+            try:
+                shot = next(shots, None)
+            except VideoError as error:
+                trouble, shot = error, None
+            if shot is None:
+                break
+            last = shot.start
+            self._take(shot)
+            coming = [taker.held.start if taker.held else last for taker in self._takers if not taker.done]
+            yield from self._before(min(coming, default=INF))
+        if last is not None:
+            for number, taker in enumerate(self._takers):
+                self._release(number, taker, last + self._step)
+        yield from self._before(INF)
+        if trouble is not None:
+            raise trouble
+        if last is not None and last < self._since:
+            cause = f"the video ends at {last + self._step:.3f} s, before the asked span begins ({self._since:.3f} s)"
+            raise VideoError(self._name, cause)
+
+    def _clocked(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+        while True:
+            began = perf_counter()
+            shot = next(shots, None)
+            self._spent.decode += perf_counter() - began
+            if shot is None:
+                return
+            self._spent.pictures += 1
+            yield shot
+
+    def _take(self, shot: Shot) -> None:
+        made: dict[tuple[object, ...], Pixels] = {}
+        for number, taker in enumerate(self._takers):
+            if taker.done or not (taker.keeps is None or taker.keeps(shot.start)):
+                continue
+            self._release(number, taker, shot.start)
+            if shot.start >= self._until:
+                taker.done = True
+            elif shot.start >= self._since:
+                if taker.size not in made:
+                    made[taker.size] = self._converted(shot, taker.size)
+                taker.held = _Held(made[taker.size], shot.index, shot.start)
+
+    def _converted(self, shot: Shot, size: tuple[object, ...]) -> Pixels:
+        began = perf_counter()
+        with guarded(self._name):
+            made = self._converters[size](shot.picture, f"frame {shot.index}")
+        self._spent.resize += perf_counter() - began
+        if size in self._shared:
+            made.flags.writeable = False
+        return made
+
+    def _release(self, number: int, taker: _Taker, end: float) -> None:
+        """The frame that a taker holds has its end."""
+        if taker.held is not None:
+            heappush(self._ready, (taker.held.start, number, Frame(*taker.held, end)))
+            taker.held = None
+
+    def _before(self, start: float) -> Iterator[tuple[int, Frame]]:
+        """Frames that begin before a time, from which on more may come."""
+        while self._ready and self._ready[0][0] < start:
+            _, number, frame = heappop(self._ready)
+            yield number, frame
