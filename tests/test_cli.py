@@ -262,6 +262,22 @@ def test_words_that_can_not_be_meant_are_told(words: list[str], told: str, run: 
         ("trainig: {steps: 3}", "trainig"),
         ("training: {stepps: 3}", "stepps"),
         ("- 1", "expected settings"),
+        ("training: 5", "settings of training: expected 'name: value' pairs, got 5"),
+        ("motion: [1]", "settings of motion: expected 'name: value' pairs, got a list of 1"),
+        ("1: 2", "unknown setting of train '1'"),
+        ("seed: x", "seed: expected a whole number, got 'x'"),
+        ("seed: 1.5", "seed: expected a whole number, got 1.5"),
+        ("quiet: maybe", "quiet: expected true or false"),
+        ("validation: .nan", "not finite"),
+        ("movers: 3", "movers: expected text or 'name: value' pairs"),
+        ("method: [a]", "method: expected text"),
+        ("config: /etc/passwd", "unknown setting of train 'config'"),
+        ("cuboid_mil: /etc/passwd", "settings of cuboid_mil: expected 'name: value' pairs, got '/etc/passwd'"),
+        ("movers: {proposals: motion, tracks: /etc/passwd}", "tracks: expected 'name: value' pairs, got '/etc/passwd'"),
+        ("movers: {proposals: motion, boxes: {rate: {class_path: antigravity.x}}}", "rate: expected"),
+        ("a: &a [b]\nb: *a", "line 2: an alias"),
+        ("seed: 1\nseed: 2", "'seed' stands twice"),
+        ("training.steps: 5\ntraining: 7", "settings of training"),
     ],
 )
 def test_files_that_can_not_be_meant_are_told(text: str, told: str, clips: Path, tmp_path: Path, run: Run) -> None:
@@ -269,6 +285,31 @@ def test_files_that_can_not_be_meant_are_told(text: str, told: str, clips: Path,
     code, _, err = run("train", clips, "-c", tmp_path / "wrong.yaml", "--output", tmp_path / "run")
     assert code == 2 and told in err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_settings_file_may_say_what_the_command_line_would(clips: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "all.yaml").write_text(f"data: {clips}\noutput: {tmp_path / 'run'}\ntraining.steps: 2\nquiet: true")
+    assert run("train", "-c", tmp_path / "all.yaml", "--device", "cpu")[0] == 0
+    assert Model.load(tmp_path / "run", device="cpu").recipe.training.steps == 2
+    for words in (["-c"], ["--config"], ["-c", tmp_path]):
+        assert run("train", clips, *words)[0] == 2
+
+
+def test_no_settings_file_gives_consent(clips: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.jit, "load", lambda *args, **more: pytest.fail("code was run"))
+    (tmp_path / "net.pt").write_bytes(b"code")
+    text = f"backbone: file\nfile: {{path: {tmp_path / 'net.pt'}, trust: true}}\ntrust: true"
+    (tmp_path / "own.yaml").write_text(text)
+    for verb in ("train", "extract", "bench"):
+        told = run(verb, clips, "-c", tmp_path / "own.yaml", "--output", tmp_path / "out", "--quiet")
+        assert told[0] != 0 and "Traceback" not in told[2]
+
+
+def test_a_section_is_no_option(clips: Path, run: Run) -> None:
+    code, _, err = run("train", clips, "--motion.rate", "5", "--motion", "/etc/passwd")
+    assert code == 2 and "say which of its settings: --motion.NAME VALUE" in err
 
 
 def test_other_failures_have_exit_code_1(tmp_path: Path, run: Run) -> None:

@@ -18,6 +18,7 @@ WORDS = {"addresses", "errors", "extents", "printable", "values"}
 TOOLS = {
     "config",
     "console",
+    "documents",
     "contracts",
     "features",
     "findings",

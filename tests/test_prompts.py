@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import prompts
+from wherewhen import documents, prompts
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
 from wherewhen.datasets.toy import KINDS
 from wherewhen.errors import ConfigError
@@ -63,8 +63,8 @@ def test_what_is_wrong_is_told(text: str, said: str, tmp_path: Path) -> None:
 
 
 def test_size_is_bounded(tmp_path: Path) -> None:
-    (tmp_path / "own.yaml").write_bytes(b"#" * (prompts.LARGEST + 1))
-    with pytest.raises(ConfigError, match="bytes; a prompt file has"):
+    (tmp_path / "own.yaml").write_bytes(b"#" * (documents.SETTINGS + 1))
+    with pytest.raises(ConfigError, match="larger than the 1048576 bytes"):
         prompts.read(tmp_path / "own.yaml")
     with pytest.raises(ConfigError, match="5000 are the most"):
         Prompts(("a",) * 5000, {"b": ("c",)})
@@ -73,5 +73,5 @@ def test_size_is_bounded(tmp_path: Path) -> None:
 def test_a_name_that_is_no_file_is_told() -> None:
     with pytest.raises(ConfigError, match=r"unknown prompts 'toys'; did you mean 'toy'.*or give a file"):
         prompts.read("toys")
-    with pytest.raises(ConfigError, match="no such settings file"):
+    with pytest.raises(ConfigError, match="no such prompt file"):
         prompts.read("nowhere.yaml")

@@ -263,7 +263,7 @@ def test_detect_switches_movers_on_for_a_trained_model(monkeypatch: pytest.Monke
             asked.append(movers)
             return self
 
-    monkeypatch.setattr(Model, "load", lambda *args: Trained())
+    monkeypatch.setattr(Model, "load", lambda *args, **more: Trained())
     detect._trained(detect.Options("x.mp4"), {"movers": None})
     assert not asked
     detect._trained(detect.Options("x.mp4"), {"movers": {"proposals": "motion"}})

@@ -61,6 +61,7 @@ class Job:
     families: tuple[str, ...]
     trivial: bool
     folders: Folders | None = None
+    trust: bool = False
 
     def validation(self) -> tuple[str, ...]:
         """Ids of the training videos that validate, where the data set says which."""
@@ -91,7 +92,7 @@ class Job:
 
         torch.set_num_threads(1)
         train, test = self.videos()
-        recipe = Recipe.of(self.recipe)
+        recipe = Recipe.of(self.recipe, trust=self.trust)
         own = Look.all_of(recipe)
         seen = looks(own)
         learned = list(extract.bags(train, own, workers=1, quiet=True))
@@ -321,7 +322,7 @@ def _jobs(
         for fold, own in enumerate(families):
             number, other = (None, str(test)) if test else (fold, None)
             if own:
-                yield name, Job(root, reader, number, other, plain(recipe.plain()), own, first)
+                yield name, Job(root, reader, number, other, plain(recipe.plain()), own, first, trust=recipe.trusted)
 
 
 def _key(job: Job, truth: str) -> str:

@@ -77,6 +77,7 @@ class _Order:
 
     model: Path
     device: str
+    trust: bool
     source: Source
     id: str
     folder: Path
@@ -84,14 +85,14 @@ class _Order:
 
 
 @lru_cache(maxsize=1)
-def _model_at(path: Path, device: str) -> Model | ZeroShot:
-    return ZeroShot.load(path) if path.suffix == WORDS else Model.load(path, device=device)
+def _model_at(path: Path, device: str, trust: bool) -> Model | ZeroShot:
+    return ZeroShot.load(path) if path.suffix == WORDS else Model.load(path, device=device, trust=trust)
 
 
 def _detect_one(order: _Order) -> Found | str:
     """What was found, or why the video can't be read."""
     try:
-        found = _model_at(order.model, order.device).detect(order.source)
+        found = _model_at(order.model, order.device, order.trust).detect(order.source)
         return _shown(replace(found, id=order.id), order.folder, order.render)
     except VideoError as error:
         return error.cause
@@ -108,7 +109,8 @@ def _detect_elsewhere(
         model.save(path)
         places = [source.absolute() if isinstance(source, Path) else source for source in sources]
         wanted = zip(sources, places, strict=True)
-        orders = [_Order(path, model.device, place, names[source], folder, render) for source, place in wanted]
+        trust = isinstance(model, Model) and model.recipe.trusted
+        orders = [_Order(path, model.device, trust, place, names[source], folder, render) for source, place in wanted]
         made = dict(track(spread(_detect_one, orders, where), "detecting", len(sources), quiet=quiet))
     kept = [(number, one) for number in sorted(made) if isinstance(one := made[number], Found)]
     found = [replace(one, path=sources[number]) for number, one in kept]

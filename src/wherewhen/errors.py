@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -81,3 +83,51 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"
+
+
+_REASONS = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EACCES: "no permission; choose another place, or change who may write there",
+    errno.EPERM: "no permission; choose another place, or change who may write there",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENOSPC: "the disk is full; make room, or choose another place",
+    errno.EDQUOT: "the quota of this disk is used up; make room, or choose another place",
+    errno.EFBIG: "the file would be larger than is allowed here; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EISDIR: "it is a folder; expected a file",
+    errno.ENOTDIR: "a part of the path is a file; expected a folder",
+    errno.EEXIST: "something of that name is there already; choose another name",
+    errno.ENOTEMPTY: "the folder is not empty; choose another one",
+    errno.ELOOP: "its links point to each other; choose another path",
+    errno.EMFILE: "too many files are open in this process; raise the limit (ulimit -n) or take fewer --workers",
+    errno.ENFILE: "too many files are open on this machine; close some programs",
+    errno.ENOMEM: "not enough memory; take fewer --workers, or close other programs",
+    errno.EIO: "the disk reports a fault while reading or writing; check it",
+    errno.ESTALE: "the network drive was taken away meanwhile; mount it again",
+    errno.ENXIO: "the device is not there",
+    errno.ENODEV: "the device is not there",
+    errno.EBUSY: "it is in use by another program; close that, or choose another place",
+    errno.ETXTBSY: "it is in use by another program; close that, or choose another place",
+    errno.EINVAL: "the system refuses this name or operation here; choose another place",
+}
+
+
+def os_reason(error: OSError) -> str:
+    """Why the system refused a file operation, in plain words, and what to do.
+
+    >>> os_reason(OSError(errno.ENOSPC, "No space left on device"))
+    'the disk is full; make room, or choose another place'
+    """
+    told = error.strerror or str(error) or type(error).__name__
+    return _REASONS.get(error.errno or 0, told.strip().splitlines()[0])
+
+
+def os_message(error: OSError) -> str:
+    """The path that an error of the system is about, where it says so, and the reason.
+
+    >>> os_message(FileNotFoundError(errno.ENOENT, "", "a.mp4"))
+    'a.mp4: there is no such file or folder'
+    """
+    named = error.filename2 if error.filename2 is not None else error.filename
+    shown = os.fsdecode(named) if isinstance(named, str | bytes | os.PathLike) else ""
+    return f"{shown}: {os_reason(error)}" if shown else os_reason(error)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import closeups, painting, pipeline, registry, sights, watching
-from wherewhen.config import build
+from wherewhen import closeups, model_file, painting, pipeline, registry, sights, watching
+from wherewhen.config import CONSENT, build, mapping, typed
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.detector import Detector
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.naming import class_maps, named
 from wherewhen.running import Running
-from wherewhen.store import load, plain, save
+from wherewhen.store import plain
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
 
 if TYPE_CHECKING:
@@ -54,32 +54,34 @@ class Recipe:
     movers: sights.MoversConfig | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any] | None = None) -> Recipe:
+    def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> Recipe:
         """Make a recipe of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
 
-        ConfigError names what is unknown or of the wrong type.
+        ConfigError names what is unknown or of the wrong type. ``trust``: run the code in the file that the backbone
+        ``file`` names.
 
         >>> Recipe.of({"backbone": "motion"}).method
         'cuboid_mil'
         """
-        given = dict(values or {})
-        method = str(given.get("method", DEFAULTS["method"]))
+        given = mapping(values, "a model")
+        method = typed(str, given.get("method", DEFAULTS["method"]), "method")
         plugin = registry.load("methods", method)
         able = (plugin.views[0], *getattr(plugin, "stand_ins", ()))
         usual = {**DEFAULTS, "instances": able[0]}
-        chosen = {kind: str(given.pop(kind, usual[kind])) for kind in registry.PARTS}
+        chosen = {kind: typed(str, given.pop(kind, usual[kind]), kind) for kind in registry.PARTS}
         if chosen["instances"] not in able:
             raise ConfigError(f"method {method} needs the instances {' or '.join(able)}; got {chosen['instances']}")
         parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
         parts |= {name: registry.load("instances", name) for name in plugin.views[1:]}
-        training = {**vars(plugin.schedule), **(given.pop("training", None) or {})}
-        seed, validation = given.pop("seed", 0), given.pop("validation", 0.2)
+        training = {**vars(plugin.schedule), **mapping(given.pop("training", None), "training")}
+        seed = typed(int, given.pop("seed", 0), "seed")
+        validation = typed(float, given.pop("validation", 0.2), "validation")
         if not 0 <= validation < 1:
             raise ConfigError(
                 f"validation: expected a share of the training videos from 0 to below 1, got {validation}"
             )
         run = {key: _one_of(key, given.pop(key, "auto"), known) for key, known in RUNNING.items()}
-        crops, gate = int(given.pop("crops", 1)), float(given.pop("gate", 0.0))
+        crops, gate = typed(int, given.pop("crops", 1), "crops"), typed(float, given.pop("gate", 0.0), "gate")
         if crops not in watching.CROPS or not gate >= 0:
             raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
         movers = sights.movers(given.pop(sights.MOVERS, None))
@@ -93,13 +95,16 @@ class Recipe:
         if movers and chosen["instances"] in sighted:
             raise ConfigError(f"movers: {chosen['instances']} are movers themselves; leave it out, or score cells")
         presets = plugin.presets
-        own = {name: {**presets.get(name, {}), **(given.get(name) or {})} for name in parts}
+        own = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
+        for name, part in parts.items():
+            if trust and CONSENT in part.Config.__dataclass_fields__:
+                own[name][CONSENT] = True
         settings = {
             name: build(part.Config, {**own.get(getattr(part, "follows", ""), {}), **own[name]}, name)
             for name, part in parts.items()
         }
-        made = cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=int(seed),
-                   validation=float(validation), crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
+        made = cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=seed,
+                   validation=validation, crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
         builders = made.builders()
         for sight in sights.wanted(builders).values():
             sights.made(sight)  # its settings are checked before anything is looked at
@@ -112,7 +117,7 @@ class Recipe:
         return made
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, every default spelled out: what ``config.yaml`` holds."""
+        """The same as plain values, every default spelled out, consent left out: what ``config.yaml`` holds."""
         head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
         tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
         run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
@@ -122,8 +127,13 @@ class Recipe:
             **run,
             "movers": plain(self.movers),
             "training": vars(self.training),
-            **{k: vars(v) for k, v in self.settings.items()},
+            **{k: {key: one for key, one in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
         }
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user of this call agreed that code in the backbone's file is run."""
+        return bool(getattr(self.settings[self.backbone], CONSENT, False))
 
     @property
     def views(self) -> dict[str, str]:
@@ -184,7 +194,7 @@ RUNNING = {"engine": ("auto", *registry.names("engines")), "precision": ("auto",
 
 def _one_of(what: str, name: object, known: tuple[str, ...]) -> str:
     if name not in known:
-        raise ConfigError(unknown(what, str(name), known))
+        raise ConfigError(unknown(what, str(name)[:80], known))
     return str(name)
 
 
@@ -263,7 +273,8 @@ class Model(Detector):
 
         ConfigError where movers are scored already.
         """
-        return replace(self, recipe=Recipe.of({**self.recipe.plain(), sights.MOVERS: movers}))
+        changed = Recipe.of({**self.recipe.plain(), sights.MOVERS: movers}, trust=self.recipe.trusted)
+        return replace(self, recipe=changed)
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
         """The same views with normalized features; others than the method's stay as they are."""
@@ -335,25 +346,16 @@ class Model(Detector):
         for name, one in self.normalizers.items():
             arrays |= {_key(self.recipe, name) + k: v for k, v in one.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
-        save(
-            path,
-            arrays,
-            {
-                "recipe": self.recipe.plain(),
-                "threshold": self.threshold,
-                "dims": self.dims,
-                "classes": self.classes,
-                "trained_on": self.trained_on,
-            },
-        )
+        told = {"threshold": self.threshold, "dims": self.dims, "classes": self.classes, "trained_on": self.trained_on}
+        model_file.write(path, arrays, {"recipe": self.recipe.plain(), **told})
 
     @classmethod
-    def load(cls, run: str | Path, which: str = "best", device: str = "auto") -> Model:
-        """Open the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file."""
-        import torch
+    def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
+        """Open the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
 
-        from wherewhen.normalize import Normalizer
-
+        ``trust``: run the code in the TorchScript file that its recipe names, if it names one. StoreError says what is
+        wrong with a file, ConfigError that it would run code that nobody agreed to.
+        """
         path = Path(run)
         if path.is_dir():
             path = path / "weights" / f"{which}.safetensors"
@@ -361,30 +363,54 @@ class Model(Detector):
             raise StoreError(
                 f"{run}: no model there (expected {path}); train one: wherewhen train CLIPS --output {run}"
             )
-        arrays, passport = load(path)
-        if "recipe" not in passport:
-            raise StoreError(f"{path}: is not a model of this toolkit")
+        stored = model_file.read(path)
+        try:
+            recipe = Recipe.of(stored.recipe, trust=trust)
+        except ConfigError as error:
+            raise stored.wrong(f"its recipe: {error}") from None
+        _check_code(stored, recipe)
+        if stored.dims.keys() != recipe.views.keys():
+            raise stored.wrong(f"dims: expected {', '.join(recipe.views)}, found {', '.join(stored.dims)}"[:200])
+        method = _student(stored, recipe)
+        bank = stored.bank(stored.dims[recipe.scored])
+        normalizers = {name: stored.normalizer(_key(recipe, name), stored.dims[name]) for name in recipe.views}
+        device = pick_device(device)
+        told = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
+        try:
+            return cls(recipe, normalizers, method, *told)
+        except ConfigError as error:
+            raise StoreError(f"{path}: {error}") from None
 
-        def part(prefix: str) -> dict[str, Any]:
-            return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
-        recipe = Recipe.of(passport["recipe"])
-        classes = tuple(passport.get("classes", ()))
-        method = recipe.student(passport["dims"], Classes(classes or Classes().names))
-        method.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in part("method.").items()})
-        bank = Instances(arrays["bank.features"], arrays["bank.extents"])
-        normalizers = {name: Normalizer.from_arrays(part(_key(recipe, name))) for name in recipe.views}
-        return cls(
-            recipe,
-            normalizers,
-            method,
-            float(passport["threshold"]),
-            bank,
-            pick_device(device),
-            tuple(passport.get("trained_on", ())),
-            passport["dims"],
-            classes,
+def _check_code(stored: model_file.Stored, recipe: Recipe) -> None:
+    """ConfigError where a model would run code that its user did not agree to, StoreError if it isn't plain which."""
+    code = getattr(recipe.part("backbone"), "code", None)
+    named = code(mapping(stored.recipe.get(recipe.backbone), recipe.backbone)) if code else None
+    if named is None:
+        return
+    path, sha256 = named
+    if not sha256:
+        raise stored.wrong(f"its recipe doesn't say the sha256 of {path}, so nobody can tell which file is meant")
+    if not recipe.trusted:
+        raise ConfigError(
+            f"{stored.path}: this model runs the code in {path} (sha256 {sha256}). "
+            "If you made that file or trust who did: --trust (in Python: trust=True)"
         )
+
+
+def _student(stored: model_file.Stored, recipe: Recipe) -> Any:
+    """The method with its weights; shapes are compared before any memory is taken for it."""
+    import torch
+
+    classes = Classes(stored.classes or Classes().names)
+    try:
+        with torch.device("meta"):
+            stored.fits(recipe.student(stored.dims, classes))
+        method = recipe.student(stored.dims, classes)
+    except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
+        raise stored.wrong(f"its recipe can't be followed: {_short(error)}") from None
+    stored.put(method)
+    return method
 
 
 def _key(recipe: Recipe, view: str) -> str:

@@ -100,9 +100,39 @@ class Normalizer:
         return {"mean": self.mean, "scale": self.scale, "places": self.places, "mix": self.mix, "limit": limit}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Normalizer:
-        """What `to_arrays` saved, back; KeyError names what is missing."""
-        return cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], float(arrays["limit"][0]))
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], length: int | None = None) -> Normalizer:
+        """What `to_arrays` saved, back; KeyError names what is missing, ValueError what is wrong.
+
+        ``length``: of the features that it is for, where that is known.
+        """
+        made = cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], _limit(arrays["limit"]))
+        _check(made, length)
+        return made
+
+
+def _limit(array: NDArray[Any]) -> float:
+    if array.dtype.kind != "f" or array.shape != (1,) or not array[0] > 0:
+        raise ValueError(f"limit: expected one number above 0, found {array.dtype} {array.tolist()!s:.40}")
+    return float(array[0])
+
+
+def _check(one: Normalizer, length: int | None) -> None:
+    """ValueError for a normalizer that would let nothing through, or that doesn't fit features."""
+    size = len(one.mean) if one.mean.ndim == 1 else 0
+    expected = {"mean": ((size,),), "scale": ((size,),), "mix": ((size, size), (0,), (0, 0))}
+    for name, shapes in expected.items():
+        found = getattr(one, name)
+        if not size or found.shape not in shapes or found.dtype.kind != "f":
+            raise ValueError(
+                f"{name}: expected numbers {' or '.join(map(str, shapes))}, found {found.dtype} {found.shape}"
+            )
+    if one.places.size and (one.places.ndim != 4 or one.places.shape[::3] != (2, size) or one.places.dtype.kind != "f"):
+        raise ValueError(f"places: expected numbers (2, h, w, {size}), found {one.places.dtype} {one.places.shape}")
+    if length is not None and size not in ((1, length) if not one.mix.size else (length,)):
+        raise ValueError(f"mean: expected {length} numbers, found {size}")
+    for name, values in (("scale", one.scale), ("places", one.places[1] if one.places.size else one.scale)):
+        if not (values > 0).all():
+            raise ValueError(f"{name}: expected scales above 0, found {values.min():g}")
 
 
 def _held(instances: Instances) -> Features:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.config import read_yaml, write_yaml
+from wherewhen import documents
+from wherewhen.config import write_yaml
 from wherewhen.errors import ConfigError, unknown
 
 VERSION = 1
-LARGEST = 2**20  # bytes of a file
 MOST = 5000  # texts
 LONGEST = 500  # characters of a text
 
@@ -92,9 +92,9 @@ def read(source: str | Path) -> Prompts:
         if str(source) not in shipped():
             raise ConfigError(f"{unknown('prompts', str(source), shipped())}; or give a file NAME.yaml")
         path = _SHIPPED / f"{source}.yaml"
-    if path.is_file() and path.stat().st_size > LARGEST:
-        raise ConfigError(f"{path}: {path.stat().st_size} bytes; a prompt file has {LARGEST} at most")
-    found = read_yaml(path)
+    found = documents.read_yaml(path, what="prompt file")
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: expected version, normal and classes, got no names with values")
     for key in found:
         if key not in ("version", "normal", "classes"):
             raise ConfigError(f"{path}: {unknown('key', str(key), ('version', 'normal', 'classes'))}")

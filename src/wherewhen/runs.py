@@ -127,7 +127,7 @@ def train(
     if resume and _finished(folder):
         log.info("%s: finished already", folder)
         distributed.tell(None)
-        return Model.load(folder, device=device)
+        return Model.load(folder, device=device, trust=recipe.trusted)
     with outputs.reading(video.path for video in videos), log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         findings.tell(odd, root)
@@ -155,14 +155,15 @@ def train(
     return fitted.best
 
 
-def load(run: str | Path = "runs/latest", which: str = "best", device: str = "auto") -> Model:
+def load(run: str | Path = "runs/latest", which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
     """The model of a run folder: ``best`` (by validation) or ``last``; StoreError if there is none.
 
     ``run``: the folder, or the path of a weights file. ``device``: auto, cpu or cuda.
+    ``trust``: run the code in the TorchScript file that the model's recipe names, if it names one.
     """
     if not isinstance(run, str | Path):
         raise expected("run", "the path of a run folder", run)
-    return Model.load(run, which, device)
+    return Model.load(run, which, device, trust=trust)
 
 
 def follow(device: str = "auto") -> None:

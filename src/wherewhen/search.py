@@ -85,7 +85,13 @@ class Archive:
         self.look, made = self._chosen(index["looks"])
         name = str(made["backbone"])
         own = {key: value for key, value in made[name].items() if key != "weights"}
-        config = settings_of(name, {**own, **self.settings})
+        try:
+            config = settings_of(name, {**own, **self.settings})
+        except ConfigError as error:
+            if "weights" in self.settings:
+                raise
+            told = f"{error}; name the weights that they were made with: --{name}.weights"
+            raise StoreError(f"{self.store}: its features: {told}") from None
         plugin = registry.load("backbones", name)
         if hasattr(plugin, "identity") and plugin.identity(config) != made[name].get("weights"):
             raise StoreError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import socket
+import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -19,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import outputs
-from wherewhen.errors import StoreError
+from wherewhen.documents import json_of
+from wherewhen.errors import StoreError, os_reason
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -217,20 +220,14 @@ def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (array[start : start + step] for start in range(0, len(array), step))
 
 
-def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arrays, dict[str, Any]]:
-    """Read arrays and passport; StoreError if the file is damaged or its passport is not the expected one."""
-    from safetensors import SafetensorError, safe_open
+def load(
+    path: str | Path, expect: Mapping[str, Any] | None = None, *, advice: str = "delete it and run again"
+) -> tuple[Arrays, dict[str, Any]]:
+    """Read arrays and passport; StoreError if the file is damaged or its passport is not the expected one.
 
-    try:
-        with safe_open(path, framework="np") as file:
-            passport = json.loads((file.metadata() or {}).get("passport", "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except FileNotFoundError:
-        raise StoreError(f"{path}: no such file") from None
-    except (SafetensorError, ValueError, OSError) as error:
-        raise StoreError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from None
-    if not isinstance(passport, dict):
-        raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
+    ``advice``: what an error about a damaged file tells its user to do.
+    """
+    arrays, passport = _opened(path, advice, lambda start: np.fromfile(path, np.uint8, offset=start))
     if expect is not None:
         wanted = plain(expect)
         wrong = sorted(key for key in wanted.keys() | passport.keys() if wanted.get(key) != passport.get(key))
@@ -242,32 +239,59 @@ def load(path: str | Path, expect: Mapping[str, Any] | None = None) -> tuple[Arr
 
 def mapped(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """Arrays that stay on disk until they are looked at, and the passport; StoreError if the file is damaged."""
+    return _opened(path, "delete it and run again", lambda start: np.memmap(path, np.uint8, "r")[start:])
+
+
+def _opened(path: str | Path, advice: str, data: Callable[[int], NDArray[Any]]) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays over the bytes that ``data`` gives from a position on, and the passport."""
     try:
-        size = Path(path).stat().st_size
+        known = Path(path).stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise ValueError("it is a folder, pipe or device")
         with Path(path).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(MOST_HEAD, size - 8):
+            if not 2 <= length <= min(MOST_HEAD, known.st_size - 8):
                 raise ValueError("no head")
-            head = json.loads(file.read(length))
-        passport = json.loads(head.pop("__metadata__")["passport"])
-        data = np.memmap(path, np.uint8, "r")[8 + length :]
-        arrays = {str(name): _view(data, **told) for name, told in head.items()}
+            head = json_of(file.read(length))
+        words = head.pop("__metadata__", None) if isinstance(head, dict) else None
+        if not isinstance(head, dict):
+            raise ValueError("no head")
+        told = words.get("passport") if isinstance(words, dict) else None
+        passport = json_of(told) if isinstance(told, str) else None
+        whole = data(8 + length)
+        arrays = {name: _view(whole, one) for name, one in head.items()}
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise StoreError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from None
+    except OSError as error:
+        raise StoreError(f"{path}: can't be read: {os_reason(error)}") from None
+    except ValueError as error:
+        raise StoreError(f"{path}: not a readable safetensors file ({error}); {advice}") from None
     if not isinstance(passport, dict):
         raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
     return arrays, passport
 
 
-def _view(data: NDArray[np.uint8], dtype: str, shape: list[int], data_offsets: list[int]) -> NDArray[Any]:
+_NUMBERS = {"BOOL": np.dtype(bool)} | {
+    f"{kind}{bits}": np.dtype(f"{kind.lower()}{bits // 8}")
+    for kind, sizes in (("F", (16, 32, 64)), ("I", (8, 16, 32, 64)), ("U", (8, 16, 32, 64)))
+    for bits in sizes
+}
+
+
+def _view(data: NDArray[np.uint8], told: Any) -> NDArray[Any]:
     """A tensor as the file's bytes; ValueError where it would lie outside."""
-    kind = np.dtype(bool if dtype == "BOOL" else f"{dtype[0].lower()}{int(dtype[1:]) // 8}")
-    first, last = data_offsets
-    if not 0 <= first <= last <= len(data) or min(shape, default=0) < 0:
-        raise ValueError("a tensor outside the file")
-    view: NDArray[Any] = np.asarray(data[first:last]).view(kind).reshape(shape)
+    if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("a tensor without type, shape and place")
+    kind, shape, place = (_NUMBERS.get(str(told["dtype"])), told["shape"], told["data_offsets"])
+    if kind is None or not all(
+        isinstance(listed, list) and all(type(one) is int and one >= 0 for one in listed) for listed in (shape, place)
+    ):
+        raise ValueError("a tensor of unknown type or shape")
+    if len(place) != 2 or not place[0] <= place[1] <= len(data):
+        raise ValueError("a tensor outside the file; it is not whole")
+    if math.prod(shape) * kind.itemsize != place[1] - place[0]:
+        raise ValueError("a tensor whose shape doesn't fit its size")
+    view: NDArray[Any] = np.asarray(data[place[0] : place[1]]).view(kind).reshape(shape)
     return view
 
 

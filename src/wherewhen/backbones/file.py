@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -29,7 +31,8 @@ class FileConfig:
     Args:
         path: an ONNX file (.onnx), or a TorchScript file (.pt, .pth, .ts, .torchscript).
         sha256: of the file; found by itself, and what makes a changed file another one.
-        trust: TorchScript files hold code; true opens one that you made, or whose maker you trust.
+        trust: TorchScript files hold code; true runs one that you made, or whose maker you trust. Only the command line
+            (--file.trust true, or --trust for a trained model) or an argument in Python can say so, never a file.
         frames: frames per clip.
         stride: a new clip every so many frames.
         rate: frames per second after resampling by timestamps; null keeps the source's.
@@ -88,6 +91,12 @@ class File:
     source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
     unmade: ClassVar[tuple[str, ...]] = ("path", "trust")  # its sha256 says which file it is, wherever it lies
 
+    @staticmethod
+    def code(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Path and sha256 of the file whose code would be run, as plain settings say them; None where none is."""
+        path = str(settings.get("path", ""))
+        return (path, str(settings.get("sha256", ""))) if Path(path).suffix.lower() in SCRIPT else None
+
     def __init__(self, config: FileConfig) -> None:
         self.config = config
         self.clip = ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
@@ -98,7 +107,7 @@ class File:
         if path.suffix.lower() in ONNX:
             self.run = _onnx(path, config.take)
         elif path.suffix.lower() in SCRIPT:
-            self.run = _script(path, config.trust, config.take)
+            self.run = _script(path, config)
         else:
             known = ", ".join(ONNX + SCRIPT)
             raise ConfigError(f"file: expected one of {known}; got {path.name}")
@@ -173,20 +182,25 @@ def _onnx(path: Path, take: int) -> Run:
     return run
 
 
-def _script(path: Path, trust: bool, take: int) -> Run:
-    if not trust:
+def _script(path: Path, config: FileConfig) -> Run:
+    take = config.take
+    if not config.trust:
         raise ConfigError(
             f"file: {path} is TorchScript, which holds code that runs when it is opened. If you made it or trust who "
-            "did: --file.trust true. Or export the network to ONNX, which holds none."
+            "did, say so on the command line: --file.trust true (--trust where there is that option). Or export the "
+            "network to ONNX, which holds none."
         )
     import warnings
 
     import torch
 
+    data = path.read_bytes()  # what is checked is what is run, even where the file is replaced meanwhile
+    if (found := sha256(data).hexdigest()) != config.sha256:
+        raise ConfigError(f"file: {path} has changed: its sha256 is {found}, expected {config.sha256}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch wants other formats; users have these
-            module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"file: {path} can't be opened as TorchScript ({error})") from None
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from wherewhen import registry
-from wherewhen.config import build
+from wherewhen.config import CONSENT, build, mapping
 from wherewhen.contracts import Backbone, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Pixels
@@ -32,6 +32,7 @@ class ImportedConfig:
         averaged: the mean of so many crops.
         crop_order: corners-first, center-first or unknown.
         time: seconds, or relative: 0 is the begin of a video and 1 its end.
+        trust: run the code in a TorchScript file that ``settings`` names; only a user's own call can say so.
     """
 
     backbone: str = UNKNOWN
@@ -45,6 +46,7 @@ class ImportedConfig:
     averaged: int | None = None
     crop_order: str = UNKNOWN
     time: str = UNKNOWN
+    trust: bool = False
 
 
 class Imported:
@@ -55,6 +57,16 @@ class Imported:
 
     Config: ClassVar[type] = ImportedConfig
     source: ClassVar[Provenance] = Provenance(title="Features of somebody else's making")
+
+    unmade: ClassVar[tuple[str, ...]] = (CONSENT,)
+
+    @staticmethod
+    def code(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Path and sha256 of the file whose code the declared backbone would run; None where there is none."""
+        name = settings.get("backbone")
+        told = getattr(registry.load("backbones", name), "code", None) if name in registry.names("backbones") else None
+        found: tuple[str, str] | None = told(mapping(settings.get("settings"), str(name))) if told else None
+        return found
 
     def __init__(self, config: ImportedConfig) -> None:
         self.config = config
@@ -75,7 +87,8 @@ class Imported:
                 "videos. Detect on features of the same making, or import them again with --backbone NAME"
             )
         plugin = registry.load("backbones", config.backbone)
-        made: Backbone = plugin(build(plugin.Config, config.settings, config.backbone))
+        own = {**config.settings, CONSENT: True} if config.trust and hasattr(plugin, "code") else config.settings
+        made: Backbone = plugin(build(plugin.Config, own, config.backbone))
         wrong = []
         if config.segments:
             wrong.append(f"they are means of {config.segments} spans of each video, not clips")

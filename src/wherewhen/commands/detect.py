@@ -24,6 +24,7 @@ class Options:
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
         device: auto, cpu or cuda.
+        trust: run the code in the TorchScript file that the model names, if it names one.
         workers: processes, one video each; default: this one, with all its threads.
         distributed: ray, to work on a Ray cluster.
         ray_address: of a running cluster; default: one on this machine.
@@ -40,6 +41,7 @@ class Options:
     which: str = "best"
     render: bool = True
     device: str = "auto"
+    trust: bool = False
     workers: int | None = None
     distributed: str | None = None
     ray_address: str | None = None
@@ -81,7 +83,7 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
     own = [name for name in settings if name not in RECIPE[1:]]
     if own:
         raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
-    model = Model.load(options.model or "runs/latest", options.which, options.device)
+    model = Model.load(options.model or "runs/latest", options.which, options.device, trust=options.trust)
     return model.with_movers(settings["movers"]) if settings.get("movers") else model
 
 

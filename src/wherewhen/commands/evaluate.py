@@ -25,6 +25,7 @@ class Options:
         which: best (by validation) or last.
         json: also write the table to this file.
         device: auto, cpu or cuda.
+        trust: run the code in the TorchScript file that the model names, if it names one.
         quiet: no progress bars.
     """
 
@@ -39,6 +40,7 @@ class Options:
     which: str = "best"
     json: str | None = None
     device: str = "auto"
+    trust: bool = False
     quiet: bool = False
 
 
@@ -52,7 +54,7 @@ def run(options: Options) -> int:
     from wherewhen.model import Model
     from wherewhen.store import write_json
 
-    model = Model.load(options.model, options.which, options.device)
+    model = Model.load(options.model, options.which, options.device, trust=options.trust)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
     families = named(options.metrics)
     outputs.check([options.json] if options.json else [], "choose another --json")

@@ -23,6 +23,7 @@ class Options:
         clips: how many of its clips (verify).
         backbone: what made the features, as you declare it; for verify the network to look with.
         settings: YAML file with the settings of that backbone.
+        trust: run the code in the TorchScript file that these settings name, if they name one (verify).
         layout: rtfm, deepmil, vadclip, xd5, sultani, or auto (import).
         output: store to write (import).
         labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth (import).
@@ -52,6 +53,7 @@ class Options:
     clips: int = 4
     backbone: str | None = None
     settings: str | None = None
+    trust: bool = False
     layout: str = "auto"
     output: str | None = None
     labels: str | None = None
@@ -129,7 +131,7 @@ def _verify(options: Options, source: str) -> int:
     if options.video is not None:
         trials = tried(
             a, b, options.video,
-            backbone=options.backbone, settings=options.settings, clips=options.clips,
+            backbone=options.backbone, settings=options.settings, clips=options.clips, trust=options.trust,
         )  # fmt: skip
         found = concluded(found, trials)
     if options.json:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wherewhen import outputs, registry
-from wherewhen.config import build, read_yaml
+from wherewhen.config import build, from_file, read_yaml
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
@@ -321,4 +321,5 @@ def adopted(root: str | Path, settings: Mapping[str, Any] | None) -> dict[str, A
         return given
     (made,) = looks
     log.info("the features are imported: %s", made[BACKBONE])
-    return {**given, **{key: made[key] for key in ("backbone", "instances", "crops", "gate", BACKBONE, "cells")}}
+    kept = ("backbone", "instances", "crops", "gate", BACKBONE, "cells")
+    return {**given, **from_file({key: made[key] for key in kept if key in made})}

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import pipeline, registry, watching
-from wherewhen.config import build, read_yaml
+from wherewhen.config import CONSENT, build, from_file, mapping, read_yaml
 from wherewhen.contracts import ClipSpec
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.feature_stores.changes import EXACT
@@ -70,18 +70,26 @@ def ways(spec: ClipSpec) -> list[Way]:
 
 
 def tried(
-    a: Sheets, b: Sheets, video: str, *, backbone: str | None = None, settings: str | None = None, clips: int = 4
+    a: Sheets,
+    b: Sheets,
+    video: str,
+    *,
+    backbone: str | None = None,
+    settings: str | None = None,
+    clips: int = 4,
+    trust: bool = False,
 ) -> list[Trial]:
     """Every way to look at the first clips of a video, the one that comes nearest to b's features first.
 
     The backbone is that of a's passport, with its settings, unless another is named. ConfigError where none is known.
+    ``trust``: run the code in the TorchScript file that these settings name, if they name one.
     """
     if clips < 1:
         raise ConfigError(f"clips are at least 1, got {clips}")
     name = _name_of(b, video)
     theirs = b[name]().values
     passport = a[name]().passport if name in a else {}
-    looker = _looker(passport, backbone, settings)
+    looker = _looker(passport, backbone, settings, trust)
     found = []
     for way in ways(looker.clip):
         if way.floats is not None and not isinstance(looker, Network):
@@ -115,7 +123,7 @@ def _name_of(sheets: Sheets, video: str) -> str:
     raise DataError(f"{video}: no features are called {stem}; there are {', '.join(sorted(sheets)[:5])}")
 
 
-def _looker(passport: Mapping[str, Any], backbone: str | None, settings: str | None) -> Any:
+def _looker(passport: Mapping[str, Any], backbone: str | None, settings: str | None, trust: bool) -> Any:
     made = passport.get("made") or {}
     name = backbone or made.get("backbone")
     if name in (None, "imported"):
@@ -123,9 +131,11 @@ def _looker(passport: Mapping[str, Any], backbone: str | None, settings: str | N
     plugin = registry.load("backbones", str(name))
     own: Mapping[str, Any] | None = read_yaml(settings) if settings else None
     if own is None and made.get("backbone") == name:
-        own = dict(made[name])
+        own = from_file(mapping(made.get(name), str(name)))
         own["weights"] = _weights(plugin, own["weights"]) if "weights" in own else None
         own = {key: value for key, value in own.items() if value is not None or key != "weights"}
+    if trust and CONSENT in plugin.Config.__dataclass_fields__:
+        own = {**(own or {}), CONSENT: True}
     return plugin(build(plugin.Config, own, str(name)))
 
 
