@@ -159,6 +159,29 @@ def test_detect_prints_events_and_writes_them(clips: Path, trained: Path, tmp_pa
     assert not list((tmp_path / "json").glob("*.mp4"))
 
 
+def test_sensitivity_can_be_changed_after_training(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    words = ["detect", clips / "anomalous/a1.mp4", "--model", trained, "--render", "false", "--json"]
+    _, usual, _ = run(*words, "--output", tmp_path / "usual")
+    top = max(float(line.split(",")[-1]) for line in (tmp_path / "usual/scores.csv").read_text().split()[1:])
+    events = {}
+    for name, more in {
+        "deaf": ["--threshold", min(top + 0.001, 1)],
+        "keen": ["--threshold", 0.05, "--regions.cooldown_seconds", 60],
+        "back": ["--threshold=0.5"],
+    }.items():
+        code, out, _ = run(*words, "--output", tmp_path / name, *more)
+        assert code == 0
+        events[name] = json.loads(out)["videos"]["a1"]["events"]
+        assert (tmp_path / name / "scores.csv").read_text() == (tmp_path / "usual/scores.csv").read_text()
+    assert events["deaf"] == [] or top == 1
+    assert len(events["keen"]) >= 1 and all(event["score"] >= 0.05 for event in events["keen"])
+    assert events["back"] == json.loads(usual)["videos"]["a1"]["events"]
+    code, _, err = run(*words, "--output", tmp_path / "no", "--threshold", 1.5)
+    assert code == 2 and "threshold: expected a score from 0 to 1 (as trained: 0.5), got 1.5" in err
+    code, _, err = run(*words, "--output", tmp_path / "no", "--regions.top", 5)
+    assert code == 2 and "regions.top: the threshold was chosen with 3; train with it" in err
+
+
 def test_detect_says_what_it_can_not_do(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
     code, _, err = run("detect", clips, "--model", tmp_path / "none", "--output", tmp_path / "found")
     assert code == 1 and "no model there" in err and "wherewhen train" in err

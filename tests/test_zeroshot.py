@@ -120,6 +120,24 @@ def test_the_threshold_is_the_share_of_one_place_that_raises_an_alarm(share: flo
         assert bool((found.frames.values >= 0.5).all()) == alarm == bool(found.events)
 
 
+def test_a_threshold_is_compared_with_the_scores_that_are_told(world: Path) -> None:
+    """Whatever it is, scores stay; a way back gives the same events."""
+    video = next(v for v in native.load(world).videos if v.category == "fight")
+    model = spotter()
+    usual = model.detect(video.path)
+    top = float(usual.scores.max())
+    above, below = (model.detect(video.path, threshold=top + change) for change in (1e-3, -1e-3))
+    assert not above.events and below.events and usual.events
+    assert all(top - 1e-3 <= event.score <= top + 1e-6 for event in below.events)
+    for one in (above, below):
+        np.testing.assert_array_equal(one.scores, usual.scores)
+    assert (usual.threshold, below.threshold, model.alarm) == (0.5, pytest.approx(top - 1e-3), 0.5)
+    assert model.with_threshold(0.9).with_threshold(0.5).detect(video.path).events[0].score == usual.events[0].score
+    assert model.with_localizer(merge=0.2).localizing().top == 1, "what words need stays"
+    with pytest.raises(ConfigError, match=r"threshold: expected a score from 0 to 1 \(as trained: 0.5\), got 1.5"):
+        model.detect(video.path, threshold=1.5)
+
+
 class Told:
     """A localizer that tells of one event, whatever it hears."""
 
@@ -218,6 +236,11 @@ def test_the_verb_writes_events_with_their_class(
     assert len(table) == 5 + len(parts)
     np.testing.assert_allclose(sum(parts.values()), table["score"], atol=1e-6)
     assert [name for name, part in parts.items() if part.max() > 0.5] == ["running"]
+    top = max(table["score"])
+    strict = [str(tmp_path / "strict") if word == str(tmp_path / "found") else word for word in words]
+    assert cli.main([*strict, "--threshold", f"{top + 0.001:.4f}", "--regions.merge", "0.2"]) == 0
+    assert json.loads((tmp_path / "strict/events.json").read_text())["videos"][video.path.stem]["events"] == []
+    assert pq.read_table(tmp_path / "strict/scores.parquet").to_pydict()["score"] == table["score"]
     again = [str(tmp_path / "again") if word == str(tmp_path / "found") else word for word in words]
     assert cli.main([*again, "--workers", "1"]) == 0
     assert (tmp_path / "again/events.json").read_bytes() == (tmp_path / "found/events.json").read_bytes()

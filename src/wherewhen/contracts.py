@@ -250,7 +250,8 @@ class Localizer(Protocol):
     """Heat maps that start in rising order to predictions, a time step at a time.
 
     ``threshold``: the raw frame score that becomes 0.5. ``raw`` gives smoothed maps with their frame scores before
-    calibration.
+    calibration. A setting ``alarm``: the calibrated score from which an alarm goes off; no event has a lower score. A
+    class attribute ``scoring``: settings that frame scores follow from, and so the threshold of a trained model.
     """
 
     Config: ClassVar[type]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 
-from wherewhen import pipeline, watching
+from wherewhen import alarms, pipeline, watching
 from wherewhen.addresses import Address
 from wherewhen.errors import expected
 from wherewhen.found import Found
@@ -27,25 +27,60 @@ class Detector:
     def stream(self, source: watching.Watched) -> Iterator[Prediction]:
         """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
 
-    @overload
-    def detect(self, source: Given | Video | Pixels, *, damaged: Damaged = "keep", rate: float = 25.0) -> Found: ...
+    @property
+    @abstractmethod
+    def alarm(self) -> float:
+        """The score from which an alarm goes off."""
+
+    @abstractmethod
+    def with_localizer(self, **settings: Any) -> Self:
+        """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
+
+        ConfigError for one that is unknown.
+        """
+
+    def with_threshold(self, threshold: float) -> Self:
+        """The same model with an alarm from another score on, in [0, 1]: 0.5 as trained, less for more alarms.
+
+        Scores stay what they are: the frame scores of `detect` say what each threshold would find.
+        """
+        return self.with_localizer(**alarms.sensitivity(threshold))
+
     @overload
     def detect(
-        self, source: list[Any] | tuple[Any, ...], *, damaged: Damaged = "keep", rate: float = 25.0
+        self,
+        source: Given | Video | Pixels,
+        *,
+        damaged: Damaged = "keep",
+        rate: float = 25.0,
+        threshold: float | None = None,
+    ) -> Found: ...
+    @overload
+    def detect(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        *,
+        damaged: Damaged = "keep",
+        rate: float = 25.0,
+        threshold: float | None = None,
     ) -> list[Found]: ...
 
-    def detect(self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0) -> Found | list[Found]:
+    def detect(
+        self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0, threshold: float | None = None
+    ) -> Found | list[Found]:
         """What happens in a video, when and where; VideoError if it can't be read.
 
         ``source``: a file, a folder of pictures, a camera's number, an address, or pictures in memory, uint8 RGB
         ``(T, H, W, 3)`` with ``rate`` per second. A list of sources, a folder of videos or a glob gives a list.
         ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
+        ``threshold``: the score from which an alarm goes off, see `with_threshold`; None = as the model has it.
         """
+        model = self if threshold is None else self.with_threshold(threshold)
         if isinstance(source, Video):
-            return self._detect(source.path, damaged)
+            return model._detect(source.path, damaged)
         sources = sources_of(source, rate)
         many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
-        found = [self._detect(one, damaged) for one in sources]
+        found = [model._detect(one, damaged) for one in sources]
         return found if many or len(found) > 1 else found[0]
 
     def _detect(self, source: Source, damaged: Damaged) -> Found:
@@ -54,7 +89,7 @@ class Detector:
         with reading(source, damaged=damaged) as one:
             prediction = pipeline.together(self.stream(one))
             size = one.info.width, one.info.height
-            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage)
+            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
 
 
 def sources_of(given: Any, rate: float = 25.0) -> list[Source]:

@@ -29,6 +29,7 @@ class Found:
     """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
     ``damage``: why less of it was read than the file promised, or how a live stream ended; None if all came.
+    ``threshold``: the score from which an alarm went off.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Found:
     clock: Floats
     size: tuple[int, int]
     damage: str | None = None
+    threshold: float = 0.5
 
     def __repr__(self) -> str:
         peak = "" if self.prediction.frames is None else f", peak {self.prediction.frames.values.max():.2f}"
@@ -57,7 +59,7 @@ class Found:
 
     @cached_property
     def scores(self) -> Features:
-        """One score per frame of the video ``(F,)`` in [0, 1]; 0.5 is the threshold."""
+        """One score per frame of the video ``(F,)`` in [0, 1]; an alarm goes off from ``threshold`` on."""
         assert self.prediction.frames is not None
         return self.prediction.frames.on(self.clock)[:, 0, 0]
 
@@ -105,7 +107,9 @@ class Found:
         rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
         with outputs.reading([self.path]), Writer(path, rate) as writer:
             shown, starts = tee(reader.frames(self.path, damaged="keep"))
-            for picture, frame in zip(overlay(shown, self.prediction, truth=truth), starts, strict=True):
+            for picture, frame in zip(
+                overlay(shown, self.prediction, truth=truth, threshold=self.threshold), starts, strict=True
+            ):
                 writer.write(picture, frame.start)
         return Path(path)
 
@@ -114,7 +118,7 @@ class Found:
         from wherewhen.render import timeline
 
         with outputs.reading([self.path]):
-            timeline(self.prediction, Path(path), truth=truth, title=self.id)
+            timeline(self.prediction, Path(path), truth=truth, threshold=self.threshold, title=self.id)
         return Path(path)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import closeups, model_file, painting, pipeline, registry, sights, watching
+from wherewhen import alarms, closeups, model_file, painting, pipeline, registry, sights, watching
 from wherewhen.config import CONSENT, build, mapping, typed
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.detector import Detector
@@ -275,6 +276,21 @@ class Model(Detector):
         """
         changed = Recipe.of({**self.recipe.plain(), sights.MOVERS: movers}, trust=self.recipe.trusted)
         return replace(self, recipe=changed)
+
+    def with_localizer(self, **settings: Any) -> Model:
+        """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
+
+        ConfigError for one that is unknown, or that the trained threshold depends on.
+        """
+        name, changed = self.recipe.localizer, copy(self)
+        own = {**self.recipe.settings, name: alarms.tuned(name, self.recipe.settings[name], settings)}
+        changed.recipe = replace(self.recipe, settings=own)
+        return changed
+
+    @property
+    def alarm(self) -> float:
+        """The score from which an alarm goes off."""
+        return alarms.level(self.recipe.settings[self.recipe.localizer])
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
         """The same views with normalized features; others than the method's stay as they are."""

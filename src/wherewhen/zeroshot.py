@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import pipeline, registry, spatial, watching
+from wherewhen import alarms, pipeline, registry, spatial, watching
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Localizer, TextImage
 from wherewhen.detector import Detector
@@ -70,6 +71,24 @@ class ZeroShot(Detector):
         assert isinstance(self.encoder, TextImage)
         self.texts: Features = self.encoder.encode(self.prompts.texts)
 
+    def with_localizer(self, **settings: Any) -> ZeroShot:
+        """The same model with other settings of its localizer; ConfigError for one that is unknown."""
+        changed = copy(self)
+        own = {**self.settings.get(self.localizer, {}), **settings}
+        changed.settings = {**self.settings, self.localizer: own}
+        changed.localizing()
+        return changed
+
+    def localizing(self) -> Any:
+        """The settings of the localizer."""
+        given = {**PRESETS.get(self.localizer, {}), **self.settings.get(self.localizer, {})}
+        return build(registry.load("localize", self.localizer).Config, given, self.localizer)
+
+    @property
+    def alarm(self) -> float:
+        """The score from which an alarm goes off."""
+        return alarms.level(self.localizing())
+
     def save(self, path: str | Path) -> None:
         """Write all that it was made from as JSON, for `load`."""
         write_json(path, {one.name: getattr(self, one.name) for one in fields(self)})
@@ -93,10 +112,7 @@ class ZeroShot(Detector):
 
     def localized(self, pieces: Iterable[ClassMap]) -> Iterator[Prediction]:
         """Boxes, tubes and events with their classes."""
-        plugin = registry.load("localize", self.localizer)
-        given = {**PRESETS.get(self.localizer, {}), **self.settings.get(self.localizer, {})}
-        config = build(plugin.Config, given, self.localizer)
-        localizer: Localizer = plugin(config, self.threshold)
+        localizer: Localizer = registry.load("localize", self.localizer)(self.localizing(), self.threshold)
         return named(pieces, localizer, self.prompts.names)
 
     def instances(self, source: watching.Watched) -> Iterator[Instances]:

@@ -109,9 +109,7 @@ def test_what_comes_out_is_whole(name: str, seed: int, threshold: float) -> None
         assert 0.5 <= event.score <= 1
         assert (np.diff(event.extents[:, 0]) > 0).all()
         inside = (found.frames.edges[:-1] < event.end) & (found.frames.edges[1:] > event.start)
-        # One of several tubes of an alarm may peak in a few cells only, after the frame's score has begun to fall.
-        assert found.frames.values[inside].max() >= 0.4
-        assert found.frames.values.max() >= 0.5
+        assert found.frames.values[inside].max() >= event.score
 
 
 def test_raw_scores_are_those_that_are_calibrated(name: str) -> None:

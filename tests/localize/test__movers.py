@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wherewhen import extents as ext
 from wherewhen import pipeline
-from wherewhen.localize._movers import along, apart, free, inside, told
+from wherewhen.localize._movers import along, apart, free, inside, paths
 from wherewhen.localize.regions import Regions, RegionsConfig
 from wherewhen.values import Boxes, Event, HeatMap, Prediction, Scores
 
@@ -44,15 +44,15 @@ def test_of_two_in_one_place_the_better_one_is_told() -> None:
 def test_events_are_ways() -> None:
     steps = [at(k, {7: (A, 0.9 if 2 <= k < 5 or 9 <= k < 12 else 0.1), 8: (B, 0.45)}) for k in range(12)]
     steps += [at(20, {9: (B, 0.95)})]
-    events = told(Scores.chained(steps), keep=0.4, gap=1.0, shortest=1.5, within=0.7)
+    events = paths(Scores.chained(steps), 0.5, keep=0.4, gap=1.0, shortest=1.5, within=0.7)
     assert [(e.start, e.end, e.track, e.score) for e in events] == [(2, 5, 7, 0.9), (9, 12, 7, 0.9)]
 
 
 def test_a_union_is_no_second_event() -> None:
     steps = [at(k, {1: (A, 0.6), 2: (BOTH, 0.8 if k < 4 else 0.7)}) for k in range(6)]
-    assert [e.track for e in told(Scores.chained(steps), 0.4, 1.0, 0.3, 0.7)] == [2]
+    assert [e.track for e in paths(Scores.chained(steps), 0.5, 0.4, 1.0, 0.3, 0.7)] == [2]
     steps = [at(k, {1: (A, 0.6)} | ({2: (BOTH, 0.8)} if k < 2 else {})) for k in range(6)]
-    assert sorted(e.track for e in told(Scores.chained(steps), 0.4, 1.0, 0.3, 0.7)) == [1, 2]
+    assert sorted(e.track for e in paths(Scores.chained(steps), 0.5, 0.4, 1.0, 0.3, 0.7)) == [1, 2]
 
 
 def walked(count: int = 40) -> list[HeatMap]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen import extents as ext
 from wherewhen import pipeline
+from wherewhen.errors import ConfigError
+from wherewhen.localize._events import apart
 from wherewhen.localize.regions import Regions, RegionsConfig, calibrate, components, frame_score
 from wherewhen.values import Event, Features, HeatMap, Prediction
 
@@ -124,3 +128,152 @@ def test_many_regions_are_cut_to_the_best() -> None:
     found = run(world((0, 40, 0, 0, 0.9), (0, 40, 0, 3, 0.8), (0, 40, 0, 6, 0.7), (0, 40, 4, 0, 0.6)), most=2)
     assert found.boxes is not None
     assert sorted(set(found.boxes.values.round(3).tolist())) == [0.8, 0.9]
+
+
+# --- from which score on, how long, how often, how many
+
+
+def test_an_alarm_goes_off_from_the_level_that_was_chosen() -> None:
+    warm = world((8, 12, 2, 2, 0.36), (12, 20, 2, 2, 0.26), (20, 28, 2, 2, 0.2))
+    assert run(warm).events == ()
+    assert told(run(warm, alarm=0.3).events) == [(2.0, 5.0, 0.36)]  # and lasts down to 0.3 * 0.4 / 0.5
+    hot = world((8, 12, 2, 2, 0.95), (12, 20, 2, 2, 0.6))
+    assert told(run(hot).events) == [(2.0, 5.0, 0.95)]
+    assert told(run(hot, alarm=0.9).events) == [(2.0, 3.0, 0.95)]
+    np.testing.assert_array_equal(run(hot, alarm=0.9).frames.values, run(hot).frames.values)  # type: ignore[union-attr]
+    for level in (-0.1, 1.1):
+        with pytest.raises(ConfigError, match="alarm"):
+            RegionsConfig(alarm=level)
+
+
+def test_an_event_is_as_sure_as_its_alarm_where_the_map_is_lowered() -> None:
+    """Sharpened to what little moves, the region's values fall below the frame score that raised the alarm."""
+    values = world((8, 16, 2, 2, 0.51))
+    detail = np.zeros((40, 24, 32), np.float32)
+    detail[:, 8:20, 6:20] = 0.2
+    detail[:, 8:10, 6:8] = 1.0
+    config = RegionsConfig(**{**vars(PLAIN), "sharpen": 0.6})
+    found = pipeline.together(Regions(config)([HeatMap(values, np.arange(41) / 4, detail)]))
+    assert found.heat is not None and found.boxes is not None and found.frames is not None
+    assert found.frames.values.max() == pytest.approx(0.51) and found.heat.values.max() < 0.5
+    (event,) = found.events
+    assert event.score == found.frames.values.max() and (event.start, event.end) == (2.0, 4.0)
+
+
+def test_a_second_place_has_its_share_of_the_frame_score() -> None:
+    found = run(world((8, 20, 0, 0, 0.9), (10, 20, 4, 5, 0.72)))
+    assert [round(event.score, 3) for event in found.events] == [0.9, 0.72]
+    found = run(world((8, 20, 0, 0, 0.9), (10, 20, 4, 5, 0.48)))
+    assert [round(event.score, 3) for event in found.events] == [0.9]
+
+
+def test_what_is_close_is_one_event() -> None:
+    close = world((8, 20, 2, 1, 0.9), (10, 18, 2, 4, 0.8))  # a column of eight lies between
+    assert len(run(close, merge=0.1).events) == 2
+    (event,) = run(close, merge=0.13).events
+    assert (event.start, event.end, round(event.score, 3)) == (2.0, 5.0, 0.9)
+    alone, both = [1 / 8, 2 / 6, 3 / 8, 4 / 6], [1 / 8, 2 / 6, 6 / 8, 4 / 6]
+    np.testing.assert_allclose(event.extents[:, 2:], [alone] * 2 + [both] * 8 + [alone] * 2)
+    later = world((8, 14, 2, 1, 0.9), (14, 20, 2, 4, 0.8))
+    assert len(run(later, merge=0.13).events) == 2, "one after the other is not at once"
+
+
+def test_after_an_alarm_there_is_a_pause() -> None:
+    thrice = world((0, 4, 2, 2, 0.9), (12, 16, 2, 2, 0.9), (24, 28, 2, 2, 0.9))
+    assert [e.start for e in run(thrice).events] == [0, 3, 6]
+    assert [e.start for e in run(thrice, cooldown_seconds=2).events] == [0, 3, 6]
+    assert [e.start for e in run(thrice, cooldown_seconds=3).events] == [0, 6]
+    assert [(e.start, e.end) for e in run(thrice, cooldown_seconds=2.5).events] == [(0, 1), (3.5, 4), (6.5, 7)]
+    short = world((0, 1, 2, 2, 0.9), (12, 16, 2, 2, 0.9))
+    assert [e.start for e in run(short, cooldown_seconds=9).events] == [3], "an alarm that is not told has no pause"
+    assert [e.start for e in run(world((0, 40, 2, 2, 0.9)), longest_seconds=3, cooldown_seconds=9).events] == [
+        0,
+        3,
+        6,
+        9,
+    ]
+
+
+def alarms(frames: HeatMap, config: RegionsConfig, events: tuple[Event, ...]) -> list[tuple[float, float]]:
+    """When alarms go off and end, by looking at one frame score after the other; only those with an event count."""
+    spans: list[tuple[float, float]] = []
+    start, last, quiet = None, 0.0, -np.inf
+
+    def over() -> float:
+        if start is None or not any(start <= e.start and e.end <= last for e in events):
+            return quiet
+        spans.append((start, last))
+        return last + config.cooldown_seconds
+
+    for score, a, b in zip(frames.values[:, 0, 0].tolist(), frames.edges, frames.edges[1:], strict=False):
+        if start is not None and a - last >= config.gap_seconds:
+            quiet, start = over(), None
+        if (start is None and score >= config.alarm and a >= quiet) or (start is not None and score >= config.low):
+            start, last = (a if start is None else start), b
+    over()
+    return spans
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "alarm": st.floats(0.05, 0.95),
+        "keep": st.floats(0, 1),
+        "gap_seconds": st.sampled_from([0.3, 1.0, 2.5]),
+        "cooldown_seconds": st.sampled_from([0.0, 0.0, 1.0, 4.0]),
+        "shortest_seconds": st.floats(0, 1.5),
+        "merge": st.sampled_from([0.0, 0.1, 0.3]),
+        "top": st.integers(1, 5),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2000), SETTINGS, st.integers(1, 6), st.floats(0.1, 0.9))
+def test_events_agree_with_the_alarms(seed: int, given: dict[str, Any], piece: int, threshold: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.random((48, 6, 8), np.float32) * 0.3
+    for _ in range(5):
+        first, y, x = int(rng.integers(0, 44)), int(rng.integers(0, 5)), int(rng.integers(0, 7))
+        values[first : first + int(rng.integers(1, 14)), y : y + 2, x : x + 2] = rng.random() ** 0.5
+    edges = np.concatenate([[0], np.cumsum(rng.uniform(0.1, 0.4, 48))])
+    detail = rng.random((48, 12, 16), np.float32) if seed % 2 else None
+    config = RegionsConfig(**given)
+    found = pipeline.together(Regions(config, threshold)([HeatMap(values, edges, detail)]))
+    frames = found.frames
+    assert frames is not None
+    spans = alarms(frames, config, found.events)
+    level = config.alarm
+    for event in found.events:
+        assert level <= event.score <= 1
+        during = frames.values[(frames.edges[:-1] < event.end) & (frames.edges[1:] > event.start)]
+        assert event.score <= during.max()
+        assert event.end - event.start >= config.shortest_seconds - 1e-6
+        assert sum(a <= event.start and event.end <= b for a, b in spans) == 1
+    assert [e.start for e in found.events] == sorted(e.start for e in found.events)
+    for (_, end), (start, _) in pairwise(spans):
+        assert start - end >= config.cooldown_seconds
+    for number, one in enumerate(found.events):
+        for other in found.events[number + 1 :]:
+            _, own, its = np.intersect1d(one.extents[:, 0], other.extents[:, 0], return_indices=True)
+            if len(own):
+                assert np.median(apart(one.extents[own], other.extents[its])) > config.merge
+    pieces = [
+        HeatMap(values[k : k + piece], edges[k : k + piece + 1], None if detail is None else detail[k : k + piece])
+        for k in range(0, 48, piece)
+    ]
+    live = pipeline.together(Regions(config, threshold)(iter(pieces)))
+    assert [(e.extents.tolist(), e.score) for e in live.events] == [(e.extents.tolist(), e.score) for e in found.events]
+
+
+@given(st.integers(0, 300))
+def test_the_gap_between_boxes_is_what_shifting_closes(seed: int) -> None:
+    low, high = np.sort(np.random.default_rng(seed).random((2, 2, 2)), axis=1).swapaxes(0, 1)
+    one, other = (np.array([[0, 1, *low[k], *high[k]]]) for k in (0, 1))
+    gap = float(apart(one, other)[0])
+    assert gap == float(apart(other, one)[0]) >= 0
+    if gap == 0:
+        assert (low[0] <= high[1]).all() and (low[1] <= high[0]).all()
+    else:
+        grown = one + gap * np.array([0, 0, -1, -1, 1, 1]) * (1 + 1e-9)
+        assert float(apart(grown, other)[0]) == 0
+        assert float(ext.intersection(one, other)[0]) == 0

@@ -19,7 +19,8 @@ class Options:
         prompts: instead of a model: prompt file, or the name of one that comes along (default, toy). A backbone that
             reads (clip, toywords) then finds what the words say, without any training.
         view: with prompts: patches (one look at each picture) or windows (overlapping crops of three sizes).
-        threshold: with prompts: the share of what is not normal from which an alarm goes off.
+        threshold: the score from 0 to 1 from which an alarm goes off; default: 0.5, the threshold that training chose
+            (with prompts: half of what is seen is not normal). Scores stay what they are.
         output: folder for events, scores, overlays and timelines; default: a new one below runs/.
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
@@ -36,7 +37,7 @@ class Options:
     model: str | None = None
     prompts: str | None = None
     view: str = "patches"
-    threshold: float = 0.5
+    threshold: float | None = None
     output: str | None = None
     which: str = "best"
     render: bool = True
@@ -58,6 +59,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.video import sources
 
     model = _by_words(options, settings) if options.prompts else _trained(options, settings)
+    if options.threshold is not None:
+        model = model.with_threshold(options.threshold)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
     asked = options.workers or options.distributed or options.ray_address
@@ -77,13 +80,19 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
 
 def _trained(options: Options, settings: dict[str, Any]) -> Any:
+    from wherewhen import registry
     from wherewhen.errors import ConfigError
     from wherewhen.model import Model
 
-    own = [name for name in settings if name not in RECIPE[1:]]
+    alarms = {name: settings[name] for name in settings if name in registry.names("localize")}
+    own = [name for name in settings if name not in (*RECIPE[1:], *alarms)]
     if own:
         raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
     model = Model.load(options.model or "runs/latest", options.which, options.device, trust=options.trust)
+    for name, changed in alarms.items():
+        if name != model.recipe.localizer:
+            raise ConfigError(f"{name}: this model was trained with the localizer {model.recipe.localizer}")
+        model = model.with_localizer(**changed)
     return model.with_movers(settings["movers"]) if settings.get("movers") else model
 
 
@@ -101,7 +110,6 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     return ZeroShot(
         prompts.read(options.prompts or ""),
         settings={**given, "spatial": {"view": options.view}},
-        threshold=options.threshold,
         device=options.device,
         **{"backbone": DEFAULT, **chosen},
     )

@@ -82,14 +82,14 @@ def free(regions: Floats, movers: Floats, within: float) -> Masks:
     return alone
 
 
-def told(rows: Scores, keep: float, gap: float, shortest: float, within: float) -> tuple[Event, ...]:
-    """Events out of all boxes of an alarm: the ways of movers while they score ``keep``, if they ever reach 0.5.
+def paths(rows: Scores, alarm: float, keep: float, gap: float, shortest: float, within: float) -> tuple[Event, ...]:
+    """Events out of all boxes of an alarm: the ways of movers while they score ``keep``, if they ever reach ``alarm``.
 
     A way ends in a pause of ``gap`` seconds and lasts at least ``shortest``. Of ways that share their place for half of
     their time only the best is told.
     """
     ways = [way for track in np.unique(rows.track) for way in _ways(rows, track, keep, gap)]
-    lasting = [w for w in ways if w.extents[-1, 1] - w.extents[0, 0] >= shortest - 1e-9 and w.values.max() >= 0.5]
+    lasting = [w for w in ways if w.extents[-1, 1] - w.extents[0, 0] >= shortest - 1e-9 and w.values.max() >= alarm]
     lasting.sort(key=lambda way: (-float(way.values.max()), -len(way.values), float(way.extents[0, 0])))
     kept: list[Scores] = []
     for way in lasting:

@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
-from wherewhen.localize._movers import apart, free, inside, told
+from wherewhen.localize._events import best, chains, merged, picked, told
+from wherewhen.localize._movers import apart, free, inside, paths
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
 from wherewhen.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 
@@ -66,10 +67,15 @@ class RegionsConfig:
         level: a region is what reaches this share of the map's peak.
         most: regions per step at most.
         link: two boxes of neighboring steps are one tube from this IoU on.
-        gap_seconds: a shorter pause doesn't end an event or a tube.
-        shortest_seconds: shorter events are dropped.
+        alarm: the calibrated frame score from which an alarm goes off; no event has a lower score.
+        keep: an alarm lasts while the calibrated frame score stays at or above this, with an alarm from 0.5; with an
+            alarm from another score it moves in proportion, and is never above it.
+        gap_seconds: a shorter pause doesn't end an alarm or a tube.
+        cooldown_seconds: for so long after an alarm has ended no other one goes off.
+        shortest_seconds: shorter alarms and events are dropped.
         longest_seconds: an alarm that lasts longer is told in pieces, so that nothing waits for its end.
-        keep: an event lasts while the calibrated frame score stays at or above this.
+        merge: events of one alarm that overlap in time are told as one where their boxes are no more than this share of
+            the picture apart.
         within: of two known movers only the better one is told where one lies in the other by this share; and a mover
             is told in place of a region.
         inside: score of a mover beside a map: what this share of its box doesn't exceed in the map, 1 is the highest.
@@ -83,10 +89,13 @@ class RegionsConfig:
     level: float = 0.5
     most: int = 3
     link: float = 0.2
+    alarm: float = 0.5
+    keep: float = 0.4
     gap_seconds: float = 1.0
+    cooldown_seconds: float = 0.0
     shortest_seconds: float = 0.3
     longest_seconds: float = 300.0
-    keep: float = 0.4
+    merge: float = 0.1
     within: float = 0.7
     inside: float = 0.9
 
@@ -94,12 +103,17 @@ class RegionsConfig:
         for name, value in vars(self).items():
             if value < 0:
                 raise ConfigError(f"regions: {name} can't be negative, got {value}")
-        for name in ("sharpen", "level", "link", "keep", "within", "inside"):
+        for name in ("sharpen", "level", "link", "alarm", "keep", "merge", "within", "inside"):
             if getattr(self, name) > 1:
                 raise ConfigError(f"regions: {name} is a share from 0 to 1, got {getattr(self, name)}")
         for name in ("top", "most"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"regions: {name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def low(self) -> float:
+        """The calibrated frame score that an open alarm lasts with."""
+        return min(self.alarm, 2 * self.alarm * self.keep)
 
 
 @dataclass
@@ -129,11 +143,8 @@ class _Tubes:
         return track
 
 
-Row = tuple[Floats, float, int]
-
-
 class Seen(NamedTuple):
-    """What stands out in a step: regions, movers, and which regions ``(R,)`` no mover stands in for.
+    """What stands out in a step: regions, movers, which regions ``(R,)`` no mover stands in for, the map's peak.
 
     Numbers of movers beside a map are even, those of regions odd, so that none is both.
     """
@@ -141,12 +152,12 @@ class Seen(NamedTuple):
     regions: Scores
     movers: Scores
     alone: Masks
+    peak: float
 
     @property
     def boxes(self) -> Scores:
         """Movers, and regions where no mover is."""
-        kept = Scores(self.regions.extents[self.alone], self.regions.values[self.alone], self.regions.track[self.alone])
-        return Scores.chained([self.movers, kept])
+        return Scores.chained([self.movers, picked(self.regions, np.flatnonzero(self.alone))])
 
 
 NOBODY = Scores(np.empty((0, 6)), np.empty(0))
@@ -154,69 +165,64 @@ NOBODY = Scores(np.empty((0, 6)), np.empty(0))
 
 @dataclass
 class _Alarm:
-    """Opens when a score reaches 0.5, closes after a pause, and then says which events it held.
+    """Goes off where a frame score reaches the alarm level, ends after a pause, and then says which events it held.
 
-    Boxes of known movers (``ways``) make one event for each mover's way. ``rows``: regions, and whether no mover stands
-    in for them.
+    Boxes of known movers (``ways``) make one event for each mover's way, and movers have scores of their own.
+    ``regions``: of each step, with their shares of the frame score, see `_events.told`; ``alone``: whether no mover
+    stands in for them. ``quiet``: seconds until which no other alarm goes off.
     """
 
     config: RegionsConfig
-    rows: list[tuple[Row, bool]] = field(default_factory=list)
-    ways: list[Row] = field(default_factory=list)
+    regions: list[Scores] = field(default_factory=list)
+    alone: list[Masks] = field(default_factory=list)
+    ways: list[Scores] = field(default_factory=list)
     start: float | None = None
     last: float = 0.0
+    quiet: float = -np.inf
 
     def __call__(self, step: Step, score: float, seen: Seen) -> tuple[Event, ...]:
         closed: tuple[Event, ...] = ()
-        over = self.start is not None and step.start - self.start >= self.config.longest_seconds
-        if over or (self.start is not None and step.start - self.last >= self.config.gap_seconds):
+        if self.start is not None and step.start - self.last >= self.config.gap_seconds:
             closed = self.close()
-        if score >= 0.5 or (self.start is not None and score >= self.config.keep):
+            if closed:
+                self.quiet = self.last + self.config.cooldown_seconds
+        elif self.start is not None and step.start - self.start >= self.config.longest_seconds:
+            closed = self.close()
+        ready = step.start >= self.quiet and score >= self.config.alarm
+        if ready or (self.start is not None and score >= self.config.low):
             self.start = step.start if self.start is None else self.start
             self.last = step.end
-            self.rows += zip(_rows(seen.regions), seen.alone.tolist(), strict=True)
-            self.ways += _rows(seen.movers)
+            self.regions.append(told(seen.regions, score, seen.peak))
+            self.alone.append(seen.alone)
+            self.ways.append(seen.movers)
         return closed
 
     def close(self) -> tuple[Event, ...]:
         """The events of the open alarm: movers' ways and tubes that last, else its best region of each step."""
-        rows, ways, start, c = self.rows, self.ways, self.start, self.config
-        self.start, self.rows, self.ways = None, [], []
-        if start is None or self.last - start < c.shortest_seconds or not (rows or ways):
+        start, c = self.start, self.config
+        regions, ways = Scores.chained(self.regions), Scores.chained(self.ways)
+        alone = np.concatenate([np.zeros(0, bool), *self.alone])
+        self.start, self.regions, self.alone, self.ways = None, [], [], []
+        if start is None or self.last - start < c.shortest_seconds:
             return ()
-        events: tuple[Event, ...] = ()
-        if ways:
-            boxes = Scores(*(np.array(part) for part in zip(*ways, strict=True)))
-            events = told(boxes, c.keep, c.gap_seconds, c.shortest_seconds, c.within)
-        alone = [row for row, no_mover in rows if no_mover]
-        chains = self._lasting(alone, start)
-        if not events and not chains and rows:  # no mover is sure enough: as if nobody knew any
-            everything = [row for row, _ in rows]
-            chains = self._lasting(everything, start) or [_best(everything)]
-        found = (Event(np.stack([r for r, _ in chain]), float(max(v for _, v in chain))) for chain in chains)
-        return tuple(sorted((*events, *found), key=lambda event: event.start)) if events else tuple(found)
+        events = paths(ways, c.alarm, c.low, c.gap_seconds, c.shortest_seconds, c.within)
+        tubes = self._lasting(regions, start, alone)
+        if not events and not tubes and len(regions.values):  # no mover is sure enough: as if nobody knew any
+            tubes = self._lasting(regions, start) or [best(regions)]
+        found = (Event(tube.extents, float(tube.values.max())) for tube in tubes)
+        return tuple(sorted((*events, *found), key=lambda event: event.start))
 
-    def _lasting(self, rows: list[Row], start: float) -> list[list[tuple[Floats, float]]]:
-        """The tubes of regions that stand out for long enough."""
-        tubes: dict[int, list[tuple[Floats, float]]] = {}
-        for row, value, track in rows:
-            if value >= self.config.keep:
-                tubes.setdefault(track, []).append((row, value))
-        need = max(self.config.shortest_seconds, 0.25 * (self.last - start))
-        return [t for t in tubes.values() if t[-1][0][1] - t[0][0][0] >= need and max(v for _, v in t) >= 0.5]
-
-
-def _rows(boxes: Scores) -> list[Row]:
-    return list(zip(boxes.extents, boxes.values.tolist(), boxes.track.tolist(), strict=True))
-
-
-def _best(rows: list[Row]) -> list[tuple[Floats, float]]:
-    """The best region of each step."""
-    best: dict[float, tuple[Floats, float]] = {}
-    for row, value, _ in rows:
-        if value > best.get(row[0], (row, -1.0))[1]:
-            best[row[0]] = (row, value)
-    return [best[t] for t in sorted(best)]
+    def _lasting(self, regions: Scores, start: float, chosen: Masks | None = None) -> list[Scores]:
+        """The tubes of regions that stand out for long enough; those that are one thing as one."""
+        c = self.config
+        some = regions if chosen is None else picked(regions, np.flatnonzero(chosen))
+        need = max(c.shortest_seconds, 0.25 * (self.last - start)) - ext.TICK
+        tubes = [
+            tube
+            for tube in chains(some, c.low)
+            if tube.extents[-1, 1] - tube.extents[0, 0] >= need and tube.values.max() >= c.alarm
+        ]
+        return merged(tubes, c.merge)
 
 
 class Regions:
@@ -231,6 +237,7 @@ class Regions:
     """
 
     Config = RegionsConfig
+    scoring = ("smooth_seconds", "follow", "smooth_cells", "top")
 
     def __init__(self, config: RegionsConfig, threshold: float = 0.5) -> None:
         self.config, self.threshold = config, threshold
@@ -268,17 +275,19 @@ class Regions:
             rows = step.boxes.extents.copy()
             rows[:, :2] = step.start, step.end
             values = calibrate(step.boxes.values.astype(np.float32), self.threshold).astype(np.float64)
-            return Seen(NOBODY, Scores(rows, values, step.boxes.track), np.zeros(0, bool))
-        least = c.level * max(float(heat.max()), 1e-6)
+            movers = Scores(rows, values, step.boxes.track)
+            return Seen(NOBODY, movers, np.zeros(0, bool), float(values.max(initial=0.0)))
+        peak = float(heat.max())
+        least = c.level * max(peak, 1e-6)
         found, peaks = components(heat, least, c.most)
         rows = np.concatenate([np.tile([step.start, step.end], (len(found), 1)), found], 1)
         numbers = np.array(tubes(rows), np.int64)
         if step.movers is None:
-            return Seen(Scores(rows, peaks, numbers), NOBODY, np.ones(len(rows), bool))
+            return Seen(Scores(rows, peaks, numbers), NOBODY, np.ones(len(rows), bool), peak)
         values = inside(heat, step.movers.extents, c.inside)
         out = values >= least
         movers = Scores(step.movers.extents[out], values[out], 2 * step.movers.track[out])
-        return Seen(Scores(rows, peaks, 2 * numbers + 1), movers, free(rows, movers.extents, c.within))
+        return Seen(Scores(rows, peaks, 2 * numbers + 1), movers, free(rows, movers.extents, c.within), peak)
 
 
 PLUGIN = Regions
