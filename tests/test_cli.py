@@ -370,4 +370,4 @@ def test_data_tells_checks_and_compares_truth(natives: Path, clips: Path, run: R
     assert (code, out.strip()) == (0, "nothing to report")
     for root in (natives, clips):
         code, out, _ = run("data", "check", root, "--no-videos", "--json")
-        assert code == 0 and all(row["severity"] == "info" for row in json.loads(out))
+        assert code == 0 and all(row["severity"] == "info" for row in json.loads(out)), out

@@ -106,7 +106,8 @@ def listing(folder: Path, passed: PassedOver | None = None) -> tuple[list[Path],
     files, folders = [], []
     for path in sorted((folder / name for name in os.listdir(folder)), key=natural):  # noqa: PTH208
         if path.name.startswith("."):
-            passed.add("hidden", path)
+            if not path.name.startswith(".wherewhen"):  # the toolkit's own notes of what it wrote
+                passed.add("hidden", path)
             continue
         try:
             mode = path.stat().st_mode

@@ -82,7 +82,7 @@ def quoted(text: object) -> str:
 
 
 def named(text: str) -> str:
-    """A name out of a user's file: as it is where it is short and plain, else `quoted`.
+    r"""A name out of a user's file: as it is where it is short and plain, else `quoted`.
 
     >>> named("sub/a.mp4"), named("a\nb")
     ('sub/a.mp4', "'a\\nb'")
