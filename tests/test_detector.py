@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import watching
+from wherewhen import detection, watching
 from wherewhen.detector import Detector
 from wherewhen.errors import ConfigError, VideoError
 from wherewhen.found import Found
@@ -115,3 +115,10 @@ def test_a_result_becomes_pandas_tables() -> None:
     ]
     with pytest.raises(ConfigError, match="unknown table 'evnts'; did you mean 'events'"):
         found.to_pandas("evnts")
+
+
+def test_one_text_is_one_source_for_the_batch_as_well(clips: Path, tmp_path: Path) -> None:
+    one, _ = detection.detect(Bright(), str(clips / "a.mp4"), tmp_path / "out", render=False, quiet=True)
+    assert [found.id for found in one] == ["a"]
+    both, _ = detection.detect(Bright(), clips, tmp_path / "both", render=False, quiet=True)
+    assert [found.id for found in both] == ["a", "b"]

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from wherewhen import outputs
+from wherewhen.detector import sources_of
 from wherewhen.errors import VideoError
 from wherewhen.found import Found, write_tables
 from wherewhen.model import Model
@@ -28,7 +29,7 @@ WORDS = ".json"  # of a file that says what a model of words was made from
 
 def detect(
     model: Model | ZeroShot,
-    sources: Sequence[Given],
+    sources: Given | Sequence[Given],
     output: str | Path,
     *,
     render: bool = True,
@@ -37,18 +38,21 @@ def detect(
 ) -> tuple[list[Found], Quarantine]:
     """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
-    ``model``: a trained one, or words alone. A video that can't be read is set aside with its reason, and the rest goes
-    on. ``where``: in which processes, or on which Ray cluster, each with one thread; here, with all threads, unless
-    told.
+    ``model``: a trained one, or words alone. ``sources``: a file, folder, glob, camera or address, or a list of videos.
+    A video that can't be read is set aside with its reason, and the rest goes on. ``where``: in which processes, or on
+    which Ray cluster, each with one thread; here, with all threads, unless told.
     """
     folder = Path(output)
     quarantine = Quarantine(folder)
-    places = [parsed(source) for source in sources]
+    if isinstance(sources, Sequence) and not isinstance(sources, str):
+        places = [parsed(source) for source in sources]
+    else:
+        places = sources_of(sources)
     names = _names(places)
     pictures = (f"{name}{kind}" for name in names.values() for kind in (".mp4", ".png")) if render else ()
 
     def work(source: Source) -> Found:
-        return _shown(replace(model.detect(source), id=names[source]), folder, render)
+        return _shown(replace(model.detect_one(source), id=names[source]), folder, render)
 
     with outputs.reading(places):
         outputs.check_folder(folder, [*TABLES, *pictures], "choose an --output that is empty, or holds results alone")

@@ -77,13 +77,14 @@ class Detector:
         """
         model = self if threshold is None else self.with_threshold(threshold)
         if isinstance(source, Video):
-            return model._detect(source.path, damaged)
+            return model.detect_one(source.path, damaged)
         sources = sources_of(source, rate)
         many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
-        found = [model._detect(one, damaged) for one in sources]
+        found = [model.detect_one(one, damaged) for one in sources]
         return found if many or len(found) > 1 else found[0]
 
-    def _detect(self, source: Source, damaged: Damaged) -> Found:
+    def detect_one(self, source: Source, damaged: Damaged = "keep") -> Found:
+        """What happens in exactly one video, see `detect`."""
         from wherewhen.video.reader import reading
 
         with reading(source, damaged=damaged) as one:
