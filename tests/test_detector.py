@@ -21,6 +21,8 @@ from wherewhen.video.writer import Writer
 class Bright(Detector):
     """Scores each frame by its brightness."""
 
+    alarm = 0.5
+
     def stream(self, source: watching.Watched) -> Iterator[Prediction]:
         assert isinstance(source, Reading)
         for frame in source.frames():
