@@ -189,7 +189,7 @@ def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> N
         "extents": rows.extents, "values": rows.values, "track": rows.track,
     }  # fmt: skip
     words = {"names": [list(boxes.names) for boxes in frames], "notes": [boxes.note for boxes in frames]}
-    save(path, arrays, {**passport, "words": words})
+    save(path, arrays, {**passport, "words": words}, ours=True)  # of a cache: what is damaged is made again
 
 
 def _read(path: Path, passport: Mapping[str, Any]) -> list[Boxes]:
