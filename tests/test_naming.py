@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wherewhen import extents as ext
 from wherewhen import painting, training
 from wherewhen.contracts import TextTower
 from wherewhen.evaluate import predict
@@ -118,7 +119,7 @@ def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_pat
 
 
 def test_class_maps_are_answers_where_they_belong() -> None:
-    rows = Instances(np.zeros((8, 1)), np.tile([0, 1.0, 0, 1, 0, 1], (8, 1))[:, [0, 1, 2, 3, 4, 5]], shape=(2, 2, 2))
+    rows = Instances(np.zeros((8, 1)), ext.grid([0, 2, 0, 0, 1, 1], (2, 2, 2)), shape=(2, 2, 2))
     values = np.arange(24, dtype=np.float32).reshape(8, 3) / 24
     steps = list(class_maps([(rows, values)]))
     assert len(steps) == 2

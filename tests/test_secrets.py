@@ -155,7 +155,7 @@ SCHEMES = (
 class Watcher:
     """Stands for a model: it reads all pictures of a source, and finds nothing."""
 
-    def detect(self, source: Source) -> Found:
+    def detect_one(self, source: Source) -> Found:
         with reading(source, damaged="set-aside") as one:
             times = [frame.start for frame in one.frames()]
         edges = np.array([*times, times[-1] + 1])

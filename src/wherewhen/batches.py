@@ -73,7 +73,8 @@ def pooled(instances: Instances, count: int | None) -> Instances:
 
     A cell is held where it is not all zeros. (Sultani et al., CVPR 2018: 32 segments.)
 
-    >>> rows = Instances(np.float32([[1], [3], [0], [5]]), np.tile([0, 1.0], (4, 3)), shape=(4, 1, 1))
+    >>> from wherewhen import extents as ext
+    >>> rows = Instances(np.float32([[1], [3], [0], [5]]), ext.grid([0, 4, 0, 0, 1, 1], (4, 1, 1)), shape=(4, 1, 1))
     >>> pooled(rows, 2).features.tolist()
     [[2.0], [5.0]]
     """
