@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen import detection, runs
-from wherewhen.errors import VideoError
+from wherewhen.errors import ConfigError, VideoError
 from wherewhen.model import Model
 from wherewhen.outputs import MANIFEST
+from wherewhen.spread import Where
 from wherewhen.video import reader
 from wherewhen.video.sources import Source
 
@@ -62,6 +63,29 @@ def test_a_broken_video_does_not_stop_the_rest(model: Model, clips: Path, tmp_pa
     assert none == [] and json.loads((tmp_path / "nothing" / "events.json").read_text())["videos"] == {}
     with pytest.raises(VideoError):
         model.detect(bad)
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_a_damaged_video_is_kept_and_told_or_set_aside(
+    model: Model, clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int | None
+) -> None:
+    data = (clips / "anomalous" / "a0.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 9 // 10])
+    paths: list[Source] = [tmp_path / "cut.mp4", clips / "normal" / "n0.mp4"]
+    how: dict[str, Any] = {
+        "render": False,
+        "quiet": True,
+        "where": Where.of(workers, None, None, 2) if workers else None,
+    }
+    found, quarantine = detection.detect(model, paths, tmp_path / "kept", **how)
+    assert [one.id for one in found] == ["cut", "n0"] and not quarantine.reasons
+    told = json.loads((tmp_path / "kept" / "events.json").read_text())["videos"]
+    assert "cut short" in told["cut"]["damage"] and "damage" not in told["n0"]
+    assert told["cut"]["frames"] < told["n0"]["frames"] and "cut: not all of it was read" in caplog.text
+    found, quarantine = detection.detect(model, paths, tmp_path / "aside", damaged="set-aside", **how)
+    assert [one.id for one in found] == ["n0"] and "cut short" in quarantine.reasons["../cut.mp4"]
+    with pytest.raises(ConfigError, match="keep or set-aside"):
+        detection.detect(model, paths, tmp_path / "no", damaged="drop", **how)
 
 
 @given(st.lists(st.sampled_from(["a.mp4", "a-2.mp4", "b/a.mp4", "c/a.avi", "c/a-2.mp4", "d/a-3.mp4"]), unique=True))

@@ -18,6 +18,7 @@ from wherewhen.runs import LOG, log_file
 from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import draft, sweep
 from wherewhen.video.batch import Quarantine, survivors
+from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Given, Source, parsed, stem
 from wherewhen.zeroshot import ZeroShot
 
@@ -35,13 +36,16 @@ def detect(
     render: bool = True,
     where: Where | None = None,
     quiet: bool = False,
+    damaged: Damaged = "keep",
 ) -> tuple[list[Found], Quarantine]:
     """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
     ``model``: a trained one, or words alone. ``sources``: a file, folder, glob, camera or address, or a list of videos.
     A video that can't be read is set aside with its reason, and the rest goes on. ``where``: in which processes, or on
-    which Ray cluster, each with one thread; here, with all threads, unless told.
+    which Ray cluster, each with one thread; here, with all threads, unless told. ``damaged``: keep reads a damaged
+    recording as far as it goes, which is told in the log and in ``events.json``; set-aside sets it aside.
     """
+    policy(damaged)
     folder = Path(output)
     quarantine = Quarantine(folder)
     if isinstance(sources, Sequence) and not isinstance(sources, str):
@@ -52,7 +56,7 @@ def detect(
     pictures = (f"{name}{kind}" for name in names.values() for kind in (".mp4", ".png")) if render else ()
 
     def work(source: Source) -> Found:
-        return _shown(replace(model.detect_one(source), id=names[source]), folder, render)
+        return _shown(replace(model.detect_one(source, damaged), id=names[source]), folder, render)
 
     with outputs.reading(places):
         outputs.check_folder(folder, [*TABLES, *pictures], "choose an --output that is empty, or holds results alone")
@@ -61,7 +65,10 @@ def detect(
             todo = survivors(places, work, quarantine)
             found = [one for _, one in track(todo, "detecting", len(places), quiet=quiet)]
         else:
-            found = _detect_elsewhere(model, places, quarantine, where, render, quiet)
+            found = _detect_elsewhere(model, places, quarantine, where, render, quiet, damaged)
+        for one in found:
+            if one.damage:
+                log.warning("%s: not all of it was read: %s", one.id, one.damage)
         for path, reason in quarantine.reasons.items():
             log.warning("set aside %s: %s", path, reason)
         write_tables(folder, found)
@@ -86,6 +93,7 @@ class _Order:
     id: str
     folder: Path
     render: bool
+    damaged: Damaged
 
 
 @lru_cache(maxsize=1)
@@ -96,14 +104,20 @@ def _model_at(path: Path, device: str, trust: bool) -> Model | ZeroShot:
 def _detect_one(order: _Order) -> Found | str:
     """What was found, or why the video can't be read."""
     try:
-        found = _model_at(order.model, order.device, order.trust).detect(order.source)
+        found = _model_at(order.model, order.device, order.trust).detect_one(order.source, order.damaged)
         return _shown(replace(found, id=order.id), order.folder, order.render)
     except VideoError as error:
         return error.cause
 
 
 def _detect_elsewhere(
-    model: Model | ZeroShot, sources: Sequence[Source], quarantine: Quarantine, where: Where, render: bool, quiet: bool
+    model: Model | ZeroShot,
+    sources: Sequence[Source],
+    quarantine: Quarantine,
+    where: Where,
+    render: bool,
+    quiet: bool,
+    damaged: Damaged,
 ) -> list[Found]:
     folder = quarantine.file.parent.resolve()
     quarantine.write()
@@ -114,7 +128,9 @@ def _detect_elsewhere(
         places = [source.absolute() if isinstance(source, Path) else source for source in sources]
         wanted = zip(sources, places, strict=True)
         trust = isinstance(model, Model) and model.recipe.trusted
-        orders = [_Order(path, model.device, trust, place, names[source], folder, render) for source, place in wanted]
+        orders = [
+            _Order(path, model.device, trust, place, names[source], folder, render, damaged) for source, place in wanted
+        ]
         made = dict(track(spread(_detect_one, orders, where), "detecting", len(sources), quiet=quiet))
     kept = [(number, one) for number in sorted(made) if isinstance(one := made[number], Found)]
     found = [replace(one, path=sources[number]) for number, one in kept]

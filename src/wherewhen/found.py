@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from itertools import tee
@@ -202,5 +202,6 @@ def write_tables(folder: Path, found: Sequence[Found]) -> None:
         numbers = ["" if score is None else f"{score:.6f}" for score in scores]
         writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", *numbers])
     write_atomic(folder / "scores.csv", text.getvalue())
-    told = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, f.path.name)) for f in found]
+    plain = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, f.path.name)) for f in found]
+    told = [replace(video, damage=one.damage) for video, one in zip(plain, found, strict=True)]
     registry.load("formats", "events").write(folder / "events.json", told)

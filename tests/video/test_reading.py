@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
+from wherewhen.errors import ConfigError, VideoError
 from wherewhen.video import film, reader
 from wherewhen.video.reader import Want, edges, frames, probe, reading
 from wherewhen.video.sources import Source
@@ -106,5 +106,5 @@ def test_nothing_readable_is_an_error_in_any_case(tmp_path: Path) -> None:
 
 
 def test_a_word_that_is_none_of_the_two_is_refused(make: Make) -> None:
-    with pytest.raises(ValueError, match="keep or set-aside"):
+    with pytest.raises(ConfigError, match="keep or set-aside"):
         reading(make("a.mp4", 3), damaged="maybe")  # type: ignore[arg-type]

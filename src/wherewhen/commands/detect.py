@@ -24,6 +24,7 @@ class Options:
         output: folder for events, scores, overlays and timelines; default: a new one below runs/.
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
+        damaged: keep reads a damaged recording as far as it goes and says so; set-aside sets it aside with the reason.
         device: auto, cpu or cuda.
         trust: run the code in the TorchScript file that the model names, if it names one.
         workers: processes, one video each; default: this one, with all its threads.
@@ -41,6 +42,7 @@ class Options:
     output: str | None = None
     which: str = "best"
     render: bool = True
+    damaged: str = "keep"
     device: str = "auto"
     trust: bool = False
     workers: int | None = None
@@ -65,12 +67,16 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     paths = sources.expand(options.source)
     asked = options.workers or options.distributed or options.ray_address
     where = Where.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
-    found, quarantine = detection.detect(model, paths, folder, render=options.render, where=where, quiet=options.quiet)
+    how: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
+    found, quarantine = detection.detect(model, paths, folder, quiet=options.quiet, **how)
     if options.json:
         print((folder / "events.json").read_text())
     else:
         for one in found:
-            print(f"{one.id}: {len(one.events)} events")
+            print(
+                f"{one.id}: {len(one.events)} events"
+                + (f"; not all of it was read: {one.damage}" if one.damage else "")
+            )
             for event in one.events:
                 what = f"  {event.category}" if event.category else ""
                 what += f"  mover {event.track}" if event.track >= 0 else ""

@@ -73,13 +73,17 @@ def _no_boxes() -> Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotated:
-    """What is known of one video: boxes (a row per box and frame), events, and category names by track number."""
+    """What is known of one video: boxes (a row per box and frame), events, and category names by track number.
+
+    ``damage``: why not all of the video was read; None if it was.
+    """
 
     id: str
     clock: Clock
     boxes: Scores = field(default_factory=_no_boxes)
     events: tuple[Event, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
+    damage: str | None = None
 
     @property
     def file(self) -> str:

@@ -11,7 +11,8 @@ All ranges are half-open, frames count from 0, seconds from the start of the fil
 ``track`` is the event's number in its video, under which formats of boxes write it. An event that is one mover's path
 has its number as ``mover``, which several events may share. ``fraction`` is the place itself,
 as shares of width and height; ``box`` says it in pixels for readers. A video of an unsteady frame rate has ``edges``,
-its frame borders in seconds. Source: our own format, described in docs/formats.md.
+its frame borders in seconds. One that could not be read as a whole has ``damage``, the reason. Source: our own format,
+described in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def as_json(videos: Sequence[Annotated]) -> dict[str, Any]:
     """
     listed = {
         video.id: {"file": video.file, **_clock(video.clock)}
+        | ({"damage": video.damage} if video.damage else {})
         | {"events": [_event(event, number, video) for number, event in enumerate(video.events)]}
         for video in videos
     }
@@ -127,7 +129,8 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
     for video, node in file["videos"].items():
         clock = (clocks or {}).get(video) or _read_clock(node)
         events = tuple(_read_event(event, clock) for event in node["events"])
-        videos.append(Annotated(video, clock, events=events))
+        damage = node.get("damage")
+        videos.append(Annotated(video, clock, events=events, damage=None if damage is None else damage.text()))
     return videos
 
 

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 import numpy as np
 
-from wherewhen.errors import VideoError
+from wherewhen.errors import ConfigError, VideoError
 from wherewhen.features import is_features
 from wherewhen.values import Floats, Frame, Pictures
 from wherewhen.video.guard import guarded
@@ -18,8 +18,8 @@ from wherewhen.video.sources import Given, Source, is_live, parsed, shown
 from wherewhen.video.taking import Spent, Taking, Want
 
 __all__ = [
-    "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "picture", "probe", "reading",
-    "several",
+    "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "picture", "policy", "probe",
+    "reading", "several",
 ]  # fmt: skip
 
 Damaged = Literal["keep", "set-aside"]
@@ -150,6 +150,12 @@ class Reading:
         yield from taking.frames(self._noted(self._reel.shots(span[0]), whole=span[0] == 0))
 
 
+def policy(damaged: str) -> None:
+    """ConfigError unless it says what becomes of damaged recordings: keep or set-aside."""
+    if damaged not in ("keep", "set-aside"):
+        raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
+
+
 def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
     """Open a file, folder of pictures, camera or address once, for its pictures and all that is to know of it.
 
@@ -162,8 +168,7 @@ def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | N
     Traceback (most recent call last):
     wherewhen.errors.VideoError: no.mp4: there is no such file or folder
     """
-    if damaged not in ("keep", "set-aside"):
-        raise ValueError(f"damaged: expected keep or set-aside, got {damaged!r}")
+    policy(damaged)
     if picture_rate is not None and not picture_rate > 0:
         raise ValueError(f"picture_rate: expected a number above 0, got {picture_rate}")
     return Reading(parsed(source), damaged, picture_rate)
