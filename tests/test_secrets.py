@@ -22,7 +22,7 @@ from wherewhen.model import Model
 from wherewhen.spread import Where
 from wherewhen.values import HeatMap, Prediction
 from wherewhen.video import film
-from wherewhen.video.reader import reading
+from wherewhen.video.reader import Damaged, reading
 from wherewhen.video.sources import Source, stem
 
 USER, SECRET, TOKEN = "UQowner", "PQsecret", "KQtoken"
@@ -155,8 +155,8 @@ SCHEMES = (
 class Watcher:
     """Stands for a model: it reads all pictures of a source, and finds nothing."""
 
-    def detect_one(self, source: Source) -> Found:
-        with reading(source, damaged="set-aside") as one:
+    def detect_one(self, source: Source, damaged: Damaged) -> Found:
+        with reading(source, damaged=damaged) as one:
             times = [frame.start for frame in one.frames()]
         edges = np.array([*times, times[-1] + 1])
         heat = HeatMap(np.zeros((len(times), 1, 1), np.float32), edges)

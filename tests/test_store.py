@@ -18,6 +18,8 @@ from wherewhen import store
 from wherewhen.errors import StoreError
 from wherewhen.outputs import MANIFEST
 
+DEAD = 2**22 + 7  # no process has such a number
+
 
 def test_arrays_and_passport_come_back(tmp_path: Path) -> None:
     arrays: dict[str, Any] = {
@@ -174,13 +176,36 @@ def test_drafts_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Pat
 
 
 def test_drafts_of_other_machines_and_of_earlier_owners_of_a_number(tmp_path: Path) -> None:
-    other, mine = tmp_path / ".a~elsewhere~1~x.bin", tmp_path / f".a~{socket.gethostname()}~{os.getpid()}~x.bin"
-    other.touch()
-    mine.touch()
+    names = (".a~elsewhere~1~abcdef12.bin", f".a~{socket.gethostname()}~{os.getpid()}~abcdef12.bin", ".a.1.tmp.mp4")
+    drafts = [tmp_path / name for name in names]
+    kept = [
+        tmp_path / name for name in (".a~b~1~c", "a~b~1~abcdef12.bin", ".a~b~1~abcdef12~", "a.1.tmp.mp4", ".a.tmp.mp4")
+    ]
+    huge = tmp_path / f".a~{socket.gethostname()}~{10**30}~abcdef12.bin"
+    for path in (*drafts, *kept, huge):
+        path.touch()
     assert store.sweep(tmp_path) == []
-    for path in (other, mine):
+    (tmp_path / ".dir~elsewhere~1~abcdef12").mkdir()
+    for path in (*drafts, *kept, huge):
         os.utime(path, (0, 0))
-    assert sorted(store.sweep(tmp_path)) == sorted([other, mine])
+    drafts[2].rename(tmp_path / f".a.{DEAD}.tmp.mp4")
+    assert {path.name for path in store.sweep(tmp_path)} == {names[0], names[1], f".a.{DEAD}.tmp.mp4"}
+    assert all(path.exists() for path in (*kept, huge))
+
+
+@pytest.mark.parametrize("name", ["a.bin", "x" * 240 + ".mp4", "🎥" * 60 + ".mp4", "caf\udce9\n~.mp4"])
+def test_the_next_draft_in_a_folder_removes_those_of_the_dead(name: str, tmp_path: Path) -> None:
+    target = tmp_path / name
+    with store.draft(tmp_path, target.stem, target.suffix) as made:
+        left = tmp_path / made.name.replace(f"~{os.getpid()}~", f"~{DEAD}~")
+    assert left != made
+    left.touch()
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / left.name).touch()
+    store._SWEPT.clear()
+    store.write_atomic(target, b"whole")
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} - {".wherewhen.jsonl"} == {name}
+    assert (tmp_path / "deep" / left.name).exists(), "a run looks only where it writes"
 
 
 def _add(path: Path, number: int) -> None:

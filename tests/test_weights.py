@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -300,3 +303,45 @@ def test_the_verb_fails_where_the_download_does(
     server.code = 404
     assert cli.main(["weights", "get", "net", "--quiet"]) == 1
     assert "can't be fetched" in capsys.readouterr().err
+
+
+def test_two_downloads_of_one_file_do_not_share_a_part(server: Server, wanted: Weights) -> None:
+    """The second one waits for the first, and takes what it fetched."""
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: downloads.fetch(wanted), range(4)))
+    assert set(found) == {wanted.path} and wanted.path.read_bytes() == DATA
+    assert len(server.ranges) == 1 and left(wanted) == {"net.pt", "net.pt.json"}
+
+
+def test_who_waits_goes_on_where_the_other_failed(server: Server, wanted: Weights) -> None:
+    server.cuts = [1000, 1000, 1000]
+    with ThreadPoolExecutor(2) as pool:
+        tries = [pool.submit(downloads.fetch, wanted) for _ in range(2)]
+        errors = [one.exception() for one in tries]
+    assert [type(error) for error in errors if error] == [StoreError]
+    assert wanted.path.read_bytes() == DATA and server.ranges[-1] == "bytes=3000-"
+
+
+def test_without_locks_each_download_has_a_file_of_its_own(
+    server: Server, wanted: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "_locked", lambda held, part: False)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: downloads.fetch(wanted), range(3)))
+    assert wanted.path.read_bytes() == DATA and left(wanted) == {"net.pt", "net.pt.json"}
+
+
+def test_a_mirror_with_a_password_is_asked_and_not_shown(server: Server, wanted: Weights, monkeypatch: Any) -> None:
+    told: list[str | None] = []
+    honest = server.answer
+    monkeypatch.setattr(server, "answer", lambda h: (told.append(h.headers.get("Authorization")), honest(h)))
+    prefix = server.address.removesuffix("/net.pt").replace("http://", "http://me:PQ%2Fsecret@")
+    monkeypatch.setenv(downloads.MIRROR, f"{prefix}/x?key=KQ9")
+    assert downloads.fetch(wanted).read_bytes() == DATA
+    assert told == ["Basic " + base64.b64encode(b"me:PQ/secret").decode()]
+    wanted.path.unlink()
+    server.code = 404
+    with pytest.raises(StoreError, match="can't be fetched") as error:
+        downloads.fetch(wanted)
+    assert "secret" not in str(error.value) and "KQ9" not in str(error.value)
+    assert "secret" not in wanted.record.read_text()

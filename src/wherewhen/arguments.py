@@ -5,6 +5,7 @@ Only what was given comes out: what was not stays each method's own. An option t
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
@@ -48,7 +49,7 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
     from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
     set_parsing_settings(import_path_denylist=["*"], instantiate_subclass_spec_in_any=False)  # no word names code
-    rest, config = settings_files(_placed(command, words))
+    rest, config = settings_files(_placed(command, [_as_file(word, command.Options) for word in words]))
     rest = [_underscored(word, command.Options) for word in rest]
     printed = PRINT in rest
     rest = [word for word in rest if word != PRINT]
@@ -66,7 +67,9 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
     try:
         told = parser.parse_args(_spelled_out(command.Options, rest), defaults=False).as_dict()
     except ArgumentError as error:
-        raise ConfigError(f"{_in_words(str(error), parser)}; wherewhen {verb} --help says more") from None
+        dash = re.search(r"unrecognized arguments:.* (-[^-\d\s]\S+)", str(error))
+        hint = f"; a name that begins with a dash is written ./{dash[1]}" if dash else ""
+        raise ConfigError(f"{_in_words(str(error), parser)}{hint}; wherewhen {verb} --help says more") from None
     given = {key: value for key, value in plain(told).items() if value is not None or key not in freed}
     whole = {key: value for key, value in merged(config, given).items() if key in own or key in wanted_names(wanted)}
     settings = {key: _setting(key, value) for key, value in whole.items() if key not in own and value is not None}
@@ -221,6 +224,13 @@ def _in_words(error: str, parser: Any) -> str:
     name = f"--{key[1]}" if any(f"--{key[1]}" in action.option_strings for action in parser._actions) else key[1]
     wanted = one_of[1].replace("'", "") if one_of else " or ".join(known)
     return f"{name}: expected {'one of ' if one_of else ''}{wanted}, got {value[1][:80]}"
+
+
+def _as_file(word: str, options: type) -> str:
+    """``-dash.mp4`` as ``./-dash.mp4``, where there is such a file and no such option."""
+    name = word.split("=")[0].lstrip("-").replace("-", "_")
+    known = {"c", "config", "h", "help", "print_config", *(field.name for field in fields(options))}
+    return f"./{word}" if word.startswith("-") and name not in known and os.path.lexists(word) else word
 
 
 def _underscored(word: str, options: type) -> str:

@@ -11,7 +11,14 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from wherewhen.addresses import masked
-from wherewhen.printable import printable
+from wherewhen.printable import legible
+
+
+def tables() -> Any:
+    """A console for tables of users' names: none of them is taken for colors or little pictures."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 class Discreet(logging.Filter):
@@ -20,7 +27,7 @@ class Discreet(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, with its text made fit."""
         lines = str(record.msg) if not record.args else record.getMessage()
-        record.msg, record.args = "\n".join(map(printable, masked(lines).split("\n"))), None
+        record.msg, record.args = "\n".join(map(legible, masked(lines).split("\n"))), None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
@@ -41,7 +48,7 @@ class _Fit:
         try:
             fit.encode(encoding)
         except UnicodeEncodeError:
-            fit = "".join(printable(one) if "\ud800" <= one <= "\udfff" else one for one in fit)
+            fit = "".join(legible(one) if "\ud800" <= one <= "\udfff" else one for one in fit)
             fit = fit.encode(encoding, "backslashreplace").decode(encoding)
         self._stream.write(fit)
         return len(text)

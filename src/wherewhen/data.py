@@ -14,6 +14,7 @@ from wherewhen.contracts import DatasetReader
 from wherewhen.datasets._class_folders import Folders, below, listed
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.formats import Annotated, from_truth
+from wherewhen.printable import printable
 from wherewhen.values import Dataset, Fold, Video
 
 ALL = "all"  # in place of a fold's name: every video
@@ -104,5 +105,5 @@ def annotated_truth(root: Path, name: str | None = None) -> list[Annotated]:
     for video in source.load(root).videos:
         if video.id in truths:
             info = reader.probe(video.path)
-            made.append(from_truth(video.id, truths[video.id], info.width, info.height, video.path.name))
+            made.append(from_truth(video.id, truths[video.id], info.width, info.height, printable(video.path.name)))
     return made

@@ -8,14 +8,18 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from wherewhen.addresses import masked
-from wherewhen.printable import printable
+from wherewhen.printable import legible, printable
 
 
 class WherewhenError(Exception):
     """Every error that the toolkit raises on purpose; its message holds no secret of an address."""
 
     def __init__(self, *told: object) -> None:
-        super().__init__(*(masked(one) if isinstance(one, str) else one for one in told))
+        super().__init__(*(_fit(one) if isinstance(one, str) else one for one in told))
+
+
+def _fit(text: str) -> str:
+    return "\n".join(map(legible, masked(text).split("\n")))
 
 
 LONGEST = 300  # characters of a name that a message tells
@@ -39,7 +43,8 @@ class VideoError(WherewhenError):
     """A video that can't be read; ``path`` names it and ``cause`` says why."""
 
     def __init__(self, path: object, cause: str) -> None:
-        self.path, self.cause = short(masked(printable(path))), masked(cause)
+        name = legible(path) if isinstance(path, str) else printable(path)
+        self.path, self.cause = short(masked(name)), masked(cause)
         super().__init__(f"{self.path}: {self.cause}")
 
     def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:

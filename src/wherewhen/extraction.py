@@ -18,6 +18,7 @@ from wherewhen.features import INDEX, STORED, inside, is_features, open_features
 from wherewhen.findings import summed
 from wherewhen.kept import cached, settled, usable
 from wherewhen.looks import Effort, Look, look_at
+from wherewhen.printable import printable
 from wherewhen.progress import track
 from wherewhen.sameness import check_contents
 from wherewhen.spread import GIVEN_UP, Where, spread
@@ -150,7 +151,8 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}
     for path in paths:
-        name = stem = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
+        own = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
+        name = stem = printable(own)
         number = 1
         while name in videos:
             number += 1

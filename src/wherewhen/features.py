@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.errors import StoreError, VideoError
+from wherewhen.printable import fitted
 from wherewhen.recordings import no_file
 from wherewhen.spool import Spool
 from wherewhen.store import Arrays, content_hash, pieces, plain, save
@@ -200,7 +201,7 @@ def store_of(path: str | Path) -> Path:
 
 def inside(store: Path, look: str, video: str) -> Path:
     """Where a store keeps what a look saw in a video; StoreError for an id that would lead out of it."""
-    path = store / look / f"{video}{SUFFIX}"
+    path = store / look / f"{fitted(video)}{SUFFIX}"
     if Path(video).is_absolute() or ".." in Path(video).parts:
         raise StoreError(f"{video!r}: an id that leads out of the store can't name a file in it")
     return path

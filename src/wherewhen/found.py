@@ -16,6 +16,7 @@ import numpy as np
 
 from wherewhen import outputs, registry
 from wherewhen.errors import ConfigError, expected, unknown
+from wherewhen.printable import legible, printable
 from wherewhen.store import atomic, write_atomic
 from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
 from wherewhen.video.sources import Source
@@ -28,6 +29,7 @@ PREFIX = "score_"  # of a class, in the name of its column
 class Found:
     """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
+    ``id``: its name, `legible` everywhere.
     ``damage``: why less of it was read than the file promised, or how a live stream ended; None if all came.
     ``threshold``: the score from which an alarm went off.
     """
@@ -39,6 +41,9 @@ class Found:
     size: tuple[int, int]
     damage: str | None = None
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", legible(self.id))
 
     def __repr__(self) -> str:
         peak = "" if self.prediction.frames is None else f", peak {self.prediction.frames.values.max():.2f}"
@@ -183,7 +188,7 @@ def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Predic
     for video in videos:
         if video.id in found:
             info = reader.probe(video.path)
-            clock = Clock(reader.edges(video.path), info.width, info.height, video.path.name)
+            clock = Clock(reader.edges(video.path), info.width, info.height, printable(video.path.name))
             told.append(from_prediction(video.id, found[video.id], clock))
     registry.load("formats", "events").write(path, told)
 
@@ -202,6 +207,6 @@ def write_tables(folder: Path, found: Sequence[Found]) -> None:
         numbers = ["" if score is None else f"{score:.6f}" for score in scores]
         writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", *numbers])
     write_atomic(folder / "scores.csv", text.getvalue())
-    plain = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, f.path.name)) for f in found]
+    plain = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, printable(f.path.name))) for f in found]
     told = [replace(video, damage=one.damage) for video, one in zip(plain, found, strict=True)]
     registry.load("formats", "events").write(folder / "events.json", told)

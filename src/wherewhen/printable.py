@@ -6,9 +6,13 @@ characters break lines and tables and steer terminals. Each byte of both becomes
 
 from __future__ import annotations
 
+import hashlib
 import re
 
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\\(?=x[0-9a-f]{2})")
+LONGEST = 180  # bytes of a part of a name for files to come; systems allow 255, and suffixes and drafts take some
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MISTAKABLE = re.compile(rf"{_UNFIT.pattern}|\\(?=x[0-9a-f]{{2}})")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 
@@ -18,7 +22,16 @@ def printable(text: object) -> str:
     >>> print(printable("caf\udce9.mp4"), printable("cam\n1"), printable("Café 🎥"))
     caf\xe9.mp4 cam\x0a1 Café 🎥
     """
-    return _UNFIT.sub(lambda found: "".join(f"\\x{byte:02x}" for byte in _bytes(found[0])), str(text))
+    return _MISTAKABLE.sub(_escaped, str(text))
+
+
+def legible(text: str) -> str:
+    r"""The same for text that may hold `printable` names already, which stay as they are.
+
+    >>> print(legible(printable("caf\udce9.mp4")), legible("a\nb"))
+    caf\xe9.mp4 a\x0ab
+    """
+    return _UNFIT.sub(_escaped, text)
 
 
 def original(text: str) -> str:
@@ -32,8 +45,31 @@ def original(text: str) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in _bytes(found[0]))
+
+
 def _bytes(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a surrogate that stands for no byte
         return text.encode("utf-8", "surrogatepass")
+
+
+def fitted(name: str) -> str:
+    """A name for files to come, each part of it short enough for every file system; a long part ends in its hash.
+
+    The same name always becomes the same one, and two different ones stay two.
+
+    >>> fitted("a/b"), len(fitted("x" * 300))
+    ('a/b', 180)
+    """
+    return "/".join(_short(part) for part in name.split("/"))
+
+
+def _short(part: str) -> str:
+    data = part.encode("utf-8", "surrogateescape")
+    if len(data) <= LONGEST:
+        return part
+    mark = hashlib.sha256(data).hexdigest()[:16]
+    return f"{data[: LONGEST - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"

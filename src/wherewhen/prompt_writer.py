@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from wherewhen.addresses import remember
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.prompts import LONGEST, Prompts
 
@@ -35,6 +36,7 @@ class Endpoint:
     model: str = "default"
 
     def __post_init__(self) -> None:
+        remember(self.address)
         if not re.match(r"https?://", self.address):
             raise ConfigError(f"endpoint: expected an address http(s)://HOST/v1, got {self.address!r}")
 

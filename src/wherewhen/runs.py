@@ -50,7 +50,7 @@ TRAINED_0_1 = (*TRAINED, "config.yaml")
 def log_file(folder: Path) -> Iterator[None]:
     """Copy what the toolkit logs to ``log.txt`` in a run folder."""
     file = outputs.grow(folder / LOG)
-    level, handler = log.level, logging.FileHandler(file, encoding="utf-8")
+    level, handler = log.level, logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
     log.setLevel(logging.INFO)
     handler.addFilter(Discreet())
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -11,7 +11,7 @@ import socket
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -29,7 +29,10 @@ Arrays = dict[str, NDArray[Any]]
 PIECE = 2**22  # bytes that are written at a time
 MOST_HEAD = 2**24  # bytes of a file's head, more than any of ours
 
-_DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~[^~]*")  # names of temporary files: who is writing them
+# names of temporary files: who is writing them
+_DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~\w{8}(\.[^~]*)?", re.DOTALL)
+_OVERLAY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp\.mp4", re.DOTALL)
+_SWEPT: set[tuple[int, Path]] = set()  # folders that this process has looked through
 _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
 
 
@@ -54,14 +57,23 @@ def atomic(path: str | Path, *, ours: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def draft(folder: str | Path, stem: str, suffix: str) -> Iterator[Path]:
-    """Give a temporary file in a folder that vanishes afterwards; `sweep` removes it if this process is killed."""
+    """Give a temporary file in a folder that vanishes afterwards.
+
+    If this process is killed, the next one that makes a draft in the folder removes it, as does `sweep`.
+    """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{stem[:100]}~{_host()}~{os.getpid()}~", suffix=suffix, dir=folder)
+    _sweep_once(Path(folder).absolute())
+    handle, name = tempfile.mkstemp(prefix=f".{_begin(stem)}~{_host()}~{os.getpid()}~", suffix=suffix, dir=folder)
     os.close(handle)
     try:
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _begin(name: str) -> str:
+    """The first hundred bytes of a name, without a broken character."""
+    return os.fsencode(name)[:100].decode("utf-8", "ignore").strip("~") or "draft"
 
 
 def _host() -> str:
@@ -73,16 +85,41 @@ def sweep(folder: str | Path) -> list[Path]:
 
     A draft names its writer's machine and process. One of another machine is left behind once it is a day old.
     """
+    return _removed(Path(folder).rglob(".*"))
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder itself when this process writes to it for the first time."""
+    if (os.getpid(), folder) not in _SWEPT:
+        _SWEPT.add((os.getpid(), folder))
+        _removed(folder.glob(".*"))
+
+
+def _removed(paths: Iterable[Path]) -> list[Path]:
     swept = []
-    for path in Path(folder).rglob(".*~*~*"):
-        match = _DRAFT.fullmatch(path.name)
+    for path in paths:
         try:
-            if match and path.is_file() and not _being_written(path, match["host"], int(match["pid"])):
+            if _left_behind(path):
                 path.unlink()
                 swept.append(path)
-        except FileNotFoundError:  # its writer finished, or somebody else swept
+        except OSError:  # its writer finished, or somebody else swept, or it is not for us to remove
             continue
     return swept
+
+
+def _left_behind(path: Path) -> bool:
+    """Whether a path is a draft whose writer is gone."""
+    match = _DRAFT.fullmatch(path.name)
+    if match:
+        return path.is_file() and not _being_written(path, match["host"], int(match["pid"]))
+    # version 0.1.0 wrote overlays so, and didn't tell on which machine
+    match = _OVERLAY.fullmatch(path.name)
+    return bool(
+        match
+        and path.is_file()
+        and not _being_written(path, _host(), int(match["pid"]))
+        and not _being_written(path, "", 0)
+    )
 
 
 def _being_written(draft: Path, host: str, pid: int) -> bool:
@@ -92,7 +129,7 @@ def _being_written(draft: Path, host: str, pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except (PermissionError, OverflowError):
         return True
     try:
         state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -125,7 +162,7 @@ def locked(path: str | Path) -> Iterator[None]:
 def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False) -> None:
     """Write a file whole or not at all, see `atomic`."""
     with atomic(path, ours=ours) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+        temporary.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen.errors import expected
+from wherewhen.printable import legible
 
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
@@ -80,7 +81,7 @@ class Video:
     """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
 
     ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens, or of
-    several, "a+b".
+    several, "a+b". Names hold no character that is not `legible`.
     """
 
     id: str
@@ -92,6 +93,8 @@ class Video:
     def __post_init__(self) -> None:
         if not self.id:
             raise ValueError("a video needs an id")
+        object.__setattr__(self, "id", legible(self.id))
+        object.__setattr__(self, "category", None if self.category is None else legible(self.category))
         if self.label not in (0, 1, None):
             raise ValueError(f"{self.id}: label is 0, 1 or None, got {self.label!r}")
         if self.span is not None and not 0 <= self.span[0] < self.span[1]:

@@ -153,8 +153,9 @@ def _json(value: Any) -> None:
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from wherewhen.console import tables
 
     if not rows:
         return
@@ -162,4 +163,4 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         told = (f"{v:.6g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row.values())
         table.add_row(*told)
-    Console().print(table)
+    tables().print(table)

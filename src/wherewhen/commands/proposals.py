@@ -76,12 +76,12 @@ def _show(found: Report, as_json: bool) -> None:
 
         print(json.dumps(found.plain(), indent=1))
         return
-    from rich.console import Console
     from rich.table import Table
 
+    from wherewhen.console import tables
     from wherewhen.proposal_report import LEVELS
 
-    console = Console()
+    console = tables()
     table = Table("video", "tubes", "unions", "best S_loc", "of", "path", "tracks")
     for row in found.rows:
         tracks = " ".join(f"{value:.2f}" for value in row.tracks)

@@ -13,6 +13,7 @@ import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen.errors import DataError
+from wherewhen.printable import fitted
 from wherewhen.values import Dataset, Masks, Truth, Video
 
 
@@ -100,12 +101,12 @@ def write(
                 raise DataError(f"{video.id}: needs a truth and a size")
             if Path(video.id).is_absolute() or ".." in Path(video.id).parts:
                 raise DataError(f"{video.id}: an id may not lead out of the folder")
-            file = f"{video.id}{'' if video.path.is_dir() else video.path.suffix}"
+            file = f"{fitted(video.id)}{'' if video.path.is_dir() else video.path.suffix}"
             clips[video.id] = _clip(video, truths[video.id], sizes[video.id], file)
             _place(video.path, new / "videos" / file)
             masks = truths[video.id].masks
             if masks is not None and video.label:
-                target = new / "masks" / f"{video.id}.npz"
+                target = new / "masks" / f"{fitted(video.id)}.npz"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 pack(target, masks())
         if all(t.masks is None for t in truths.values()):

@@ -13,6 +13,7 @@ from wherewhen.datasets._footage import is_video, videos_in
 from wherewhen.datasets._table import Row, named, quoted, rows
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.findings import report
+from wherewhen.printable import printable
 from wherewhen.values import Dataset, Fold, Truth, Video
 
 TABLE = "labels.csv"
@@ -126,7 +127,7 @@ def load(root: Path, folders: Folders | None = None) -> Dataset:
     origin: dict[str, _Entry] = {}
     for entry in entries:
         path = root / entry.path
-        name = entry.path if path.is_dir() else str(PurePosixPath(entry.path).with_suffix(""))
+        name = printable(entry.path if path.is_dir() else PurePosixPath(entry.path).with_suffix(""))
         if name in origin:
             first = origin[name]
             told = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"

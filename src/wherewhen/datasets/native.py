@@ -17,6 +17,7 @@ from wherewhen import extents as ext
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets._native_write import pack, write
 from wherewhen.errors import DataError, unknown
+from wherewhen.printable import fitted
 from wherewhen.values import Dataset, Floats, Fold, Masks, Truth, Video
 
 __all__ = ["PLUGIN", "load", "matches", "pack", "truth", "write"]
@@ -248,7 +249,7 @@ def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
     inside = (table[:, 0] >= start) & (table[:, 0] < end)
     table, numbers = table[inside], np.array(tracks, np.int64).reshape(-1)[inside]
     times: Floats = np.stack([table[:, 0], table[:, 0] + 1], -1) / fps
-    file = root / "masks" / f"{name}.npz"
+    file = root / "masks" / f"{fitted(name)}.npz"
     masked = file.exists() or (not clip["label"] and (root / "masks").is_dir())
     shape = (clip["frames"], clip["height"], clip["width"])
     return Truth(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen.errors import DataError
+from wherewhen.printable import legible
 from wherewhen.values import Event, Floats, Prediction, Scores, Truth
 
 Whole = NDArray[np.int64]
@@ -45,6 +46,7 @@ class Clock:
             raise ValueError(f"clock: a file name is written relative, got {self.name!r}")
         edges.flags.writeable = False
         object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "name", legible(self.name))
 
     @classmethod
     def steady(cls, frames: int, rate: float, width: int, height: int, name: str = "") -> Clock:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from wherewhen.errors import DataError, unknown
+from wherewhen.printable import fitted
 from wherewhen.store import write_atomic
 
 LARGEST = 2**53  # no frame, pixel or second is beyond it, and whole numbers are no longer exact
@@ -54,13 +55,13 @@ def one_of(kind: str, name: str, known: Sequence[str]) -> str:
 
 
 def file_name(video: str) -> str:
-    """A video id as one file name that can be turned back.
+    """A video id as one file name that can be turned back, unless it is too long for a file's name.
 
     >>> file_name("Abuse/a 1"), file_name("..")
     ('Abuse%2Fa 1', '%2E%2E')
     """
     name = quote(video, safe=" +-_.,()[]=@&")
-    return name.replace(".", "%2E") if set(name) == {"."} else name
+    return name.replace(".", "%2E") if set(name) == {"."} else fitted(name)
 
 
 def video_id(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from wherewhen.addresses import masked
 from wherewhen.errors import VideoError
-from wherewhen.printable import printable
+from wherewhen.printable import legible, printable
 from wherewhen.store import write_atomic
 from wherewhen.video.sources import Given, parsed, shown
 
@@ -30,7 +30,7 @@ class Quarantine:
 
     def add(self, source: Given, reason: str) -> None:
         """Set a video aside."""
-        self.reasons[self.named(source)] = printable(masked(reason))
+        self.reasons[self.named(source)] = legible(masked(reason))
         self.write()
 
     def write(self) -> None:

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 from wherewhen.addresses import HIDDEN, Address, address_in
 from wherewhen.errors import VideoError
-from wherewhen.printable import printable
+from wherewhen.printable import fitted, printable
 from wherewhen.recordings import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -107,7 +107,8 @@ def stem(source: Source) -> str:
     >>> stem(Path("a/b.mp4")), stem(Camera(0))
     ('b', 'camera-0')
     """
-    return printable(source.stem or (source.resolve().name if isinstance(source, Path) else "")) or "video"
+    own = source.stem or (source.resolve().name if isinstance(source, Path) else "")
+    return fitted(printable(own)) or "video"
 
 
 def pictures(folder: Path) -> list[Path]:
