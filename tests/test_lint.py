@@ -140,6 +140,7 @@ SPOIL = {
     ),
     "passed-over": lambda w: w.among("normal/note.txt"),
     "content-conflict": lambda w: copy(w, "a1", "n1"),
+    "unlabelled": lambda w: w.listed("path,label\nanomalous/a1.mp4,1\nanomalous/a2.mp4,1\nnormal/n1.mp4,0\n"),
     "few-videos": lambda w: w.listed("path,label\nanomalous/a1.mp4,1\nnormal/n1.mp4,0\nnormal/n2.mp4,0\n"),
     "row-repeated": lambda w: w.tubes("0,3,1,1,9,9\n0,3,1,1,9,9\n"),
     "path-absolute": lambda w: w.write(w.root / "my.list", "C:\\Users\\me\\Desktop\\a1.mp4\n/home/me/n1.mp4\n"),

@@ -362,7 +362,7 @@ def test_a_column_split_says_what_is_learned_validated_and_judged(
     numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert numbers["videos"] == 6 and "validation_vauc" in numbers
     log = (tmp_path / "run" / "log.txt").read_text()
-    assert "fold split: 4 videos to learn from, 2 to validate on" in log
+    assert "fold split: 6 videos to train on, 2 of them to choose the model by" in log
     assert len(model.trained_on) == 6
 
     again = runs.train(root, tmp_path / "all", settings=settings, fold="all", device="cpu", quiet=True)

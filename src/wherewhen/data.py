@@ -50,10 +50,9 @@ def reader_of(root: str | Path, name: str | None = None, folders: Folders | None
         return _by_folders(root, name, chosen, folders)
     if chosen is not None:
         return chosen
-    known = ", ".join(registry.names("datasets"))
     raise DataError(
         f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "
-        f"({known}). {listed(below(Path(root)))} If two of them hold the two kinds of videos, say so: "
+        f"(wherewhen list datasets). {listed(below(Path(root)))} If two of them hold the two kinds of videos, say so: "
         "--normal NAME --anomalous NAME"
     )
 

@@ -71,6 +71,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "content-conflict": ("error", "one file, byte for byte, with both labels"),
     "few-videos": ("warning", "a single video of a label: too few to learn from and to judge by"),
     "content-repeated": ("warning", "two videos of one side are the same file, byte for byte"),
+    "unlabelled": ("warning", "videos in a folder of labelled ones that have no label"),
     "split-empty": ("warning", "videos that the column split puts into no part"),
     "one-class": ("info", "a training split without both labels: nothing to learn from weakly"),
     "rate-odd": ("warning", "a frame rate outside 5 to 120"),
@@ -147,7 +148,7 @@ def summed(root: object) -> Iterator[None]:
 
 def refuse(findings: Iterable[Finding], root: object) -> None:
     """DataError if there are errors about a data set: the first one, and how many more ``data check`` lists."""
-    faults = [finding for finding in findings if finding.severity == "error"]
+    faults = list(dict.fromkeys(finding for finding in findings if finding.severity == "error"))
     if faults:
         more = f"; and {len(faults) - 1} more errors, which wherewhen data check {root} lists" if faults[1:] else ""
         raise DataError(f"{faults[0]}{more}")
@@ -156,7 +157,7 @@ def refuse(findings: Iterable[Finding], root: object) -> None:
 def tell(findings: Iterable[Finding], root: object) -> None:
     """Log what is milder than an error about a data set: once per kind, and how many more ``data check`` lists."""
     kinds: dict[str, list[Finding]] = {}
-    for finding in findings:
+    for finding in dict.fromkeys(findings):
         if finding.severity != "error":
             kinds.setdefault(finding.kind, []).append(finding)
     for first, *others in kinds.values():

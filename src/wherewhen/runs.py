@@ -132,8 +132,9 @@ def train(
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         findings.tell(odd, root)
         if fold is None and dataset.default:
-            told = "fold %s: %d videos to learn from, %d to validate on, the others are left out (--fold all takes all)"
-            log.info(told, dataset.default, len(videos) - len(validation), len(validation))
+            some = f", {len(validation)} of them to choose the model by" if validation else ""
+            told = "fold %s: %d videos to train on%s; the others are left out (--fold all takes all)"
+            log.info(told, dataset.default, len(videos), some)
         for name in sorted(set(settings or {}) - set(recipe.plain())):
             log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
         quarantine = Quarantine(folder)
@@ -293,9 +294,10 @@ def judge(
     folder = Path(output)
     _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
     chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
-    dataset = chosen.load(Path(root))
+    with findings.summed(root):
+        dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
     videos = data.to_judge(dataset, fold)
-    subject = judged(videos, chosen.truth(Path(root)), str(root))
+    subject = judged(videos, truths, str(root))
     asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder)
     with outputs.reading(video.path for video in videos), log_file(folder):

@@ -161,17 +161,19 @@ def test_labels_as_other_programs_write_them(tmp_path: Path, word: str, label: i
 
 
 def test_columns_that_nobody_reads_are_named_once(tmp_path: Path) -> None:
-    table(tmp_path, ",path,label,camera,notes\n0,a.mp4,0,gate,\n1,b.mp4,1,yard,rain\n2,sub/c.avi,1,yard,\n")
+    table(
+        tmp_path, ",path,label,camera,notes\n0,a.mp4,0,gate,\n1,b.mp4,1,yard,rain\n2,sub/c.avi,1,yard,\n,frames,1,,\n"
+    )
     with listening() as found:
-        assert rows(tmp_path) == [("a", 0, None), ("b", 1, None), ("sub/c", 1, None)]
+        assert rows(tmp_path) == [("a", 0, None), ("b", 1, None), ("sub/c", 1, None), ("frames", 1, None)]
     assert [(one.kind, one.severity) for one in found] == [("column-extra", "warning")]
     assert "one without a name, 'camera', 'notes'" in found[0].message and "labels.csv: line 1" in found[0].where
 
 
 def test_a_row_that_stands_twice_counts_once(tmp_path: Path) -> None:
-    table(tmp_path, "path,label\na.mp4,0\nb.mp4,1\n./a.mp4,normal\n")
+    table(tmp_path, "path,label\na.mp4,0\nb.mp4,1\n./a.mp4,normal\nsub/c.avi,1\nframes,1\n")
     with listening() as found:
-        assert rows(tmp_path) == [("a", 0, None), ("b", 1, None)]
+        assert [one[0] for one in rows(tmp_path)] == ["a", "b", "sub/c", "frames"]
     assert [str(one) for one in found] == [
         f"{tmp_path}/labels.csv: line 4: a.mp4: says the same as line 2 [name-repeated]"
     ]
@@ -392,3 +394,16 @@ def test_what_is_passed_over_is_found_with_the_reason(tmp_path: Path) -> None:
     told = [finding for finding in found if finding.kind == "passed-over"]
     assert len(told) == 1 and told[0].where == str(root / "normal")
     assert "note.txt" in told[0].message and "1 link that leads nowhere (gone.mp4)" in told[0].message
+
+
+def test_videos_that_no_label_reaches_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "normal/a.mp4", "anomalous/b.mp4", "suspicious/c.mp4", "d.mp4", "frames/0001.png", "notes/e.txt")
+    with listening() as found:
+        assert len(rows(tmp_path)) == 2
+    (told,) = found
+    assert (told.kind, told.severity, told.where) == ("unlabelled", "warning", str(tmp_path))
+    assert told.message == "3 videos without a label: d.mp4, frames, suspicious/c.mp4"
+    (tmp_path / "labels.csv").write_text("frames,0\nd.mp4,1\n./suspicious//c.mp4,1\n")
+    with listening() as found:
+        assert len(rows(tmp_path)) == 3
+    assert [one.message for one in found] == ["2 videos without a label: anomalous/b.mp4, normal/a.mp4"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from wherewhen.errors import DataError
@@ -29,6 +30,15 @@ def videos_in(folder: Path) -> list[Path]:
     if str(passed):
         report("passed-over", str(passed), where=folder)
     return found
+
+
+def videos_left(root: Path, taken: Iterable[Path]) -> list[Path]:
+    """Every video below a folder but those that are ``taken``, in the order of names."""
+    known = set(taken)
+    try:
+        return sorted(path for path in recordings(root, PassedOver()) if path not in known and path != root)
+    except OSError as error:
+        raise _closed(root, error) from None
 
 
 def _closed(folder: Path, error: OSError) -> DataError:

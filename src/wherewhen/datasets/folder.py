@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets._class_folders import NAMES, Folders, below, listed, usual
-from wherewhen.datasets._footage import is_video, videos_in
+from wherewhen.datasets._footage import is_video, videos_in, videos_left
 from wherewhen.datasets._table import Row, named, quoted, rows
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.findings import report
@@ -138,6 +138,7 @@ def load(root: Path, folders: Folders | None = None) -> Dataset:
     if len(labels) == 1:
         have, lack = WORDS[::-1] if labels == {1} else WORDS
         raise DataError(f"{root}: all {len(videos)} videos are {have}; learning needs {lack} ones as well")
+    _tell_left(root, [video.path for video in videos.values()])
     parts = {name: entry.split for name, entry in origin.items()}
     fold = _fold(videos, parts, root / TABLE)
     return Dataset(root.resolve().name, tuple(videos.values()), (fold,) if fold else (), SPLIT if fold else "")
@@ -155,6 +156,15 @@ def _entries(root: Path, folders: Folders | None) -> list[_Entry]:
     if not folders and not usual(root):
         raise DataError(f"{root}: {nothing(root)}")
     return list(_in_folders(root, folders))
+
+
+def _tell_left(root: Path, taken: list[Path]) -> None:
+    """Report videos below the root that have no label."""
+    left = videos_left(root, taken)
+    if left:
+        some = ", ".join(named(path.relative_to(root).as_posix()) for path in left[:3])
+        told = f"{len(left)} videos without a label: {some}{', ...' if left[3:] else ''}"
+        report("unlabelled", told, where=root / TABLE if (root / TABLE).exists() else root)
 
 
 def nothing(root: Path) -> str:
