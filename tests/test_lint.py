@@ -133,6 +133,10 @@ def twins(world):
 ROW = "Abuse028_x264.mp4 Abuse {} -1 -1\n"
 SPOIL = {
     "row-malformed": lambda w: w.ucf("Abuse028_x264.mp4 Abuse one two\n"),
+    "text-encoding": lambda w: (
+        w.ucf(ROW.format("1 9")),
+        (w.root / "Anomaly_Test.txt").write_bytes(b"Abuse/Abuse\xff.mp4\n"),
+    ),
     "row-blank": lambda w: w.write(w.root / "labels.csv", "anomalous/a1.mp4,1  \n"),
     "column-extra": lambda w: w.listed("path,label,camera\nanomalous/a1.mp4,1,x\nnormal/n1.mp4,0,y\n"),
     "split-empty": lambda w: w.listed(

@@ -40,7 +40,12 @@ def test_all_unknown_videos_are_said_in_one_go(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not JSON"), ("[1]", "expected"), ('{"a": 3}', "expected"), ('{"a": {"frames": -1, "fps": 3}}', "a: ")],
+    [
+        ("{", "not a JSON file"),
+        ("[1]", "expected"),
+        ('{"a": 3}', "expected"),
+        ('{"a": {"frames": -1, "fps": 3}}', "a: "),
+    ],
 )
 def test_a_broken_sidecar_is_named(tmp_path, text, message):
     (tmp_path / "videos.json").write_text(text)

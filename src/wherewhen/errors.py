@@ -23,6 +23,7 @@ def _fit(text: str) -> str:
 
 
 LONGEST = 300  # characters of a name that a message tells
+MOST = 50  # names that a message lists
 
 
 def short(name: str) -> str:
@@ -85,9 +86,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     "unknown method 'cuboid_mill'; did you mean 'cuboid_mil'? Known: cuboid_mil, rtfm"
     """
     names = sorted(known)
-    near = get_close_matches(name, names, 1)
+    near = get_close_matches(name[:LONGEST], names, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}"
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return f"unknown {kind} {short(name)!r}{hint} Known: {printable(', '.join(names[:MOST])) or 'none'}{more}"
 
 
 _REASONS = {

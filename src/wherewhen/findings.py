@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wherewhen.errors import DataError, unknown
+from wherewhen.printable import printable
+
+LONGEST = 1000  # characters of a finding in words
 
 Severity = Literal["error", "warning", "info"]
 ORDER: tuple[Severity, ...] = ("error", "warning", "info")
@@ -23,6 +26,7 @@ SPOKEN: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "
 KINDS: dict[str, tuple[Severity, str]] = {
     # rows of label files
     "row-malformed": ("error", "a row that can't be read: wrong number of fields, or no number where one belongs"),
+    "text-encoding": ("warning", "a list that is not UTF-8; it was read as Latin-1"),
     "row-blank": ("info", "blanks at the end of rows"),
     "column-extra": ("warning", "columns of a table that are not read"),
     "row-repeated": ("warning", "the same row twice"),
@@ -105,7 +109,8 @@ class Finding:
         return KINDS[self.kind][0]
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.where, self.video, f"{self.message} [{self.kind}]") if part)
+        told = ": ".join(part for part in (self.where, self.video, f"{self.message} [{self.kind}]") if part)
+        return printable(told if len(told) <= LONGEST else f"{told[: LONGEST - 3]}...")
 
 
 def report(kind: str, message: str, video: str = "", where: object = "") -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import outputs
+from wherewhen import documents, outputs
 from wherewhen.errors import DataError
 from wherewhen.findings import report
 from wherewhen.store import write_atomic
@@ -73,9 +73,9 @@ def read_sidecar(root: Path) -> dict[str, dict[str, Any]]:
     if not path.exists():
         return {}
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); write it anew with: wherewhen data probe {root}") from None
+        rows = documents.read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}; write it anew with: wherewhen data probe {root}") from None
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         raise DataError(f'{path}: expected {{"video id": {{"frames": ..., "fps": ...}}}}')
     return rows

@@ -38,5 +38,5 @@ def test_other_content_is_refused(tmp_path):
     with pytest.raises(DataError, match="expected a list of events"):
         _keyframes.drafts(path)
     path.write_text("[")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="not a JSON file"):
         _keyframes.drafts(path)

@@ -240,7 +240,7 @@ def test_what_is_no_data_set(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"expected a folder with a file gt\.json"):
         load(tmp_path)
     (tmp_path / "gt.json").write_text("{")
-    with pytest.raises(DataError, match="not JSON"):
+    with pytest.raises(DataError, match="not a JSON file"):
         load(tmp_path)
 
 

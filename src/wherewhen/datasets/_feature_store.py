@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from wherewhen import documents
+from wherewhen.datasets._table import quoted
 from wherewhen.errors import DataError, StoreError
 from wherewhen.features import INDEX, inside
 from wherewhen.store import Arrays, load, plain, save, write_json
@@ -24,13 +25,45 @@ def read_index(store: Path) -> dict[str, Any]:
     path = store / INDEX
     if not path.is_file():
         raise DataError(f"{store}: expected a store of features with a file {INDEX}; wherewhen extract writes one")
-    try:
-        index = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from None
+    index = documents.read_json(path)
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise DataError(f"{path}: expected an index of format {FORMAT}; extract again with this version")
+    if fault := _fault(index):
+        raise DataError(f"{path}: {fault}; extract again, or restore the file")
     return index
+
+
+def _fault(index: Mapping[str, Any]) -> str | None:
+    """What is wrong with an index, in words; None where all is well."""
+    videos, folds, looks = index.get("videos"), index.get("folds", []), index.get("looks")
+    if not isinstance(looks, dict) or not isinstance(videos, list) or not isinstance(folds, list):
+        return "expected 'videos', 'folds' and 'looks'"
+    ids = set()
+    for row in videos:
+        name = row.get("id") if isinstance(row, dict) else None
+        if not isinstance(name, str) or not name or name in ids:
+            return f"a video needs an id of its own, got {quoted(name)}"
+        ids.add(name)
+        if row.get("label") not in (0, 1, None) or not isinstance(row.get("category"), str | None):
+            return f"{quoted(name)}: label is 0, 1 or null, category a name or null"
+        span = row.get("span")
+        numbers = isinstance(span, list) and len(span) == 2 and all(type(one) in (int, float) for one in span)
+        if span is not None and not (numbers and 0 <= span[0] < span[1]):
+            return f"{quoted(name)}: span is a rising pair of seconds or null"
+    return next((told for told in map(_fold_fault, folds) if told), None)
+
+
+def _fold_fault(fold: Any) -> str | None:
+    """What is wrong with a fold of an index."""
+    if not isinstance(fold, dict) or not isinstance(fold.get("name"), str):
+        return "a fold needs a name"
+    parts = [fold.get("train"), fold.get("test"), fold.get("validation", [])]
+    if not all(isinstance(part, list) and all(isinstance(one, str) for one in part) for part in parts):
+        return f"fold {quoted(fold['name'])}: expected lists of ids for train and test"
+    train, test, held = map(set, parts)
+    if train & test or held - train:
+        return f"fold {quoted(fold['name'])}: a video is in train and test, or validates without being in train"
+    return None
 
 
 def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
@@ -51,7 +84,9 @@ def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
         train, test = (tuple(videos[name] for name in fold[part] if name in videos) for part in ("train", "test"))
         held = tuple(name for name in fold.get("validation", ()) if name in videos)
         folds.append(Fold(fold["name"], train, test, held))
-    return Dataset(index["name"], tuple(videos.values()), tuple(folds), index.get("default", ""))
+    default = index.get("default", "")
+    named = {fold.name for fold in folds}
+    return Dataset(str(index.get("name")), tuple(videos.values()), tuple(folds), default if default in named else "")
 
 
 def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None:
@@ -117,20 +152,20 @@ def read_truths(store: Path, names: list[str]) -> dict[str, Truth]:
         path = inside(store, TRUTH, name)
         if path.exists():
             try:
-                arrays, told = load(path)
+                found[name] = _truth(path)
             except StoreError as error:
                 raise DataError(str(error)) from None
-            boxed = arrays["boxed"].astype(bool) if "boxed" in arrays else None
-            found[name] = Truth(
-                arrays["edges"],
-                arrays["spans"],
-                arrays["boxes"],
-                arrays["track"],
-                tuple(told["categories"]),
-                partial(_masks, path, told["width"]) if "width" in told else None,
-                boxed,
-            )
+            except (KeyError, ValueError, TypeError) as error:
+                raise DataError(f"{path}: not a file of truth ({error}); delete it and extract again") from None
     return found
+
+
+def _truth(path: Path) -> Truth:
+    arrays, told = load(path)
+    boxed = arrays["boxed"].astype(bool) if "boxed" in arrays else None
+    masks = partial(_masks, path, told["width"]) if "width" in told else None
+    edges, spans, boxes, track = (arrays[name] for name in ("edges", "spans", "boxes", "track"))
+    return Truth(edges, spans, boxes, track, tuple(told["categories"]), masks, boxed)
 
 
 def _masks(path: Path, width: int) -> Masks:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.datasets import _table
 from wherewhen.errors import DataError
 from wherewhen.findings import report
 from wherewhen.recordings import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -51,7 +55,8 @@ def lines(path: Path) -> list[tuple[int, str]]:
     """Rows that are not empty with their 1-based numbers; blanks at their ends are cut and reported once."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        report("text-encoding", f"byte {error.start} is not UTF-8; names with such letters may be wrong", where=path)
         text = path.read_text(encoding="latin-1")
     rows = [(number, row) for number, row in enumerate(text.splitlines(), 1) if row.strip()]
     blank = sum(row != row.rstrip() for _, row in rows)
@@ -101,10 +106,24 @@ def unique(pairs: Sequence[tuple[str, str]], where: object) -> list[tuple[str, s
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    """A CSV or TSV with a header as rows, keys and cells stripped."""
-    text = path.read_text(encoding="utf-8-sig")
-    reader = csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in text.split("\n", 1)[0] else ",")
-    return [{(k or "").strip(): (v or "").strip() for k, v in row.items()} for row in reader]
+    """A CSV or TSV with a header as rows, keys and cells stripped; DataError names the line of a fault."""
+    (_, head), *rows = _table.cells(path) or [(1, [""])]
+    return [dict(zip(head, [*cells, *[""] * (len(head) - len(cells))], strict=False)) for _, cells in rows]
+
+
+def array(path: Path) -> NDArray[Any]:
+    """The numbers in an ``.npy`` file, not read before they are looked at; DataError if it holds something else.
+
+    Never unpickles.
+    """
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub":
+            raise ValueError(f"expected an array of numbers, got {getattr(found, 'dtype', 'an archive')}")
+    except Exception as error:  # a damaged head may raise nearly anything
+        told = (str(error).splitlines() or [""])[0][:120]
+        raise DataError(f"{path}: not a readable npy file of numbers ({told})") from None
+    return found
 
 
 class Footage:

@@ -8,10 +8,10 @@ from wherewhen.values import Video
 Side = tuple[Video, ...]
 
 
-def apart(train: Side, test: Side) -> tuple[Side, Side]:
+def apart(train: Side, test: Side, where: object = "") -> tuple[Side, Side]:
     """Training and test videos; a video on both sides is reported (an error) and kept in the test alone."""
     tested = {video.id for video in test}
     for video in train:
         if video.id in tested:
-            report("leak-name", "listed for training and for testing; left out of training", video.id)
+            report("leak-name", "listed for training and for testing; left out of training", video.id, where)
     return tuple(video for video in train if video.id not in tested), test

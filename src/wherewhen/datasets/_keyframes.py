@@ -8,12 +8,12 @@ Corners are borders in pixels of the video as published.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wherewhen import documents
 from wherewhen.datasets import _files
 from wherewhen.datasets._truths import Draft
 from wherewhen.errors import DataError
@@ -23,10 +23,7 @@ from wherewhen.values import Floats
 
 def drafts(path: Path) -> dict[str, Draft]:
     """Spans and one box per frame and segment, by video id; segments that follow on each other share a track."""
-    try:
-        events = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error})") from None
+    events = documents.read_json(path)
     if not isinstance(events, list):
         raise DataError(f"{path}: expected a list of events, got {type(events).__name__}")
     out: dict[str, Draft] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wherewhen.datasets import _files
 from wherewhen.errors import DataError
 from wherewhen.findings import report
 from wherewhen.values import Floats, Masks
@@ -55,7 +56,7 @@ def from_pictures(paths: dict[int, Path], frames: int) -> Callable[[], Masks]:
 
 def from_array(path: Path) -> Callable[[], Masks]:
     """A reader of masks ``(F, H, W)`` from an ``.npy`` file, not loaded before it is asked for."""
-    return lambda: np.load(path, mmap_mode="r", allow_pickle=False)[:] != 0
+    return lambda: np.asarray(_files.array(path)) != 0
 
 
 def agree(shapes: Iterable[tuple[int, ...]], size: tuple[int, int], video: str, where: object) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wherewhen.errors import DataError
 from wherewhen.findings import report
+from wherewhen.printable import printable
 
 LARGEST = 2**28  # bytes of a table; a million videos need less
 NEAR = 0.85  # how much a column's name may be like a known one before it counts as misspelled
@@ -124,22 +125,22 @@ def text_of(path: Path) -> str:
     return text
 
 
-def cells(path: Path) -> Iterator[tuple[int, list[str]]]:
+def cells(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers and cells, stripped, of every row that is not empty; DataError names the line of a fault."""
     text = text_of(path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_mark(text), strict=True, skipinitialspace=True)
-    begin = 1
+    found: list[tuple[int, list[str]]] = []
     while True:
         begin = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
-            return
+            return found
         except csv.Error as error:
             raise DataError(f"{path}: line {begin}: {_told(error)}") from None
         stripped = [cell.strip() for cell in row]
         if any(stripped):
-            yield begin, stripped
+            found.append((begin, stripped))
 
 
 def _told(error: csv.Error) -> str:
@@ -149,7 +150,7 @@ def _told(error: csv.Error) -> str:
         return f'a cell of more than {csv.field_size_limit()} characters; a quote (") before it may lack its end'
     if "unexpected end" in text:
         return 'the quote (") that begins here has no end; write "" for a quote inside quotes'
-    return f'not a row of a table ({text}); write "" for a quote inside quotes'
+    return f'not a row of a table ({printable(text)}); write "" for a quote inside quotes'
 
 
 def _mark(text: str) -> str:

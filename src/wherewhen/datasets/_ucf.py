@@ -65,7 +65,7 @@ def load(root: Path, name: str) -> Dataset:
     for names, what in ((TRAIN, "the list of training videos"), (TEST, "the list of test videos")):
         path = _files.need(root, *names, what=what)
         sides.append(tuple(_video(key, listed, footage, path) for key, listed in _files.listed(path)))
-    train, test = apart(*sides)
+    train, test = apart(sides[0], sides[1], root)
     return Dataset(name, train + test, (Fold("official", train, test),))
 
 

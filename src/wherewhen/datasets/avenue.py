@@ -45,8 +45,9 @@ def masks(path: Path) -> Masks:
     try:
         cells: Any = loadmat(path)["volLabel"].ravel()
         return np.stack([np.asarray(cell) != 0 for cell in cells])
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: expected volLabel, a cell of masks of one size ({error})") from None
+    except Exception as error:  # a damaged file may raise nearly anything
+        told = f"{type(error).__name__}: {str(error)[:120]}"
+        raise DataError(f"{path}: expected volLabel, a cell of masks of one size ({told})") from None
 
 
 def _draft(path: Path) -> tuple[Draft, int, tuple[int, ...]]:

@@ -46,7 +46,7 @@ def load(root: Path) -> Dataset:
             place = f"MSAD_normal/{key}.mp4" if category is None else f"{category}/{key}.mp4"
             videos.append(Video(key, footage.path(key, place), int(category is not None), category))
         sides.append(tuple(videos))
-    train, test = apart(*sides)
+    train, test = apart(sides[0], sides[1], root)
     return Dataset("msad", train + test, (Fold("protocol ii", train, test),))
 
 
@@ -83,7 +83,7 @@ def truth(root: Path) -> dict[str, Truth]:
         report("truth-extra", "annotated but not listed", key, boxes or csv)
     for video in dataset.folds[0].test:
         if video.label and not (video.id in drafts and drafts[video.id].spans):
-            report("truth-missing", "an anomalous test video without annotation", video.id)
+            report("truth-missing", "an anomalous test video without annotation", video.id, csv or boxes or root)
     quiet = [video.id for video in dataset.folds[0].test if not video.label]
     found_drafts = {key: draft for key, draft in drafts.items() if draft.spans}
     for key, draft in found_drafts.items():

@@ -5,7 +5,6 @@ Labels and truth lie in one file but are read by two functions: ``load`` never l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from wherewhen import documents
 from wherewhen import extents as ext
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets._native_write import pack, write
+from wherewhen.datasets._table import named, quoted
 from wherewhen.errors import DataError, unknown
 from wherewhen.printable import fitted
 from wherewhen.values import Dataset, Floats, Fold, Masks, Truth, Video
@@ -28,10 +29,7 @@ Record = dict[str, Any]
 def _read(path: Path) -> Record:
     if not path.is_file():
         raise DataError(f"{path.parent}: expected a folder with a file {path.name}; see docs/data-format.md")
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
+    content = documents.read_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected an object {{...}} at the top, got {type(content).__name__}")
     return content
@@ -45,8 +43,9 @@ def _whole(record: Record, key: str, where: str, least: int) -> int:
 
 
 def _inside(path: str) -> bool:
-    """Whether a relative path stays in its folder."""
-    return bool(path) and not Path(path).is_absolute() and ".." not in Path(path).parts
+    """Whether a relative path stays in its folder, and a file may be called so."""
+    fit = bool(path) and "\0" not in path and not any("\ud800" <= c <= "\udfff" for c in path)
+    return fit and not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
 def _clips(root: Path) -> dict[str, Record]:
@@ -55,7 +54,7 @@ def _clips(root: Path) -> dict[str, Record]:
     if not clips:
         raise DataError(f"{root / 'gt.json'}: no clips in it")
     for name, clip in clips.items():
-        where = f"{root / 'gt.json'}: {name}"
+        where = f"{root / 'gt.json'}: {named(name)}"
         needed = ("file", "frames", "fps", "width", "height", "label")
         if not isinstance(clip, dict):
             raise DataError(f"{where}: expected an object with {', '.join(needed)}")
@@ -93,7 +92,7 @@ def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
         raise DataError(f"{path}: 'bags' must be a list of objects")
     for bag in bags:
         name, clip = bag.get("id"), bag.get("clip")
-        where = f"{path}: bag {name!r}"
+        where = f"{path}: bag {quoted(name)}"
         if not isinstance(name, str) or not name:
             raise DataError(f"{where}: every bag needs an 'id'")
         if clip not in clips:
@@ -105,7 +104,7 @@ def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
         if _whole(bag, "label", where, 0) > 1:
             raise DataError(f"{where}: 'label' is 0 (normal) or 1 (anomalous), got {bag['label']}")
         if bag["label"] > clips[clip]["label"]:
-            raise DataError(f"{where}: anomalous, but its clip {clip} is normal")
+            raise DataError(f"{where}: anomalous, but its clip {named(clip)} is normal")
         if name in clips and (name != clip or (start, end) != (0, frames)):
             raise DataError(f"{where}: a bag that is called like a clip must be that whole clip")
     return bags
@@ -121,7 +120,7 @@ def _names(fold: Record, keys: tuple[str, ...], videos: Mapping[str, Video], whe
                 raise DataError(f"{where}: {key}: {unknown('id', str(name), videos)}")
             video = videos[name]
             if (key, video.label) in (("test_abnormal", 0), ("test_normal", 1)):
-                raise DataError(f"{where}: {name} is in {key!r} but has label {video.label}")
+                raise DataError(f"{where}: {named(name)} is in {key!r} but has label {video.label}")
             found.append(video)
     return tuple(found)
 
@@ -229,18 +228,23 @@ def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Mas
     """Pixel masks ``(end - start, H, W)`` of a clip of the given shape; without a file nothing is marked."""
     if not path.exists():
         return np.zeros((end - start, *shape[1:]), bool)
-    with np.load(path, allow_pickle=False) as content:
-        if "mask" not in content or "shape" not in content or tuple(content["shape"].tolist()) != shape:
-            found = tuple(content["shape"].tolist()) if "shape" in content else "none"
-            raise DataError(f"{path}: expected arrays 'mask' and 'shape' {shape}, found shape {found}")
-        packed = content["mask"]
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if "mask" not in content or "shape" not in content or tuple(content["shape"].tolist()) != shape:
+                found = tuple(content["shape"].tolist()) if "shape" in content else "none"
+                raise DataError(f"{path}: expected arrays 'mask' and 'shape' {shape}, found shape {found}")
+            packed = content["mask"]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive may raise nearly anything
+        raise DataError(f"{path}: not a readable npz file ({type(error).__name__}: {str(error)[:120]})") from None
     if packed.dtype != np.uint8 or packed.shape != (*shape[:2], -(-shape[2] // 8)):
         raise DataError(f"{path}: 'mask' must be np.packbits of {shape} along the last axis, got {packed.shape}")
     return np.unpackbits(packed[start:end], axis=-1, count=shape[2]).astype(bool)
 
 
 def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
-    where = f"{root / 'gt.json'}: {name}"
+    where = f"{root / 'gt.json'}: {named(name)}"
     fps = float(clip["fps"])
     segments, (rows, tracks) = _segments(clip, where), _boxes(clip, where)
     names = clip.get("categories") or ([clip["class"]] * len(segments) if "class" in clip else [])

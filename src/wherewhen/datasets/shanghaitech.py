@@ -13,8 +13,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from wherewhen.contracts import DatasetReader, Provenance
 from wherewhen.datasets import _files, _masks, _tubes
 from wherewhen.datasets._codes import CAMERA
@@ -50,7 +48,7 @@ def load(root: Path) -> Dataset:
                 place = f"testing/frames/{key}" if label else f"training/videos/{key}.avi"
                 videos.append(Video(key, footage.path(key, place), label))
         sides.append(tuple(videos))
-    train, test = apart(*sides)
+    train, test = apart(sides[0], sides[1], root)
     every = tuple(sorted(train + test, key=lambda video: video.id))
     normal, anomalous = (tuple(v for v in every if v.label == label) for label in (0, 1))
     official = Fold("official", normal, anomalous)
@@ -62,7 +60,7 @@ def _marks(folder: Path, key: str) -> Masks | None:
     if not path.exists():
         report("truth-missing", f"no frame marks; expected {path}", key, folder)
         return None
-    marks = np.load(path, allow_pickle=False)
+    marks = _files.array(path)
     if marks.ndim != 1 or not len(marks):
         report("mask-shape", f"expected one number per frame, got shape {marks.shape}", key, path)
         return None
@@ -78,7 +76,7 @@ def _draft(root: Path, key: str, marks: Masks, tracks: Path | None) -> Draft:
         draft.known = ()
     pixels = _files.locate(root, PIXELS)
     if pixels is not None and (path := pixels / f"{key}.npy").exists():
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        shape = _files.array(path).shape
         if len(shape) != 3 or shape[0] != len(marks):
             report("mask-shape", f"pixel masks {shape} for {len(marks)} frame marks", key, path)
         else:

@@ -38,7 +38,7 @@ def _side(root: Path, name: str, footage: _files.Footage) -> tuple[Video, ...]:
 def load(root: Path) -> Dataset:
     """Videos as listed."""
     footage = _files.Footage(root)
-    train, test = apart(_side(root, "train.txt", footage), _side(root, "test.txt", footage))
+    train, test = apart(_side(root, "train.txt", footage), _side(root, "test.txt", footage), root)
     return Dataset("stra", train + test, (Fold("official", train, test),))
 
 

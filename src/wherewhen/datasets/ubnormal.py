@@ -48,8 +48,8 @@ def load(root: Path) -> Dataset:
     """543 videos; fold ``official`` tests on the test videos, fold ``validation`` on the validation videos."""
     footage = _files.Footage(root)
     train, validation, test = (_side(root, side, footage) for side in ("training", "validation", "test"))
-    train, test = apart(train, test)
-    train, validation = apart(train, validation)
+    train, test = apart(train, test, root)
+    train, validation = apart(train, validation, root)
     folds = (Fold("official", train, test), Fold("validation", train, validation))
     return Dataset("ubnormal", train + validation + test, folds)
 

@@ -40,7 +40,7 @@ def load(root: Path) -> Dataset:
                 place = footage.path(f"{key}_x264", str(place.relative_to(root)))
             videos.append(Video(key, place, int(category is not None), category))
         sides.append(tuple(videos))
-    train, test = apart(*sides)
+    train, test = apart(sides[0], sides[1], root)
     return Dataset("ucfcrime2local", train + test, (Fold("official", train, test),))
 
 

@@ -12,11 +12,11 @@ VadCLIP (Wu et al., AAAI 2024), says what happens when: ``name class start end c
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from wherewhen import documents
 from wherewhen.contracts import JOIN, DatasetReader, Provenance
 from wherewhen.datasets import _files
 from wherewhen.datasets._codes import CODED, CODES, category
@@ -68,7 +68,7 @@ def _json(path: Path) -> tuple[dict[str, Draft], dict[str, int]]:
     out: dict[str, Draft] = {}
     lengths: dict[str, int] = {}
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = documents.read_json(path)
         entries = [(r["video"], [n for n in r["temporal_label"] if n >= 0], int(r["length"])) for r in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: expected rows of video, temporal_label, length, label ({error!r})") from None
@@ -146,7 +146,7 @@ def load(root: Path) -> Dataset:
         sides.append(
             tuple(Video(k, found[k], v, category(k) if v else None) for k, v in labels.items() if v is not None)
         )
-    train, test = apart(*sides)
+    train, test = apart(sides[0], sides[1], root)
     return Dataset("xd_violence", train + test, (Fold("official", train, test),))
 
 
@@ -157,12 +157,12 @@ def truth(root: Path) -> dict[str, Truth]:
     for video in load(root).folds[0].test:
         if video.id not in drafts:
             if video.label:
-                report("truth-missing", "a violent test video without annotation", video.id)
+                report("truth-missing", "a violent test video without annotation", video.id, root)
                 continue
             drafts[video.id] = Draft()
         if bool(drafts[video.id].spans) != bool(video.label):
             spans = len(drafts[video.id].spans)
-            report("label-conflict", f"{spans} spans, but the name says label {video.label}", video.id)
+            report("label-conflict", f"{spans} spans, but the name says label {video.label}", video.id, root)
         _named(video.id, drafts[video.id], classes.get(video.id, {}))
     known = Measures(root, USUAL).need(drafts, lengths)
     return {key: build(key, measure, drafts[key]) for key, measure in known.items()}
