@@ -55,6 +55,7 @@ def test_train_says_what_comes_next_and_what_it_was_told_for_nothing(clips: Path
     code, out, err = run("train", clips, "--output", tmp_path / "run", *words)
     assert code == 0 and "settings of tubes say nothing here" in " ".join(err.split())
     assert f"wherewhen detect VIDEO --model {tmp_path / 'run'}" in out
+    assert "of 2 normal training videos would alarm, out of fold: each by a model that did not see it; AUC" in out
     assert (tmp_path / "run" / "weights" / "best.safetensors").exists()
 
 

@@ -59,6 +59,32 @@ def test_a_training_run_leaves_what_it_promises(run: Path) -> None:
     assert "anomalous/a0" in text and "http://" not in text.replace("http://www.w3.org", "")
 
 
+def test_a_training_says_what_to_expect(run: Path, clips: Path, tmp_path: Path) -> None:
+    told = json.loads((run / "metrics.json").read_text())["sanity"]
+    assert (told["how"], told["parts"]) == ("out of fold", 2)
+    assert told["anomalous"]["videos"] == told["normal"]["videos"] == 2 and len(told["scores"]) == 4
+    assert told["motion"] is not None and told["low"] <= told["vauc"] <= told["high"]
+    page = html.unescape((run / "report.html").read_text())
+    assert "would alarm" in page and "each by a model that did not see it" in page
+    assert all(warning in page for warning in told["warnings"])
+    runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", check=False, quiet=True)
+    other = json.loads((tmp_path / "run" / "metrics.json").read_text())["sanity"]
+    assert other["how"] == "in sample" and "no estimate" in other["line"]
+    weights = "weights/best.safetensors"
+    assert (tmp_path / "run" / weights).read_bytes() == (run / weights).read_bytes(), "checking teaches nothing"
+
+
+def test_one_anomalous_clip_validates_nothing(clips: Path, tmp_path: Path) -> None:
+    root = tmp_path / "clips"
+    for name in ("normal/n0", "normal/n1", "anomalous/a0"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(clips / f"{name}.mp4", root / f"{name}.mp4")
+    runs.train(root, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
+    told = json.loads((tmp_path / "run" / "metrics.json").read_text())["sanity"]
+    assert told["how"] == "in sample"
+    assert told["warnings"] == ["all anomalous videos come from one file: nothing can be validated"]
+
+
 def test_frame_scores_are_a_table(run: Path) -> None:
     table = pq.read_table(run / "scores.parquet").to_pydict()
     assert list(table) == ["video", "start", "end", "score"]

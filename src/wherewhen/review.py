@@ -15,7 +15,7 @@ from wherewhen.evaluate import Row, Scored, markdown
 from wherewhen.features import is_features
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.render import overlay
-from wherewhen.report import Curve, Example, Picture, ReportData, VideoResult, report
+from wherewhen.report import Curve, Example, Facts, Picture, ReportData, VideoResult, report
 from wherewhen.store import write_atomic, write_json
 from wherewhen.values import Floats, Prediction, Truth, Video
 from wherewhen.video import reader
@@ -53,6 +53,7 @@ def page(
     table: Sequence[Row] = (),
     settings: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    facts: Facts | None = None,
     quarantine: Quarantine | None = None,
 ) -> None:
     """Write a self-contained page about the predictions ``found`` for some videos."""
@@ -63,6 +64,7 @@ def page(
     data = ReportData(
         title=title,
         notes=notes,
+        facts=facts,
         rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),
         lower_is_better=_lower(),

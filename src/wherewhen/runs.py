@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wherewhen import data, distributed, extract, findings, outputs, review
+from wherewhen import data, distributed, extract, findings, outputs, review, sanity
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
 from wherewhen.datasets._class_folders import Folders
@@ -26,6 +26,7 @@ from wherewhen.measurable import demanded, judged
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.sameness import check_contents, check_few
+from wherewhen.sanity import Sanity
 from wherewhen.store import draft, plain, write_json
 from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Video
@@ -100,6 +101,7 @@ def train(
     anomalous: str | None = None,
     device: str = "auto",
     resume: bool = False,
+    check: bool = True,
     quiet: bool = False,
 ) -> Model:
     """Learn from labelled videos and write a run folder; gives the model that validation liked best.
@@ -107,8 +109,9 @@ def train(
     ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set; ``reader`` names who reads
     it. ``normal``, ``anomalous``: names of these folders, between commas, where they are called otherwise.
     ``fold``: train on its training part alone; "all" = every labelled video; default: what the data set says itself.
-    ``settings``: plain values as in ``config.yaml``. ``resume``: go on with a run that was interrupted. A video that
-    can't be read is set aside.
+    ``settings``: plain values as in ``config.yaml``. ``resume``: go on with a run that was interrupted. ``check``:
+    estimate what the model does on new videos, which takes about as long as its training. A video that can't be read is
+    set aside.
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
@@ -150,7 +153,10 @@ def train(
         held = _validating(seen, validation)
         distributed.tell((seen, views, exact, folder, resume, held))
         fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
-        _keep(folder, fitted, bags, carve(seen, recipe.validation, recipe.seed, held), recipe, quarantine)
+        parts = carve(seen, recipe.validation, recipe.seed, held)
+        _save(folder, fitted, seen)
+        sane = sanity.check(bags, fitted, exact, parts[1], device, cross=check, quiet=quiet)
+        _keep(folder, fitted, bags, parts, recipe, quarantine, sane)
         log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
@@ -223,6 +229,12 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     return rows
 
 
+def _save(folder: Path, fitted: Fitted, videos: Sequence[Video]) -> None:
+    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({content(v.path) for v in videos}))
+    fitted.last.save(folder / "weights" / "last.safetensors")
+    fitted.best.save(folder / "weights" / "best.safetensors")
+
+
 def _keep(
     folder: Path,
     fitted: Fitted,
@@ -230,11 +242,9 @@ def _keep(
     parts: tuple[list[Video], list[Video]],
     recipe: Recipe,
     quarantine: Quarantine,
+    sane: Sanity,
 ) -> None:
     videos, held = [bag.video for bag in bags], {v.id for v in parts[1]}
-    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({content(v.path) for v in videos}))
-    fitted.last.save(folder / "weights" / "last.safetensors")
-    fitted.best.save(folder / "weights" / "best.safetensors")
     predictions = predict(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
     numbers: dict[str, Any] = {
@@ -247,6 +257,7 @@ def _keep(
         if any(labels) and not all(labels):
             values = [peaks[v.id] for v in videos if v.id in ids]
             numbers[f"{part}_vauc"] = roc_auc(values, labels)
+    numbers["sanity"] = sane.plain()
     numbers["history"] = fitted.history
     numbers["video_scores"] = peaks
     write_json(folder / "metrics.json", numbers)
@@ -259,7 +270,12 @@ def _keep(
         videos=videos,
         found=predictions,
         settings=recipe.plain(),
-        notes=["These are the training videos: the scores show how well they are fitted, no more.", *notes],
+        notes=[
+            *sane.warnings,
+            "These are the training videos: the scores below show how well they are fitted, no more.",
+            *notes,
+        ],
+        facts=sane.facts,
         quarantine=quarantine,
     )
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from wherewhen.outputs import MANIFEST
-from wherewhen.report import Curve, EventCard, Example, Picture, ReportData, VideoResult, report
+from wherewhen.report import Curve, EventCard, Example, Facts, Picture, ReportData, VideoResult, report
 from wherewhen.report.page import MOST_EVENTS, OPEN_VIDEOS, jpeg, render, settings
 from wherewhen.values import Event, HeatMap, Prediction, Truth
 
@@ -218,3 +218,12 @@ def test_a_gallery_has_room_for_the_highest_scores_and_says_so() -> None:
 def test_a_link_can_run_nothing() -> None:
     page = Page(render(ReportData("Detection", events=[EventCard("a", 0, 1, 0.5, link="javascript:alert(1)")])))
     assert gallery(page) == ["javascript%3Aalert%281%29#t=0.0"]
+
+
+def test_facts_are_a_small_table() -> None:
+    facts = Facts("Check", ("anomalous", "normal"), [("videos", "2", "3"), ("wrong", "<a>", "none")], "a note & more")
+    page = render(ReportData("x", facts=facts))
+    assert '<h2 id="facts-title">Check</h2>' in page and "<td>&lt;a&gt;</td>" in page and "a note &amp; more" in page
+    assert 'id="facts"' not in render(ReportData("x"))
+    with pytest.raises(ValueError, match="every row needs a name and 2 values"):
+        Facts("Check", ("a", "b"), [("videos", "2")])

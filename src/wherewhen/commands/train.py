@@ -23,6 +23,7 @@ class Options:
         seed: everything random follows from it.
         device: auto, cpu or cuda.
         resume: go on with an interrupted run.
+        check: estimate what the model does on new videos; it takes about as long as training does.
         quiet: no progress bars.
     """
 
@@ -35,11 +36,13 @@ class Options:
     seed: int = 0
     device: str = "auto"
     resume: bool = False
+    check: bool = True
     quiet: bool = False
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
     """Train and say where the run lies; processes that torchrun started beside the first one help and say nothing."""
+    import json
     from pathlib import Path
 
     from wherewhen import distributed, runs
@@ -59,8 +62,13 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             anomalous=options.anomalous,
             device=device,
             resume=options.resume,
+            check=options.check,
             quiet=options.quiet,
         )
+    if sane := json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity"):
+        print(f"check: {sane['line']}")
+        for warning in sane["warnings"]:
+            print(f"       {warning}")
     print(f"model: {folder}\nnext:  {_next(model.recipe, options.data, folder)}")
     return 3 if (folder / "quarantine.json").exists() else 0
 

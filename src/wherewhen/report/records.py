@@ -77,6 +77,20 @@ class VideoResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """A small table: ``columns`` are the names of all but the first one, ``rows`` begin with theirs."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.columns) + 1 for row in self.rows):
+            raise ValueError(f"facts {self.title!r}: every row needs a name and {len(self.columns)} values")
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """All that one page tells about a training run, an evaluation or a comparison.
 
@@ -88,6 +102,7 @@ class ReportData:
     title: str
     subtitle: str = ""
     notes: Sequence[str] = ()
+    facts: Facts | None = None
     rows: Sequence[Mapping[str, Any]] = ()
     trivial: frozenset[str] = frozenset()
     lower_is_better: frozenset[str] = frozenset()
