@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -348,6 +352,85 @@ def test_stopping_is_no_crash(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("wherewhen.catalog.describe", stop)
     code, _, err = run("list", "methods")
     assert code == 130 and err == "stopped\n"
+
+
+class Torch(RuntimeError):
+    """As torch says it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space", "/out/a.json"), "/out/a.json: the disk is full; make room"),
+        (PermissionError(errno.EACCES, "denied", "/out"), "/out: no permission; choose another place"),
+        (OSError(errno.EROFS, "ro", "/out"), "/out: the disk is read-only"),
+        (OSError(errno.EMFILE, "many", "a.mp4"), "a.mp4: too many files are open in this process; raise the limit"),
+        (OSError(errno.ENAMETOOLONG, "long", "x" * 9), "xxxxxxxxx: the name is too long"),
+        (OSError(errno.EREMOTEIO, "Remote I/O error", "a"), "a: Remote I/O error"),
+        (OSError(errno.ENOSPC, "No space"), "the disk is full"),
+        (MemoryError(), "not enough memory; take fewer --workers"),
+        (Torch("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), "not enough memory (DefaultCPU"),
+        (RecursionError("maximum"), "nested too deeply"),
+        (UnicodeDecodeError("utf-8", b"x\xff", 1, 2, "invalid start byte"), "characters that can't be read"),
+    ],
+)
+def test_trouble_of_the_system_is_one_line(
+    error: Exception, told: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(kind: str) -> None:
+        raise error
+
+    monkeypatch.setattr("wherewhen.catalog.describe", fail)
+    code, out, err = run("list", "methods")
+    assert code == 1 and out == "" and err.startswith("error: ") and told in err and err.count("\n") == 1
+    monkeypatch.setenv("WHEREWHEN_DEBUG", "1")
+    code, _, err = run("list", "methods")
+    assert code == 1 and "Traceback" in err and told in err.splitlines()[-1]
+
+
+def test_a_fault_of_our_own_is_not_hidden(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wherewhen.catalog.describe", lambda kind: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("list", "methods")
+
+
+@pytest.mark.parametrize("words", [["list", "methods"], ["weights", "list"], ["train", "x", "--print_config"]])
+@pytest.mark.parametrize(("sink", "told"), [("pipe", ""), ("/dev/full", "standard output: the disk is full")])
+def test_a_reader_that_goes_away_ends_it_quietly(words: list[str], sink: str, told: str) -> None:
+    command = [sys.executable, "-m", "wherewhen", *words]
+    if sink == "pipe":
+        read, write = os.pipe()
+        os.close(read)
+    else:
+        write = os.open(sink, os.O_WRONLY)
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert ended.returncode == (141 if sink == "pipe" else 1), ended.stderr
+    assert (ended.stderr == "" if not told else told in ended.stderr) and ended.stderr.count("\n") <= 1
+
+
+def test_outputs_that_can_not_be_written_are_told(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "file").write_text("in the way")
+    video = clips / "anomalous/a0.mp4"
+    for output in (tmp_path / "file", tmp_path / "file/deeper", tmp_path / ("x" * 300)):
+        words = [video, "--model", trained, "--output", output, "--device", "cpu", "--quiet", "--no-render"]
+        code, _, err = run("detect", *words)
+        assert code == 1 and err.startswith("error: ") and str(output) in err and "Traceback" not in err
+        code, _, err = run("train", clips, "--output", output, "--training.steps", 1, "--device", "cpu", "--quiet")
+        assert code == 1 and err.startswith("error: ") and str(output) in err and "Traceback" not in err
+
+
+def test_a_cache_that_can_not_be_written_stops_nothing(
+    clips: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "file" / "cache"))
+    words = ["--training.steps", 2, "--device", "cpu", "--movers", "motion"]
+    code, _, err = run("train", clips, "--output", tmp_path / "run", *words)
+    assert code == 0 and "Traceback" not in err
+    assert " ".join(err.split()).count("the cache can't be written (a part of the path is a file)") == 1
+    words = ["--model", tmp_path / "run", "--output", tmp_path / "found", "--device", "cpu", "--no-render", "--quiet"]
+    assert run("detect", clips / "anomalous", *words)[0] == 0
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)

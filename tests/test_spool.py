@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
+from wherewhen import spool as spool_module
 from wherewhen.spool import Spool
 
 
@@ -28,6 +32,34 @@ def test_pieces_make_the_whole(
     del spool
     np.testing.assert_array_equal(whole, np.concatenate(parts))  # it outlives who made it
     assert not list(tmp_path.rglob("*.*")), "the file has no name"
+
+
+def test_a_full_disk_keeps_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
+    real, written = spool_module.put, []
+
+    def put(file: IO[bytes], array: np.ndarray) -> None:
+        written.append(len(array))
+        if len(written) == 3:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(file, array)
+
+    monkeypatch.setattr(spool_module, "put", put)
+    parts = [np.full((3, 2), k, np.float32) for k in range(6)]
+    spool = Spool(0)
+    for part in parts:
+        spool.append(part)
+    np.testing.assert_array_equal(spool.whole(), np.concatenate(parts))
+    assert len(written) == 3 and spool.file is None
+
+
+def test_a_place_that_is_none_is_left_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "file" / "cache"))
+    spool = Spool(0)
+    spool.append(np.ones((2, 3)))
+    assert spool.file is not None and spool.whole().tolist() == np.ones((2, 3)).tolist()
 
 
 def test_rows_must_be_alike() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from wherewhen.contracts import JOIN, UNNAMED, View, classes_of
-from wherewhen.store import cache_folder
+from wherewhen.store import scratch
 from wherewhen.values import Bag, Instances, Video
 
 if TYPE_CHECKING:
@@ -149,8 +149,9 @@ def _room(shape: tuple[int, int]) -> torch.Tensor:
         return torch.empty(shape, dtype=torch.float32)
     if values <= MEMORY:
         return torch.empty(shape, dtype=torch.float16)
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=cache_folder(), prefix=".packed-") as file:
+    with scratch() as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a signal that ends the process
+            os.posix_fallocate(file.fileno(), 0, 2 * values)
         return torch.from_numpy(np.memmap(file, np.float16, "w+", shape=shape))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +18,7 @@ from wherewhen import data, extract, registry, sights
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.contracts import Sight
 from wherewhen.datasets._class_folders import Folders
+from wherewhen.documents import read_json
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import (
     Numbers,
@@ -35,9 +36,11 @@ from wherewhen.looks import Look
 from wherewhen.measurable import Judged, by_fold, judged, measurable
 from wherewhen.model import Recipe
 from wherewhen.progress import track
-from wherewhen.store import cache_folder, fingerprint, plain, write_json
+from wherewhen.store import Spare, cache_folder, fingerprint, plain, write_json
 from wherewhen.training import fit
 from wherewhen.values import Truth, Video
+
+log = logging.getLogger("wherewhen")
 
 LAST, ORACLE = " (last)", " (test oracle)"
 WITHOUT = ": "  # between a method and the name of its ablation
@@ -116,10 +119,14 @@ def _cached(job: Job, key: str) -> Results:
     """Run a job, or read its result where an earlier run left it."""
     path = cache_folder() / "bench" / f"{key}.json"
     if path.exists():
-        found: Results = json.loads(path.read_text())
-        return found
+        try:
+            found: Results = read_json(path)
+            return found
+        except DataError as error:
+            log.warning("made again: %s", error)
     found = job.run()
-    write_json(path, found)
+    with Spare(path):
+        write_json(path, found)
     return found
 
 

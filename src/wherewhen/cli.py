@@ -9,7 +9,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import ast
 import logging
+import re
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -18,7 +20,7 @@ from pathlib import Path
 from wherewhen.addresses import remember
 from wherewhen.arguments import parse
 from wherewhen.console import Discreet, discreet
-from wherewhen.errors import ConfigError, WherewhenError, unknown
+from wherewhen.errors import ConfigError, WherewhenError, os_message, os_reason, unknown
 
 VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
 
@@ -51,16 +53,83 @@ def _start_log(quiet: bool) -> None:
     log.setLevel(logging.INFO)
 
 
+CLOSED = 141  # as of a program that the system ends because nobody reads what it prints
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code is 0 only if everything that was asked for was done.
 
-    1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped.
+    1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped, 141: nobody reads
+    what is printed. ``WHEREWHEN_DEBUG=1`` shows where in the code an error arose.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for word in words:
         remember(word)
     with discreet():
-        return _run(words)
+        return _answered(words)
+
+
+def _answered(words: list[str]) -> int:
+    """The exit code, with every error that has plain words told on one line."""
+    try:
+        try:
+            return _run(words)
+        except SystemExit as stop:  # help ends so, and what prints tables where nobody reads them
+            if isinstance(stop.__context__, BrokenPipeError):
+                raise BrokenPipeError from None
+            return int(stop.code or 0)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except (WherewhenError, OSError, MemoryError, RecursionError, UnicodeError, RuntimeError) as error:
+        broken = _silenced()
+        if isinstance(broken, BrokenPipeError):
+            return CLOSED
+        told = f"standard output: {os_reason(broken)}" if broken is not None else _told(error)
+        if told is None:
+            raise
+        if os.environ.get("WHEREWHEN_DEBUG", "") not in ("", "0"):
+            traceback.print_exc()
+        print(f"error: {told}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+def _silenced() -> OSError | None:
+    """Why standard output takes no more, if so; what is still to be printed then goes nowhere."""
+    broken: OSError | None = getattr(sys.stdout, "broken", None)
+    if broken is not None:
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):  # no file behind it
+            return broken
+    return broken
+
+
+def _told(error: Exception) -> str | None:
+    """An error in plain words; None for one that has none, which is a fault of the toolkit."""
+    text = " ".join(str(error).split())
+    if isinstance(error, WherewhenError):
+        return str(error)
+    if isinstance(error, OSError):
+        return os_message(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(text)):
+        return (
+            f"not enough memory{f' ({text[:160]})' if text else ''}; take fewer --workers, or shorter or smaller videos"
+        )
+    if isinstance(error, RecursionError):
+        return "something in these files is nested too deeply; WHEREWHEN_DEBUG=1 shows where"
+    if isinstance(error, UnicodeError):
+        return (
+            f"a text or name has characters that can't be read or written here ({text[:160]}); rename or save it anew"
+        )
+    return None
+
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 def _run(words: list[str]) -> int:
@@ -71,17 +140,10 @@ def _run(words: list[str]) -> int:
         print(f"wherewhen {version('wherewhen')}")
         return 0
     verb, rest = words[0], words[1:]
-    try:
-        if verb not in VERBS:
-            raise ConfigError(unknown("verb", verb, VERBS))
-        command = import_module(f"wherewhen.commands.{verb}")
-        options, settings = parse(command, verb, rest)
-        _start_log(bool(getattr(options, "quiet", False)))
-        code: int = command.run(options, settings) if getattr(command, "RECIPE", False) else command.run(options)
-        return code
-    except WherewhenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    if verb not in VERBS:
+        raise ConfigError(unknown("verb", verb, VERBS))
+    command = import_module(f"wherewhen.commands.{verb}")
+    options, settings = parse(command, verb, rest)
+    _start_log(bool(getattr(options, "quiet", False)))
+    code: int = command.run(options, settings) if getattr(command, "RECIPE", False) else command.run(options)
+    return code

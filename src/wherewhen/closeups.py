@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import weakref
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -19,7 +18,7 @@ from wherewhen import watching
 from wherewhen.contracts import Backbone, Builder, ClipSpec, Closeup
 from wherewhen.errors import ConfigError
 from wherewhen.network import fitted, resized
-from wherewhen.store import cache_folder
+from wherewhen.store import put, scratch
 from wherewhen.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels, unit
 
 SIDE = 112  # px of a crop for a backbone that takes pictures of any size
@@ -232,11 +231,10 @@ class Roll:
 
     def _write(self, place: int, image: Pixels) -> None:
         if self._file is None:
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            self._file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 (closed with the roll)
+            self._file = scratch()
             weakref.finalize(self, self._file.close)
         self._file.seek(place * image.nbytes)
-        self._file.write(np.ascontiguousarray(image).data)
+        put(self._file, image)
         self._shape = image.shape
 
     def between(self, start: float, end: float) -> Iterator[Frame]:

@@ -36,10 +36,14 @@ class Discreet(logging.Filter):
 
 
 class _Fit:
-    """A text stream that writes no secret, and escapes what its encoding lacks instead of failing."""
+    """A text stream that writes no secret, and escapes what its encoding lacks instead of failing.
+
+    ``broken``: the error that it failed with, if it did: nobody reads it any more, or its disk is full.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.broken: OSError | None = None
 
     def write(self, text: str) -> int:
         """Write a text made fit; gives the length of what was asked."""
@@ -50,8 +54,22 @@ class _Fit:
         except UnicodeEncodeError:
             fit = "".join(legible(one) if "\ud800" <= one <= "\udfff" else one for one in fit)
             fit = fit.encode(encoding, "backslashreplace").decode(encoding)
-        self._stream.write(fit)
+        with self._noting():
+            self._stream.write(fit)
         return len(text)
+
+    def flush(self) -> None:
+        """Let all that was written go out."""
+        with self._noting():
+            self._stream.flush()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.broken = error
+            raise
 
     def writelines(self, lines: Any) -> None:
         """Write several texts."""

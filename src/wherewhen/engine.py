@@ -19,7 +19,7 @@ from wherewhen.errors import EngineError, StoreError, unknown
 from wherewhen.machine import has_bf16, kind_of, machine, recall, remember, source_hash
 from wherewhen.network import Network
 from wherewhen.running import AUTO_BOUNDS, BOUNDS, NONE, Batched, Running, deviation
-from wherewhen.store import cache_folder, fingerprint, load, save
+from wherewhen.store import Spare, cache_folder, fingerprint, load, save
 from wherewhen.values import Features, Pixels
 
 log = logging.getLogger("wherewhen")
@@ -71,7 +71,8 @@ def attach(
     best, runner = _chosen(trials, engine, precision)
     backbone.run = Batched(runner, best.running.batch)
     if best.running.calibration:
-        save(_kept_at(key), {"clips": real}, {"of": key})
+        with Spare(_kept_at(key)):
+            save(_kept_at(key), {"clips": real}, {"of": key})
     told = {key: {"running": asdict(best.running), "tried": [asdict(trial) for trial, _ in trials]}}
     for trial, _ in trials:  # whoever asks for one of them by name finds it measured
         if not trial.why_not:

@@ -16,7 +16,7 @@ from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import INDEX, content, differences, inside, is_features, open_features, store_of
 from wherewhen.looks import AUTO, Look, look_at
 from wherewhen.sights import ending
-from wherewhen.store import cache_folder
+from wherewhen.store import Spare, cache_folder
 from wherewhen.values import Instances, Video
 
 log = logging.getLogger("wherewhen")
@@ -43,7 +43,8 @@ def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) ->
     if missing:
         seen = look_at(video, [looks[name] for name in missing])
         for (name, path), one in zip(missing.items(), seen, strict=True):
-            one.save(path)
+            with Spare(path):
+                one.save(path)
             found[name] = one.instances
     return {name: found[name] for name in looks}
 

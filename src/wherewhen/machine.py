@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from wherewhen.store import cache_folder, content_hash, fingerprint, locked, write_json
+from wherewhen.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
 
 
 def has_bf16(device: str) -> bool:
@@ -76,7 +76,7 @@ def recall(key: str) -> dict[str, Any] | None:
 def remember(found: dict[str, dict[str, Any]]) -> None:
     """Keep what was found out, by key, with the machine that it holds for; what others keep meanwhile stays."""
     told = {key: {**value, "machine": machine()} for key, value in found.items()}
-    with locked(_path()):
+    with Spare(_path()), locked(_path()):
         write_json(_path(), {**_known(), **told})
 
 

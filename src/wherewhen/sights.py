@@ -18,7 +18,7 @@ from wherewhen.config import build
 from wherewhen.contracts import Builder, ClipSpec, Sight
 from wherewhen.errors import ConfigError, StoreError
 from wherewhen.features import content, is_features
-from wherewhen.store import Arrays, cache_folder, fingerprint, load, plain, save
+from wherewhen.store import Arrays, Spare, cache_folder, fingerprint, load, plain, save
 from wherewhen.tracks import LinkConfig
 from wherewhen.values import Boxes, Frame, Scores, Video
 
@@ -160,7 +160,8 @@ def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
             pass
     source = proposing.proposer(sight.proposals, sight.settings, video)
     found = list(proposing.tracked(video, source, sight.tracks))
-    _write(path, found, passport)
+    with Spare(path):
+        _write(path, found, passport)
     return _noted(video, found)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
+import sys
 import weakref
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.store import cache_folder
+from wherewhen.store import Spare, cache_folder, put, scratch
 
 IN_MEMORY = 2**26  # bytes of one array, 64 MiB
 
@@ -39,13 +39,25 @@ class Spool:
         self.rows += len(piece)
         self.kept.append(piece)
         if self.file is None and sum(one.nbytes for one in self.kept) > self.in_memory:
-            cache_folder().mkdir(parents=True, exist_ok=True)
-            self.file = tempfile.TemporaryFile(dir=cache_folder())  # noqa: SIM115 (a mapped array outlives it)
+            self.file = scratch()
             weakref.finalize(self, self.file.close)
         if self.file is not None:
+            self._write(self.file)
+
+    def _write(self, file: IO[bytes]) -> None:
+        """Move what is in memory to the file; where the disk is full, all comes back to memory and stays there."""
+        done = self.rows - sum(map(len, self.kept))
+        with Spare(cache_folder() / "scratch"):
             for one in self.kept:
-                self.file.write(np.ascontiguousarray(one).data)
-            self.kept = [piece[:0].copy()]
+                put(file, one)
+            self.kept = [self.kept[0][:0].copy()]
+            return
+        first = self.kept[0]
+        file.seek(0)
+        row = first.dtype.itemsize * int(np.prod(first.shape[1:]))
+        before = np.frombuffer(file.read(done * row), first.dtype).reshape(done, *first.shape[1:])
+        self.kept = [before, *self.kept]
+        self.file, self.in_memory = None, sys.maxsize
 
     def whole(self) -> NDArray[Any]:
         """All rows; ValueError where none ever came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import re
@@ -15,14 +16,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import outputs
 from wherewhen.documents import json_of
-from wherewhen.errors import StoreError, os_reason
+from wherewhen.errors import OutputError, StoreError, os_reason
+
+log = logging.getLogger("wherewhen")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -44,6 +47,11 @@ def atomic(path: str | Path, *, ours: bool = False) -> Iterator[Path]:
     `outputs`. ``ours``: what lies there is known to be the toolkit's, such as a damaged file of a store.
     """
     target = Path(path)
+    with _told(target):
+        yield from _replacing(target, ours)
+
+
+def _replacing(target: Path, ours: bool) -> Iterator[Path]:
     free = ours or _DRAFT.fullmatch(target.name) or target.absolute().is_relative_to(cache_folder().absolute())
     if not free:
         outputs.check([target])
@@ -53,6 +61,63 @@ def atomic(path: str | Path, *, ours: bool = False) -> Iterator[Path]:
         if not free:
             outputs.enter(temporary, target)
         temporary.replace(target)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Errors of the system while a file is written as an OutputError that names it, not its draft."""
+    try:
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        if named and Path(named).absolute().parent != target.absolute().parent and Path(named) not in target.parents:
+            raise  # about another file, one that was read
+        raise OutputError(f"{target}: can't be written: {os_reason(error)}") from error
+
+
+_UNKEPT: set[Path] = set()  # caches that were said to be out of use
+
+
+class Spare:
+    """Write to a cache inside this block: where that fails, work goes on without it, with a warning once per cache.
+
+    >>> with Spare("/dev/null/cache/file"):
+    ...     write_atomic("/dev/null/cache/file", "text")
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Whether the error was one of the system, and is over."""
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(cause, OSError):
+            return False
+        home = cache_folder().absolute()
+        place = home if self.path.is_relative_to(home) else self.path.parent
+        if place not in _UNKEPT:
+            _UNKEPT.add(place)
+            told = "%s: the cache can't be written (%s); going on without it. WHEREWHEN_CACHE names another folder"
+            log.warning(told, place, os_reason(cause).split(";")[0])
+        return True
+
+
+def scratch() -> IO[bytes]:
+    """A file without a name below the cache, or where the system keeps such files; gone with the process."""
+    with Spare(cache_folder() / "scratch"):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=cache_folder(), buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def put(file: IO[bytes], array: NDArray[Any]) -> None:
+    """Write the numbers of an array to a file without a buffer, all of them."""
+    left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    while left:
+        left = left[file.write(left) :]
 
 
 @contextmanager

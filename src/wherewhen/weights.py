@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherewhen import registry
 from wherewhen.errors import ConfigError, StoreError, unknown
-from wherewhen.store import cache_folder, content_hash, write_json
+from wherewhen.store import Spare, cache_folder, content_hash, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,8 @@ class Weights:
     def note(self, sha256: str) -> None:
         """Keep the checksum of the file that lies there now."""
         size, changed = _stamp(self.path)
-        write_json(self.record, {"sha256": sha256, "size": size, "changed": changed, "address": self.address})
+        with Spare(self.record):
+            write_json(self.record, {"sha256": sha256, "size": size, "changed": changed, "address": self.address})
 
     def check(self, thorough: bool = False) -> str:
         """The file's checksum; StoreError if it isn't the published one, or the one noted when it came.

@@ -7,6 +7,7 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from wherewhen.contracts import Engine
 from wherewhen.engines._batch import shaped
 from wherewhen.engines._extra import needed
 from wherewhen.engines._graph import folded
-from wherewhen.store import atomic, cache_folder, fingerprint
+from wherewhen.store import Spare, atomic, cache_folder, fingerprint
 from wherewhen.values import Features, Pixels
 
 
@@ -51,8 +52,8 @@ class ONNXEngine:
         return np.asarray(self.session.run(None, {self.input: np.ascontiguousarray(clips)})[0], np.float32)
 
 
-def written(network: torch.nn.Module, clips: Pixels) -> Path:
-    """The network as an ONNX file in the cache, exported unless it lies there."""
+def written(network: torch.nn.Module, clips: Pixels) -> Path | bytes:
+    """The network as an ONNX file in the cache, exported unless it lies there; as bytes where none can be written."""
     module = folded(network, clips)
     sums = {name: [float(t.double().sum()), float(t.double().norm())] for name, t in module.state_dict().items()}
     key = fingerprint([module.code, sums, clips.shape, torch.__version__])
@@ -60,11 +61,20 @@ def written(network: torch.nn.Module, clips: Pixels) -> Path:
     if path.exists():
         return path
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with atomic(path) as temporary, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+    with Spare(path), atomic(path) as temporary:
+        _export(module, clips, temporary)
+    if path.exists():
+        return path
+    with TemporaryDirectory() as folder:
+        _export(module, clips, Path(folder, "network.onnx"))
+        return Path(folder, "network.onnx").read_bytes()
+
+
+def _export(module: torch.nn.Module, clips: Pixels, path: Path) -> None:
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         example = torch.from_numpy(clips.copy())
-        torch.onnx.export(module, (example,), temporary, dynamo=True, external_data=False, verbose=False)
-    return path
+        torch.onnx.export(module, (example,), path, dynamo=True, external_data=False, verbose=False)
 
 
 PLUGIN: type[Engine] = ONNXEngine
