@@ -350,7 +350,7 @@ def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
 def test_crops_of_several_videos_share_batches(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four videos at once: while the first batch is run the others wait, and then go together."""
     look = Look.of(recipe_of("dmrm", margin=0.27))  # nobody else's, so that nothing of it is kept
-    videos = [Video(str(k), film, 1, (0.0, 4.8 - 0.4 * k)) for k in range(4)]
+    videos = [Video(str(k), film, 1, span=(0.0, 4.8 - 0.4 * k)) for k in range(4)]
     alone = [look.extract(video).features for video in videos]
     opened = look.opened(videos[0])
     together = opened.backbone.run  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from wherewhen.errors import DataError
 from wherewhen.formats._files import Node, file_name, read_json, read_xml, video_id, write_json
+from wherewhen.printable import LONGEST
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
@@ -17,7 +19,14 @@ def test_any_id_is_one_file_name_and_comes_back(video: str) -> None:
     assert Path(name).name == name
     assert name not in (".", "..")
     assert "\x00" not in name
-    assert video_id(name) == video
+    assert len(name) <= LONGEST
+    assert video_id(name) == video or len(quote(video, safe="")) > LONGEST
+
+
+def test_an_id_too_long_for_a_files_name_is_cut_and_stays_one_of_its_kind() -> None:
+    names = {file_name("é" * count) for count in range(1, 400)}
+    assert len(names) == 399
+    assert max(map(len, names)) <= LONGEST
 
 
 @given(
