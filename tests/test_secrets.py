@@ -17,13 +17,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wherewhen import cli, detection, runs
-from wherewhen.found import Found
 from wherewhen.model import Model
 from wherewhen.spread import Where
 from wherewhen.values import HeatMap, Prediction
 from wherewhen.video import film
-from wherewhen.video.reader import Damaged, reading
-from wherewhen.video.sources import Source, stem
+from wherewhen.video.reader import Reading
 
 USER, SECRET, TOKEN = "UQowner", "PQsecret", "KQtoken"
 FAST: dict[str, Any] = {"training": {"steps": 20}, "seed": 3}
@@ -155,12 +153,12 @@ SCHEMES = (
 class Watcher:
     """Stands for a model: it reads all pictures of a source, and finds nothing."""
 
-    def detect_one(self, source: Source, damaged: Damaged) -> Found:
-        with reading(source, damaged=damaged) as one:
-            times = [frame.start for frame in one.frames()]
-        edges = np.array([*times, times[-1] + 1])
-        heat = HeatMap(np.zeros((len(times), 1, 1), np.float32), edges)
-        return Found(stem(source), source, Prediction(heat, heat), edges, (64, 48))
+    alarm = 0.5
+
+    def stream(self, one: Reading) -> Iterator[Prediction]:
+        times = [frame.start for frame in one.frames()]
+        heat = HeatMap(np.zeros((len(times), 1, 1), np.float32), np.array([*times, times[-1] + 1]))
+        yield Prediction(heat, heat)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -88,7 +88,10 @@ class Detector:
         from wherewhen.video.reader import reading
 
         with reading(source, damaged=damaged) as one:
-            prediction = pipeline.together(self.stream(one))
+            gathered = pipeline.Gathered(exact=False)
+            for step in self.stream(one):
+                gathered.add(step)
+            prediction = gathered.whole()
             size = one.info.width, one.info.height
             return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
 

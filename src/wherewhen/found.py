@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from itertools import tee
@@ -14,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import outputs, registry
+from wherewhen import outputs
 from wherewhen.errors import ConfigError, expected, unknown
-from wherewhen.printable import legible, printable
-from wherewhen.store import atomic, write_atomic
-from wherewhen.values import Event, Features, Floats, Prediction, Truth, Video
+from wherewhen.printable import legible
+from wherewhen.values import Event, Features, Floats, Prediction, Truth
 from wherewhen.video.sources import Source
 
 NAMES = ("video", "frame", "start", "end", "score")
@@ -78,7 +75,8 @@ class Found:
         start, end = float(self.clock[0]), float(self.clock[-1])
         if not isinstance(time, int | float | np.number) or not start <= time <= end:
             raise expected("time", f"a moment of the video, {start:.2f} to {end:.2f} s", time)
-        assert self.prediction.heat is not None
+        if self.prediction.heat is None:
+            raise ConfigError(f"{self.id}: results on disk hold no heat maps; model.detect(path) keeps them")
         return self.prediction.heat.at(float(time))
 
     def event_rows(self) -> dict[str, list[Any]]:
@@ -110,7 +108,7 @@ class Found:
         from wherewhen.video.writer import Writer
 
         rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
-        with outputs.reading([self.path]), Writer(path, rate) as writer:
+        with outputs.reading([self.path]), Writer(path, rate, painted=True) as writer:
             shown, starts = tee(reader.frames(self.path, damaged="keep"))
             for picture, frame in zip(
                 overlay(shown, self.prediction, truth=truth, threshold=self.threshold), starts, strict=True
@@ -131,82 +129,21 @@ def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else escape("" if value is None else str(value))
 
 
-def score_rows(found: Sequence[Found]) -> dict[str, list[Any]]:
-    """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class."""
-    columns: dict[str, list[Any]] = {name: [] for name in (*NAMES, *_class_columns(f.prediction for f in found))}
+def score_rows(found: Sequence[Found], classes: Iterable[str] | None = None) -> dict[str, list[Any]]:
+    """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class.
+
+    ``classes``: their names, where they are not those of ``found``. The prefix keeps a class called "video" apart from
+    the other columns; a class that a video knows nothing of stays open.
+    """
+    names = dict.fromkeys(name for one in found for name in one.prediction.classes) if classes is None else classes
+    by_class: dict[str, list[Any]] = {name: [] for name in names}
+    columns: dict[str, list[Any]] = {name: [] for name in NAMES}
     for one in found:
         count = len(one.scores)
         values = ([one.id] * count, range(count), one.clock[:-1].tolist(), one.clock[1:].tolist(), one.scores.tolist())
         for name, more in zip(NAMES, values, strict=True):
             columns[name] += more
-        _add_classes(columns, {name: values.tolist() for name, values in one.class_scores.items()})
-    return columns
-
-
-def _class_columns(predictions: Iterable[Prediction]) -> list[str]:
-    """Names of columns for classes; the prefix keeps a class called "video" apart from the other columns."""
-    return list(dict.fromkeys(PREFIX + name for one in predictions for name in one.classes))
-
-
-def _add_classes(columns: dict[str, list[Any]], scores: Mapping[str, list[float]]) -> None:
-    """The scores of the rows that were added last; a class that a video knows nothing of stays open."""
-    rows = len(columns["video"])
-    for name, column in columns.items():
-        if name.startswith(PREFIX):
-            column += scores.get(name.removeprefix(PREFIX), [None] * (rows - len(column)))
-
-
-def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
-    """Frame scores as a parquet table, a row per time step: video, start, end, score and that of each class."""
-    rows: dict[str, list[Any]] = {"video": [], "start": [], "end": [], "score": []}
-    rows |= {name: [] for name in _class_columns(found.values())}
-    for name, prediction in found.items():
-        if prediction.frames is not None:
-            edges = prediction.frames.edges.tolist()
-            values = prediction.frames.values[:, 0, 0].tolist()
-            told = {"video": [name] * len(values), "start": edges[:-1], "end": edges[1:], "score": values}
-            for column, more in told.items():
-                rows[column] += more
-            _add_classes(rows, {key: part.values[:, 0, 0].tolist() for key, part in prediction.classes.items()})
-    _write_parquet(path, rows)
-
-
-def _write_parquet(path: Path, columns: dict[str, list[Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with atomic(path) as temporary:
-        pq.write_table(pa.table(columns), temporary)
-
-
-def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
-    """``events.json`` of predictions, in frames and pixels of the video files."""
-    from wherewhen.formats import Clock, from_prediction
-    from wherewhen.video import reader
-
-    told = []
-    for video in videos:
-        if video.id in found:
-            info = reader.probe(video.path)
-            clock = Clock(reader.edges(video.path), info.width, info.height, printable(video.path.name))
-            told.append(from_prediction(video.id, found[video.id], clock))
-    registry.load("formats", "events").write(path, told)
-
-
-def write_tables(folder: Path, found: Sequence[Found]) -> None:
-    """``events.json``, ``scores.parquet`` and ``scores.csv`` of all videos."""
-    from wherewhen.formats import Clock, from_prediction
-
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = score_rows(found)
-    _write_parquet(folder / "scores.parquet", columns)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for video, frame, start, end, *scores in zip(*columns.values(), strict=True):
-        numbers = ["" if score is None else f"{score:.6f}" for score in scores]
-        writer.writerow([video, frame, f"{start:.6g}", f"{end:.6g}", *numbers])
-    write_atomic(folder / "scores.csv", text.getvalue())
-    plain = [from_prediction(f.id, f.prediction, Clock(f.clock, *f.size, printable(f.path.name))) for f in found]
-    told = [replace(video, damage=one.damage) for video, one in zip(plain, found, strict=True)]
-    registry.load("formats", "events").write(folder / "events.json", told)
+        for name, column in by_class.items():
+            known = one.class_scores.get(name)
+            column += [None] * count if known is None else known.tolist()
+    return columns | {PREFIX + name: column for name, column in by_class.items()}

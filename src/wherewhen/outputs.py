@@ -17,7 +17,7 @@ import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,14 +146,28 @@ def has_passport(path: Path) -> bool:
         return False
 
 
-def enter(draft: Path, target: Path) -> None:
-    """Note that a finished draft is about to become ``target``; OutputError where it must not."""
+def rendered(path: Path) -> bool:
+    """Whether a file is a picture or video that results were painted on, and so no recording."""
+    lines = _lines(path.parent).get(path.name, ())
+    return any(line.get("rendered") for line in lines) and made(path)
+
+
+def enter(draft: Path, target: Path, *, painted: bool = False) -> None:
+    """Note that a finished draft is about to become ``target``; OutputError where it must not.
+
+    ``painted``: it is no recording, see `rendered`.
+    """
     check([target])
-    if has_passport(draft):
-        return
-    stat = draft.stat()
-    line = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": _sha256(draft)}
-    _append(target.parent, {"file": target.name, **line})
+    if not has_passport(draft):
+        _note(target, draft, {"rendered": True} if painted else {})
+
+
+def _note(target: Path, file: Path, more: Mapping[str, bool]) -> None:
+    """Add a line for the content of a file, unless there is one."""
+    stat, sha256 = file.stat(), _sha256(file)
+    if all(line.get("sha256") != sha256 for line in _lines(target.parent).get(target.name, ())):
+        told = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": sha256}
+        _append(target.parent, {"file": target.name, **told, **more})
 
 
 def grow(path: str | Path) -> Path:
@@ -179,9 +193,7 @@ def adopt(paths: Iterable[Path]) -> None:
         if path.is_dir() or path.suffix == ".txt":
             _append(path.parent, {"file": path.name, "grows": True})
         else:
-            stat = path.stat()
-            told = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": _sha256(path)}
-            _append(path.parent, {"file": path.name, **told})
+            _note(path, path, {})
 
 
 def remove(path: str | Path) -> None:

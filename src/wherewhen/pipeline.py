@@ -7,18 +7,20 @@ A file is a camera that ends: there is no second path.
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, tee
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen import watching
 from wherewhen.contracts import Backbone, Builder
-from wherewhen.spool import Spool
+from wherewhen.spool import Packed, Spool
 from wherewhen.values import (
     Boxes,
     Event,
@@ -297,32 +299,55 @@ def _end(part: Instances) -> float:
     return float(part.extents[:, 1].max())
 
 
-def together(steps: Iterable[Prediction]) -> Prediction:
-    """The predictions of all time steps as one; ValueError if there is none.
+class Gathered:
+    """The predictions of time steps as one, while they come; what grows large lies in files.
 
-    Steps are taken one by one; heat maps of a long video lie in a file (see `Spool`), so memory doesn't grow with them.
+    ``exact``: heat maps keep their precision however many they are, else see `Packed`. ``places``: whether heat maps
+    and boxes are kept at all.
     """
-    heat, frames, ends = Spool(), list[Features](), list[float]()
-    boxes, events, classes = list[Scores](), list[Event](), dict[str, list[Features]]()
-    last = 0.0
+
+    def __init__(self, exact: bool = True, places: bool = True) -> None:
+        self._places = places
+        self._heat: Spool | Packed = Spool() if exact else Packed()
+        self._boxes = (Spool(), Spool(), Spool())  # extents, values, track
+        self._starts, self._scores, self._end = array("d"), array("f"), 0.0
+        self._shares: dict[str, array[float]] = {}
+        self._events: list[Event] = []
+
+    def add(self, step: Prediction) -> None:
+        """The next time steps."""
+        self._events += step.events
+        if step.boxes is not None and self._places:
+            for spool, rows in zip(self._boxes, (step.boxes.extents, step.boxes.values, step.boxes.track), strict=True):
+                spool.append(rows)
+        if step.frames is None or step.heat is None:
+            return
+        self._starts.extend(step.frames.edges[:-1])
+        self._scores.extend(step.frames.values[:, 0, 0])
+        self._end = float(step.frames.edges[-1])
+        for name, part in step.classes.items():
+            self._shares.setdefault(name, array("f")).extend(part.values[:, 0, 0])
+        if self._places:
+            self._heat.append(np.asarray(step.heat.values))
+
+    def whole(self) -> Prediction:
+        """All of it; ValueError if there was no time step."""
+        if not self._starts:
+            raise ValueError("nothing was predicted: the video gave no time step")
+        edges = np.array([*self._starts, self._end])
+        scores = HeatMap(np.array(self._scores, np.float32), edges)
+        shares = {name: HeatMap(np.array(values, np.float32), edges) for name, values in self._shares.items()}
+        events = tuple(sorted(self._events, key=lambda e: (e.start, -e.score)))
+        if not self._places:
+            return Prediction(scores, events=events, classes=shares)
+        heat: Any = self._heat if isinstance(self._heat, Packed) else self._heat.whole()
+        boxes = Scores(*(spool.whole() for spool in self._boxes)) if self._boxes[0].kept else Scores.chained([])
+        return Prediction(scores, HeatMap(heat, edges), boxes, events, shares)
+
+
+def together(steps: Iterable[Prediction]) -> Prediction:
+    """The predictions of all time steps as one, see `Gathered`; ValueError if there is none."""
+    made = Gathered()
     for step in steps:
-        events += step.events
-        if step.boxes is not None:
-            boxes.append(step.boxes)
-        if step.frames is not None and step.heat is not None:
-            heat.append(step.heat.values)
-            frames.append(step.frames.values)
-            ends.append(float(step.frames.edges[0]))
-            last = float(step.frames.edges[-1])
-            for name, part in step.classes.items():
-                classes.setdefault(name, []).append(part.values)
-    if not frames:
-        raise ValueError("nothing was predicted: the video gave no time step")
-    edges = np.array([*ends, last])
-    return Prediction(
-        HeatMap(np.concatenate(frames), edges),
-        HeatMap(heat.whole(), edges),
-        Scores.chained(boxes),
-        tuple(sorted(events, key=lambda event: (event.start, -event.score))),
-        {name: HeatMap(np.concatenate(parts), edges) for name, parts in classes.items()},
-    )
+        made.add(step)
+    return made.whole()

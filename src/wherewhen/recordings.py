@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from wherewhen import outputs
 from wherewhen.printable import printable
 
 # Containers and bare streams that FFmpeg reads and that hold one video. Left out, as files of these names are mostly
@@ -28,6 +29,7 @@ KINDS = 4  # suffixes that are told
 REASONS = {
     "suffix": "no video by the suffix",
     "pictures": "picture beside videos",
+    "rendered": "overlay or timeline of results",
     "hidden": "hidden",
     "link": "link that leads nowhere",
     "circle": "link to a folder that is searched anyway",
@@ -104,6 +106,7 @@ def listing(folder: Path, passed: PassedOver | None = None) -> tuple[list[Path],
     """
     passed = passed or PassedOver()
     files, folders = [], []
+    written = (folder / outputs.MANIFEST).exists()
     for path in sorted((folder / name for name in os.listdir(folder)), key=natural):  # noqa: PTH208
         if path.name.startswith("."):
             if not path.name.startswith(".wherewhen"):  # the toolkit's own notes of what it wrote
@@ -117,7 +120,10 @@ def listing(folder: Path, passed: PassedOver | None = None) -> tuple[list[Path],
         if stat.S_ISDIR(mode):
             folders.append(path)
         elif stat.S_ISREG(mode):
-            files.append(path)
+            if written and outputs.rendered(path):
+                passed.add("rendered", path)
+            else:
+                files.append(path)
         else:
             passed.add("special", path)
     return files, folders

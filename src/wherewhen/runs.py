@@ -19,7 +19,6 @@ from wherewhen.errors import ConfigError, expected
 from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
-from wherewhen.found import write_events, write_scores
 from wherewhen.kept import settled
 from wherewhen.looks import Look
 from wherewhen.measurable import demanded, judged
@@ -28,6 +27,7 @@ from wherewhen.model import Model, Recipe, pick_device
 from wherewhen.sameness import check_contents, check_few
 from wherewhen.sanity import Sanity
 from wherewhen.store import draft, plain, write_json
+from wherewhen.tables import write_events, write_scores
 from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Video
 from wherewhen.video.batch import Quarantine

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
+import zlib
 from typing import IO, Any
 
 import numpy as np
@@ -12,6 +14,105 @@ from numpy.typing import NDArray
 from wherewhen.store import Spare, cache_folder, put, scratch
 
 IN_MEMORY = 2**26  # bytes of one array, 64 MiB
+CHUNK = 32  # maps that are packed together
+
+
+class Packed:
+    """Maps ``(h, w)`` that come one by one; they stand for an array ``(T, h, w)`` float32 and are read when asked for.
+
+    Up to a limit they lie in memory as they are. Beyond it they lie in a file without a name, packed in half precision
+    (an error of 0.0005 at most in [0, 1]), so that memory stays the same however many come, unless the disk is full.
+
+    >>> maps = Packed()
+    >>> maps.append(np.ones((2, 3, 4)))
+    >>> maps.shape, float(maps[-1].max())
+    ((2, 3, 4), 1.0)
+    """
+
+    ndim, dtype = 3, np.dtype(np.float32)
+
+    def __init__(self, in_memory: int = IN_MEMORY // 2) -> None:
+        self.in_memory, self.rows, self._bytes = in_memory, 0, 0
+        self._kept: list[NDArray[Any]] = []  # of the file's end, or all
+        self._file: IO[bytes] | None = None
+        self._chunks: list[tuple[int, int] | bytes] = []  # where each lies in the file, and its length
+        self._read: tuple[int, NDArray[Any]] | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def append(self, maps: NDArray[Any]) -> None:
+        """Add maps ``(n, h, w)``; ValueError where they are not like those before, or not finite."""
+        if maps.ndim != 3 or (self._shape and maps.shape[1:] != self._shape):
+            raise ValueError(f"heat map: expected maps of {self._shape or '(n, h, w)'}, got {maps.shape}")
+        if not np.isfinite(maps).all():
+            raise ValueError("heat map: every value must be finite")
+        self._shape = maps.shape[1:]
+        self.rows += len(maps)
+        self._kept += list(maps.astype(np.float32))
+        self._bytes += maps.nbytes
+        while self._bytes > self.in_memory and len(self._kept) >= CHUNK:
+            chunk, self._kept = self._kept[:CHUNK], self._kept[CHUNK:]
+            self._chunks.append(self._stored(zlib.compress(np.stack(chunk).astype(np.float16).data, 1)))
+
+    def _stored(self, packed: bytes) -> tuple[int, int] | bytes:
+        """Where they lie in the file, and their length; where the disk is full, they stay in memory."""
+        with Spare(cache_folder() / "scratch"):
+            if self._file is None:
+                self._file = scratch()
+                weakref.finalize(self, self._file.close)
+            start = self._file.tell()
+            put(self._file, np.frombuffer(packed, np.uint8))
+            return start, len(packed)
+        return packed
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (self.rows, *self._shape)
+
+    @property
+    def size(self) -> int:
+        """As of an array."""
+        return int(np.prod(self.shape)) if self.rows else 0  # without any, no shape is known
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: Any) -> Any:
+        """One map by its number, or those of a slice or of an array of numbers."""
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(self.rows))
+        if isinstance(rows, int | np.integer):
+            return self._one(int(rows) + (self.rows if rows < 0 else 0))
+        return np.stack([self._one(int(row)) for row in rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    def max(self) -> float:
+        """The highest value."""
+        return max(float(self._one(row).max()) for row in range(self.rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.asarray, (self[:],)
+
+    def _one(self, row: int) -> NDArray[Any]:
+        if not 0 <= row < self.rows:
+            raise IndexError(f"map {row} of {self.rows}")
+        number, inside = divmod(row, CHUNK)
+        if number >= len(self._chunks):
+            return self._kept[row - CHUNK * len(self._chunks)]
+        if self._read is None or self._read[0] != number:
+            packed = self._packed(self._chunks[number])
+            shape = (CHUNK, *self._shape)
+            self._read = number, np.frombuffer(zlib.decompress(packed), np.float16).reshape(shape)
+        one: NDArray[Any] = self._read[1][inside].astype(np.float32)
+        return one
+
+    def _packed(self, place: tuple[int, int] | bytes) -> bytes:
+        if isinstance(place, bytes):
+            return place
+        assert self._file is not None
+        return os.pread(self._file.fileno(), place[1], place[0])
 
 
 class Spool:
@@ -27,7 +128,7 @@ class Spool:
     """
 
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
-        self.in_memory, self.rows = in_memory, 0
+        self.in_memory, self.rows, self.bytes = in_memory, 0, 0
         self.kept: list[NDArray[Any]] = []
         self.file: IO[bytes] | None = None
 
@@ -37,8 +138,9 @@ class Spool:
         if (piece.dtype, piece.shape[1:]) != (first.dtype, first.shape[1:]):
             raise ValueError(f"expected rows {first.dtype} {first.shape[1:]}, got {piece.dtype} {piece.shape[1:]}")
         self.rows += len(piece)
+        self.bytes += piece.nbytes
         self.kept.append(piece)
-        if self.file is None and sum(one.nbytes for one in self.kept) > self.in_memory:
+        if self.file is None and self.bytes > self.in_memory:
             self.file = scratch()
             weakref.finalize(self, self.file.close)
         if self.file is not None:

@@ -40,18 +40,19 @@ _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as 
 
 
 @contextmanager
-def atomic(path: str | Path, *, ours: bool = False) -> Iterator[Path]:
+def atomic(path: str | Path, *, ours: bool = False, painted: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure.
 
     OutputError, with nothing replaced, where ``path`` is a source or a file that the toolkit did not write, see
     `outputs`. ``ours``: what lies there is known to be the toolkit's, such as a damaged file of a store.
+    ``painted``: results are painted on it, so that it is no recording.
     """
     target = Path(path)
     with _told(target):
-        yield from _replacing(target, ours)
+        yield from _replacing(target, ours, painted)
 
 
-def _replacing(target: Path, ours: bool) -> Iterator[Path]:
+def _replacing(target: Path, ours: bool, painted: bool) -> Iterator[Path]:
     free = ours or _DRAFT.fullmatch(target.name) or target.absolute().is_relative_to(cache_folder().absolute())
     if not free:
         outputs.check([target])
@@ -59,7 +60,7 @@ def _replacing(target: Path, ours: bool) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         if not free:
-            outputs.enter(temporary, target)
+            outputs.enter(temporary, target, painted=painted)
         temporary.replace(target)
 
 
@@ -224,9 +225,9 @@ def locked(path: str | Path) -> Iterator[None]:
         yield
 
 
-def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False) -> None:
+def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False, painted: bool = False) -> None:
     """Write a file whole or not at all, see `atomic`."""
-    with atomic(path, ours=ours) as temporary:
+    with atomic(path, ours=ours, painted=painted) as temporary:
         temporary.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
 
 

@@ -440,13 +440,25 @@ class Boxes:
         return f"Boxes({len(self.values)}, {_span(self.start, self.end)})"
 
 
+def _finite(values: Features) -> bool:
+    """Whether every value is finite; looked at in pieces, since there may be more than memory holds."""
+    return all(bool(np.isfinite(values[k : k + CHUNK]).all()) for k in range(0, len(values), CHUNK))
+
+
+def _elsewhere(values: object) -> bool:
+    """Whether values lie in a file, so that they are not copied."""
+    mapped = isinstance(values, np.memmap) and values.dtype == np.float32
+    return mapped or (hasattr(values, "shape") and not isinstance(values, np.ndarray))
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
     Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``. ``boxes``: for each step
     the scored movers that the map was painted from; None where it was not. ``movers``: for each step the tracked boxes
-    of all frames that last in it, not scored; None where nobody looked.
+    of all frames that last in it, not scored; None where nobody looked. Many values may lie in a file: then ``values``
+    is mapped, or a `wherewhen.spool.Packed`, which is an array to those who ask for steps or for all.
     """
 
     values: Features
@@ -456,19 +468,21 @@ class HeatMap:
     movers: tuple[Scores, ...] | None = None
 
     def __post_init__(self) -> None:
-        mapped = isinstance(self.values, np.memmap) and self.values.dtype == np.float32
-        values = self.values if mapped else np.array(self.values, np.float32)  # what lies in a file stays there
+        values = self.values if _elsewhere(self.values) else np.array(self.values, np.float32)
         if values.ndim == 1:
             values = values[:, None, None]
         if values.ndim != 3 or not values.size:
             raise ValueError(f"heat map: expected values (T, h, w), got {values.shape}")
-        if not all(np.isfinite(values[k : k + CHUNK]).all() for k in range(0, len(values), CHUNK)):
+        if isinstance(values, np.ndarray) and not _finite(values):
             raise ValueError("heat map: every value must be finite")
         _check_detail(self.detail, len(values), "heat map")
         for name, own in (("boxes", self.boxes), ("movers", self.movers)):
             if own is not None and len(own) != len(values):
                 raise ValueError(f"heat map: {len(values)} steps need {name} for each, got {len(own)}")
-        _freeze(self, values=values, edges=_edges(self.edges, len(values), "heat map"))
+        object.__setattr__(self, "values", values)
+        if isinstance(values, np.ndarray):
+            values.flags.writeable = False
+        _freeze(self, edges=_edges(self.edges, len(values), "heat map"))
 
     def __repr__(self) -> str:
         return f"HeatMap({_by(self.values.shape)}, {_span(*self.edges[[0, -1]])}, peak {self.values.max():.2f})"

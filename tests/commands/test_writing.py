@@ -87,17 +87,20 @@ def test_a_file_of_somebody_else_is_kept(
     ("words", "says"),
     [
         (f"{DETECT} d", "a0.mp4, d/a1.mp4: a source, which is never overwritten; choose an --output that"),
-        ("detect d/a0.mp4 --model run --output d --device cpu --quiet", "a source"),
+        ("detect a0.mp4 --model ../run --output . --device cpu --quiet", "a source"),
         ("detect d/*.mp4 --model run --output linked --device cpu --quiet", "a source"),
-        ("detect d/a0.mp4 --model run --output hard --device cpu --quiet", "a0.mp4: a source"),
+        ("detect a0.mp4 --model ../run --output ../hard --device cpu --quiet", "a0.mp4: a source"),
         ("convert events.json events.json", "events.json: "),
     ],
 )
-def test_a_source_is_never_overwritten(own: Path, words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_is_never_overwritten(
+    own: Path, words: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (own / "linked").symlink_to("d")
     (own / "hard").mkdir()
     (own / "hard" / "a0.mp4").hardlink_to(own / "d" / "a0.mp4")
     before = everything(own)
+    monkeypatch.chdir(own / "d" if ".." in words else own)
     assert cli.main(words.split()) == 1
     assert says in " ".join(capsys.readouterr().err.split())
     assert everything(own) == before

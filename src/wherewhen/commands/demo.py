@@ -52,7 +52,7 @@ def run(options: Options) -> int:
         clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
     )
     unseen = [video.path for video in fold.test if video.label == 1]
-    found, _ = detection.detect(model, unseen, folder / "found", quiet=options.quiet)
+    found, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)
     made = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
     for part in parts:
         outputs.stamp(part)

@@ -21,7 +21,9 @@ class Options:
         view: with prompts: patches (one look at each picture) or windows (overlapping crops of three sizes).
         threshold: the score from 0 to 1 from which an alarm goes off; default: 0.5, the threshold that training chose
             (with prompts: half of what is seen is not normal). Scores stay what they are.
-        output: folder for events, scores, overlays and timelines; default: a new one below runs/.
+        output: folder for events, scores, overlays and timelines; default: a new one below runs/. Results of several
+            runs in one folder are joined.
+        resume: skip videos whose results in the folder are whole.
         which: best (by validation) or last.
         render: write overlay videos and timelines too.
         damaged: keep reads a damaged recording as far as it goes and says so; set-aside sets it aside with the reason.
@@ -40,6 +42,7 @@ class Options:
     view: str = "patches"
     threshold: float | None = None
     output: str | None = None
+    resume: bool = False
     which: str = "best"
     render: bool = True
     damaged: str = "keep"
@@ -54,9 +57,11 @@ class Options:
 
 def run(options: Options, settings: dict[str, Any]) -> int:
     """Detect and print the events; exit code 3 if a video was set aside."""
+    import json
     from pathlib import Path
 
     from wherewhen import detection, runs
+    from wherewhen.ids import base_of
     from wherewhen.spread import Where
     from wherewhen.video import sources
 
@@ -68,9 +73,17 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     asked = options.workers or options.distributed or options.ray_address
     where = Where.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
     how: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
-    found, quarantine = detection.detect(model, paths, folder, quiet=options.quiet, **how)
+    how |= {"resume": options.resume, "base": base_of(options.source), "quiet": options.quiet}
+    try:
+        found, quarantine = detection.detect(model, paths, folder, **how)
+    except KeyboardInterrupt:
+        print(f"written so far: {folder}; to go on: the same command with --output {folder} --resume")
+        raise
     if options.json:
-        print((folder / "events.json").read_text())
+        told = json.loads((folder / "events.json").read_text("utf-8"))
+        own = {one.id for one in found}
+        told["videos"] = {name: video for name, video in told["videos"].items() if name in own}
+        print(json.dumps(told, indent=1))
     else:
         for one in found:
             print(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def _no_boxes() -> Scores:
 class Annotated:
     """What is known of one video: boxes (a row per box and frame), events, and category names by track number.
 
-    ``damage``: why not all of the video was read; None if it was.
+    ``about``: what else our own format says of the video, by name.
     """
 
     id: str
@@ -85,7 +86,7 @@ class Annotated:
     boxes: Scores = field(default_factory=_no_boxes)
     events: tuple[Event, ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
-    damage: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def file(self) -> str:

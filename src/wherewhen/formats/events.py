@@ -11,8 +11,9 @@ All ranges are half-open, frames count from 0, seconds from the start of the fil
 ``track`` is the event's number in its video, under which formats of boxes write it. An event that is one mover's path
 has its number as ``mover``, which several events may share. ``fraction`` is the place itself,
 as shares of width and height; ``box`` says it in pixels for readers. A video of an unsteady frame rate has ``edges``,
-its frame borders in seconds. One that could not be read as a whole has ``damage``, the reason. Source: our own format,
-described in docs/formats.md.
+its frame borders in seconds. ``file`` is relative to ``folder``, and that to the folder of ``events.json``; an address
+has no folder. ``damage`` says why less than the whole video was read, or how a stream ended; ``"complete": false``
+stands where detection was stopped before the end. Source: our own format, described in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -67,8 +68,7 @@ def as_json(videos: Sequence[Annotated]) -> dict[str, Any]:
     {'version': 1, 'videos': {}}
     """
     listed = {
-        video.id: {"file": video.file, **_clock(video.clock)}
-        | ({"damage": video.damage} if video.damage else {})
+        video.id: {"file": video.file, **video.about, **_clock(video.clock)}
         | {"events": [_event(event, number, video) for number, event in enumerate(video.events)]}
         for video in videos
     }
@@ -129,8 +129,11 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
     for video, node in file["videos"].items():
         clock = (clocks or {}).get(video) or _read_clock(node)
         events = tuple(_read_event(event, clock) for event in node["events"])
-        damage = node.get("damage")
-        videos.append(Annotated(video, clock, events=events, damage=None if damage is None else damage.text()))
+        about: dict[str, Any] = {
+            key: text.text() for key in ("folder", "damage") if (text := node.get(key)) is not None
+        }
+        about |= {"complete": told.flag()} if (told := node.get("complete")) is not None else {}
+        videos.append(Annotated(video, clock, events=events, about=about))
     return videos
 
 

@@ -49,7 +49,7 @@ def timeline(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(target, format="png")
-    write_atomic(path, target.getvalue())
+    write_atomic(path, target.getvalue(), painted=True)
     return Path(path)
 
 

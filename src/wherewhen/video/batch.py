@@ -27,15 +27,26 @@ class Quarantine:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "quarantine.json"
         self.reasons: dict[str, str] = {}
+        self._before: dict[str, str] = {}
 
     def add(self, source: Given, reason: str) -> None:
         """Set a video aside."""
         self.reasons[self.named(source)] = legible(masked(reason))
         self.write()
 
+    def keep(self, sources: Iterable[Given]) -> None:
+        """Keep what an earlier run set aside, but for these sources, which are tried anew."""
+        try:
+            rows = json.loads(self.file.read_text("utf-8"))
+            told = {str(row["path"]): str(row["reason"]) for row in rows}
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        anew = {self.named(source) for source in sources}
+        self._before = {path: reason for path, reason in told.items() if path not in anew}
+
     def write(self) -> None:
-        """Write the list, even an empty one, so that none of an earlier run is left."""
-        rows = [{"path": path, "reason": reason} for path, reason in self.reasons.items()]
+        """Write the list, even an empty one, so that none of an earlier run is left that was not kept."""
+        rows = [{"path": path, "reason": reason} for path, reason in (self._before | self.reasons).items()]
         write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
     def named(self, given: Given) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from time import perf_counter
@@ -207,6 +208,17 @@ class Decoding:
             return held[:-1]
         return [picture for picture in held if picture.pts != bad.pts and not picture.is_corrupt]
 
+    def _just_ended(self, error: Exception) -> bool:
+        """Whether a server that never told a length closed the connection: to FFmpeg that is an error."""
+        unknown = self._container.size < 0  # what a server tells of the length
+        return unknown and not self._live and getattr(error, "errno", None) == errno.EIO
+
+    def _last(self) -> VideoPacket:
+        """The packet that empties the decoder."""
+        last: Any = av.Packet()
+        last.stream = self._stream
+        return cast("VideoPacket", last)
+
     def _packets(self) -> Iterator[VideoPacket]:
         """Packets of the video; failures to read are breaks, and reading is tried again after them."""
         failed, wanted = 0, list(self._container.streams)
@@ -220,6 +232,9 @@ class Decoding:
             except IndexError:  # a stream of sound or data that begins late is unknown to the binding
                 wanted, failed = [self._stream], failed + 1
             except Exception as error:
+                if self._just_ended(error):
+                    yield self._last()
+                    return
                 self._break(reason(error))
                 failed += 1
             else:

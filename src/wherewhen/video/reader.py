@@ -41,6 +41,7 @@ class Reading:
         self._starts = array("d")
         self._passes, self._complete = 0, False
         self._damage: str | None = None
+        self._stopped: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +65,19 @@ class Reading:
     def edges(self) -> Floats:
         """The F + 1 borders in seconds of the F pictures decoded so far, at the source's own rate."""
         return np.array([*self._starts, self._starts[-1] + self._reel.step] if self._starts else [0.0])
+
+    def since(self, number: int) -> list[float]:
+        """When pictures decoded so far begin, from picture ``number`` on, in seconds."""
+        return self._starts[number:].tolist()
+
+    def stop(self, cause: str) -> None:
+        """End the source at its next picture, as if there were no more; `damage` then tells the cause."""
+        self._stopped = cause
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped is not None
 
     @property
     def damage(self) -> str | None:
@@ -134,6 +148,9 @@ class Reading:
         try:
             with guarded(shown(self.source)):
                 for shot in shots:
+                    if self._stopped is not None:
+                        self._damage = self._stopped
+                        break
                     if whole:
                         self._starts.append(shot.start)
                     given = True

@@ -1,0 +1,144 @@
+"""Tables of results: events as JSON, scores as parquet and CSV, of one run or joined from all results in a folder."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.errors import StoreError
+from wherewhen.found import PREFIX, Found, score_rows
+from wherewhen.printable import printable
+from wherewhen.results import DONE, FOLDER, Result, all_of, path_of, read
+from wherewhen.store import atomic, locked
+from wherewhen.values import Prediction, Video
+from wherewhen.video.sources import natural
+
+log = logging.getLogger("wherewhen")
+
+NAMES = ("events.json", "scores.parquet", "scores.csv")
+
+
+def join(output: Path) -> list[str]:
+    """Write the tables of all results below an output folder, whole or not; gives the ids of the videos.
+
+    Results that can't be read are left out and told. One process at a time.
+    """
+    with locked(output / FOLDER / "tables"):
+        told = {one.about.id: (path, list(one.prediction.classes), _annotated(one)) for path, one in _readable(output)}
+        ids = sorted(told, key=lambda id: natural(Path(id)))
+        classes = list(dict.fromkeys(name for id in ids for name in told[id][1]))
+        again = (result for id in ids if (result := read(told[id][0])) is not None)  # all scores at once are too many
+        _write_scores(output, map(found_of, again), classes)
+        registry.load("formats", "events").write(output / NAMES[0], [told[id][2] for id in ids])
+    return ids
+
+
+def _readable(output: Path) -> Iterator[tuple[Path, Result]]:
+    """Each video's results: the whole ones, else what there is so far."""
+    seen: set[str] = set()
+    for path in all_of(output):
+        try:
+            result = read(path)
+        except StoreError as error:
+            log.warning("left out of the tables: %s", error)
+            continue
+        if result is not None and result.about.id not in seen:
+            seen.add(result.about.id)
+            yield path, result
+
+
+def found_of(result: Result, source: Any = None) -> Found:
+    """Results as a user holds them; heat maps and boxes of single steps are not kept in files."""
+    about = result.about
+    size = about.width, about.height
+    return Found(
+        about.id, source or Path(about.file), result.prediction, result.clock, size, result.damage, about.alarm
+    )
+
+
+def _annotated(result: Result) -> Any:
+    from wherewhen.formats import Annotated, Clock
+
+    about = result.about
+    clock = Clock(result.clock, about.width, about.height, about.file)
+    more: dict[str, Any] = {"folder": about.folder} if about.folder is not None else {}
+    more |= {"damage": result.damage} if result.damage else {}
+    more |= {} if result.complete else {"complete": False}
+    return Annotated(about.id, clock, events=result.prediction.events, about=more)
+
+
+def _write_scores(output: Path, videos: Iterable[Found], classes: Sequence[str]) -> None:
+    """Frame scores of all videos, a video at a time: both tables, or none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(score_rows([], classes))
+    kinds = {"video": pa.string(), "frame": pa.int64()}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
+    with ExitStack() as files:
+        drafts = [files.enter_context(atomic(output / name)) for name in NAMES[1:]]
+        table = files.enter_context(pq.ParquetWriter(drafts[0], schema))
+        text = files.enter_context(drafts[1].open("w", encoding="utf-8", newline=""))
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(names)
+        for one in videos:
+            rows = score_rows([one], classes)
+            table.write_table(pa.table(rows, schema))
+            for video, frame, start, end, *scores in zip(*rows.values(), strict=True):
+                numbers = ["" if score is None else f"{score:.6f}" for score in scores]
+                lines.writerow([video, frame, _seconds(start), _seconds(end), *numbers])
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
+    """Frame scores as a parquet table, a row per time step: video, start, end, score and that of each class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    classes = list(dict.fromkeys(name for one in found.values() for name in one.classes))
+    columns = {name: list[Any]() for name in ("video", "start", "end", "score", *map(PREFIX.__add__, classes))}
+    for video, prediction in found.items():
+        if (scores := prediction.frames) is None:
+            continue
+        edges, count = scores.edges.tolist(), len(scores.values)
+        columns["video"] += [video] * count
+        columns["start"] += edges[:-1]
+        columns["end"] += edges[1:]
+        columns["score"] += scores.values[:, 0, 0].tolist()
+        for name in classes:
+            part = prediction.classes.get(name)
+            columns[PREFIX + name] += [None] * count if part is None else part.values[:, 0, 0].tolist()
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
+def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
+    """``events.json`` of predictions, in frames and pixels of the video files, which are told relative to a folder."""
+    from wherewhen.formats import Annotated, Clock
+    from wherewhen.video import reader
+
+    base = os.path.commonpath([video.path.parent.absolute() for video in videos]) if videos else ""
+    told = []
+    for video in videos:
+        if video.id in found:
+            info, prediction = reader.probe(video.path), found[video.id]
+            file, folder = (Path(os.path.relpath(a, b)) for a, b in ((video.path, base), (base, path.parent)))
+            clock = Clock(reader.edges(video.path), info.width, info.height, printable(file.as_posix()))
+            more = {"folder": printable(folder.as_posix())}
+            told.append(Annotated(video.id, clock, events=prediction.events, about=more))
+    registry.load("formats", "events").write(path, told)
+
+
+def finished(output: Path, id: str) -> Result | None:
+    """The whole results of a video, None where there are none."""
+    path = path_of(output, id, DONE)
+    return read(path) if path.exists() else None
