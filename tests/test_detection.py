@@ -39,7 +39,8 @@ def test_detection_leaves_events_scores_and_pictures(model: Model, clips: Path, 
     found, quarantine = detection.detect(model, paths, tmp_path / "found", quiet=True)
     names = {"a0", "a1", "n0", "n1"}
     assert not quarantine.reasons and {one.id for one in found} == names
-    tables = {"events.json", "scores.parquet", "scores.csv", "log.txt", "quarantine.json", "results"}
+    tables = {"events.json", "scores.parquet", "scores.csv", "report.html", "log.txt", "quarantine.json", "results"}
+    tables |= {"thumbnails"} if any(one.events for one in found) else set()
     assert kept(tmp_path / "found") == tables | {f"{name}.{kind}" for name in names for kind in ("mp4", "png")}
     assert {path.name for path in results.all_of(tmp_path / "found")} == {f"{name}.jsonl" for name in names}
     assert json.loads((tmp_path / "found" / "quarantine.json").read_text()) == []
@@ -219,7 +220,8 @@ def test_what_changed_or_lacks_pictures_is_done_again(
     before = contents(out)
     shutil.copyfile(cameras / "a" / "cam.mp4", source)
     assert "x: done again, its content changed" in told()
-    assert contents(out).keys() == before.keys() and contents(out)["results/x.jsonl"] != before["results/x.jsonl"]
+    assert [name for name in contents(out) if "thumb" not in name] == [name for name in before if "thumb" not in name]
+    assert contents(out)["results/x.jsonl"] != before["results/x.jsonl"]
 
 
 def test_a_video_is_set_aside_until_it_can_be_read(model: Model, cameras: Path, tmp_path: Path) -> None:
@@ -250,6 +252,7 @@ def test_overlays_are_no_sources(model: Model, cameras: Path, tmp_path: Path) ->
     for _ in range(2):  # results below the folder that is searched
         found, _ = detection.detect(model, str(tmp_path / "d"), tmp_path / "d" / "found", quiet=True)
         assert [one.id for one in found] == ["a/cam", "b/cam", "c/far"]
+        assert list((tmp_path / "d" / "found" / "thumbnails").rglob("*.jpg"))
     named = tmp_path / "d" / "found" / "c" / "far.mp4"
     assert len(detection.detect(model, str(named), tmp_path / "x", render=False, quiet=True)[0]) == 1
 

@@ -72,7 +72,7 @@ def detect(
         orders = [order for place in plan if made and (order := _order(replace(made, place=place), earlier, resume))]
         quarantine = Quarantine(folder)
         quarantine.keep(wanted)
-        with log_file(folder), _tables(folder):
+        with log_file(folder), _tables(folder, quarantine):
             sweep(folder)
             quarantine.write()
             outcomes = _here(model, orders, quiet) if where is None else _elsewhere(model, orders, where, quiet)
@@ -162,18 +162,18 @@ def _same(source: Source, result: Result) -> bool:
 
 
 @contextmanager
-def _tables(folder: Path) -> Iterator[None]:
+def _tables(folder: Path, quarantine: Quarantine) -> Iterator[None]:
     """Join the tables afterwards, also after an interruption or an error, which stays the one that is told."""
     try:
         yield
     except BaseException:
         try:
-            tables.join(folder)
+            tables.join(folder, quarantine.rows)
         except Exception as error:
             log.warning("the tables were not written (%s); --resume writes them", error)
         raise
     with resumable(folder):
-        tables.join(folder)
+        tables.join(folder, quarantine.rows)
 
 
 def _tell(order: Order, outcome: Outcome, quarantine: Quarantine) -> None:

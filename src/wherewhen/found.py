@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -15,7 +15,7 @@ import numpy as np
 from wherewhen import outputs
 from wherewhen.errors import ConfigError, expected, unknown
 from wherewhen.printable import legible
-from wherewhen.values import Event, Features, Floats, Prediction, Truth
+from wherewhen.values import Event, Features, Floats, Pixels, Prediction, Truth
 from wherewhen.video.sources import Source
 
 NAMES = ("video", "frame", "start", "end", "score")
@@ -101,19 +101,27 @@ class Found:
             raise ConfigError('to_pandas needs pandas: pip install "wherewhen[pandas]"') from None
         return pd.DataFrame(rows[what]())
 
-    def render(self, path: str | Path, truth: Truth | None = None) -> Path:
-        """Write the video with boxes, heat and the running curve as mp4."""
+    def painted(self, truth: Truth | None = None) -> Iterator[tuple[Pixels, float]]:
+        """The pictures of the video with boxes, heat and curve, uint8 RGB ``(H', W', 3)``, each with its start in s."""
         from wherewhen.render import overlay
         from wherewhen.video import reader
+
+        frames, again = tee(reader.frames(self.path, damaged="keep"))
+        pictures = overlay(frames, self.prediction, truth=truth, threshold=self.threshold)
+        return ((picture, frame.start) for picture, frame in zip(pictures, again, strict=True))
+
+    @property
+    def rate(self) -> float:
+        """Pictures per second."""
+        return (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
+
+    def render(self, path: str | Path, truth: Truth | None = None) -> Path:
+        """Write the video with boxes, heat and the running curve as mp4."""
         from wherewhen.video.writer import Writer
 
-        rate = (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
-        with outputs.reading([self.path]), Writer(path, rate, painted=True) as writer:
-            shown, starts = tee(reader.frames(self.path, damaged="keep"))
-            for picture, frame in zip(
-                overlay(shown, self.prediction, truth=truth, threshold=self.threshold), starts, strict=True
-            ):
-                writer.write(picture, frame.start)
+        with outputs.reading([self.path]), Writer(path, self.rate, painted=True) as writer:
+            for picture, start in self.painted(truth):
+                writer.write(picture, start)
         return Path(path)
 
     def timeline(self, path: str | Path, truth: Truth | None = None) -> Path:

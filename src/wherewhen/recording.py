@@ -17,12 +17,14 @@ from wherewhen.detector import Detector
 from wherewhen.errors import OutputError, VideoError, os_reason
 from wherewhen.features import content
 from wherewhen.found import Found
+from wherewhen.gallery import best_frames, write_thumbnail
 from wherewhen.ids import Place
 from wherewhen.pipeline import Gathered
-from wherewhen.results import PICTURES, About, Recorder, picture_of
+from wherewhen.results import PICTURES, About, Recorder, picture_of, thumbnail_of
 from wherewhen.values import Pictures, Prediction
 from wherewhen.video.reader import Damaged, Reading, reading
 from wherewhen.video.sources import Source, is_live, shown
+from wherewhen.video.writer import Writer
 
 log = logging.getLogger("wherewhen")
 
@@ -122,7 +124,10 @@ def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Found 
         recorder.leave()
         raise
     complete = one.damage != STOPPED or not again
-    recorder.close(float(edges[-1]), one.damage, complete, keep=order.keep and not complete)
+    keep = order.keep and not complete
+    recorder.close(float(edges[-1]), one.damage, complete, keep=keep)
+    if not keep:
+        _clear(order)
     return Found(place.id, place.source, prediction, edges, size, one.damage, model.alarm)
 
 
@@ -136,12 +141,31 @@ def _pictures(found: Found, order: Order, again: bool, stopped: bool) -> tuple[s
     if not again:
         return (ONCE,)
     try:
-        found.render(film)
+        _paint(found, film, order.output)
     except VideoError as error:
         if error.path == str(film):  # it can't be written, so nothing else can
             raise OutputError(f"{film}: can't be written: {error.cause}; {GO_ON}") from None
         return (f"no overlay: {error.cause}",)
     return ()
+
+
+def _paint(found: Found, film: Path, output: Path) -> None:
+    """Write the overlay, and a picture of each event."""
+    events = best_frames(found)
+    with Writer(film, found.rate, painted=True) as writer:
+        for number, (picture, start) in enumerate(found.painted()):
+            writer.write(picture, start)
+            for event in events.get(number, ()):
+                write_thumbnail(output, found.id, event, picture)
+
+
+def _clear(order: Order) -> None:
+    """Remove what was painted from earlier results of the video."""
+    thumbnails = thumbnail_of(order.output, order.place.id, 0).parent
+    earlier = (picture_of(order.output, order.place.id, ending) for ending in PICTURES)
+    for path in (*earlier, *thumbnails.glob("*.jpg")):
+        if outputs.rendered(path):
+            outputs.remove(path)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ VERSION = 1
 FOLDER = "results"
 DONE = ".jsonl"
 PART = ".jsonl.part"
+THUMBNAILS = "thumbnails"
 PICTURES = (".mp4", ".png")  # overlay and timeline
 STOPPED = "the process was killed"
 BUSY = "it is still being watched"
@@ -81,6 +82,11 @@ def path_of(output: Path, id: str, ending: str = DONE) -> Path:
 def picture_of(output: Path, id: str, ending: str) -> Path:
     """Where its overlay (.mp4) and timeline (.png) lie."""
     return output / f"{fitted(id)}{ending}"
+
+
+def thumbnail_of(output: Path, id: str, event: int) -> Path:
+    """Where the picture of an event lies; ``event``: its number in the video, from 0."""
+    return output / THUMBNAILS / fitted(id) / f"{event}.jpg"
 
 
 class Recorder:

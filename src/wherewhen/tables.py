@@ -7,13 +7,15 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wherewhen import registry
+from wherewhen import gallery, registry
 from wherewhen.errors import StoreError
 from wherewhen.found import PREFIX, Found, score_rows
 from wherewhen.printable import printable
+from wherewhen.report import EventCard, VideoResult
 from wherewhen.results import DONE, FOLDER, Result, all_of, path_of, read
 from wherewhen.store import atomic, locked
 from wherewhen.values import Prediction, Video
@@ -21,22 +23,51 @@ from wherewhen.video.sources import natural
 
 log = logging.getLogger("wherewhen")
 
-NAMES = ("events.json", "scores.parquet", "scores.csv")
+NAMES = ("events.json", "scores.parquet", "scores.csv", gallery.NAME)
 
 
-def join(output: Path) -> list[str]:
-    """Write the tables of all results below an output folder, whole or not; gives the ids of the videos.
+def join(output: Path, quarantine: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Write the tables and the page of all results below an output folder, whole or not; gives the ids of the videos.
 
-    Results that can't be read are left out and told. One process at a time.
+    Results that can't be read are left out and told. ``quarantine``: paths and reasons for the page. One process at a
+    time.
     """
     with locked(output / FOLDER / "tables"):
-        told = {one.about.id: (path, list(one.prediction.classes), _annotated(one)) for path, one in _readable(output)}
-        ids = sorted(told, key=lambda id: natural(Path(id)))
-        classes = list(dict.fromkeys(name for id in ids for name in told[id][1]))
-        again = (result for id in ids if (result := read(told[id][0])) is not None)  # all scores at once are too many
+        videos = {one.about.id: _Video.of(output, path, one) for path, one in _readable(output)}
+        ids = sorted(videos, key=lambda id: natural(Path(id)))
+        ordered = [videos[id] for id in ids]
+        classes = list(dict.fromkeys(name for video in ordered for name in video.classes))
+        again = (result for video in ordered if (result := read(video.path)) is not None)  # not all scores at once
         _write_scores(output, map(found_of, again), classes)
-        registry.load("formats", "events").write(output / NAMES[0], [told[id][2] for id in ids])
+        registry.load("formats", "events").write(output / NAMES[0], [video.annotated for video in ordered])
+        gallery.write(
+            output,
+            [card for video in ordered for card in video.cards],
+            [video.short for video in ordered],
+            [video.alarm for video in ordered],
+            {id: videos[id].damage for id in ids if videos[id].damage},
+            quarantine,
+        )
     return ids
+
+
+@dataclass(frozen=True)
+class _Video:
+    """What tables and page say of one video, but for its scores."""
+
+    path: Path
+    classes: tuple[str, ...]
+    annotated: Any
+    cards: tuple[EventCard, ...]
+    short: VideoResult
+    alarm: float
+    damage: str
+
+    @classmethod
+    def of(cls, output: Path, path: Path, result: Result) -> _Video:
+        about, cards = result.about, tuple(gallery.cards(output, result))
+        classes = tuple(result.prediction.classes)
+        return cls(path, classes, _annotated(result), cards, gallery.short(result), about.alarm, result.damage or "")
 
 
 def _readable(output: Path) -> Iterator[tuple[Path, Result]]:
@@ -82,7 +113,7 @@ def _write_scores(output: Path, videos: Iterable[Found], classes: Sequence[str])
     kinds = {"video": pa.string(), "frame": pa.int64()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
     with ExitStack() as files:
-        drafts = [files.enter_context(atomic(output / name)) for name in NAMES[1:]]
+        drafts = [files.enter_context(atomic(output / name)) for name in NAMES[1:3]]
         table = files.enter_context(pq.ParquetWriter(drafts[0], schema))
         text = files.enter_context(drafts[1].open("w", encoding="utf-8", newline=""))
         lines = csv.writer(text, lineterminator="\n")

@@ -17,6 +17,7 @@ from wherewhen.report.records import Curve, EventCard, Picture, ReportData
 from wherewhen.report.shapes import polyline, timeline
 from wherewhen.report.table import pivot
 from wherewhen.store import write_atomic
+from wherewhen.values import Pixels
 
 OPEN_VIDEOS = 8
 VIDEOS_PER_FOLD = 50
@@ -65,17 +66,25 @@ def render(run: ReportData) -> str:
 
 def jpeg(picture: Picture) -> dict[str, Any]:
     """A picture as a data URI with its size in pixels, at most 960 wide."""
-    import cv2
-
-    image = picture.image
-    height, width = image.shape[:2]
+    height, width = picture.image.shape[:2]
     if width > WIDEST_PICTURE:
         height, width = max(1, round(height * WIDEST_PICTURE / width)), WIDEST_PICTURE
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    data = b64encode(jpeg_bytes(picture.image, WIDEST_PICTURE)).decode()
+    return {"uri": f"data:image/jpeg;base64,{data}", "width": width, "height": height}
+
+
+def jpeg_bytes(image: Pixels, widest: int) -> bytes:
+    """A uint8 RGB picture ``(H, W, 3)`` as JPEG, made smaller if it is wider than ``widest`` pixels."""
+    import cv2
+
+    height, width = image.shape[:2]
+    if width > widest:
+        size = (widest, max(1, round(height * widest / width)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     done, data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 87])
     if not done:
-        raise ValueError(f"picture {picture.caption!r} can't be packed as JPEG")
-    return {"uri": f"data:image/jpeg;base64,{b64encode(data.tobytes()).decode()}", "width": width, "height": height}
+        raise ValueError(f"a picture of {width}x{height} pixels can't be packed as JPEG")
+    return data.tobytes()
 
 
 def _gallery(events: Sequence[EventCard]) -> list[dict[str, Any]]:

@@ -46,8 +46,13 @@ class Quarantine:
 
     def write(self) -> None:
         """Write the list, even an empty one, so that none of an earlier run is left that was not kept."""
-        rows = [{"path": path, "reason": reason} for path, reason in (self._before | self.reasons).items()]
+        rows = [{"path": path, "reason": reason} for path, reason in self.rows]
         write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """Path and reason of each video that is set aside, also of earlier runs."""
+        return list((self._before | self.reasons).items())
 
     def named(self, given: Given) -> str:
         """What a video is called in the list."""
