@@ -55,7 +55,8 @@ def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_train_says_what_comes_next_and_what_it_was_told_for_nothing(clips: Path, tmp_path: Path, run: Run) -> None:
-    words = ["--training.steps=2", "--tubes.part", "1.28", "--device", "cpu", "--quiet"]
+    (tmp_path / "own.yaml").write_text("tubes: {part: 1.28}")  # a file may hold settings of several methods
+    words = ["--training.steps=2", "-c", tmp_path / "own.yaml", "--device", "cpu", "--quiet"]
     code, out, err = run("train", clips, "--output", tmp_path / "run", *words)
     assert code == 0 and "settings of tubes say nothing here" in " ".join(err.split())
     assert f"wherewhen detect VIDEO --model {tmp_path / 'run'}" in out

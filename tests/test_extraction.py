@@ -299,6 +299,8 @@ def test_wrong_orders_are_refused(clips: Path, store: Path, tmp_path: Path) -> N
         extract_all(sources(clips), [LOOK], tmp_path / "photos", quiet=True)
     with pytest.raises(VideoError, match="no such file"):
         sources(tmp_path / "none")
+    with pytest.raises(ConfigError, match="--reader has no effect: it reads the folder of a data set; leave it out"):
+        sources(clips / "normal/n0.mp4", "folder")
 
 
 def test_another_video_of_the_same_name_is_not_written_over(clips: Path, tmp_path: Path) -> None:

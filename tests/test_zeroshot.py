@@ -246,4 +246,4 @@ def test_the_verb_writes_events_with_their_class(
     assert (tmp_path / "again/events.json").read_bytes() == (tmp_path / "found/events.json").read_bytes()
     assert cli.main([*words, "--model", "x"]) == 2
     assert cli.main([*words[:2], "--backbone", "toywords"]) == 2
-    assert "only with --prompts" in capsys.readouterr().err
+    assert "--backbone has no effect without --prompts" in capsys.readouterr().err

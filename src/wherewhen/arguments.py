@@ -12,7 +12,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any
 
-from wherewhen import documents, registry
+from wherewhen import documents, needs, registry
 from wherewhen.addresses import address_in
 from wherewhen.config import CONSENT, build, mapping, read_yaml, typed
 from wherewhen.errors import ConfigError, unknown
@@ -49,8 +49,8 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
     from jsonargparse import ArgumentError, ArgumentParser, set_parsing_settings
 
     set_parsing_settings(import_path_denylist=["*"], instantiate_subclass_spec_in_any=False)  # no word names code
-    rest, config = settings_files(_placed(command, [_as_file(word, command.Options) for word in words]))
-    rest = [_underscored(word, command.Options) for word in rest]
+    rest, config = settings_files([_as_file(word, command.Options) for word in words])
+    rest = [_underscored(word, command.Options) for word in _placed(command, rest)]
     printed = PRINT in rest
     rest = [word for word in rest if word != PRINT]
     parser = ArgumentParser(prog=f"wherewhen {verb}", description=command.__doc__, exit_on_error=False)
@@ -78,8 +78,27 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
         raise SystemExit(0)
     _check_places(command, whole)
     options = build(command.Options, {key: value for key, value in whole.items() if key in own}, verb)
-    _check_needs(command, verb, options, settings, {*given, *_changed(command.Options, config)})
+    _check_needs(command, verb, options, settings, given, config, wanted)
     return options, settings
+
+
+def _check_needs(
+    command: Any,
+    verb: str,
+    options: Any,
+    settings: Mapping[str, Any],
+    given: Mapping[str, Any],
+    config: Mapping[str, Any],
+    wanted: Wanted,
+) -> None:
+    """ConfigError for what was given and can't apply; a run's settings in a file are taken as far as a verb has use."""
+    usual = {one.name: one.default for one in fields(options)} | {
+        name: value for name, value in wanted.flags.items() if getattr(command, "RECIPE", False) is not True
+    }
+    changed = {name: value for name, value in config.items() if name in usual and value != plain(usual[name])}
+    said = {name for name, value in {**changed, **given}.items() if type(value) is not bool or value != usual.get(name)}
+    told = needs.Told(vars(options), settings)
+    needs.check(getattr(command, "NEEDS", ()), verb, said, told, wanted.sections)
 
 
 def _check_places(command: Any, values: Mapping[str, Any]) -> None:
@@ -163,34 +182,6 @@ def _check_config(options: type, verb: str, config: Mapping[str, Any], wanted: W
     for name in config:
         if name not in known:
             raise ConfigError(unknown(f"setting of {verb}", name[:80], known))
-
-
-def _changed(options: type, config: Mapping[str, Any]) -> set[str]:
-    """What settings files say that isn't the default anyway, as files with all settings do."""
-    usual = {one.name: one.default for one in fields(options)}
-    return {name for name, value in config.items() if name not in usual or value != plain(usual[name])}
-
-
-def _check_needs(command: Any, verb: str, options: Any, settings: Mapping[str, Any], given: Iterable[str]) -> None:
-    """ConfigError for an option that was given and can't apply; a verb's ``NEEDS`` says what each one needs.
-
-    What is needed is another option: True for any value of it, False for none, or its values that will do.
-    """
-    needs: Mapping[str, Mapping[str, Any]] = getattr(command, "NEEDS", {})
-    now = {**settings, **vars(options)}
-    for name in sorted(given):
-        for other, wanted in needs.get(name, {}).items():
-            value, option = now.get(other), f"--{name.replace('_', '-')}"
-            there = value not in (None, False, "")
-            if isinstance(wanted, tuple) and value not in wanted:
-                told = " or ".join(f"{verb} {one}" if other == "action" else f"--{other} {one}" for one in wanted)
-                raise ConfigError(f"{option} has no effect here; it belongs to {told}. Leave it out")
-            if wanted is True and not there:
-                raise ConfigError(
-                    f"{option} has no effect without --{other.replace('_', '-')}; add that, or leave it out"
-                )
-            if wanted is False and there:
-                raise ConfigError(f"{option} has no effect with --{other.replace('_', '-')}; leave one of them out")
 
 
 def _everything(options: type, given: Mapping[str, Any], settings: Mapping[str, Any], wanted: Wanted) -> dict[str, Any]:
@@ -307,7 +298,8 @@ def add_recipe(
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
     parts = {flag: kind for flag, kind in registry.PARTS.items() if flag in flags}
     chosen = _chosen(words, config, {*registry.PARTS, "methods", "backbones", "ablate"})
-    chosen = {name: kind for name, kind in chosen.items() if kind in parts.values()}
+    options = command.Options.__dataclass_fields__  # one of them may be called as a plug-in is
+    chosen = {name: kind for name, kind in chosen.items() if kind in parts.values() and name not in options}
     full = "method" in flags
     method = next((name for name, kind in chosen.items() if kind == "methods"), DEFAULTS["method"])
     usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if whole and full else DEFAULTS

@@ -207,6 +207,8 @@ def bench(
         for seed in seeds
     ]
     recipes = [recipe for _, recipe in named]
+    if test is None and all(fold.validation for fold in found.folds):
+        recipes[0].check_share(str(root))
     made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
     jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], recipes, quiet)

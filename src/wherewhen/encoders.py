@@ -23,3 +23,20 @@ def settings_of(name: str, given: Mapping[str, Any] | None = None, **fixed: Any)
         raise ConfigError(f"the backbone {name} doesn't read; words need one of {', '.join(encoders())}")
     own = {f.name for f in fields(plugin.Config)}
     return build(plugin.Config, {**(given or {}), **{k: v for k, v in fixed.items() if k in own}}, name)
+
+
+def asked(settings: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
+    """The backbone that is asked for and its settings; settings of one alone ask for it, and None means any.
+
+    ConfigError where settings of several are given.
+
+    >>> asked({"clip": {"weights": "own.pt"}})
+    ('clip', {'weights': 'own.pt'})
+    """
+    sections = {name: values for name, values in settings.items() if name != "backbone"}
+    if len(sections) > 1:
+        raise ConfigError(f"settings of {' and '.join(sorted(sections))}: one backbone reads; leave the others out")
+    name = settings.get("backbone") or next(iter(sections), None)
+    if sections and name not in sections:
+        raise ConfigError(f"settings of {next(iter(sections))} have no effect with --backbone {name}; leave them out")
+    return name, next(iter(sections.values()), {})

@@ -109,6 +109,11 @@ def _device(engine: str, precision: str, device: str) -> str:
     return device
 
 
+def check(engine: str, precision: str, device: str = AUTO) -> None:
+    """EngineError where no engine can run a network as it is asked for; the processor does what no GPU does."""
+    candidates(engine, precision, _device(engine, precision, device))
+
+
 def candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]]:
     """Engines and precisions to measure, the surest first; EngineError where nothing fits what is asked for."""
     order = ("torch", "openvino", "onnx", "compile")

@@ -147,6 +147,8 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
         raise DataError(f"{where}: expected a folder or files of this machine, got an address")
     if folders:
         raise ConfigError(f"{root}: --normal and --anomalous name folders in a folder; this is none")
+    if reader:
+        raise ConfigError(f"{root}: --reader has no effect: it reads the folder of a data set; leave it out")
     paths = [path for path in expand(root) if isinstance(path, Path)]
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen import alarms, closeups, model_file, painting, pipeline, registry, sights, watching
+from wherewhen import engine as engines
 from wherewhen.config import CONSENT, build, mapping, typed
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
 from wherewhen.detector import Detector
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.naming import class_maps, named
+from wherewhen.network import Network
 from wherewhen.running import Running
 from wherewhen.store import plain
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
@@ -130,6 +132,14 @@ class Recipe:
             "training": vars(self.training),
             **{k: {key: one for key, one in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
         }
+
+    def check_share(self, root: str) -> None:
+        """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
+        if self.validation != Recipe.validation:
+            raise ConfigError(
+                f"{root}: --validation {self.validation:g} has no effect: this data set says itself which videos "
+                f"validate; leave it out, or train on all with --fold all"
+            )
 
     @property
     def trusted(self) -> bool:
@@ -276,6 +286,20 @@ class Model(Detector):
         """
         changed = Recipe.of({**self.recipe.plain(), sights.MOVERS: movers}, trust=self.recipe.trusted)
         return replace(self, recipe=changed)
+
+    def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
+        """The same model whose backbone another engine runs, or the same one in another precision.
+
+        ConfigError where the backbone is no network, EngineError where the engine doesn't run networks so.
+        """
+        if not isinstance(self.backbone, Network):
+            raise ConfigError(
+                f"--engine and --precision have no effect on this model: engines run networks, and its backbone "
+                f"{self.recipe.backbone} is none; leave them out"
+            )
+        recipe = Recipe.of({**self.recipe.plain(), "engine": engine, "precision": precision}, trust=self.recipe.trusted)
+        engines.check(recipe.engine, recipe.precision, self.device)
+        return replace(self, recipe=recipe)
 
     def with_localizer(self, **settings: Any) -> Model:
         """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.

@@ -123,6 +123,8 @@ def train(
     with findings.listening() as odd:
         dataset = chosen.load(Path(root))
         videos, validation = data.to_learn(dataset, fold)
+        if validation:
+            recipe.check_share(str(root))
         check_labels(videos)
         check_contents(videos)
         check_few(videos)

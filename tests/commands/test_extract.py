@@ -45,7 +45,7 @@ def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFix
     for words, told in [
         (["--stored", "float16"], "cache are float32"),
         (["--crops", 3], "crops 1, 5 or 10"),
-        (["--ray-address", "x:1"], "needs --distributed ray"),
+        (["--ray-address", "x:1"], "no effect without --distributed"),
         (["--workers", "many"], "--workers: expected a whole number, got many"),
         (["--motion.width", "wide"], "--motion.width: expected a whole number, got wide"),
         (

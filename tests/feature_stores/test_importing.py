@@ -257,7 +257,10 @@ def theirs(natives: Path, folder: Path, crops: int) -> None:
 def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_path: Path) -> None:
     theirs(natives, tmp_path / "in", crops)
     bring(tmp_path / "in", tmp_path / "store", "rtfm", known=Known(frames=4), labels=labels_of(natives))
-    settings = {"training": {"steps": 30, "bags": 4}, "method": "cuboid_mil"}
+    settings: dict[str, Any] = {"training": {"steps": 30, "bags": 4}, "method": "cuboid_mil"}
+    for asked, told in (({"crops": 5}, "--crops 5"), ({"cells": {"rows": 7}}, "--cells.rows 7")):
+        with pytest.raises(ConfigError, match=f"{told} has no effect: its features are imported"):
+            runs.train(tmp_path / "store", tmp_path / "run", settings={**settings, **asked}, quiet=True)
     model = runs.train(tmp_path / "store", tmp_path / "run", settings=settings, device="cpu", quiet=True)
     assert model.recipe.backbone == "imported" and model.recipe.crops == crops
     rows, quarantine, *_ = runs.judge(model, tmp_path / "store", tmp_path / "eval", quiet=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.needs import Fits, Need, Sections, no_engine, of_recipes
+
 RECIPE = True
+NEEDS = (
+    Need(("methods",), "ablate", False, "one method is compared with itself changed"),
+    Need(("reader",), "across", False, "each data set is recognized by itself"),
+    Fits(("engine", "precision"), no_engine),
+    Sections(of_recipes),
+)
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,6 @@ class Options:
         across: other data sets between commas: train on each of them all, judge on each.
         json: write the table, intervals and paired comparisons to this file.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
-        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
         output: folder for bench.json, bench.md and report.html.
         workers: processes; default: one per core.
         quiet: no progress bars.
@@ -40,8 +46,6 @@ class Options:
     json: str | None = None
     output: str | None = None
     reader: str | None = None
-    normal: str | None = None
-    anomalous: str | None = None
     workers: int | None = None
     quiet: bool = False
 
@@ -57,7 +61,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     families = named(options.metrics)
     roots = [options.data, *(options.across.split(",") if options.across else [])]
-    sets = [data.reader_of(root).load(Path(root)).name for root in roots]
+    sets = [data.reader_of(root, options.reader).load(Path(root)).name for root in roots]
     outputs.check([options.json] if options.json else [], "choose another --json")
     if options.output:
         for name in review.bench_folders(sets):
@@ -72,8 +76,6 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         workers=options.workers,
         quiet=options.quiet,
         reader=options.reader,
-        normal=options.normal,
-        anomalous=options.anomalous,
         ablate=options.ablate,
     )
     for one in made:

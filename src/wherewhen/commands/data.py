@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.needs import Need
+
+NEEDS = (
+    Need(("other", "other_reader"), "action", ("truth",)),
+    Need(("other_reader",), "other"),
+    Need(("normal", "anomalous", "videos", "deep"), "action", ("check",)),
+    Need(("examples",), "action", ("check", "probe")),
+    Need(("examples",), "json", False, "JSON has every finding"),
+    Need(("rate",), "action", ("probe",)),
+)
+
 
 @dataclass(frozen=True)
 class Options:

@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.needs import Fits, Need, no_engine, one_model
+
 RECIPE = ("backbone", "localizer", "engine", "precision", "movers")
 ADDRESSES = ("source", "ray_address")
+NEEDS = (
+    Need(("view",), "prompts", True, "a trained model looks at pictures as it did in training"),
+    Need(("backbone", "localizer"), "prompts", True, "a trained model has its own"),
+    Need(("model", "which", "trust"), "prompts", False, "prompts take the place of a trained model"),
+    Need(("movers",), "prompts", False, "words are looked for in places, so there are no movers"),
+    Need(("ray_address",), "distributed"),
+    Need(("resume",), "output", True, "results of an earlier run are in its folder"),
+    Fits(("which",), one_model),
+    Fits(("engine", "precision"), no_engine),
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen.model import Model
 
     alarms = {name: settings[name] for name in settings if name in registry.names("localize")}
-    own = [name for name in settings if name not in (*RECIPE[1:], *alarms)]
+    own = [name for name in settings if name not in (*RECIPE, *alarms)]
     if own:
         raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
     model = Model.load(options.model or "runs/latest", options.which, options.device, trust=options.trust)
@@ -112,19 +124,16 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
         if name != model.recipe.localizer:
             raise ConfigError(f"{name}: this model was trained with the localizer {model.recipe.localizer}")
         model = model.with_localizer(**changed)
+    run = {key: settings[key] for key in ("engine", "precision") if key in settings}
+    model = model.with_engine(**run) if run else model
     return model.with_movers(settings["movers"]) if settings.get("movers") else model
 
 
 def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen import prompts
-    from wherewhen.errors import ConfigError
     from wherewhen.zeroshot import DEFAULT, ZeroShot
 
-    if options.model is not None:
-        raise ConfigError("--model and --prompts: a trained model finds what it learnt, prompts find what they say")
-    given = dict(settings)
-    if given.pop("movers", None):
-        raise ConfigError("--prompts: words are looked for in places, so there are no movers; leave out --movers")
+    given = {name: value for name, value in settings.items() if name != "movers"}
     chosen = {key: given.pop(key) for key in RECIPE if key in given}
     return ZeroShot(
         prompts.read(options.prompts or ""),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wherewhen.needs import Fits, one_model
+
 POSITIONAL = False
+NEEDS = (Fits(("which",), one_model),)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
+
 RECIPE = True
 ADDRESSES = ("ray_address",)
+NEEDS = (
+    Need(("ray_address",), "distributed"),
+    Fits(("localizer", "validation", "movers", "training"), features_alone),
+    Fits(("engine", "precision"), no_engine),
+    Sections(of_looks),
+)
 
 
 @dataclass(frozen=True)

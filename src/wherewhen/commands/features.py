@@ -5,8 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.needs import Fits, Need, no_look
+
 SECOND = "source"
 THIRD = "other"
+NEEDS = (
+    Need(("other", "tolerance", "video", "clips", "trust"), "action", ("verify",)),
+    Need(
+        (
+            "layout", "output", "labels", "reader", "labels_from_name", "train_list", "test_list", "gt", "axes",
+            "frames_per_clip", "stride", "rate", "width", "height", "crop_order", "average", "stored",
+        ),
+        "action",
+        ("import",),
+    ),
+    Fits(("clips", "trust", "backbone", "settings"), no_look, "add --video FILE, or leave it out"),
+    Need(("reader",), "labels", True, "it reads the data set that says the labels"),
+    Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
+    Need(("width",), "height"),
+    Need(("height",), "width"),
+    Need(("stride",), "frames_per_clip", True, "alone it says nothing about times"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.needs import Need, Sections, of_backbone
+
 SECOND = "file"
 RECIPE = ("backbone",)
 ADDRESSES = ("endpoint", "scene", "classes")
+NEEDS = (
+    Need(("similar", "backbone"), "action", ("check",)),
+    Need(("similar",), "backbone", True, "without one, texts are compared by their words alone"),
+    Need(("endpoint", "model", "classes", "count", "scene"), "action", ("write",)),
+    Need(("json",), "action", ("check", "show")),
+    Sections(of_backbone),
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +55,13 @@ def _check(options: Options, settings: dict[str, Any]) -> int:
     import json
 
     from wherewhen import prompts, registry
-    from wherewhen.encoders import settings_of
+    from wherewhen.encoders import asked, settings_of
     from wherewhen.prompt_check import check
 
-    made, encoder, name = prompts.read(options.file), None, settings.get("backbone")
+    made, encoder = prompts.read(options.file), None
+    name, own = asked(settings)
     if name:
-        encoder = registry.load("backbones", name)(settings_of(name, settings.get(name)))
+        encoder = registry.load("backbones", name)(settings_of(name, own))
     faults = check(made, encoder, options.similar)
     if options.json:
         print(json.dumps([fault._asdict() for fault in faults], indent=1))

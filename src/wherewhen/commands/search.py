@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.needs import Need, Sections, of_backbone
+
 RECIPE = ("backbone",)
 ADDRESSES = ("text",)
+NEEDS = (
+    Need(("videos",), "output", True, "pictures of the moments are written there"),
+    Need(("output",), "videos", True, "pictures of the moments are taken from there"),
+    Sections(of_backbone),
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +48,12 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     import json
     from pathlib import Path
 
-    from wherewhen.errors import ConfigError
+    from wherewhen.encoders import asked
     from wherewhen.search import Archive, SearchConfig
 
-    if (options.output is None) != (options.videos is None):
-        raise ConfigError("search: pictures need both: --videos FOLDER to take them from and --output FOLDER")
-    name = settings.get("backbone")
-    own: dict[str, Any] = next((values for key, values in settings.items() if key != "backbone"), {})
+    name, own = asked(settings)
     config = SearchConfig(options.every, options.parts)
-    archive = Archive(Path(options.archive), name, own if name else {}, config, options.quiet)
+    archive = Archive(Path(options.archive), name, own, config, options.quiet)
     moments = archive.find(options.text, options.count)
     if options.json:
         print(json.dumps([moment.plain() for moment in moments], indent=1))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wherewhen.needs import Need
+
+NEEDS = (Need(("kinds",), "anomalous", True, "nothing happens in normal clips"),)
+
 
 @dataclass(frozen=True)
 class Options:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.needs import Fits, Need, Sections, no_engine, of_recipes
+
 RECIPE = True
+NEEDS = (
+    Need(("resume",), "output", True, "a run is gone on with in its own folder"),
+    Fits(("engine", "precision"), no_engine),
+    Sections(of_recipes),
+)
 
 
 @dataclass(frozen=True)

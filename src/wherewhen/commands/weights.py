@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.needs import Need
+
 SECOND = "name"
+NEEDS = (Need(("json",), "action", ("list", "verify")),)
 
 
 @dataclass(frozen=True)

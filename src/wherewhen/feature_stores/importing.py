@@ -25,7 +25,7 @@ from wherewhen.feature_stores.published import USUAL, Lists, add_lists
 from wherewhen.features import INDEX, inside, open_features, save_features
 from wherewhen.looks import Look
 from wherewhen.model import Recipe
-from wherewhen.store import content_hash
+from wherewhen.store import content_hash, plain
 from wherewhen.values import Dataset, Features, Floats, Fold, Instances, Video
 from wherewhen.video.batch import Quarantine
 
@@ -322,4 +322,18 @@ def adopted(root: str | Path, settings: Mapping[str, Any] | None) -> dict[str, A
     (made,) = looks
     log.info("the features are imported: %s", made[BACKBONE])
     kept = ("backbone", "instances", "crops", "gate", BACKBONE, "cells")
-    return {**given, **from_file({key: made[key] for key in kept if key in made})}
+    own = from_file({key: made[key] for key in kept if key in made})
+    for key in own:
+        _check_same(key, given.get(key), own[key], Path(root))
+    return {**given, **own}
+
+
+def _check_same(key: str, asked: Any, made: Any, root: Path) -> None:
+    """ConfigError where settings ask for other features than the imported ones."""
+    if isinstance(asked, Mapping) and isinstance(made, Mapping):
+        for name, value in asked.items():
+            _check_same(f"{key}.{name}", value, made.get(name), root)
+    elif asked is not None and plain(asked) != plain(made):
+        raise ConfigError(
+            f"{root}: --{key} {asked} has no effect: its features are imported, with {made}; leave it out"
+        )

@@ -1,0 +1,207 @@
+"""Which options of a verb apply only with others: a verb declares its ``NEEDS``, and what can't apply is an error.
+
+An option counts as given where the command line says it, or a settings file says something else than the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.errors import ConfigError, EngineError
+
+
+@dataclass(frozen=True)
+class Told:
+    """All that a verb is told: its options with their defaults, and the settings that were given beside them."""
+
+    options: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, name: str) -> Any:
+        """The value of an option or setting; None where there is none."""
+        return self.options.get(name, self.settings.get(name))
+
+
+@dataclass(frozen=True)
+class Need:
+    """Options that apply only where another one is given, is left out, or has one of some values.
+
+    ``other``: that option. ``wanted``: True where it must be given, False where it must not, or the values that it may
+    have. ``why``: the reason, a clause.
+
+    >>> Need(("rate",), "action", ("probe",)).refusal("rate", Told({"action": "check"}), "data")
+    '--rate has no effect in data check; it belongs to data probe. Leave it out'
+    """
+
+    options: tuple[str, ...]
+    other: str
+    wanted: bool | tuple[str, ...] = True
+    why: str = ""
+
+    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+        """Why the option ``name`` can't apply and what to type instead; None where it can."""
+        value, why = told.get(self.other), f": {self.why}" if self.why else ""
+        option, other = dashed(name), dashed(self.other)
+        if isinstance(self.wanted, tuple):
+            if value in self.wanted:
+                return None
+            if self.other == "action":
+                able = " and ".join(f"{verb} {one}" for one in self.wanted)
+                return f"{option} has no effect in {verb} {value}{why}; it belongs to {able}. Leave it out"
+            able = " or ".join(f"{other} {one}" for one in self.wanted)
+            return f"{option} has no effect with {other} {value}{why}; take {able}, or leave it out"
+        if said(value) == self.wanted:
+            return None
+        if self.wanted:
+            return f"{option} has no effect without {other}{why}; add {other}, or leave {option} out"
+        return f"{option} has no effect with {other}{why}; leave one of them out"
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Options that apply only where what is given allows it.
+
+    ``wrong``: gives the reason why they can't apply, from all values; None where they can. ``instead``: what to type.
+    """
+
+    options: tuple[str, ...]
+    wrong: Callable[[Told], str | None]
+    instead: str = ""
+
+    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+        """Why the option ``name`` can't apply and what to type instead; None where it can."""
+        why = self.wrong(told)
+        return None if why is None else f"{dashed(name)} has no effect here: {why}; {self.instead or 'leave it out'}"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Settings of plug-ins, such as ``--tubes.part``, apply only where the plug-in is used.
+
+    ``used``: gives the names of those that are, from all that is told.
+    """
+
+    used: Callable[[Told], Iterable[str]]
+
+    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+        """Why settings of the plug-in ``name`` can't apply and what to type instead; None where they can."""
+        used = sorted(self.used(told))
+        if name in used:
+            return None
+        return (
+            f"--{name}.NAME has no effect here: {name} is not used; leave it out, or choose {name}. "
+            f"Used: {', '.join(used)}"
+        )
+
+
+Needs = Sequence[Need | Fits | Sections]
+
+
+def check(needs: Needs, verb: str, given: Iterable[str], told: Told, sections: Iterable[str] = ()) -> None:
+    """ConfigError for the first option that was given and can't apply; ``sections``: of plug-ins that were given."""
+    names = set(given)
+    for need in needs:
+        for name in sections if isinstance(need, Sections) else need.options:
+            if name in names and (refusal := need.refusal(name, told, verb)) is not None:
+                raise ConfigError(refusal)
+
+
+def dashed(name: str) -> str:
+    """An option as it is typed.
+
+    >>> dashed("ray_address")
+    '--ray-address'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def said(value: object) -> bool:
+    """Whether a value of an option says something: it is not None, false, zero or empty."""
+    return value not in (None, False, "", 0)
+
+
+def one_model(told: Told) -> str | None:
+    """Why there is no choice of ``--which``: the model is a file."""
+    path = Path(told.get("model") or "runs/latest")
+    return f"{path} is a file, which holds one model" if path.is_file() else None
+
+
+def no_engine(told: Told) -> str | None:
+    """Why no engine is chosen: it runs no backbone that is asked for, or not so."""
+    from wherewhen import engine, zeroshot
+    from wherewhen.network import Network
+
+    words = told.get("prompts")
+    if "prompts" in told.options and not words:
+        return None  # a trained model says whether its backbone is a network
+    names = [told.get("backbone") or zeroshot.DEFAULT] if words else _named(told, "backbone")
+    plugins = [registry.load("backbones", name) for name in names]
+    if not any(isinstance(plugin, type) and issubclass(plugin, Network) for plugin in plugins):
+        return f"engines run networks, and the backbone {' or '.join(names)} is none"
+    try:
+        engine.check(*(str(told.get(key) or engine.AUTO) for key in ("engine", "precision", "device")))
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def features_alone(told: Told) -> str:
+    """Why what is learnt from features, and found with them, says nothing: only features are made."""
+    return "only features are made, and they don't depend on it"
+
+
+def no_look(told: Told) -> str | None:
+    """Why ``features verify`` needs no backbone: no video is looked at."""
+    return None if told.get("action") == "import" or said(told.get("video")) else "no --video is looked at"
+
+
+def of_recipes(told: Told) -> set[str]:
+    """The plug-ins that models are made of, for each method and backbone that is asked for, and ``training``."""
+    from wherewhen.feature_stores.importing import adopted
+    from wherewhen.model import Recipe
+
+    names: set[str] = {"training", "movers"}
+    for settings in _recipes(told):
+        own = adopted(told.get("data"), settings) if "backbones" not in told.options else settings
+        names |= set(Recipe.of(own).settings)
+    return names
+
+
+def of_looks(told: Told) -> set[str]:
+    """The plug-ins that features are made with: backbones, and the builders of what is scored."""
+    from wherewhen.model import Recipe
+
+    recipes = [Recipe.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
+    return {name for recipe in recipes for name in (recipe.backbone, *recipe.views.values())}
+
+
+def of_backbone(told: Told) -> set[str]:
+    """The backbone that is asked for; where none is, those that it may turn out to be."""
+    from wherewhen.encoders import encoders
+
+    name = told.get("backbone")
+    return {name} if name else set(encoders())
+
+
+def _named(told: Told, kind: str) -> list[str]:
+    """Plug-ins of a kind between commas, from the setting of its name or the option in its place."""
+    from wherewhen.model import DEFAULTS
+
+    return str(told.get(f"{kind}s") or told.get(kind) or DEFAULTS[kind]).split(",")
+
+
+def _recipes(told: Told) -> Iterator[Mapping[str, Any]]:
+    """Settings of each model that is asked for."""
+    from wherewhen.benchmark import variants
+
+    if method := told.get("ablate"):
+        changed = [{**given, "method": name} for name, given in variants(method, told.settings).values()]
+    else:
+        changed = [{**told.settings, "method": name} for name in _named(told, "method")]
+    for settings in changed:
+        for name in _named(told, "backbone") if "backbones" in told.options else [None]:
+            yield {**settings, "backbone": name} if name else settings

@@ -1,0 +1,234 @@
+"""Options that can't apply are refused by every verb, and ordinary command lines by none."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from wherewhen import cli
+from wherewhen.arguments import FLAGS, parse
+from wherewhen.errors import ConfigError
+from wherewhen.needs import Fits, Need, Sections, dashed, said
+
+COMMANDS = {verb: import_module(f"wherewhen.commands.{verb}") for verb in cli.VERBS}
+RULES = [(verb, need) for verb, command in COMMANDS.items() for need in getattr(command, "NEEDS", ())]
+NEEDS = [(verb, need, name) for verb, need in RULES if isinstance(need, Need) for name in need.options]
+FITS = {(verb, need.wrong.__name__, name) for verb, need in RULES if isinstance(need, Fits) for name in need.options}
+
+WRONG = {
+    "one_model": {
+        "detect": ["x.mp4", "--model", "one.safetensors", "--which", "last"],
+        "evaluate": ["--data", "x", "--model", "one.safetensors", "--which", "last"],
+    },
+    "no_engine": {
+        "detect": ["x.mp4", "--prompts", "toy", "--backbone", "toywords"],
+        "train": ["x"],
+        "extract": ["x", "--backbone", "motion,pixels"],
+        "bench": ["x", "--backbones", "motion"],
+    },
+    "features_alone": {"extract": ["x"]},
+    "no_look": {"features": ["verify", "a", "b"]},
+}
+"""Words with which an option that has such a rule can't apply."""
+
+ORDINARY = """
+bench x --methods cuboid_mil,rtfm --backbones motion --seeds 3 --metrics frame --json a.json --reader native
+bench x --output out --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
+bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
+bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
+convert found out.json --to coco --source_format events --no-boxes
+data check x --reader native --videos false --deep --examples 5
+data check x --normal a --anomalous b --json
+data truth x --other y --reader native --other-reader native --json
+data probe x --rate 25 --examples 5
+demo --output out --seed 2 --quiet
+detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep
+detect x.mp4 --model run --which last --device cpu --trust
+detect x.mp4 --regions.cooldown_seconds 30 --engine onnx --precision int8 --movers motion --json --quiet
+detect x --workers 3 --distributed ray --ray-address ray://host:1
+detect x.mp4 --prompts toy --backbone toywords --view windows --localizer regions --threshold 0.4
+detect x.mp4 --prompts toy --engine torch --precision fp32 --clip.weights random --device cpu
+evaluate --data x --model run --fold first --reader native --metrics frame --output out --which last --json a.json
+evaluate --data x --device cpu --trust --quiet --normal a --anomalous b
+extract x --output store --stored float16 --workers 2 --dry-run --device cpu --reader native --quiet
+extract x --distributed ray --ray-address ray://host:1 --normal a --anomalous b --backbone motion,x3d --engine torch
+extract x --method stprompt --instances cells --cells.rows 3 --motion.rate 5 --crops 5 --gate 1
+extract x --backbone x3d --precision fp32
+features verify a b --tolerance 0.1 --video x.mp4 --clips 2 --backbone x3d --settings s.yaml --trust --json
+features import a --output b --layout rtfm --labels l.csv --reader native --labels-from-name --train-list a.list
+features import a --output b --test-list b.list --gt g.npy --axes time-first --frames-per-clip 16 --stride 8 --rate 25
+features import a --output b --width 320 --height 240 --crop-order corners-first --average --stored float16 --json
+features import a --output b --backbone x3d --settings s.yaml
+list methods --json
+prompts check toy --backbone toywords --similar 0.9 --json
+prompts check toy --clip.weights random
+prompts write new.yaml --endpoint http://localhost:8000/v1 --model m --classes a,b --count 2 --scene road
+prompts show toy --json
+proposals x --proposals motion --settings s.yaml --reader native --fold first --json --quiet
+search store car --count 3 --every 2 --parts 1 --videos x --output out --json --quiet --backbone clip
+search store car --clip.weights random
+toy out --normal 2 --anomalous 3 --kinds running --seconds 3 --width 64 --height 48 --rate 5 --cameras 2 --quiet
+toy out --scene 1 --seed 2 --palette --decoys 3
+toy out --anomalous 0
+train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet
+train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
+train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
+train x --localizer regions --instances cells --regions.top 2
+weights list clip --json
+weights get clip --quiet
+""".strip().splitlines()
+
+
+def options(verb: str) -> dict[str, Field[Any]]:
+    return {one.name: one for one in fields(COMMANDS[verb].Options)}
+
+
+def settings(verb: str) -> set[str]:
+    recipe = getattr(COMMANDS[verb], "RECIPE", ())
+    return {*FLAGS, "training"} if recipe is True else set(recipe)
+
+
+def some(verb: str, name: str, *, without: object = None) -> str:
+    """A value of an option that is not its default."""
+    known = {"engine": "torch", "precision": "fp32", "backbone": "toywords", "localizer": "regions", "prompts": "toy"}
+    if name in known or name not in options(verb):
+        return known.get(name, "motion" if name == "movers" else "0.1")
+    hint = get_type_hints(COMMANDS[verb].Options)[name]
+    kinds = [kind for kind in (get_args(hint) or (hint,)) if kind is not type(None)]
+    if isinstance(kinds[0], str):
+        return next(str(kind) for kind in kinds if kind not in (options(verb)[name].default, without))
+    return "false" if options(verb)[name].default is True else {bool: "true", int: "3", float: "0.3"}.get(kinds[0], "x")
+
+
+def words(verb: str, name: str, given: dict[str, str]) -> list[str]:
+    """A command line that gives an option, its required words and some others."""
+    needed = {key: one for key, one in options(verb).items() if one.default is MISSING}
+    told = {key: given.get(key, some(verb, key)) for key in needed}
+    more = {key: value for key, value in {name: some(verb, name), **given}.items() if key not in told}
+    flags = [f"{dashed(key)}={value}" for key, value in more.items()]
+    first = list(told.values()) if getattr(COMMANDS[verb], "POSITIONAL", True) else [f"--data={told['data']}"]
+    return [*first, *flags]
+
+
+def actions(verb: str, name: str) -> list[str]:
+    """The actions of a verb in which an option applies."""
+    if "action" not in options(verb):
+        return []
+    known = list(get_args(get_type_hints(COMMANDS[verb].Options)["action"]))
+    for other, need in RULES:
+        if isinstance(need, Need) and other == verb and name in need.options and need.other == "action":
+            assert isinstance(need.wanted, tuple)
+            known = [one for one in known if one in need.wanted]
+    return known
+
+
+def test_every_verb_is_in_the_lines_that_are_tried() -> None:
+    assert {line.split()[0] for line in ORDINARY} == set(cli.VERBS)
+
+
+@pytest.mark.parametrize(("verb", "need"), RULES)
+def test_rules_name_options_that_there_are(verb: str, need: Need | Fits | Sections) -> None:
+    known = {*options(verb), *settings(verb)}
+    if not isinstance(need, Sections):
+        assert need.options and set(need.options) <= known
+    if isinstance(need, Need):
+        assert need.other in options(verb) or (need.other in settings(verb) and need.wanted is True)
+        if isinstance(need.wanted, tuple):
+            values = get_args(get_type_hints(COMMANDS[verb].Options)[need.other])
+            assert set(need.wanted) < set(values)
+
+
+@pytest.mark.parametrize(("verb", "need", "name"), NEEDS)
+def test_what_needs_another_option_is_refused(verb: str, need: Need, name: str) -> None:
+    given = {"action": able[0]} if (able := actions(verb, name)) else {}
+    if isinstance(need.wanted, tuple):
+        every = get_args(get_type_hints(COMMANDS[verb].Options)["action"])
+        given["action"] = next(one for one in every if one not in need.wanted)
+    elif not need.wanted:
+        given[need.other] = some(verb, need.other)
+    elif need.other in options(verb) and said(options(verb)[need.other].default):
+        given[need.other] = "0"
+    with pytest.raises(ConfigError) as error:
+        parse(COMMANDS[verb], verb, words(verb, name, given))
+    told = str(error.value)
+    assert told.startswith(f"{dashed(name)} has no effect ") and need.why in told and "eave" in told
+    assert (f"belongs to {verb} " if isinstance(need.wanted, tuple) else dashed(need.other)) in told
+
+
+@pytest.mark.parametrize(("verb", "why", "name"), sorted(FITS))
+def test_what_does_not_fit_is_refused(
+    verb: str, why: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.safetensors").touch()
+    told = WRONG[why][verb]
+    value = [] if dashed(name) in told else [f"{dashed(name)}={some(verb, name)}"]
+    value = ["--training.steps=3"] if name == "training" else value
+    with pytest.raises(ConfigError, match=f"^{dashed(name)} has no effect here: .*; .*leave it out"):
+        parse(COMMANDS[verb], verb, [*told, *value])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train x --tubes.part 1.28",
+        "train x --rtfm.width 3",
+        "extract x --cuboid_mil.hidden 3",
+        "extract x --x3d.stride 3",
+        "bench x --methods cuboid_mil --rtfm.width 3",
+        "search store car --motion.rate 3",
+        "prompts check toy --backbone toywords --clip.weights random",
+    ],
+)
+def test_settings_of_what_is_not_used_are_refused(line: str) -> None:
+    verb, *told = line.split()
+    section = next(word for word in told if "." in word and word.startswith("--")).split(".")[0]
+    with pytest.raises(ConfigError, match=rf"^{section}.NAME has no effect here: .*not used; leave it out, or choose"):
+        parse(COMMANDS[verb], verb, told)
+
+
+def test_every_verb_with_settings_of_plug_ins_refuses_those_that_are_not_used() -> None:
+    able = {verb for verb, command in COMMANDS.items() if getattr(command, "RECIPE", False)}
+    assert able == {verb for verb, need in RULES if isinstance(need, Sections)} | {"detect"}  # its model says it
+
+
+@pytest.mark.parametrize("line", ORDINARY)
+def test_ordinary_command_lines_are_not_refused(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    verb, *told = line.split()
+    parse(COMMANDS[verb], verb, told)
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_option_applies_in_an_ordinary_command_line(verb: str) -> None:
+    lines = [line.replace("=", " ").split()[1:] for line in ORDINARY if line.split()[0] == verb]
+    given = {word.removeprefix("--").removeprefix("no-").replace("-", "_") for line in lines for word in line}
+    sections = {word.split(".")[0] for word in given if "." in word}
+    places = {one.name for one in fields(COMMANDS[verb].Options) if one.default is MISSING}
+    places |= {getattr(COMMANDS[verb], place) for place in ("SECOND", "THIRD") if hasattr(COMMANDS[verb], place)}
+    own = {"methods", "backbones"} & set(options(verb))
+    wanted = {*options(verb), *settings(verb)} - {name.removesuffix("s") for name in own}
+    wanted -= {name for other, why, name in FITS if other == verb and why == "features_alone"}  # a run's settings do
+    assert wanted <= given | sections | places
+
+
+def test_settings_files_with_every_setting_are_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("detect x.mp4", "train x", "prompts show toy", "data truth x", "extract x", "features import a"):
+        verb, *told = line.split()
+        with pytest.raises(SystemExit):
+            parse(COMMANDS[verb], verb, [*told, "--print_config"])
+        (tmp_path / "all.yaml").write_text(capsys.readouterr().out)
+        parse(COMMANDS[verb], verb, ["-c", str(tmp_path / "all.yaml"), *told])
+
+
+def test_a_settings_file_is_refused_as_the_command_line_is(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("view: windows\n")
+    with pytest.raises(ConfigError, match="--view has no effect without --prompts"):
+        parse(COMMANDS["detect"], "detect", ["x.mp4", "-c", str(tmp_path / "own.yaml")])
+    (tmp_path / "own.yaml").write_text("backbone: clip\n")
+    with pytest.raises(ConfigError, match="--backbone has no effect without --prompts"):
+        parse(COMMANDS["detect"], "detect", ["x.mp4", "-c", str(tmp_path / "own.yaml")])
