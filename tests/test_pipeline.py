@@ -295,6 +295,23 @@ def live(model: Model, pictures: Iterator[Frame]) -> Iterator[Prediction]:
     return model.localizer(model.heat(named(model.builders["cells"](grids))))
 
 
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures that come slowly and unevenly: motion in them is scaled by the time between."""
+    path = tmp_path_factory.mktemp("slow") / "slow.mp4"
+    with Writer(path, 12.5) as writer:
+        for index in range(40):
+            writer.write(square(index), index * 0.15 + 0.1 * (index % 3 == 1))
+    return path
+
+
+@pytest.mark.parametrize(("crops", "gate"), [(1, 0.0), (1, 3.0), (5, 0.0)])
+def test_live_is_offline_for_a_slow_source(model: Model, slow: Path, crops: int, gate: float) -> None:
+    test_live_is_offline_with_crops_and_gate(model, slow, crops, gate)
+    if (crops, gate) == (1, 0):
+        test_live_is_offline(model, slow)
+
+
 @pytest.mark.parametrize(("crops", "gate"), [(5, 0.0), (10, 0.0), (1, 3.0), (5, 3.0)])
 def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: int, gate: float) -> None:
     looked = replace(model, recipe=replace(model.recipe, crops=crops, gate=gate))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import data, extract, registry, sights
+from wherewhen import data, extract, registry, sights, slow
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.contracts import Sight
 from wherewhen.datasets._class_folders import Folders
@@ -309,8 +309,8 @@ def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) ->
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
     for own in {fingerprint(Look.all_of(recipe)): Look.all_of(recipe) for recipe in recipes}.values():
-        for _ in extract.bags(wanted.values(), looks(own), quiet=quiet):
-            pass
+        seen = [bag.video for bag in extract.bags(wanted.values(), looks(own), quiet=quiet)]
+        slow.tell_seen(seen, own.values())
 
 
 def _jobs(

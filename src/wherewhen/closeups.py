@@ -88,10 +88,11 @@ class Near:
         """The instances with their features, in the order in which they come."""
         run, roll = watching.Looker(self.backbone, self.batch), Roll()
         waiting: deque[_Sums] = deque()
-        clips: list[tuple[_Sums, int, Pixels]] = []
+        clips: list[tuple[_Sums, int, Pixels, Floats]] = []
 
         def look() -> None:
-            for (sums, number, _), seen in zip(clips, run([pixels for *_, pixels in clips]), strict=True):
+            found = run([pixels for *_, pixels, _ in clips], [seconds for *_, seconds in clips])
+            for (sums, number, *_), seen in zip(clips, found, strict=True):
                 sums.add(number, seen)
             clips.clear()
 
@@ -104,7 +105,8 @@ class Near:
                 if self.gate and watching.nothing_new(clip, self.gate):
                     sums.add(number, run.zeros(pixels))
                     continue
-                clips.append((sums, number, pixels))
+                lengths = np.diff(clip.edges)  # of the pictures; the last one may be repeated
+                clips.append((sums, number, pixels, np.pad(lengths, (0, len(pixels) - len(lengths)), "edge")[:-1]))
                 if len(clips) >= self.batch:
                     look()
             if not self.patient:

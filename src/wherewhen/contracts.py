@@ -96,7 +96,9 @@ class Backbone(Protocol):
     """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside.
 
     A class attribute ``anchored`` is optional: true where features tell what changes in a picture that stands still, so
-    that crops which go along with a mover would tell nothing.
+    that crops which go along with a mover would tell nothing. So is ``timed``: true where features tell how fast things
+    change; then calls get ``seconds`` ``(B, T - 1)`` from each picture to the next as a second argument, and features
+    are the same whatever the rate of a source, as far as it shows enough pictures (see `wherewhen.slow`).
     """
 
     Config: ClassVar[type]

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from wherewhen import ids, outputs, tables
+from wherewhen import ids, outputs, slow, tables
 from wherewhen.detector import sources_of
 from wherewhen.errors import OutputError, StoreError, VideoError
 from wherewhen.features import content
@@ -84,6 +84,7 @@ def detect(
     aside = {quarantine.named(place.source) for place in plan} & quarantine.reasons.keys()
     found = [tables.found_of(result, place.source) for place, result in results if result is not None
              if quarantine.named(place.source) not in aside]  # fmt: skip
+    slow.tell_found((one.clock for one in found), getattr(model, "backbone", None))
     return found, quarantine
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wherewhen import extract, painting, pipeline, registry
+from wherewhen import extract, painting, pipeline, registry, slow
 from wherewhen.contracts import Baseline, Metric
 from wherewhen.errors import DataError
 from wherewhen.looks import Look
@@ -146,8 +146,9 @@ def evaluate(
     quiet: bool = False,
 ) -> Evaluation:
     """A table of the model and all trivial rows on videos of which something is known, by all that can be measured."""
-    raw = extract.bags(known.videos, looks(Look.all_of(model.recipe, model.device)), quarantine=quarantine, quiet=quiet)
-    bags = normalized(model, raw)
+    seen = looks(Look.all_of(model.recipe, model.device))
+    bags = normalized(model, extract.bags(known.videos, seen, quarantine=quarantine, quiet=quiet))
+    slow.tell_seen((bag.video for bag in bags), seen.values())
     held = known.seen(bags, model.recipe.scored)
     if not held:
         raise DataError("no video is left to evaluate; quarantine.json says why")

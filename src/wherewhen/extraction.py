@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from wherewhen import data, outputs
+from wherewhen import data, outputs, slow
 from wherewhen.addresses import address_in
 from wherewhen.datasets._class_folders import Folders
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
@@ -234,6 +234,7 @@ def extract_all(
         quarantine.write()
     done = [task.video for number, task in enumerate(tasks) if tallies[number].cause is None]
     names = _told(store, what, done, looks, stored)
+    slow.tell_seen(done, looks, lambda video, look: open_features(Task(video, looks, home, stored).path(look)))
     sweep(target)
     effort = sum((tally.effort for tally in tallies.values()), Effort())
     made, kept = (sum(getattr(tally, part) for tally in tallies.values()) for part in ("made", "kept"))

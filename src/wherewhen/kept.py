@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen.errors import StoreError, VideoError
-from wherewhen.features import INDEX, content, differences, inside, is_features, open_features, store_of
+from wherewhen.features import INDEX, FeatureFile, content, differences, inside, is_features, open_features, store_of
 from wherewhen.looks import AUTO, Look, look_at
 from wherewhen.sights import ending
 from wherewhen.store import Spare, cache_folder
@@ -47,6 +47,14 @@ def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) ->
                 one.save(path)
             found[name] = one.instances
     return {name: found[name] for name in looks}
+
+
+def file_of(video: Video, look: Look, cache: Path | None = None) -> FeatureFile:
+    """The file that keeps what a look saw in a video; StoreError where none does."""
+    if is_features(video.path):
+        store = store_of(video.path)
+        return open_features(inside(store, _look_in(store, look.wanted()), video.id))
+    return open_features(cached(video, look, cache))
 
 
 def cached(video: Video, look: Look, cache: Path | None = None) -> Path:

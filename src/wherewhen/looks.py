@@ -25,7 +25,7 @@ from wherewhen.running import NONE, Running, Together
 from wherewhen.store import fingerprint, plain
 from wherewhen.values import Boxes, Floats, Frame, Instances, Pixels, Video
 
-VERSION = 5  # of features: raise it when the same settings give other ones
+VERSION = 6  # of features: raise it when the same settings give other ones
 AUTO = "auto"
 SAMPLES = 4  # clips that an engine is measured on
 
@@ -70,6 +70,11 @@ class Look:
         """The network that looks, or None where no network does."""
         plugin = registry.load("backbones", self.backbone)
         return plugin if isinstance(plugin, type) and issubclass(plugin, Network) else None
+
+    @property
+    def timed(self) -> bool:
+        """Whether its backbone tells how fast things move, see `contracts.Backbone`."""
+        return bool(getattr(registry.load("backbones", self.backbone), "timed", False))
 
     def wanted(self) -> dict[str, Any]:
         """What features must be made with, by the names of the settings; an engine only where one is asked for."""

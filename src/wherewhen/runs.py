@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wherewhen import data, distributed, extract, findings, outputs, review, sanity
+from wherewhen import data, distributed, extract, findings, outputs, review, sanity, slow
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
 from wherewhen.datasets._class_folders import Folders
@@ -147,6 +147,7 @@ def train(
         views = Look.all_of(recipe, device)
         bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
         seen = [bag.video for bag in bags]
+        slow.tell_seen(seen, views.values())
         check_labels(seen)
         if not (folder / "config.yaml").exists():
             write_yaml(folder / "config.yaml", recipe.plain())

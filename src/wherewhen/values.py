@@ -243,6 +243,11 @@ class Clip:
         return f"Clip({frames} frames, {_span(*self.edges[[0, -1]])}, {width}x{height})"
 
     @property
+    def seconds(self) -> Floats:
+        """The seconds from the start of each picture to that of the next: ``(T - 1,)``."""
+        return np.diff(self.edges[:-1])
+
+    @property
     def extent(self) -> Floats:
         """The whole picture over the clip's time: ``(6,)``."""
         return np.array([self.edges[0], self.edges[-1], *ext.WHOLE_PICTURE])

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,9 @@ def grids(
     while group := list(islice(incoming, clips_at_once)):
         shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
         cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]
-        seen = iter(run([pixels for skip, parts in zip(shut, cropped, strict=True) if not skip for pixels, _ in parts]))
+        todo = [(clip, parts) for clip, skip, parts in zip(group, shut, cropped, strict=True) if not skip]
+        seconds = [clip.seconds for clip, parts in todo for _ in parts]
+        seen = iter(run([pixels for _, parts in todo for pixels, _ in parts], seconds))
         for clip, skip, parts in zip(group, shut, cropped, strict=True):
             if skip and still is not None:
                 still.append(clip.span)
@@ -159,6 +162,12 @@ def steps(clip: Clip, count: int, changes: bool = False) -> Floats:
     return found
 
 
+def looked(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
+    """Features of clips ``(B, T, H, W, 3)``; a backbone that is ``timed`` is told the ``seconds`` between pictures."""
+    found: Features = backbone(clips, seconds) if getattr(backbone, "timed", False) else backbone(clips)
+    return found
+
+
 class Looker:
     """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
 
@@ -166,17 +175,22 @@ class Looker:
         self._backbone, self._batch = backbone, batch
         self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
 
-    def __call__(self, pictures: Sequence[Pixels]) -> Iterator[Features]:
-        """Features of each clip or crop, in order."""
+    def __call__(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Iterator[Features]:
+        """Features of each clip or crop, in order; ``seconds`` ``(T - 1,)``: between the pictures of each."""
         for start in range(0, len(pictures), self._batch):
-            chunk = pictures[start : start + self._batch]
+            chunk, times = pictures[start : start + self._batch], seconds[start : start + self._batch]
             if any(images.shape != chunk[0].shape for images in chunk):
-                found = [self._backbone(images[None])[0] for images in chunk]
+                found = [self._look([one], [own])[0] for one, own in zip(chunk, times, strict=True)]
             else:
-                found = list(self._backbone(chunk[0][None] if len(chunk) == 1 else np.stack(chunk)))
+                found = list(self._look(chunk, times))
             for images, features in zip(chunk, found, strict=True):
                 self._shapes[images.shape] = features.shape
                 yield features
+
+    def _look(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Features:
+        """Features of clips of one shape."""
+        clips = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        return looked(self._backbone, clips, np.stack(seconds))
 
     def zeros(self, images: Pixels) -> Features:
         """What the backbone would give if it saw nothing in them; the first time it has to look."""

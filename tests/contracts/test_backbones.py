@@ -107,6 +107,22 @@ def test_the_same_pictures_make_the_same_features(name: str) -> None:
     np.testing.assert_array_equal(backbone(view), first)
 
 
+def test_times_of_pictures_count_where_it_says_so(name: str) -> None:
+    backbone = made(name)
+    if not getattr(backbone, "timed", False):
+        with pytest.raises(TypeError):
+            backbone(clips(1, 48, 64, backbone.clip.frames), np.ones((1, backbone.clip.frames - 1)))
+        return
+    batch = clips(2, 48, 64, backbone.clip.frames)
+    usual = np.full((2, backbone.clip.frames - 1), 1 / backbone.clip.rate)
+    np.testing.assert_array_equal(backbone(batch, usual), backbone(batch))
+    slow = backbone(batch, usual * [[1], [3]])
+    np.testing.assert_array_equal(slow[0], backbone(batch)[0])
+    assert (slow[1] != backbone(batch)[1]).any()
+    with pytest.raises(ValueError, match=r"expected seconds \(2, "):
+        backbone(batch, usual[:1])
+
+
 def test_it_keeps_nothing_of_the_last_clip(name: str) -> None:
     backbone = made(name)
     one, other = (clips(1, 48, 64, backbone.clip.frames, seed) for seed in (0, 1))

@@ -22,10 +22,11 @@ from wherewhen.backbones._maps import (
     steadied,
     subtract_camera,
 )
+from wherewhen.backbones._pace import paces_of, to_one_step
 from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, seen
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Masks, Pixels
+from wherewhen.values import Features, Floats, Masks, Pixels
 
 Array = NDArray[np.float32]
 
@@ -56,7 +57,7 @@ class MotionConfig:
     Args:
         frames: frames per clip; an overlap of one frame between clips loses no motion.
         stride: a new clip every so many frames.
-        rate: frames per second after resampling by timestamps; null keeps the source's.
+        rate: frames per second after resampling by timestamps, and the unit of speeds; null keeps the source's.
         width: wider pictures are shrunk to this many px; null keeps them.
         steps: time steps per clip.
         cell: px between cell centers.
@@ -113,8 +114,9 @@ class Motion:
     """Dense motion and the look of what moves: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
 
     A cell where next to nothing moves is all zeros, so that background, light and camera can't tell two videos
-    apart. Speeds are pixels per frame, camera motion taken out; see `NAMES` for the D numbers. Frames that repeat the
-    one before (as some encoders write them) take the motion of their neighbors.
+    apart. Speeds are pixels per step of ``1 / rate`` seconds, whatever lies between two frames; without a rate they are
+    pixels per frame. Camera motion is taken out; see `NAMES` for the D numbers. Frames that repeat the one before (as
+    some encoders write them) take the motion of their neighbors.
 
     Flow: Kroeger et al., ECCV 2016 (DIS). Histograms of flow and gradients: Dalal, Triggs and Schmid, ECCV 2006.
 
@@ -128,18 +130,23 @@ class Motion:
         citation="Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016",
     )
     anchored: ClassVar[bool] = True
+    timed: ClassVar[bool] = True
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config
         self.clip = ClipSpec(config.frames, config.stride, config.rate, config.width, changes=True)
 
-    def __call__(self, clips: Pixels) -> Features:
-        """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""
+    def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:
+        """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``.
+
+        ``seconds`` ``(B, T - 1)``: from each frame to the next; None: ``1 / rate``.
+        """
         if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
             raise ValueError(f"motion: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
-        return np.stack([self._one(clip) for clip in clips])
+        paces = paces_of(clips, seconds, self.config.rate)
+        return np.stack([self._one(clip, own) for clip, own in zip(clips, paces, strict=True)])
 
-    def _one(self, clip: Pixels) -> Features:
+    def _one(self, clip: Pixels, paces: Array) -> Features:
         pairs = max(len(clip) - 1, 1)
         moving = [k for k in range(len(clip) - 1) if _differ(clip[k], clip[k + 1])]
         rows, columns = (Side(size, self.config.cell, self.config.window) for size in clip.shape[1:3])
@@ -149,7 +156,7 @@ class Motion:
         nearest = np.abs(np.array(moving) - np.arange(pairs)[:, None]).argmin(1)
         steps = [nearest[a:b] for a, b in pairwise(edges)]  # the moving pairs that each time step is the mean of
         grays = _grays(clip)
-        fields = self._fields(grays, moving)
+        fields = self._fields(grays, moving, paces)
         shares = pooled(fields[:, 3], bands(rows, 0, rows.cells), bands(columns, 0, columns.cells))
         alive = np.stack([shares[step].mean(0) for step in steps]) >= LEAST
         means = np.zeros((len(moving), CHANNELS, *shares.shape[1:]), np.float32)
@@ -161,7 +168,7 @@ class Motion:
         cells = _numbers(means, shares)
         return np.stack([cells[step].mean(0) * part[..., None] for step, part in zip(steps, alive, strict=True)])
 
-    def _fields(self, grays: list[Pixels], moving: list[int]) -> Array:
+    def _fields(self, grays: list[Pixels], moving: list[int], paces: Array) -> Array:
         """Of each pair that moves, at half size: flow right and down, change, and how surely it moves."""
         height, width = grays[0].shape
         fields = _DESK.room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
@@ -182,6 +189,7 @@ class Motion:
                 after = steadied(after, model)
                 subtract_camera(own[:2], model)
             fill_change(grays[k], after, own[2])
+            to_one_step(own[:2], own[2], paces[k])
             fill_share(own)
         return fields
 
