@@ -20,7 +20,7 @@ from wherewhen.engine import attach, remembered
 from wherewhen.errors import VideoError
 from wherewhen.features import content, save_features
 from wherewhen.model import Recipe
-from wherewhen.network import Network
+from wherewhen.network import Network, fitted
 from wherewhen.running import NONE, Running, Together
 from wherewhen.store import fingerprint, plain
 from wherewhen.values import Boxes, Floats, Frame, Instances, Pixels, Video
@@ -171,17 +171,12 @@ def _open(look: Look, video: Video) -> Opened:
 
 
 def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
-    """Gives a few real clips ``(N, T, H, W, 3)`` when asked."""
+    """Gives a few real clips ``(N, T, H, W, 3)`` when asked: of a shorter video one, made whole as networks see it."""
     import numpy as np
 
     def clips() -> Pixels:
         stream = watching.clips(watching.frames(video, spec), spec)
-        found = [clip.images for clip in islice(stream, SAMPLES) if len(clip.images) == spec.frames]
-        if not found:
-            raise VideoError(
-                video.path, f"shorter than a clip of {spec.frames} frames, so no engine can be tried on it"
-            )
-        return np.stack(found)
+        return np.concatenate([fitted(clip.images[None], spec, "engine") for clip in islice(stream, SAMPLES)])
 
     return clips
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import warnings
 from dataclasses import fields
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from wherewhen import registry
+from wherewhen import engine, looks, registry
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Provenance
 from wherewhen.errors import ConfigError
+from wherewhen.looks import Look
+from wherewhen.network import Network
 from wherewhen.store import cache_folder, plain
-from wherewhen.values import Pixels
+from wherewhen.values import Pixels, Video
+from wherewhen.video.writer import Writer
 
 pytestmark = pytest.mark.parametrize("name", registry.names("backbones"))
 
@@ -145,6 +149,25 @@ def test_one_frame_is_a_clip(name: str) -> None:
         found = backbone(clips(1, 48, 64, frames))
         assert found.shape[1] >= 1 and found.shape[2:] == size_of(name, 48, 64)[2:]
         assert np.isfinite(found).all()
+
+
+def test_the_first_video_may_be_shorter_than_a_clip(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On it engines of networks are tried: it is made whole as for looking, by repeating its last picture."""
+    with Writer(tmp_path / "short.mp4", 25) as writer:
+        for picture in clips(1, 48, 64, 3)[0]:
+            writer.write(picture)
+    video, backbone = Video("short", tmp_path / "short.mp4"), made(name)
+    tried = looks._samples(video, backbone.clip)()
+    assert tried.shape[0] * tried.shape[1] >= 3 and tried.shape[1] == backbone.clip.frames
+    if isinstance(backbone, Network):
+        np.testing.assert_array_equal(backbone.prepared(tried), tried)
+    if name in ("i3d", "c3d", "uniformer", "clip", "videomae"):
+        return  # as the others, but slow
+    monkeypatch.setattr(looks, "_OPEN", {})
+    monkeypatch.setattr(engine, "recall", lambda key: None)
+    look = Look(name, "cells", backbone.config, Look.named("pixels").instances_settings, "torch", "fp32")
+    seen = look.extract(video)
+    assert np.isfinite(seen.features).all() and seen.extents[:, 1].max() == pytest.approx(3 / 25)
 
 
 @pytest.mark.parametrize(
