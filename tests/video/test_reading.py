@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from wherewhen.errors import ConfigError, VideoError
+from wherewhen.values import Pictures, Pixels
 from wherewhen.video import film, reader
 from wherewhen.video.reader import Want, edges, frames, probe, reading
 from wherewhen.video.sources import Source
 
 Make = Callable[..., Path]
+GAP = "by their numbers 1 pictures are missing, the first after 003.jpg"
 
 
 @pytest.fixture
@@ -49,6 +52,35 @@ def test_all_that_is_to_know_comes_from_one_reading(make: Make, first: str) -> N
         assert one.info == probe(path) == (info or one.info) and one.damage is None
         assert one.edges.tolist() == edges(path).tolist() == one.whole().tolist()
     assert [f.index for f in found] == [f.index for f in frames(path, rate=5)]
+
+
+@pytest.fixture
+def album(tmp_path: Path, draw: Callable[..., Pixels]) -> Path:
+    """A folder of eight pictures."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for number in range(8):
+        cv2.imwrite(str(folder / f"{number:03}.jpg"), draw(number))
+    return folder
+
+
+def test_a_whole_folder_of_pictures_has_no_damage(album: Path, draw: Callable[..., Pixels]) -> None:
+    for source in (album, Pictures([draw(k) for k in range(8)])):
+        with reading(source) as one:
+            assert one.damage is None
+            assert len(list(one.frames())) == 8 == len(one.edges) - 1 and one.damage is None
+
+
+def test_the_damage_of_a_folder_of_pictures_is_told(album: Path) -> None:
+    for number in (3, 5):
+        (album / f"{number:03}.jpg").write_bytes(b"no picture")
+    with reading(album) as one:
+        assert [frame.index for frame in one.frames()] == [0, 1, 2, 4, 6, 7]
+        told = "2 pictures can't be read, the first: picture 003.jpg is damaged, cut short or of an unknown kind"
+        assert one.damage == told
+    (album / "004.jpg").unlink()
+    with reading(album) as one:
+        assert len(list(one.frames())) == 5 and one.damage == f"{GAP}; {told}"
 
 
 @pytest.mark.usefixtures("live")

@@ -44,8 +44,8 @@ class Album:
     @property
     def damage(self) -> str | None:
         """Which pictures are missing by their numbers, or can't be read, as far as was read."""
-        unread = [f"{len(self._unread)} pictures can't be read, the first: {next(iter(self._unread.values()))}"]
-        return "; ".join(filter(None, [self._gaps(), *(unread if self._unread else [])])) or None
+        unread = [f"{len(self._unread)} pictures can't be read, the first: {cause}" for cause in self._unread.values()]
+        return "; ".join(filter(None, [self._gaps(), *unread[:1]])) or None
 
     def start(self, slot: int) -> float:
         """When the picture of a slot begins, in seconds."""
