@@ -24,7 +24,7 @@ from wherewhen.looks import Look
 from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
 from wherewhen.running import Running, Together
-from wherewhen.values import Bag, Boxes, Features, Frame, Grid, Instances, Paths, Pixels, Prediction, Scores, Video
+from wherewhen.values import Boxes, Features, Frame, Grid, Instances, Paths, Pixels, Prediction, Scores, Video
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -268,7 +268,7 @@ def recipe_of(method: str, backbone: str = "shufflenet", **tubes: Any) -> Recipe
 def test_kept_features_are_those_of_crops_one_by_one(film: Path, margin: float) -> None:
     """The whole way through a file, against the pictures of the file, cut and looked at one by one."""
     recipe, video = recipe_of("mgpr", margin=margin), Video("film", film, 1)
-    seen = kept.views(video, Look.all_of(recipe))
+    seen = kept.bag_of(video, Look.all_of(recipe)).views
     backbone = recipe.make("backbone")
     shots = list(reader.frames(film, rate=backbone.clip.rate, width=96))
     tubes = seen["tubes"]
@@ -276,7 +276,7 @@ def test_kept_features_are_those_of_crops_one_by_one(film: Path, margin: float) 
     for number in range(len(tubes.features)):
         way = tubes.paths.rows.extents[tubes.paths.rows.track == number]
         np.testing.assert_allclose(tubes.features[number], twin(way, shots, backbone, margin), rtol=1e-4, atol=1e-5)
-    pooled = kept.views(video, Look.all_of(recipe_of("mgpr", features="pool", margin=margin)))
+    pooled = kept.bag_of(video, Look.all_of(recipe_of("mgpr", features="pool", margin=margin))).views
     for name in ("tube_frames", "videolets"):
         np.testing.assert_array_equal(seen[name].features, pooled[name].features)
     np.testing.assert_array_equal(pooled["tubes"].extents, tubes.extents)
@@ -305,7 +305,7 @@ def test_live_is_offline_and_kept(
     ways = Look.all_of(recipe)
     (opened,) = {id(look.opened(video)): look.opened(video) for look in ways.values()}.values()
     monkeypatch.setattr(opened, "running", Running("torch", "fp32", batch=5))
-    seen = kept.views(video, ways)
+    seen = kept.bag_of(video, ways).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     scored = seen[recipe.scored]
     assert dims[recipe.scored] == 48 + 12 * manner
@@ -321,7 +321,7 @@ def test_live_is_offline_and_kept(
         raise AssertionError("looked at again")
 
     monkeypatch.setattr("wherewhen.kept.look_at", never)
-    bag = Bag(video, kept.views(video, ways))
+    bag = kept.bag_of(video, ways)
     same(live, evaluate.predict(model, evaluate.normalized(model, [bag]))["film"])
     assert live.events
 

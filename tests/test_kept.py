@@ -92,7 +92,7 @@ def test_looks_that_differ_in_their_instances_share_a_run_of_the_backbone(
     runs = []
     grids = watching.grids
     monkeypatch.setattr(watching, "grids", lambda *some, **more: runs.append(1) or grids(*some, **more))
-    found = kept.views(video, {"cells": look, "videolets": short, "coarse": other}, tmp_path / "together")
+    found = kept.bag_of(video, {"cells": look, "videolets": short, "coarse": other}, tmp_path / "together").views
     assert len(runs) == 2
     for one, two in zip(found.values(), alone, strict=True):
         same(one, two)

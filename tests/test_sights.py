@@ -21,7 +21,7 @@ from wherewhen.model import Model, Recipe
 from wherewhen.normalize import Normalizer
 from wherewhen.store import plain as as_plain
 from wherewhen.tracks import LinkConfig
-from wherewhen.values import Bag, Boxes, Features, Frame, Instances, Prediction, Video
+from wherewhen.values import Boxes, Features, Frame, Instances, Prediction, Video
 from wherewhen.video import reader
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.writer import Writer
@@ -166,7 +166,7 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
     dims = {"cells": mine.features.shape[1]}
     model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", dims), 0.5,
                   Instances(mine.features, mine.extents), dims=dims)  # fmt: skip
-    offline = evaluate.predict(model, evaluate.normalized(model, [Bag(one, kept.views(one, {"cells": look}))]))["a"]
+    offline = evaluate.predict(model, evaluate.normalized(model, [kept.bag_of(one, {"cells": look})]))["a"]
     same(pipeline.together(model.stream(one)), offline)
     quarantine = Quarantine(boxes)
     lost = Video("c", other.path, 0)
@@ -181,7 +181,7 @@ def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[
     """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
     recipe = recipe_of(method)
     looks = Look.all_of(recipe)
-    seen = kept.views(video, looks)
+    seen = kept.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     torch.manual_seed(0)
     scored = seen[recipe.scored]
@@ -192,7 +192,7 @@ def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[
     model.threshold = halving(score for _, score in raw)
     live = pipeline.together(model.stream(video))
     for _ in range(2):
-        bag = Bag(video, kept.views(video, looks))
+        bag = kept.bag_of(video, looks)
         offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
         same(live, offline)
     assert live.events and all(event.track >= 0 for event in live.events)
@@ -205,7 +205,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
     beside = {"proposals": "motion", "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}}
     recipe = Recipe.of({"method": method, "movers": beside})
     looks = Look.all_of(recipe)
-    seen = kept.views(video, looks)
+    seen = kept.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     scored = seen[recipe.scored]
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
@@ -224,7 +224,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
 
     monkeypatch.setattr(model, "answers", answers)
     live = pipeline.together(model.stream(video))
-    bag = Bag(video, kept.views(video, looks))
+    bag = kept.bag_of(video, looks)
     offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
     same(live, offline)
     (event,) = live.events
@@ -268,8 +268,6 @@ def test_detect_switches_movers_on_for_a_trained_model(monkeypatch: pytest.Monke
     assert not asked
     detect._trained(detect.Options("x.mp4"), {"movers": {"proposals": "motion"}})
     assert asked == [{"proposals": "motion"}]
-    with pytest.raises(ConfigError, match="leave out --movers"):
-        detect._by_words(detect.Options("x.mp4", prompts="toy"), {"movers": "motion"})
 
 
 def same(one: Prediction, other: Prediction) -> None:
@@ -308,7 +306,7 @@ def test_tubes_come_no_later_than_they_say(film: Path) -> None:
     assert wait == 2.4 and len(found) == 3
     assert all(came <= end + wait - 2.0 + slack for _, end, came in found[:-1])
     assert [round(start, 2) for start, _, _ in found] == [0, 2, 4]
-    whole = kept.views(Video("film", film, 1), Look.all_of(recipe))["cells"]
+    whole = kept.bag_of(Video("film", film, 1), Look.all_of(recipe)).views["cells"]
     assert whole.paths is not None and whole.paths.edges[-1] == found[-1][1]
 
 
@@ -350,7 +348,7 @@ def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path, caplog: 
     with Writer(path, RATE) as writer:
         for picture in _pictures(kind):
             writer.write(picture)
-    seen = kept.views(Video("hard", path, 0), Look.all_of(recipe_of("mgpr")), tmp_path / "cache")
+    seen = kept.bag_of(Video("hard", path, 0), Look.all_of(recipe_of("mgpr")), tmp_path / "cache").views
     tubes = seen["tubes"]
     for _ in range(2):  # made for the views above, or read from the cache: told each time
         caplog.clear()

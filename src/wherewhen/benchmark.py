@@ -309,7 +309,11 @@ def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) ->
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
     for own in {fingerprint(Look.all_of(recipe)): Look.all_of(recipe) for recipe in recipes}.values():
-        seen = [bag.video for bag in extract.bags(wanted.values(), looks(own), quiet=quiet)]
+        seen = []
+        for bag in extract.bags(wanted.values(), looks(own), quiet=quiet):
+            seen.append(bag.video)
+            if bag.damage:
+                log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
         slow.tell_seen(seen, own.values())
 
 

@@ -56,7 +56,7 @@ def trivial_rows(model: Model, bags: Sequence[Bag]) -> list[str]:
 
 def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     """Bags as the method sees them."""
-    return [Bag(bag.video, model.normalized(bag.views)) for bag in bags]
+    return [replace(bag, views=model.normalized(bag.views)) for bag in bags]
 
 
 def predict(model: Model, bags: Iterable[Bag]) -> Scored:

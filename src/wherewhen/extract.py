@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wherewhen.batches import Lazy
 from wherewhen.errors import VideoError
-from wherewhen.kept import views
+from wherewhen.kept import bag_of
 from wherewhen.looks import Look
 from wherewhen.progress import track
 from wherewhen.values import Bag, Video
@@ -32,13 +32,14 @@ def bags(
 ) -> Iterator[Bag]:
     """Bags with a view per look, in the order of the videos.
 
-    A video that can't be read is noted in ``quarantine`` and left out; without one it raises.
+    A video that can't be read is noted in ``quarantine`` and left out; without one it raises. What a damaged one lacks
+    is told, or it is left out too, as ``quarantine`` has it.
     """
     wanted = list(videos)
 
     def work(video: Video) -> Bag | VideoError:
         try:
-            return Bag(video, views(video, looks))
+            return bag_of(video, looks)
         except VideoError as error:
             return error
 
@@ -46,8 +47,10 @@ def bags(
     with ThreadPoolExecutor(count) as pool:
         found = zip(wanted, _in_order(pool, work, wanted, 4 * count), strict=True)
         for video, bag in track(found, "looking at videos", len(wanted), quiet=quiet):
-            if isinstance(bag, Bag):
+            if isinstance(bag, Bag) and (quarantine is None or quarantine.passes(video, bag.damage)):
                 yield bag
+            elif isinstance(bag, Bag):
+                continue
             elif quarantine is None:
                 raise bag
             else:
@@ -84,7 +87,7 @@ class Kept(Lazy):
 
     def at(self, index: int) -> Bag:
         """The bag of one video."""
-        return Bag(self.videos[index], views(self.videos[index], self.looks))
+        return bag_of(self.videos[index], self.looks)
 
 
 def gathered(

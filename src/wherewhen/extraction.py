@@ -25,6 +25,7 @@ from wherewhen.spread import GIVEN_UP, Where, spread
 from wherewhen.store import cache_folder, sweep
 from wherewhen.values import Dataset, Truth, Video
 from wherewhen.video.batch import Quarantine
+from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import expand
 
 log = logging.getLogger("wherewhen")
@@ -42,6 +43,7 @@ class Task:
     looks: tuple[Look, ...]
     store: Path | None
     stored: str
+    damaged: Damaged = "keep"
 
     def path(self, look: Look) -> Path:
         """Where the features of a look belong."""
@@ -76,12 +78,13 @@ class Task:
 
 @dataclass
 class Tally:
-    """What became of one video: files made and found, the effort, or why it is set aside."""
+    """What became of one video: files made and found, the effort, what it lacks, or why it is set aside."""
 
     made: int = 0
     kept: int = 0
     effort: Effort = field(default_factory=Effort)
     cause: str | None = None
+    damage: str | None = None
 
 
 def folder_of(look: Look, video: Video, stored: str) -> str:
@@ -91,11 +94,18 @@ def folder_of(look: Look, video: Video, stored: str) -> str:
 
 def do(task: Task) -> Tally:
     """Look at one video with all looks that have not seen it yet; what can't be read is told, not raised."""
-    effort = Effort()
+    effort, damage = Effort(), None
     try:
         missing = task.missing()
+        if len(missing) < len(task.looks):
+            whole = next(task.path(look) for look in task.looks if task.path(look) not in missing)
+            damage = open_features(whole).damage
         if missing:
             seen = look_at(task.video, list(missing.values()), effort)
+            damage = seen[0].damage
+        if damage and task.damaged == "set-aside":
+            return Tally(cause=damage)
+        if missing:
             began = perf_counter()
             for path, one in zip(missing, seen, strict=True):
                 one.save(path, task.stored)
@@ -104,7 +114,7 @@ def do(task: Task) -> Tally:
             effort.seconds += float(seen[0].clock[-1] - seen[0].clock[0])
     except VideoError as error:
         return Tally(cause=error.cause)
-    return Tally(len(missing), len(task.looks) - len(missing), effort)
+    return Tally(len(missing), len(task.looks) - len(missing), effort, damage=damage)
 
 
 @dataclass(frozen=True)
@@ -205,12 +215,14 @@ def extract_all(
     *,
     where: Where | None = None,
     stored: str = "float32",
+    damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Outcome:
     """Look at every video with every look, as far as that was not done before, and write the store's index.
 
     ``stored``: float32 keeps features exact; float16, for stores only, halves them. A video that can't be read is set
-    aside in ``quarantine.json``. What was killed is gone on with by calling this again.
+    aside in ``quarantine.json``; what a damaged one lacks is told, unless ``damaged`` is set-aside. What was killed is
+    gone on with by calling this again.
     """
     _check(what, store, stored)
     target = store or cache_folder() / "features"
@@ -219,7 +231,7 @@ def extract_all(
     looks = tuple(_settled(looks, what.dataset.videos))
     home = store.absolute() if store else None
     places = [replace(video, path=video.path.absolute()) for video in what.dataset.videos]
-    tasks = [Task(video, looks, home, stored) for video in places]
+    tasks = [Task(video, looks, home, stored, policy(damaged)) for video in places]
     quarantine = Quarantine(target)
     outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()
@@ -230,6 +242,8 @@ def extract_all(
         if (cause := tallies[number].cause) is not None:
             quarantine.reasons[quarantine.named(tasks[number].video.path)] = cause
             log.warning("set aside %s: %s", tasks[number].video.id, cause)
+        else:
+            quarantine.passes(tasks[number].video, tallies[number].damage)
     if quarantine.reasons:
         quarantine.write()
     done = [task.video for number, task in enumerate(tasks) if tallies[number].cause is None]

@@ -85,6 +85,12 @@ class FeatureFile:
         return clock
 
     @property
+    def damage(self) -> str | None:
+        """Why they come from less than the whole video; None if all of it was read."""
+        told = self.passport.get("about")
+        return told.get("damage") if isinstance(told, dict) else None
+
+    @property
     def times(self) -> Floats:
         """When each step of the grid, or each instance, begins and ends: ``(T, 2)`` or ``(N, 2)`` seconds."""
         times: Floats = self._file.get_tensor("times") if self.grid else self._file.get_tensor("extents")[:, :2]

@@ -6,7 +6,7 @@ A store stands for a data set whose videos are not needed any more; `wherewhen.f
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,21 +17,24 @@ from wherewhen.features import INDEX, FeatureFile, content, differences, inside,
 from wherewhen.looks import AUTO, Look, look_at
 from wherewhen.sights import ending
 from wherewhen.store import Spare, cache_folder
-from wherewhen.values import Instances, Video
+from wherewhen.values import Bag, Instances, Video
 
 log = logging.getLogger("wherewhen")
 
 
 def instances(video: Video, look: Look, cache: Path | None = None) -> Instances:
     """The instances of one video, from a store or the cache where they lie there; VideoError if it can't be read."""
-    return views(video, {"one": look}, cache)["one"]
+    return bag_of(video, {"one": look}, cache).views["one"]
 
 
-def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -> dict[str, Instances]:
+def bag_of(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -> Bag:
     """What each look sees in one video; those that nobody kept look together, at one reading."""
     if is_features(video.path):
-        return {name: stored(video, look) for name, look in looks.items()}
+        files = {name: stored(video, look) for name, look in looks.items()}
+        damage = next((file.damage for file in files.values() if file.damage), None)
+        return Bag(video, {name: file.instances() for name, file in files.items()}, damage)
     found: dict[str, Instances] = {}
+    damage = None
     missing: dict[str, Path] = {}
     for name, look in looks.items():
         path = cached(video, look, cache)
@@ -39,14 +42,14 @@ def views(video: Video, looks: Mapping[str, Look], cache: Path | None = None) ->
         if kept is None:
             missing[name] = path
         else:
-            found[name] = kept()
+            found[name], damage = kept.instances(), damage or kept.damage
     if missing:
         seen = look_at(video, [looks[name] for name in missing])
         for (name, path), one in zip(missing.items(), seen, strict=True):
             with Spare(path):
                 one.save(path)
-            found[name] = one.instances
-    return {name: found[name] for name in looks}
+            found[name], damage = one.instances, damage or one.damage
+    return Bag(video, {name: found[name] for name in looks}, damage)
 
 
 def file_of(video: Video, look: Look, cache: Path | None = None) -> FeatureFile:
@@ -64,8 +67,8 @@ def cached(video: Video, look: Look, cache: Path | None = None) -> Path:
     return (cache or cache_folder() / "features") / look.name(video) / name
 
 
-def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Callable[[], Instances] | None:
-    """What reads a file of features, if it is there, whole, and of this video and look; None otherwise."""
+def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> FeatureFile | None:
+    """A file of features, if it is there, whole, and of this video and look; None otherwise."""
     if not path.exists():
         return None
     try:
@@ -77,10 +80,10 @@ def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Ca
     if wrong:
         log.warning("made again: %s: made in another way (%s)", path, "; ".join(wrong))
         return None
-    return file.instances
+    return file
 
 
-def stored(video: Video, look: Look) -> Instances:
+def stored(video: Video, look: Look) -> FeatureFile:
     """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
     store, wanted = store_of(video.path), look.wanted()
     name = _look_in(store, wanted)
@@ -92,7 +95,7 @@ def stored(video: Video, look: Look) -> Instances:
     wrong = differences(wanted, found) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
     if wrong:
         raise StoreError(f"{path}: made in another way ({'; '.join(wrong)})")
-    return file.instances()
+    return file
 
 
 def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:

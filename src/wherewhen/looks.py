@@ -175,7 +175,7 @@ def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
     import numpy as np
 
     def clips() -> Pixels:
-        stream = watching.clips(watching.frames(video, spec), spec)
+        stream = watching.clips(watching.frames(video, spec, damaged="keep"), spec)
         return np.concatenate([fitted(clip.images[None], spec, "engine") for clip in islice(stream, SAMPLES)])
 
     return clips
@@ -188,6 +188,12 @@ class Seen:
     instances: Instances
     clock: Floats
     passport: Mapping[str, Any]
+
+    @property
+    def damage(self) -> str | None:
+        """Why it comes from less than the whole video; None if all of it was read."""
+        damage: str | None = self.passport["about"].get("damage")
+        return damage
 
     def save(self, path: Path, stored: str = "float32") -> None:
         """Write it as a file of features."""
@@ -231,45 +237,45 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     boxes = [sights.kept(video, sights.wanted(_builders(some))) for some in shared.values()]
     effort = effort or Effort()
     effort.compute += perf_counter() - began
-    info, clock = reader.probe(video.path), reader.edges(video.path)
     wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
     spent = reader.Spent()
     needed = [closeups.specs(_builders(some), one.backbone.clip) for one, some in eyes]
     sharp = [(number, kind) for number, own in enumerate(needed) for kind in dict.fromkeys(own.values())]
     more = [_want(kind, 1) for _, kind in sharp]
-    with (
-        progress.item() as report,
-        ahead(video.path, wants, beside=more, span=video.span, spent=spent) as (takers, stop),
-    ):
+    with progress.item() as report, reader.reading(video.path) as reading:
+        info = reading.info
+        with ahead(reading, wants, beside=more, span=video.span, spent=spent) as (takers, stop):
 
-        def work(number: int) -> tuple[list[Instances], Still]:
-            own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
-            near = closeups.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
-            began = perf_counter()
+            def work(number: int) -> tuple[list[Instances], Still]:
+                own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
+                near = closeups.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
+                began = perf_counter()
+                try:
+                    pictures = iter(takers[number]) if number else progress.reported(takers[0], info.duration, report)
+                    return _see(*eyes[number], boxes[number], pictures, near)
+                except BaseException:
+                    stop.set()
+                    raise
+                finally:
+                    waited = sum(taker.waited for taker in (takers[number], *own.values()))
+                    effort.compute += perf_counter() - began - waited
+
             try:
-                pictures = iter(takers[number]) if number else progress.reported(takers[0], float(clock[-1]), report)
-                return _see(*eyes[number], boxes[number], pictures, near)
-            except BaseException:
-                stop.set()
-                raise
-            finally:
-                waited = sum(taker.waited for taker in (takers[number], *own.values()))
-                effort.compute += perf_counter() - began - waited
-
-        try:
-            if len(eyes) == 1:
-                found = [work(0)]
-            else:
-                with ThreadPoolExecutor(len(eyes)) as pool:
-                    jobs = [pool.submit(work, number) for number in range(len(eyes))]
-                    found = [job.result() for job in jobs]
-        except ValueError as error:
-            raise VideoError(video.path, str(error)) from None
+                if len(eyes) == 1:
+                    found = [work(0)]
+                else:
+                    with ThreadPoolExecutor(len(eyes)) as pool:
+                        jobs = [pool.submit(work, number) for number in range(len(eyes))]
+                        found = [job.result() for job in jobs]
+            except ValueError as error:
+                raise VideoError(video.path, str(error)) from None
+        clock, damage = reading.whole(), reading.damage
     effort.decode += spent.decode
     effort.resize += spent.resize
     effort.pictures += spent.pictures
     shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
     shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
+    shown |= {"damage": damage} if damage else {}
     by_look: dict[int, Seen] = {}
     for (one, some), (seen, still) in zip(eyes, found, strict=True):
         for look, instances in zip(some, seen, strict=True):

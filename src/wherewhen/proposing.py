@@ -15,7 +15,7 @@ from wherewhen import registry, tracks, tubes, watching
 from wherewhen.config import build
 from wherewhen.contracts import ByVideo, Proposer
 from wherewhen.values import Boxes, Frame, Video
-from wherewhen.video.reader import Reading
+from wherewhen.video.reader import Damaged, Reading
 from wherewhen.video.sources import parsed, stem
 
 
@@ -62,9 +62,14 @@ def boxes(video: watching.Watched, source: Proposer) -> Iterator[Boxes]:
     return source(looked(watching.frames(video, source.clip), source.clip.stride))
 
 
-def tracked(video: watching.Watched, source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:
+def tracked(
+    video: watching.Watched,
+    source: Proposer,
+    linking: tracks.LinkConfig | None = None,
+    damaged: Damaged = "set-aside",
+) -> Iterator[Boxes]:
     """The same with track numbers: the source's own where it has them, else those of `tracks.link`."""
-    yield from followed(watching.frames(video, source.clip), source, linking)
+    yield from followed(watching.frames(video, source.clip, damaged=damaged), source, linking)
 
 
 def followed(frames: Iterable[Frame], source: Proposer, linking: tracks.LinkConfig | None = None) -> Iterator[Boxes]:

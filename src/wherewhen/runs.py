@@ -31,6 +31,7 @@ from wherewhen.tables import write_events, write_scores
 from wherewhen.training import Fitted, carve, check_labels, fit
 from wherewhen.values import Bag, Video
 from wherewhen.video.batch import Quarantine
+from wherewhen.video.reader import Damaged
 
 log = logging.getLogger("wherewhen")
 
@@ -102,6 +103,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     check: bool = True,
+    damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Model:
     """Learn from labelled videos and write a run folder; gives the model that validation liked best.
@@ -111,7 +113,7 @@ def train(
     ``fold``: train on its training part alone; "all" = every labelled video; default: what the data set says itself.
     ``settings``: plain values as in ``config.yaml``. ``resume``: go on with a run that was interrupted. ``check``:
     estimate what the model does on new videos, which takes about as long as its training. A video that can't be read is
-    set aside.
+    set aside. ``damaged``: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
@@ -142,7 +144,7 @@ def train(
             log.info(told, dataset.default, len(videos), some)
         for name in sorted(set(settings or {}) - set(recipe.plain())):
             log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
-        quarantine = Quarantine(folder)
+        quarantine = Quarantine(folder, damaged)
         outputs.remove(quarantine.file)
         views = Look.all_of(recipe, device)
         bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
@@ -303,12 +305,13 @@ def judge(
     normal: str | None = None,
     anomalous: str | None = None,
     families: Sequence[str] | None = None,
+    damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Judgment:
     """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
 
-    ``fold``, ``reader``, ``normal`` and ``anomalous`` as in `train`. ``families``: of metrics; None = the usual ones
-    that the truth allows. Labels of whole videos allow ``video``.
+    ``fold``, ``reader``, ``normal``, ``anomalous`` and ``damaged`` as in `train`. ``families``: of metrics; None = the
+    usual ones that the truth allows. Labels of whole videos allow ``video``.
     """
     folder = Path(output)
     _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
@@ -318,7 +321,7 @@ def judge(
     videos = data.to_judge(dataset, fold)
     subject = judged(videos, truths, str(root))
     asked = demanded(families, subject.truths.values(), str(root))
-    quarantine = Quarantine(folder)
+    quarantine = Quarantine(folder, damaged)
     with outputs.reading(video.path for video in videos), log_file(folder):
         quarantine.write()
         known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]

@@ -159,7 +159,7 @@ def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
         except StoreError:  # damaged or of another way: made again
             pass
     source = proposing.proposer(sight.proposals, sight.settings, video)
-    found = list(proposing.tracked(video, source, sight.tracks))
+    found = list(proposing.tracked(video, source, sight.tracks, damaged="keep"))
     with Spare(path):
         _write(path, found, passport)
     return _noted(video, found)

@@ -18,7 +18,8 @@ from wherewhen.printable import printable
 from wherewhen.report import EventCard, VideoResult
 from wherewhen.results import DONE, FOLDER, Result, all_of, path_of, read
 from wherewhen.store import atomic, locked
-from wherewhen.values import Prediction, Video
+from wherewhen.values import Floats, Prediction, Video
+from wherewhen.video.reader import VideoInfo, reading
 from wherewhen.video.sources import natural
 
 log = logging.getLogger("wherewhen")
@@ -155,18 +156,28 @@ def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
 def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
     """``events.json`` of predictions, in frames and pixels of the video files, which are told relative to a folder."""
     from wherewhen.formats import Annotated, Clock
-    from wherewhen.video import reader
 
     base = os.path.commonpath([video.path.parent.absolute() for video in videos]) if videos else ""
     told = []
     for video in videos:
         if video.id in found:
-            info, prediction = reader.probe(video.path), found[video.id]
+            prediction, (info, edges) = found[video.id], _shape(video.path)
             file, folder = (Path(os.path.relpath(a, b)) for a, b in ((video.path, base), (base, path.parent)))
-            clock = Clock(reader.edges(video.path), info.width, info.height, printable(file.as_posix()))
+            clock = Clock(edges, info.width, info.height, printable(file.as_posix()))
             more = {"folder": printable(folder.as_posix())}
             told.append(Annotated(video.id, clock, events=prediction.events, about=more))
     registry.load("formats", "events").write(path, told)
+
+
+def _shape(path: Path) -> tuple[VideoInfo, Floats]:
+    """Size, rate and borders of all pictures of a video, of a damaged one as far as it can be read."""
+    with reading(path) as one:
+        info, edges = one.info, one.whole()
+        if one.damage is None:
+            return info, edges
+        for _ in one.frames(width=16):  # decodes it: only this tells how far it can be read
+            pass
+        return info, one.edges
 
 
 def finished(output: Path, id: str) -> Result | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ def fit(
     usual = {v.id for v in learn if v.label == 0}
     normalizers = {name: _normalizer(bags, known, usual, recipe, name) for name in names}
     ready: Sequence[Bag] = Mapped(
-        bags, lambda bag: Bag(bag.video, {name: normalizers[name](bag.views[name]) for name in names})
+        bags, lambda bag: replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
     )
     if sum(one.size(name) for one in known for name in names) <= WHOLE:
         ready = list(ready)

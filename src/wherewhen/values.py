@@ -360,10 +360,14 @@ class Instances:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Bag:
-    """One labelled video as named views, each a set of instances."""
+    """One labelled video as named views, each a set of instances.
+
+    ``damage``: why they come from less than the whole video; None if all of it was read.
+    """
 
     video: Video
     views: Mapping[str, Instances]
+    damage: str | None = None
 
     def __post_init__(self) -> None:
         if not self.views or any(not len(v.features) for v in self.views.values()):

@@ -29,6 +29,7 @@ class Options:
         json: also write the table to this file.
         device: auto, cpu or cuda.
         trust: run the code in the TorchScript file that the model names, if it names one.
+        damaged: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
         quiet: no progress bars.
     """
 
@@ -44,6 +45,7 @@ class Options:
     json: str | None = None
     device: str = "auto"
     trust: bool = False
+    damaged: str = "keep"
     quiet: bool = False
 
 
@@ -56,6 +58,7 @@ def run(options: Options) -> int:
     from wherewhen.measurable import named
     from wherewhen.model import Model
     from wherewhen.store import write_json
+    from wherewhen.video.reader import policy
 
     model = Model.load(options.model, options.which, options.device, trust=options.trust)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
@@ -70,6 +73,7 @@ def run(options: Options) -> int:
         normal=options.normal,
         anomalous=options.anomalous,
         families=families,
+        damaged=policy(options.damaged),
         quiet=options.quiet,
     )
     if options.json:

@@ -33,6 +33,7 @@ class Options:
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
         anomalous: the same for anomalous videos; a folder's name is the class of its videos.
+        damaged: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
         quiet: no progress bars.
     """
 
@@ -47,6 +48,7 @@ class Options:
     reader: str | None = None
     normal: str | None = None
     anomalous: str | None = None
+    damaged: str = "keep"
     quiet: bool = False
 
 
@@ -82,7 +84,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             )
         return 0
     store = Path(options.output) if options.output else None
-    done = extraction.extract_all(what, wanted, store, where=where, stored=options.stored, quiet=options.quiet)
+    how: dict[str, Any] = {"where": where, "stored": options.stored, "damaged": options.damaged, "quiet": options.quiet}
+    done = extraction.extract_all(what, wanted, store, **how)
     print("\n".join(done.lines()))
     return 3 if done.quarantine.reasons else 0
 

@@ -31,6 +31,7 @@ class Options:
         device: auto, cpu or cuda.
         resume: go on with an interrupted run.
         check: estimate what the model does on new videos; it takes about as long as training does.
+        damaged: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
         quiet: no progress bars.
     """
 
@@ -44,6 +45,7 @@ class Options:
     device: str = "auto"
     resume: bool = False
     check: bool = True
+    damaged: str = "keep"
     quiet: bool = False
 
 
@@ -53,6 +55,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import distributed, runs
+    from wherewhen.video.reader import policy
 
     with distributed.started(options.device) as (team, device):
         if not team.leads:
@@ -70,6 +73,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             device=device,
             resume=options.resume,
             check=options.check,
+            damaged=policy(options.damaged),
             quiet=options.quiet,
         )
     if sane := json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity"):

@@ -9,7 +9,7 @@ from threading import Event, Thread
 from time import perf_counter
 
 from wherewhen.values import Frame
-from wherewhen.video.reader import Spent, Want, several
+from wherewhen.video.reader import Reading, Spent, Want, several
 from wherewhen.video.sources import Given
 
 DEPTH = 16  # pictures that wait for each taker
@@ -60,7 +60,7 @@ class Taker:
 
 @contextmanager
 def ahead(
-    source: Given,
+    source: Given | Reading,
     wants: Sequence[Want],
     *,
     beside: Sequence[Want] = (),
@@ -77,7 +77,10 @@ def ahead(
 
     def read() -> None:
         ending: BaseException | None = None
-        frames = several(source, [*wants, *beside], span=span, spent=spent)
+        if isinstance(source, Reading):
+            frames = source.several([*wants, *beside], span, spent)
+        else:
+            frames = several(source, [*wants, *beside], span=span, spent=spent)
         try:
             for number, frame in frames:
                 takers[number].put(frame)

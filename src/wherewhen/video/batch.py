@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,7 +13,11 @@ from wherewhen.addresses import masked
 from wherewhen.errors import VideoError
 from wherewhen.printable import legible, printable
 from wherewhen.store import write_atomic
+from wherewhen.values import Video
+from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Given, parsed, shown
+
+log = logging.getLogger("wherewhen")
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Given)
@@ -21,11 +26,13 @@ S = TypeVar("S", bound=Given)
 class Quarantine:
     """Videos set aside, kept in ``quarantine.json`` of a results folder: a list of ``{"path", "reason"}``.
 
-    The file is written anew, all or nothing, with each video; paths in it are relative to the folder.
+    The file is written anew, all or nothing, with each video; paths in it are relative to the folder. ``damaged``: keep
+    or set-aside, what becomes of a video that was not read as a whole.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "quarantine.json"
+    def __init__(self, folder: Path, damaged: Damaged = "keep") -> None:
+        policy(damaged)
+        self.file, self.damaged = folder / "quarantine.json", damaged
         self.reasons: dict[str, str] = {}
         self._before: dict[str, str] = {}
 
@@ -33,6 +40,17 @@ class Quarantine:
         """Set a video aside."""
         self.reasons[self.named(source)] = legible(masked(reason))
         self.write()
+
+    def passes(self, video: Video, damage: str | None) -> bool:
+        """Whether a video is used; what it lacks is told, or it is set aside for that."""
+        if damage is None:
+            return True
+        if self.damaged == "keep":
+            log.warning("%s: not all of it was read: %s", video.id, damage)
+            return True
+        self.add(video.path, damage)
+        log.warning("set aside %s: %s", video.id, damage)
+        return False
 
     def keep(self, sources: Iterable[Given]) -> None:
         """Keep what an earlier run set aside, but for these sources, which are tried anew."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 
@@ -167,10 +167,12 @@ class Reading:
         yield from taking.frames(self._noted(self._reel.shots(span[0]), whole=span[0] == 0))
 
 
-def policy(damaged: str) -> None:
-    """ConfigError unless it says what becomes of damaged recordings: keep or set-aside."""
-    if damaged not in ("keep", "set-aside"):
-        raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
+def policy(damaged: str) -> Damaged:
+    """What becomes of damaged recordings: keep or set-aside; ConfigError for anything else."""
+    for known in get_args(Damaged):
+        if damaged == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
 
 
 def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
