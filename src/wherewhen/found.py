@@ -102,11 +102,14 @@ class Found:
         return pd.DataFrame(rows[what]())
 
     def painted(self, truth: Truth | None = None) -> Iterator[tuple[Pixels, float]]:
-        """The pictures of the video with boxes, heat and curve, uint8 RGB ``(H', W', 3)``, each with its start in s."""
-        from wherewhen.render import overlay
+        """The pictures of the video with boxes, heat and curve, uint8 RGB ``(H', W', 3)``, each with its start in s.
+
+        Pictures wider than 3840 px are shrunk to that.
+        """
+        from wherewhen.render import WIDEST, overlay
         from wherewhen.video import reader
 
-        frames, again = tee(reader.frames(self.path, damaged="keep"))
+        frames, again = tee(reader.frames(self.path, damaged="keep", width=WIDEST))
         pictures = overlay(frames, self.prediction, truth=truth, threshold=self.threshold)
         return ((picture, frame.start) for picture, frame in zip(pictures, again, strict=True))
 

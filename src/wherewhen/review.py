@@ -14,7 +14,7 @@ from wherewhen import registry
 from wherewhen.evaluate import Row, Scored, markdown
 from wherewhen.features import is_features
 from wherewhen.metrics import operating_points, roc_auc
-from wherewhen.render import overlay
+from wherewhen.render import WIDEST, overlay
 from wherewhen.report import Curve, Example, Facts, Picture, ReportData, VideoResult, report
 from wherewhen.store import write_atomic, write_json
 from wherewhen.values import Floats, Prediction, Truth, Video
@@ -167,5 +167,5 @@ def _peak(video: Video, prediction: Prediction, truth: Truth) -> tuple[Picture, 
     start, end = prediction.frames.edges[step : step + 2]
     middle = (start + end) / 2
     score = float(prediction.frames.values[step, 0, 0])
-    (picture,) = overlay([reader.picture(video.path, middle)], prediction, truth=truth)
+    (picture,) = overlay([reader.picture(video.path, middle, width=WIDEST)], prediction, truth=truth)
     return (Picture(picture, f"{video.id} at {middle:.1f} s, score {score:.2f}"),)

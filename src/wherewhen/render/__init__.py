@@ -2,6 +2,6 @@
 
 from wherewhen.render.chart import timeline
 from wherewhen.render.curves import clock, curve
-from wherewhen.render.film import overlay
+from wherewhen.render.film import WIDEST, overlay
 
-__all__ = ["clock", "curve", "overlay", "timeline"]
+__all__ = ["WIDEST", "clock", "curve", "overlay", "timeline"]

@@ -13,6 +13,7 @@ from wherewhen.render.curves import clock, curve, span
 from wherewhen.render.strip import Plot, Strip
 from wherewhen.values import Event, Floats, Frame, HeatMap, Pixels, Prediction, Scores, Truth
 
+WIDEST = 3840  # px: wider pictures are shrunk to it before they are painted
 SMALLEST_WIDTH = 640
 TALLEST_ENLARGED = 1440
 MOST_BOXES = 24

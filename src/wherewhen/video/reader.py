@@ -14,7 +14,7 @@ from wherewhen.features import is_features
 from wherewhen.values import Floats, Frame, Pictures
 from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Reel, Shot, VideoInfo
-from wherewhen.video.sources import Given, Source, is_live, parsed, shown
+from wherewhen.video.sources import PICTURE_SUFFIXES, Given, Source, is_live, parsed, shown
 from wherewhen.video.taking import Spent, Taking, Want
 
 __all__ = [
@@ -107,6 +107,7 @@ class Reading:
     def picture(self, time: float, *, width: int | None = None) -> Frame:
         """The frame that is shown at a moment in seconds; before the first and after the last one, the nearest."""
         self._rewind()
+        convert = self._reel.converter(width)
         held, end = None, None
         for shot in self._noted(self._reel.shots(max(time, 0.0)), whole=False):
             if held is not None and shot.start > time:
@@ -116,7 +117,7 @@ class Reading:
         if held is None:
             raise VideoError(shown(self.source), "has no picture that can be read")
         with guarded(shown(self.source)):
-            image = self._reel.converter(width)(held.picture, f"frame {held.index}")
+            image = convert(held.picture, f"frame {held.index}")
         return Frame(image, held.index, held.start, held.start + self._reel.step if end is None else end)
 
     def several(
@@ -307,6 +308,11 @@ def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
         from wherewhen.video.trace import Trace
 
         return Trace(source)
+    if isinstance(source, Path) and source.suffix.lower() in PICTURE_SUFFIXES:
+        from wherewhen.video.album import Album, is_large_picture
+
+        if is_large_picture(source):
+            return Album(source, picture_rate or PICTURE_RATE, strict)
     from wherewhen.video.film import Film
 
     return Film(source, strict)
