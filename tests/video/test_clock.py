@@ -3,6 +3,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from wherewhen.video.clock import Clock, Thinner
 
 MS = Fraction(1, 1000)
+
+TICK, STEP = Fraction(1, 90_000), Fraction(1, 25)
 
 
 def times(stamps: list[int | None], tick: Fraction = MS, step: Fraction = Fraction(1, 25)) -> list[float]:
@@ -87,3 +90,38 @@ def test_never_more_than_the_rate_and_the_same_wherever_reading_began(
     assert len(left) <= (starts[-1] + step) * rate + 2 and len(left) >= len(slots)
     later = starts[cut:]
     assert kept(later, rate, step)[1:] == [s for s in left if later and s > later[0]]
+
+
+@given(
+    st.integers(2**20, 2**33),
+    st.integers(0, 2**33),
+    st.lists(st.integers(1, 9 * 90_000), min_size=1, max_size=60),
+)
+def test_stamps_that_run_over_go_on_as_if_they_had_not(wrap: int, first: int, steps: list[int]) -> None:
+    """Stamps of 90 kHz that run over after ``wrap`` ticks, with pauses below the leap, wherever that happens."""
+    wrap = max(wrap, 40 * 90_000)
+    stamps = np.cumsum([first, *steps]).tolist()
+    for live in (False, True):
+        whole = Clock(TICK, STEP, live=live)
+        over = Clock(TICK, STEP, wrap=wrap, live=live)
+        assert [over(stamp % wrap) for stamp in stamps] == pytest.approx([whole(stamp) for stamp in stamps])
+
+
+@given(
+    st.lists(st.integers(1800, 7200), min_size=2, max_size=30),
+    st.integers(0, 29),
+    st.one_of(st.integers(11 * 90_000, 10**12), st.integers(-(10**12), -3 * 90_000)),
+    st.floats(0, 30),
+)
+def test_a_jump_of_a_live_streams_clock_costs_no_more_than_was_waited(
+    steps: list[int], at: int, jump: int, waited: float
+) -> None:
+    """However far the clock of a camera jumps, times go on by what was really waited, and later steps stay right."""
+    at = 1 + at % (len(steps) - 1) if len(steps) > 1 else 1
+    stamps = np.cumsum([0, *steps]).tolist()
+    jumped = [stamp + (jump if k >= at else 0) for k, stamp in enumerate(stamps)]
+    clock = Clock(TICK, STEP, live=True)
+    times = [clock(stamp, waited if k == at else 0.0) for k, stamp in enumerate(jumped)]
+    assert times[at] - times[at - 1] == pytest.approx(max(float(STEP), waited))
+    rest = np.diff(times)[at:]
+    assert rest == pytest.approx(np.array(steps[at:]) / 90_000, abs=float(TICK))  # a count begins at a whole tick
