@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from wherewhen.video import parts
+from wherewhen.video import parts, raw
 
 _BOXES = frozenset((b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp", b"moof", b"sidx", b"pnot"))
 _RIFF_SLACK = 16  # some writers miscount the closing padding
@@ -14,6 +14,8 @@ _WALKS: dict[bytes, parts.Walk] = {
     b"\x1a\x45\xdf\xa3": parts.matroska,
     b"FLV": parts.flv,
     b"GIF8": parts.gif,
+    raw.Y4M: raw.y4m,
+    raw.IVF: raw.ivf,
     bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): parts.asf,
 }
 
@@ -21,8 +23,8 @@ _WALKS: dict[bytes, parts.Walk] = {
 def cut_short(path: Path) -> str | None:
     """What is missing of a file, in words; None if nothing is, or nobody can tell.
 
-    Told of mp4/mov, avi, mkv/webm, ts/m2ts, flv, asf/wmv and gif files by the lengths that their parts bear, and of
-    others if they end with zeros.
+    Told of mp4/mov, avi, mkv/webm, ts/m2ts, flv, asf/wmv, gif, y4m and ivf files by the lengths that their parts bear,
+    and of others if they end with zeros.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
