@@ -60,6 +60,8 @@ def test_training_and_detection_tell_it_once(few: Path, tmp_path: Path, caplog: 
     model = runs.load(tmp_path / "run1")
     detection.detect(model, few, tmp_path / "found", render=False, quiet=True)
     assert [note[:16] for note in told(caplog)] == ["2 of 4 videos ha"]
+    for folder in ("run1", "found"):
+        assert (tmp_path / folder / "log.txt").read_text().count("2 of 4 videos have less than") == 1
     detection.detect(model, few / "normal" / "a.mp4", tmp_path / "other", render=False, quiet=True)
     assert told(caplog) == []
 

@@ -84,7 +84,8 @@ def detect(
     aside = {quarantine.named(place.source) for place in plan} & quarantine.reasons.keys()
     found = [tables.found_of(result, place.source) for place, result in results if result is not None
              if quarantine.named(place.source) not in aside]  # fmt: skip
-    slow.tell_found((one.clock for one in found), getattr(model, "backbone", None))
+    with log_file(folder):
+        slow.tell_found((one.clock for one in found), getattr(model, "backbone", None))
     return found, quarantine
 
 
