@@ -36,6 +36,9 @@ class Quarantine:
         self.reasons: dict[str, str] = {}
         self._before: dict[str, str] = {}
 
+    def __repr__(self) -> str:
+        return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
+
     def add(self, source: Given, reason: str) -> None:
         """Set a video aside."""
         self.reasons[self.named(source)] = legible(masked(reason))
