@@ -16,7 +16,6 @@ import pytest
 from wherewhen import detection, results, runs, tables
 from wherewhen.errors import ConfigError, OutputError, VideoError
 from wherewhen.model import Model
-from wherewhen.outputs import MANIFEST
 from wherewhen.spread import Where
 from wherewhen.values import Prediction
 from wherewhen.video import reader
@@ -31,7 +30,7 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 def kept(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.name != MANIFEST}
+    return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
 def test_detection_leaves_events_scores_and_pictures(model: Model, clips: Path, tmp_path: Path) -> None:

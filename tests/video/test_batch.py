@@ -53,3 +53,19 @@ def test_an_address_is_kept_without_its_password(tmp_path: Path) -> None:
     quarantine = Quarantine(tmp_path)
     quarantine.add("rtsp://me:pw@door/1", "gone")
     assert "pw" not in quarantine.file.read_text() and quarantine.reasons == {"rtsp://door/1": "gone"}
+
+
+def test_runs_at_the_same_time_keep_what_the_others_set_aside(tmp_path: Path) -> None:
+    one, other = Quarantine(tmp_path), Quarantine(tmp_path)
+    one.keep([tmp_path / "a.mp4", tmp_path / "b.mp4"])
+    other.keep([tmp_path / "c.mp4"])
+    one.write()
+    other.write()
+    one.add(tmp_path / "a.mp4", "broken")
+    other.add(tmp_path / "c.mp4", "no video")
+    one.add(tmp_path / "b.mp4", "gone")
+    assert dict(one.rows) == dict(other.rows) == {"a.mp4": "broken", "b.mp4": "gone", "c.mp4": "no video"}
+    again = Quarantine(tmp_path)
+    again.keep([tmp_path / "a.mp4"])
+    again.write()
+    assert dict(again.rows) == {"b.mp4": "gone", "c.mp4": "no video"}

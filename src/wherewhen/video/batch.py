@@ -6,13 +6,14 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 from wherewhen.addresses import masked
 from wherewhen.errors import VideoError
 from wherewhen.printable import legible, printable
-from wherewhen.store import write_atomic
+from wherewhen.store import locked, write_atomic
 from wherewhen.values import Video
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Given, parsed, shown
@@ -34,7 +35,7 @@ class Quarantine:
         policy(damaged)
         self.file, self.damaged = folder / "quarantine.json", damaged
         self.reasons: dict[str, str] = {}
-        self._before: dict[str, str] = {}
+        self._own: set[str] | None = None  # names of the sources of this run, where those of others are kept
 
     def __repr__(self) -> str:
         return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
@@ -56,24 +57,28 @@ class Quarantine:
         return False
 
     def keep(self, sources: Iterable[Given]) -> None:
-        """Keep what an earlier run set aside, but for these sources, which are tried anew."""
-        try:
-            rows = json.loads(self.file.read_text("utf-8"))
-            told = {str(row["path"]): str(row["reason"]) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError):
-            return
-        anew = {self.named(source) for source in sources}
-        self._before = {path: reason for path, reason in told.items() if path not in anew}
+        """Keep what other runs set aside, before and meanwhile, but for these sources, which are tried anew."""
+        self._own = {self.named(source) for source in sources}
 
     def write(self) -> None:
-        """Write the list, even an empty one, so that none of an earlier run is left that was not kept."""
-        rows = [{"path": path, "reason": reason} for path, reason in self.rows]
-        write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        """Write the list, even an empty one, so that none of an earlier run is left that is not kept."""
+        with nullcontext() if self._own is None else locked(self.file):
+            rows = [{"path": path, "reason": reason} for path, reason in self.rows]
+            write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Path and reason of each video that is set aside, also of earlier runs."""
-        return list((self._before | self.reasons).items())
+        """Path and reason of each video that is set aside, also of other runs where these are kept."""
+        return list((self._others() | self.reasons).items())
+
+    def _others(self) -> dict[str, str]:
+        if self._own is None:
+            return {}
+        try:
+            told = {str(row["path"]): str(row["reason"]) for row in json.loads(self.file.read_text("utf-8"))}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {path: reason for path, reason in told.items() if path not in self._own}
 
     def named(self, given: Given) -> str:
         """What a video is called in the list."""
