@@ -3,13 +3,19 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SOURCES := src tests benchmarks
 
-.PHONY: demo test lint docs bench clean system
+.PHONY: demo test fuzz lint docs bench clean system
 
 demo: .venv/ready  ## train on toy scenes, detect on unseen ones, write demo/
 	$(BIN)/wherewhen demo --output demo
 
 test: .venv/extras system lint  ## lint, types, all tests, file by file on up to four cores
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+SECONDS ?= 7200
+SEED ?= 0
+
+fuzz: .venv/extras  ## mutated inputs of every kind for SECONDS, others for each SEED; what fails goes to fuzz-findings/
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS) --seed $(SEED)
 
 lint: .venv/extras  ## style and strict types
 	$(BIN)/ruff check $(SOURCES)

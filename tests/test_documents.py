@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -124,3 +125,13 @@ def test_any_bytes_give_values_or_an_error_of_ours(tmp_path: Path) -> None:
                 read(path)
             except WherewhenError as error:
                 assert str(path) in str(error), turn
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1]")
+    tracemalloc.start()
+    try:
+        assert documents.read_json(tmp_path / "a.json") == [1]
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()

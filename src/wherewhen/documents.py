@@ -20,6 +20,7 @@ from wherewhen.errors import ConfigError, DataError, WherewhenError, os_reason
 
 SETTINGS = 2**20  # bytes of a YAML file
 ANNOTATIONS = 2**30  # bytes of a JSON file
+PART = 2**20  # bytes that are read at once
 DEEPEST = 100  # levels of lists and mappings
 MOST = 100_000  # values in a YAML file
 LARGEST = 2**63  # of whole numbers
@@ -82,10 +83,13 @@ def _bytes(path: Path, most: int) -> bytes:
     if not stat.S_ISREG(kind) and path.parent != Path("/dev/fd") and not str(path).startswith(("/dev/std", "/proc/")):
         raise _Refused("expected a file, found a pipe or device")
     with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
+        parts, size = [], 0  # one read of ``most`` bytes would take that much memory for the smallest file
+        while size <= most and (part := file.read(PART)):
+            parts.append(part)
+            size += len(part)
+    if size > most:
         raise _Refused(f"larger than the {most} bytes that such a file has at most")
-    return data
+    return b"".join(parts)
 
 
 def json_of(text: str | bytes) -> Any:
