@@ -20,3 +20,13 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_the_reference_is_what_the_code_says() -> None:
     made = runpy.run_path(str(ROOT / "docs" / "make.py"))["page"]()
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made, "run: make docs"
+
+
+def test_tests_and_commands_of_the_page_on_reliability_exist() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`(?:python )?((?:tests|benchmarks)/[\w/]+\.py)", page))
+    targets = set(re.findall(r"`make (\w+)", page))
+    made = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(files) > 20 and targets >= {"test", "fuzz"}
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    assert targets <= made

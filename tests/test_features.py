@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from wherewhen import extents as ext
 from wherewhen.errors import StoreError, VideoError
@@ -137,6 +138,39 @@ def test_a_file_of_features_has_times_but_no_pictures(tmp_path: Path) -> None:
     assert (info.width, info.height, info.frames, info.duration) == (64, 48, 20, 2.0)
     with pytest.raises(VideoError, match="holds features, no pictures"):
         next(reader.frames(path))
+
+
+@pytest.mark.parametrize("name", ["features", "clock", "grid", "times", "places"])
+@pytest.mark.parametrize("change", ["gone", "flat", "short"])
+def test_an_array_that_is_missing_or_of_another_shape_is_told(name: str, change: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_features(path, grid(), CLOCK, PASSPORT)
+    arrays, passport = load(path)
+    if change == "gone":
+        del arrays[name]
+    else:
+        arrays[name] = np.ascontiguousarray(arrays[name].reshape(-1) if change == "flat" else arrays[name][:1])
+    save(path, arrays, passport)
+    try:
+        one = open_features(path)
+        assert one.times.shape[1] == 2 and one.clock.ndim == 1
+        one.instances()
+    except StoreError as error:
+        assert str(path) in str(error)
+    else:
+        assert name == "clock" or (name, change) == ("grid", "flat")
+
+
+def test_what_is_not_finite_or_nested_without_end_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    save_features(path, grid(), CLOCK, PASSPORT)
+    arrays, passport = load(path)
+    save(path, {**arrays, "detail": np.full_like(arrays["detail"], np.inf)}, passport)
+    with pytest.raises(StoreError, match=r"a\.safetensors: detail: every value must be finite"):
+        open_features(path).instances()
+    save_file({"features": arrays["features"]}, path, {"passport": "[" * 100_000})
+    with pytest.raises(StoreError, match=r"a\.safetensors: .*levels deep"):
+        open_features(path)
 
 
 def test_times_that_run_back_are_refused(tmp_path: Path) -> None:

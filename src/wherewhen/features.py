@@ -29,8 +29,8 @@ A store is a folder of such files:
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.documents import json_of
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.printable import fitted
 from wherewhen.recordings import no_file
@@ -65,7 +66,7 @@ class FeatureFile:
         self.path = Path(path)
         try:
             self._file = mapped(self.path, framework="np")  # mapped, not read
-            self.passport: dict[str, Any] = json.loads((self._file.metadata() or {}).get("passport", "null"))
+            self.passport: dict[str, Any] = json_of((self._file.metadata() or {}).get("passport", "null"))
             self._names = set(self._file.keys())
         except FileNotFoundError:
             raise StoreError(f"{path}: no such file of features") from None
@@ -73,15 +74,17 @@ class FeatureFile:
             raise StoreError(f"{path}: not a readable file of features ({error}); delete it and run again") from None
         if not isinstance(self.passport, dict) or "made" not in self.passport or "features" not in self._names:
             raise StoreError(f"{path}: is not a file of features: it has no passport of one")
-        rows, length = self._file.get_slice("features").get_shape()
-        self.shape: tuple[int, int] = (rows, length)
-        t, h, w = self._file.get_tensor("grid").tolist() if "grid" in self._names else (0, 0, 0)
-        self.grid = (t, h, w) if t else None
+        with self._telling():
+            rows, length = self._file.get_slice("features").get_shape()
+            self.shape: tuple[int, int] = (rows, length)
+            t, h, w = self._file.get_tensor("grid").tolist() if "grid" in self._names else (0, 0, 0)
+            self.grid = (t, h, w) if t else None
 
     @property
     def clock(self) -> Floats:
         """Borders of the video's frames ``(F + 1,)`` in seconds."""
-        clock: Floats = self._file.get_tensor("clock")
+        with self._telling():
+            clock: Floats = self._file.get_tensor("clock")
         return clock
 
     @property
@@ -93,8 +96,12 @@ class FeatureFile:
     @property
     def times(self) -> Floats:
         """When each step of the grid, or each instance, begins and ends: ``(T, 2)`` or ``(N, 2)`` seconds."""
-        times: Floats = self._file.get_tensor("times") if self.grid else self._file.get_tensor("extents")[:, :2]
-        return times
+        with self._telling():
+            name, rows = ("times", self.grid[0]) if self.grid else ("extents", self.shape[0])
+            times: Floats = self._file.get_tensor(name)
+            if times.ndim != 2 or len(times) != rows or times.shape[1] < 2:
+                raise ValueError(f"{name}: expected {rows} beginnings and ends, got the shape {times.shape}")
+            return times[:, :2]
 
     def between(self, start: float, end: float) -> Instances:
         """Instances whose time touches ``[start, end)``; only these are read. StoreError where there are none."""
@@ -106,9 +113,17 @@ class FeatureFile:
         return self._checked(np.arange(len(self.times)), "the whole video")
 
     def _checked(self, steps: NDArray[np.intp], asked: str) -> Instances:
-        try:
+        with self._telling():
             return self._read(steps, asked)
-        except ValueError as error:
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Arrays that are missing or of another shape or type are a StoreError."""
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except (SafetensorError, ValueError, TypeError, IndexError) as error:
             raise StoreError(f"{self.path}: {error}; delete it and make the features again") from None
 
     def _read(self, steps: NDArray[np.intp], asked: str) -> Instances:
@@ -131,6 +146,8 @@ class FeatureFile:
         places = self._file.get_tensor("places")
         extents = _extents(part("times"), places)
         detail = part("detail").astype(np.float32) if "detail" in self._names else None
+        if detail is not None and not np.isfinite(detail).all():
+            raise ValueError("detail: every value must be finite")
         return Instances(features, extents, track, (len(steps), *self.grid[1:]), detail)
 
     def _paths(self, chosen: NDArray[np.intp]) -> Paths | None:

@@ -208,6 +208,7 @@ def test_mistakes_that_only_the_truth_notices(tmp_path: Path, edit: Edit, says: 
 @pytest.mark.parametrize(
     ("splits", "says"),
     [
+        ({"splits": [{"train": [{}], "test": []}]}, r"splits\[0\]: train: unknown id"),
         ({"splits": [{"train": ["bda"], "test": []}]}, r"splits\[0\]: train: unknown id 'bda'; did you mean 'bad'"),
         ({"splits": [{"train": ["bad"], "test": ["bad"]}]}, "bad in train and test"),
         ({"splits": [{"train": ["bad"]}]}, "missing test_abnormal, test_normal"),

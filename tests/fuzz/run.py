@@ -90,12 +90,14 @@ def replay(folder: Path, worker: Worker) -> dict[str, Any]:
     return worker.ask({"kind": told["kind"], "input": str(given), "file": str(file)})
 
 
-def fuzz(worker: Worker, save: Path, chosen: Sequence[str], seed: int, seconds: float) -> int:
-    """Try cases until the time is over, at least one of each kind; print what was found."""
+def fuzz(
+    worker: Worker, save: Path, chosen: Sequence[str], seed: int, seconds: float, most: float = float("inf")
+) -> int:
+    """Try cases until the time is over, at least one of each kind and at most ``most``; print what was found."""
     tally, until = Tally(), time.monotonic() + seconds
     try:
         for name, number in cases(chosen):
-            if number and time.monotonic() > until:
+            if number >= most or (number and time.monotonic() > until):
                 break
             tried(worker, save, tally, name, seed, number)
     except KeyboardInterrupt:
@@ -109,6 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to try inputs (default 60)")
     parser.add_argument("--seed", type=int, default=0, help="which inputs (default 0)")
+    parser.add_argument("--most", type=float, default=float("inf"), help="inputs of each kind at most (default any)")
     parser.add_argument("--kinds", default="", help=f"some of {','.join(names())} (default all)")
     parser.add_argument("--save", type=Path, default=Path("fuzz-findings"), help="folder for inputs that fail")
     parser.add_argument("--replay", type=Path, help="a folder of --save: try its input again")
@@ -119,7 +122,7 @@ def main() -> int:
         try:
             if told.replay is None:
                 chosen = [name for name in told.kinds.split(",") if name] or names()
-                return fuzz(worker, told.save, chosen, told.seed, told.seconds)
+                return fuzz(worker, told.save, chosen, told.seed, told.seconds, told.most)
             answer = replay(told.replay, worker)
             print("\n".join(f"{key}: {value}" for key, value in answer.items()))
             return int(answer["outcome"] == WRONG)

@@ -116,7 +116,7 @@ def _names(fold: Record, keys: tuple[str, ...], videos: Mapping[str, Video], whe
         if not isinstance(fold[key], list):
             raise DataError(f"{where}: {key!r} must be a list of ids")
         for name in fold[key]:
-            if name not in videos:
+            if not isinstance(name, str) or name not in videos:
                 raise DataError(f"{where}: {key}: {unknown('id', str(name), videos)}")
             video = videos[name]
             if (key, video.label) in (("test_abnormal", 0), ("test_normal", 1)):
