@@ -49,7 +49,7 @@ def valid(folder: Path) -> str:
     """All text in a folder, after every file was read by what reads its kind."""
     told = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.suffix in (".mp4", ".png", ".safetensors") or "tfevents" in path.name:
+        if not path.is_file() or path.suffix in (".mp4", ".png", ".jpg", ".safetensors") or "tfevents" in path.name:
             continue
         if path.suffix == ".parquet":
             told.append("\n".join(pq.read_table(path).to_pydict()["video"]))

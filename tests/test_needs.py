@@ -53,11 +53,11 @@ detect x --workers 3 --distributed ray --ray-address ray://host:1
 detect x.mp4 --prompts toy --backbone toywords --view windows --localizer regions --threshold 0.4
 detect x.mp4 --prompts toy --engine torch --precision fp32 --clip.weights random --device cpu
 evaluate --data x --model run --fold first --reader native --metrics frame --output out --which last --json a.json
-evaluate --data x --device cpu --trust --quiet --normal a --anomalous b
+evaluate --data x --device cpu --trust --quiet --normal a --anomalous b --damaged keep
 extract x --output store --stored float16 --workers 2 --dry-run --device cpu --reader native --quiet
 extract x --distributed ray --ray-address ray://host:1 --normal a --anomalous b --backbone motion,x3d --engine torch
 extract x --method stprompt --instances cells --cells.rows 3 --motion.rate 5 --crops 5 --gate 1
-extract x --backbone x3d --precision fp32
+extract x --backbone x3d --precision fp32 --damaged set-aside
 features verify a b --tolerance 0.1 --video x.mp4 --clips 2 --backbone x3d --settings s.yaml --trust --json
 features import a --output b --layout rtfm --labels l.csv --reader native --labels-from-name --train-list a.list
 features import a --output b --test-list b.list --gt g.npy --axes time-first --frames-per-clip 16 --stride 8 --rate 25
@@ -77,7 +77,7 @@ toy out --anomalous 0
 train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
-train x --localizer regions --instances cells --regions.top 2
+train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
 weights list clip --json
 weights get clip --quiet
 """.strip().splitlines()

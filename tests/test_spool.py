@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wherewhen import spool as spool_module
-from wherewhen.spool import Spool
+from wherewhen.spool import Packed, Spool
 
 
 @pytest.mark.parametrize("in_memory", [0, 100, 10**6])
@@ -70,3 +70,34 @@ def test_rows_must_be_alike() -> None:
             spool.append(other)
     with pytest.raises(ValueError, match="nothing"):
         Spool().whole()
+
+
+def test_packed_maps_are_an_array_to_who_asks_for_one() -> None:
+    maps = np.random.default_rng(0).random((70, 3, 4)).astype(np.float32)
+    small, large = Packed(), Packed(in_memory=100)
+    for one in maps:
+        small.append(one[None])
+        large.append(one[None])
+    assert isinstance(small.whole(), np.ndarray) and large.whole() is large
+    np.testing.assert_array_equal(small.whole(), maps)
+    np.testing.assert_allclose(large, maps, atol=5e-4)
+    assert large.shape == maps.shape and len(large) == 70 and large.size == maps.size
+    assert ((large >= 0) & (large <= 1)).all() and (large * 2).shape == maps.shape
+    np.testing.assert_allclose(np.mean(large), maps.mean(), atol=5e-4)
+    np.testing.assert_allclose(large[65:3:-7], maps[65:3:-7], atol=5e-4)
+    assert large.max() == pytest.approx(maps.max(), abs=5e-4)
+    with pytest.raises(IndexError, match="map 70 of 70"):
+        large[70]
+
+
+def test_packed_maps_stay_in_memory_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "file" / "cache"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("wherewhen.spool.put", full)
+    maps = Packed(in_memory=100)
+    maps.append(np.linspace(0, 1, 70 * 12, dtype=np.float32).reshape(70, 3, 4))
+    np.testing.assert_allclose(maps[:], np.linspace(0, 1, 70 * 12).reshape(70, 3, 4), atol=5e-4)

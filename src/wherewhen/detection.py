@@ -24,7 +24,7 @@ from wherewhen.recording import Order, Outcome, can_be_painted, record, resumabl
 from wherewhen.results import DONE, FOLDER, PART, PICTURES, About, Result, all_of, head, path_of, picture_of
 from wherewhen.runs import LOG, log_file
 from wherewhen.spread import GIVEN_UP, Where, spread
-from wherewhen.store import cache_folder, content_hash, draft, fingerprint, sweep
+from wherewhen.store import content_hash, draft, fingerprint, sweep
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Source, parsed
@@ -67,7 +67,7 @@ def detect(
         earlier = _earlier(folder)
         plan = ids.places(wanted, folder, home, earlier)
         outputs.check_folder(folder, _names(plan, render), INSTEAD)
-        mine = _fingerprint(model)
+        mine = _fingerprint(model, folder)
         made = Order(plan[0], folder, mine, render, damaged) if plan else None
         orders = [order for place in plan if made and (order := _order(replace(made, place=place), earlier, resume))]
         quarantine = Quarantine(folder)
@@ -223,11 +223,11 @@ def _ending(model: Model | ZeroShot) -> str:
     return WORDS if isinstance(model, ZeroShot) else ".safetensors"
 
 
-def _fingerprint(model: Model | ZeroShot) -> str:
+def _fingerprint(model: Model | ZeroShot, folder: Path) -> str:
     """A short name for all that a model's results depend on, but for where it runs."""
     if not hasattr(model, "save"):  # one of the user's own, that can't be written down
         return fingerprint(type(model).__qualname__)
-    with draft(cache_folder(), "model", _ending(model)) as path:
+    with draft(folder, "model", _ending(model)) as path:
         model.save(path)
         if isinstance(model, Model):
             return content_hash(path)[:16]

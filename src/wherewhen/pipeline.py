@@ -340,7 +340,7 @@ class Gathered:
         events = tuple(sorted(self._events, key=lambda e: (e.start, -e.score)))
         if not self._places:
             return Prediction(scores, events=events, classes=shares)
-        heat: Any = self._heat if isinstance(self._heat, Packed) else self._heat.whole()
+        heat: Any = self._heat.whole()
         boxes = Scores(*(spool.whole() for spool in self._boxes)) if self._boxes[0].kept else Scores.chained([])
         return Prediction(scores, HeatMap(heat, edges), boxes, events, shares)
 

@@ -9,6 +9,7 @@ import zlib
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
 from wherewhen.store import Spare, cache_folder, put, scratch
@@ -17,7 +18,7 @@ IN_MEMORY = 2**26  # bytes of one array, 64 MiB
 CHUNK = 32  # maps that are packed together
 
 
-class Packed:
+class Packed(NDArrayOperatorsMixin):
     """Maps ``(h, w)`` that come one by one; they stand for an array ``(T, h, w)`` float32 and are read when asked for.
 
     Up to a limit they lie in memory as they are. Beyond it they lie in a file without a name, packed in half precision
@@ -87,6 +88,13 @@ class Packed:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
+        return getattr(ufunc, method)(*(np.asarray(one) if isinstance(one, Packed) else one for one in inputs), **more)
+
+    def whole(self) -> NDArray[Any] | Packed:
+        """All maps: an array where they lie in memory, else what stands for one."""
+        return self if self._chunks else np.stack(self._kept)
 
     def max(self) -> float:
         """The highest value."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, QUIET, LINE, ALARM, TRUTH = "#1d232e", "#6a7280", "#2d6a9f", "#d9660f", "#8a93a3"
+LONGEST = 96  # letters of a title
 
 
 def timeline(
@@ -42,7 +43,9 @@ def timeline(
     _events(axes, prediction.events, end - start)
     _dress(axes, (start, end), threshold, bool(prediction.events))
     # File names are anybody's: a dollar sign is no formula and a missing letter is no reason to stop.
-    axes.set_title(" ".join(title.split()), loc="left", fontsize=12, fontweight="bold", color=INK, parse_math=False)
+    axes.set_title(
+        _short(" ".join(title.split())), loc="left", fontsize=12, fontweight="bold", color=INK, parse_math=False
+    )
     if truth is not None or prediction.events:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     target = BytesIO()
@@ -51,6 +54,11 @@ def timeline(
         figure.savefig(target, format="png")
     write_atomic(path, target.getvalue(), painted=True)
     return Path(path)
+
+
+def _short(title: str) -> str:
+    """A title that fits above the chart: of a long one, its begin and its end."""
+    return title if len(title) <= LONGEST else f"{title[: LONGEST // 2]}…{title[-LONGEST // 3 :]}"
 
 
 def _scores(axes: Axes, scores: HeatMap | None, threshold: float) -> None:
