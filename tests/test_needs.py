@@ -232,3 +232,10 @@ def test_a_settings_file_is_refused_as_the_command_line_is(tmp_path: Path) -> No
     (tmp_path / "own.yaml").write_text("backbone: clip\n")
     with pytest.raises(ConfigError, match="--backbone has no effect without --prompts"):
         parse(COMMANDS["detect"], "detect", ["x.mp4", "-c", str(tmp_path / "own.yaml")])
+
+
+@pytest.mark.parametrize("name", ["&x", "*x", "null", "~", "1e5", "01", "[a]", "{a: 1}", "true", "a: b", "!x"])
+def test_paths_are_taken_as_they_stand(name: str) -> None:
+    for words in (["x.mp4", "--output", name], ["x.mp4", f"--output={name}"]):
+        assert parse(COMMANDS["detect"], "detect", words)[0].output == name
+    assert parse(COMMANDS["detect"], "detect", [name])[0].source == name

@@ -75,3 +75,12 @@ def test_a_name_that_is_no_file_is_told() -> None:
         prompts.read("toys")
     with pytest.raises(ConfigError, match="no such prompt file"):
         prompts.read("nowhere.yaml")
+
+
+def test_a_folder_of_the_same_name_hides_no_shipped_prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()
+    assert prompts.read("toy").names
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ConfigError, match="unknown prompts 'other'"):
+        prompts.read("other")

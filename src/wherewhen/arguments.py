@@ -71,6 +71,7 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
         hint = f"; a name that begins with a dash is written ./{dash[1]}" if dash else ""
         raise ConfigError(f"{_in_words(str(error), parser)}{hint}; wherewhen {verb} --help says more") from None
     given = {key: value for key, value in plain(told).items() if value is not None or key not in freed}
+    given |= _literal(command.Options, rest)
     whole = {key: value for key, value in merged(config, given).items() if key in own or key in wanted_names(wanted)}
     settings = {key: _setting(key, value) for key, value in whole.items() if key not in own and value is not None}
     if printed:
@@ -270,6 +271,17 @@ def _spelled_out(options: type, words: Sequence[str]) -> list[str]:
             word = f"--{name.removeprefix('no_')}=false"
         spelled.append(word)
     return spelled
+
+
+def _literal(options: type, words: Sequence[str]) -> dict[str, str]:
+    """Texts that options were given, as they stand: ``null``, ``~`` and ``&x`` are names as any other."""
+    texts = {field.name for field in fields(options) if field.type == "str | None"}
+    found = {}
+    for word, after in zip(words, [*words[1:], ""], strict=False):
+        name, equals, value = word.partition("=")
+        if name.startswith("--") and name.removeprefix("--") in texts:
+            found[name.removeprefix("--")] = value if equals else after
+    return found
 
 
 def _chosen(words: Sequence[str], config: Mapping[str, Any], flags: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from wherewhen.documents import read_json
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import INDEX, FeatureFile, content, differences, inside, is_features, open_features, store_of
 from wherewhen.looks import AUTO, Look, look_at
@@ -122,9 +123,9 @@ def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=64)
 def _kept(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
-    import json
-
-    looks: dict[str, Mapping[str, Any]] = json.loads((store / INDEX).read_text("utf-8"))["looks"]
+    index = read_json(store / INDEX, StoreError)
+    if not isinstance(index, dict) or not isinstance(looks := index.get("looks"), dict):
+        raise StoreError(f"{store / INDEX}: expected the index of a store with its looks; extract again")
     return looks
 
 

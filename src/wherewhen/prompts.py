@@ -88,7 +88,7 @@ def read(source: str | Path) -> Prompts:
     13
     """
     path = Path(source)
-    if path.suffix not in (".yaml", ".yml") and not path.exists():
+    if path.suffix not in (".yaml", ".yml") and (not path.exists() or path.is_dir()):
         if str(source) not in shipped():
             raise ConfigError(f"{unknown('prompts', str(source), shipped())}; or give a file NAME.yaml")
         path = _SHIPPED / f"{source}.yaml"

@@ -8,7 +8,6 @@ step, so a process that is killed loses that step alone.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import search_parts as parts
+from wherewhen.documents import read_json
 from wherewhen.errors import StoreError
 from wherewhen.progress import track
 from wherewhen.search_parts import LISTS, Part
@@ -66,15 +66,15 @@ class _Told:
     def read(cls, path: Path, made: str) -> _Told:
         """As the file says; an empty one where it is missing, damaged or made in another way."""
         try:
-            told = json.loads(path.read_text("utf-8"))
+            told = read_json(path, StoreError)
             if (told["version"], told["made"]) != (VERSION, made):
                 return cls(made)
             videos = {str(name): (int(serial), str(stamp)) for name, (serial, stamp) in told["videos"].items()}
             files = {str(n): {int(k): int(c) for k, c in rows.items()} for n, rows in told["files"].items()}
             return cls(made, int(told["next"]), videos, files, str(told["lists"]), int(told["learnt"]))
-        except FileNotFoundError:
-            return cls(made)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if not path.exists():
+                return cls(made)
             log.warning("made again: %s can't be read (%s)", path, error)
             return cls(made)
 

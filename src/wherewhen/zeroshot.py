@@ -5,7 +5,6 @@ frames(source) -> clips -> features(encoder) -> likelihoods(prompts) -> events(l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import alarms, pipeline, registry, spatial, watching
+from wherewhen import alarms, documents, pipeline, registry, spatial, watching
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Localizer, TextImage
 from wherewhen.detector import Detector
@@ -96,7 +95,7 @@ class ZeroShot(Detector):
     @classmethod
     def load(cls, path: str | Path) -> ZeroShot:
         """The same model made anew, in another process say."""
-        told = json.loads(Path(path).read_text("utf-8"))
+        told = documents.read_json(path, ConfigError)
         texts = told.pop("prompts")
         classes = {name: tuple(listed) for name, listed in texts["classes"].items()}
         return cls(Prompts(tuple(texts["normal"]), classes), **told)

@@ -225,11 +225,11 @@ def test_a_broken_json_file_is_read_or_refused_in_words(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "not JSON"),
+        (b"", "not a JSON file"),
         (b"\xff\xfe\x00", "UTF-8"),
-        (b"[" * 200_000, "nested too deeply"),
+        (b"[" * 200_000, "nested more than"),
         (b'{"version": NaN}', "NaN"),
-        (b'{"version": 1' + b"0" * 5000 + b"}", "not JSON"),
+        (b'{"version": 1' + b"0" * 5000 + b"}", "whole number of 5001 digits"),
         (b"3", "expected"),
         (b'"text"', "expected"),
     ],

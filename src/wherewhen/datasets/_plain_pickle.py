@@ -13,13 +13,17 @@ from typing import Any, NoReturn
 
 from wherewhen.errors import DataError
 
+LARGEST = 2**28  # bytes
+DEEPEST = 100  # levels; those of a dictionary count twice
+_KINDS = (dict, list, tuple, set, frozenset)
 
-class _Plain(pickle.Unpickler):
+
+class _Plain(pickle._Unpickler):  # of the two the one that makes no room for the numbers that a file names
     def find_class(self, module: str, name: str) -> NoReturn:
         raise DataError(f"names {module}.{name}; only dict, list, tuple, str, bytes, int, float, bool, None are read")
 
     def persistent_load(self, key: object) -> NoReturn:
-        raise DataError(f"points to a stored object {key!r}; only plain containers are read")
+        raise DataError("points to a stored object; only plain containers are read")
 
 
 def read(path: Path) -> Any:
@@ -32,8 +36,27 @@ def read(path: Path) -> Any:
     {'a': [1, 2.5, None]}
     """
     try:
-        return _Plain(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+        if path.stat().st_size > LARGEST:
+            raise DataError(f"is larger than {LARGEST} bytes")
+        data = path.read_bytes()
+        found = _Plain(io.BytesIO(data), encoding="latin1").load()
+        _check_depth(found)
+        return found
     except DataError as error:
         raise DataError(f"{path}: refused, the pickle {error}") from None
     except Exception as error:  # a damaged pickle may raise nearly anything
-        raise DataError(f"{path}: not a readable pickle ({type(error).__name__}: {error})") from None
+        raise DataError(f"{path}: not a readable pickle ({type(error).__name__}: {str(error)[:120]})") from None
+
+
+def _check_depth(found: object) -> None:
+    """DataError where containers lie deeper in each other than any list of boxes."""
+    level, seen = [found], set[int]()
+    for _ in range(DEEPEST):
+        parts = (one.items() if isinstance(one, dict) else one for one in level if isinstance(one, _KINDS))
+        inner = [value for part in parts for value in part]
+        fresh = {id(one): one for one in inner if isinstance(one, _KINDS) and id(one) not in seen}
+        seen |= fresh.keys()
+        level = list(fresh.values())
+        if not level:
+            return
+    raise DataError(f"is nested more than {DEEPEST} levels deep")

@@ -9,6 +9,7 @@ Corners are borders of the box in a 320x240 picture: x2 and y2 are not included.
 from __future__ import annotations
 
 import re
+import reprlib
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,8 @@ def _rows(video: str, entries: object, where: Path) -> Floats:
             if len(row) != 6:
                 raise ValueError
         except (TypeError, ValueError):
-            report("row-malformed", f"expected [.../image_0001.jpg, x1, y1, x2, y2], got {entry!r}", video, where)
+            told = f"expected [.../image_0001.jpg, x1, y1, x2, y2], got {reprlib.repr(entry)}"
+            report("row-malformed", told, video, where)
             continue
         if frame in out:
             report("row-repeated", f"two boxes for image {frame + 1}; the first is kept", video, where)

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.parsers import expat
 
+from wherewhen import documents
 from wherewhen.errors import DataError, unknown
 from wherewhen.printable import fitted
 from wherewhen.store import write_atomic
@@ -167,18 +168,9 @@ class Node:
         return values
 
 
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON number")
-
-
 def read_json(path: Path) -> Node:
     """A JSON file; DataError for anything else, NaN and Infinity included."""
-    try:
-        return Node(json.loads(text_of(path), parse_constant=_refuse), str(path))
-    except RecursionError:
-        raise DataError(f"{path}: nested too deeply") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error})") from error
+    return Node(documents.read_json(path), str(path))
 
 
 def _laid_out(value: Any, pad: str = "\n") -> str:
