@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,6 +218,52 @@ def test_kill_minus_nine_leaves_a_checkpoint_that_can_be_read(tmp_path: Path, to
     assert {name.split(".")[0] for name in arrays} == {"method", "best", "optimizer"}
     rows = (tmp_path / "training.csv").read_text().splitlines()[1:]
     assert len(rows) >= kept["step"] - 1
+
+
+def _flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 64
+    path.write_bytes(data)
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
+    """Changed with a digest that fits, or none, as a file of an earlier version has it."""
+    arrays, kept = store.load(path)
+    kept.pop("digest")
+    change(arrays, kept)
+    store.save(path, arrays, kept, ours=True)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda path: path.write_bytes(b""), "not a readable safetensors file"),
+    "text": (lambda path: path.write_text("no checkpoint at all"), "not a readable safetensors file"),
+    "cut": (_cut, "it is not whole"),
+    "flipped": (_flipped, "damaged, its numbers are not those that were written"),
+    "no weights": (lambda path: _rewritten(path, lambda a, _: a.clear()), "not a checkpoint of this training"),
+    "no step": (lambda path: _rewritten(path, lambda _, kept: kept.pop("step")), "not a checkpoint of this training"),
+    "step": (lambda path: _rewritten(path, lambda _, kept: kept.update(step="x")), "not a checkpoint of this training"),
+    "rows": (lambda path: _rewritten(path, lambda _, kept: kept.update(history=[3])), "not a checkpoint of this"),
+    "frozen": (lambda path: _rewritten(path, lambda _, kept: kept.update(frozen=7)), "not a checkpoint of this"),
+    "slot": (lambda path: _rewritten(path, lambda a, _: a.update({"optimizer.x": np.ones(1)})), "not a checkpoint of"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_an_error_that_says_how_to_go_on(
+    damage: str, undisturbed: tuple[Path, training.Fitted], toy_bags: MakeBags, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "weights" / "checkpoint.safetensors"
+    checkpoint.parent.mkdir()
+    shutil.copyfile(undisturbed[0] / "weights" / "checkpoint.safetensors", checkpoint)
+    change, told = DAMAGES[damage]
+    change(checkpoint)
+    with pytest.raises(StoreError, match=told) as caught:
+        training.fit(toy_bags(16), recipe(), folder=tmp_path, device="cpu", resume=True)
+    assert str(checkpoint) in str(caught.value) and "remove it, and --resume begins" in str(caught.value)
 
 
 def test_other_data_or_settings_are_refused(undisturbed: tuple[Path, training.Fitted], toy_bags: MakeBags) -> None:

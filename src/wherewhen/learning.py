@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ from wherewhen.batches import Batches
 from wherewhen.contracts import Classes, Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.model import Recipe
+from wherewhen.model_file import DIGEST, digest
 from wherewhen.progress import track
-from wherewhen.store import load, save, write_atomic
+from wherewhen.store import Arrays, load, plain, save, write_atomic
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,9 @@ log = logging.getLogger("wherewhen")
 
 JUDGED = 2**27  # values of one batch of validation videos; more are judged in groups
 FUSED = 100_000  # parameters from which on an optimizer is fused: several times as fast, the last bit may differ
+
+
+ANEW = "remove it, and --resume begins with the first step"
 
 
 @dataclass
@@ -57,15 +61,26 @@ class State:
             arrays |= {f"optimizer.{index}.{name}": np.asarray(value.cpu()) for name, value in slots.items()}
         frozen = [name for name, p in self.method.named_parameters() if not p.requires_grad]
         kept = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
-        save(path, arrays, {**kept, "frozen": frozen})
+        passport = plain({**kept, "frozen": frozen})
+        save(path, arrays, {**passport, DIGEST: digest(arrays, passport)})
 
     def load(self, path: Path, key: str) -> None:
-        """Go on from a checkpoint; StoreError if it belongs to other data or settings."""
-        import torch
-
-        arrays, kept = load(path)
+        """Go on from a checkpoint; StoreError if it is damaged or belongs to other data or settings."""
+        arrays, kept = load(path, advice=ANEW)
+        written = kept.pop(DIGEST, None)
+        if written is not None and written != digest(arrays, kept):
+            raise StoreError(f"{path}: damaged, its numbers are not those that were written; {ANEW}")
         if kept.get("key") != key:
             raise StoreError(f"{path}: this run was begun with other data or settings; choose another --output")
+        try:
+            self._take(arrays, kept)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            told = (str(error).splitlines() or [""])[0][:120]
+            raise StoreError(f"{path}: not a checkpoint of this training ({told}); {ANEW}") from None
+
+    def _take(self, arrays: Arrays, kept: Mapping[str, Any]) -> None:
+        import torch
+
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
         self.method.load_state_dict(
             {k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")}

@@ -28,10 +28,10 @@ def write(path: str | Path, arrays: Arrays, told: Mapping[str, Any]) -> None:
     """Write what a model is made of; StoreError where a weight is not finite, as after a training that diverged."""
     _check_finite(path, arrays)
     passport = plain(told)
-    save(path, arrays, {**passport, DIGEST: _digest(arrays, passport)})
+    save(path, arrays, {**passport, DIGEST: digest(arrays, passport)})
 
 
-def _digest(arrays: Arrays, passport: Mapping[str, Any]) -> str:
+def digest(arrays: Arrays, passport: Mapping[str, Any]) -> str:
     """sha256 of all names, shapes, numbers and words."""
     found = hashlib.sha256(json.dumps(passport, sort_keys=True).encode())
     for name in sorted(arrays):
@@ -141,7 +141,7 @@ def read(path: Path) -> Stored:
     if "recipe" not in passport:
         raise StoreError(f"{path}: is not a model of this toolkit: it has no recipe")
     expected = passport.pop(DIGEST, None)
-    if expected is not None and expected != _digest(arrays, passport):
+    if expected is not None and expected != digest(arrays, passport):
         raise StoreError(f"{path}: damaged, or changed by hand: its numbers are not those that were written")
     told = {name: passport.get(name) for name in ("recipe", "threshold", "dims")}
     try:

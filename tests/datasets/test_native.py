@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -132,6 +133,16 @@ def test_masks_are_read_late(tmp_path: Path) -> None:
     found = truth(root)["bad"]
     assert found.masks is not None
     with pytest.raises(DataError, match=r"'shape' \(20, 20, 40\), found shape \(20, 20, 48\)"):
+        found.masks()
+
+
+def test_an_archive_of_masks_that_unpacks_to_much_more_is_refused(tmp_path: Path) -> None:
+    root = make(tmp_path / "mine", clips())
+    with ZipFile(root / "masks/bad.npz", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("mask.npy", bytes(50_000_000))
+    found = truth(root)["bad"]
+    assert found.masks is not None
+    with pytest.raises(DataError, match=r"bad.npz: mask.npy unpacks to 50,000,000 bytes, expected 2,000 at most"):
         found.masks()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from wherewhen.values import Dataset, Floats, Fold, Masks, Truth, Video
 __all__ = ["PLUGIN", "load", "matches", "pack", "truth", "write"]
 
 Record = dict[str, Any]
+
+MOST_HEAD = 4096  # bytes that an array in an archive has beside its numbers, at most
 
 
 def _read(path: Path) -> Record:
@@ -229,6 +232,7 @@ def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Mas
     if not path.exists():
         return np.zeros((end - start, *shape[1:]), bool)
     try:
+        _check_sizes(path, shape[0] * shape[1] * -(-shape[2] // 8))
         with np.load(path, allow_pickle=False) as content:
             if "mask" not in content or "shape" not in content or tuple(content["shape"].tolist()) != shape:
                 found = tuple(content["shape"].tolist()) if "shape" in content else "none"
@@ -241,6 +245,15 @@ def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Mas
     if packed.dtype != np.uint8 or packed.shape != (*shape[:2], -(-shape[2] // 8)):
         raise DataError(f"{path}: 'mask' must be np.packbits of {shape} along the last axis, got {packed.shape}")
     return np.unpackbits(packed[start:end], axis=-1, count=shape[2]).astype(bool)
+
+
+def _check_sizes(path: Path, expected: int) -> None:
+    """DataError for an archive whose parts are larger than masks of ``expected`` bytes, before they are unpacked."""
+    with ZipFile(path) as archive:
+        for one in archive.infolist():
+            if one.file_size > expected + MOST_HEAD:
+                told = f"{path}: {one.filename} unpacks to {one.file_size:,} bytes, expected {expected:,} at most"
+                raise DataError(told)
 
 
 def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:

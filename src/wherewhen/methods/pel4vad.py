@@ -308,8 +308,8 @@ def texts(path: Path) -> Tensor:
         if path.suffix == ".safetensors":
             (found,) = load_file(path).values()
         else:
-            found = torch.from_numpy(np.load(path, allow_pickle=False))
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+            found = torch.from_numpy(np.array(np.load(path, mmap_mode="r", allow_pickle=False)))
+    except (SafetensorError, OSError, ValueError, TypeError, MemoryError, OverflowError, SyntaxError) as error:
         raise ConfigError(f"pel4vad: prompts {path}: not one table of text features ({error})") from None
     return found
 
