@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import time
 import tracemalloc
@@ -135,3 +136,25 @@ def test_reading_a_small_file_takes_little_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2**23
     finally:
         tracemalloc.stop()
+
+
+OWN = {
+    "documents.py",  # the reader itself
+    "sights.py",  # text that it made a moment ago
+    "detection.py",  # the file of a model of words that it wrote a moment ago
+    "commands/detect.py",  # the table that its run wrote
+    "commands/train.py",  # the numbers that its run wrote
+}
+
+
+def test_no_other_module_parses_json_or_yaml() -> None:
+    """What a file brings is read within limits: by `wherewhen.documents` alone."""
+    root = Path(documents.__file__).parent
+    parsing = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                loads = node.value.id == "json" and node.attr in ("load", "loads", "JSONDecoder")
+                if loads or (node.value.id == "yaml" and "load" in node.attr):
+                    parsing.add(path.relative_to(root).as_posix())
+    assert parsing == OWN

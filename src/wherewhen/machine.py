@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from wherewhen.documents import json_of
 from wherewhen.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
 
 
@@ -82,7 +82,7 @@ def remember(found: dict[str, dict[str, Any]]) -> None:
 
 def _known() -> dict[str, Any]:
     try:
-        found = json.loads(_path().read_text())
+        found = json_of(_path().read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

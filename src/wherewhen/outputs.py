@@ -24,6 +24,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from wherewhen.documents import json_of
 from wherewhen.errors import OutputError
 
 MANIFEST = ".wherewhen.jsonl"
@@ -140,7 +141,7 @@ def has_passport(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            head = json.loads(file.read(length)) if 2 <= length <= HEAD else {}
+            head = json_of(file.read(length)) if 2 <= length <= HEAD else {}
             return PASSPORT in head["__metadata__"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
@@ -278,7 +279,7 @@ def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
     whole = fresh[len(known.tail) : fresh.rfind(b"\n") + 1].splitlines(keepends=True)
     for text in whole:
         try:
-            line = json.loads(text)
+            line = json_of(text)
             known.lines.setdefault(line["file"], []).append(line)
         except (ValueError, KeyError, TypeError, RecursionError):
             continue

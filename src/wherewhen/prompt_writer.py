@@ -15,6 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from wherewhen.addresses import remember
+from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.prompts import LONGEST, Prompts
 
@@ -93,7 +94,7 @@ def _asked(endpoint: Endpoint, question: str) -> str:
     if len(data) > LARGEST:
         raise DataError(f"{endpoint.full}: more than {LARGEST} bytes came; that is no answer")
     try:
-        told: Any = json.loads(data)["choices"][0]["message"]["content"]
+        told: Any = json_of(data)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         raise DataError(f"{endpoint.full}: not an OpenAI-compatible answer: {data[:200]!r}") from None
     if not isinstance(told, str):
@@ -105,7 +106,7 @@ def _parsed(told: str) -> dict[str, Any]:
     """The JSON object in an answer, whatever stands around it."""
     start, end = told.find("{"), told.rfind("}")
     try:
-        found = json.loads(told[start : end + 1]) if 0 <= start < end else None
+        found = json_of(told[start : end + 1]) if 0 <= start < end else None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

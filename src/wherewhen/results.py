@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from wherewhen import outputs
+from wherewhen.documents import json_of
 from wherewhen.errors import OutputError, StoreError
 from wherewhen.printable import fitted
 from wherewhen.values import Event, Floats, HeatMap, Prediction
@@ -178,7 +179,7 @@ def head(path: Path) -> About:
     """What a file of results is about; StoreError if it is none."""
     try:
         with path.open("rb") as file:
-            return _about(json.loads(file.readline()), path)
+            return _about(json_of(file.readline()), path)
     except (ValueError, KeyError, RecursionError) as error:
         raise _broken(path, error) from None
 
@@ -190,7 +191,7 @@ def read(path: Path) -> Result | None:
     if partial and not (lines and lines[0].endswith(b"\n")):
         return None
     try:
-        about = _about(json.loads(lines[0]) if lines else None, path)
+        about = _about(json_of(lines[0]) if lines else None, path)
         return _told(about, list(_rows(lines[1:], partial)), partial, path)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         if partial:
@@ -203,7 +204,7 @@ def _rows(lines: list[bytes], partial: bool) -> Iterator[dict[str, Any]]:
         try:
             if partial and not line.endswith(b"\n"):
                 return
-            yield json.loads(line)
+            yield json_of(line)
         except ValueError:
             if not partial:
                 raise

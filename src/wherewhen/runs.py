@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from wherewhen import data, distributed, extract, findings, outputs, review, san
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
 from wherewhen.datasets._class_folders import Folders
+from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError, expected
 from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
@@ -355,7 +355,7 @@ def judge(
 def _judged(folder: Path) -> bool:
     """Whether a folder holds an evaluation, by its numbers."""
     try:
-        told = json.loads((folder / "metrics.json").read_text("utf-8"))
+        told = json_of((folder / "metrics.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(told, dict) and set(told) >= {"dataset", "fold", "rows"}

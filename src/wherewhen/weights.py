@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherewhen import registry
+from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError, StoreError, unknown
 from wherewhen.store import Spare, cache_folder, content_hash, write_json
 
@@ -93,7 +93,7 @@ class Weights:
 
 def _note(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        found = json_of(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherewhen.documents import json_of
 from wherewhen.errors import StoreError
 from wherewhen.weights import Weights
 
@@ -90,7 +90,7 @@ def _same_activation(described: Path) -> None:
     if not described.is_file():
         return
     try:
-        found = json.loads(described.read_text())
+        found = json_of(described.read_bytes())
         towers = [found.get(name) or {} for name in ("vision_config", "text_config")]
         others = {tower.get("hidden_act", "quick_gelu") for tower in towers} - {"quick_gelu"}
     except (ValueError, AttributeError) as error:

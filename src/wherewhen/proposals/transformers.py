@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._classes import wanted
 from wherewhen.proposals._layouts import Raw
@@ -133,7 +133,7 @@ def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
     try:
         path = library.utils.hub.cached_file(config.model, name, revision=config.revision, local_files_only=_offline())
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            told = json.load(file)
+            told = json_of(file.read())
     except (OSError, ValueError) as error:
         raise ConfigError(f"transformers: {config.model}: its {name} can't be had ({_short(error)})") from None
     size = told.get("size") if isinstance(told, dict) else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wherewhen.addresses import masked
+from wherewhen.documents import json_of
 from wherewhen.errors import VideoError
 from wherewhen.printable import legible, printable
 from wherewhen.store import locked, write_atomic
@@ -75,7 +76,7 @@ class Quarantine:
         if self._own is None:
             return {}
         try:
-            told = {str(row["path"]): str(row["reason"]) for row in json.loads(self.file.read_text("utf-8"))}
+            told = {str(row["path"]): str(row["reason"]) for row in json_of(self.file.read_bytes())}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
         return {path: reason for path, reason in told.items() if path not in self._own}
