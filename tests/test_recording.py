@@ -177,7 +177,7 @@ def test_each_recording_of_a_camera_is_kept(model: Model, data: bytes, tmp_path:
 
 
 CHILD = """
-import resource, sys
+import resource, signal, sys
 from wherewhen import cli
 from wherewhen.model import Model
 
@@ -194,6 +194,7 @@ def slow(self, one):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(what), -1))
 
 Model.stream = slow
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands on that it is ignored
 sys.exit(cli.main(sys.argv[2:]))
 """
 

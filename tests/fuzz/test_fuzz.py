@@ -31,7 +31,7 @@ Found = dict[str, dict[str, Any]]
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What the fuzzer says of each fault that was planted, by its name."""
     work = tmp_path_factory.mktemp("planted")
-    process = bounds.Worker(work, cpu=0.5, wall=2.0, growth=2**26, loads=False)
+    process = bounds.Worker(work, cpu=2.0, wall=10.0, growth=2**26, loads=False)
     ask = [process, work / "save", run.Tally(), "_planted", 0]
     try:
         made = {way: run.tried(*ask, number) for number, way in enumerate(_planted.WAYS)}  # type: ignore[arg-type]
