@@ -42,22 +42,22 @@ def frames(video: Watched, spec: ClipSpec, crops: int = 1, damaged: reader.Damag
     return (frame for _, frame in _several(video, [reader.Want(spec.rate, *sizes(spec, crops))], damaged))
 
 
-def _several(video: Watched, wants: Sequence[reader.Want], damaged: reader.Damaged) -> Iterator[tuple[int, Frame]]:
+def _several(
+    video: Watched, wants: Sequence[reader.Want], damaged: reader.Damaged = "set-aside"
+) -> Iterator[tuple[int, Frame]]:
     if isinstance(video, reader.Reading):
         return video.several(wants)
     path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
     return reader.several(path, wants, span=span, damaged=damaged)
 
 
-def shared(
-    video: Watched, specs: Sequence[ClipSpec], crops: int = 1, damaged: reader.Damaged = "set-aside"
-) -> list[Iterator[Frame]]:
+def shared(video: Watched, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
     """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
 
     Pictures wait for who is behind; so nobody may run far ahead of the others.
     """
     wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
-    coming = _several(video, wants, damaged)
+    coming = _several(video, wants)
     waiting: list[deque[Frame]] = [deque() for _ in specs]
 
     def taker(own: int) -> Iterator[Frame]:
