@@ -17,8 +17,8 @@ from math import inf
 from pathlib import Path
 from time import process_time
 
-from wherewhen.looks import Look, look_at
-from wherewhen.model import Recipe
+from wherewhen.looks import look_at
+from wherewhen.recipe import Recipe
 from wherewhen.values import Video
 
 
@@ -37,7 +37,7 @@ def main() -> None:
         recipe = Recipe.of({**own, "method": "dmrm", "instances": "tubes", "engine": "torch",
                             "tubes": {"features": manner}})  # fmt: skip
         began = process_time()
-        (seen,) = look_at(video, list(Look.all_of(recipe).values()))
+        (seen,) = look_at(video, list(recipe.feature_specs().values()))
         spent = process_time() - began
         best[manner] = min(best[manner], spent)
     print(f"{video.id}: {len(seen.instances.features)} instances, crop {best['crop'] / best['pool']:.1f} times pool")

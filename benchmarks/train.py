@@ -31,7 +31,7 @@ from wherewhen import learning, registry
 from wherewhen.batches import Batches
 from wherewhen.contracts import View
 from wherewhen.methods._dropout import LockedDropout
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Bag, Instances, Video
 
 SHAPES = {"cells": ((32, 7, 7), 528), "crops": ((32, 1, 10), 2048)}

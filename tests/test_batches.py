@@ -18,7 +18,8 @@ from wherewhen.batches import Batches, Chosen, Mapped, Pack, groups, pooled, thi
 from wherewhen.contracts import Classes
 from wherewhen.errors import ConfigError
 from wherewhen.methods import _grid
-from wherewhen.model import Recipe, view
+from wherewhen.model import view
+from wherewhen.recipe import Recipe
 from wherewhen.store import cache_folder
 from wherewhen.values import Bag, Instances, Paths, Scores, Video
 

@@ -16,7 +16,7 @@ from wherewhen import benchmark, evaluate, registry
 from wherewhen.benchmark import Bench, Job, truth_hash
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.evaluate import Row
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.store import cache_folder
 from wherewhen.values import Truth
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from wherewhen import cli, registry
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
+from wherewhen.recipe import Recipe
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -20,9 +20,9 @@ from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Closeup
 from wherewhen.errors import ConfigError
 from wherewhen.instances.tubes import Tubes
-from wherewhen.looks import Look
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.running import Running, Together
 from wherewhen.values import Boxes, Features, Frame, Grid, Instances, Paths, Pixels, Prediction, Scores, Video
 from wherewhen.video import reader
@@ -268,7 +268,7 @@ def recipe_of(method: str, backbone: str = "shufflenet", **tubes: Any) -> Recipe
 def test_kept_features_are_those_of_crops_one_by_one(film: Path, margin: float) -> None:
     """The whole way through a file, against the pictures of the file, cut and looked at one by one."""
     recipe, video = recipe_of("mgpr", margin=margin), Video("film", film, 1)
-    seen = kept.bag_of(video, Look.all_of(recipe)).views
+    seen = kept.bag_of(video, recipe.feature_specs()).views
     backbone = recipe.make("backbone")
     shots = list(reader.frames(film, rate=backbone.clip.rate, width=96))
     tubes = seen["tubes"]
@@ -276,7 +276,7 @@ def test_kept_features_are_those_of_crops_one_by_one(film: Path, margin: float) 
     for number in range(len(tubes.features)):
         way = tubes.paths.rows.extents[tubes.paths.rows.track == number]
         np.testing.assert_allclose(tubes.features[number], twin(way, shots, backbone, margin), rtol=1e-4, atol=1e-5)
-    pooled = kept.bag_of(video, Look.all_of(recipe_of("mgpr", features="pool", margin=margin))).views
+    pooled = kept.bag_of(video, recipe_of("mgpr", features="pool", margin=margin).feature_specs()).views
     for name in ("tube_frames", "videolets"):
         np.testing.assert_array_equal(seen[name].features, pooled[name].features)
     np.testing.assert_array_equal(pooled["tubes"].extents, tubes.extents)
@@ -302,7 +302,7 @@ def test_live_is_offline_and_kept(
 ) -> None:
     """Batches over tubes and windows out of a file, a window at a time as pictures come: the same numbers."""
     recipe, video = recipe_of(method, manner=manner), Video("film", film, 1)
-    ways = Look.all_of(recipe)
+    ways = recipe.feature_specs()
     (opened,) = {id(look.opened(video)): look.opened(video) for look in ways.values()}.values()
     monkeypatch.setattr(opened, "running", Running("torch", "fp32", batch=5))
     seen = kept.bag_of(video, ways).views
@@ -329,16 +329,17 @@ def test_live_is_offline_and_kept(
 def test_other_settings_are_other_features(film: Path) -> None:
     """What determines the numbers stands in the passport."""
     video = Video("film", film, 1)
-    base = Look.all_of(recipe_of("dmrm"))["cells"].made(video)
+    base = recipe_of("dmrm").feature_specs()["cells"].made(video)
     for other in ({"margin": 0.2}, {"width": 64}, {"features": "pool"}, {"boxes": {"smallest": 0.004}}):
-        assert Look.all_of(recipe_of("dmrm", **other))["cells"].made(video) != base
+        assert recipe_of("dmrm", **other).feature_specs()["cells"].made(video) != base
 
 
 def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
     """Two backbones, and two ways to cut with one of them: each as if it were alone."""
     video = Video("film", film, 1)
     wanted = [
-        Look.of(recipe_of("dmrm", **how)) for how in ({}, {"width": 48}, {"margin": 0.5}, {"backbone": "toywords"})
+        recipe_of("dmrm", **how).feature_spec()
+        for how in ({}, {"width": 48}, {"margin": 0.5}, {"backbone": "toywords"})
     ]
     together = looks.look_at(video, wanted)
     for look, seen in zip(wanted, together, strict=True):
@@ -349,7 +350,7 @@ def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
 
 def test_crops_of_several_videos_share_batches(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four videos at once: while the first batch is run the others wait, and then go together."""
-    look = Look.of(recipe_of("dmrm", margin=0.27))  # nobody else's, so that nothing of it is kept
+    look = recipe_of("dmrm", margin=0.27).feature_spec()  # nobody else's, so that nothing of it is kept
     videos = [Video(str(k), film, 1, span=(0.0, 4.8 - 0.4 * k)) for k in range(4)]
     alone = [look.extract(video).features for video in videos]
     opened = look.opened(videos[0])

@@ -16,7 +16,8 @@ from wherewhen import cli, distributed, learning, training
 from wherewhen.contracts import Output
 from wherewhen.distributed import ALONE, Team
 from wherewhen.errors import ConfigError
-from wherewhen.model import Recipe, view
+from wherewhen.model import view
+from wherewhen.recipe import Recipe
 from wherewhen.store import load
 
 CHILD = """
@@ -26,7 +27,7 @@ from pathlib import Path
 import json, torch
 torch.set_num_threads(1)
 from wherewhen import distributed, training
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 
 spec = spec_from_file_location("worlds", sys.argv[2])
 worlds = module_from_spec(spec)

@@ -11,14 +11,14 @@ import pytest
 from wherewhen import extract
 from wherewhen.errors import VideoError
 from wherewhen.looks import Look
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Instances, Video
 from wherewhen.video.batch import Quarantine
 
 
 @pytest.fixture
 def look() -> Look:
-    return Look.of(Recipe.of())
+    return Recipe.of().feature_spec()
 
 
 @pytest.fixture

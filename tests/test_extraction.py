@@ -24,12 +24,13 @@ from wherewhen.evaluate import looks
 from wherewhen.extraction import Sources, extract_all, sources
 from wherewhen.features import content, open_features
 from wherewhen.looks import VERSION, Look, look_at
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.spread import Where
 from wherewhen.values import Instances, Truth, Video
 
-LOOK = Look.of(Recipe.of())
+LOOK = Recipe.of().feature_spec()
 BOTH = list(looks({"cells": LOOK}).values())
 
 
@@ -188,7 +189,7 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
         ({"gate": 2.0}, r"gate: wanted 2\.0, found 0\.0"),
     ]:
         with pytest.raises(StoreError, match=told):
-            saved.instances(video, Look.of(Recipe.of(settings)))
+            saved.instances(video, Recipe.of(settings).feature_spec())
 
 
 def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
@@ -202,7 +203,7 @@ def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: P
     """The index may promise what it likes: each file speaks for itself."""
     shutil.copytree(store, tmp_path / "mixed")
     (video, *_) = data.reader_of(tmp_path / "mixed").load(tmp_path / "mixed").videos
-    coarse = Look.of(Recipe.of({"cells": {"rows": 1, "columns": 1}}))
+    coarse = Recipe.of({"cells": {"rows": 1, "columns": 1}}).feature_spec()
     index = json.loads((tmp_path / "mixed" / "features.json").read_text())
     (mine,) = [name for name in index["looks"] if name.startswith("motion")]
     index["looks"][mine]["cells"] |= {"rows": 1, "columns": 1}
@@ -232,7 +233,7 @@ def test_what_is_done_is_not_done_again(clips: Path, tmp_path: Path, monkeypatch
 
 def test_all_looks_at_once_are_each_alone(clips: Path, tmp_path: Path) -> None:
     """Decoded once for all; the files are those of looks that came one after the other."""
-    many = [*BOTH, Look.of(Recipe.of({"motion": {"width": 48}})), Look.of(Recipe.of({"crops": 5}))]
+    many = [*BOTH, Recipe.of({"motion": {"width": 48}}).feature_spec(), Recipe.of({"crops": 5}).feature_spec()]
     done = extract_all(two(clips), many, tmp_path / "once", quiet=True)
     assert done.effort.pictures == 50
     for look in many:
@@ -330,7 +331,7 @@ def test_the_passport_tells_it_all(store: Path) -> None:
 
 def test_what_the_gate_shut_is_marked(clips: Path) -> None:
     video = data.reader_of(clips).load(clips).videos[0]
-    (seen,) = look_at(video, [Look.of(Recipe.of({"gate": 250.0}))])
+    (seen,) = look_at(video, [Recipe.of({"gate": 250.0}).feature_spec()])
     assert not seen.instances.features.any()
     gated = seen.passport["about"]["gated"]
     assert gated[0][0] == 0 and gated[-1][1] == pytest.approx(2.0)
@@ -398,7 +399,7 @@ NETWORK = {"backbone": "shufflenet", "shufflenet": {"weights": "random"}, "engin
 @pytest.mark.slow
 def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Path) -> None:
     recipe = Recipe.of(NETWORK)
-    look = Look.of(recipe)
+    look = recipe.feature_spec()
     extract_all(two(clips), [look], tmp_path / "one", quiet=True)
     extract_all(two(clips), [look], tmp_path / "two", where=Where(2), quiet=True)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -418,9 +419,9 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
 
 
 def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:
-    extract_all(two(clips), [Look.of(Recipe.of(NETWORK))], tmp_path / "store", quiet=True)
+    extract_all(two(clips), [Recipe.of(NETWORK).feature_spec()], tmp_path / "store", quiet=True)
     video = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
-    free = Look.of(Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}))
+    free = Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}).feature_spec()
     chosen = saved.settled(free, video)
     assert (chosen.engine, chosen.precision) == ("torch", "fp32")
     same(saved.instances(video, free), saved.instances(video, chosen))
@@ -438,7 +439,7 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr("wherewhen.engine._device", pick)
     recipe = Recipe.of({**NETWORK, "cells": {"rows": 1, "columns": 1}, "training": {"steps": 2}})
-    free, told = Look.of(recipe), Look.of(recipe, "cuda:3")
+    free, told = recipe.feature_spec(), recipe.feature_spec("cuda:3")
     video = two(clips).dataset.videos[0]
     assert free.device == "auto" and told.made(video) == free.made(video), "the device is no part of what is looked for"
     assert set(asked) == {"auto", "cuda:3", "cpu"}, "cpu is what the picker said"

@@ -12,13 +12,13 @@ import pytest
 
 from wherewhen import kept, watching
 from wherewhen.looks import Look, Seen
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Instances, Video
 
 
 @pytest.fixture
 def look() -> Look:
-    return Look.of(Recipe.of())
+    return Recipe.of().feature_spec()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_other_content_settings_and_spans_are_made_anew(
     whole = kept.instances(video, look, cache)
     part = kept.instances(replace(video, span=(0.4, 1.2)), look, cache)
     assert part.extents[:, 0].min() >= 0.4 and part.extents[:, 1].max() <= 1.2 + 1e-9
-    coarse = Look.of(Recipe.of({"cells": {"rows": 1, "columns": 1, "steps": 1}}))
+    coarse = Recipe.of({"cells": {"rows": 1, "columns": 1, "steps": 1}}).feature_spec()
     assert len(kept.instances(video, coarse, cache).features) < len(whole.features)
     shutil.copy(clips / "normal" / "n0.mp4", video.path)
     assert not np.array_equal(kept.instances(video, look, cache).features, whole.features)
@@ -87,7 +87,7 @@ def test_looks_that_differ_in_their_instances_share_a_run_of_the_backbone(
     video: Video, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = Look.named("motion", "videolets")
-    other = Look.of(Recipe.of({"motion": {"width": 48}}))
+    other = Recipe.of({"motion": {"width": 48}}).feature_spec()
     alone = [kept.instances(video, one, tmp_path / "alone") for one in (look, short, other)]
     runs = []
     grids = watching.grids

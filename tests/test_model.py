@@ -10,8 +10,9 @@ import pytest
 
 from wherewhen import benchmark, cli, runs
 from wherewhen.errors import ConfigError, EngineError
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.running import Running
 from wherewhen.values import Instances
 

@@ -15,8 +15,9 @@ import torch
 
 from wherewhen import cli, registry, store
 from wherewhen.errors import ConfigError, StoreError, WherewhenError
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.values import Instances
 
 Change = Callable[[dict[str, Any], dict[str, Any]], None]

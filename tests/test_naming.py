@@ -13,8 +13,9 @@ from wherewhen import extents as ext
 from wherewhen import painting, training
 from wherewhen.contracts import TextTower
 from wherewhen.evaluate import predict
-from wherewhen.model import Model, Recipe, view
+from wherewhen.model import Model, view
 from wherewhen.naming import ClassMap, Shares, class_maps
+from wherewhen.recipe import Recipe
 from wherewhen.values import Bag, HeatMap, Instances
 
 MakeBags = Callable[..., list[Bag]]

@@ -19,9 +19,9 @@ from wherewhen import extents as ext
 from wherewhen.errors import VideoError
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
-from wherewhen.looks import Look
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.spool import Spool
 from wherewhen.values import (
     Bag,
@@ -319,7 +319,7 @@ def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: in
     assert offline.heat is not None and offline.heat.values.std() > 0
     video = Video("film", film, 1)
     for _ in range(2):
-        seen = kept.instances(video, Look.of(looked.recipe))
+        seen = kept.instances(video, looked.recipe.feature_spec())
         assert (seen.shape is None) == (crops > 1)
         bag = Bag(video, {"cells": seen})
         same(evaluate.predict(looked, evaluate.normalized(looked, [bag]))["film"], offline, within=1e-6)
@@ -359,7 +359,7 @@ def test_evaluation_judges_what_detection_says(model: Model, film: Path) -> None
     offline = pipeline.together(model.stream(film))
     video = Video("film", film, 1)
     for _ in range(2):  # made, then read from the cache
-        bag = Bag(video, {"cells": kept.instances(video, Look.of(model.recipe))})
+        bag = Bag(video, {"cells": kept.instances(video, model.recipe.feature_spec())})
         judged = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
         same(judged, offline, within=1e-6)
 

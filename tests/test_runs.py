@@ -20,8 +20,9 @@ from wherewhen import cli, data, extract, registry, runs, training
 from wherewhen.config import read_yaml
 from wherewhen.datasets import native
 from wherewhen.errors import ConfigError, DataError, StoreError
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.outputs import MANIFEST
+from wherewhen.recipe import Recipe
 from wherewhen.video import reader
 
 SETTINGS: dict[str, Any] = {"training": {"steps": 20}, "seed": 3}

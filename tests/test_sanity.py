@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from wherewhen import sanity
 from wherewhen.compare import auc_interval
 from wherewhen.errors import DataError
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.sanity import Sanity, check, crossed, moving, plain_motion, split
 from wherewhen.training import fit
 from wherewhen.values import Bag, Event, HeatMap, Instances, Prediction, Video

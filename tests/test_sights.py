@@ -16,9 +16,9 @@ from wherewhen.commands import detect
 from wherewhen.contracts import Classes, Sight
 from wherewhen.errors import ConfigError, VideoError
 from wherewhen.instances.tubes import Tubes
-from wherewhen.looks import Look
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
 from wherewhen.normalize import Normalizer
+from wherewhen.recipe import Recipe
 from wherewhen.store import plain as as_plain
 from wherewhen.tracks import LinkConfig
 from wherewhen.values import Boxes, Features, Frame, Instances, Prediction, Video
@@ -156,7 +156,7 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
     one, other, boxes = pair
     recipe = Recipe.of({"method": "dmrm", "instances": "tubes",
                         "tubes": {**TUBES, "proposals": "file", "boxes": {"path": str(boxes)}}})  # fmt: skip
-    look = Look.of(recipe)
+    look = recipe.feature_spec()
     assert look.name(one) == look.name(other), "one folder of a store for all"
     before, mine = kept.cached(one, look), kept.instances(one, look)
     assert look.source(one)["boxes"] != look.source(other)["boxes"]
@@ -180,7 +180,7 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
 def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[float]], float]) -> None:
     """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
     recipe = recipe_of(method)
-    looks = Look.all_of(recipe)
+    looks = recipe.feature_specs()
     seen = kept.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     torch.manual_seed(0)
@@ -204,7 +204,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
     """Scored as pictures come or out of the cache; only boxes and events know of movers, and events are their boxes."""
     beside = {"proposals": "motion", "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}}
     recipe = Recipe.of({"method": method, "movers": beside})
-    looks = Look.all_of(recipe)
+    looks = recipe.feature_specs()
     seen = kept.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     scored = seen[recipe.scored]
@@ -306,7 +306,7 @@ def test_tubes_come_no_later_than_they_say(film: Path) -> None:
     assert wait == 2.4 and len(found) == 3
     assert all(came <= end + wait - 2.0 + slack for _, end, came in found[:-1])
     assert [round(start, 2) for start, _, _ in found] == [0, 2, 4]
-    whole = kept.bag_of(Video("film", film, 1), Look.all_of(recipe)).views["cells"]
+    whole = kept.bag_of(Video("film", film, 1), recipe.feature_specs()).views["cells"]
     assert whole.paths is not None and whole.paths.edges[-1] == found[-1][1]
 
 
@@ -348,7 +348,7 @@ def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path, caplog: 
     with Writer(path, RATE) as writer:
         for picture in _pictures(kind):
             writer.write(picture)
-    seen = kept.bag_of(Video("hard", path, 0), Look.all_of(recipe_of("mgpr")), tmp_path / "cache").views
+    seen = kept.bag_of(Video("hard", path, 0), recipe_of("mgpr").feature_specs(), tmp_path / "cache").views
     tubes = seen["tubes"]
     for _ in range(2):  # made for the views above, or read from the cache: told each time
         caplog.clear()

@@ -24,7 +24,7 @@ from wherewhen import data, extract, learning, painting, registry, runs, store, 
 from wherewhen.contracts import DatasetReader, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Bag, Dataset, Instances, Video
 
 MakeBags = Callable[..., list[Bag]]
@@ -188,7 +188,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from wherewhen import training
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 
 spec = spec_from_file_location("worlds", sys.argv[2])
 worlds = module_from_spec(spec)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from wherewhen import pipeline, watching
 from wherewhen.contracts import ClipSpec
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Clip, Features, Frame
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer

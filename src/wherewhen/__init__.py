@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from wherewhen.detection import detect
     from wherewhen.errors import WherewhenError
     from wherewhen.found import Found
-    from wherewhen.model import Model, Recipe
+    from wherewhen.model import Model
+    from wherewhen.recipe import Recipe
     from wherewhen.runs import judge, load, train
     from wherewhen.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
 
@@ -27,7 +28,7 @@ _HOMES = {
     "WherewhenError": "errors",
     "Found": "found",
     "Model": "model",
-    "Recipe": "model",
+    "Recipe": "recipe",
     "detect": "detection",
     "judge": "runs",
     "load": "runs",

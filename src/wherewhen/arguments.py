@@ -304,7 +304,7 @@ def add_recipe(
     section for everything that a model is made of.
     """
     from wherewhen.contracts import Training
-    from wherewhen.model import DEFAULTS, RUNNING
+    from wherewhen.recipe import DEFAULTS, OPTIONS
 
     made = Wanted()
     own = {"methods", "backbones"} & set(command.Options.__dataclass_fields__)
@@ -322,9 +322,9 @@ def add_recipe(
             text += f" (default: {OPEN[flag]})" if open_ and full else ""
             made.flags[flag] = None if open_ else usual[flag]
             parser.add_argument(f"--{flag}", type=str | None if open_ else str, default=made.flags[flag], help=text)
-    for flag, known in RUNNING.items():
+    for flag in ("engine", "precision"):
         if flag in flags:
-            text = f"how a network is run, one of: {', '.join(known)}"
+            text = f"how a network is run, one of: {', '.join(OPTIONS[flag].names)}"
             made.flags[flag] = "auto"
             parser.add_argument(f"--{flag}", type=str, default="auto", help=text)
     for flag, (value, text) in NUMBERS.items():

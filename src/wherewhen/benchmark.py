@@ -32,10 +32,9 @@ from wherewhen.evaluate import (
     trivial_rows,
 )
 from wherewhen.features import content
-from wherewhen.looks import Look
 from wherewhen.measurable import Judged, by_fold, judged, measurable
-from wherewhen.model import Recipe
 from wherewhen.progress import track
+from wherewhen.recipe import Recipe
 from wherewhen.store import Spare, cache_folder, fingerprint, plain, write_json
 from wherewhen.training import fit
 from wherewhen.values import Truth, Video
@@ -96,7 +95,7 @@ class Job:
         torch.set_num_threads(1)
         train, test = self.videos()
         recipe = Recipe.of(self.recipe, trust=self.trust)
-        own = Look.all_of(recipe)
+        own = recipe.feature_specs()
         seen = looks(own)
         learned = list(extract.bags(train, own, workers=1, quiet=True))
         fitted = fit(learned, recipe, device="cpu", keep_looks=True, validation=self.validation())
@@ -308,7 +307,7 @@ def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) ->
     wanted: dict[tuple[str, str], Video] = {}
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
-    for own in {fingerprint(Look.all_of(recipe)): Look.all_of(recipe) for recipe in recipes}.values():
+    for own in {fingerprint(recipe.feature_specs()): recipe.feature_specs() for recipe in recipes}.values():
         seen = []
         for bag in extract.bags(wanted.values(), looks(own), quiet=quiet):
             seen.append(bag.video)

@@ -138,3 +138,9 @@ def os_message(error: OSError) -> str:
     named = error.filename2 if error.filename2 is not None else error.filename
     shown = os.fsdecode(named) if isinstance(named, str | bytes | os.PathLike) else ""
     return f"{shown}: {os_reason(error)}" if shown else os_reason(error)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's error, without its list of all accepted values."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return "there is no such kind" if text.startswith("Expected one of") else text

@@ -146,7 +146,7 @@ def evaluate(
     quiet: bool = False,
 ) -> Evaluation:
     """A table of the model and all trivial rows on videos of which something is known, by all that can be measured."""
-    seen = looks(Look.all_of(model.recipe, model.device))
+    seen = looks(model.recipe.feature_specs(model.device))
     bags = normalized(model, extract.bags(known.videos, seen, quarantine=quarantine, quiet=quiet))
     slow.tell_seen((bag.video for bag in bags), seen.values())
     held = known.seen(bags, model.recipe.scored)

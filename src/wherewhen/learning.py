@@ -16,9 +16,9 @@ from wherewhen import distributed, outputs
 from wherewhen.batches import Batches
 from wherewhen.contracts import Classes, Output, Student
 from wherewhen.errors import ConfigError, DataError, StoreError
-from wherewhen.model import Recipe
 from wherewhen.model_file import DIGEST, digest
 from wherewhen.progress import track
+from wherewhen.recipe import Recipe
 from wherewhen.store import Arrays, load, plain, save, write_atomic
 
 if TYPE_CHECKING:

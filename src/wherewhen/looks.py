@@ -19,7 +19,6 @@ from wherewhen.contracts import Backbone, Builder, ClipSpec
 from wherewhen.engine import attach, remembered
 from wherewhen.errors import VideoError
 from wherewhen.features import content, save_features
-from wherewhen.model import Recipe
 from wherewhen.network import Network, fitted
 from wherewhen.running import NONE, Running, Together
 from wherewhen.store import fingerprint, plain
@@ -46,18 +45,6 @@ class Look:
     crops: int = 1
     gate: float = 0.0
     device: str = AUTO
-
-    @classmethod
-    def of(cls, recipe: Recipe, device: str = AUTO, instances: str | None = None) -> Look:
-        """How a recipe looks at videos, on a device: for what it scores, or for another builder of its views."""
-        backbone, instances = recipe.backbone, instances or recipe.instances
-        parts = recipe.settings[backbone], recipe.settings[instances]
-        return cls(backbone, instances, *parts, recipe.engine, recipe.precision, recipe.crops, recipe.gate, device)
-
-    @classmethod
-    def all_of(cls, recipe: Recipe, device: str = AUTO) -> dict[str, Look]:
-        """How a recipe looks at videos for each view of its method."""
-        return {view: cls.of(recipe, device, instances) for view, instances in recipe.views.items()}
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> Look:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen.documents import json_of
+from wherewhen.errors import ConfigError, first_line
 from wherewhen.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
 
 
@@ -27,6 +28,20 @@ def has_bf16(device: str) -> bool:
 def kind_of(device: str) -> str:
     """``cuda`` of ``cuda:1``."""
     return device.split(":", maxsplit=1)[0]
+
+
+def pick_device(name: str) -> str:
+    """``auto`` becomes cuda where there is one, else cpu; ConfigError for a device that can't be used here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error)
+        raise ConfigError(f"device {name!r} can't be used here ({reason}); take auto, cpu or cuda") from None
+    return name
 
 
 @lru_cache(maxsize=64)

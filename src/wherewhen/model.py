@@ -10,203 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import alarms, closeups, model_file, painting, pipeline, registry, sights, watching
+from wherewhen import alarms, closeups, model_file, painting, pipeline, sights, watching
 from wherewhen import engine as engines
-from wherewhen.config import CONSENT, build, mapping, typed
-from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, TextImage, Training, View
+from wherewhen.config import mapping
+from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, View
 from wherewhen.detector import Detector
 from wherewhen.engine import attach
-from wherewhen.errors import ConfigError, StoreError, unknown
+from wherewhen.errors import ConfigError, StoreError, first_line
+from wherewhen.machine import pick_device
 from wherewhen.naming import class_maps, named
 from wherewhen.network import Network
+from wherewhen.recipe import Recipe
 from wherewhen.running import Running
-from wherewhen.store import plain
 from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
 
 if TYPE_CHECKING:
     import torch
 
     from wherewhen.normalize import Normalizer
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
-
-    ``instances``: the builder of what is scored, the first view of the method; its other views are made by the builders
-    that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own
-    unless told otherwise.
-    ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
-    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
-    or hold no more contrast, are not looked at. ``movers``: whose movers come beside the maps of cells, so that events
-    get their boxes; None = nobody's. They change neither what is learnt nor any frame score.
-    """
-
-    backbone: str
-    instances: str
-    method: str
-    localizer: str
-    settings: Mapping[str, Any]
-    training: Training
-    seed: int = 0
-    validation: float = 0.2
-    engine: str = "auto"
-    precision: str = "auto"
-    crops: int = 1
-    gate: float = 0.0
-    movers: sights.MoversConfig | None = None
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> Recipe:
-        """Make a recipe of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
-
-        ConfigError names what is unknown or of the wrong type. ``trust``: run the code in the file that the backbone
-        ``file`` names.
-
-        >>> Recipe.of({"backbone": "motion"}).method
-        'cuboid_mil'
-        """
-        given = mapping(values, "a model")
-        method = typed(str, given.get("method", DEFAULTS["method"]), "method")
-        plugin = registry.load("methods", method)
-        able = (plugin.views[0], *getattr(plugin, "stand_ins", ()))
-        usual = {**DEFAULTS, "instances": able[0]}
-        chosen = {kind: typed(str, given.pop(kind, usual[kind]), kind) for kind in registry.PARTS}
-        if chosen["instances"] not in able:
-            raise ConfigError(f"method {method} needs the instances {' or '.join(able)}; got {chosen['instances']}")
-        parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
-        parts |= {name: registry.load("instances", name) for name in plugin.views[1:]}
-        training = {**vars(plugin.schedule), **mapping(given.pop("training", None), "training")}
-        seed = typed(int, given.pop("seed", 0), "seed")
-        validation = typed(float, given.pop("validation", 0.2), "validation")
-        if not 0 <= validation < 1:
-            raise ConfigError(
-                f"validation: expected a share of the training videos from 0 to below 1, got {validation}"
-            )
-        run = {key: _one_of(key, given.pop(key, "auto"), known) for key, known in RUNNING.items()}
-        crops, gate = typed(int, given.pop("crops", 1), "crops"), typed(float, given.pop("gate", 0.0), "gate")
-        if crops not in watching.CROPS or not gate >= 0:
-            raise ConfigError(f"expected crops 1, 5 or 10 and a gate of 0 or more gray levels; got {crops} and {gate}")
-        movers = sights.movers(given.pop(sights.MOVERS, None))
-        known = [*parts, *registry.PARTS, *run, "crops", "gate", sights.MOVERS, "training", "seed", "validation"]
-        for name in given:
-            if not any(name in registry.names(kind) for kind in registry.PARTS.values()):
-                raise ConfigError(unknown("setting", name, known))
-        sighted = [name for name, part in parts.items() if hasattr(part, "sight")]
-        if sighted and crops != 1:
-            raise ConfigError(f"crops: {sighted[0]} follow movers through whole pictures, so crops is 1; got {crops}")
-        if movers and chosen["instances"] in sighted:
-            raise ConfigError(f"movers: {chosen['instances']} are movers themselves; leave it out, or score cells")
-        presets = plugin.presets
-        own = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
-        for name, part in parts.items():
-            if trust and CONSENT in part.Config.__dataclass_fields__:
-                own[name][CONSENT] = True
-        settings = {
-            name: build(part.Config, {**own.get(getattr(part, "follows", ""), {}), **own[name]}, name)
-            for name, part in parts.items()
-        }
-        made = cls(**chosen, settings=settings, training=build(Training, training, "training"), seed=seed,
-                   validation=validation, crops=crops, gate=gate, movers=movers, **run)  # fmt: skip
-        builders = made.builders()
-        for sight in sights.wanted(builders).values():
-            sights.made(sight)  # its settings are checked before anything is looked at
-        near = closeups.wanted(builders)
-        if near and getattr(made.part("backbone"), "anchored", False):
-            raise ConfigError(
-                f"{made.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
-                f"Take --{made.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
-            )
-        return made
-
-    def plain(self) -> dict[str, Any]:
-        """The same as plain values, every default spelled out, consent left out: what ``config.yaml`` holds."""
-        head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
-        tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
-        run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
-        return {
-            **head,
-            **tail,
-            **run,
-            "movers": plain(self.movers),
-            "training": vars(self.training),
-            **{k: {key: one for key, one in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
-        }
-
-    def check_share(self, root: str) -> None:
-        """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
-        if self.validation != Recipe.validation:
-            raise ConfigError(
-                f"{root}: --validation {self.validation:g} has no effect: this data set says itself which videos "
-                f"validate; leave it out, or train on all with --fold all"
-            )
-
-    @property
-    def trusted(self) -> bool:
-        """Whether the user of this call agreed that code in the backbone's file is run."""
-        return bool(getattr(self.settings[self.backbone], CONSENT, False))
-
-    @property
-    def views(self) -> dict[str, str]:
-        """The views that the method needs, the scored one first, and the builder of each."""
-        names = self.part("method").views
-        return {names[0]: self.instances, **{name: name for name in names[1:]}}
-
-    @property
-    def scored(self) -> str:
-        """The view whose instances are scored."""
-        return next(iter(self.views))
-
-    def builders(self) -> dict[str, Builder]:
-        """What makes each view."""
-        made = {view: registry.load("instances", name) for view, name in self.views.items()}
-        return {view: builder(self.settings[self.views[view]]) for view, builder in made.items()}
-
-    def part(self, kind: str) -> Any:
-        """The plug-in of a kind, not yet made."""
-        return registry.load(registry.PARTS[kind], getattr(self, kind))
-
-    def raw(self, view: str) -> bool:
-        """Whether the features of a view come as they were made: where the method wants it, or words are told by them.
-
-        >>> [Recipe.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
-        [False, False]
-        """
-        wanted = getattr(self.part("method"), "raw", ())
-        return (wanted if isinstance(wanted, bool) else view in wanted) or (self.tells_classes and self.reads)
-
-    @property
-    def tells_classes(self) -> bool:
-        """Whether the method tells kinds of anomalies apart."""
-        return bool(getattr(self.part("method"), "tells_classes", False))
-
-    @property
-    def reads(self) -> bool:
-        """Whether the backbone has words."""
-        return hasattr(self.part("backbone"), "tower")
-
-    def reader(self) -> TextImage | None:
-        """The backbone for a method that learns prompts, None where it doesn't read."""
-        made: TextImage | None = self.make("backbone") if self.tells_classes and self.reads else None
-        return made
-
-    def student(self, dims: Mapping[str, int], classes: Classes | None = None) -> Any:
-        """The method for features of these lengths, and for ``classes`` where it tells them apart."""
-        return self.make("method", dims, *([classes or Classes()] if self.tells_classes else []))
-
-    def make(self, kind: str, *more: Any) -> Any:
-        """The plug-in of a kind with its settings."""
-        return self.part(kind)(self.settings[getattr(self, kind)], *more)
-
-
-DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
-RUNNING = {"engine": ("auto", *registry.names("engines")), "precision": ("auto", "fp32", "bf16", "int8")}
-
-
-def _one_of(what: str, name: object, known: tuple[str, ...]) -> str:
-    if name not in known:
-        raise ConfigError(unknown(what, str(name)[:80], known))
-    return str(name)
 
 
 def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
@@ -228,25 +49,6 @@ def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
         padded([np.ones(len(s.features), bool) for s in sets], torch.bool),
         tuple(s.shape for s in sets),
     )
-
-
-def pick_device(name: str) -> str:
-    """``auto`` becomes cuda where there is one, else cpu."""
-    import torch
-
-    if name != "auto":
-        try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
-            raise ConfigError(f"device {name!r} can't be used here ({_short(error)}); take auto, cpu or cuda") from None
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _short(error: Exception) -> str:
-    """What a library says, without its list of everything that it knows and its advice for programmers."""
-    told = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return "there is no such kind" if told.startswith("Expected one of") else told
 
 
 @dataclass
@@ -448,7 +250,7 @@ def _student(stored: model_file.Stored, recipe: Recipe) -> Any:
             stored.fits(recipe.student(stored.dims, classes))
         method = recipe.student(stored.dims, classes)
     except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
-        raise stored.wrong(f"its recipe can't be followed: {_short(error)}") from None
+        raise stored.wrong(f"its recipe can't be followed: {first_line(error)}") from None
     stored.put(method)
     return method
 

@@ -162,7 +162,7 @@ def no_look(told: Told) -> str | None:
 def of_recipes(told: Told) -> set[str]:
     """The plug-ins that models are made of, for each method and backbone that is asked for, and ``training``."""
     from wherewhen.feature_stores.importing import adopted
-    from wherewhen.model import Recipe
+    from wherewhen.recipe import Recipe
 
     names: set[str] = {"training", "movers"}
     for settings in _recipes(told):
@@ -173,7 +173,7 @@ def of_recipes(told: Told) -> set[str]:
 
 def of_looks(told: Told) -> set[str]:
     """The plug-ins that features are made with: backbones, and the builders of what is scored."""
-    from wherewhen.model import Recipe
+    from wherewhen.recipe import Recipe
 
     recipes = [Recipe.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
     return {name for recipe in recipes for name in (recipe.backbone, *recipe.views.values())}
@@ -189,7 +189,7 @@ def of_backbone(told: Told) -> set[str]:
 
 def _named(told: Told, kind: str) -> list[str]:
     """Plug-ins of a kind between commas, from the setting of its name or the option in its place."""
-    from wherewhen.model import DEFAULTS
+    from wherewhen.recipe import DEFAULTS
 
     return str(told.get(f"{kind}s") or told.get(kind) or DEFAULTS[kind]).split(",")
 

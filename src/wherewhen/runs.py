@@ -20,10 +20,11 @@ from wherewhen.evaluate import Row, evaluate, normalized, predict
 from wherewhen.feature_stores.importing import adopted
 from wherewhen.features import content
 from wherewhen.kept import settled
-from wherewhen.looks import Look
+from wherewhen.machine import pick_device
 from wherewhen.measurable import demanded, judged
 from wherewhen.metrics import roc_auc
-from wherewhen.model import Model, Recipe, pick_device
+from wherewhen.model import Model
+from wherewhen.recipe import Recipe
 from wherewhen.sameness import check_contents, check_few
 from wherewhen.sanity import Sanity
 from wherewhen.store import draft, plain, write_json
@@ -146,7 +147,7 @@ def train(
             log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
         quarantine = Quarantine(folder, damaged)
         outputs.remove(quarantine.file)
-        views = Look.all_of(recipe, device)
+        views = recipe.feature_specs(device)
         bags = extract.gathered(videos, views, quarantine=quarantine, quiet=quiet)
         seen = [bag.video for bag in bags]
         slow.tell_seen(seen, views.values())

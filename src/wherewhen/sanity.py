@@ -18,7 +18,8 @@ from wherewhen.batches import Chosen
 from wherewhen.compare import auc_interval
 from wherewhen.errors import WherewhenError
 from wherewhen.metrics import roc_auc
-from wherewhen.model import Model, Recipe
+from wherewhen.model import Model
+from wherewhen.recipe import Recipe
 from wherewhen.report import Facts
 from wherewhen.training import Fitted, fit
 from wherewhen.values import Bag, Instances, Prediction, Truth, Video

@@ -13,7 +13,9 @@ from wherewhen import learning
 from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, class_names, label_of, mixed_names, thinned
 from wherewhen.contracts import Classes
 from wherewhen.errors import DataError
-from wherewhen.model import Model, Recipe, pick_device
+from wherewhen.machine import pick_device
+from wherewhen.model import Model
+from wherewhen.recipe import Recipe
 from wherewhen.store import fingerprint
 from wherewhen.values import Bag, Instances, Video
 

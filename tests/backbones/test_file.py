@@ -13,8 +13,7 @@ import torch
 from wherewhen.backbones.file import File, FileConfig
 from wherewhen.config import build
 from wherewhen.errors import ConfigError
-from wherewhen.looks import Look
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.store import plain
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
@@ -188,7 +187,9 @@ def test_features_know_the_file_wherever_it_lies(tmp_path: Path) -> None:
     (tmp_path / "b.onnx").write_bytes(b"the same")
     (tmp_path / "c.onnx").write_bytes(b"another")
     one, other, third = (
-        Look.of(Recipe.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})).wanted()["file"]
+        Recipe.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})
+        .feature_spec()
+        .wanted()["file"]
         for name in "abc"
     )
     assert one == other and "path" not in one and one["frames"] == 16

@@ -17,7 +17,8 @@ from wherewhen import registry, training
 from wherewhen.config import build
 from wherewhen.contracts import Output, Training, View
 from wherewhen.errors import ConfigError
-from wherewhen.model import Model, Recipe, view
+from wherewhen.model import Model, view
+from wherewhen.recipe import Recipe
 from wherewhen.store import plain
 from wherewhen.values import Bag, Instances, Masks
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wherewhen import registry, training
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.values import Bag, Instances
 
 MakeBag = Callable[..., Bag]

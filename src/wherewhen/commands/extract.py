@@ -59,8 +59,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen import extraction
     from wherewhen.datasets._class_folders import Folders
     from wherewhen.evaluate import looks
-    from wherewhen.looks import Look
-    from wherewhen.model import Recipe, pick_device
+    from wherewhen.machine import pick_device
+    from wherewhen.recipe import Recipe
     from wherewhen.spread import Where
     from wherewhen.store import fingerprint
 
@@ -69,7 +69,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     what = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
-    own = [Look.all_of(recipe, options.device) for recipe in recipes]
+    own = [recipe.feature_specs(options.device) for recipe in recipes]
     if what.known:  # evaluation asks for more than training does
         own = [looks(some) for some in own]
     wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())

@@ -24,7 +24,7 @@ from wherewhen.feature_stores.layouts import ORDERS, UNKNOWN, Place, plain_name
 from wherewhen.feature_stores.published import USUAL, Lists, add_lists
 from wherewhen.features import INDEX, inside, open_features, save_features
 from wherewhen.looks import Look
-from wherewhen.model import Recipe
+from wherewhen.recipe import Recipe
 from wherewhen.store import content_hash, plain
 from wherewhen.values import Dataset, Features, Floats, Fold, Instances, Video
 from wherewhen.video.batch import Quarantine
@@ -261,7 +261,7 @@ def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[
         "time": time,
     }
     recipe = Recipe.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
-    return _Task(layout, known, clips, labels, kept, length, time, places, Look.of(recipe))
+    return _Task(layout, known, clips, labels, kept, length, time, places, recipe.feature_spec())
 
 
 def _no_cells() -> dict[str, Any]:

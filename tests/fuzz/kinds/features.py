@@ -36,13 +36,12 @@ def _model(run: Path) -> Any:
 def judge(file: Path, corpus: Path) -> None:
     from wherewhen import data, extract
     from wherewhen.evaluate import normalized, predict
-    from wherewhen.looks import Look
 
     root = mirrored(file, corpus)
     model = _model(common(corpus, "run", made.trained))
     dataset = data.reader_of(root).load(root)
     data.reader_of(root).truth(root)
-    for bag in extract.gathered(dataset.videos, Look.all_of(model.recipe, "cpu"), quiet=True):
+    for bag in extract.gathered(dataset.videos, model.recipe.feature_specs("cpu"), quiet=True):
         for prediction in predict(model, normalized(model, [bag])).values():
             check_scores(prediction)
 
