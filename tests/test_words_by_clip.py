@@ -1,19 +1,33 @@
-"""The way of a user who has CLIP's weights, on seeded ones and with the network cut: extract, search, detect."""
+"""The way of a user who has CLIP's weights, on seeded ones and with the network cut: extract, search, detect.
+
+Its towers have two layers here, not twelve, so that they are built and traced in little time and memory; what all
+layers compute is checked with the backbone. The widths, the vocabulary and the patches are the published ones.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from wherewhen import cli, prompts
+from wherewhen.backbones._transformers import transformers
 from wherewhen.prompts import Prompts
 from wherewhen.zeroshot import ZeroShot
 
 pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
+
+
+@pytest.fixture(autouse=True)
+def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert transformers("clip").CLIPTextModelWithProjection  # the package replaces itself when a model is first loaded
+    library = transformers("clip")
+    for name in ("CLIPVisionConfig", "CLIPTextConfig"):
+        monkeypatch.setattr(library, name, partial(getattr(library, name), num_hidden_layers=2))
 
 
 def vocabulary(folder: Path) -> None:
@@ -28,8 +42,6 @@ def vocabulary(folder: Path) -> None:
 def test_detect_and_search(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A network of 150 million numbers is built four times: that takes longer than two seconds."""
-
     def cut(*args: object, **kwargs: object) -> None:
         raise AssertionError("the network is asked")
 
