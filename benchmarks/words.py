@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 
+from wherewhen import extents as ext
 from wherewhen import prompts, registry, spatial
 from wherewhen.contracts import Classes, View
 from wherewhen.encoders import settings_of
@@ -64,7 +65,7 @@ class Looker:
 
     def by_windows(self, picture: Pixels) -> ClassMap:
         seen = cut(Clip(picture[None], np.array([0.0, 1.0])), self.whole, self.places)
-        return self.mapped(spatial.mapped(self.likely(seen.features), seen.extents[:, 2:], (24, 24)))
+        return self.mapped(ext.mean_map(seen.extents, self.likely(seen.features), (24, 24)))
 
     def by_patches(self, picture: Pixels) -> ClassMap:
         size = self.patches.clip.size

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen import batches, learning, training
-from wherewhen.batches import Batches, Chosen, Mapped, Pack, groups, pooled, thinned
+from wherewhen.batches import Batches, Pack, groups, pooled, thinned
 from wherewhen.contracts import Classes
 from wherewhen.errors import ConfigError
+from wherewhen.extract import Chosen, Mapped
 from wherewhen.methods import _grid
 from wherewhen.model import view
 from wherewhen.recipe import Recipe

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import data, extract, extraction, pipeline, registry, runs
+from wherewhen import datasets, extract, extraction, pipeline, registry, runs
 from wherewhen import kept as saved
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.evaluate import looks
@@ -118,7 +118,7 @@ def test_a_truth_that_was_mended_reaches_the_store(natives: Path, tmp_path: Path
     (root / "gt.json").write_text(json.dumps(told))
     outcome = extract_all(sources(root), [LOOK], tmp_path / "store", quiet=True)
     assert (outcome.made, outcome.kept) == (0, 4)
-    reader = data.reader_of(tmp_path / "store")
+    reader = datasets.reader_of(tmp_path / "store")
     assert reader.truth(tmp_path / "store")["a0"].frames.sum() == 11
 
 
@@ -126,8 +126,8 @@ def test_a_truth_that_was_mended_reaches_the_store(natives: Path, tmp_path: Path
 
 
 def test_a_store_stands_for_its_data_set(natives: Path, store: Path) -> None:
-    assert data.reader_of(store) is registry.load("datasets", "features")
-    before, after = data.reader_of(natives).load(natives), data.reader_of(store).load(store)
+    assert datasets.reader_of(store) is registry.load("datasets", "features")
+    before, after = datasets.reader_of(natives).load(natives), datasets.reader_of(store).load(store)
     assert [(v.id, v.label, v.category, v.span) for v in before.videos] == [
         (v.id, v.label, v.category, v.span) for v in after.videos
     ]
@@ -142,7 +142,7 @@ def test_a_store_stands_for_its_data_set(natives: Path, store: Path) -> None:
 
 
 def test_what_really_happens_comes_along(natives: Path, store: Path) -> None:
-    before, after = data.reader_of(natives).truth(natives), data.reader_of(store).truth(store)
+    before, after = datasets.reader_of(natives).truth(natives), datasets.reader_of(store).truth(store)
     assert set(before) == set(after)
     for name, truth in before.items():
         for part in ("edges", "spans", "boxes", "track", "categories"):
@@ -181,7 +181,7 @@ def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path
 
 
 def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
-    (video, *_) = data.reader_of(store).load(store).videos
+    (video, *_) = datasets.reader_of(store).load(store).videos
     for settings, told in [
         ({"motion": {"width": 48}}, r"motion\.width: wanted 48, found 320"),
         ({"cells": {"rows": 2}}, r"cells\.rows: wanted 2, found None"),
@@ -193,7 +193,7 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
 
 
 def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
-    (video, *_) = data.reader_of(store).load(store).videos
+    (video, *_) = datasets.reader_of(store).load(store).videos
     told = "holds no features of pixels, but of frame_difference, motion; say which: --backbone NAME"
     with pytest.raises(StoreError, match=told):
         saved.instances(video, Look.named("pixels"))
@@ -202,7 +202,7 @@ def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
 def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: Path) -> None:
     """The index may promise what it likes: each file speaks for itself."""
     shutil.copytree(store, tmp_path / "mixed")
-    (video, *_) = data.reader_of(tmp_path / "mixed").load(tmp_path / "mixed").videos
+    (video, *_) = datasets.reader_of(tmp_path / "mixed").load(tmp_path / "mixed").videos
     coarse = Recipe.of({"cells": {"rows": 1, "columns": 1}}).feature_spec()
     index = json.loads((tmp_path / "mixed" / "features.json").read_text())
     (mine,) = [name for name in index["looks"] if name.startswith("motion")]
@@ -251,7 +251,7 @@ def test_into_the_cache_so_that_training_looks_at_nothing(
         raise AssertionError("looked at before")
 
     monkeypatch.setattr(saved, "look_at", forbidden)
-    assert len(list(extract.bags(data.reader_of(clips).load(clips).videos, {"cells": LOOK}, quiet=True))) == 4
+    assert len(list(extract.bags(datasets.reader_of(clips).load(clips).videos, {"cells": LOOK}, quiet=True))) == 4
 
 
 def test_broken_videos_are_set_aside_and_the_rest_is_a_data_set(clips: Path, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_broken_videos_are_set_aside_and_the_rest_is_a_data_set(clips: Path, tmp
     done = extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
     (row,) = json.loads((tmp_path / "store" / "quarantine.json").read_text())
     assert row["path"] == "../in/normal/bad.mp4" and "no video" in row["reason"] and done.made == 4
-    assert len(data.reader_of(tmp_path / "store").load(tmp_path / "store").videos) == 4
+    assert len(datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos) == 4
     (tmp_path / "in" / "normal" / "bad.mp4").unlink()
     extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
     assert not (tmp_path / "store" / "quarantine.json").exists()
@@ -272,7 +272,7 @@ def test_any_videos_will_do(clips: Path, tmp_path: Path) -> None:
     found = sources(tmp_path / "mine")
     assert [(v.id, v.label) for v in found.dataset.videos] == [("deep/n0", None), ("deep/n1", None)]
     extract_all(found, [LOOK], tmp_path / "store", quiet=True)
-    (one, _) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
+    (one, _) = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos
     same(saved.instances(one, LOOK), saved.instances(Video("x", clips / "normal" / "n0.mp4"), LOOK))
     assert [v.id for v in sources(clips / "normal" / "n0.mp4").dataset.videos] == ["n0"]
 
@@ -281,9 +281,9 @@ def test_rounded_features_say_so(clips: Path, tmp_path: Path) -> None:
     extract_all(sources(clips), [LOOK], tmp_path / "store", stored="float16", quiet=True)
     (folder,) = [p for p in (tmp_path / "store").iterdir() if p.is_dir()]
     assert folder.name.endswith("-float16")
-    (video, *_) = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos
+    (video, *_) = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos
     assert open_features(video.path).passport["about"]["stored"] == "float16"
-    exact = saved.instances(data.reader_of(clips).load(clips).videos[0], LOOK)
+    exact = saved.instances(datasets.reader_of(clips).load(clips).videos[0], LOOK)
     np.testing.assert_array_equal(saved.instances(video, LOOK).features, exact.features.astype(np.float16))
 
 
@@ -316,7 +316,7 @@ def test_another_video_of_the_same_name_is_not_written_over(clips: Path, tmp_pat
 
 
 def test_the_passport_tells_it_all(store: Path) -> None:
-    (video, *_) = data.reader_of(store).load(store).videos
+    (video, *_) = datasets.reader_of(store).load(store).videos
     passport = open_features(video.path).passport
     assert set(passport) == {"made", "source", "about"}
     assert passport["made"] | {"motion": None, "cells": None} == {
@@ -330,7 +330,7 @@ def test_the_passport_tells_it_all(store: Path) -> None:
 
 
 def test_what_the_gate_shut_is_marked(clips: Path) -> None:
-    video = data.reader_of(clips).load(clips).videos[0]
+    video = datasets.reader_of(clips).load(clips).videos[0]
     (seen,) = look_at(video, [Recipe.of({"gate": 250.0}).feature_spec()])
     assert not seen.instances.features.any()
     gated = seen.passport["about"]["gated"]
@@ -403,7 +403,7 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
     extract_all(two(clips), [look], tmp_path / "one", quiet=True)
     extract_all(two(clips), [look], tmp_path / "two", where=Where(2), quiet=True)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    video, kept = two(clips).dataset.videos[0], data.reader_of(tmp_path / "one").load(tmp_path / "one").videos[0]
+    video, kept = two(clips).dataset.videos[0], datasets.reader_of(tmp_path / "one").load(tmp_path / "one").videos[0]
     passport = open_features(kept.path).passport
     assert passport["made"]["engine"] == "torch" and passport["made"]["precision"] == "fp32"
     assert passport["made"]["shufflenet"]["weights"] == "random, seed 0"
@@ -420,7 +420,7 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
 
 def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:
     extract_all(two(clips), [Recipe.of(NETWORK).feature_spec()], tmp_path / "store", quiet=True)
-    video = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
+    video = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
     free = Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}).feature_spec()
     chosen = saved.settled(free, video)
     assert (chosen.engine, chosen.precision) == ("torch", "fp32")
@@ -446,7 +446,7 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
     asked.clear()
     extract_all(two(clips), [free], tmp_path / "store", quiet=True)
     assert "auto" in asked and "cuda:3" not in asked
-    kept = data.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
+    kept = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
     assert open_features(kept.path).passport["about"]["device"] == "cpu"
     same(saved.instances(kept, told), saved.instances(kept, free))
     asked.clear()

@@ -32,6 +32,7 @@ TOOLS = {
     "spatial",
     "store",
     "spool",
+    "tensors",
     "tracks",
     "tubes",
     "weights",

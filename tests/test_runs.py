@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import wherewhen
-from wherewhen import cli, data, extract, registry, runs, training
+from wherewhen import cli, datasets, extract, registry, runs, training
 from wherewhen.config import read_yaml
 from wherewhen.datasets import native
 from wherewhen.errors import ConfigError, DataError, StoreError
@@ -291,7 +291,7 @@ def test_truth_of_a_part_judges_that_part(
 ) -> None:
     real = native.PLUGIN
     some = replace(real, truth=lambda root: {k: v for k, v in real.truth(root).items() if k != "n1"})
-    monkeypatch.setattr(data, "reader_of", lambda root, name=None, folders=None: some)
+    monkeypatch.setattr(datasets, "reader_of", lambda root, name=None, folders=None: some)
     made = runs.judge(model, natives, tmp_path / "judged", quiet=True)
     assert "left out, no truth is known: n1" in made.notes
     assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n0", "a0", "a1"}

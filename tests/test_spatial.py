@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from wherewhen.errors import ConfigError
+from wherewhen.extents import mean_map
 from wherewhen.spatial import (
     SpatialConfig,
     box,
     by_class,
     gated,
     likelihoods,
-    mapped,
     stretched,
     windows,
 )
@@ -63,7 +63,7 @@ def test_the_stream_is_what_it_says() -> None:
     texts /= np.linalg.norm(texts, axis=1)[:, None]
     seen = (texts[RNG.integers(0, 5, len(places))] * 7 + RNG.normal(size=(len(places), 16)) * 0.4).astype(np.float32)
     classes = by_class(likelihoods(seen, texts), owners, 2)
-    heat = mapped(classes, places, (24, 24)).sum(-1)
+    heat = mean_map(np.pad(places, ((0, 0), (2, 0))), classes, (24, 24)).sum(-1)
     np.testing.assert_allclose(heat, plain_map(seen, texts, owners.tolist(), places, 24), atol=1e-4)
     assert 0.05 < heat.mean() < 0.95
 
@@ -77,9 +77,9 @@ def test_likelihoods_of_nothing_are_even_and_of_far_cosines_finite() -> None:
 
 
 def test_cells_that_are_covered_in_part_count_in_part() -> None:
-    found = mapped(np.float32([[1], [0]]), [[0, 0, 0.25, 1], [0, 0, 1, 1]], (1, 2))
+    found = mean_map([[0, 1, 0, 0, 0.25, 1], [0, 1, 0, 0, 1, 1]], np.float32([[1], [0]]), (1, 2))
     np.testing.assert_allclose(found[0, :, 0], [0.5 / 1.5, 0])
-    assert mapped(np.float32([[1]]), [[0, 0, 0.5, 1]], (1, 2))[0, 1, 0] == 0
+    assert mean_map([[0, 1, 0, 0, 0.5, 1]], np.float32([[1]]), (1, 2))[0, 1, 0] == 0
 
 
 def test_a_box_is_around_the_largest_region_or_around_all() -> None:

@@ -20,7 +20,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import data, extract, learning, painting, registry, runs, store, training
+from wherewhen import datasets, extract, learning, painting, registry, runs, store, training
 from wherewhen.contracts import DatasetReader, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
@@ -402,7 +402,7 @@ def test_training_never_asks_for_truth(toy_bags: MakeBags, tmp_path: Path, monke
         raise AssertionError("training asked for the truth")
 
     blind = DatasetReader(Provenance("x"), bool, lambda root: Dataset("x", videos), forbidden)
-    monkeypatch.setattr(data, "reader_of", lambda root, name=None, folders=None: blind)
+    monkeypatch.setattr(datasets, "reader_of", lambda root, name=None, folders=None: blind)
     monkeypatch.setattr(extract, "bags", lambda seen, *_, **__: [Bag(v, {"cells": looks[v.id]}) for v in seen])
     monkeypatch.setattr(runs, "_keep", lambda *_: None)
     model = runs.train(tmp_path, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", quiet=True)

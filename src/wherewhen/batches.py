@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,51 +20,6 @@ WHOLE = 2**28  # values of packed features that are kept as float32, 1 GiB; more
 MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more lie in a temporary file below the cache
 
 Batch = tuple[dict[str, View], "torch.Tensor"]
-
-
-class Lazy(Sequence[Bag]):
-    """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
-
-    @abstractmethod
-    def at(self, index: int) -> Bag:
-        """One bag, made anew."""
-
-    @overload
-    def __getitem__(self, index: int) -> Bag: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
-    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
-        return Chosen(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
-
-
-@dataclass(frozen=True)
-class Mapped(Lazy):
-    """Bags seen through a function."""
-
-    bags: Sequence[Bag]
-    change: Callable[[Bag], Bag]
-
-    def __len__(self) -> int:
-        return len(self.bags)
-
-    def at(self, index: int) -> Bag:
-        """One bag, changed."""
-        return self.change(self.bags[index])
-
-
-@dataclass(frozen=True)
-class Chosen(Lazy):
-    """Some bags of a sequence, by their numbers."""
-
-    bags: Sequence[Bag]
-    numbers: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def at(self, index: int) -> Bag:
-        """One of the chosen bags."""
-        return self.bags[self.numbers[index]]
 
 
 def pooled(instances: Instances, count: int | None) -> Instances:

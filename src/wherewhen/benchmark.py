@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import data, extract, registry, sights, slow
+from wherewhen import datasets, extract, registry, sights, slow
 from wherewhen.compare import Pair, interval, paired
 from wherewhen.contracts import Sight
-from wherewhen.datasets._class_folders import Folders
+from wherewhen.datasets import Folders
 from wherewhen.documents import read_json
 from wherewhen.errors import ConfigError, DataError, VideoError
 from wherewhen.evaluate import (
@@ -69,16 +69,18 @@ class Job:
         """Ids of the training videos that validate, where the data set says which."""
         if self.fold is None:
             return ()
-        return data.reader_of(self.root, self.reader, self.folders).load(Path(self.root)).folds[self.fold].validation
+        return (
+            datasets.reader_of(self.root, self.reader, self.folders).load(Path(self.root)).folds[self.fold].validation
+        )
 
     def videos(self) -> tuple[Sequence[Video], Judged]:
         """Training videos, and the test videos that can be judged with what is known of them."""
-        reader = data.reader_of(self.root, self.reader, self.folders)
+        reader = datasets.reader_of(self.root, self.reader, self.folders)
         dataset = reader.load(Path(self.root))
         labelled = [v for v in dataset.videos if v.label is not None]
         train = labelled if self.fold is None else dataset.folds[self.fold].train
         if self.test is not None:
-            other = data.reader_of(self.test)
+            other = datasets.reader_of(self.test)
             return train, judged(other.load(Path(self.test)).videos, other.truth(Path(self.test)), self.test)
         assert self.fold is not None
         return train, judged(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
@@ -188,11 +190,11 @@ def bench(
     finished jobs are kept in the cache and not made again.
     """
     folders = Folders.of(normal, anomalous)
-    source = data.reader_of(root, reader, folders)
+    source = datasets.reader_of(root, reader, folders)
     found = source.load(Path(root))
     if not found.folds and test is None:
         raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
-    judge = data.reader_of(test) if test else source
+    judge = datasets.reader_of(test) if test else source
     truths = judge.truth(Path(test or root))
     parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]
     known = [judged(part, truths, str(test or root)) for part in parts]

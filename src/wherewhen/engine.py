@@ -240,7 +240,7 @@ def _batch(backbone: Network, device: str) -> int:
         return max(1, 8 // backbone.clip.frames)
     import torch
 
-    from wherewhen.engines._batch import called, shaped
+    from wherewhen.tensors import called, shaped
 
     module, clip, peaks = backbone.module.to(device), _drawn(backbone), []
     try:

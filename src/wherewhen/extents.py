@@ -12,6 +12,7 @@ FloatArray = NDArray[np.float64]
 
 WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0)
 TICK = 1e-9  # seconds, for sums that aren't exact
+ROUNDING = 1e-9  # of a cell: smaller parts come from rounding
 
 
 def check(extents: ArrayLike, name: str = "extents") -> FloatArray:
@@ -160,3 +161,25 @@ def shares(sides: ArrayLike, count: int) -> FloatArray:
     edges = np.linspace(0, 1, count + 1)
     found: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
     return found
+
+
+def coverage(extents: ArrayLike, size: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """How much of each row ``(N, H)``, of each column ``(N, W)`` and, in sum, of each cell ``(H, W)`` extents cover."""
+    rows = np.asarray(extents, np.float64).reshape(-1, 6)
+    down, across = shares(rows[:, [3, 5]], size[0]), shares(rows[:, [2, 4]], size[1])
+    return down, across, down.T @ across
+
+
+def mean_map(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> NDArray[np.float32]:
+    """The mean ``(H, W, V)`` of the values ``(N, V)`` of the extents that cover each cell; 0 where none does.
+
+    An extent that covers a part of a cell counts by that part.
+
+    >>> mean_map([[0, 1, 0, 0, 0.5, 1], [0, 1, 0, 0, 1, 1]], [[1], [0]], (1, 2))[..., 0].tolist()
+    [[0.5, 0.0]]
+    """
+    down, across, weights = coverage(extents, size)
+    sums = np.einsum("nr,nc,nv->rcv", down, across, np.asarray(values, np.float64), optimize=True)
+    mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > ROUNDING)
+    made: NDArray[np.float32] = mean.astype(np.float32)
+    return made

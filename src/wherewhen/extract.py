@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import overload
 
-from wherewhen.batches import Lazy
 from wherewhen.errors import VideoError
 from wherewhen.kept import bag_of
 from wherewhen.looks import Look
@@ -73,6 +74,51 @@ def _in_order(
     finally:
         for future in flying:
             future.cancel()
+
+
+class Lazy(Sequence[Bag]):
+    """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
+
+    @abstractmethod
+    def at(self, index: int) -> Bag:
+        """One bag, made anew."""
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        return Chosen(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
+
+
+@dataclass(frozen=True)
+class Mapped(Lazy):
+    """Bags seen through a function."""
+
+    bags: Sequence[Bag]
+    change: Callable[[Bag], Bag]
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def at(self, index: int) -> Bag:
+        """One bag, changed."""
+        return self.change(self.bags[index])
+
+
+@dataclass(frozen=True)
+class Chosen(Lazy):
+    """Some bags of a sequence, by their numbers."""
+
+    bags: Sequence[Bag]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def at(self, index: int) -> Bag:
+        """One of the chosen bags."""
+        return self.bags[self.numbers[index]]
 
 
 @dataclass(frozen=True)

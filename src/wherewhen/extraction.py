@@ -9,9 +9,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from wherewhen import data, outputs, slow
+from wherewhen import datasets, outputs, slow
 from wherewhen.addresses import address_in
-from wherewhen.datasets._class_folders import Folders
+from wherewhen.datasets import Folders
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.features import INDEX, STORED, inside, is_features, open_features
@@ -147,7 +147,7 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
     names are the user's own.
     """
     if Path(root).is_dir():
-        found = data.reader_of(root, reader, folders) if reader or folders else data.recognized(root)
+        found = datasets.reader_of(root, reader, folders) if reader or folders else datasets.recognized(root)
         if found is not None:
             with summed(root):
                 told = Sources(found.load(Path(root)), found.truth(Path(root)))

@@ -18,7 +18,7 @@ import numpy as np
 
 from wherewhen import extents as ext
 from wherewhen.contracts import DatasetReader
-from wherewhen.data import to_learn
+from wherewhen.datasets import to_learn
 from wherewhen.errors import WherewhenError
 from wherewhen.features import is_features
 from wherewhen.findings import KINDS, Finding, listening, report

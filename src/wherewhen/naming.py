@@ -12,10 +12,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from wherewhen import extents as ext
 from wherewhen.contracts import Localizer
 from wherewhen.painting import pictures
 from wherewhen.pipeline import beside
-from wherewhen.spatial import covered
 from wherewhen.values import Boxes, Event, Features, Floats, HeatMap, Instances, Prediction
 
 LONGEST = 300.0  # seconds that an event can last, where the localizer doesn't say
@@ -132,7 +132,7 @@ def winner(event: Event, maps: Iterable[ClassMap]) -> int:
         for row in near:
             shared = np.minimum(row[1], piece.edges[1:]) - np.maximum(row[0], piece.edges[:-1])
             h, w = piece.values.shape[1:3]
-            down, across = covered(row[None, [3, 5]], h)[0], covered(row[None, [2, 4]], w)[0]
+            down, across = ext.shares(row[None, [3, 5]], h)[0], ext.shares(row[None, [2, 4]], w)[0]
             values = piece.values.astype(np.float64)
             found = np.einsum("t,r,c,trcv->v", shared.clip(0), down, across, values, optimize=True)
             total = total + found if len(total) else found

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen.values import Features, Floats, HeatMap, Instances, Paths, Scores
@@ -14,7 +13,6 @@ from wherewhen.values import Features, Floats, HeatMap, Instances, Paths, Scores
 PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
 COARSE = (8, 8)  # the same for whole features, which are long
 WALKED = (36, 48)  # the same for movers, whose boxes are told as well
-FAINT = 1e-9  # of a cell: who covers less doesn't cover it
 
 
 def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
@@ -65,9 +63,9 @@ def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) 
     spans, first, group = np.unique(rows.extents[:, :2], axis=0, return_index=True, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
     members = np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1])
-    if all(_brush(rows.extents[near], size)[2].min() > FAINT for near in members):
+    if all(ext.coverage(rows.extents[near], size)[2].min() > ext.ROUNDING for near in members):
         for number in np.argsort(first):
-            yield spans[number], _mixed(rows.extents[members[number]], values[members[number]], size)
+            yield spans[number], ext.mean_map(rows.extents[members[number]], values[members[number]], size)
         return
     starts, ends = rows.extents[:, 0], rows.extents[:, 1]
     order = np.argsort(starts, kind="stable")
@@ -76,25 +74,7 @@ def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) 
         near = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
         near = np.sort(near[ends[near] >= end])
         if len(near):
-            yield np.array([start, end]), _mixed(rows.extents[near], values[near], size)
-
-
-Brush = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-
-
-def _brush(extents: Floats, size: tuple[int, int]) -> Brush:
-    """How much of each row ``(N, H)`` and column ``(N, W)`` of a raster extents cover, and each cell ``(H, W)``."""
-    down, across = ext.shares(extents[:, [3, 5]], size[0]), ext.shares(extents[:, [2, 4]], size[1])
-    return down, across, down.T @ across
-
-
-def _mixed(extents: Floats, values: Features, size: tuple[int, int]) -> Features:
-    """The mean ``(H, W, D)`` of the values ``(N, D)`` of what covers each cell, 0 where nothing does."""
-    down, across, weights = _brush(extents, size)
-    sums = np.einsum("nr,nc,nd->rcd", down, across, values.astype(np.float64), optimize=True)
-    mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > FAINT)
-    picture: Features = mean.astype(np.float32)
-    return picture
+            yield np.array([start, end]), ext.mean_map(rows.extents[near], values[near], size)
 
 
 def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:

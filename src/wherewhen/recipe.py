@@ -46,7 +46,7 @@ OPTIONS: Mapping[str, Option] = {
     "validation": Option(float, 0.2, "a share of the training videos from 0 to below 1", lambda share: 0 <= share < 1),
     "engine": _choice("auto", *registry.names("engines")),
     "precision": _choice("auto", "fp32", "bf16", "int8"),
-    "crops": Option(int, 1, "1, 5 or 10 crops", lambda value: value in watching.CROPS),
+    "crops": Option(int, 1, "1, 5 or 10", lambda value: value in watching.CROPS),
     "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
 }
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wherewhen import data, distributed, extract, findings, outputs, review, sanity, slow
+from wherewhen import datasets, distributed, extract, findings, outputs, review, sanity, slow
 from wherewhen.config import read_yaml, write_yaml
 from wherewhen.console import Discreet
-from wherewhen.datasets._class_folders import Folders
+from wherewhen.datasets import Folders
 from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError, expected
 from wherewhen.evaluate import Row, evaluate, normalized, predict
@@ -122,10 +122,10 @@ def train(
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, recipe, resume)
     _check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
-    chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
+    chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
     with findings.listening() as odd:
         dataset = chosen.load(Path(root))
-        videos, validation = data.to_learn(dataset, fold)
+        videos, validation = datasets.to_learn(dataset, fold)
         if validation:
             recipe.check_share(str(root))
         check_labels(videos)
@@ -316,10 +316,10 @@ def judge(
     """
     folder = Path(output)
     _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
-    chosen = data.reader_of(root, reader, Folders.of(normal, anomalous))
+    chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
     with findings.summed(root):
         dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
-    videos = data.to_judge(dataset, fold)
+    videos = datasets.to_judge(dataset, fold)
     subject = judged(videos, truths, str(root))
     asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder, damaged)

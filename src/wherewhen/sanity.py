@@ -14,9 +14,9 @@ import numpy as np
 
 from wherewhen import distributed, evaluate
 from wherewhen import extents as ext
-from wherewhen.batches import Chosen
 from wherewhen.compare import auc_interval
 from wherewhen.errors import WherewhenError
+from wherewhen.extract import Chosen
 from wherewhen.metrics import roc_auc
 from wherewhen.model import Model
 from wherewhen.recipe import Recipe

@@ -170,7 +170,7 @@ def _heat(seen: Instances, query: Features) -> tuple[Features, float]:
         steps = cosines.reshape(seen.shape)
         return np.asarray(steps[int(steps.max((1, 2)).argmax())], np.float32), float(best.mean())
     now = (seen.extents[:, :2] == best).all(1)
-    return spatial.mapped(cosines[now][:, None], seen.extents[now, 2:], (24, 24))[..., 0], float(best.mean())
+    return ext.mean_map(seen.extents[now], cosines[now][:, None], (24, 24))[..., 0], float(best.mean())
 
 
 def entries(path: Path, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:

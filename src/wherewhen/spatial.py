@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from wherewhen import extents as ext
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Floats, unit
 
@@ -92,30 +91,6 @@ def by_class(shares: Features, owners: NDArray[np.int64], classes: int) -> Featu
     member = owners[:, None] == np.arange(classes)
     summed: Features = shares @ member.astype(np.float32)
     return summed
-
-
-def mapped(values: Features, places: ArrayLike, raster: tuple[int, int]) -> Features:
-    """Values ``(P, C)`` of places ``(P, 4)`` as a map ``(rows, columns, C)``: the mean of all that cover a cell.
-
-    A place that covers a part of a cell counts by that part; a cell that none covers is 0.
-
-    >>> mapped(np.float32([[1], [0]]), [[0, 0, 0.5, 1], [0, 0, 1, 1]], (1, 2))[..., 0].tolist()
-    [[0.5, 0.0]]
-    """
-    rows = np.asarray(places, np.float64)
-    down, across = covered(rows[:, [1, 3]], raster[0]), covered(rows[:, [0, 2]], raster[1])
-    weights = down.T @ across
-    sums = np.einsum("pr,pc,pv->rcv", down, across, values.astype(np.float64), optimize=True)
-    mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > 1e-9)
-    found: Features = mean.astype(np.float32)
-    return found
-
-
-def covered(sides: Floats, count: int) -> Floats:
-    """Which part ``(P, count)`` of each of ``count`` equal cells lies between two borders ``(P, 2)``."""
-    parts = ext.shares(sides, count)
-    parts[parts < 1e-9] = 0
-    return parts
 
 
 def stretched(heat: Features) -> Features:

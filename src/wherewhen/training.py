@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen import learning
-from wherewhen.batches import WHOLE, Batches, Chosen, Mapped, class_names, label_of, mixed_names, thinned
+from wherewhen.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
 from wherewhen.contracts import Classes
 from wherewhen.errors import DataError
+from wherewhen.extract import Chosen, Mapped
 from wherewhen.machine import pick_device
 from wherewhen.model import Model
 from wherewhen.recipe import Recipe

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wherewhen import alarms, documents, pipeline, registry, spatial, watching
+from wherewhen import extents as ext
 from wherewhen.config import build
 from wherewhen.contracts import ClipSpec, Localizer, TextImage
 from wherewhen.detector import Detector
@@ -135,7 +136,7 @@ class ZeroShot(Detector):
                 spans, group = np.unique(part.extents[:, :2], axis=0, return_inverse=True)
                 raster = (self.spatial.raster, self.spatial.raster)
                 pictures = [
-                    spatial.mapped(values[group.ravel() == k], part.extents[group.ravel() == k, 2:], raster)
+                    ext.mean_map(part.extents[group.ravel() == k], values[group.ravel() == k], raster)
                     for k in range(len(spans))
                 ]
             else:

@@ -44,7 +44,7 @@ def test_a_store_is_extracted_and_learnt_from(clips: Path, tmp_path: Path, capsy
 def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, told in [
         (["--stored", "float16"], "cache are float32"),
-        (["--crops", 3], "crops 1, 5 or 10"),
+        (["--crops", 3], "crops: expected 1, 5 or 10, got 3"),
         (["--ray-address", "x:1"], "no effect without --distributed"),
         (["--workers", "many"], "--workers: expected a whole number, got many"),
         (["--motion.width", "wide"], "--motion.width: expected a whole number, got wide"),

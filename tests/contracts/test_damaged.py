@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wherewhen import data, extraction, runs
+from wherewhen import datasets, extraction, runs
 from wherewhen.errors import ConfigError
 from wherewhen.looks import Look
 from wherewhen.model import Model
@@ -62,7 +62,7 @@ def test_a_store_of_features_says_so_too(folder: Path, tmp_path: Path, caplog: p
     for _ in range(2):
         done = extraction.extract_all(what, looks, tmp_path / "strict", damaged="set-aside", quiet=True)
         assert len(done.quarantine.reasons) == 1 and "cut short" in next(iter(done.quarantine.reasons.values()))
-        listed = data.reader_of(tmp_path / "strict").load(tmp_path / "strict").videos
+        listed = datasets.reader_of(tmp_path / "strict").load(tmp_path / "strict").videos
         assert sorted(Path(video.id).name for video in listed) == ["a1", "n0", "n1"]
 
 
@@ -72,7 +72,7 @@ def test_evaluate_judges_what_can_be_read(
     run, yard = tmp_path / "run", tmp_path / "yard"
     model: Model = runs.train(folder, run, settings=FAST, check=False, **HOW)
     shutil.copytree(natives, yard)
-    (damaged,) = (video for video in data.reader_of(yard).load(yard).videos if video.id == "a0")
+    (damaged,) = (video for video in datasets.reader_of(yard).load(yard).videos if video.id == "a0")
     target = damaged.path
     copy = target.read_bytes()
     target.unlink()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen import data, registry
+from wherewhen import datasets, registry
 from wherewhen.contracts import DatasetReader
 from wherewhen.errors import DataError
 
@@ -59,13 +59,13 @@ def test_a_folder_of_something_else_is_not_it(name: str, tmp_path: Path) -> None
 
 def test_a_folder_that_no_one_knows_is_told_what_would_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"normal/ and anomalous/ folders, a labels\.csv"):
-        data.reader_of(tmp_path)
+        datasets.reader_of(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
-        data.reader_of(tmp_path / "none")
-    assert data.reader_of(tmp_path, "toy") is reader("toy")
+        datasets.reader_of(tmp_path / "none")
+    assert datasets.reader_of(tmp_path, "toy") is reader("toy")
 
 
 def test_the_users_own_folders_are_read_last(tmp_path: Path) -> None:
     for label in ("normal", "anomalous"):
         (tmp_path / label).mkdir()
-    assert data.reader_of(tmp_path) is reader("folder")
+    assert datasets.reader_of(tmp_path) is reader("folder")

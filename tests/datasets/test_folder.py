@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import data
-from wherewhen.datasets._class_folders import Folders
+from wherewhen import datasets
+from wherewhen.datasets import Folders
 from wherewhen.datasets.folder import PLUGIN
 from wherewhen.errors import ConfigError, DataError, WherewhenError
 from wherewhen.findings import listening
@@ -190,12 +190,12 @@ def test_a_column_split_is_a_fold(tmp_path: Path) -> None:
     (fold,) = dataset.folds
     assert [v.id for v in fold.train] == ["a", "b", "frames", "d"]
     assert fold.validation == ("frames", "d") and [v.id for v in fold.test] == ["sub/c"]
-    learn, validation = data.to_learn(dataset)
+    learn, validation = datasets.to_learn(dataset)
     assert [v.id for v in learn] == ["a", "b", "frames", "d"] and validation == ("frames", "d")
-    assert [v.id for v in data.to_judge(dataset)] == ["sub/c"]
-    assert len(data.to_learn(dataset, "all")[0]) == len(data.to_judge(dataset, "all")) == 6
+    assert [v.id for v in datasets.to_judge(dataset)] == ["sub/c"]
+    assert len(datasets.to_learn(dataset, "all")[0]) == len(datasets.to_judge(dataset, "all")) == 6
     with pytest.raises(DataError, match="no fold called 'seed0'; there are split, and all"):
-        data.to_learn(dataset, "seed0")
+        datasets.to_learn(dataset, "seed0")
 
 
 def test_encodings_that_say_what_they_are(tmp_path: Path) -> None:
@@ -307,8 +307,8 @@ def test_folders_may_have_names_of_their_own(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"Folders in it: fall, fight, noFight, notes\..*--normal NAME --anomalous NAME"
     ):
-        data.reader_of(tmp_path)
-    reader = data.reader_of(tmp_path, folders=Folders.of("noFight", "fight, fall/"))
+        datasets.reader_of(tmp_path)
+    reader = datasets.reader_of(tmp_path, folders=Folders.of("noFight", "fight, fall/"))
     assert [(v.id, v.label, v.category) for v in reader.load(tmp_path).videos] == [
         ("noFight/a", 0, None),
         ("fight/b", 1, "fight"),
@@ -317,7 +317,7 @@ def test_folders_may_have_names_of_their_own(tmp_path: Path) -> None:
     ]
     assert reader.truth(tmp_path) == {}
     touch(tmp_path, "abnormal/f.mp4")
-    reader = data.reader_of(tmp_path, folders=Folders.of("noFight", "abnormal"))
+    reader = datasets.reader_of(tmp_path, folders=Folders.of("noFight", "abnormal"))
     assert [v.category for v in reader.load(tmp_path).videos] == [None, None], "a word for a label names no class"
 
 
@@ -339,15 +339,15 @@ def test_folders_may_have_names_of_their_own(tmp_path: Path) -> None:
 def test_folders_that_are_not_there_are_told(tmp_path: Path, normal: str, anomalous: str | None, says: str) -> None:
     touch(tmp_path, "noFight/a.mp4", "fight/night/c.mp4", "a.mp4", "fight/empty/notes.txt")
     with pytest.raises(WherewhenError, match=says):
-        data.reader_of(tmp_path, folders=Folders.of(normal, anomalous)).load(tmp_path)
+        datasets.reader_of(tmp_path, folders=Folders.of(normal, anomalous)).load(tmp_path)
 
 
 def test_names_of_folders_are_refused_where_labels_come_from_elsewhere(natives: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--normal and --anomalous say nothing here.*--reader folder"):
-        data.reader_of(natives, folders=Folders.of("a", "b"))
+        datasets.reader_of(natives, folders=Folders.of("a", "b"))
     table(tmp_path, "a.mp4,0\nb.mp4,1\n")
     with pytest.raises(ConfigError, match=r"labels\.csv: the table says the labels"):
-        data.reader_of(tmp_path, folders=Folders.of("sub", "frames")).load(tmp_path)
+        datasets.reader_of(tmp_path, folders=Folders.of("sub", "frames")).load(tmp_path)
 
 
 # --- what lies in folders

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import cli, data, runs
+from wherewhen import cli, datasets, runs
 from wherewhen.backbones.imported import Imported, ImportedConfig
 from wherewhen.errors import ConfigError, DataError, StoreError
 from wherewhen.feature_stores.importing import Known, bring, labels_of
@@ -177,14 +177,14 @@ def test_labels(tmp_path: Path) -> None:
         write(tmp_path / "in" / "sub", "rtfm", name, values(2))
     assert bring(tmp_path / "in", tmp_path / "a").unlabelled == 2, "names decide nothing unless asked for"
     bring(tmp_path / "in", tmp_path / "b", from_name=True)
-    videos = data.reader_of(tmp_path / "b").load(tmp_path / "b").videos
+    videos = datasets.reader_of(tmp_path / "b").load(tmp_path / "b").videos
     assert {(v.label, v.category) for v in videos} == {(0, None), (1, "Abuse")}
     table = tmp_path / "labels.csv"
     table.write_text(
         "path,label,class,split\nx/Normal_Videos_1_x264.mp4,normal,,train\nAbuse001_x264.mp4,anomalous,hit,test\n"
     )
     bring(tmp_path / "in", tmp_path / "c", labels=labels_of(table))
-    dataset = data.reader_of(tmp_path / "c").load(tmp_path / "c")
+    dataset = datasets.reader_of(tmp_path / "c").load(tmp_path / "c")
     (fold,) = dataset.folds
     assert [v.category for v in fold.test] == ["hit"] and [v.label for v in fold.train] == [0]
     for broken, word in (
@@ -243,7 +243,7 @@ def test_a_declared_backbone_must_fit() -> None:
 
 def theirs(natives: Path, folder: Path, crops: int) -> None:
     """Features of the native toy's videos: noise, and something else where anything happens."""
-    reader = data.reader_of(natives)
+    reader = datasets.reader_of(natives)
     truths = reader.truth(natives)
     for number, video in enumerate(reader.load(natives).videos):
         frames = truths[video.id].frames
@@ -289,7 +289,7 @@ def test_the_commands_of_the_page_do_what_it_says(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(natives, "dataset")
-    videos = data.reader_of("dataset").load(Path("dataset")).videos
+    videos = datasets.reader_of("dataset").load(Path("dataset")).videos
     shutil.copy(videos[0].path, "clip.mp4")
     own = f"extract dataset --output own --backbone motion {CELLS}"
     assert cli.main([*own.split(), "--workers", "1", "--quiet"]) == 0

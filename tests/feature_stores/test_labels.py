@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import cli, data
+from wherewhen import cli, datasets
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.feature_stores.importing import Known, Said, bring
 from wherewhen.feature_stores.labels import by_name, labels_of
@@ -76,10 +76,10 @@ def test_a_column_split_becomes_the_fold_that_is_taken(tmp_path: Path) -> None:
     rows = ["path,label,split,camera", "a,0,train,1", "b,1,train,1", "c,0,val,1", "d,1,val,2", "e,1,test,2"]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     bring(tmp_path / "in", tmp_path / "store", labels=Said(tmp_path / "labels.csv"))
-    dataset = data.reader_of(tmp_path / "store").load(tmp_path / "store")
-    learn, held = data.to_learn(dataset)
+    dataset = datasets.reader_of(tmp_path / "store").load(tmp_path / "store")
+    learn, held = datasets.to_learn(dataset)
     assert [v.id for v in learn] == ["a", "b", "c", "d"] and held == ("c", "d")
-    assert [v.id for v in data.to_judge(dataset)] == ["e"]
+    assert [v.id for v in datasets.to_judge(dataset)] == ["e"]
     (tmp_path / "labels.csv").write_text("path,label,split\na,0,train\na,0,test\n")
     with pytest.raises(DataError, match=r"line 3: a is in test here and in train above"):
         labels_of(tmp_path / "labels.csv")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import cli, data
+from wherewhen import cli, datasets
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.feature_stores.importing import Known, Said, bring
 from wherewhen.feature_stores.published import Lists, frame_labels, listed
@@ -48,7 +48,7 @@ def test_a_pack_comes_in_with_labels_fold_and_truth(ucf: Path) -> None:
     found = bring(ucf / "i3d", ucf / "store", from_name=True, lists=lists(ucf), known=Known(rate=30))
     assert found.labels == (2, 2) and found.truths == 2 and found.time == "seconds"
     assert "train list: 2 of 2 videos have features here" in found.notes
-    reader = data.reader_of(ucf / "store")
+    reader = datasets.reader_of(ucf / "store")
     dataset = reader.load(ucf / "store")
     (fold,) = dataset.folds
     assert (dataset.default, fold.name) == ("published", "published")
@@ -64,7 +64,7 @@ def test_a_pack_comes_in_with_labels_fold_and_truth(ucf: Path) -> None:
 def test_without_a_rate_times_are_relative_and_frames_still_count(ucf: Path) -> None:
     found = bring(ucf / "i3d", ucf / "store", from_name=True, lists=lists(ucf))
     assert (found.time, found.truths) == ("relative", 2)
-    truth = data.reader_of(ucf / "store").truth(ucf / "store")["Abuse028_x264_i3d"]
+    truth = datasets.reader_of(ucf / "store").truth(ucf / "store")["Abuse028_x264_i3d"]
     assert truth.frames.nonzero()[0].tolist() == list(range(20, 40))
     assert truth.edges[-1] == 1
 
@@ -153,7 +153,7 @@ def test_a_list_of_crops_counts_each_video_once(tmp_path: Path) -> None:
     pack = Lists(test=tmp_path / "rgb.list", gt=tmp_path / "gt.npy")
     found = bring(tmp_path / "in", tmp_path / "store", lists=pack, from_name=True)
     assert (found.layout, found.labels, found.truths) == ("xd5", (1, 1), 2)
-    truth = data.reader_of(tmp_path / "store").truth(tmp_path / "store")[next(iter(XD))]
+    truth = datasets.reader_of(tmp_path / "store").truth(tmp_path / "store")[next(iter(XD))]
     assert truth.categories == ("shooting+explosion",) and truth.frames.sum() == 16
 
 
@@ -205,7 +205,7 @@ def test_frame_labels_come_back_video_by_video(
     (root / "test.list").write_text("\n".join(names))
     pack = Lists(test=root / "test.list", gt=root / "gt.npy")
     bring(root / "in", root / "store", lists=pack, known=Known(frames=frames), axes="time-first")
-    truths = data.reader_of(root / "store").truth(root / "store")
+    truths = datasets.reader_of(root / "store").truth(root / "store")
     np.testing.assert_array_equal(np.concatenate([truths[name].frames for name in names]), flags)
 
 
@@ -244,7 +244,7 @@ def test_lengths_are_wanted_of_imported_videos_alone(tmp_path: Path) -> None:
     assert found.truths == 2 and found.labels == (1, 3)
     assert f"labels: 4 of the 32 videos of {lists_} have features here" in found.notes
     assert "2 videos without truth count as 30 frames per second, as those with truth" in found.notes
-    truth = data.reader_of(tmp_path / "store").truth(tmp_path / "store")["Abuse003_x264_i3d"]
+    truth = datasets.reader_of(tmp_path / "store").truth(tmp_path / "store")["Abuse003_x264_i3d"]
     assert len(truth.edges) == 70 and truth.frames.nonzero()[0].tolist() == list(range(2, 40))
 
 
@@ -254,7 +254,7 @@ def test_where_nobody_knows_lengths_those_of_the_features_are_taken_and_told(tmp
     assert found.truths == 2 and "lengths of 2 videos are those of their features: nobody else says them" in found.notes
     found = bring(features, tmp_path / "blind", labels=Said(lists_))
     assert found.truths == 0 and any("no truth for 2 of 2 test videos" in note for note in found.notes)
-    folds = data.reader_of(tmp_path / "blind").load(tmp_path / "blind").folds
+    folds = datasets.reader_of(tmp_path / "blind").load(tmp_path / "blind").folds
     assert [type(fold) for fold in folds] == [Fold] and len(folds[0].test) == 2
 
 

@@ -54,14 +54,14 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     """Run the protocol, print the table and write what was asked for."""
     from pathlib import Path
 
-    from wherewhen import benchmark, data, outputs, review
+    from wherewhen import benchmark, datasets, outputs, review
     from wherewhen.evaluate import headlines, markdown
     from wherewhen.measurable import USUAL, named
     from wherewhen.store import write_json
 
     families = named(options.metrics)
     roots = [options.data, *(options.across.split(",") if options.across else [])]
-    sets = [data.reader_of(root, options.reader).load(Path(root)).name for root in roots]
+    sets = [datasets.reader_of(root, options.reader).load(Path(root)).name for root in roots]
     outputs.check([options.json] if options.json else [], "choose another --json")
     if options.output:
         for name in review.bench_folders(sets):

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wherewhen.formats import Annotated
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,14 @@ class Options:
 
 def run(options: Options) -> int:
     """Read, write and say how much."""
-    from pathlib import Path
-
-    from wherewhen import data, outputs, registry
+    from wherewhen import outputs, registry
     from wherewhen.formats import events_as_boxes
 
     if not Path(options.output).is_dir():
         outputs.check([options.output])
     target = registry.load("formats", options.to)
     if options.source_format == "truth":
-        videos = data.annotated_truth(Path(options.source))
+        videos = _annotated_truth(Path(options.source))
     else:
         videos = registry.load("formats", options.source_format).read(Path(options.source))
     if options.boxes:
@@ -44,3 +47,21 @@ def run(options: Options) -> int:
         target.write(Path(options.output), videos)
     print(f"written: {options.output} ({len(videos)} videos)")
     return 0
+
+
+def _annotated_truth(root: Path) -> list[Annotated]:
+    """The truth of a data set as formats write it; the videos must be there, for their sizes."""
+    from wherewhen.datasets import reader_of
+    from wherewhen.formats import from_truth
+    from wherewhen.printable import printable
+    from wherewhen.video import reader
+
+    source = reader_of(root)
+    truths = source.truth(root)
+    annotated = []
+    for video in source.load(root).videos:
+        if video.id in truths:
+            info = reader.probe(video.path)
+            name = printable(video.path.name)
+            annotated.append(from_truth(video.id, truths[video.id], info.width, info.height, name))
+    return annotated

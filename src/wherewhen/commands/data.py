@@ -58,10 +58,10 @@ def run(options: Options) -> int:
 def _check(options: Options) -> int:
     from pathlib import Path
 
-    from wherewhen import data, findings, lint
-    from wherewhen.datasets._class_folders import Folders
+    from wherewhen import datasets, findings, lint
+    from wherewhen.datasets import Folders
 
-    reader = data.reader_of(options.root, options.reader, Folders.of(options.normal, options.anomalous))
+    reader = datasets.reader_of(options.root, options.reader, Folders.of(options.normal, options.anomalous))
     eyes = lint.Eyes.open() if options.videos else None
     found = lint.lint(Path(options.root), reader, eyes, options.deep)
     if options.json:
@@ -76,15 +76,15 @@ def _check(options: Options) -> int:
 def _truth(options: Options) -> int:
     from pathlib import Path
 
-    from wherewhen import data, truth_diff
+    from wherewhen import datasets, truth_diff
 
-    mine = data.reader_of(options.root, options.reader).truth(Path(options.root))
+    mine = datasets.reader_of(options.root, options.reader).truth(Path(options.root))
     if options.other is None:
         told = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
         columns = ("frames", "anomalous", "spans", "boxes")
         _table([{"video": name, **dict(zip(columns, row, strict=True))} for name, row in told.items()], options.json)
         return 0
-    other = data.reader_of(options.other, options.other_reader).truth(Path(options.other))
+    other = datasets.reader_of(options.other, options.other_reader).truth(Path(options.other))
     rows = truth_diff.table(truth_diff.truth_diff(mine, other))
     _table(rows, options.json)
     return int(bool(rows))
@@ -93,11 +93,11 @@ def _truth(options: Options) -> int:
 def _probe(options: Options) -> int:
     from pathlib import Path
 
-    from wherewhen import data, findings, probing
+    from wherewhen import datasets, findings, probing
 
     root = Path(options.root)
     any_layout = root.is_dir() and not options.reader
-    reader = data.recognized(root) if any_layout else data.reader_of(root, options.reader)
+    reader = datasets.recognized(root) if any_layout else datasets.reader_of(root, options.reader)
     measured, found = probing.probe_set(root, reader, options.rate)
     rows: list[dict[str, Any]] = [{"video": name, **row} for name, row in measured.items()]
     if options.json:

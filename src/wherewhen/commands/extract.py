@@ -57,7 +57,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import extraction
-    from wherewhen.datasets._class_folders import Folders
+    from wherewhen.datasets import Folders
     from wherewhen.evaluate import looks
     from wherewhen.machine import pick_device
     from wherewhen.recipe import Recipe

@@ -36,7 +36,7 @@ def run(options: Options) -> int:
     """Print the report; exit code 3 where videos were set aside."""
     from pathlib import Path
 
-    from wherewhen import data, proposal_report, proposing
+    from wherewhen import datasets, proposal_report, proposing
     from wherewhen.config import build, read_yaml
     from wherewhen.errors import ConfigError, DataError, unknown
     from wherewhen.progress import track
@@ -51,7 +51,7 @@ def run(options: Options) -> int:
     linking = build(LinkConfig, given.get("tracks"), "tracks")
     making = build(TubeConfig, given.get("tubes"), "tubes")
     root = Path(options.data)
-    reader = data.reader_of(root, options.reader)
+    reader = datasets.reader_of(root, options.reader)
     dataset, truths = reader.load(root), reader.truth(root)
     videos = dataset.videos
     if options.fold is not None:

@@ -1,1 +1,94 @@
-"""Data sets, one file each: labels for training, truth for evaluation."""
+"""Data sets, one file each: labels for training, truth for evaluation; and which of them reads a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wherewhen import registry
+from wherewhen.addresses import address_in
+from wherewhen.contracts import DatasetReader
+from wherewhen.datasets._class_folders import Folders, below, listed
+from wherewhen.errors import ConfigError, DataError
+from wherewhen.values import Dataset, Fold, Video
+
+__all__ = ["ALL", "LAST", "Folders", "reader_of", "recognized", "to_judge", "to_learn"]
+
+ALL = "all"  # in place of a fold's name: every video
+LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
+
+
+def recognized(root: str | Path) -> DatasetReader | None:
+    """The reader that recognizes a folder by the files in it, None if no one does.
+
+    A reader recognizes a folder by its label files alone, also where these are damaged: its ``load`` then says how.
+    """
+    for candidate in sorted(registry.names("datasets"), key=lambda n: (n == LAST, n != "native", n)):
+        reader: DatasetReader = registry.load("datasets", candidate)
+        if reader.matches(Path(root)):
+            return reader
+    return None
+
+
+def reader_of(root: str | Path, name: str | None = None, folders: Folders | None = None) -> DatasetReader:
+    """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder.
+
+    ``folders``: which folders stand for labels, where their names are the user's own; ConfigError where the labels
+    come from elsewhere.
+    """
+    if (where := address_in(str(root))) is not None:
+        raise DataError(f"{where}: expected a folder of this machine, got an address")
+    if not Path(root).is_dir():
+        raise DataError(
+            f"{root}: {'a file; expected the folder of a data set' if Path(root).exists() else 'no such folder'}"
+        )
+    chosen: DatasetReader | None = registry.load("datasets", name) if name else recognized(root)
+    if folders is not None:
+        return _by_folders(root, name, chosen, folders)
+    if chosen is not None:
+        return chosen
+    raise DataError(
+        f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "
+        f"(wherewhen list datasets). {listed(below(Path(root)))} If two of them hold the two kinds of videos, say so: "
+        "--normal NAME --anomalous NAME"
+    )
+
+
+def _by_folders(root: str | Path, name: str | None, chosen: DatasetReader | None, folders: Folders) -> DatasetReader:
+    last: DatasetReader = registry.load("datasets", LAST)
+    if chosen is not None and chosen is not last:
+        told = f"{root}: --normal and --anomalous say nothing here: the labels come from the files of this data set"
+        raise ConfigError(f"{told} ({chosen.source.title})" + ("" if name else f"; --reader {LAST} leaves them out"))
+    load: Any = last.load
+    truth: Any = last.truth
+    return replace(last, load=partial(load, folders=folders), truth=partial(truth, folders=folders))
+
+
+def to_learn(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video], tuple[str, ...]]:
+    """The videos to train on, and the ids of those among them that validate, where the data set says which.
+
+    ``fold``: its name, `ALL` for every labelled video, or None for what the data set takes by default.
+    """
+    chosen = _fold(dataset, fold)
+    if chosen is None:
+        return [v for v in dataset.videos if v.label is not None], ()
+    return chosen.train, chosen.validation
+
+
+def to_judge(dataset: Dataset, fold: str | None = None) -> Sequence[Video]:
+    """The videos to evaluate on: the test part of a fold, or every video; ``fold`` as in `to_learn`."""
+    chosen = _fold(dataset, fold)
+    return dataset.videos if chosen is None else chosen.test
+
+
+def _fold(dataset: Dataset, name: str | None) -> Fold | None:
+    named = {fold.name: fold for fold in dataset.folds}
+    name = name if name is not None else dataset.default or ALL
+    if name == ALL and ALL not in named:
+        return None
+    if name not in named:
+        raise DataError(f"{dataset.name}: no fold called {name!r}; there are {', '.join(named) or 'none'}, and {ALL}")
+    return named[name]

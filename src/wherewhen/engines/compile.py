@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 
 from wherewhen.contracts import Engine
-from wherewhen.engines._batch import called, shaped
 from wherewhen.engines._fast import channels_last, lowered
 from wherewhen.engines._graph import folded
 from wherewhen.errors import EngineError
+from wherewhen.tensors import called, shaped
 from wherewhen.values import Features, Pixels
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from wherewhen.contracts import Engine
-from wherewhen.engines._batch import shaped
 from wherewhen.engines._extra import needed
 from wherewhen.engines._graph import folded
 from wherewhen.store import Spare, atomic, cache_folder, fingerprint
+from wherewhen.tensors import shaped
 from wherewhen.values import Features, Pixels
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from wherewhen.contracts import Engine
-from wherewhen.engines._batch import shaped
 from wherewhen.engines._extra import needed
 from wherewhen.errors import EngineError
+from wherewhen.tensors import shaped
 from wherewhen.values import Features, Pixels
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}

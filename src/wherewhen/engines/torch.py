@@ -8,9 +8,9 @@ import torch
 from torch.fx import GraphModule
 
 from wherewhen.contracts import Engine
-from wherewhen.engines._batch import called, shaped
 from wherewhen.engines._fast import channels_last, lowered, quicken
 from wherewhen.engines._graph import folded
+from wherewhen.tensors import called, shaped
 from wherewhen.values import Features, Pixels
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen import data, findings
+from wherewhen import datasets, findings
 from wherewhen.datasets._codes import CAMERA, CODED, category
 from wherewhen.datasets._table import named, quoted, rows
 from wherewhen.errors import DataError
@@ -105,7 +105,7 @@ def labels_of(
 
 
 def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | None, rate: float | None) -> Labels:
-    chosen = data.reader_of(source, reader)
+    chosen = datasets.reader_of(source, reader)
     taken: set[str] = set()
 
     def length(video: str) -> Mapping[str, float] | None:

@@ -34,13 +34,13 @@ def _model(run: Path) -> Any:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import data, extract
+    from wherewhen import datasets, extract
     from wherewhen.evaluate import normalized, predict
 
     root = mirrored(file, corpus)
     model = _model(common(corpus, "run", made.trained))
-    dataset = data.reader_of(root).load(root)
-    data.reader_of(root).truth(root)
+    dataset = datasets.reader_of(root).load(root)
+    datasets.reader_of(root).truth(root)
     for bag in extract.gathered(dataset.videos, model.recipe.feature_specs("cpu"), quiet=True):
         for prediction in predict(model, normalized(model, [bag])).values():
             check_scores(prediction)

@@ -25,7 +25,7 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import data
+    from wherewhen import datasets
     from wherewhen.features import open_features
 
     root = mirrored(file, corpus)
@@ -33,7 +33,7 @@ def judge(file: Path, corpus: Path) -> None:
     words = ["--output", store, "--labels", root / "labels.csv", "--frames_per_clip", 16, "--rate", 25]
     code, _, err = command("features", "import", root, *words)
     if code in (0, 3):
-        for video in data.reader_of(store).load(store).videos:
+        for video in datasets.reader_of(store).load(store).videos:
             if not np.isfinite(open_features(video.path).instances().features).all():
                 raise Wrong("features that are not finite are taken in", video.id)
     check_command(code, err, file.name, root.name, store.name)

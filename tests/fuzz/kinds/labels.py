@@ -27,13 +27,13 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import data
+    from wherewhen import datasets
 
     root = file.parent
     for name in VIDEOS:
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
-    reader = data.reader_of(root)
+    reader = datasets.reader_of(root)
     found = reader.load(root)
     raw = file.read_bytes()
     text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
