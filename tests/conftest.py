@@ -16,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 
 from wherewhen import extents as ext
 from wherewhen import registry
+from wherewhen.contracts import BuilderAbilities
 from wherewhen.datasets import native
 from wherewhen.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
 from wherewhen.video.writer import Writer
@@ -125,6 +126,9 @@ class _Planned:
     @dataclass(frozen=True)
     class Config:
         """No settings."""
+
+    abilities = BuilderAbilities()
+    sight, closeup, wait = None, None, 0.0
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -56,6 +56,6 @@ def test_every_localizer_can_be_tuned(name: str) -> None:
     changed = tuned(name, usual, sensitivity(0.25))
     assert (level(usual), level(changed), type(changed)) == (0.5, 0.25, plugin.Config)
     assert tuned(name, changed, sensitivity(0.5)) == usual
-    for setting in plugin.scoring:
+    for setting in plugin.abilities.score_settings:
         with pytest.raises(ConfigError, match=f"{name}.{setting}: the threshold was chosen with"):
             tuned(name, usual, {setting: 1})

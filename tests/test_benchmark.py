@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -269,7 +270,8 @@ def ablated(first: Bench, natives: Path, cache: Path) -> Bench:
     """Two parts of a method changed, one at a time."""
     declared = {"no prior": {"prior": None}, "one cell": {"top": 0.0}, "as it is": {"hidden": 32}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry.load("methods", "cuboid_mil"), "ablations", declared)
+        method = registry.load("methods", "cuboid_mil")
+        patch.setattr(method, "abilities", replace(method.abilities, ablations=declared))
         return run(natives, ablate="cuboid_mil")
 
 
@@ -302,7 +304,7 @@ def test_every_change_is_compared_with_the_method_as_it_is(ablated: Bench) -> No
 @pytest.mark.usefixtures("all_builders")
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_declared_ablations_are_settings_that_change_something(name: str) -> None:
-    declared = getattr(registry.load("methods", name), "ablations", {})
+    declared = registry.load("methods", name).abilities.ablations
     instances = registry.load("methods", name).views[0]
     if declared:
         made = benchmark.variants(name, {"instances": instances})
@@ -321,8 +323,8 @@ def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None
 
 def test_a_method_without_ablations_is_told(natives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     method = registry.load("methods", "cuboid_mil")
-    monkeypatch.setattr(method, "ablations", {})
-    able = [n for n in registry.names("methods") if getattr(registry.load("methods", n), "ablations", None)]
+    monkeypatch.setattr(method, "abilities", replace(method.abilities, ablations={}))
+    able = [n for n in registry.names("methods") if registry.load("methods", n).abilities.ablations]
     with pytest.raises(ConfigError, match=f"cuboid_mil declares no ablations; these do: {', '.join(able) or 'none'}"):
         run(natives, ablate="cuboid_mil")
 

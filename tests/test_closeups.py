@@ -17,7 +17,7 @@ from wherewhen import closeups, evaluate, extract, kept, looks, painting, pipeli
 from wherewhen import extents as ext
 from wherewhen.closeups import Near, Roll, cut
 from wherewhen.config import build
-from wherewhen.contracts import ClipSpec, Closeup
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Closeup
 from wherewhen.errors import ConfigError
 from wherewhen.instances.tubes import Tubes
 from wherewhen.model import Model
@@ -39,7 +39,7 @@ class Means:
     """A backbone that sees the mean color of the halves of small pictures, and how often it was asked."""
 
     def __init__(self, size: tuple[int, int] | None = (8, 10), frames: int = 4, stride: int = 3) -> None:
-        self.clip = ClipSpec(frames, stride, size=size)
+        self.clip, self.abilities = ClipSpec(frames, stride, size=size), BackboneAbilities()
         self.asked: list[int] = []
 
     def __call__(self, clips: Pixels) -> Features:
@@ -394,7 +394,7 @@ def test_every_network_takes_crops(name: str) -> None:
     asked = []
 
     class Fake:
-        clip = cls.spec(config)
+        clip, abilities = cls.spec(config), BackboneAbilities()
 
         def __call__(self, clips: Pixels) -> Features:
             asked.append(clips.shape)

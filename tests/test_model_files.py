@@ -52,7 +52,7 @@ def changed(source: Path, target: Path, change: Change) -> Path:
 
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_every_method_comes_back_as_it_was_saved(name: str, tmp_path: Path) -> None:
-    model = made(Recipe.of({"method": name}), getattr(registry.load("methods", name), "length", None) or 6)
+    model = made(Recipe.of({"method": name}), registry.load("methods", name).abilities.feature_length or 6)
     model.save(tmp_path / "a.safetensors")
     back = Model.load(tmp_path / "a.safetensors", device="cpu")
     assert (back.recipe, back.threshold, dict(back.dims)) == (model.recipe, 0.3, dict(model.dims))

@@ -302,7 +302,7 @@ def test_tubes_come_no_later_than_they_say(film: Path) -> None:
         assert part.paths is not None
         found.append((part.paths.edges[0], part.paths.edges[-1], now))
     slack = backbone.clip.frames / RATE + 0.2
-    wait = builders["cells"].wait  # type: ignore[attr-defined]
+    wait = builders["cells"].wait
     assert wait == 2.4 and len(found) == 3
     assert all(came <= end + wait - 2.0 + slack for _, end, came in found[:-1])
     assert [round(start, 2) for start, _, _ in found] == [0, 2, 4]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen import datasets, extract, learning, painting, registry, runs, store, training
-from wherewhen.contracts import DatasetReader, Output, Provenance, Training
+from wherewhen.contracts import DatasetReader, MethodAbilities, Output, Provenance, Training
 from wherewhen.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
 from wherewhen.recipe import Recipe
@@ -417,7 +417,7 @@ class Pupil(torch.nn.Module):
 
     Config, schedule, presets = CuboidMILConfig, Training(steps=STEPS), {}
     source, views, reach = Provenance("Pupil", citation="none"), ("cells",), 0.0
-    stages = 3
+    stages, abilities = 3, MethodAbilities(averages_time=True)
     seen: ClassVar[list[tuple[int, int, int]]] = []
 
     def __init__(self, config: Any, dims: dict[str, int]) -> None:

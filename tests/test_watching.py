@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wherewhen import pipeline, watching
-from wherewhen.contracts import ClipSpec
+from wherewhen.contracts import BackboneAbilities, ClipSpec
 from wherewhen.recipe import Recipe
 from wherewhen.values import Clip, Features, Frame
 from wherewhen.video import reader
@@ -109,7 +109,7 @@ class Middle:
     """A backbone that gives the mean color of each quarter, and counts what it is asked."""
 
     def __init__(self, size: tuple[int, int] | None = None) -> None:
-        self.clip = ClipSpec(4, 4, size=size)
+        self.clip, self.abilities = ClipSpec(4, 4, size=size), BackboneAbilities()
         self.batches: list[int] = []
 
     def __call__(self, clips: np.ndarray) -> Features:

@@ -13,6 +13,7 @@ from wherewhen import cli, detection, prompts
 from wherewhen.datasets import native
 from wherewhen.datasets.toy import Toy, generate
 from wherewhen.errors import ConfigError
+from wherewhen.localize.regions import RegionsConfig
 from wherewhen.naming import ClassMap, named, winner
 from wherewhen.pipeline import together
 from wherewhen.prompts import Prompts
@@ -142,7 +143,7 @@ class Told:
     """A localizer that tells of one event, whatever it hears."""
 
     def __init__(self, event: Event) -> None:
-        self.event = event
+        self.event, self.config = event, RegionsConfig()
 
     def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Any, float]]:
         yield from ()

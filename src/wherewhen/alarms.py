@@ -8,6 +8,7 @@ from typing import Any
 
 from wherewhen import registry
 from wherewhen.config import build
+from wherewhen.contracts import LocalizerConfig
 from wherewhen.errors import ConfigError, expected
 from wherewhen.store import plain
 
@@ -34,13 +35,13 @@ def tuned(localizer: str, config: Any, changes: Mapping[str, Any]) -> Any:
     """
     plugin = registry.load("localize", localizer)
     for name in changes:
-        if name in getattr(plugin, "scoring", ()):
+        if name in plugin.abilities.score_settings:
             raise ConfigError(
                 f"{localizer}.{name}: the threshold was chosen with {getattr(config, name)}; train with it"
             )
     return build(plugin.Config, {**plain(vars(config)), **changes}, localizer)
 
 
-def level(config: Any) -> float:
+def level(config: LocalizerConfig) -> float:
     """The score from which a localizer with these settings gives an alarm."""
-    return float(getattr(config, "alarm", USUAL))
+    return float(config.alarm)

@@ -341,7 +341,7 @@ def add_recipe(
             chosen[usual[flag]] = kind
     if whole and full:
         others = {name: registry.load("instances", name) for name in registry.load("methods", method).views[1:]}
-        chosen |= {name: "instances" for name, part in others.items() if not hasattr(part, "follows")}
+        chosen |= {name: "instances" for name, part in others.items() if not part.abilities.shares_settings_with}
     for name, kind in chosen.items():
         part = registry.load(kind, name)
         parser.add_class_arguments(part.Config, name)

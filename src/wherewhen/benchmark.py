@@ -242,11 +242,9 @@ def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str
     A change that is made already by ``settings`` has no row. ConfigError if the method declares none.
     """
     given = dict(settings or {})
-    declared = getattr(registry.load("methods", method), "ablations", None)
+    declared = registry.load("methods", method).abilities.ablations
     if not declared:
-        able = [
-            name for name in registry.names("methods") if getattr(registry.load("methods", name), "ablations", None)
-        ]
+        able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
         raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
     usual = Recipe.of({**given, "method": method})
     made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}

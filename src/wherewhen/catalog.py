@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from wherewhen import registry
 from wherewhen.contracts import Baseline, DatasetReader, Metric, Provenance
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A plug-in that states where it comes from."""
+
+    source: Provenance
 
 
 def describe(kind: str) -> list[dict[str, str]]:
@@ -26,8 +33,8 @@ def _facts(kind: str, name: str) -> dict[str, str]:
     if isinstance(plugin, Baseline):
         return {"title": plugin.description}
     facts = {"title": _first_line(kind, name, plugin)}
-    source = getattr(plugin, "source", None)
-    if isinstance(source, Provenance):
+    if isinstance(plugin, Sourced):
+        source = plugin.source
         told = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
         facts |= {key: value for key, value in told.items() if value}
     if isinstance(plugin, DatasetReader):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen import watching
-from wherewhen.contracts import Backbone, Builder, ClipSpec, Closeup
+from wherewhen.contracts import Backbone, Builder, BuilderAbilities, ClipSpec, Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.network import fitted, resized
 from wherewhen.store import put, scratch
@@ -29,8 +29,7 @@ _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, Closeup]:
     """The builders whose instances are looked at from near, and how."""
-    found = {name: getattr(builder, "closeup", None) for name, builder in builders.items()}
-    return {name: closeup for name, closeup in found.items() if closeup is not None}
+    return {name: builder.closeup for name, builder in builders.items() if builder.closeup is not None}
 
 
 def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
@@ -75,6 +74,7 @@ class Near:
     """
 
     Config: ClassVar[type] = Closeup
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
 
     builder: Builder
     closeup: Closeup
@@ -83,6 +83,16 @@ class Near:
     batch: int = 1
     gate: float = 0.0
     patient: bool = False
+
+    @property
+    def sight(self) -> Sight | None:
+        """The boxes that the other builder needs."""
+        return self.builder.sight
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the other builder may hold grids back."""
+        return self.builder.wait
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances with their features, in the order in which they come."""

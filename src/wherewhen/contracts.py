@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -92,17 +93,46 @@ class ClipSpec:
     changes: bool = False
 
 
-class Backbone(Protocol):
-    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside.
+@dataclass(frozen=True, slots=True)
+class Required:
+    """What a plug-in class must have to be loaded: ``members`` of the class and ``settings`` of its ``Config``."""
 
-    A class attribute ``anchored`` is optional: true where features tell what changes in a picture that stands still, so
-    that crops which go along with a mover would tell nothing. So is ``timed``: true where features tell how fast things
-    change; then calls get ``seconds`` ``(B, T - 1)`` from each picture to the next as a second argument, and features
-    are the same whatever the rate of a source, as far as it shows enough pictures (see `wherewhen.slow`).
+    members: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneAbilities:
+    """What a backbone offers beyond the contract; the defaults are those of a backbone that offers nothing more.
+
+    Args:
+        takes_seconds: calls take the seconds between pictures ``(B, T - 1)`` as a second argument. Features measure
+            change per second, so they do not depend on the rate of a source that shows enough pictures.
+        usable_on_moving_crops: features of crops that follow a mover are meaningful. False where features measure
+            change at a fixed place of the picture.
+        settings_without_effect: settings that no feature depends on; passports of features leave them out.
+        reads_text: it also encodes text, as a `TextImage`.
+        runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
+            where it runs none. Such a file is used only with the user's consent (``--trust``).
     """
+
+    takes_seconds: bool = False
+    usable_on_moving_crops: bool = True
+    settings_without_effect: tuple[str, ...] = ()
+    reads_text: bool = False
+    runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        return Required(("encode", "tokens", "tower", "limit") if self.reads_text else (), self.settings_without_effect)
+
+
+class Backbone(Protocol):
+    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside."""
 
     Config: ClassVar[type]
     source: ClassVar[Provenance]
+    abilities: ClassVar[BackboneAbilities]
     clip: ClipSpec
 
     def __init__(self, config: Any) -> None: ...
@@ -196,19 +226,35 @@ class Classes:
         return self.names != (UNNAMED,)
 
 
+@dataclass(frozen=True, slots=True)
+class ProposerAbilities:
+    """What a source of boxes offers beyond the contract; the defaults are those of one that offers nothing more.
+
+    Args:
+        by_video: it reads boxes that belong to a video from a file, as a `ByVideo`.
+    """
+
+    by_video: bool = False
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        return Required(("file_of",) if self.by_video else ())
+
+
 class Proposer(Protocol):
     """Frames to the boxes in them, a stream to a stream: one `Boxes` for each frame, in order, none kept for later.
 
     ``clip`` says which frames it wants: one at a time (``frames`` 1), every ``stride``-th, at a rate and width. It may
-    hold frames back for at most ``wait`` seconds. Nothing of one stream reaches the next.
-
-    One that reads files of single videos is a `ByVideo` as well.
+    hold frames back for at most ``wait`` seconds. ``tracks``: its boxes bear track numbers; known from the first frame
+    on. Nothing of one stream reaches the next.
     """
 
     Config: ClassVar[type]
     source: ClassVar[Provenance]
+    abilities: ClassVar[ProposerAbilities]
     clip: ClipSpec
     wait: float
+    tracks: bool
 
     def __init__(self, config: Any) -> None: ...
 
@@ -248,15 +294,51 @@ class Engine(Protocol):
         """Pixels ``(batch, T, H, W, 3)`` uint8 to features ``(batch, t, h, w, D)`` float32."""
 
 
+class LocalizerConfig(Protocol):
+    """Settings that every localizer has.
+
+    ``alarm``: the calibrated score from which an alarm is on; no event has a lower score. ``longest_seconds``: an event
+    that lasts longer is told in parts.
+    """
+
+    @property
+    def alarm(self) -> float:
+        """A score from 0 to 1."""
+
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalizerAbilities:
+    """What a localizer states of itself.
+
+    Args:
+        score_settings: settings that raw frame scores depend on. The threshold of a trained model is chosen with them,
+            so they can't change after training.
+    """
+
+    score_settings: tuple[str, ...] = ()
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        return Required(settings=("alarm", "longest_seconds", *self.score_settings))
+
+
 class Localizer(Protocol):
     """Heat maps that start in rising order to predictions, a time step at a time.
 
     ``threshold``: the raw frame score that becomes 0.5. ``raw`` gives smoothed maps with their frame scores before
-    calibration. A setting ``alarm``: the calibrated score from which an alarm goes off; no event has a lower score. A
-    class attribute ``scoring``: settings that frame scores follow from, and so the threshold of a trained model.
+    calibration.
     """
 
     Config: ClassVar[type]
+    abilities: ClassVar[LocalizerAbilities]
+
+    @property
+    def config(self) -> LocalizerConfig:
+        """Its settings."""
 
     def __init__(self, config: Any, threshold: float = 0.5) -> None: ...
 
@@ -289,19 +371,47 @@ class Closeup:
     l2: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BuilderAbilities:
+    """What a builder states of itself; the defaults are those of a builder that stands alone.
+
+    Args:
+        shares_settings_with: name of the builder from whose instances it makes others. Settings that the user does not
+            give are those given to that builder.
+    """
+
+    shares_settings_with: str | None = None
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        return Required(("sight", "closeup", "wait"))
+
+
 class Builder(Protocol):
     """Grids of a stretch of video to instances of one view.
 
-    Some things are optional. An attribute ``sight``, a `Sight`: grids come with these boxes, tracked; and ``wait``: the
-    seconds that it may hold grids back for them. An attribute ``closeup``, a `Closeup` or None: its instances have
-    `Instances.paths`, and features of what these cut out of the pictures go before those that it gives. A class
-    attribute ``follows``: settings that nobody gave are those given to the builder of that name, of whose instances it
-    makes others.
+    ``sight``, ``closeup`` and ``wait`` follow from its settings. The class states them, as attributes or properties.
     """
 
     Config: ClassVar[type]
+    abilities: ClassVar[BuilderAbilities]
 
     def __init__(self, config: Any) -> None: ...
+
+    @property
+    def sight(self) -> Sight | None:
+        """The boxes that grids come with, tracked; None where it needs none."""
+
+    @property
+    def closeup(self) -> Closeup | None:
+        """How its instances are cut out of the pictures; None where they are not.
+
+        Its instances then have `Instances.paths`, and features of the crops stand before those that it gives.
+        """
+
+    @property
+    def wait(self) -> float:
+        """Seconds that it may hold grids back for boxes; 0 where it needs none."""
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """Instances, a stretch of video at a time, in time order."""
@@ -362,6 +472,40 @@ class Output:
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class MethodAbilities:
+    """What a method offers beyond the contract; the defaults are those of a method that offers nothing more.
+
+    Args:
+        other_builders: builders whose instances it takes in place of those that its first view is named after.
+        predicts_classes: it predicts classes of anomalies. It is made with `Classes` as a third argument, its labels
+            are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that reads text come
+            unnormalized, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, the likelihood of
+            each class for each instance.
+        unnormalized_views: views whose features come as the backbone made them.
+        averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
+            averaged into so many spans of time, once before training.
+        samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
+            Training bags of other methods hold at most 200 tubes, chosen by the seed.
+        feature_length: a length of features that it works with; None where it works with any. For tests.
+        ablations: rows of ``bench --ablate``, each with the settings in which it differs: its own or, by its name,
+            another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``.
+    """
+
+    other_builders: tuple[str, ...] = ()
+    predicts_classes: bool = False
+    unnormalized_views: tuple[str, ...] = ()
+    averages_time: bool = False
+    samples_instances: bool = False
+    feature_length: int | None = None
+    ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
+        return Required(settings=segments + instances)
+
+
 class Method(Protocol):
     """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
 
@@ -369,20 +513,6 @@ class Method(Protocol):
 
     ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
     parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
-
-    Some things are optional. A setting called ``segments`` (an int or None): bags on grids with more time steps come to
-    training averaged into so many spans of time, once and for all. A setting called ``instances``: the method itself
-    limits how many tubes of a bag it learns from; else training bags hold 200 of them, chosen by the seed. A class
-    attribute ``ablations``: rows for ``bench --ablate``, each with the settings in which it differs, its own or, by its
-    name, another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``. A class attribute
-    ``raw``: true, or the names of views, where features come as the backbone made them, not normalized. A class
-    attribute ``length``: a length of features to try the method with, where not any will do. A class attribute
-    ``stand_ins``: builders whose instances it takes in place of those that its first view is named after.
-
-    A class attribute ``tells_classes``: true where it tells kinds of anomalies apart. It is then made with `Classes` as
-    a third argument, its labels are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that
-    reads come raw, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, each instance's likelihood
-    of each class.
     """
 
     Config: ClassVar[type]
@@ -390,6 +520,7 @@ class Method(Protocol):
     source: ClassVar[Provenance]
     views: ClassVar[tuple[str, ...]]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    abilities: ClassVar[MethodAbilities]
     reach: float | None
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -448,3 +579,48 @@ class Format:
     suffix: str
     write: Callable[..., None] | None
     read: Callable[..., Any] | None
+
+
+ABILITIES: Mapping[str, type[Any]] = {
+    "backbones": BackboneAbilities,
+    "instances": BuilderAbilities,
+    "localize": LocalizerAbilities,
+    "methods": MethodAbilities,
+    "proposals": ProposerAbilities,
+}
+"""The record that a class of each kind of plug-in states as ``abilities``."""
+
+
+def fault(kind: str, plugin: Any) -> str | None:
+    """The first thing that a plug-in lacks to be one of its kind; None where it lacks nothing.
+
+    >>> fault("methods", type("Mine", (), {}))
+    'the class Mine has no abilities; add abilities: ClassVar[MethodAbilities] = MethodAbilities()'
+    """
+    if (record := ABILITIES.get(kind)) is None:
+        return None
+    if not isinstance(plugin, type):
+        return f"expected a class as PLUGIN, got {type(plugin).__name__}"
+    abilities, config = (
+        inspect.getattr_static(plugin, "abilities", None),
+        inspect.getattr_static(plugin, "Config", None),
+    )
+    name, wanted = plugin.__name__, record.__name__
+    if abilities is None:
+        return f"the class {name} has no abilities; add abilities: ClassVar[{wanted}] = {wanted}()"
+    if not isinstance(abilities, record):
+        return f"{name}.abilities: expected a wherewhen.contracts.{wanted}, got {type(abilities).__name__}"
+    if not (isinstance(config, type) and is_dataclass(config)):
+        return f"{name}.Config: expected a dataclass with its settings, got {config!r}"
+    required: Required = abilities.required()
+    if lacking := [member for member in required.members if not _states(plugin, member)]:
+        return f"the class {name} has no {lacking[0]}, which {wanted} or its kind asks for"
+    known = {setting.name for setting in fields(config)}
+    if lacking := [setting for setting in required.settings if setting not in known]:
+        return f"{config.__name__} has no setting {lacking[0]}, which {wanted} or its kind asks for"
+    return None
+
+
+def _states(plugin: type, member: str) -> bool:
+    """Whether a class or a base of it has a member, or says by an annotation that its objects do."""
+    return any(member in vars(cls) or member in inspect.get_annotations(cls) for cls in plugin.__mro__)

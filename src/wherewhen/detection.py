@@ -85,7 +85,8 @@ def detect(
     found = [tables.found_of(result, place.source) for place, result in results if result is not None
              if quarantine.named(place.source) not in aside]  # fmt: skip
     with log_file(folder):
-        slow.tell_found((one.clock for one in found), getattr(model, "backbone", None))
+        if isinstance(model, Model):
+            slow.tell_found((one.clock for one in found), model.backbone)
     return found, quarantine
 
 

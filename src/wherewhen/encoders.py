@@ -13,7 +13,7 @@ from wherewhen.errors import ConfigError
 
 def encoders() -> list[str]:
     """Backbones that also read."""
-    return [name for name in registry.names("backbones") if hasattr(registry.load("backbones", name), "encode")]
+    return [name for name in registry.names("backbones") if registry.load("backbones", name).abilities.reads_text]
 
 
 def settings_of(name: str, given: Mapping[str, Any] | None = None, **fixed: Any) -> Any:

@@ -61,11 +61,11 @@ class Look:
     @property
     def timed(self) -> bool:
         """Whether its backbone tells how fast things move, see `contracts.Backbone`."""
-        return bool(getattr(registry.load("backbones", self.backbone), "timed", False))
+        return bool(registry.load("backbones", self.backbone).abilities.takes_seconds)
 
     def wanted(self) -> dict[str, Any]:
         """What features must be made with, by the names of the settings; an engine only where one is asked for."""
-        left_out = getattr(registry.load("backbones", self.backbone), "unmade", ())  # settings no number depends on
+        left_out = registry.load("backbones", self.backbone).abilities.settings_without_effect
         own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
         wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
@@ -83,7 +83,7 @@ class Look:
 
     def boxes(self, video: Video) -> dict[str, Any]:
         """The file of boxes that belongs to a video, see `sights.own`; VideoError where it is missing."""
-        sight = getattr(self.builder, "sight", None)
+        sight = self.builder.sight
         return {} if sight is None else sights.own(sight, video)
 
     def running(self, video: Video) -> Running:
@@ -300,9 +300,7 @@ def _see(
 def _about(one: Opened, look: Look, seen: Instances, still: Still) -> dict[str, Any]:
     """Information for a passport: nothing here determines what is looked for."""
     run = one.running
-    told = {key: plain(getattr(one.backbone, key)) for key in ("mean", "std") if hasattr(one.backbone, key)}
-    if hasattr(look.backbone_settings, "layer"):
-        told["layer"] = look.backbone_settings.layer
+    told = {key: value for key, value in plain(look.backbone_settings).items() if key == "layer"}
     if look.network is not None:
         told |= {"device": run.device, "engine_version": run.version}
         told["deviation"] = {"relative": run.relative, "cosine": run.cosine}

@@ -226,7 +226,7 @@ class Model(Detector):
 
 def _check_code(stored: model_file.Stored, recipe: Recipe) -> None:
     """ConfigError where a model would run code that its user did not agree to, StoreError if it isn't plain which."""
-    code = getattr(recipe.part("backbone"), "code", None)
+    code = recipe.part("backbone").abilities.runs_code_of
     named = code(mapping(stored.recipe.get(recipe.backbone), recipe.backbone)) if code else None
     if named is None:
         return

@@ -18,7 +18,6 @@ from wherewhen.painting import pictures
 from wherewhen.pipeline import beside
 from wherewhen.values import Boxes, Event, Features, Floats, HeatMap, Instances, Prediction
 
-LONGEST = 300.0  # seconds that an event can last, where the localizer doesn't say
 SHARP = 4  # power of a place's score with which it has a say in an event's name
 SLACK = 60.0  # seconds that a localizer may take to tell of it
 
@@ -70,7 +69,7 @@ def named(
     ``movers``: tracked frames that come beside the maps. Frame scores are divided among the classes by `Shares`. Only
     as much of the past is kept as an event can last.
     """
-    longest = float(getattr(getattr(localizer, "config", None), "longest_seconds", LONGEST)) + SLACK
+    longest = float(localizer.config.longest_seconds) + SLACK
     recent: deque[ClassMap] = deque()
     shares = Shares(len(classes))
 

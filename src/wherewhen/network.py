@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from wherewhen import weights as files
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Pixels
 from wherewhen.weights import RANDOM, Weights
@@ -50,6 +50,7 @@ class Network:
     Config: ClassVar[type]
     source: ClassVar[Provenance]
     weights: ClassVar[tuple[Weights, ...]] = ()
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities()
     clip: ClipSpec
 
     def __init__(self, config: Any) -> None:

@@ -79,7 +79,7 @@ def followed(frames: Iterable[Frame], source: Proposer, linking: tracks.LinkConf
     if first is None:
         return
     seen = chain([first], stream)
-    yield from seen if getattr(source, "tracks", False) else tracks.link(seen, linking)
+    yield from seen if source.tracks else tracks.link(seen, linking)
 
 
 def proposed(

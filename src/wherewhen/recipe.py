@@ -8,7 +8,7 @@ from typing import Any
 
 from wherewhen import closeups, registry, sights, watching
 from wherewhen.config import CONSENT, build, mapping, typed
-from wherewhen.contracts import Builder, Classes, TextImage, Training
+from wherewhen.contracts import Builder, BuilderAbilities, Classes, TextImage, Training
 from wherewhen.errors import ConfigError, unknown
 from wherewhen.looks import Look
 from wherewhen.store import plain
@@ -102,7 +102,7 @@ class Recipe:
             training=build(Training, training, "training"),
             movers=sights.movers(given.get(sights.MOVERS)),
         )
-        _check_fit(recipe, parts)
+        _check_fit(recipe)
         return recipe
 
     def plain(self) -> dict[str, Any]:
@@ -170,18 +170,17 @@ class Recipe:
         >>> [Recipe.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
         [False, False]
         """
-        wanted = getattr(self.part("method"), "raw", ())
-        return (wanted if isinstance(wanted, bool) else view in wanted) or (self.tells_classes and self.reads)
+        return view in self.part("method").abilities.unnormalized_views or (self.tells_classes and self.reads)
 
     @property
     def tells_classes(self) -> bool:
         """Whether the method tells kinds of anomalies apart."""
-        return bool(getattr(self.part("method"), "tells_classes", False))
+        return bool(self.part("method").abilities.predicts_classes)
 
     @property
     def reads(self) -> bool:
         """Whether the backbone has words."""
-        return hasattr(self.part("backbone"), "tower")
+        return bool(self.part("backbone").abilities.reads_text)
 
     def reader(self) -> TextImage | None:
         """The backbone for a method that learns prompts, None where it doesn't read."""
@@ -201,7 +200,7 @@ def _chosen(given: Mapping[str, Any]) -> dict[str, str]:
     """The plug-in of each kind, by the kind's name; ConfigError where the method doesn't take the instances."""
     method = typed(str, given.get("method", DEFAULTS["method"]), "method")
     plugin = registry.load("methods", method)
-    accepted = (plugin.views[0], *getattr(plugin, "stand_ins", ()))
+    accepted = (plugin.views[0], *plugin.abilities.other_builders)
     defaults = {**DEFAULTS, "instances": accepted[0]}
     chosen = {kind: typed(str, given.get(kind, defaults[kind]), kind) for kind in registry.PARTS}
     if chosen["instances"] not in accepted:
@@ -221,31 +220,37 @@ def _check_names(given: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
 def _settings(
     given: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
 ) -> dict[str, Any]:
-    """Typed settings of each plug-in: those given, the method's presets, those of the plug-in that it follows."""
+    """Typed settings of each plug-in: those given, the method's presets, those of the builder that it shares them with."""
     sections = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
     for name, part in parts.items():
         if trust and CONSENT in part.Config.__dataclass_fields__:
             sections[name][CONSENT] = True
     return {
-        name: build(part.Config, {**sections.get(getattr(part, "follows", ""), {}), **sections[name]}, name)
+        name: build(part.Config, {**sections.get(_leader(part), {}), **sections[name]}, name)
         for name, part in parts.items()
     }
 
 
-def _check_fit(recipe: Recipe, parts: Mapping[str, Any]) -> None:
+def _leader(part: Any) -> str:
+    """The builder whose settings a builder shares; empty for any other part."""
+    abilities = part.abilities
+    return (abilities.shares_settings_with or "") if isinstance(abilities, BuilderAbilities) else ""
+
+
+def _check_fit(recipe: Recipe) -> None:
     """ConfigError where parts of a recipe can't work together."""
-    with_tracks = [name for name, part in parts.items() if hasattr(part, "sight")]
+    builders = recipe.builders()
+    with_tracks = [recipe.views[view] for view in sights.wanted(builders)]
     if with_tracks and recipe.crops != 1:
         raise ConfigError(
             f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {recipe.crops}"
         )
     if recipe.movers and recipe.instances in with_tracks:
         raise ConfigError(f"movers: {recipe.instances} are movers themselves; leave it out, or score cells")
-    builders = recipe.builders()
     for sight in sights.wanted(builders).values():
         sights.made(sight)  # checks its settings before a video is opened
     near = closeups.wanted(builders)
-    if near and getattr(recipe.part("backbone"), "anchored", False):
+    if near and not recipe.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
             f"{recipe.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
             f"Take --{recipe.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"

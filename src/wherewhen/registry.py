@@ -13,7 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from wherewhen.errors import ConfigError, unknown
+from wherewhen.contracts import fault
+from wherewhen.errors import ConfigError, WherewhenError, unknown
 
 KINDS = (
     "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
@@ -50,9 +51,25 @@ def names(kind: str) -> list[str]:
 
 
 def load(kind: str, name: str) -> Any:
-    """The plug-in called ``name``; ConfigError names the nearest one if there is none."""
+    """The plug-in called ``name``; ConfigError names the nearest one if there is none.
+
+    ConfigError also names a plug-in whose module can't be imported, or that lacks what its kind must have.
+    """
     if name not in names(kind):
         raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
-    if name in _inside(kind):
-        return import_module(f"wherewhen.{kind}.{name}").PLUGIN
-    return _outside(kind)[name].load()
+    here = name in _inside(kind)
+    try:
+        plugin = import_module(f"wherewhen.{kind}.{name}").PLUGIN if here else _outside(kind)[name].load()
+    except WherewhenError:
+        raise
+    except Exception as error:  # whatever a module of somebody else raises
+        raise ConfigError(f"{_described(kind, name)} can't be loaded: {type(error).__name__}: {error}") from error
+    if wrong := fault(kind, plugin):
+        raise ConfigError(f"{_described(kind, name)} can't be used: {wrong}")
+    return plugin
+
+
+def _described(kind: str, name: str) -> str:
+    """A plug-in in words: its name, its kind, and the module that it comes from."""
+    source = f"wherewhen.{kind}.{name}" if name in _inside(kind) else _outside(kind)[name].value
+    return f"the plug-in {name} of {kind} ({source})"

@@ -20,6 +20,7 @@ from wherewhen.datasets._feature_store import read_index
 from wherewhen.encoders import encoders, settings_of
 from wherewhen.errors import ConfigError, StoreError
 from wherewhen.features import inside, open_features
+from wherewhen.network import Network
 from wherewhen.store import fingerprint
 from wherewhen.values import Features, Floats, Instances, unit
 
@@ -93,7 +94,7 @@ class Archive:
             told = f"{error}; name the weights that they were made with: --{name}.weights"
             raise StoreError(f"{self.store}: its features: {told}") from None
         plugin = registry.load("backbones", name)
-        if hasattr(plugin, "identity") and plugin.identity(config) != made[name].get("weights"):
+        if issubclass(plugin, Network) and plugin.identity(config) != made[name].get("weights"):
             raise StoreError(
                 f"{self.store}: its features were made with other weights than {config.weights}; name the same ones: "
                 f"--{name}.weights"

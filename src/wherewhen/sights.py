@@ -66,8 +66,7 @@ def movers(given: object) -> MoversConfig | None:
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
     """The builders that want to see boxes, and whose."""
-    found = {name: getattr(builder, "sight", None) for name, builder in builders.items()}
-    return {name: sight for name, sight in found.items() if sight is not None}
+    return {name: builder.sight for name, builder in builders.items() if builder.sight is not None}
 
 
 def made(sight: Sight) -> dict[str, Any]:
@@ -96,7 +95,7 @@ def own(sight: Sight, video: Video) -> dict[str, Any]:
 
 
 def _by_video(sight: Sight) -> bool:
-    return hasattr(registry.load("proposals", sight.proposals), "file_of")
+    return bool(registry.load("proposals", sight.proposals).abilities.by_video)
 
 
 def _config(sight: Sight) -> Any:

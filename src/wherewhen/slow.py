@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
 
+from wherewhen.contracts import Backbone
 from wherewhen.errors import StoreError, VideoError
 from wherewhen.features import FeatureFile
 from wherewhen.kept import file_of
@@ -49,9 +49,9 @@ def note(rates: Iterable[float], wanted: float | None) -> str | None:
     )
 
 
-def tell_found(clocks: Iterable[Floats], backbone: Any) -> None:
+def tell_found(clocks: Iterable[Floats], backbone: Backbone) -> None:
     """Warn of slow videos with these borders of frames, where a backbone saw them that tells how fast things move."""
-    if getattr(backbone, "timed", False):
+    if backbone.abilities.takes_seconds:
         _tell(map(rate_of, clocks), backbone.clip.rate)
 
 

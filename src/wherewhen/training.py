@@ -11,7 +11,7 @@ import numpy as np
 
 from wherewhen import learning
 from wherewhen.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
-from wherewhen.contracts import Classes
+from wherewhen.contracts import Classes, MethodAbilities
 from wherewhen.errors import DataError
 from wherewhen.extract import Chosen, Mapped
 from wherewhen.machine import pick_device
@@ -175,8 +175,9 @@ def _batches(
 ) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     settings = recipe.settings[recipe.method]
-    segments = getattr(settings, "segments", None)
-    movers = None if hasattr(settings, "instances") else MOVERS  # a method that has a word in it chooses anew each step
+    abilities: MethodAbilities = recipe.part("method").abilities
+    segments = settings.segments if abilities.averages_time else None
+    movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
     how = recipe.views, recipe.training.bags, recipe.seed, device, segments
     return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers, names=names)
 

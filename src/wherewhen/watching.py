@@ -168,8 +168,8 @@ def steps(clip: Clip, count: int, changes: bool = False) -> Floats:
 
 
 def looked(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
-    """Features of clips ``(B, T, H, W, 3)``; a backbone that is ``timed`` is told the ``seconds`` between pictures."""
-    found: Features = backbone(clips, seconds) if getattr(backbone, "timed", False) else backbone(clips)
+    """Features of clips ``(B, T, H, W, 3)``; ``seconds`` between pictures for a backbone that takes them."""
+    found: Features = backbone(clips, seconds) if backbone.abilities.takes_seconds else backbone(clips)
     return found
 
 

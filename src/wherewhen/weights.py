@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from wherewhen import registry
 from wherewhen.documents import json_of
@@ -91,6 +91,13 @@ class Weights:
         return found
 
 
+@runtime_checkable
+class Published(Protocol):
+    """A backbone class that states the published weights that it takes."""
+
+    weights: tuple[Weights, ...]
+
+
 def _note(path: Path) -> dict[str, Any]:
     try:
         found = json_of(path.read_bytes())
@@ -118,7 +125,8 @@ def published() -> dict[str, tuple[str, Weights]]:
     """All weights that backbones know, by name, each with the backbone that they are for."""
     known = {}
     for backbone in registry.names("backbones"):
-        for weights in getattr(registry.load("backbones", backbone), "weights", ()):
+        plugin = registry.load("backbones", backbone)
+        for weights in plugin.weights if isinstance(plugin, Published) else ():
             known[weights.name] = (backbone, weights)
     return known
 

@@ -23,6 +23,7 @@ from wherewhen.encoders import settings_of
 from wherewhen.engine import attach
 from wherewhen.errors import ConfigError
 from wherewhen.naming import ClassMap, named
+from wherewhen.network import Network
 from wherewhen.prompts import Prompts
 from wherewhen.spatial import SpatialConfig
 from wherewhen.store import write_json
@@ -66,7 +67,7 @@ class ZeroShot(Detector):
         given = self.settings.get(self.backbone)
         plugin, own = registry.load("backbones", self.backbone), settings_of(self.backbone, given)
         self.encoder = plugin(settings_of(self.backbone, given, **fixed))
-        spec: ClipSpec = plugin.spec(own) if hasattr(plugin, "spec") else plugin(own).clip
+        spec: ClipSpec = plugin.spec(own) if issubclass(plugin, Network) else plugin(own).clip
         self.clip = replace(spec, size=None, width=self.spatial.width) if whole else spec
         assert isinstance(self.encoder, TextImage)
         self.texts: Features = self.encoder.encode(self.prompts.texts)

@@ -113,7 +113,7 @@ def test_the_same_pictures_make_the_same_features(name: str) -> None:
 
 def test_times_of_pictures_count_where_it_says_so(name: str) -> None:
     backbone = made(name)
-    if not getattr(backbone, "timed", False):
+    if not backbone.abilities.takes_seconds:
         with pytest.raises(TypeError):
             backbone(clips(1, 48, 64, backbone.clip.frames), np.ones((1, backbone.clip.frames - 1)))
         return

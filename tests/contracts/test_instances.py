@@ -52,7 +52,7 @@ def test_a_stream_gives_what_it_has_when_it_has_it(name: str) -> None:
     whole = list(builder(grids))
     for count in (1, 2, 3, 20, 39):
         part = list(builder(iter(grids[:count])))
-        done = part[: -1 if getattr(builder, "wait", 0) else None]
+        done = part[: -1 if builder.wait else None]
         assert done or count < 15
         for one, other in zip(done, whole, strict=False):
             np.testing.assert_array_equal(one.features, other.features)

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from wherewhen import registry, training
 from wherewhen.config import build
-from wherewhen.contracts import Output, Training, View
+from wherewhen.contracts import Output, Student, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.model import Model, view
 from wherewhen.recipe import Recipe
@@ -34,7 +34,13 @@ def plugin(name: str) -> Any:
 
 def length(name: str) -> int:
     """Of the features of toy bags: a method that can't do with any says which one it can."""
-    return int(getattr(plugin(name), "length", 6))
+    return plugin(name).abilities.feature_length or 6
+
+
+def stages(name: str) -> int:
+    """Parts that training is cut into."""
+    method = made(name)
+    return method.stages if isinstance(method, Student) else 1
 
 
 def made(name: str, config: Any = None) -> Any:
@@ -200,7 +206,7 @@ def test_every_ablation_differs_from_the_defaults_and_works(name: str, mixed: li
     """Those of its own settings; what another part changes is looked at in the tests of the benchmark."""
     cls = plugin(name)
     own = {field.name for field in fields(cls.Config)}
-    changes = {row: change for row, change in cls.ablations.items() if set(change) <= own}
+    changes = {row: change for row, change in cls.abilities.ablations.items() if set(change) <= own}
     assert changes
     configs = [build(cls.Config, change, name) for change in changes.values()]
     assert all(config != cls.Config() for config in configs)
@@ -214,8 +220,7 @@ def test_every_ablation_differs_from_the_defaults_and_works(name: str, mixed: li
 
 def test_it_trains_with_matrix_products_in_bf16(name: str, toy_bags: Callable[..., list[Bag]]) -> None:
     """In every stage; as ``--training.precision bf16`` asks for it."""
-    stages = getattr(made(name), "stages", 1)
-    how = {"steps": 2 * stages, "precision": "bf16"}
+    how = {"steps": 2 * stages(name), "precision": "bf16"}
     recipe = Recipe.of({"method": name, "instances": plugin(name).views[0], "training": how})
     bags = toy_bags(8, views=plugin(name).views, dims=length(name))
     torch.manual_seed(0)
@@ -272,7 +277,7 @@ def test_senseless_settings_are_config_errors(name: str) -> None:
 def fitted(name: str, make: Callable[..., list[Bag]]) -> training.Fitted:
     """A method that has learnt toy bags with its own way of training."""
     recipe = Recipe.of({"method": name, "instances": plugin(name).views[0]})
-    steps = min(recipe.training.steps, 60 * getattr(made(name), "stages", 1))
+    steps = min(recipe.training.steps, 60 * stages(name))
     recipe = replace(recipe, training=replace(recipe.training, steps=steps, validate_every=30))
     return training.fit(make(20, views=plugin(name).views, dims=length(name)), recipe, device="cpu")
 
@@ -307,7 +312,7 @@ def test_it_takes_instances_of_other_builders_where_it_says_so(
 ) -> None:
     """Off a grid too, as tubes are: it learns which of them, whatever view of its own they stand in for."""
     view = plugin(name).views[0]
-    for builder in getattr(plugin(name), "stand_ins", ()):
+    for builder in plugin(name).abilities.other_builders:
         assert builder in registry.names("instances") and len(plugin(name).views) == 1
         recipe = Recipe.of({"method": name, "instances": builder})
         assert recipe.views == {view: builder}
@@ -316,9 +321,9 @@ def test_it_takes_instances_of_other_builders_where_it_says_so(
         rows = toy_bag(number, number % 2, 5 + number % 4, views=("tubes",)).views["tubes"]
         return Bag(toy_bag(number, number % 2).video, {view: rows})
 
-    if "tubes" in getattr(plugin(name), "stand_ins", ()):
+    if "tubes" in plugin(name).abilities.other_builders:
         recipe = Recipe.of({"method": name, "instances": "tubes"})
-        steps = min(recipe.training.steps, 60 * getattr(made(name), "stages", 1))
+        steps = min(recipe.training.steps, 60 * stages(name))
         recipe = replace(recipe, training=replace(recipe.training, steps=steps))
         model = training.fit([bag(n) for n in range(20)], recipe, device="cpu").last
         bags = [bag(n) for n in range(100, 124)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from wherewhen import registry, training
+from wherewhen.contracts import Student
 from wherewhen.recipe import Recipe
 from wherewhen.values import Bag, Instances
 
@@ -55,13 +56,14 @@ CASES = (
 @pytest.mark.parametrize("name", METHODS)
 def test_it_trains_and_scores(name: str, case: str, toy_bag: MakeBag) -> None:
     plugin: Any = registry.load("methods", name)
-    dims = int(getattr(plugin, "length", 6))
+    dims = plugin.abilities.feature_length or 6
 
     def make(number: int, label: int, steps: int) -> Bag:
         return toy_bag(number, label, steps, (1, 2), views=plugin.views, dims=dims)
 
     bags = bags_of(case, make)
-    stages = getattr(plugin(plugin.Config(), dict.fromkeys(plugin.views, dims)), "stages", 1)
+    made = plugin(plugin.Config(), dict.fromkeys(plugin.views, dims))
+    stages = made.stages if isinstance(made, Student) else 1
     how = {"steps": stages, "validate_every": 1, "bags": 9}
     recipe = Recipe.of({"method": name, "instances": plugin.views[0], "training": how})
     model = training.fit(bags, recipe, device="cpu").best

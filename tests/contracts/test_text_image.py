@@ -17,7 +17,7 @@ from wherewhen.config import build
 from wherewhen.contracts import TextImage
 from wherewhen.store import cache_folder
 
-NAMES = [name for name in registry.names("backbones") if hasattr(registry.load("backbones", name), "encode")]
+NAMES = [name for name in registry.names("backbones") if registry.load("backbones", name).abilities.reads_text]
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 TEXTS = ["running", "a red bag"]

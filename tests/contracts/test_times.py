@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from wherewhen import painting, pipeline, registry, watching
 from wherewhen.batches import pooled
 from wherewhen.config import build
-from wherewhen.contracts import ClipSpec
+from wherewhen.contracts import BackboneAbilities, ClipSpec
 from wherewhen.errors import ConfigError
 from wherewhen.localize._steps import merge
+from wherewhen.network import Network
 from wherewhen.values import Boxes, Features, Floats, Frame, Grid, Instances, Pixels
 
 BACKBONES = registry.names("backbones")
@@ -33,7 +34,7 @@ def spec_of(name: str) -> ClipSpec:
     given |= {"path": "none.onnx"} if name == "file" else {}
     try:
         config = build(plugin.Config, given, name)
-        spec = plugin.spec(config) if hasattr(plugin, "spec") else plugin(config).clip
+        spec = plugin.spec(config) if issubclass(plugin, Network) else plugin(config).clip
     except ConfigError:  # a network from a file, and there is none
         spec = ClipSpec(16, 16)
     return replace(spec, size=None, width=None)
@@ -43,7 +44,7 @@ class StandIn:
     """A backbone of a given clip spec: the number that pictures bear, averaged over each of so many time steps."""
 
     def __init__(self, spec: ClipSpec, steps: int) -> None:
-        self.clip, self.steps = spec, steps
+        self.clip, self.steps, self.abilities = spec, steps, BackboneAbilities()
 
     def __call__(self, clips: Pixels) -> Features:
         shown = clips[:, :, 0, 0, 0].astype(np.float32) + 1
@@ -87,7 +88,7 @@ def looked(pictures: list[Frame], backbone: StandIn, builder: str, crops: int = 
     """The parts that a builder makes of pictures."""
     grids = watching.grids(watching.clips(iter(pictures), backbone.clip), backbone, crops=crops)
     one = made(builder)
-    seen = {builder: boxes(pictures)} if hasattr(one, "sight") else None
+    seen = {builder: boxes(pictures)} if one.sight else None
     return [part for _, part in pipeline.several(grids, {builder: one}, crops, seen)]
 
 
@@ -111,10 +112,10 @@ def test_a_bag_covers_its_video_once_and_in_order(builder: str, data: st.DataObj
         spec = replace(spec, frames=frames, stride=stride, tail=data.draw(st.sampled_from(["back", "drop"])))
     pictures = shot(data.draw(clocks(min(3 * spec.frames + 5, 150))))
     backbone = StandIn(spec, data.draw(st.integers(1, spec.frames)))
-    crops = 1 if hasattr(made(builder), "sight") else data.draw(st.sampled_from([1, 5]))
+    crops = 1 if made(builder).sight else data.draw(st.sampled_from([1, 5]))
     parts = looked(pictures, backbone, builder, crops)
     seen = pipeline.joined(parts)
-    if (leader := getattr(made(builder), "follows", None)) is not None:
+    if (leader := made(builder).abilities.shares_settings_with) is not None:
         np.testing.assert_array_equal(
             seen.extents[:, :2], pipeline.joined(looked(pictures, backbone, leader)).extents[:, :2]
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wherewhen import weights as files
 from wherewhen.backbones import _clip_names as names
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.network import Network, NetworkConfig
 from wherewhen.values import Features, unit
@@ -72,7 +72,7 @@ class Clip(Network):
     )
     weights: ClassVar[tuple[Weights, ...]] = names.PUBLISHED
     limit: ClassVar[int | None] = 77
-    unmade: ClassVar[tuple[str, ...]] = ("vocabulary",)
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(reads_text=True, settings_without_effect=("vocabulary",))
 
     def __init__(self, config: ClipConfig) -> None:
         if config.weights != RANDOM:

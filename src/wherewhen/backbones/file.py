@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.config import CONSENT
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.network import fitted
 from wherewhen.values import Features, Pixels
@@ -80,6 +81,12 @@ class FileConfig:
             object.__setattr__(self, "sha256", found)  # so that passports of features know the very file
 
 
+def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Path and sha256 of the TorchScript file that plain settings name; None for a file that runs no code."""
+    path = str(settings.get("path", ""))
+    return (path, str(settings.get("sha256", ""))) if Path(path).suffix.lower() in SCRIPT else None
+
+
 class File:
     """The user's own network: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
 
@@ -89,13 +96,10 @@ class File:
 
     Config: ClassVar[type] = FileConfig
     source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
-    unmade: ClassVar[tuple[str, ...]] = ("path", "trust")  # its sha256 says which file it is, wherever it lies
-
-    @staticmethod
-    def code(settings: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Path and sha256 of the file whose code would be run, as plain settings say them; None where none is."""
-        path = str(settings.get("path", ""))
-        return (path, str(settings.get("sha256", ""))) if Path(path).suffix.lower() in SCRIPT else None
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(
+        settings_without_effect=("path", CONSENT),  # its sha256 says which file it is, wherever it lies
+        runs_code_of=code_of,
+    )
 
     def __init__(self, config: FileConfig) -> None:
         self.config = config

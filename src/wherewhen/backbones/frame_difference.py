@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Pixels
 
@@ -49,7 +49,7 @@ class FrameDifference:
 
     Config: ClassVar[type] = FrameDifferenceConfig
     source: ClassVar[Provenance] = Provenance(title="Frame difference")
-    anchored: ClassVar[bool] = True
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(usable_on_moving_crops=False)
 
     def __init__(self, config: FrameDifferenceConfig) -> None:
         self.config = config

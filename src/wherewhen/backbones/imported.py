@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from wherewhen import registry
 from wherewhen.config import CONSENT, build, mapping
-from wherewhen.contracts import Backbone, ClipSpec, Provenance
+from wherewhen.contracts import Backbone, BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Pixels
 
@@ -49,6 +49,15 @@ class ImportedConfig:
     trust: bool = False
 
 
+def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Path and sha256 of the file whose code the declared backbone would run; None where there is none."""
+    name = settings.get("backbone")
+    if name not in registry.names("backbones"):
+        return None
+    abilities: BackboneAbilities = registry.load("backbones", name).abilities
+    return abilities.runs_code_of(mapping(settings.get("settings"), str(name))) if abilities.runs_code_of else None
+
+
 class Imported:
     """Features that others made: a model learns from them, but looks at videos only with the backbone they declare.
 
@@ -57,16 +66,7 @@ class Imported:
 
     Config: ClassVar[type] = ImportedConfig
     source: ClassVar[Provenance] = Provenance(title="Features of somebody else's making")
-
-    unmade: ClassVar[tuple[str, ...]] = (CONSENT,)
-
-    @staticmethod
-    def code(settings: Mapping[str, Any]) -> tuple[str, str] | None:
-        """Path and sha256 of the file whose code the declared backbone would run; None where there is none."""
-        name = settings.get("backbone")
-        told = getattr(registry.load("backbones", name), "code", None) if name in registry.names("backbones") else None
-        found: tuple[str, str] | None = told(mapping(settings.get("settings"), str(name))) if told else None
-        return found
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(settings_without_effect=(CONSENT,), runs_code_of=code_of)
 
     def __init__(self, config: ImportedConfig) -> None:
         self.config = config
@@ -87,7 +87,8 @@ class Imported:
                 "videos. Detect on features of the same making, or import them again with --backbone NAME"
             )
         plugin = registry.load("backbones", config.backbone)
-        own = {**config.settings, CONSENT: True} if config.trust and hasattr(plugin, "code") else config.settings
+        runs_code = plugin.abilities.runs_code_of is not None
+        own = {**config.settings, CONSENT: True} if config.trust and runs_code else config.settings
         made: Backbone = plugin(build(plugin.Config, own, config.backbone))
         wrong = []
         if config.segments:

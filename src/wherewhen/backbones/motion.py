@@ -24,7 +24,7 @@ from wherewhen.backbones._maps import (
 )
 from wherewhen.backbones._pace import paces_of, to_one_step
 from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, seen
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Floats, Masks, Pixels
 
@@ -129,8 +129,7 @@ class Motion:
         title="Dense motion and moving-edge histograms",
         citation="Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016",
     )
-    anchored: ClassVar[bool] = True
-    timed: ClassVar[bool] = True
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(takes_seconds=True, usable_on_moving_crops=False)
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.values import Features, Pixels
 
@@ -58,6 +58,7 @@ class PixelPatches:
         homepage="https://github.com/khalooei/ALOCC-CVPR2018",
         citation="Sabokrou et al., Adversarially Learned One-Class Classifier, CVPR 2018",
     )
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities()
 
     def __init__(self, config: PixelsConfig) -> None:
         self.config = config

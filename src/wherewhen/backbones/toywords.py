@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Provenance
+from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.errors import ConfigError, unknown
 from wherewhen.values import Features, Pixels
 
@@ -90,6 +90,7 @@ class ToyWords:
 
     Config: ClassVar[type] = ToyWordsConfig
     source: ClassVar[Provenance] = Provenance(title="A toy of colors and words")
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(reads_text=True)
     limit: ClassVar[int | None] = None
 
     def __init__(self, config: ToyWordsConfig) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wherewhen import extents as ext
 from wherewhen import tubes
-from wherewhen.contracts import Closeup, Sight
+from wherewhen.contracts import BuilderAbilities, Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
@@ -165,10 +165,16 @@ class Windowed:
     """A builder that makes instances of tracked boxes a window at a time; ``whole`` says of what pictures."""
 
     Config: ClassVar[type] = TubesConfig
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
     whole: ClassVar[bool]
 
     def __init__(self, config: TubesConfig) -> None:
-        self.config, self.wait = config, config.wait
+        self.config = config
+
+    @property
+    def wait(self) -> float:
+        """Seconds that it may hold grids back: a window, and the pause that a track may make."""
+        return self.config.wait
 
     @property
     def sight(self) -> Sight:

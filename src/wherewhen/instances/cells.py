@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from wherewhen.contracts import BuilderAbilities, Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.instances._shares import overlaps, placed
 from wherewhen.values import Features, Grid, Instances, unit
@@ -51,6 +52,10 @@ class Cells:
     """
 
     Config: ClassVar[type] = CellsConfig
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
+    sight: Sight | None = None
+    closeup: Closeup | None = None
+    wait: float = 0.0
 
     def __init__(self, config: CellsConfig) -> None:
         self.config = config

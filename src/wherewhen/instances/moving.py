@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from wherewhen.contracts import BuilderAbilities, Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.instances._shares import overlaps, placed, retimed
 from wherewhen.values import Grid, Instances
@@ -45,6 +46,10 @@ class Moving:
     """
 
     Config: ClassVar[type] = MovingConfig
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
+    sight: Sight | None = None
+    closeup: Closeup | None = None
+    wait: float = 0.0
 
     def __init__(self, config: MovingConfig) -> None:
         self.config = config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from wherewhen.contracts import BuilderAbilities
 from wherewhen.instances._movers import Windowed
 
 
@@ -14,7 +15,7 @@ class TubeFrames(Windowed):
     """
 
     whole: ClassVar[bool] = True
-    follows: ClassVar[str] = "tubes"
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(shares_settings_with="tubes")
 
 
 PLUGIN = TubeFrames

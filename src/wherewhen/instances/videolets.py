@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from wherewhen import extents as ext
+from wherewhen.contracts import BuilderAbilities, Closeup, Sight
 from wherewhen.errors import ConfigError
 from wherewhen.values import Grid, Instances, unit
 
@@ -42,6 +43,10 @@ class Videolets:
     """
 
     Config: ClassVar[type] = VideoletsConfig
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
+    sight: Sight | None = None
+    closeup: Closeup | None = None
+    wait: float = 0.0
 
     def __init__(self, config: VideoletsConfig) -> None:
         self.config = config

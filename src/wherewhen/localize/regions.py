@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from wherewhen import extents as ext
+from wherewhen.contracts import LocalizerAbilities
 from wherewhen.errors import ConfigError
 from wherewhen.localize._events import best, chains, merged, picked, told
 from wherewhen.localize._movers import apart, free, inside, paths
@@ -236,8 +237,10 @@ class Regions:
     step that closes it.
     """
 
-    Config = RegionsConfig
-    scoring = ("smooth_seconds", "follow", "smooth_cells", "top")
+    Config: ClassVar[type] = RegionsConfig
+    abilities: ClassVar[LocalizerAbilities] = LocalizerAbilities(
+        score_settings=("smooth_seconds", "follow", "smooth_cells", "top")
+    )
 
     def __init__(self, config: RegionsConfig, threshold: float = 0.5) -> None:
         self.config, self.threshold = config, threshold

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes
 
@@ -197,16 +197,18 @@ class ALOCC(nn.Module):
     Config: ClassVar[type] = ALOCCConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    raw: ClassVar[bool] = True
-    length: ClassVar[int] = 81
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "discriminator after reconstruction": {"score": "refined"},
-        "discriminator alone": {"score": "original"},
-        "reconstruction alone": {"score": "reconstruction"},
-        "no noise": {"noise": 0.0},
-        "no error in training": {"refinement": 0.0},
-        "as the official code": {"score": "original", "refinement": 0.2, "compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        unnormalized_views=(VIEW,),
+        feature_length=81,
+        ablations={
+            "discriminator after reconstruction": {"score": "refined"},
+            "discriminator alone": {"score": "original"},
+            "reconstruction alone": {"score": "reconstruction"},
+            "no noise": {"noise": 0.0},
+            "no error in training": {"refinement": 0.0},
+            "as the official code": {"score": "original", "refinement": 0.2, "compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=100, bags=8, optimizer="adam", learning_rate=1e-3)
     source: ClassVar[Provenance] = Provenance(
         title="Adversarially learned one-class classifier (ALOCC)",

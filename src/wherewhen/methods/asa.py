@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._branch import chance, holds, some_of
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import width
@@ -54,14 +54,17 @@ class ASA(nn.Module):
 
     Config: ClassVar[type] = ASAConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    stand_ins: ClassVar[tuple[str, ...]] = ("cells", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no gate": {"gate": False},
-        "attention of 32": {"attention": 32},
-        "dropout": {"dropout": 0.6},
-        "all instances": {"instances": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        other_builders=("cells", "videolets"),
+        samples_instances=True,
+        ablations={
+            "no gate": {"gate": False},
+            "attention of 32": {"attention": 32},
+            "dropout": {"dropout": 0.6},
+            "all instances": {"instances": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Provenance, Training
+from wherewhen.contracts import MethodAbilities, Provenance, Training
 from wherewhen.errors import ConfigError
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._grid import width
@@ -134,16 +134,19 @@ class CLIPTSA(Magnitude):
     Config: ClassVar[type] = CLIPTSAConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "nothing dropped": {"attention": False},
-        "half dropped": {"keep": 0.5},
-        "no lengths": {"magnitude": 0.0},
-        "lengths as published": {"magnitude": 1e-4},
-        "the three longest": {"top": 0.0},
-        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
-        "no segments": {"segments": None},
-        "loss as published": {"compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "nothing dropped": {"attention": False},
+            "half dropped": {"keep": 0.5},
+            "no lengths": {"magnitude": 0.0},
+            "lengths as published": {"magnitude": 1e-4},
+            "the three longest": {"top": 0.0},
+            "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+            "no segments": {"segments": None},
+            "loss as published": {"compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=2e-3, weight_decay=5e-3, validate_every=20
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import lanes
@@ -84,20 +84,23 @@ class CuboidMIL(nn.Module):
     Config: ClassVar[type] = CuboidMILConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "whole pictures": {"cells": {"rows": 1, "columns": 1}},
-        "7 x 7 cells": {"cells": {"rows": 7, "columns": 7}},
-        "no prior": {"prior": None},
-        "the maximum alone": {"top": 0.0},
-        "clips as bags": {"bag": "clip"},
-        "one pair per bag": {"pairs": "matched"},
-        "a head of 512": {"hidden": 512},
-        "dropout": {"dropout": 0.6},
-        "sparse and smooth": {"sparsity": 8e-5, "smoothness": 8e-5},
-        "32 segments": {"segments": 32},
-        "no segments": {"segments": None},
-        "as published": {"hidden": 512, "middle": 32, "dropout": 0.6, "segments": 32, "top": 0.0, "prior": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "whole pictures": {"cells": {"rows": 1, "columns": 1}},
+            "7 x 7 cells": {"cells": {"rows": 7, "columns": 7}},
+            "no prior": {"prior": None},
+            "the maximum alone": {"top": 0.0},
+            "clips as bags": {"bag": "clip"},
+            "one pair per bag": {"pairs": "matched"},
+            "a head of 512": {"hidden": 512},
+            "dropout": {"dropout": 0.6},
+            "sparse and smooth": {"sparsity": 8e-5, "smoothness": 8e-5},
+            "32 segments": {"segments": 32},
+            "no segments": {"segments": None},
+            "as published": {"hidden": 512, "middle": 32, "dropout": 0.6, "segments": 32, "top": 0.0, "prior": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._bags import lane_count, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._sequences import Locked, mean_of, renamed, sequences
@@ -71,18 +71,21 @@ class DMRM(nn.Module):
 
     Config: ClassVar[type] = DMRMConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    stand_ins: ClassVar[tuple[str, ...]] = ("tubes", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no segments": {"segments": None},
-        "one pair per bag": {"pairs": "matched"},
-        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
-        "no penalty": {"penalty": 0.0},
-        "dropout": {"dropout": 0.6},
-        "a head of 512": {"width": 512},
-        "loss as published": {"compat": True},
-        "as published": {"width": 512, "dropout": 0.6, "penalty": 1e-3, "compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        other_builders=("tubes", "videolets"),
+        averages_time=True,
+        ablations={
+            "no segments": {"segments": None},
+            "one pair per bag": {"pairs": "matched"},
+            "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+            "no penalty": {"penalty": 0.0},
+            "dropout": {"dropout": 0.6},
+            "a head of 512": {"width": 512},
+            "loss as published": {"compat": True},
+            "as published": {"width": 512, "dropout": 0.6, "penalty": 1e-3, "compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=150, bags=30, optimizer="adam", learning_rate=1e-3)
     source: ClassVar[Provenance] = Provenance(
         title="Deep MIL ranking (DMRM)",

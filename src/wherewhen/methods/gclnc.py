@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._branch import holds, middles
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
@@ -111,17 +111,20 @@ class GCLNC(nn.Module):
 
     Config: ClassVar[type] = GCLNCConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    stand_ins: ClassVar[tuple[str, ...]] = ("tubes", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {VIEW: {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "labels never cleaned": {"rounds": 0},
-        "two rounds": {"rounds": 2},
-        "graph over all cells": {"graph": "video"},
-        "nothing steady": {"steady": 0.0},
-        "taught by all cells": {"certain": 1.0},
-        "no dropout": {"dropout": 0.0},
-        "no segments": {"segments": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        other_builders=("tubes", "videolets"),
+        averages_time=True,
+        ablations={
+            "labels never cleaned": {"rounds": 0},
+            "two rounds": {"rounds": 2},
+            "graph over all cells": {"graph": "video"},
+            "nothing steady": {"steady": 0.0},
+            "taught by all cells": {"certain": 1.0},
+            "no dropout": {"dropout": 0.0},
+            "no segments": {"segments": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-2, weight_decay=1e-2
     )

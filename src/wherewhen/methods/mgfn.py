@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._bags import lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
@@ -167,19 +167,22 @@ class MGFN(nn.Module):
     Config: ClassVar[type] = MGFNConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no segments": {"segments": None},
-        "chosen by score": {"choose": "score"},
-        "chosen by what comes out": {"choose": "output"},
-        "the three best": {"top": 0.0},
-        "lengths not amplified": {"amplify": 0.0},
-        "no contrast": {"contrast": 0.0},
-        "labels not kept apart": {"apart": 0.0},
-        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
-        "loss as published": {"compat": True},
-        "deeper": {"depths": (3, 3, 2)},
-        "dropout": {"dropout": 0.7},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "no segments": {"segments": None},
+            "chosen by score": {"choose": "score"},
+            "chosen by what comes out": {"choose": "output"},
+            "the three best": {"top": 0.0},
+            "lengths not amplified": {"amplify": 0.0},
+            "no contrast": {"contrast": 0.0},
+            "labels not kept apart": {"apart": 0.0},
+            "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+            "loss as published": {"compat": True},
+            "deeper": {"depths": (3, 3, 2)},
+            "dropout": {"dropout": 0.7},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=3e-4, weight_decay=5e-4, validate_every=20
     )

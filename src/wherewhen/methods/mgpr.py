@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._branch import Branch, chance, holds, some_of
 from wherewhen.methods._grid import width
@@ -90,20 +90,24 @@ class MGPR(nn.Module):
     Config: ClassVar[type] = MGPRConfig
     views: ClassVar[tuple[str, ...]] = (TUBES, FRAMES, VIDEOLETS)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "temporal branch alone": {"branches": "temporal"},
-        "tube branch alone": {"branches": "tube"},
-        "plain ranking alone": {"ranking": "plain", "entropy": False},
-        "guided ranking alone": {"entropy": False},
-        "cross-entropy alone": {"ranking": "none"},
-        "plain ranking and cross-entropy": {"ranking": "plain"},
-        "multivariate tubes": {"tubes": {"shape": {"multivariate": True}}},
-        "manner not told": {"tubes": {"manner": False}},
-        "no relation": {"relation": "none"},
-        "graph convolution": {"relation": "graph"},
-        "no prior": {"prior": None},
-        "no dropout": {"dropout": 0.0},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        samples_instances=True,
+        ablations={
+            "temporal branch alone": {"branches": "temporal"},
+            "tube branch alone": {"branches": "tube"},
+            "plain ranking alone": {"ranking": "plain", "entropy": False},
+            "guided ranking alone": {"entropy": False},
+            "cross-entropy alone": {"ranking": "none"},
+            "plain ranking and cross-entropy": {"ranking": "plain"},
+            "multivariate tubes": {"tubes": {"shape": {"multivariate": True}}},
+            "manner not told": {"tubes": {"manner": False}},
+            "no relation": {"relation": "none"},
+            "graph convolution": {"relation": "graph"},
+            "no prior": {"prior": None},
+            "no dropout": {"dropout": 0.0},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )

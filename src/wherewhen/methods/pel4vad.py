@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._sequences import Locked, picks, queries, renamed, sequences
@@ -152,18 +152,21 @@ class PEL4VAD(nn.Module):
     Config: ClassVar[type] = PEL4VADConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "nearness as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
-        "a wide window": {"window": 33},
-        "no roots": {"power_norm": False},
-        "unit deviation": {"layer_norm": True},
-        "no past": {"taps": 1},
-        "not smoothed": {"smooth": "none"},
-        "smoothed by blocks": {"smooth": "fixed"},
-        "fewer of the best": {"top": 64},
-        "sparse and smooth": {"sparsity": 8e-3, "smoothness": 8e-5},
-        "no segments": {"segments": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "nearness as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
+            "a wide window": {"window": 33},
+            "no roots": {"power_norm": False},
+            "unit deviation": {"layer_norm": True},
+            "no past": {"taps": 1},
+            "not smoothed": {"smooth": "none"},
+            "smoothed by blocks": {"smooth": "fixed"},
+            "fewer of the best": {"top": 64},
+            "sparse and smooth": {"sparsity": 8e-3, "smoothness": 8e-5},
+            "no segments": {"segments": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="PEL4VAD", homepage="https://github.com/yujiangpu20/PEL4VAD", licence="MIT", citation="arXiv 2306.14451"

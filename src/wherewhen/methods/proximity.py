@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 
@@ -108,22 +108,25 @@ class Proximity(nn.Module):
     Config: ClassVar[type] = ProximityConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {VIEW: {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no attention across frames": {"layers": 0},
-        "no distance": {"distance": False},
-        "cells not mixed": {"mixing": "none"},
-        "cells mixed by attention": {"mixing": "attention"},
-        "no window": {"window": None},
-        "a map per step": {"extraction": "spacetime"},
-        "no proximity": {"proximity": False},
-        "one cell": {"top": 0.01},
-        "4 of 49 cells": {"top": 4 / 49},
-        "9 of 49 cells": {"top": 9 / 49},
-        "near the peak within .75 cells": {"sigma": 0.75 / 7},
-        "near the peak within 3 cells": {"sigma": 3 / 7},
-        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
-        "no prior": {"prior": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "no attention across frames": {"layers": 0},
+            "no distance": {"distance": False},
+            "cells not mixed": {"mixing": "none"},
+            "cells mixed by attention": {"mixing": "attention"},
+            "no window": {"window": None},
+            "a map per step": {"extraction": "spacetime"},
+            "no proximity": {"proximity": False},
+            "one cell": {"top": 0.01},
+            "4 of 49 cells": {"top": 4 / 49},
+            "9 of 49 cells": {"top": 9 / 49},
+            "near the peak within .75 cells": {"sigma": 0.75 / 7},
+            "near the peak within 3 cells": {"sigma": 3 / 7},
+            "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+            "no prior": {"prior": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=3e-4, weight_decay=1e-2)
     source: ClassVar[Provenance] = Provenance(
         title="Proximity-aware top-k over a patch grid",
@@ -248,8 +251,7 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.qkv = nn.Linear(size, 3 * size)
         self.out = nn.Linear(size, size)
-        if config.distance:
-            self.fall = nn.Parameter(torch.linspace(0.1, 1.0, config.heads))
+        self.fall = nn.Parameter(torch.linspace(0.1, 1.0, config.heads)) if config.distance else None
 
     def forward(self, x: Tensor, held: Tensor, apart: Tensor, bag: Tensor, bags: int) -> Tensor:
         """Rows with what they attend to added; ``apart`` ``(L, L)``, ``bag`` ``(R,)`` says whose row it is."""
@@ -260,7 +262,7 @@ class Attention(nn.Module):
         closed = torch.where(held, 0.0, NEVER).to(x.dtype)[:, None, :, None].expand(-1, self.heads, -1, 1)
         key = torch.cat([key, F.pad(closed, (0, 7))], -1)
         query = torch.cat([query * (size / self.heads) ** -0.5, F.pad(torch.ones_like(closed), (0, 7))], -1)
-        bias = -self.fall[:, None, None] * apart if hasattr(self, "fall") else None
+        bias = -self.fall[:, None, None] * apart if self.fall is not None else None
         value = F.pad(value, (0, 8))
         found = F.scaled_dot_product_attention(query, key, value, bias if bias is None else bias[None], scale=1.0)
         found = self.out(found[..., :-8].transpose(1, 2).reshape(rows, length, size))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
 from wherewhen.methods._settings import demand
 
@@ -79,14 +79,17 @@ class Reward(nn.Module):
     Config: ClassVar[type] = RewardConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no segments": {"segments": None},
-        "one neighbor": {"neighbors": 1},
-        "a small bank": {"bank": 64},
-        "more seeds": {"seed": 0.5},
-        "labels not balanced": {"balance": False},
-        "last layer as it starts": {"compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "no segments": {"segments": None},
+            "one neighbor": {"neighbors": 1},
+            "a small bank": {"bank": 64},
+            "more seeds": {"seed": 0.5},
+            "labels not balanced": {"balance": False},
+            "last layer as it starts": {"compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=1e-4, validate_every=25
     )

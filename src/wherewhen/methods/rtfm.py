@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from wherewhen.contracts import Provenance, Training
+from wherewhen.contracts import MethodAbilities, Provenance, Training
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig, magnitudes
 from wherewhen.methods._sequences import renamed
@@ -73,16 +73,19 @@ class RTFM(Magnitude):
     Config: ClassVar[type] = RTFMConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no segments": {"segments": None},
-        "the three longest": {"top": 0.0},
-        "no lengths": {"magnitude": 0.0},
-        "lengths as published": {"magnitude": 1e-4},
-        "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
-        "dropout": {"dropout": 0.7},
-        "loss as published": {"compat": True},
-        "as published": {"width": 512, "dropout": 0.7, "top": 0.0, "magnitude": 1e-4, "compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "no segments": {"segments": None},
+            "the three longest": {"top": 0.0},
+            "no lengths": {"magnitude": 0.0},
+            "lengths as published": {"magnitude": 1e-4},
+            "neither sparse nor smooth": {"sparsity": 0.0, "smoothness": 0.0},
+            "dropout": {"dropout": 0.7},
+            "loss as published": {"compat": True},
+            "as published": {"width": 512, "dropout": 0.7, "top": 0.0, "magnitude": 1e-4, "compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(
         steps=100, bags=30, optimizer="adam", learning_rate=1e-3, weight_decay=5e-3, validate_every=20
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._branch import NOTHING, chance, holds, some_of
 from wherewhen.methods._settings import demand
 
@@ -53,14 +53,17 @@ class STIL(nn.Module):
 
     Config: ClassVar[type] = STILConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    stand_ins: ClassVar[tuple[str, ...]] = ("cells", "videolets")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no turns": {"rounds": 0},
-        "never ranked anew": {"rerank": 0.0},
-        "no penalty": {"penalty": 0.0},
-        "all instances": {"instances": None},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        other_builders=("cells", "videolets"),
+        samples_instances=True,
+        ablations={
+            "no turns": {"rounds": 0},
+            "never ranked anew": {"rerank": 0.0},
+            "no penalty": {"penalty": 0.0},
+            "all instances": {"instances": None},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=200, bags=30, optimizer="adam", learning_rate=1e-2)
     source: ClassVar[Provenance] = Provenance(
         title="Spatio-temporal instance learning (STIL)",

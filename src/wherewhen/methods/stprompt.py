@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wherewhen import prompts as files
-from wherewhen.contracts import Classes, Output, Provenance, Training, View
+from wherewhen.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
@@ -159,25 +159,28 @@ class STPrompt(nn.Module):
     """
 
     Config: ClassVar[type] = STPromptConfig
-    tells_classes: ClassVar[bool] = True
     stages: ClassVar[int] = 1
-    raw: ClassVar[tuple[str, ...]] = (MOVING,)
     views: ClassVar[tuple[str, ...]] = (VIEW, MOVING)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cells": {"steps": 1, "rows": 7, "columns": 7},
         "moving": {"steps": 1, "rows": 7, "columns": 7},
         "regions": {"top": 1, "smooth_cells": 0.0},
     }
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "without SA2": {"choose": "none"},
-        "random patches": {"choose": "random"},
-        "all patches": {"choose": "all"},
-        "attention in place of distance": {"adapter": "attention"},
-        "no adapter": {"adapter": "none"},
-        "features as they are": {"standardize": False},
-        "no classes": {"classes": 0.0, "separation": 0.0},
-        "place by motion": {"place": "motion"},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        predicts_classes=True,
+        unnormalized_views=(MOVING,),
+        averages_time=True,
+        ablations={
+            "without SA2": {"choose": "none"},
+            "random patches": {"choose": "random"},
+            "all patches": {"choose": "all"},
+            "attention in place of distance": {"adapter": "attention"},
+            "no adapter": {"adapter": "none"},
+            "features as they are": {"standardize": False},
+            "no classes": {"classes": 0.0, "separation": 0.0},
+            "place by motion": {"place": "motion"},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="STPrompt",

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._sequences import Locked, mean_of, picks, queries, renamed, sequences
@@ -146,17 +146,20 @@ class URDMU(nn.Module):
     Config: ClassVar[type] = URDMUConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "no memories": {"memories": 0.0},
-        "no triplet": {"triplet": 0.0},
-        "no divergence": {"divergence": 0.0},
-        "latent features not kept apart": {"apart": 0.0},
-        "one slot each": {"slots": 1},
-        "no dropout": {"dropout": 0.0},
-        "fewer of the best": {"top": 64},
-        "no segments": {"segments": None},
-        "loss as published": {"compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "no memories": {"memories": 0.0},
+            "no triplet": {"triplet": 0.0},
+            "no divergence": {"divergence": 0.0},
+            "latent features not kept apart": {"apart": 0.0},
+            "one slot each": {"slots": 1},
+            "no dropout": {"dropout": 0.0},
+            "fewer of the best": {"top": 64},
+            "no segments": {"segments": None},
+            "loss as published": {"compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=1e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="UR-DMU", homepage="https://github.com/henrryzh1/UR-DMU", licence="MIT", citation="arXiv 2302.05160"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Classes, Output, Provenance, Training, View
+from wherewhen.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
@@ -193,23 +193,26 @@ class VadCLIP(nn.Module):
     """
 
     Config: ClassVar[type] = VadCLIPConfig
-    tells_classes: ClassVar[bool] = True
     stages: ClassVar[int] = 1
     views: ClassVar[tuple[str, ...]] = (VIEW,)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "as for XD-Violence": {"layers": 1, "window": 64, "separation": 1e-4},
-        "no visual prompt": {"visual": False},
-        "no prompts before and behind": {"prefix": 0, "suffix": 0},
-        "scores of the classes": {"score": "classes"},
-        "no classes": {"classes": 0.0, "separation": 0.0},
-        "classes may be near": {"separation": 0.0},
-        "more of the best": {"top": 16},
-        "no segments": {"segments": None},
-        "features as they are": {"standardize": False},
-        "time in place of features": {"skip": False},
-        "padding counts": {"compat": True},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        predicts_classes=True,
+        averages_time=True,
+        ablations={
+            "as for XD-Violence": {"layers": 1, "window": 64, "separation": 1e-4},
+            "no visual prompt": {"visual": False},
+            "no prompts before and behind": {"prefix": 0, "suffix": 0},
+            "scores of the classes": {"score": "classes"},
+            "no classes": {"classes": 0.0, "separation": 0.0},
+            "classes may be near": {"separation": 0.0},
+            "more of the best": {"top": 16},
+            "no segments": {"segments": None},
+            "features as they are": {"standardize": False},
+            "time in place of features": {"skip": False},
+            "padding counts": {"compat": True},
+        },
+    )
     schedule: ClassVar[Training] = Training(steps=60, bags=30, optimizer="adamw", learning_rate=2e-3, validate_every=20)
     source: ClassVar[Provenance] = Provenance(
         title="VadCLIP", homepage="https://github.com/nwpu-zxr/VadCLIP", licence="Apache-2.0",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wherewhen.contracts import Output, Provenance, Training, View
+from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread
 
@@ -97,16 +97,19 @@ class WhereWhen(nn.Module):
         steps=150, bags=30, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )
     source: ClassVar[Provenance] = Provenance(title="wherewhen", citation="this toolkit, docs/methods/wherewhen.md")
-    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "one head": {"heads": 1, "share": 1.0},
-        "all features": {"share": 1.0},
-        "no context": {"context": False},
-        "no memory": {"memory": 0},
-        "no length": {"length": None},
-        "calm 0.3": {"calm": 0.3},
-        "single 1": {"single": 1.0},
-        "maximum": {"top": 0.0},
-    }
+    abilities: ClassVar[MethodAbilities] = MethodAbilities(
+        averages_time=True,
+        ablations={
+            "one head": {"heads": 1, "share": 1.0},
+            "all features": {"share": 1.0},
+            "no context": {"context": False},
+            "no memory": {"memory": 0},
+            "no length": {"length": None},
+            "calm 0.3": {"calm": 0.3},
+            "single 1": {"single": 1.0},
+            "maximum": {"top": 0.0},
+        },
+    )
     reach: float | None = 0.0
     stages: int = 1
     _last: _Inputs | None = None

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import numpy as np
 
 from wherewhen import registry
-from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
 from wherewhen.errors import ConfigError, DataError, VideoError, unknown
 from wherewhen.features import stamp
 from wherewhen.values import Boxes, Floats, Frame, Video
@@ -137,7 +137,9 @@ class File:
 
     Config: ClassVar[type] = FileConfig
     source: ClassVar[Provenance] = Provenance(title="Boxes of your own")
+    abilities: ClassVar[ProposerAbilities] = ProposerAbilities(by_video=True)
     wait: float = 0.0
+    tracks: bool
 
     def __init__(self, config: FileConfig, video: Video | None = None) -> None:
         if not config.path or not Path(config.path).exists():

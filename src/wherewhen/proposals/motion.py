@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import extents as ext
-from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._background import SURE, Background
 from wherewhen.proposals._blobs import Blob, blobs, broad, closed, split, sure
@@ -95,6 +95,8 @@ class Motion:
             "Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016"
         ),
     )
+    abilities: ClassVar[ProposerAbilities] = ProposerAbilities()
+    tracks: bool = False
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config

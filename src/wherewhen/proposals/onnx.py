@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._classes import COCO, read_names, sparse_coco, wanted
 from wherewhen.proposals._layouts import LAYOUTS, Raw, known
@@ -57,7 +57,9 @@ class Onnx:
     source: ClassVar[Provenance] = Provenance(
         title="A detector in an ONNX file", homepage="https://onnxruntime.ai", licence="that of the file"
     )
+    abilities: ClassVar[ProposerAbilities] = ProposerAbilities()
     wait: float = 0.0
+    tracks: bool = False
 
     def __init__(self, config: OnnxConfig) -> None:
         self.config, self._layout = config, LAYOUTS[config.layout]

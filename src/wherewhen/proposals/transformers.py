@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Proposer, Provenance
+from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
 from wherewhen.documents import json_of
 from wherewhen.errors import ConfigError
 from wherewhen.proposals._classes import wanted
@@ -57,7 +57,9 @@ class Transformers:
         licence="that of the model",
         citation="Zhao et al., DETRs Beat YOLOs on Real-time Object Detection, CVPR 2024",
     )
+    abilities: ClassVar[ProposerAbilities] = ProposerAbilities()
     wait: float = 0.0
+    tracks: bool = False
 
     def __init__(self, config: TransformersConfig) -> None:
         self.config = config
