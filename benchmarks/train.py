@@ -179,7 +179,7 @@ def main() -> None:
                 if name not in registry.names("methods"):
                     print(f"  {name}: not there")
                     continue
-                segments = {"segments": 32} if hasattr(registry.load("methods", name).Config, "segments") else {}
+                segments = {"segments": 32} if registry.load("methods", name).abilities.averages_time else {}
                 how = {"bags": bags, "precision": options.precision}
                 recipe = Recipe.of({"method": name, name: segments, "training": how})
                 print(f"  {name}")
