@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+from wherewhen.config import CONSENT
 from wherewhen.errors import ConfigError
 from wherewhen.tracks import LinkConfig
 from wherewhen.values import (
@@ -113,7 +114,7 @@ class BackboneAbilities:
         settings_without_effect: settings that no feature depends on; passports of features leave them out.
         reads_text: it also encodes text, as a `TextImage`.
         runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
-            where it runs none. Such a file is used only with the user's consent (``--trust``).
+            where it runs none. Such a file is used only with the user's consent, given as its setting ``trust``.
     """
 
     takes_seconds: bool = False
@@ -124,7 +125,8 @@ class BackboneAbilities:
 
     def required(self) -> Required:
         """What a class with these abilities must have."""
-        return Required(("encode", "tokens", "tower", "limit") if self.reads_text else (), self.settings_without_effect)
+        members = ("encode", "tokens", "tower", "limit") if self.reads_text else ()
+        return Required(members, (*self.settings_without_effect, *((CONSENT,) if self.runs_code_of else ())))
 
 
 class Backbone(Protocol):

@@ -220,7 +220,7 @@ def _check_names(given: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
 def _settings(
     given: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
 ) -> dict[str, Any]:
-    """Typed settings of each plug-in: those given, the method's presets, those of the builder that it shares them with."""
+    """Typed settings of each plug-in: those given, the method's presets, those of the builder that shares them."""
     sections = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
     for name, part in parts.items():
         if trust and CONSENT in part.Config.__dataclass_fields__:

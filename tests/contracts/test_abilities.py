@@ -138,6 +138,11 @@ def test_a_wrong_record_is_told(abilities: str, said: str, tmp_path: Path, monke
             "class PLUGIN: abilities, Config = BackboneAbilities(settings_without_effect=('path',)), Settings",
             "Settings has no setting path",
         ),
+        (
+            "backbones",
+            "class PLUGIN: abilities, Config = BackboneAbilities(runs_code_of=lambda settings: None), Settings",
+            "Settings has no setting trust",
+        ),
         ("proposals", "class PLUGIN: abilities, Config = ProposerAbilities(by_video=True), Settings", "no file_of"),
         ("metrics", "PLUGI = 1", "can't be loaded: AttributeError: .*PLUGIN"),
     ],
