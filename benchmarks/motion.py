@@ -25,7 +25,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # one core: before numpy comes
 import argparse
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice, pairwise
 from pathlib import Path
@@ -205,9 +205,14 @@ def parts(clips: Sequence[Clip], backbone: Motion, rounds: int) -> dict[str, tup
     return found
 
 
+def instances(video: Path, backbone: Any, builder: Any) -> Iterator[Any]:
+    """All instances of a file, a clip at a time."""
+    return pipeline.instances(pipeline.Streams.of(video, backbone.clip), backbone, {"cells": builder})
+
+
 def flat(video: Path, backbone: Motion, cells: Any) -> list[float]:
     """Memory along the way, in MiB."""
-    marks = [memory() for _ in pipeline.instances(video, backbone, cells)]
+    marks = [memory() for _ in instances(video, backbone, cells)]
     return marks[:: max(1, len(marks) // 8)]
 
 
@@ -232,9 +237,9 @@ def main() -> None:
         works: dict[str, Callable[[], object]] = {
             "decoding alone": lambda: drained(watching.frames(video, fast.clip)),
             "decoding and flow": lambda: flowed(video, fast.clip, PRESETS[fast.config.flow]),
-            "frame_difference": lambda: drained(pipeline.instances(video, difference, builder)),
-            "motion": lambda: drained(pipeline.instances(video, fast, builder)),
-            "motion, plain way": lambda: drained(pipeline.instances(video, plain, builder)),
+            "frame_difference": lambda: drained(instances(video, difference, builder)),
+            "motion": lambda: drained(instances(video, fast, builder)),
+            "motion, plain way": lambda: drained(instances(video, plain, builder)),
         }
         found = best(works, options.rounds)
         limit = found["decoding and flow"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import closeups, evaluate, extract, kept, looks, painting, pipeline, registry, sights
+from wherewhen import closeups, evaluate, extract, kept, looks, painting, registry, scoring, sights
 from wherewhen import extents as ext
 from wherewhen.closeups import Near, Roll, cut
 from wherewhen.config import build
@@ -315,7 +315,7 @@ def test_live_is_offline_and_kept(
     model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
     raw = model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))
     model.threshold = halving(score for _, score in raw)
-    live = pipeline.together(model.stream(video))
+    live = scoring.together(model.stream(video))
 
     def never(*_: Any) -> Any:
         raise AssertionError("looked at again")

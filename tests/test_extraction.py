@@ -415,7 +415,8 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
     )
     model.detect(video.path)
     assert model.running is not None and model.running.engine == "torch"
-    same(pipeline.joined(pipeline.instances(video, model.backbone, model.builders["cells"])), seen)
+    parts, _ = model.instances(video)
+    same(pipeline.joined(part for _, part in parts), seen)
 
 
 def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:

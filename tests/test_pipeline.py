@@ -14,8 +14,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import evaluate, kept, painting, pipeline, watching
+from wherewhen import evaluate, kept, painting, pipeline, scoring, watching
 from wherewhen import extents as ext
+from wherewhen.contracts import Backbone, Builder
 from wherewhen.errors import VideoError
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
@@ -68,7 +69,7 @@ def stretches(lengths: list[int], hole: bool = False) -> list[Instances]:
     return found
 
 
-def mean_within(reach: float) -> pipeline.Scorer:
+def mean_within(reach: float) -> scoring.Scorer:
     """Scores each row by the mean of all rows that touch its time widened by ``reach``: it depends on no more."""
 
     def score(views: Mapping[str, Instances]) -> Features:
@@ -85,7 +86,7 @@ def mean_within(reach: float) -> pipeline.Scorer:
 )
 def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], reach: float, hole: bool) -> None:
     parts = stretches(lengths, hole)
-    found = list(pipeline.scored(named(parts), mean_within(reach), reach, ONE))
+    found = list(scoring.scored(named(parts), mean_within(reach), reach, ONE))
     assert [cells for cells, _ in found] == parts
     whole = mean_within(reach)({"cells": pipeline.joined(parts)})
     np.testing.assert_allclose(np.concatenate([values for _, values in found]), whole, rtol=1e-5, atol=1e-6)
@@ -100,9 +101,9 @@ def test_without_reach_a_stretch_is_scored_alone_and_with_all_of_it_once() -> No
         seen.append(len(rows.features))
         return np.zeros(len(rows.features), np.float32)
 
-    assert [cells for cells, _ in pipeline.scored(named(parts), count, 0, ONE)] == parts
+    assert [cells for cells, _ in scoring.scored(named(parts), count, 0, ONE)] == parts
     assert seen == [4, 6, 2]
-    ((whole, values),) = pipeline.scored(named(parts), count, None, ONE)
+    ((whole, values),) = scoring.scored(named(parts), count, None, ONE)
     assert seen[3:] == [12] and len(values) == len(whole.features) == 12 and whole.shape == (6, 1, 2)
 
 
@@ -142,7 +143,7 @@ def test_several_views_come_as_far_as_a_score_reaches(seed: int, reach: float) -
         given_to.append(views)
         return views["tubes"].features[:, 0] + views["videolets"].features.sum()
 
-    found = list(pipeline.scored(merged(by_name, np.random.default_rng(seed)), score, reach, names))
+    found = list(scoring.scored(merged(by_name, np.random.default_rng(seed)), score, reach, names))
     assert [part for part, _ in found] == by_name["tubes"]
     for (part, values), views in zip(found, given_to, strict=True):
         start, end = part.extents[:, 0].min() - reach, part.extents[:, 1].max() + reach
@@ -159,7 +160,7 @@ def test_with_all_of_them_several_views_are_scored_once() -> None:
     def score(views: Mapping[str, Instances]) -> Features:
         return np.full(len(views["tubes"].features), len(views["videolets"].features), np.float32)
 
-    ((whole, values),) = pipeline.scored(merged(by_name, np.random.default_rng(0)), score, None, names)
+    ((whole, values),) = scoring.scored(merged(by_name, np.random.default_rng(0)), score, None, names)
     assert len(whole.features) == sum(len(one.features) for one in by_name["tubes"]) == len(values)
     assert set(values) == {sum(len(one.features) for one in by_name["videolets"])}
 
@@ -167,7 +168,7 @@ def test_with_all_of_them_several_views_are_scored_once() -> None:
 def test_a_view_that_has_nothing_where_it_is_needed_is_told() -> None:
     parts = [("tubes", part(0, 2, 0)), ("tubes", part(1, 2, 1)), ("videolets", part(9, 2, 2))]
     with pytest.raises(ValueError, match=r"no videolets from 0\.00 s to 1\.00 s"):
-        list(pipeline.scored(iter(parts), lambda views: views["tubes"].features[:, 0], 0, ("tubes", "videolets")))
+        list(scoring.scored(iter(parts), lambda views: views["tubes"].features[:, 0], 0, ("tubes", "videolets")))
 
 
 @pytest.mark.parametrize("crops", [1, 5])
@@ -213,7 +214,7 @@ def test_a_stretch_waits_for_its_future_only(reach: float) -> None:
         longest = max(longest, len(rows.features))
         return np.zeros(len(rows.features), np.float32)
 
-    waits = [eaten - cells.extents[-1, 1] for cells, _ in pipeline.scored(named(eating()), score, reach, ONE)]
+    waits = [eaten - cells.extents[-1, 1] for cells, _ in scoring.scored(named(eating()), score, reach, ONE)]
     assert max(waits) <= reach + 1
     assert longest <= (2 * reach + 1) * 4
 
@@ -236,14 +237,14 @@ def test_steps_together_are_one_prediction() -> None:
         )
 
     late, early = Event(np.array([[1.0, 2, 0, 0, 1, 1]]), 0.6), Event(np.array([[0.0, 2, 0, 0, 1, 1]]), 0.9)
-    whole = pipeline.together([step(0, 0.25), step(1, 0.75, late), Prediction(events=(early,))])
+    whole = scoring.together([step(0, 0.25), step(1, 0.75, late), Prediction(events=(early,))])
     assert whole.frames and whole.heat and whole.boxes
     assert whole.frames.values[:, 0, 0].tolist() == [0.25, 0.75] and whole.frames.edges.tolist() == [0, 1, 2]
     assert whole.heat.values.shape == (2, 2, 2)
     assert whole.boxes.values.tolist() == [0.25, 0.75]
     assert whole.events == (early, late)
     with pytest.raises(ValueError, match="nothing was predicted"):
-        pipeline.together([])
+        scoring.together([])
 
 
 def square(index: int) -> np.ndarray:
@@ -262,16 +263,23 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def whole_of(path: Path, backbone: Backbone, builder: Builder) -> Instances:
+    """All instances of a file."""
+    parts = pipeline.instances(pipeline.Streams.of(path, backbone.clip), backbone, {"cells": builder})
+    return pipeline.joined(part for _, part in parts)
+
+
 @pytest.fixture(scope="module")
 def model(film: Path, halving: Callable[[Iterable[float]], float]) -> Model:
     """A model that learnt nothing: live and offline must agree whatever it says."""
     recipe = Recipe.of()
-    seen = pipeline.joined(pipeline.instances(film, recipe.make("backbone"), recipe.make("instances")))
+    seen = whole_of(film, recipe.make("backbone"), recipe.make("instances"))
     torch.manual_seed(0)
     method = recipe.make("method", {recipe.instances: seen.features.shape[1]})
     bank = Instances(seen.features[:9], seen.extents[:9])
     made = Model(recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, bank)
-    raw = made.localizer.raw(made.heat(named([seen])))
+    answered = made.answered(named([made.normalizers["cells"](seen)]))
+    raw = made.localizer.raw(painting.heat((part, values[:, 0]) for part, values in answered))
     return replace(made, threshold=halving(score for _, score in raw))
 
 
@@ -292,7 +300,7 @@ def same(one: Prediction, other: Prediction, within: float = 0) -> None:
 def live(model: Model, pictures: Iterator[Frame]) -> Iterator[Prediction]:
     """What `Model.stream` does, fed by hand."""
     grids = watching.grids(watching.clips(pictures, model.backbone.clip), model.backbone)
-    return model.localizer(model.heat(named(model.builders["cells"](grids))))
+    return model.predictions(named(model.builders["cells"](grids)))
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +323,7 @@ def test_live_is_offline_for_a_slow_source(model: Model, slow: Path, crops: int,
 @pytest.mark.parametrize(("crops", "gate"), [(5, 0.0), (10, 0.0), (1, 3.0), (5, 3.0)])
 def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: int, gate: float) -> None:
     looked = replace(model, recipe=replace(model.recipe, crops=crops, gate=gate))
-    offline = pipeline.together(looked.stream(film))
+    offline = scoring.together(looked.stream(film))
     assert offline.heat is not None and offline.heat.values.std() > 0
     video = Video("film", film, 1)
     for _ in range(2):
@@ -328,9 +336,9 @@ def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: in
 def test_live_is_offline(model: Model, film: Path) -> None:
     """One frame at a time and whole from the file: the same to the last bit."""
     spec = model.backbone.clip
-    offline = pipeline.together(model.stream(film))
+    offline = scoring.together(model.stream(film))
     assert offline.frames is not None and offline.frames.values.std() > 0 and offline.events
-    same(pipeline.together(live(model, (f for f in reader.frames(film, rate=spec.rate, width=spec.width)))), offline)
+    same(scoring.together(live(model, (f for f in reader.frames(film, rate=spec.rate, width=spec.width)))), offline)
     same(model.detect(film).prediction, offline)
 
 
@@ -356,7 +364,7 @@ def test_detection_decodes_once_and_keeps_what_a_cut_file_has(
 
 def test_evaluation_judges_what_detection_says(model: Model, film: Path) -> None:
     """By way of the cache, and scored in one go, the numbers are those of the stream."""
-    offline = pipeline.together(model.stream(film))
+    offline = scoring.together(model.stream(film))
     video = Video("film", film, 1)
     for _ in range(2):  # made, then read from the cache
         bag = Bag(video, {"cells": kept.instances(video, model.recipe.feature_spec())})
@@ -398,7 +406,7 @@ def test_a_stream_of_any_length_is_covered(count: int) -> None:
     whole = pipeline.joined(builder(watching.grids(watching.clips(pictures, backbone.clip), backbone)))
     assert whole.extents[:, 0].min() == 0
     np.testing.assert_allclose(whole.extents[:, 1].max(), count * 0.08)
-    made = pipeline.together(recipe.make("localizer")(painting.heat([(whole, whole.features[:, 0].clip(0, 1))])))
+    made = scoring.together(recipe.make("localizer")(painting.heat([(whole, whole.features[:, 0].clip(0, 1))])))
     assert made.frames is not None
     assert made.frames.edges[0] == 0 and np.isclose(made.frames.edges[-1], count * 0.08)
 
@@ -463,8 +471,8 @@ def test_maps_come_with_the_boxes_of_their_time(overlap: float) -> None:
     ]
     edges = [np.array([k, k + 0.5 + overlap / 2, k + 1 + overlap]) for k in range(8)]
     maps = [HeatMap(np.zeros((2, 1, 1), np.float32), own) for own in edges]
-    assert list(pipeline.beside(maps, None)) == maps
-    for own, found in zip(edges, pipeline.beside(maps, iter(frames)), strict=True):
+    assert list(scoring.beside(maps, None)) == maps
+    for own, found in zip(edges, scoring.beside(maps, iter(frames)), strict=True):
         assert found.movers is not None
         for step, (a, b) in enumerate(pairwise(own.tolist())):
             wanted = [(f.start, int(t)) for f in frames if f.start < b and f.end > a for t in f.track if t >= 0]
@@ -481,14 +489,14 @@ def test_a_map_waits_for_no_box_beyond_its_end_and_boxes_keep_up_with_parts() ->
             yield Boxes(k / 4, (k + 1) / 4)
 
     parts = [("cells", Instances(np.ones((1, 1), np.float32), np.array([[k, k + 1, 0, 0, 1, 1.0]]))) for k in range(9)]
-    passed, told = pipeline.hand_in_hand(iter(parts), boxes())
+    passed, told = scoring.hand_in_hand(iter(parts), boxes())
     assert told is not None
     for k, part in enumerate(passed):
         assert part is parts[k] and drawn[-1] == k + 1
     maps = (HeatMap(np.zeros((1, 1, 1), np.float32), np.array([k, k + 1])) for k in range(9))
-    assert len(list(pipeline.beside(maps, told))) == 9 and drawn[-1] == 9
+    assert len(list(scoring.beside(maps, told))) == 9 and drawn[-1] == 9
     assert [box.start for box in told] == (np.arange(37, 40) / 4).tolist()
-    assert pipeline.hand_in_hand(parts, None)[1] is None
+    assert scoring.hand_in_hand(parts, None)[1] is None
 
 
 def test_heat_maps_of_a_long_video_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,9 +504,9 @@ def test_heat_maps_of_a_long_video_lie_in_a_file(monkeypatch: pytest.MonkeyPatch
     steps = [
         Prediction(HeatMap([k / 10], [k, k + 1]), HeatMap(np.full((1, 8, 8), k / 10), [k, k + 1])) for k in range(9)
     ]
-    in_memory = pipeline.together(iter(steps))
-    monkeypatch.setattr(pipeline, "Spool", lambda: Spool(in_memory=600))
-    in_a_file = pipeline.together(iter(steps))
+    in_memory = scoring.together(iter(steps))
+    monkeypatch.setattr(scoring, "Spool", lambda: Spool(in_memory=600))
+    in_a_file = scoring.together(iter(steps))
     assert in_memory.heat is not None and in_a_file.heat is not None
     assert isinstance(in_a_file.heat.values, np.memmap) and not isinstance(in_memory.heat.values, np.memmap)
     assert np.array_equal(in_a_file.heat.values, in_memory.heat.values)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import evaluate, extract, kept, painting, pipeline, proposing, sights
+from wherewhen import evaluate, extract, kept, painting, pipeline, proposing, scoring, sights
 from wherewhen import extents as ext
 from wherewhen.commands import detect
 from wherewhen.contracts import Classes, Sight
@@ -68,7 +68,8 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
     """Seen beside other pictures or alone, made or read again: the same to the last bit."""
     recipe = recipe_of("mgpr")
     builders = recipe.builders()
-    pictures, beside, _ = sights.live(video, recipe.make("backbone").clip, builders)
+    streams = sights.live(video, recipe.make("backbone").clip, builders)
+    pictures, beside = streams.frames, streams.boxes
     assert set(beside) == {"tubes", "tube_frames"}
     live = {name: [plain(boxes) for boxes in stream] for name, stream in beside.items()}
     assert live["tubes"] == live["tube_frames"] and any(boxes[2] for boxes in live["tubes"])
@@ -167,7 +168,7 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
     model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", dims), 0.5,
                   Instances(mine.features, mine.extents), dims=dims)  # fmt: skip
     offline = evaluate.predict(model, evaluate.normalized(model, [kept.bag_of(one, {"cells": look})]))["a"]
-    same(pipeline.together(model.stream(one)), offline)
+    same(scoring.together(model.stream(one)), offline)
     quarantine = Quarantine(boxes)
     lost = Video("c", other.path, 0)
     assert [bag.video.id for bag in extract.bags([one, lost], {"cells": look}, quarantine=quarantine)] == ["a"]
@@ -190,7 +191,7 @@ def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[
     model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
     raw = model.localizer.raw(painting.heat([(scored, model.scores(model.normalized(seen)))]))
     model.threshold = halving(score for _, score in raw)
-    live = pipeline.together(model.stream(video))
+    live = scoring.together(model.stream(video))
     for _ in range(2):
         bag = kept.bag_of(video, looks)
         offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
@@ -223,7 +224,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
         return np.where(hot, 0.9, 0.05).astype(np.float32)[:, None].repeat(1 + len(classes), 1)
 
     monkeypatch.setattr(model, "answers", answers)
-    live = pipeline.together(model.stream(video))
+    live = scoring.together(model.stream(video))
     bag = kept.bag_of(video, looks)
     offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
     same(live, offline)
@@ -237,7 +238,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
     bare = Model(replace(recipe, movers=None), normalizers, made, 0.5, bank, dims=dims, classes=classes)
     assert bare.with_movers(beside).recipe == recipe and bare.recipe.movers is None
     monkeypatch.setattr(bare, "answers", answers)
-    without = pipeline.together(bare.stream(video))
+    without = scoring.together(bare.stream(video))
     assert without.frames and live.frames and without.heat and live.heat and without.events
     np.testing.assert_array_equal(without.frames.values, live.frames.values)
     np.testing.assert_array_equal(without.heat.values, live.heat.values)
@@ -298,7 +299,8 @@ def test_tubes_come_no_later_than_they_say(film: Path) -> None:
 
     boxes = proposing.followed(camera(source.clip.width), source, SIGHT.tracks)
     found = []
-    for _, part in pipeline.views(camera(backbone.clip.width), backbone, builders, {"cells": boxes}):
+    streams = pipeline.Streams(camera(backbone.clip.width), {"cells": boxes})
+    for _, part in pipeline.instances(streams, backbone, builders):
         assert part.paths is not None
         found.append((part.paths.edges[0], part.paths.edges[-1], now))
     slack = backbone.clip.frames / RATE + 0.2

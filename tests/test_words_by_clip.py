@@ -62,7 +62,7 @@ def test_detect_and_search(
     own = {"weights": "random", "vocabulary": str(tmp_path), "variant": "b32"}
     few = {"view": "windows", "shares": [0.5], "stride": 1.0}
     model = ZeroShot(prompts.read("own.yaml"), settings={"clip": own, "spatial": few}, engine="torch", precision="fp32")
-    seen = next(model.instances(video))
+    _, seen = next(model.instances(video)[0])
     assert seen.features.shape == (4, 512) and model.clip.frames == 16 and model.encoder.clip.frames == 1
     folder = str(clips / "anomalous")
     assert cli.main(["extract", folder, "--output", "store", "--workers", "1", *network, *fast]) == 0

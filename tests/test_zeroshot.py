@@ -15,8 +15,8 @@ from wherewhen.datasets.toy import Toy, generate
 from wherewhen.errors import ConfigError
 from wherewhen.localize.regions import RegionsConfig
 from wherewhen.naming import ClassMap, named, winner
-from wherewhen.pipeline import together
 from wherewhen.prompts import Prompts
+from wherewhen.scoring import together
 from wherewhen.spread import Where
 from wherewhen.values import Event, HeatMap, Pixels, Prediction
 from wherewhen.video.writer import Writer
@@ -85,7 +85,7 @@ def test_live_is_offline(world: Path) -> None:
         assert one.frames and step.frames
         np.testing.assert_array_equal(one.frames.values, step.frames.values)
     whole = together(steps)
-    by_parts = together(model.localized(model.maps(part for part in model.instances(video.path))))
+    by_parts = together(model.predictions(iter(list(model.instances(video.path)[0]))))
     assert whole.heat and by_parts.heat
     np.testing.assert_array_equal(whole.heat.values, by_parts.heat.values)
     assert [e.category for e in whole.events] == [e.category for e in by_parts.events]

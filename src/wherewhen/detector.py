@@ -1,19 +1,26 @@
-"""Detection in videos as a user calls it, whatever scores them: a trained model, or words."""
+"""Detection in videos as a user calls it, whatever scores them: a trained model, or words.
+
+    frames(source) -> clips -> features(backbone) -> instances(builder) -> scores(method) -> events(localizer)
+
+A file is a camera that ends: `Detector.detect` runs `Detector.stream` to its end, and there is no second way.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, overload
 
 import numpy as np
 
-from wherewhen import alarms, pipeline, watching
+from wherewhen import alarms, watching
 from wherewhen.addresses import Address
 from wherewhen.errors import expected
 from wherewhen.found import Found
-from wherewhen.values import Pictures, Pixels, Prediction, Video
+from wherewhen.pipeline import Part
+from wherewhen.scoring import Gathered
+from wherewhen.values import Boxes, Pictures, Pixels, Prediction, Video
 from wherewhen.video.reader import Damaged
 from wherewhen.video.sources import Camera, Given, Source, expand, stem
 
@@ -21,11 +28,26 @@ WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
 
 
 class Detector:
-    """Pictures in, when and where out: `detect` runs `stream` to its end."""
+    """Frames in, when and where out.
 
-    @abstractmethod
+    A kind of detector says how a source becomes `instances`, and how these become `predictions`.
+    """
+
     def stream(self, source: watching.Watched) -> Iterator[Prediction]:
         """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
+        parts, tracks = self.instances(source)
+        return self.predictions(parts, tracks)
+
+    @abstractmethod
+    def instances(self, source: watching.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+        """Instances of a source, a stretch of time at a time with the name of their view; and tracks for its maps."""
+
+    @abstractmethod
+    def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
+        """Predictions of instances, a time step at a time, whether they come from a source or from the cache.
+
+        ``tracks``: tracked boxes of the same video, from which events get their boxes.
+        """
 
     @property
     @abstractmethod
@@ -88,7 +110,7 @@ class Detector:
         from wherewhen.video.reader import reading
 
         with reading(source, damaged=damaged) as one:
-            gathered = pipeline.Gathered(exact=False)
+            gathered = Gathered(exact=False)
             for step in self.stream(one):
                 gathered.add(step)
             prediction = gathered.whole()

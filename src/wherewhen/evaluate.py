@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wherewhen import extract, painting, pipeline, registry, slow
+from wherewhen import extract, painting, registry, slow
 from wherewhen.contracts import Baseline, Metric
 from wherewhen.errors import DataError
 from wherewhen.looks import Look
 from wherewhen.measurable import FAMILIES, Judged, Measurable, measurable
 from wherewhen.metrics import lacks
 from wherewhen.model import Model
+from wherewhen.scoring import together
 from wherewhen.values import Bag, HeatMap, Prediction, Truth
 from wherewhen.video.batch import Quarantine
 
@@ -63,9 +64,9 @@ def predict(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
     found = {}
     for bag in bags:
-        answered = [(bag.views[model.recipe.scored], model.answers(bag.views))]
-        located = model.located(answered, model.movers_of(bag.video))
-        found[bag.video.id] = pipeline.together(located)
+        parts = ((name, bag.views[name]) for name in model.recipe.views)
+        located = model.located(model.answered(parts), model.movers_of(bag.video))
+        found[bag.video.id] = together(located)
     return found
 
 
@@ -76,7 +77,7 @@ def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mappin
     localizer = model.recipe.part("localizer")(replace(settings, **row.settings))
     found = {}
     for bag in bags:
-        made = pipeline.together(localizer(_trivial(row, model, bag, truths[bag.video.id])))
+        made = together(localizer(_trivial(row, model, bag, truths[bag.video.id])))
         assert made.frames is not None
         found[bag.video.id] = replace(
             made, frames=HeatMap(0.5 + 0.5 * made.frames.values, made.frames.edges), events=()

@@ -287,12 +287,11 @@ def _see(
 ) -> tuple[list[Instances], Still]:
     """What looks that share a backbone see in pictures, and in ``sharp`` ones; and which spans were not looked at."""
     still: Still = []
-    crops = looks[0].crops
-    how: dict[str, Any] = {"gate": looks[0].gate, "batch": one.running.batch}
-    grids = watching.grids(watching.clips(pictures, one.backbone.clip), one.backbone, crops=crops, still=still, **how)
-    builders = closeups.near(_builders(looks), one.backbone, sharp, patient=True, **how)
+    builders = _builders(looks)
     seen = {name: pipeline.Joined() for name in builders}
-    for name, part in pipeline.several(grids, builders, crops, boxes):
+    streams = pipeline.Streams(pictures, boxes, sharp)
+    how: dict[str, Any] = {"crops": looks[0].crops, "gate": looks[0].gate, "batch": one.running.batch}
+    for name, part in pipeline.instances(streams, one.backbone, builders, **how, patient=True, still=still):
         seen[name].add(part)
     return [one.whole() for one in seen.values()], still
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen import alarms, closeups, model_file, painting, pipeline, sights, watching
+from wherewhen import alarms, model_file, painting, pipeline, sights, watching
 from wherewhen import engine as engines
 from wherewhen.config import mapping
 from wherewhen.contracts import Backbone, Builder, Classes, Localizer, Sight, View
@@ -20,9 +20,11 @@ from wherewhen.errors import ConfigError, StoreError, first_line
 from wherewhen.machine import pick_device
 from wherewhen.naming import class_maps, named
 from wherewhen.network import Network
+from wherewhen.pipeline import Part
 from wherewhen.recipe import Recipe
 from wherewhen.running import Running
-from wherewhen.values import Boxes, Features, HeatMap, Instances, Prediction, Video
+from wherewhen.scoring import beside, hand_in_hand, scored
+from wherewhen.values import Boxes, Features, Instances, Prediction, Video
 
 if TYPE_CHECKING:
     import torch
@@ -136,25 +138,22 @@ class Model(Detector):
         answers: Features = torch.cat(parts, 1).cpu().numpy()
         return answers
 
-    def heat(self, parts: Iterable[pipeline.Part]) -> Iterator[HeatMap]:
-        """Raw heat maps of instances as the backbone and builders give them, each with the name of its view."""
-        return painting.heat((part, values[:, 0]) for part, values in self._answered(parts))
+    def answered(self, parts: Iterable[Part]) -> Iterator[tuple[Instances, Features]]:
+        """The scored instances of normalized ones with their `answers`, as far as the method's reach allows."""
+        return scored(parts, self.answers, self.method.reach, list(self.recipe.views))
 
-    def _answered(self, parts: Iterable[pipeline.Part]) -> Iterator[tuple[Instances, Features]]:
-        normal = ((name, self.normalizers[name](part)) for name, part in parts)
-        return pipeline.scored(normal, self.answers, self.method.reach, list(self.recipe.views))
+    def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
+        """Predictions of instances, a time step at a time; events have the names of classes where there are any."""
+        return self.located(self.answered((name, self.normalizers[name](part)) for name, part in parts), tracks)
 
     def located(
-        self, answered: Iterable[tuple[Instances, Features]], movers: Iterable[Boxes] | None = None
+        self, answered: Iterable[tuple[Instances, Features]], tracks: Iterable[Boxes] | None = None
     ) -> Iterator[Prediction]:
-        """Predictions of instances with their `answers`; events bear the name of their class where there are names.
-
-        ``movers``: tracked frames that come beside the maps, see `movers_of`.
-        """
-        if not self.classes:
-            maps = painting.heat((part, values[:, 0]) for part, values in answered)
-            return self.localizer(pipeline.beside(maps, movers))
-        return named(class_maps(answered), self.localizer, self.classes, movers)
+        """Predictions of instances with their `answers`; ``tracks``: tracked boxes beside the maps, see `movers_of`."""
+        if self.classes:
+            return named(class_maps(answered), self.localizer, self.classes, tracks)
+        maps = painting.heat((part, values[:, 0]) for part, values in answered)
+        return self.localizer(beside(maps, tracks))
 
     def movers_of(self, video: Video) -> Iterator[Boxes] | None:
         """The movers of a file that come beside its maps, kept in the cache; None where nobody asked for them."""
@@ -170,17 +169,16 @@ class Model(Detector):
         made: Localizer = self.recipe.make("localizer", self.threshold)
         return made
 
-    def stream(self, source: watching.Watched) -> Iterator[Prediction]:
-        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
+    def instances(self, source: watching.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+        """Instances of a source for each view of the method; and tracks, where events get their boxes from them."""
         recipe = self.recipe
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
-        pictures, boxes, sharp = sights.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
-        movers = boxes.pop(sights.MOVERS, None)
-        builders = closeups.near(self.builders, self.backbone, sharp, batch=self.running.batch, gate=recipe.gate)
-        seen = pipeline.views(pictures, self.backbone, builders, boxes, crops=recipe.crops, gate=recipe.gate)
-        seen, movers = pipeline.hand_in_hand(seen, movers)
-        return self.located(self._answered(seen), movers)
+        streams = sights.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
+        parts = pipeline.instances(
+            streams, self.backbone, self.builders, crops=recipe.crops, gate=recipe.gate, batch=self.running.batch
+        )
+        return hand_in_hand(parts, streams.boxes.get(sights.MOVERS))
 
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""

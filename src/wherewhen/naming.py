@@ -15,7 +15,7 @@ import numpy as np
 from wherewhen import extents as ext
 from wherewhen.contracts import Localizer
 from wherewhen.painting import pictures
-from wherewhen.pipeline import beside
+from wherewhen.scoring import beside
 from wherewhen.values import Boxes, Event, Features, Floats, HeatMap, Instances, Prediction
 
 SHARP = 4  # power of a place's score with which it has a say in an event's name

@@ -19,8 +19,8 @@ from wherewhen.features import content
 from wherewhen.found import Found
 from wherewhen.gallery import best_frames, write_thumbnail
 from wherewhen.ids import Place
-from wherewhen.pipeline import Gathered
 from wherewhen.results import PICTURES, About, Recorder, picture_of, thumbnail_of
+from wherewhen.scoring import Gathered
 from wherewhen.values import Pictures, Prediction
 from wherewhen.video.reader import Damaged, Reading, reading
 from wherewhen.video.sources import Source, is_live, shown

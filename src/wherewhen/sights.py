@@ -18,9 +18,10 @@ from wherewhen.config import build
 from wherewhen.contracts import Builder, ClipSpec, Sight
 from wherewhen.errors import ConfigError, StoreError
 from wherewhen.features import content, is_features
+from wherewhen.pipeline import Streams
 from wherewhen.store import Arrays, Spare, cache_folder, fingerprint, load, plain, save
 from wherewhen.tracks import LinkConfig
-from wherewhen.values import Boxes, Frame, Scores, Video
+from wherewhen.values import Boxes, Scores, Video
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ def live(
     builders: Mapping[str, Builder],
     crops: int = 1,
     others: Mapping[str, Sight] | None = None,
-) -> tuple[Iterator[Frame], dict[str, Iterator[Boxes]], dict[str, Iterator[Frame]]]:
-    """Pictures for a backbone, boxes that builders and ``others`` want to see, pictures for closeups: one decoding."""
+) -> Streams:
+    """What a backbone, its builders and ``others`` need of a video, decoded once."""
     sights = {**wanted(builders), **(others or {})}
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
     sources = [proposing.proposer(sight.proposals, sight.settings, video) for sight in different.values()]
@@ -127,7 +128,8 @@ def live(
         key: proposing.followed(frames, source, sight.tracks)
         for (key, sight), source, frames in zip(different.items(), sources, own, strict=True)
     }
-    return pictures, _for_each(sights, streams), closeups.shared(needed, dict(zip(kinds, sharp, strict=True)))
+    sharper = closeups.shared(needed, dict(zip(kinds, sharp, strict=True)))
+    return Streams(pictures, _for_each(sights, streams), sharper)
 
 
 def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:

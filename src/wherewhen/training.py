@@ -221,8 +221,9 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
     normal: list[float] = []
     peaks: list[float] = []
     for bag in bags:
-        heat = painting.heat([(bag.views[model.recipe.scored], model.scores(bag.views))])
-        raw = [score for _, score in model.localizer.raw(heat)]
+        parts = ((name, bag.views[name]) for name in model.recipe.views)
+        maps = painting.heat((part, values[:, 0]) for part, values in model.answered(parts))
+        raw = [score for _, score in model.localizer.raw(maps)]
         if bag.video.label:
             peaks.append(max(raw))
         else:

@@ -27,7 +27,7 @@ from wherewhen.network import Network
 from wherewhen.prompts import Prompts
 from wherewhen.spatial import SpatialConfig
 from wherewhen.store import write_json
-from wherewhen.values import Clip, Features, Instances, Pixels, Prediction
+from wherewhen.values import Boxes, Clip, Features, Instances, Pixels, Prediction
 
 DEFAULT = "clip"
 AT_ONCE = 83  # windows of one picture
@@ -107,25 +107,27 @@ class ZeroShot(Detector):
         """What runs the encoder, attached when pictures are first looked at."""
         return attach(self.encoder, self.engine, self.precision, self.device)
 
-    def stream(self, source: watching.Watched) -> Iterator[Prediction]:
-        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
-        return self.localized(self.maps(self.instances(source)))
-
-    def localized(self, pieces: Iterable[ClassMap]) -> Iterator[Prediction]:
+    def localized(self, pieces: Iterable[ClassMap], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
         """Boxes, tubes and events with their classes."""
         localizer: Localizer = registry.load("localize", self.localizer)(self.localizing(), self.threshold)
-        return named(pieces, localizer, self.prompts.names)
+        return named(pieces, localizer, self.prompts.names, tracks)
 
-    def instances(self, source: watching.Watched) -> Iterator[Instances]:
+    def instances(self, source: watching.Watched) -> tuple[Iterator[pipeline.Part], None]:
         """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
         _ = self.running
-        stream = watching.clips(watching.frames(source, self.clip), self.clip)
+        streams = pipeline.Streams.of(source, self.clip)
         if self.spatial.view == "windows":
             places = spatial.windows(self.spatial.shares, self.spatial.stride)
-            yield from (cut(clip, self.encoder, places) for clip in stream)
-        else:
-            cells = registry.load("instances", "cells")
-            yield from pipeline.built(watching.grids(stream, self.encoder), cells(cells.Config()))
+            clips = watching.clips(streams.frames, self.clip)
+            return (("windows", cut(clip, self.encoder, places)) for clip in clips), None
+        cells = registry.load("instances", "cells")
+        return pipeline.instances(streams, self.encoder, {"cells": cells(cells.Config())}), None
+
+    def predictions(
+        self, parts: Iterable[pipeline.Part], tracks: Iterable[Boxes] | None = None
+    ) -> Iterator[Prediction]:
+        """Predictions of what the encoder sees, a time step at a time, each event with its class."""
+        return self.localized(self.maps(part for _, part in parts), tracks)
 
     def maps(self, parts: Iterable[Instances]) -> Iterator[ClassMap]:
         """Likelihoods of the classes on a grid; ``parts`` may come from a cache as well."""

@@ -150,5 +150,7 @@ def test_it_sees_real_pictures() -> None:
     path = SHARED / "data" / "ped2" / "videos" / "Test001.mp4"
     if not path.is_file():
         pytest.skip(f"no pictures: {path} is not there (WHEREWHEN_SHARED names the folder above)")
-    rows = next(iter(pipeline.instances(path, C3D(C3DConfig("random")), Cells(CellsConfig()))))
+    backbone = C3D(C3DConfig("random"))
+    streams = pipeline.Streams.of(path, backbone.clip)
+    _, rows = next(pipeline.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
     assert rows.shape == (1, 1, 1) and rows.features.shape == (1, 4096) and np.isfinite(rows.features).all()

@@ -208,5 +208,7 @@ def test_it_sees_real_pictures() -> None:
     path = SHARED / "data" / "ped2" / "videos" / "Test001.mp4"
     if not path.is_file():
         pytest.skip(f"no pictures: {path} is not there (WHEREWHEN_SHARED names the folder above)")
-    rows = next(iter(pipeline.instances(path, I3D(I3DConfig("random", layer="mixed_3b")), Cells(CellsConfig()))))
+    backbone = I3D(I3DConfig("random", layer="mixed_3b"))
+    streams = pipeline.Streams.of(path, backbone.clip)
+    _, rows = next(pipeline.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
     assert rows.features.shape[1] == 256 and rows.shape is not None and np.isfinite(rows.features).all()

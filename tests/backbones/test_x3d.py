@@ -195,5 +195,7 @@ def test_it_sees_real_pictures() -> None:
     path = SHARED / "data" / "ped2" / "videos" / "Test001.mp4"
     if not path.is_file():
         pytest.skip(f"no pictures: {path} is not there (WHEREWHEN_SHARED names the folder above)")
-    rows = next(iter(pipeline.instances(path, X3D(X3DConfig("random", layer="res5")), Cells(CellsConfig()))))
+    backbone = X3D(X3DConfig("random", layer="res5"))
+    streams = pipeline.Streams.of(path, backbone.clip)
+    _, rows = next(pipeline.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
     assert rows.shape == (13, 5, 5) and rows.features.shape == (325, 192) and np.isfinite(rows.features).all()

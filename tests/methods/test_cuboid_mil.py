@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import cli
+from wherewhen import cli, painting
 from wherewhen.contracts import Output, View
 from wherewhen.errors import ConfigError
 from wherewhen.methods.cuboid_mil import SYSTEM_A, CuboidMIL, CuboidMILConfig, ranking, top_mean
@@ -298,7 +298,8 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
         np.testing.assert_allclose(sides, 1 / 7, rtol=1e-6)
 
     assert heat is not None and heat.values.ndim == 3
-    raw = np.concatenate([part.values for part in found.heat(("cells", rows) for rows in clips)])
+    answered = found.answered(("cells", found.normalizers["cells"](rows)) for rows in clips)
+    raw = np.concatenate([part.values for part in painting.heat((one, values[:, 0]) for one, values in answered)])
     assert raw.shape == (2, 7, 7) and np.isfinite(raw).all()
     scores = np.stack([found.scores(found.normalized({"cells": rows})).reshape(7, 7) for rows in clips])
     np.testing.assert_allclose(raw, scores, rtol=1e-5, atol=1e-6)
