@@ -70,6 +70,9 @@ def load(kind: str, name: str) -> Any:
 
 
 def _described(kind: str, name: str) -> str:
-    """A plug-in in words: its name, its kind, and the module that it comes from."""
-    source = f"wherewhen.{kind}.{name}" if name in _inside(kind) else _outside(kind)[name].value
-    return f"the plug-in {name} of {kind} ({source})"
+    """A plug-in in words: its name, its kind, its module, and the package that it comes from if not ours."""
+    if name in _inside(kind):
+        return f"the plug-in {name} of {kind} (wherewhen.{kind}.{name})"
+    point = _outside(kind)[name]
+    package = f" of the package {point.dist.name} {point.dist.version}" if point.dist else ""
+    return f"the plug-in {name} of {kind} ({point.value}{package})"

@@ -21,7 +21,7 @@ PLUGINS = [(kind, name) for kind in sorted(ABILITIES) for name in registry.names
 METHOD = """
 from dataclasses import dataclass
 from typing import ClassVar
-from wherewhen.contracts import BuilderAbilities, MethodAbilities
+from wherewhen.contracts import BuilderAbilities, MethodAbilities, Provenance, Training
 
 @dataclass(frozen=True)
 class Config:
@@ -29,6 +29,8 @@ class Config:
 
 class Theirs:
     Config: ClassVar[type] = Config
+    schedule, source, views, presets = Training(), Provenance("Theirs"), ("cells",), dict()
+    forward = loss = None
     abilities: ClassVar[MethodAbilities] = {abilities}
 
 PLUGIN = Theirs
@@ -101,7 +103,10 @@ def test_another_package_states_its_record(tmp_path: Path, monkeypatch: pytest.M
     [
         ("MethodAbilities(ablation={})", "can't be loaded: TypeError: .*'ablation'"),
         ("BuilderAbilities()", r"Theirs.abilities: expected a wherewhen.contracts.MethodAbilities, got BuilderAbil"),
-        ("MethodAbilities(samples_instances=True)", "can't be used: Config has no setting instances, which MethodAbil"),
+        (
+            "MethodAbilities(samples_instances=True)",
+            "can't be used: Config has no setting instances, which the contract of methods",
+        ),
         (
             "None",
             r"the class Theirs has no abilities; add abilities: ClassVar\[MethodAbilities\] = MethodAbilities\(\)",
@@ -110,50 +115,56 @@ def test_another_package_states_its_record(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_a_wrong_record_is_told(abilities: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=rf"^the plug-in theirs of methods \(module_of_theirs:PLUGIN\) .*{said}"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"^the plug-in theirs of methods \(module_of_theirs:PLUGIN of the package theirs 1.0\) .*{said}",
+    ):
         offered(tmp_path, monkeypatch, METHOD.format(abilities=abilities))
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "said"),
     [
+        ("metrics", "PLUGI = 1", "can't be loaded: AttributeError: .*PLUGIN"),
         ("methods", "PLUGIN = 3", "expected a class as PLUGIN, got int"),
         ("methods", "PLUGIN = lambda config: None", "expected a class as PLUGIN, got function"),
         ("backbones", "class PLUGIN: pass", r"has no abilities; add abilities: ClassVar\[BackboneAbilities\]"),
         ("proposals", "class PLUGIN: pass", r"has no abilities; add abilities: ClassVar\[ProposerAbilities\]"),
         ("instances", "class PLUGIN: abilities = BuilderAbilities()", r"PLUGIN.Config: expected a dataclass"),
-        ("instances", "class PLUGIN: abilities, Config = BuilderAbilities(), Settings", "has no sight, which Builder"),
-        (
-            "localize",
-            "class PLUGIN: abilities, Config = LocalizerAbilities(), Settings",
-            "Settings has no setting alarm",
-        ),
-        (
-            "backbones",
-            "class PLUGIN: abilities, Config = BackboneAbilities(reads_text=True), Settings",
-            "the class PLUGIN has no encode",
-        ),
-        (
-            "backbones",
-            "class PLUGIN: abilities, Config = BackboneAbilities(settings_without_effect=('path',)), Settings",
-            "Settings has no setting path",
-        ),
-        (
-            "backbones",
-            "class PLUGIN: abilities, Config = BackboneAbilities(runs_code_of=lambda settings: None), Settings",
-            "Settings has no setting trust",
-        ),
-        ("proposals", "class PLUGIN: abilities, Config = ProposerAbilities(by_video=True), Settings", "no file_of"),
-        ("metrics", "PLUGI = 1", "can't be loaded: AttributeError: .*PLUGIN"),
+    ],
+)
+def test_what_is_no_plug_in_is_told(
+    kind: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=rf"the plug-in theirs of {kind} \(module_of_theirs:PLUGIN of the package theirs 1.0\) .*{said}",
+    ):
+        offered(tmp_path, monkeypatch, f"from wherewhen.contracts import *\n{text}\n", kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "abilities", "lacking"),
+    [
+        ("methods", "MethodAbilities()", "class PLUGIN has no schedule"),
+        ("instances", "BuilderAbilities()", "class PLUGIN has no sight"),
+        ("localize", "LocalizerAbilities()", "Settings has no setting alarm"),
+        ("backbones", "BackboneAbilities(reads_text=True)", "class PLUGIN has no encode"),
+        ("backbones", "BackboneAbilities(settings_without_effect=('path',))", "Settings has no setting path"),
+        ("backbones", "BackboneAbilities(runs_code_of=lambda settings: None)", "Settings has no setting trust"),
+        ("proposals", "ProposerAbilities(by_video=True)", "class PLUGIN has no file_of"),
     ],
 )
 def test_what_a_class_lacks_is_told(
-    kind: str, text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, abilities: str, lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = "from dataclasses import make_dataclass\nfrom wherewhen.contracts import *\n"
-    head += "Settings = make_dataclass('Settings', [])\n"
-    with pytest.raises(ConfigError, match=rf"the plug-in theirs of {kind} \(module_of_theirs:PLUGIN\) .*{said}"):
-        offered(tmp_path, monkeypatch, head + text, kind)
+    text = (
+        "from dataclasses import make_dataclass\nfrom wherewhen.contracts import *\n"
+        "class PLUGIN:\n    Config, source, raw = make_dataclass('Settings', []), Provenance('Theirs'), None\n"
+        f"    abilities = {abilities}\n"
+    )
+    with pytest.raises(ConfigError, match=rf"can't be used: .*{lacking}, which the contract of {kind} and its "):
+        offered(tmp_path, monkeypatch, text, kind)
 
 
 def test_members_may_be_promised_by_annotations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
