@@ -346,3 +346,15 @@ def test_several_methods_train_here_and_are_judged_there(
     for one in made:
         assert {row.method for row in one.table} >= set(methods) | TRIVIAL
         assert {(pair.a, pair.b) for pair in one.pairs} >= {("cuboid_mil", "dmrm")}
+
+
+def test_where_code_lies_does_not_change_its_key_and_what_it_does_changes_it(tmp_path: Path) -> None:
+    def key(folder: str, name: str, text: str) -> str:
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return benchmark.code_key(tmp_path / folder)
+
+    plain = key("plain", "a.py", '"""Text."""\nimport os\n\n\ndef f(x):\n    """Text."""\n    return x + 1\n')
+    assert key("moved", "below/b.py", "from os import path  # why\n\n\ndef f(x):\n    return x + 1\n") == plain
+    assert key("changed", "a.py", "import os\n\n\ndef f(x):\n    return x + 2\n") != plain

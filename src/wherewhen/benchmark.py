@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -345,7 +346,7 @@ def _key(job: Job, truth: str) -> str:
     boxes = [sights.made(sight) for sight in sighted]
     seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
     told = [job.recipe, job.families, job.trivial, job.validation()]
-    return fingerprint([truth, len(train), seen, boxes, *told, _code()])
+    return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
 
 
 def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | None:
@@ -357,7 +358,19 @@ def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | 
 
 
 @lru_cache
-def _code() -> str:
-    """A fingerprint of the toolkit itself: a changed method or metric finds no old results."""
-    home = Path(__file__).parent
-    return fingerprint({p.relative_to(home).as_posix(): p.read_text("utf-8") for p in sorted(home.rglob("*.py"))})
+def code_key(home: Path = Path(__file__).parent) -> str:
+    """A fingerprint of what the toolkit computes: a changed method or metric finds no old results.
+
+    Where a source file lies, what it imports and what it says of itself don't count.
+    """
+    return fingerprint(sorted(_statements(path) for path in home.rglob("*.py")))
+
+
+def _statements(path: Path) -> str:
+    """The statements of a source file without imports, docstrings and comments."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = ast.get_docstring(node, clean=False) is not None
+            node.body = [one for one in node.body[documented:] if not isinstance(one, ast.Import | ast.ImportFrom)]
+    return ast.dump(tree)
