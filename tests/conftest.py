@@ -56,6 +56,42 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="module")
+def quick_noise() -> Iterator[None]:
+    """Large networks get their random weights from one stretch of noise, a seeded piece for each tensor.
+
+    For tests where it does not matter what the numbers are: to draw them anew is most of the time.
+    """
+    import torch
+
+    rng = np.random.default_rng(0)
+    drawn = {
+        "normal_": torch.from_numpy(rng.standard_normal(1_000_003, np.float32)),
+        "uniform_": torch.from_numpy(rng.random(1_000_003, np.float32)),
+    }
+
+    def quick(name: str) -> Callable[..., torch.Tensor]:
+        real, noise = getattr(torch.Tensor, name), drawn[name]
+
+        def fill(tensor: torch.Tensor, a: float = 0.0, b: float = 1.0, **more: Any) -> torch.Tensor:
+            like_ours = tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.device.type == "cpu"
+            if tensor.numel() < 10_000 or not like_ours or any(value is not None for value in more.values()):
+                return real(tensor, *((a, b) if not more.keys() & {"mean", "std", "from", "to"} else ()), **more)
+            scale, shift = (b, a) if name == "normal_" else (b - a, a)
+            with torch.no_grad():
+                for piece in tensor.detach().view(-1).split(500_000):
+                    start = int(torch.randint(len(noise) - len(piece), ()))
+                    piece.copy_(noise[start : start + len(piece)]).mul_(scale).add_(shift)
+            return tensor
+
+        return fill
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in drawn:
+            patch.setattr(torch.Tensor, name, quick(name))
+        yield
+
+
 def _planted(number: int, label: int, steps: int = 8, size: tuple[int, int] = (3, 4)) -> Masks:
     """Which cells ``(T*h*w,)`` of a toy bag are anomalous: one place for a third of the time."""
     rng = np.random.default_rng([number, 0])

@@ -23,7 +23,7 @@ pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[cl
 
 
 @pytest.fixture(autouse=True)
-def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_layers(monkeypatch: pytest.MonkeyPatch, quick_noise: None) -> None:
     assert transformers("clip").CLIPTextModelWithProjection  # the package replaces itself when a model is first loaded
     library = transformers("clip")
     for name in ("CLIPVisionConfig", "CLIPTextConfig"):

@@ -22,7 +22,7 @@ from wherewhen.store import cache_folder, plain
 from wherewhen.values import Pixels, Video
 from wherewhen.video.writer import Writer
 
-pytestmark = pytest.mark.parametrize("name", registry.names("backbones"))
+pytestmark = [pytest.mark.parametrize("name", registry.names("backbones")), pytest.mark.usefixtures("quick_noise")]
 
 SHORT: dict[str, dict[str, Any]] = {  # big networks see fewer and smaller pictures or end earlier, to be fast
     "c3d": {"layer": "pool2"},

@@ -18,7 +18,7 @@ from wherewhen.contracts import TextImage
 from wherewhen.store import cache_folder
 
 NAMES = [name for name in registry.names("backbones") if registry.load("backbones", name).abilities.reads_text]
-pytestmark = pytest.mark.parametrize("name", NAMES)
+pytestmark = [pytest.mark.parametrize("name", NAMES), pytest.mark.usefixtures("quick_noise")]
 
 TEXTS = ["running", "a red bag"]
 
