@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 from wherewhen import registry
-from wherewhen.catalog import describe
+from wherewhen.catalog import describe, in_words
 
 TITLES = {
     "methods": "Methods",
@@ -44,7 +44,7 @@ def page() -> str:
         for entry in describe(kind):
             name = entry.pop("name")
             lines += ["", f"### `{name}`", "", entry.pop("title"), ""]
-            lines += [f"- {key}: {value}" for key, value in entry.items()]
+            lines += [f"- {key}: {in_words(value)}" for key, value in entry.items()]
             lines += settings(kind, name)
     return "\n".join(lines).rstrip() + "\n"
 

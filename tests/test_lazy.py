@@ -48,8 +48,8 @@ def test_the_probe_can_see(tmp_path: Path) -> None:
         "from wherewhen.cli import main; assert main(['--help']) == 0",
         "from wherewhen.cli import main; assert main(['trian']) != 0",
         "from wherewhen.cli import main, VERBS\n    for verb in VERBS: import_module(f'wherewhen.commands.{verb}')",
-        "from wherewhen.cli import main; main(['train', '--help'])",
-        "from wherewhen.cli import main; main(['detect', '--help'])",
+        "from wherewhen.cli import main; main(['evaluate', '--help'])",
+        "from wherewhen.cli import main; main(['data', '--help'])",
     ],
 )
 def test_nothing_heavy_is_loaded(what: str, tmp_path: Path) -> None:

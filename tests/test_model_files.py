@@ -271,7 +271,7 @@ def test_a_model_runs_no_code_unasked(coded: Path, script: Path, opened: list[ob
             Model.load(one, device="cpu")
         assert str(one) in str(caught.value) and str(script) in str(caught.value) and "--trust" in str(caught.value)
     words = ["--model", str(path), "--output", str(tmp_path / "out"), "--device", "cpu", "--quiet"]
-    for verb, more in (("detect", [str(tmp_path)]), ("evaluate", ["--data", str(tmp_path)])):
+    for verb, more in (("detect", [str(tmp_path)]), ("evaluate", [str(tmp_path)])):
         assert cli.main([verb, *more, *words]) == 2
     assert not opened
     assert Model.load(path, device="cpu", trust=True).recipe.trusted

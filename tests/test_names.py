@@ -105,7 +105,7 @@ def test_other_verbs(odd: Path, run: Path, tmp_path: Path, capsys: pytest.Captur
     valid(tmp_path)
     for form in ("coco", "cvat", "mot", "rbdc", "label_studio", "activitynet", "fiftyone"):
         target = tmp_path / (form if form in ("cvat", "mot", "rbdc", "fiftyone") else f"{form}.json")
-        words = ["convert", str(run / "events.json"), str(target), "--to", form]
+        words = ["convert", str(run / "events.json"), "--output", str(target), "--to", form]
         assert cli.main(words) == 0, (form, capsys.readouterr().err[-500:])
     capsys.readouterr()
 

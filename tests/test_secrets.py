@@ -100,22 +100,23 @@ def test_an_order_for_another_process_holds_the_address(server: str, trained: Pa
     "words",
     [
         ["train"],
-        ["evaluate", "--model", "run", "--data"],
+        ["evaluate", "--model", "run"],
         ["data", "check"],
-        ["data", "truth", "clips", "--other"],
+        ["data", "truth", "clips"],
         ["proposals"],
         ["extract"],
         ["extract", "--dry-run"],
         ["bench"],
         ["bench", "clips", "--across"],
-        ["convert", "--output", "x", "--source"],
-        ["search", "--text", "x", "--archive"],
+        ["convert", "--output", "x"],
+        ["convert", "x", "--output"],
+        ["search", "--count", "3"],
         ["features", "verify"],
         ["detect", "x.mp4", "--output"],
         ["detect", "--unknown"],
         ["detect", "a.mp4", "b.mp4"],
         ["train", "--training.steps"],
-        ["toy", "--normal"],
+        ["toy", "--normal-clips"],
         ["list"],
         ["data", "probe", "--json"],
         ["weights", "get"],
@@ -137,7 +138,7 @@ def test_no_verb_echoes_an_address(
 
 
 def test_a_verb_that_wants_a_folder_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["train"], ["evaluate", "--data"], ["data", "check"], ["proposals"], ["extract"], ["bench"]):
+    for words in (["train"], ["evaluate"], ["data", "check"], ["proposals"], ["extract"], ["bench"]):
         assert cli.main([*words, "rtsp://me:pw@door/1"]) == 2
         assert "expected a file or folder of this machine, got the address rtsp://door/1" in capsys.readouterr().err
 

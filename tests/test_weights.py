@@ -292,7 +292,7 @@ def test_the_verb_looks_after_what_lies_beside(
 
 def test_the_verb_wants_a_name_that_is_known(known: Weights, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["weights", "get"]) == 2
-    assert "say which; there are net" in capsys.readouterr().err
+    assert "weights get needs a name: net" in capsys.readouterr().err
     assert cli.main(["weights", "get", "nett"]) == 2
     assert "did you mean 'net'" in capsys.readouterr().err
 

@@ -17,8 +17,8 @@ class Sourced(Protocol):
     source: Provenance
 
 
-def describe(kind: str) -> list[dict[str, str]]:
-    """One row per plug-in of a kind: name, title, and whatever else it states of itself.
+def describe(kind: str) -> list[dict[str, Any]]:
+    """One row per plug-in of a kind: name, title, and what else it states, as text, lists of names or counts.
 
     >>> [row["title"] for row in describe("baselines") if row["name"] == "central_box"]
     ['the middle 60 % x 60 % of the picture, always']
@@ -26,13 +26,13 @@ def describe(kind: str) -> list[dict[str, str]]:
     return [{"name": name, **_facts(kind, name)} for name in registry.names(kind)]
 
 
-def _facts(kind: str, name: str) -> dict[str, str]:
+def _facts(kind: str, name: str) -> dict[str, Any]:
     plugin = registry.load(kind, name)
     if isinstance(plugin, Metric):
-        return {"title": _first_line(kind, name, plugin), "numbers": ", ".join(plugin.names), "source": plugin.source}
+        return {"title": _first_line(kind, name, plugin), "numbers": list(plugin.names), "source": plugin.source}
     if isinstance(plugin, Baseline):
         return {"title": plugin.description}
-    facts = {"title": _first_line(kind, name, plugin)}
+    facts: dict[str, Any] = {"title": _first_line(kind, name, plugin)}
     if isinstance(plugin, Sourced):
         source = plugin.source
         told = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
@@ -42,8 +42,19 @@ def _facts(kind: str, name: str) -> dict[str, str]:
         if plugin.split_rule:
             facts["split rule"] = plugin.split_rule
         if plugin.counts:
-            facts["holds"] = ", ".join(f"{count} {what}" for what, count in plugin.counts.items())
+            facts["holds"] = dict(plugin.counts)
     return facts
+
+
+def in_words(value: object) -> str:
+    """A fact as text of one line.
+
+    >>> in_words(["auc", "ap"]), in_words({"videos": 37, "folds": 2})
+    ('auc, ap', '37 videos, 2 folds')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {what}" for what, count in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _first_line(kind: str, name: str, plugin: Any) -> str:

@@ -10,7 +10,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import ast
 import logging
 import re
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -25,20 +27,48 @@ from wherewhen.errors import ConfigError, WherewhenError, os_message, os_reason,
 VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
 
 
-def _summary(verb: str) -> str:
-    """First line of a verb's module docstring, read without importing it."""
-    text = (Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").splitlines()[0]
+GROUPS = {
+    "start": "first steps:",
+    "models": "features, weights and text:",
+    "data": "data sets:",
+    "research": "comparisons:",
+    "help": "about this installation:",
+}
+"""Headings of the verbs in the overview, by the ``GROUP`` that a verb names."""
+
+FIRST = """\
+wherewhen demo                                   a first run on drawn clips
+wherewhen train clips/ --output runs/yard        clips/ holds normal/ and anomalous/
+wherewhen detect new.mp4 --model runs/yard       events, scores, overlay video
+wherewhen VERB --help                            options and settings of a verb
+wherewhen --version"""
+
+
+def _summary(verb: str) -> tuple[str, str]:
+    """The group of a verb, and the first line of its module's docstring, read without importing it."""
+    tree = ast.parse((Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8"))
+    named = [one.value for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "GROUP"]
+    group = ast.literal_eval(named[0]) if named else ""
+    return group if group in GROUPS else "help", (ast.get_docstring(tree) or "").splitlines()[0]
 
 
 def _overview() -> str:
     width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {verb:<{width}}  {_summary(verb)}" for verb in VERBS)
-    return (
-        "usage: wherewhen VERB [options]\n\n"
-        "Learns from labels on whole videos, then says when and where it happens.\n\n"
-        f"verbs:\n{verbs}\n\nwherewhen VERB --help says more; wherewhen --version"
-    )
+    column = max(50, min(shutil.get_terminal_size().columns, 110)) - width - 4
+    known = {verb: _summary(verb) for verb in VERBS}
+    lines = [
+        "usage: wherewhen VERB [options]",
+        "",
+        "Learns from labels on whole videos, then detects when and where it happens.",
+    ]
+    for group, title in GROUPS.items():
+        lines += ["", title]
+        for verb, (own, text) in known.items():
+            first, *more = textwrap.wrap(text.rstrip("."), column)
+            lines += (
+                [f"  {verb:<{width}}  {first}", *(f"  {'':<{width}}  {one}" for one in more)] if own == group else []
+            )
+    return "\n".join([*lines, "", FIRST])
 
 
 def _start_log(quiet: bool) -> None:
@@ -136,7 +166,7 @@ def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
-    if words[0] == "--version":
+    if words[0] in ("--version", "-V"):
         print(f"wherewhen {version('wherewhen')}")
         return 0
     verb, rest = words[0], words[1:]
@@ -145,5 +175,6 @@ def _run(words: list[str]) -> int:
     command = import_module(f"wherewhen.commands.{verb}")
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))
-    code: int = command.run(options, settings) if getattr(command, "RECIPE", False) else command.run(options)
+    takes_settings = hasattr(command, "RECIPE") or hasattr(command, "SECTIONS")
+    code: int = command.run(options, settings) if takes_settings else command.run(options)
     return code

@@ -21,6 +21,13 @@ def tables() -> Any:
     return Console(markup=False, emoji=False, highlight=False)
 
 
+def print_json(value: Any) -> None:
+    """Print a result as JSON on standard output, as every verb with ``--json`` does."""
+    from wherewhen.store import json_text
+
+    print(json_text(value))
+
+
 class Discreet(logging.Filter):
     """Takes secrets of addresses, and characters that break lines, out of log records; on every handler of ours."""
 

@@ -11,19 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen import registry
+from wherewhen.config import build
 from wherewhen.errors import ConfigError, EngineError
 
 
 @dataclass(frozen=True)
 class Told:
-    """All that a verb is told: its options with their defaults, and the settings that were given beside them."""
+    """All that a verb is told: its options with their defaults, and the settings that were given beside them.
+
+    ``places``: options that are known by their place.
+    """
 
     options: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    places: frozenset[str] = frozenset()
 
     def get(self, name: str) -> Any:
         """The value of an option or setting; None where there is none."""
         return self.options.get(name, self.settings.get(name))
+
+    def shown(self, name: str) -> str:
+        """An option as the user knows it: ``--rate``, or ``OTHER`` where its place says it."""
+        return name.upper() if name in self.places else dashed(name)
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,18 @@ class Need:
     wanted: bool | tuple[str, ...] = True
     why: str = ""
 
+    def note(self, told: Told) -> str:
+        """Where the options apply, as help says it."""
+        other = told.shown(self.other)
+        if isinstance(self.wanted, tuple):
+            able = " and ".join(self.wanted)
+            return f"only {able}" if self.other == "action" else f"only with {other} {able}"
+        return f"only with {other}" if self.wanted else f"not with {other}"
+
     def refusal(self, name: str, told: Told, verb: str) -> str | None:
         """Why the option ``name`` can't apply and what to type instead; None where it can."""
         value, why = told.get(self.other), f": {self.why}" if self.why else ""
-        option, other = dashed(name), dashed(self.other)
+        option, other = told.shown(name), told.shown(self.other)
         if isinstance(self.wanted, tuple):
             if value in self.wanted:
                 return None
@@ -75,23 +92,29 @@ class Fits:
     def refusal(self, name: str, told: Told, verb: str) -> str | None:
         """Why the option ``name`` can't apply and what to type instead; None where it can."""
         why = self.wrong(told)
-        return None if why is None else f"{dashed(name)} has no effect here: {why}; {self.instead or 'leave it out'}"
+        return (
+            None if why is None else f"{told.shown(name)} has no effect here: {why}; {self.instead or 'leave it out'}"
+        )
 
 
 @dataclass(frozen=True)
 class Sections:
     """Settings of plug-ins, such as ``--tubes.part``, apply only where the plug-in is used.
 
-    ``used``: gives the names of those that are, from all that is told.
+    ``used``: gives those that are with their settings, by name, from all that is told; help shows them. ``why``: the
+    reason where others can't apply, a clause.
     """
 
-    used: Callable[[Told], Iterable[str]]
+    used: Callable[[Told], Mapping[str, Any]]
+    why: str = ""
 
     def refusal(self, name: str, told: Told, verb: str) -> str | None:
         """Why settings of the plug-in ``name`` can't apply and what to type instead; None where they can."""
         used = sorted(self.used(told))
         if name in used:
             return None
+        if self.why:
+            return f"--{name}.NAME has no effect here: {self.why}; leave it out"
         return (
             f"--{name}.NAME has no effect here: {name} is not used; leave it out, or choose {name}. "
             f"Used: {', '.join(used)}"
@@ -111,12 +134,12 @@ def check(needs: Needs, verb: str, given: Iterable[str], told: Told, sections: I
 
 
 def dashed(name: str) -> str:
-    """An option as it is typed.
+    """An option as it is typed; settings of plug-ins keep the names that they have in files.
 
-    >>> dashed("ray_address")
-    '--ray-address'
+    >>> dashed("ray_address"), dashed("from_"), dashed("training.learning_rate")
+    ('--ray-address', '--from', '--training.learning_rate')
     """
-    return f"--{name.replace('_', '-')}"
+    return f"--{name}" if "." in name else f"--{name.strip('_').replace('_', '-')}"
 
 
 def said(value: object) -> bool:
@@ -159,32 +182,63 @@ def no_look(told: Told) -> str | None:
     return None if told.get("action") == "import" or said(told.get("video")) else "no --video is looked at"
 
 
-def of_recipes(told: Told) -> set[str]:
-    """The plug-ins that models are made of, for each method and backbone that is asked for, and ``training``."""
+def of_recipes(told: Told) -> dict[str, Any]:
+    """Settings of the plug-ins that models are made of, for each method and backbone asked for, and ``training``."""
     from wherewhen.feature_stores.importing import adopted
     from wherewhen.recipe import Recipe
 
-    names: set[str] = {"training", "movers"}
+    found: dict[str, Any] = {}
     for settings in _recipes(told):
-        own = adopted(told.get("data"), settings) if "backbones" not in told.options else settings
-        names |= set(Recipe.of(own).settings)
-    return names
+        imported = told.get("data") is not None and "backbones" not in told.options
+        own = adopted(told.get("data"), settings) if imported else settings
+        recipe = Recipe.of(own)
+        followers = {name for name in recipe.views.values() if shares_settings(name)}
+        first = [recipe.method, *recipe.views.values(), recipe.backbone, recipe.localizer]
+        made = {name: recipe.settings[name] for name in first if name not in followers}
+        found = {**made, **recipe.settings, "training": recipe.training, "movers": recipe.movers} | found
+    return found
 
 
-def of_looks(told: Told) -> set[str]:
-    """The plug-ins that features are made with: backbones, and the builders of what is scored."""
+def shares_settings(name: str) -> bool:
+    """Whether the settings of a builder of instances are those of another one unless they are given."""
+    return bool(registry.load("instances", name).abilities.shares_settings_with)
+
+
+def of_looks(told: Told) -> dict[str, Any]:
+    """Settings of the plug-ins that features are made with: backbones, and the builders of what is scored."""
     from wherewhen.recipe import Recipe
 
     recipes = [Recipe.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
-    return {name for recipe in recipes for name in (recipe.backbone, *recipe.views.values())}
+    return {name: one.settings[name] for one in recipes for name in (one.backbone, *one.views.values())}
 
 
-def of_backbone(told: Told) -> set[str]:
-    """The backbone that is asked for; where none is, those that it may turn out to be."""
+def of_backbone(told: Told) -> dict[str, Any]:
+    """Settings of the backbone that is asked for; where none is, those of the ones that it may turn out to be."""
     from wherewhen.encoders import encoders
 
-    name = told.get("backbone")
-    return {name} if name else set(encoders())
+    names = [told.get("backbone")] if told.get("backbone") else encoders()
+    return {name: _built("backbones", name, told) for name in names if name in registry.names("backbones")}
+
+
+def of_named(told: Told) -> dict[str, Any]:
+    """Settings of the backbone that is named, and of no other."""
+    return of_backbone(told) if told.get("backbone") else {}
+
+
+def of_detection(told: Told) -> dict[str, Any]:
+    """Settings that detection takes: of alarms, and with prompts of the backbone that reads them."""
+    from wherewhen import zeroshot
+
+    localizers = [told.get("localizer")] if told.get("localizer") else registry.names("localize")
+    found = {name: _built("localize", name, told) for name in localizers}
+    if not told.get("prompts"):
+        return found
+    backbone = told.get("backbone") or zeroshot.DEFAULT
+    return {backbone: _built("backbones", backbone, told), **found}
+
+
+def _built(kind: str, name: str, told: Told) -> Any:
+    return build(registry.load(kind, name).Config, told.settings.get(name), name)
 
 
 def _named(told: Told, kind: str) -> list[str]:

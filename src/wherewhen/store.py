@@ -251,7 +251,16 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: str | Path, value: Any, *, ours: bool = False) -> None:
-    """Write a value as indented JSON, see `atomic`; a number that is not finite becomes null."""
+    """Write a value as indented JSON, see `atomic` and `json_text`."""
+    write_atomic(path, json_text(value) + "\n", ours=ours)
+
+
+def json_text(value: Any) -> str:
+    """A value as indented JSON; a number that is not finite becomes null.
+
+    >>> json_text({"auc": float("nan"), "sizes": (7, 7)}).split()
+    ['{', '"auc":', 'null,', '"sizes":', '[', '7,', '7', ']', '}']
+    """
 
     def finite(item: Any) -> Any:
         if isinstance(item, dict):
@@ -260,7 +269,7 @@ def write_json(path: str | Path, value: Any, *, ours: bool = False) -> None:
             return [finite(inner) for inner in item]
         return None if isinstance(item, float) and not np.isfinite(item) else item
 
-    write_atomic(path, json.dumps(finite(plain(value)), indent=1, allow_nan=False) + "\n", ours=ours)
+    return json.dumps(finite(plain(value)), indent=1, allow_nan=False)
 
 
 def fingerprint(value: Any) -> str:

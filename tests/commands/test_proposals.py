@@ -12,7 +12,7 @@ from wherewhen import cli
 
 def test_it_prints_tables_and_json(natives: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.yaml").write_text("motion: {rate: null}\ntubes: {shortest: 0.2}\ntracks: {gap: 0.5}\n")
-    words = ["proposals", str(natives), "--settings", str(tmp_path / "s.yaml"), "--quiet"]
+    words = ["proposals", str(natives), "-c", str(tmp_path / "s.yaml"), "--quiet"]
     assert cli.main(words) == 0
     out = capsys.readouterr().out
     assert "oracle MIoU" in out and "a0" in out and "a1" in out and "n0" not in out
@@ -26,7 +26,7 @@ def test_boxes_of_ones_own_for_each_video(natives: Path, tmp_path: Path, capsys:
     """Exact boxes cover what happens; the video that has none is set aside, with the places where they should be."""
     (tmp_path / "s.yaml").write_text(f"file: {{path: {tmp_path / 'boxes'}}}\ntubes: {{shortest: 0.2}}\n")
     (tmp_path / "boxes" / "a1" / "gt").mkdir(parents=True)
-    words = ["proposals", str(natives), "--proposals", "file", "--settings", str(tmp_path / "s.yaml"), "--json"]
+    words = ["proposals", str(natives), "--proposals", "file", "-c", str(tmp_path / "s.yaml"), "--json"]
     rows = [f"{k + 1},1,{4 * (k - 8) + 1},17,12,12,1,1,1\n" for k in range(8, 20)]
     (tmp_path / "boxes" / "a1" / "gt" / "gt.txt").write_text("".join(rows))
     assert cli.main(words) == 3
@@ -37,7 +37,7 @@ def test_boxes_of_ones_own_for_each_video(natives: Path, tmp_path: Path, capsys:
 
 def test_what_is_wrong_is_told(natives: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "s.yaml").write_text("tube: {shortest: 0.2}\n")
-    assert cli.main(["proposals", str(natives), "--settings", str(tmp_path / "s.yaml")]) == 2
+    assert cli.main(["proposals", str(natives), "-c", str(tmp_path / "s.yaml")]) == 2
     assert "did you mean 'tubes'" in capsys.readouterr().err
     assert cli.main(["proposals", str(natives), "--fold", "frist"]) == 2
     assert "did you mean 'first'" in capsys.readouterr().err

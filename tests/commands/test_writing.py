@@ -41,7 +41,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 TRAIN = "train clips --training.steps=2 --device cpu --quiet --output"
 DETECT = "detect d --model run --device cpu --quiet --output"
-JUDGE = "evaluate --data yard --model run --device cpu --metrics frame --quiet"
+JUDGE = "evaluate yard --model run --device cpu --metrics frame --quiet"
 BENCH = "bench yard --metrics frame --training.steps=2 --quiet"
 CASES = {
     f"{TRAIN} out": [
@@ -51,17 +51,15 @@ CASES = {
     ],
     f"{DETECT} out": ["a0.mp4", "a1.png", "events.json", "scores.parquet", "scores.csv", "log.txt", "quarantine.json"],
     f"{JUDGE} --output out": ["metrics.json", "scores.parquet", "events.json", "report.html", "log.txt"],
-    f"{JUDGE} --json out/x.json": ["x.json"],
-    f"{BENCH} --json out/x.json": ["x.json"],
     f"{BENCH} --output out": ["bench.json", "bench.md", "report.html"],
     "convert events.json out/x.json": ["x.json"],
-    "convert yard out --source_format truth --to mot": ["a0.txt"],
-    "convert yard out --source_format truth --to rbdc": ["n0.txt"],
-    "convert yard out --source_format truth --to cvat": ["a1.xml"],
-    "convert yard out --source_format truth --to fiftyone": ["manifest.json", "labels.json"],
+    "convert yard --output out --from truth --to mot": ["a0.txt"],
+    "convert yard --output out --from truth --to rbdc": ["n0.txt"],
+    "convert yard --output out --from truth --to cvat": ["a1.xml"],
+    "convert yard --output out --from truth --to fiftyone": ["manifest.json", "labels.json"],
     "extract d --output out --workers 1 --quiet": ["features.json", "list.csv"],
     "demo --output out --quiet": ["clips/a.mp4", "run/notes.txt", "found/x", "evaluation/x"],
-    "toy out --quiet": ["gt.json", "anything"],
+    "toy --output out --quiet": ["gt.json", "anything"],
     "prompts write out/x.yaml --endpoint http://127.0.0.1:9 --classes a": ["x.yaml"],
 }  # fmt: skip
 
@@ -90,7 +88,7 @@ def test_a_file_of_somebody_else_is_kept(
         ("detect a0.mp4 --model ../run --output . --device cpu --quiet", "a source"),
         ("detect d/*.mp4 --model run --output linked --device cpu --quiet", "a source"),
         ("detect a0.mp4 --model ../run --output ../hard --device cpu --quiet", "a0.mp4: a source"),
-        ("convert events.json events.json", "events.json: "),
+        ("convert events.json --output events.json", "events.json: "),
     ],
 )
 def test_a_source_is_never_overwritten(
@@ -119,7 +117,7 @@ def test_an_overlay_as_a_source_is_kept_too(own: Path) -> None:
 
 
 def test_what_a_verb_wrote_it_writes_again(own: Path) -> None:
-    for words in (f"{JUDGE} --json x.json", f"{DETECT} found --no-render", "convert events.json c.json"):
+    for words in (JUDGE, f"{DETECT} found --no-render", "convert events.json --output c.json"):
         for _ in range(2):
             assert cli.main(words.split()) == 0, words
 

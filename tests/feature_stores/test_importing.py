@@ -220,7 +220,13 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
         bring(tmp_path / "in", tmp_path / "store", "rtmf")
     with pytest.raises(DataError, match="no file can be read in the layout xd5"):
         bring(tmp_path / "in", tmp_path / "store", "xd5")
-    for wrong in ({"frames": 0}, {"crop_order": "any"}, {"stride": 8}, {"settings": "x.yaml"}, {"backbone": "i4d"}):
+    for wrong in (
+        {"frames": 0},
+        {"crop_order": "any"},
+        {"stride": 8},
+        {"settings": {"stride": 8}},
+        {"backbone": "i4d"},
+    ):
         with pytest.raises(ConfigError):
             Known(**wrong)
 
@@ -280,7 +286,7 @@ TINY = {  # real ones are long: a backbone without weights, short clips
     "--frames-per-clip 16 --rate 30 --width 320 --height 240": "--frames-per-clip 9 --stride 8 --layout rtfm",
     "--backbone i3d --crops 10": f"--backbone motion {CELLS} --workers 1 --quiet",
     "train theirs": "train theirs --training.steps 3 --device cpu --quiet",
-    "evaluate --data theirs": "evaluate --data theirs --device cpu --quiet",
+    "evaluate theirs": "evaluate theirs --device cpu --quiet",
 }
 
 

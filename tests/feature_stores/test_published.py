@@ -84,9 +84,9 @@ def test_train_and_evaluate_take_the_lists(ucf: Path, capsys: pytest.CaptureFixt
     steps = ["--training.steps", "3", "--device", "cpu", "--quiet"]
     assert cli.main(["train", str(ucf / "store"), "--output", str(ucf / "run"), *steps]) == 0
     told = capsys.readouterr().out
-    assert f"next:  wherewhen evaluate --data {ucf / 'store'} --model {ucf / 'run'}" in told
+    assert f"next:  wherewhen evaluate {ucf / 'store'} --model {ucf / 'run'}" in told
     assert json.loads((ucf / "run" / "metrics.json").read_text())["videos"] == 2
-    words = ["evaluate", "--data", ucf / "store", "--model", ucf / "run", "--device", "cpu", "--quiet"]
+    words = ["evaluate", ucf / "store", "--model", ucf / "run", "--device", "cpu", "--quiet"]
     assert cli.main(list(map(str, words))) == 0
     made = json.loads((ucf / "run" / "evaluation" / "metrics.json").read_text())
     assert made["fold"] == "published" and "frame_auc" in {row["metric"] for row in made["rows"]}

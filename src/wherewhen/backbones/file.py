@@ -33,7 +33,7 @@ class FileConfig:
         path: an ONNX file (.onnx), or a TorchScript file (.pt, .pth, .ts, .torchscript).
         sha256: of the file; found by itself, and what makes a changed file another one.
         trust: TorchScript files hold code; true runs one that you made, or whose maker you trust. Only the command line
-            (--file.trust true, or --trust for a trained model) or an argument in Python can say so, never a file.
+            (--file.trust, or --trust for a trained model) or an argument in Python can say so, never a file.
         frames: frames per clip.
         stride: a new clip every so many frames.
         rate: frames per second after resampling by timestamps; null keeps the source's.
@@ -191,7 +191,7 @@ def _script(path: Path, config: FileConfig) -> Run:
     if not config.trust:
         raise ConfigError(
             f"file: {path} is TorchScript, which holds code that runs when it is opened. If you made it or trust who "
-            "did, say so on the command line: --file.trust true (--trust where there is that option). Or export the "
+            "did, say so on the command line: --file.trust (--trust where there is that option). Or export the "
             "network to ONNX, which holds none."
         )
     import warnings

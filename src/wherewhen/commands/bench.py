@@ -1,4 +1,4 @@
-"""Train and judge methods over all folds and seeds of a data set."""
+"""Train and evaluate methods over all folds and seeds of a data set."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from wherewhen.needs import Fits, Need, Sections, no_engine, of_recipes
 
+GROUP = "research"
 RECIPE = True
 NEEDS = (
     Need(("methods",), "ablate", False, "one method is compared with itself changed"),
@@ -18,22 +19,22 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What ``bench`` is told.
+    """Options of ``bench``.
 
     Args:
-        data: data set with truth and folds (wherewhen list datasets).
-        methods: method names between commas.
-        backbones: backbone names between commas.
-        seeds: how many seeds, from 0 on.
-        metrics: metric families between commas (wherewhen list metrics); default: of frame, video, pixel, tiou and
-            pointing those that the truth allows.
-        ablate: this method with each of its parts changed, one at a time, instead of --methods.
-        across: other data sets between commas: train on each of them all, judge on each.
-        json: write the table, intervals and paired comparisons to this file.
+        data: folder of a data set with ground truth and folds (wherewhen list datasets).
+        methods: names of methods, separated by commas (wherewhen list methods).
+        backbones: names of backbones, separated by commas (wherewhen list backbones).
+        seeds: number of seeds, from 0 on.
+        metrics: families of metrics, separated by commas (wherewhen list metrics); default: those of frame, video,
+            pixel, tiou and pointing that the truth allows.
+        ablate: compare this method with variants that change one of its parts each, instead of --methods.
+        across: folders of other data sets, separated by commas; trains on each data set and evaluates on each.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        output: folder for bench.json, bench.md and report.html.
-        workers: processes; default: one per core.
-        quiet: no progress bars.
+        output: folder for bench.json, bench.md and report.html; default: nothing is written.
+        workers: number of processes; default: one per core.
+        json: print the table, intervals and paired comparisons as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     data: str
@@ -43,10 +44,10 @@ class Options:
     metrics: str | None = None
     ablate: str | None = None
     across: str | None = None
-    json: str | None = None
     output: str | None = None
     reader: str | None = None
     workers: int | None = None
+    json: bool = False
     quiet: bool = False
 
 
@@ -55,14 +56,13 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import benchmark, datasets, outputs, review
+    from wherewhen.console import print_json
     from wherewhen.evaluate import headlines, markdown
     from wherewhen.measurable import USUAL, named
-    from wherewhen.store import write_json
 
     families = named(options.metrics)
     roots = [options.data, *(options.across.split(",") if options.across else [])]
     sets = [datasets.reader_of(root, options.reader).load(Path(root)).name for root in roots]
-    outputs.check([options.json] if options.json else [], "choose another --json")
     if options.output:
         for name in review.bench_folders(sets):
             outputs.check_folder(Path(options.output) / name, review.BENCHED)
@@ -78,18 +78,19 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         reader=options.reader,
         ablate=options.ablate,
     )
+    if options.output:
+        for one, name in zip(made, review.bench_folders(sets), strict=True):
+            review.bench_pages(Path(options.output) / name, one.table, one.as_json())
+    if options.json:
+        first, *others = [one.as_json() for one in made]
+        print_json({**first, "across": others} if others else first)
+        return 0
     for one in made:
         if len(made) > 1:
-            print(f"\ntrained on {one.facts['train']}, judged on {one.facts['test']}")
+            print(f"\ntrained on {one.facts['train']}, evaluated on {one.facts['test']}")
         for note in one.facts["notes"]:
             print(f"note: {note}")
         if one.table:
             print(markdown(one.table, headlines(one.table, families or USUAL)))
-    print("--json and --output give every number")
-    if options.json:
-        told = [one.as_json() for one in made]
-        write_json(options.json, {**told[0], "across": told[1:]} if len(told) > 1 else told[0])
-    if options.output:
-        for one, name in zip(made, review.bench_folders(sets), strict=True):
-            review.bench_pages(Path(options.output) / name, one.table, one.as_json())
+    print(f"written: {options.output}" if options.output else "all numbers: --json, or --output FOLDER")
     return 0

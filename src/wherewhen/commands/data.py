@@ -1,16 +1,19 @@
-"""Look after data sets: check one for faults, compare two truths, measure videos."""
+"""Check a data set for faults, print or compare ground truth, measure videos."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.console import print_json
 from wherewhen.needs import Need
 
+GROUP = "data"
+PLACES = ("other",)
 NEEDS = (
     Need(("other", "other_reader"), "action", ("truth",)),
     Need(("other_reader",), "other"),
-    Need(("normal", "anomalous", "videos", "deep"), "action", ("check",)),
+    Need(("normal", "anomalous", "read_videos", "deep"), "action", ("check",)),
     Need(("examples",), "action", ("check", "probe")),
     Need(("examples",), "json", False, "JSON has every finding"),
     Need(("rate",), "action", ("probe",)),
@@ -19,39 +22,39 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What ``data`` is told.
+    """Options of ``data``.
 
     Args:
-        action: check for faults, tell or compare truth, or probe (measure videos into videos.json).
-        root: folder of the data set.
-        other: the data set to compare with (truth only); without it the truth is told video by video.
+        action: check for faults, print or compare ground truth, or probe (measure videos and write videos.json).
+        data: folder of the data set.
+        other: folder of a data set to compare with; without it, data truth prints the truth of each video.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
-        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
-        other_reader: the same for the other data set.
-        rate: frames per second of folders of pictures (probe only).
-        videos: look into the videos too, for rates, sizes and lengths (check only).
-        deep: read every mask and compare the pictures of training and test videos as well (check only).
-        examples: how many findings of each kind are shown (check and probe).
-        json: print JSON instead of text, with every finding.
+        normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
+        anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
+        other_reader: name of the other data set's reader.
+        rate: frames per second of folders of pictures.
+        read_videos: open the videos and check frame rates, sizes and lengths.
+        deep: read every mask, and compare the pictures of training and test videos.
+        examples: number of findings of each kind that are printed.
+        json: print the result as JSON instead of text, with all findings.
     """
 
     action: Literal["check", "truth", "probe"]
-    root: str
+    data: str
     other: str | None = None
     reader: str | None = None
     normal: str | None = None
     anomalous: str | None = None
     other_reader: str | None = None
     rate: float | None = None
-    videos: bool = True
+    read_videos: bool = True
     deep: bool = False
     examples: int = 3
     json: bool = False
 
 
 def run(options: Options) -> int:
-    """Print what was found; exit code 1 where there is an error or a difference."""
+    """Print the findings; exit code 1 where there is an error or a difference."""
     return {"check": _check, "truth": _truth, "probe": _probe}[options.action](options)
 
 
@@ -61,11 +64,11 @@ def _check(options: Options) -> int:
     from wherewhen import datasets, findings, lint
     from wherewhen.datasets import Folders
 
-    reader = datasets.reader_of(options.root, options.reader, Folders.of(options.normal, options.anomalous))
-    eyes = lint.Eyes.open() if options.videos else None
-    found = lint.lint(Path(options.root), reader, eyes, options.deep)
+    reader = datasets.reader_of(options.data, options.reader, Folders.of(options.normal, options.anomalous))
+    eyes = lint.Eyes.open() if options.read_videos else None
+    found = lint.lint(Path(options.data), reader, eyes, options.deep)
     if options.json:
-        _json(list(findings.table(found)))
+        print_json(list(findings.table(found)))
     elif found:
         _lines([*findings.summary(found, options.examples), "", "--examples N shows more of each, --json all"])
     else:
@@ -78,7 +81,7 @@ def _truth(options: Options) -> int:
 
     from wherewhen import datasets, truth_diff
 
-    mine = datasets.reader_of(options.root, options.reader).truth(Path(options.root))
+    mine = datasets.reader_of(options.data, options.reader).truth(Path(options.data))
     if options.other is None:
         told = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
         columns = ("frames", "anomalous", "spans", "boxes")
@@ -95,29 +98,23 @@ def _probe(options: Options) -> int:
 
     from wherewhen import datasets, findings, probing
 
-    root = Path(options.root)
+    root = Path(options.data)
     any_layout = root.is_dir() and not options.reader
     reader = datasets.recognized(root) if any_layout else datasets.reader_of(root, options.reader)
     measured, found = probing.probe_set(root, reader, options.rate)
     rows: list[dict[str, Any]] = [{"video": name, **row} for name, row in measured.items()]
     if options.json:
-        _json([*rows, *findings.table(found)])
+        print_json([*rows, *findings.table(found)])
     else:
         _table(rows, as_json=False)
         _lines(["", *findings.summary(found, options.examples)] if found else [])
     return int(any(one.severity == "error" for one in found))
 
 
-def _json(rows: list[dict[str, Any]]) -> None:
-    import json
-
-    print(json.dumps(rows, indent=1))
-
-
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Rows below the names of their columns, each as wide as its longest cell: nothing is cut, also in a pipe."""
+    """Print rows as a table whose columns are as wide as their longest cell."""
     if as_json:
-        _json(rows)
+        print_json(rows)
         return
     if not rows:
         print("nothing to report")

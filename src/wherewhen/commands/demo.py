@@ -1,10 +1,11 @@
-"""Run the whole job on toy scenes: draw, train, detect on unseen clips, judge, report."""
+"""Draw clips, train on them, detect in unseen ones, evaluate and write reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+GROUP = "start"
 FAMILIES = ("frame", "pixel", "pointing")
 WORLD: dict[str, Any] = {
     "kinds": ("running", "wheels"),
@@ -18,24 +19,27 @@ SHOWN = ("frame_auc", "frame_auc_anomalous", "pixel_auc", "pointing_hit")
 
 @dataclass(frozen=True)
 class Options:
-    """What ``demo`` is told.
+    """Options of ``demo``.
 
     Args:
-        output: folder to write; what an earlier demo left there is replaced, as long as nobody changed it.
-        seed: another number, another world.
-        quiet: no progress bars.
+        output: folder to write; files of an earlier demo are replaced unless they were changed.
+        seed: number that all random choices depend on.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     output: str = "demo"
     seed: int = 0
+    json: bool = False
     quiet: bool = False
 
 
 def run(options: Options) -> int:
-    """Do the whole job and print the table and where to look."""
+    """Run all steps, print the table and the files to look at."""
     from pathlib import Path
 
     from wherewhen import detection, draw, outputs, runs
+    from wherewhen.console import print_json
     from wherewhen.datasets import native
     from wherewhen.evaluate import markdown
 
@@ -56,11 +60,16 @@ def run(options: Options) -> int:
     made = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
     for part in parts:
         outputs.stamp(part)
+    events = sum(len(one.events) for one in found)
+    if options.json:
+        rows = [row._asdict() for row in made.table]
+        print_json({"output": folder, "events": events, "videos": len(found), "rows": rows})
+        return 0
     print(markdown(made.table, SHOWN))
     print()
-    print(f"{sum(len(one.events) for one in found)} events in {len(found)} unseen clips. Look at:")
-    print(f"  {folder}/found/*.mp4             what was found, painted over the clips")
-    print(f"  {folder}/found/events.json       when and where, in seconds, frames and boxes")
-    print(f"  {folder}/evaluation/report.html  how good it is, beside the trivial rows")
-    print(f"  {folder}/run/report.html         how it was trained")
+    print(f"{events} events in {len(found)} unseen clips. Look at:")
+    print(f"  {folder}/found/*.mp4             the clips with the events drawn in")
+    print(f"  {folder}/found/events.json       start and end in seconds and frames, and boxes")
+    print(f"  {folder}/evaluation/report.html  metrics beside the trivial baselines")
+    print(f"  {folder}/run/report.html         the training")
     return 0

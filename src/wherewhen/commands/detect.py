@@ -1,12 +1,13 @@
-"""Say when and where it happens in new videos."""
+"""Detect when and where it happens in new videos."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from wherewhen.needs import Fits, Need, no_engine, one_model
+from wherewhen.needs import Fits, Need, Sections, no_engine, of_detection, one_model
 
+GROUP = "start"
 RECIPE = ("backbone", "localizer", "engine", "precision", "movers")
 ADDRESSES = ("source", "ray_address")
 NEEDS = (
@@ -18,61 +19,64 @@ NEEDS = (
     Need(("resume",), "output", True, "results of an earlier run are in its folder"),
     Fits(("which",), one_model),
     Fits(("engine", "precision"), no_engine),
+    Sections(of_detection, "a trained model has its own; only with --prompts they can be chosen"),
 )
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``detect`` is told.
+    """Options of ``detect``.
 
     Args:
-        source: video file, folder of videos, folder of frames or glob.
-        model: run folder of a trained model; runs/latest where nothing is said.
-        prompts: instead of a model: prompt file, or the name of one that comes along (default, toy). A backbone that
-            reads (clip, toywords) then finds what the words say, without any training.
-        view: with prompts: patches (one look at each picture) or windows (overlapping crops of three sizes).
-        threshold: the score from 0 to 1 from which an alarm goes off; default: 0.5, the threshold that training chose
-            (with prompts: half of what is seen is not normal). Scores stay what they are.
-        output: folder for events, scores, overlays and timelines; default: a new one below runs/. Results of several
-            runs in one folder are joined.
-        resume: skip videos whose results in the folder are whole.
-        which: best (by validation) or last.
-        render: write overlay videos and timelines too.
-        damaged: keep reads a damaged recording as far as it goes and says so; set-aside sets it aside with the reason.
+        source: video file, folder of videos, folder of frames, glob, camera number or stream address.
+        model: run folder of a trained model; default: runs/latest.
+        prompts: prompt file, or the name of an included one (default, toy), in place of a trained model; a backbone
+            that reads text (clip, toywords) then scores videos by these texts, without training.
+        view: patches scores the cells of each whole picture, windows overlapping crops of three sizes.
+        threshold: score from 0 to 1 at which an alarm starts; default: 0.5, which is the threshold that training chose.
+            The scores themselves do not change.
+        output: folder for events, scores, overlay videos and timelines; default: a new one below runs/. Results of
+            several runs in one folder are merged.
+        resume: skip videos whose results in the folder are complete.
+        which: best (by validation) or last checkpoint.
+        render: write overlay videos and timelines.
+        damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
         device: auto, cpu or cuda.
         trust: run the code in the TorchScript file that the model names, if it names one.
-        workers: processes, one video each; default: this one, with all its threads.
-        distributed: ray, to work on a Ray cluster.
-        ray_address: of a running cluster; default: one on this machine.
-        json: print the events as JSON instead of a table.
-        quiet: no progress bars.
+        workers: number of processes, one video each; default: this process with all its threads.
+        distributed: run on a Ray cluster.
+        ray_address: address of a running Ray cluster; default: one on this machine.
+        json: print the events as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     source: str
     model: str | None = None
     prompts: str | None = None
-    view: str = "patches"
+    view: Literal["patches", "windows"] = "patches"
     threshold: float | None = None
     output: str | None = None
     resume: bool = False
-    which: str = "best"
+    which: Literal["best", "last"] = "best"
     render: bool = True
-    damaged: str = "keep"
+    damaged: Literal["keep", "set-aside"] = "keep"
     device: str = "auto"
     trust: bool = False
     workers: int | None = None
-    distributed: str | None = None
+    distributed: Literal["ray"] | None = None
     ray_address: str | None = None
     json: bool = False
     quiet: bool = False
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Detect and print the events; exit code 3 if a video was set aside."""
+    """Detect and print the events; exit code 3 if videos are in quarantine."""
     import json
+    import sys
     from pathlib import Path
 
     from wherewhen import detection, runs
+    from wherewhen.console import print_json
     from wherewhen.ids import base_of
     from wherewhen.spread import Where
     from wherewhen.video import sources
@@ -89,19 +93,18 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     try:
         found, quarantine = detection.detect(model, paths, folder, **how)
     except KeyboardInterrupt:
-        print(f"written so far: {folder}; to go on: the same command with --output {folder} --resume")
+        print(
+            f"written so far: {folder}; to continue: the same command with --output {folder} --resume", file=sys.stderr
+        )
         raise
     if options.json:
         told = json.loads((folder / "events.json").read_text("utf-8"))
         own = {one.id for one in found}
         told["videos"] = {name: video for name, video in told["videos"].items() if name in own}
-        print(json.dumps(told, indent=1))
+        print_json(told)
     else:
         for one in found:
-            print(
-                f"{one.id}: {len(one.events)} events"
-                + (f"; not all of it was read: {one.damage}" if one.damage else "")
-            )
+            print(f"{one.id}: {len(one.events)} events" + (f"; not fully read: {one.damage}" if one.damage else ""))
             for event in one.events:
                 what = f"  {event.category}" if event.category else ""
                 what += f"  mover {event.track}" if event.track >= 0 else ""
@@ -116,9 +119,6 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen.model import Model
 
     alarms = {name: settings[name] for name in settings if name in registry.names("localize")}
-    own = [name for name in settings if name not in (*RECIPE, *alarms)]
-    if own:
-        raise ConfigError(f"a trained model has its own {', '.join(own)}; only with --prompts they can be chosen")
     model = Model.load(options.model or "runs/latest", options.which, options.device, trust=options.trust)
     for name, changed in alarms.items():
         if name != model.recipe.localizer:

@@ -1,12 +1,13 @@
-"""Look at videos ahead of time, so that training needs no more than features."""
+"""Extract the features of videos ahead of training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wherewhen.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
 
+GROUP = "models"
 RECIPE = True
 ADDRESSES = ("ray_address",)
 NEEDS = (
@@ -19,44 +20,49 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What ``extract`` is told. Settings that train takes choose the features; --backbone takes several, with commas.
+    """Options of ``extract``.
+
+    The options of train that choose the features apply here too. --backbone takes several names, separated by commas.
 
     Args:
-        data: data set, folder of videos, video file or glob.
-        output: store to write; default: the user's cache, where train and bench look first.
-        stored: float32 keeps features exact; float16 halves a store.
-        workers: processes; default: one per core.
-        distributed: ray, to work on a Ray cluster.
-        ray_address: of a running cluster; default: one on this machine.
-        dry_run: look at a few clips only and tell how long all would take.
-        device: auto, cpu or cuda, where networks run.
+        data: folder of a data set, folder of videos, video file or glob.
+        output: store to write; default: the user's cache, which train and bench read.
+        stored: float32 keeps features exact; float16 halves the size of the store.
+        workers: number of processes; default: one per core.
+        distributed: run on a Ray cluster.
+        ray_address: address of a running Ray cluster; default: one on this machine.
+        dry_run: measure a few clips and print how long all videos would take.
+        device: auto, cpu or cuda.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
-        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
-        damaged: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
-        quiet: no progress bars.
+        normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
+        anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
+        damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     data: str
     output: str | None = None
-    stored: str = "float32"
+    stored: Literal["float32", "float16"] = "float32"
     workers: int | None = None
-    distributed: str | None = None
+    distributed: Literal["ray"] | None = None
     ray_address: str | None = None
     dry_run: bool = False
     device: str = "auto"
     reader: str | None = None
     normal: str | None = None
     anomalous: str | None = None
-    damaged: str = "keep"
+    damaged: Literal["keep", "set-aside"] = "keep"
+    json: bool = False
     quiet: bool = False
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Extract and say what was done; exit code 3 if a video was set aside."""
+    """Extract and print what was done; exit code 3 if videos are in quarantine."""
     from pathlib import Path
 
     from wherewhen import extraction
+    from wherewhen.console import print_json
     from wherewhen.datasets import Folders
     from wherewhen.evaluate import looks
     from wherewhen.machine import pick_device
@@ -76,7 +82,11 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     videos = len(what.dataset.videos)
     where = Where.of(options.workers, options.distributed, options.ray_address, videos)
     if options.dry_run:
-        for told in extraction.forecast(what, wanted, where, options.stored):
+        expected = list(extraction.forecast(what, wanted, where, options.stored))
+        if options.json:
+            print_json(expected)
+            return 0
+        for told in expected:
             print(
                 f"{told.look}: {told.videos} videos, {told.hours:.2f} h, {told.frames} frames, "
                 f"{told.gigabytes:.3f} GB; {told.rate:.0f} frames/s measured in one process, "
@@ -86,7 +96,13 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     store = Path(options.output) if options.output else None
     how: dict[str, Any] = {"where": where, "stored": options.stored, "damaged": options.damaged, "quiet": options.quiet}
     done = extraction.extract_all(what, wanted, store, **how)
-    print("\n".join(done.lines()))
+    if options.json:
+        print_json({
+            "videos": done.videos, "made": done.made, "kept": done.kept, "store": done.store, "features": done.looks,
+            "seconds": done.wall, "effort": done.effort, "quarantine": done.quarantine.reasons,
+        })  # fmt: skip
+    else:
+        print("\n".join(done.lines()))
     return 3 if done.quarantine.reasons else 0
 
 

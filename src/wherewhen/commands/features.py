@@ -1,14 +1,16 @@
-"""Look after features: compare two stores and say why they differ, bring in those that others made."""
+"""Compare two stores of features and find why they differ, or import features of other tools."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.needs import Fits, Need, no_look
+from wherewhen.console import print_json
+from wherewhen.needs import Fits, Need, Sections, no_look, of_named
 
-SECOND = "source"
-THIRD = "other"
+GROUP = "research"
+RECIPE = ("backbone",)
+PLACES = ("other",)
 NEEDS = (
     Need(("other", "tolerance", "video", "clips", "trust"), "action", ("verify",)),
     Need(
@@ -19,61 +21,61 @@ NEEDS = (
         "action",
         ("import",),
     ),
-    Fits(("clips", "trust", "backbone", "settings"), no_look, "add --video FILE, or leave it out"),
-    Need(("reader",), "labels", True, "it reads the data set that says the labels"),
+    Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out"),
+    Need(("reader",), "labels", True, "it reads the data set that has the labels"),
     Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
     Need(("width",), "height"),
     Need(("height",), "width"),
     Need(("stride",), "frames_per_clip", True, "alone it says nothing about times"),
+    Sections(of_named),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``features`` is told.
+    """Options of ``features``.
+
+    For import, --backbone NAME and its settings declare what made the features; for verify they choose the network that
+    processes the clips of --video.
 
     Args:
-        action: verify (compare two stores, exit code 1 where they differ) or import (read others' files).
+        action: verify (compare two stores, exit code 1 where they differ) or import (read files of other tools).
         source: store, file of features or npy file; for import the folder of files.
-        other: what to compare with (verify).
-        tolerance: relative error up to which clips are equal (verify).
-        video: video that both were made of; a few of its clips are looked at in other ways, to find how the second
-            features were made (verify).
-        clips: how many of its clips (verify).
-        backbone: what made the features, as you declare it; for verify the network to look with.
-        settings: YAML file with the settings of that backbone.
-        trust: run the code in the TorchScript file that these settings name, if they name one (verify).
-        layout: rtfm, deepmil, vadclip, xd5, sultani, or auto (import).
-        output: store to write (import).
-        labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth (import).
-        reader: name of that data set's reader; default: the one that recognizes the folder (import).
-        labels_from_name: labels by names as in UCF-Crime, MSAD, XD-Violence or ShanghaiTech where no table says one
-            (import).
-        train_list: list of training features as published code ships it; of paths in it only names count (import).
-        test_list: the same for test features (import).
-        gt: npy file of frame labels of the test list's videos, one after the other (import).
-        axes: time-first (T, D), time-last (D, T); auto takes the first and refuses what looks like the other (import).
-        frames_per_clip: frames that each feature saw (import).
-        stride: frames from one clip to the next; default: clips lie back to back (import).
-        rate: frames per second of the videos (import).
-        width: of the videos in px, for the places of crops (import).
-        height: the same (import).
-        crop_order: corners-first, center-first or unknown; default: the layout's (import).
-        average: keep the mean of all crops instead of each (import).
-        stored: float32 keeps features exact; float16 halves a store (import).
-        json: print JSON instead of a table.
+        other: store or file to compare with.
+        tolerance: relative error up to which clips are equal.
+        video: video that both were made of; a few of its clips are processed in several ways, to find how the second
+            features were made.
+        clips: number of these clips.
+        trust: run the code in the TorchScript file that the backbone's settings name, if they name one.
+        layout: how the files are arranged.
+        output: store to write.
+        labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth.
+        reader: name of that data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        labels_from_name: take labels from names as in UCF-Crime, MSAD, XD-Violence or ShanghaiTech where no table has
+            one.
+        train_list: list of training features as published code ships it; only file names in its paths are used.
+        test_list: list of test features.
+        gt: npy file of frame labels of the test list's videos, one after the other.
+        axes: time-first (T, D) or time-last (D, T); auto takes the first and refuses what looks like the other.
+        frames_per_clip: frames of each clip.
+        stride: frames from one clip to the next; default: the frames of a clip.
+        rate: frames per second of the videos.
+        width: width of the videos in px, for the places of crops.
+        height: height of the videos in px.
+        crop_order: order of the crops; default: the layout's.
+        average: keep the mean of all crops instead of each.
+        stored: float32 keeps features exact; float16 halves the size of the store.
+        json: print the result as JSON instead of text.
     """
 
     action: Literal["verify", "import"]
-    source: str | None = None
+    source: str
     other: str | None = None
     tolerance: float = 1e-3
     video: str | None = None
     clips: int = 4
-    backbone: str | None = None
-    settings: str | None = None
     trust: bool = False
-    layout: str = "auto"
+    layout: Literal["auto", "rtfm", "deepmil", "vadclip", "xd5", "sultani"] = "auto"
     output: str | None = None
     labels: str | None = None
     reader: str | None = None
@@ -87,38 +89,33 @@ class Options:
     rate: float | None = None
     width: int | None = None
     height: int | None = None
-    crop_order: str | None = None
+    crop_order: Literal["corners-first", "center-first", "unknown"] | None = None
     average: bool = False
     stored: Literal["float32", "float16"] = "float32"
     json: bool = False
 
 
-def run(options: Options) -> int:
-    """Print what was found or brought; exit code 1 where stores differ, 3 where files were set aside."""
-    from wherewhen.errors import ConfigError
-
-    if options.source is None:
-        raise ConfigError(f"features {options.action}: say of what; wherewhen features --help says more")
-    return _verify(options, options.source) if options.action == "verify" else _import(options, options.source)
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Print the result; exit code 1 where stores differ, 3 where files are in quarantine."""
+    return {"verify": _verify, "import": _import}[options.action](options, settings)
 
 
-def _import(options: Options, source: str) -> int:
-
+def _import(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.errors import ConfigError
     from wherewhen.feature_stores import importing, layouts
     from wherewhen.feature_stores.published import Lists
 
     if options.output is None:
-        raise ConfigError("features import: say where to write the store: --output STORE")
+        raise ConfigError("features import needs a place to write the store: --output STORE")
     if (options.width is None) != (options.height is None):
         raise ConfigError("give both --width and --height of the videos, or none")
     size = (options.width, options.height) if options.width and options.height else None
     known = importing.Known(
-        options.backbone or layouts.UNKNOWN, options.settings, options.frames_per_clip, options.stride,
+        settings.get("backbone", layouts.UNKNOWN), _of(settings), options.frames_per_clip, options.stride,
         options.rate, size, options.crop_order, options.average,
     )  # fmt: skip
     brought = importing.bring(
-        source,
+        options.source,
         options.output,
         options.layout,
         known=known,
@@ -129,13 +126,20 @@ def _import(options: Options, source: str) -> int:
         lists=Lists.of(options.train_list, options.test_list, options.gt),
     )
     if options.json:
-        _json({**{k: v for k, v in vars(brought).items() if k != "quarantine"}, "aside": brought.quarantine.reasons})
+        told = {key: value for key, value in vars(brought).items() if key != "quarantine"}
+        print_json({**told, "quarantine": brought.quarantine.reasons})
     else:
         print("\n".join(brought.lines(options.output)))
     return 3 if brought.quarantine.reasons else 0
 
 
-def _verify(options: Options, source: str) -> int:
+def _of(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Settings of the backbone that is named; None where nothing is said of it."""
+    found: dict[str, Any] | None = settings.get(settings.get("backbone", ""))
+    return found
+
+
+def _verify(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.feature_stores.diff import verify
     from wherewhen.feature_stores.sheets import matched, sheets
     from wherewhen.feature_stores.trials import concluded, tried
@@ -143,32 +147,24 @@ def _verify(options: Options, source: str) -> int:
     if options.other is None:
         from wherewhen.errors import ConfigError
 
-        raise ConfigError("features verify: name two: wherewhen features verify A B")
-    a, b = matched(sheets(source), sheets(options.other))
+        raise ConfigError("features verify compares two: wherewhen features verify A B")
+    a, b = matched(sheets(options.source), sheets(options.other))
     found = verify(a, b, options.tolerance)
     trials = []
     if options.video is not None:
         trials = tried(
             a, b, options.video,
-            backbone=options.backbone, settings=options.settings, clips=options.clips, trust=options.trust,
+            backbone=settings.get("backbone"), settings=_of(settings), clips=options.clips, trust=options.trust,
         )  # fmt: skip
         found = concluded(found, trials)
     if options.json:
-        _json({**found.plain(), "trials": [vars(trial) for trial in trials]})
+        print_json({**found.plain(), "trials": [vars(trial) for trial in trials]})
         return int(not found.equal)
     _table("clip by clip", [row.plain() for row in found.rows])
-    _table("likely causes, the first one first", [{"cause": c.name, "evidence": c.told} for c in found.causes])
-    _table("clips looked at again, the nearest first", [vars(trial) for trial in trials])
+    _table("likely causes, the most likely first", [{"cause": c.name, "evidence": c.told} for c in found.causes])
+    _table("clips processed in other ways, the nearest first", [vars(trial) for trial in trials])
     print("equal" if found.equal else "not equal")
     return int(not found.equal)
-
-
-def _json(value: Any) -> None:
-    import json
-
-    from wherewhen.store import plain
-
-    print(json.dumps(plain(value), indent=1, default=str))
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> None:

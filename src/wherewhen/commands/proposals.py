@@ -1,55 +1,74 @@
-"""Judge boxes and tubes before any method picks one: how much of the truth they could cover."""
+"""Evaluate boxes and tubes alone: how much of the ground truth they can cover."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from wherewhen import registry
+from wherewhen.config import build
+from wherewhen.console import print_json
+from wherewhen.needs import Sections, Told
 
 if TYPE_CHECKING:
     from wherewhen.proposal_report import Report
 
+GROUP = "research"
+
+
+def sections(said: Mapping[str, str]) -> dict[str, type]:
+    """The records of settings: of the source of boxes that is named, of tracks and of tubes."""
+    from wherewhen.tracks import LinkConfig
+    from wherewhen.tubes import TubeConfig
+
+    name = said.get("proposals", Options.proposals)
+    return {name: registry.load("proposals", name).Config, "tracks": LinkConfig, "tubes": TubeConfig}
+
+
+def _used(told: Told) -> dict[str, Any]:
+    records = sections({"proposals": str(told.get("proposals"))})
+    return {name: build(record, told.settings.get(name), name) for name, record in records.items()}
+
+
+SECTIONS = sections
+NEEDS = (Sections(_used),)
+
 
 @dataclass(frozen=True)
 class Options:
-    """What ``proposals`` is told.
+    """Options of ``proposals``.
 
     Args:
-        data: data set with truth (wherewhen list datasets).
-        proposals: where boxes come from (wherewhen list proposals).
-        settings: YAML file with sections named after the proposals, and tracks and tubes.
-        reader: name of the data set's reader; default: the one that recognizes the folder.
-        fold: judge on the test part of this fold only.
-        json: print JSON instead of tables.
-        quiet: no progress bars.
+        data: folder of a data set with ground truth (wherewhen list datasets).
+        proposals: name of a source of boxes (wherewhen list proposals).
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        fold: evaluate on the test part of this fold only; default: on every video.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     data: str
     proposals: str = "motion"
-    settings: str | None = None
     reader: str | None = None
     fold: str | None = None
     json: bool = False
     quiet: bool = False
 
 
-def run(options: Options) -> int:
-    """Print the report; exit code 3 where videos were set aside."""
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Print the report; exit code 3 where videos are left out."""
     from pathlib import Path
 
     from wherewhen import datasets, proposal_report, proposing
-    from wherewhen.config import build, read_yaml
     from wherewhen.errors import ConfigError, DataError, unknown
     from wherewhen.progress import track
     from wherewhen.tracks import LinkConfig
     from wherewhen.tubes import TubeConfig
 
-    given = read_yaml(options.settings) if options.settings else {}
-    for section in given:
-        if section not in (options.proposals, "tracks", "tubes"):
-            raise ConfigError(unknown("section of settings", section, [options.proposals, "tracks", "tubes"]))
-    source = proposing.proposer(options.proposals, given.get(options.proposals))
-    linking = build(LinkConfig, given.get("tracks"), "tracks")
-    making = build(TubeConfig, given.get("tubes"), "tubes")
+    source = proposing.proposer(options.proposals, settings.get(options.proposals))
+    linking = build(LinkConfig, settings.get("tracks"), "tracks")
+    making = build(TubeConfig, settings.get("tubes"), "tubes")
     root = Path(options.data)
     reader = datasets.reader_of(root, options.reader)
     dataset, truths = reader.load(root), reader.truth(root)
@@ -72,9 +91,7 @@ def run(options: Options) -> int:
 
 def _show(found: Report, as_json: bool) -> None:
     if as_json:
-        import json
-
-        print(json.dumps(found.plain(), indent=1))
+        print_json(found.plain())
         return
     from rich.table import Table
 

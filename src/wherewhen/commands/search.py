@@ -1,4 +1,4 @@
-"""Search an archive in words: which moments show it, when and where."""
+"""Search extracted videos by text: which moments show it, when and where."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from wherewhen.needs import Need, Sections, of_backbone
 
+GROUP = "models"
 RECIPE = ("backbone",)
 ADDRESSES = ("text",)
 NEEDS = (
@@ -18,18 +19,18 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What ``search`` is told.
+    """Options of ``search``.
 
     Args:
         archive: store that ``wherewhen extract VIDEOS --output ARCHIVE --backbone clip`` wrote.
         text: what to look for, such as "a person climbing a fence".
-        count: moments to show at most.
-        every: seconds of video that are one entry of the index.
-        parts: places of each entry that are kept beside the whole picture.
-        videos: folder of the videos; with --output, pictures of the moments are taken from it.
-        output: folder for pictures of the moments, their place framed.
-        json: print JSON, with a map of each moment, instead of a table.
-        quiet: no progress bars.
+        count: number of moments to print at most.
+        every: seconds of video per entry of the index.
+        parts: number of regions per entry that are indexed beside the whole picture.
+        videos: folder of the videos, from which --output takes pictures of the moments.
+        output: folder for pictures of the moments, with a frame around the place.
+        json: print the result as JSON instead of text, with a map of each moment.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     archive: str
@@ -45,9 +46,10 @@ class Options:
 
 def run(options: Options, settings: dict[str, Any]) -> int:
     """Search and print the moments, best first."""
-    import json
+    import sys
     from pathlib import Path
 
+    from wherewhen.console import print_json
     from wherewhen.encoders import asked
     from wherewhen.search import Archive, SearchConfig
 
@@ -56,7 +58,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     archive = Archive(Path(options.archive), name, own, config, options.quiet)
     moments = archive.find(options.text, options.count)
     if options.json:
-        print(json.dumps([moment.plain() for moment in moments], indent=1))
+        print_json([moment.plain() for moment in moments])
     else:
         for number, one in enumerate(moments, 1):
             x0, y0, x1, y1 = one.box
@@ -69,6 +71,6 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
         missing = write(moments, Path(options.videos), Path(options.output))
         for video in missing:
-            print(f"no video {video} in {options.videos}")
+            print(f"no video {video} in {options.videos}", file=sys.stderr)
         return 3 if missing else 0
     return 0

@@ -1,4 +1,4 @@
-"""Draw a toy data set: surveillance scenes with everything known about them."""
+"""Draw a data set of surveillance scenes with complete ground truth."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ from dataclasses import dataclass
 
 from wherewhen.needs import Need
 
-NEEDS = (Need(("kinds",), "anomalous", True, "nothing happens in normal clips"),)
+GROUP = "data"
+NEEDS = (Need(("kinds",), "anomalous_clips", True, "normal clips have no anomaly"),)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``toy`` is told.
+    """Options of ``toy``.
 
     Args:
-        output: folder to write, in the native format (videos, truth, one fold).
-        normal: clips where nothing happens.
-        anomalous: clips where something does.
-        kinds: what may happen, names between commas; all seven where nothing is said.
+        output: folder to write: videos, ground truth and one fold.
+        normal_clips: number of clips without an anomaly.
+        anomalous_clips: number of clips with an anomaly.
+        kinds: kinds of anomalies, separated by commas; default: all seven.
         seconds: length of a clip.
-        width: picture width in pixels.
-        height: picture height in pixels.
+        width: width of the pictures in px.
+        height: height of the pictures in px.
         rate: frames per second.
-        cameras: how many scenes the clips take turns on.
-        scene: number of the first scene.
-        seed: what happens in it.
-        palette: draw all dull but what happens, which wears the color of its kind: for the words of toywords.
-        decoys: still things in colors of the palette that stand about in every clip: color alone then tells nothing.
-        quiet: no progress bars.
+        cameras: number of scenes, which the clips use in turn.
+        scene: number of the first scene; another number draws another scene.
+        seed: number that all random choices depend on.
+        palette: draw everything gray but the anomalies, each kind in a color that the backbone toywords reads.
+        decoys: number of still objects in these colors in every clip, so that color alone is no sign of an anomaly.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
-    output: str
-    normal: int = 14
-    anomalous: int = 14
+    output: str = "toy"
+    normal_clips: int = 14
+    anomalous_clips: int = 14
     kinds: str | None = None
     seconds: float = 16.0
     width: int = 320
@@ -43,19 +45,24 @@ class Options:
     seed: int = 0
     palette: bool = False
     decoys: int = 0
+    json: bool = False
     quiet: bool = False
 
 
 def run(options: Options) -> int:
-    """Draw and say where."""
+    """Draw and print the folder."""
     from pathlib import Path
 
     from wherewhen import draw
+    from wherewhen.console import print_json
 
-    told = {name: value for name, value in vars(options).items() if name not in ("output", "kinds", "quiet")}
-    told |= {"clips_normal": told.pop("normal"), "clips_anomalous": told.pop("anomalous")}
+    told = {name: value for name, value in vars(options).items() if name not in ("output", "kinds", "json", "quiet")}
+    told |= {"clips_normal": told.pop("normal_clips"), "clips_anomalous": told.pop("anomalous_clips")}
     if options.kinds:
         told["kinds"] = tuple(kind.strip() for kind in options.kinds.split(","))
     draw.toy(Path(options.output), quiet=options.quiet, **told)
-    print(f"written: {options.output}")
+    if options.json:
+        print_json({"output": options.output, "videos": options.normal_clips + options.anomalous_clips})
+    else:
+        print(f"written: {options.output}")
     return 0

@@ -1,15 +1,16 @@
-"""Learn from labelled clips."""
+"""Train a model on labelled clips."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wherewhen.needs import Fits, Need, Sections, no_engine, of_recipes
 
+GROUP = "start"
 RECIPE = True
 NEEDS = (
-    Need(("resume",), "output", True, "a run is gone on with in its own folder"),
+    Need(("resume",), "output", True, "a run continues in its own folder"),
     Fits(("engine", "precision"), no_engine),
     Sections(of_recipes),
 )
@@ -17,22 +18,24 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What ``train`` is told.
+    """Options of ``train``.
 
     Args:
-        data: folder with normal/ and anomalous/ clips, a labels.csv (path,label[,class][,split]) or a known data set.
+        data: folder with normal/ and anomalous/ clips, or with a labels.csv (path,label[,class][,split]), or of a known
+            data set (wherewhen list datasets).
         output: run folder to write; default: a new one below runs/.
-        fold: train on the training part of this fold only, for data sets that have folds; all: on every labelled video.
-            Default: all, or the part train of a labels.csv with a column split.
+        fold: train on the training part of this fold only; all: on every labelled video. Default: all, or the part
+            train of a labels.csv with a column split.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        normal: folders of normal videos, between commas, where they have names of your own (with --anomalous).
-        anomalous: the same for anomalous videos; a folder's name is the class of its videos.
-        seed: everything random follows from it.
+        normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
+        anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
+        seed: number that all random choices depend on.
         device: auto, cpu or cuda.
-        resume: go on with an interrupted run.
-        check: estimate what the model does on new videos; it takes about as long as training does.
-        damaged: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
-        quiet: no progress bars.
+        resume: continue an interrupted run.
+        check: estimate the quality on new videos by cross-validation; takes about as long as training.
+        damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     data: str
@@ -45,16 +48,18 @@ class Options:
     device: str = "auto"
     resume: bool = False
     check: bool = True
-    damaged: str = "keep"
+    damaged: Literal["keep", "set-aside"] = "keep"
+    json: bool = False
     quiet: bool = False
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Train and say where the run lies; processes that torchrun started beside the first one help and say nothing."""
+    """Train and print the run folder; only the first of the processes that torchrun starts prints."""
     import json
     from pathlib import Path
 
     from wherewhen import distributed, runs
+    from wherewhen.console import print_json
     from wherewhen.video.reader import policy
 
     with distributed.started(options.device) as (team, device):
@@ -76,17 +81,22 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             damaged=policy(options.damaged),
             quiet=options.quiet,
         )
-    if sane := json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity"):
+    sane = json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity")
+    code = 3 if (folder / "quarantine.json").exists() else 0
+    if options.json:
+        print_json({"output": folder, "check": sane, "next": _next(model.recipe, options.data, folder)})
+        return code
+    if sane:
         print(f"check: {sane['line']}")
         for warning in sane["warnings"]:
             print(f"       {warning}")
     print(f"model: {folder}\nnext:  {_next(model.recipe, options.data, folder)}")
-    return 3 if (folder / "quarantine.json").exists() else 0
+    return code
 
 
 def _next(recipe: Any, data: str, folder: Any) -> str:
-    """What works with the model: features of unknown making can be judged, but not made of another video."""
+    """The command that comes next: a model of imported features can be evaluated only, if their backbone is unknown."""
     made = recipe.settings.get("imported")
     if made is not None and made.backbone == "unknown":
-        return f"wherewhen evaluate --data {data} --model {folder}"
+        return f"wherewhen evaluate {data} --model {folder}"
     return f"wherewhen detect VIDEO --model {folder} --output found/"

@@ -1,27 +1,27 @@
-"""Look after published weights: list them, fetch them, check them."""
+"""List, download or verify published weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.needs import Need
+from wherewhen.console import print_json
 
-SECOND = "name"
-NEEDS = (Need(("json",), "action", ("list", "verify")),)
+GROUP = "models"
+PLACES = ("name",)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What ``weights`` is told.
+    """Options of ``weights``.
 
-    WHEREWHEN_MIRROR: prefix of another address, or a folder, that holds NAME/FILE. WHEREWHEN_OFFLINE=1: ask nobody.
+    WHEREWHEN_MIRROR: prefix of another address, or a folder, that holds NAME/FILE. WHEREWHEN_OFFLINE=1: no downloads.
 
     Args:
-        action: list what there is, get (download) or verify (read again and compare checksums).
-        name: which weights, or a backbone for all of its own; default: all of them (verify: all that are here).
-        json: print JSON instead of a table.
-        quiet: no progress bars.
+        action: list, get (download) or verify (read again and compare checksums).
+        name: name of weights, or of a backbone for all of its weights; default: all (verify: all that are downloaded).
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
     """
 
     action: Literal["list", "get", "verify"]
@@ -31,7 +31,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Print the rows; exit code 1 where weights can't be had or aren't what they should be."""
+    """Print the rows; exit code 1 where weights can't be downloaded or have another checksum."""
     from wherewhen.errors import ConfigError, unknown
     from wherewhen.weights import published
 
@@ -41,8 +41,8 @@ def run(options: Options) -> int:
         raise ConfigError(unknown("weights", str(options.name), known))
     if options.action == "get":
         if options.name is None:
-            raise ConfigError(f"weights get: say which; there are {', '.join(known)}")
-        return _get(chosen, options.quiet)
+            raise ConfigError(f"weights get needs a name: {', '.join(known)}")
+        return _get(chosen, options.quiet, options.json)
     rows, bad = _listed(known, chosen) if options.action == "list" else _verified(chosen, options.name is not None)
     _show(rows, options.json)
     return int(bad)
@@ -91,7 +91,7 @@ def _verified(chosen: list[Any], asked: bool) -> tuple[list[dict[str, Any]], boo
     return rows, bad
 
 
-def _get(chosen: list[Any], quiet: bool) -> int:
+def _get(chosen: list[Any], quiet: bool, as_json: bool) -> int:
     from functools import partial
 
     from rich.console import Console
@@ -99,11 +99,16 @@ def _get(chosen: list[Any], quiet: bool) -> int:
 
     from wherewhen.downloads import fetch
 
+    rows: list[dict[str, Any]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     for weights in chosen:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as bar:
             path = fetch(weights, partial(_told, bar, bar.add_task(weights.name, total=None)))
-        print(f"{weights.name}: {path} (licence {weights.licence}, sha256 {weights.recorded})")
+        rows.append({"name": weights.name, "path": path, "licence": weights.licence, "sha256": weights.recorded})
+        if not as_json:
+            print(f"{weights.name}: {path} (licence {weights.licence}, sha256 {weights.recorded})")
+    if as_json:
+        print_json(rows)
     return 0
 
 
@@ -113,12 +118,10 @@ def _told(bar: Any, task: Any, done: int, total: int | None) -> None:
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        import json
-
-        print(json.dumps(rows, indent=1))
+        print_json(rows)
         return
     if not rows:
-        print("no weights are here; wherewhen weights list says what there is")
+        print("no weights are downloaded; wherewhen weights list prints all")
     for row in rows:
         shown = {**row, "size": f"{row['size'] / 2**20:.1f} MiB"} if row.get("size") else row
         print("  ".join([f"{shown['name']:<26}", str(shown.get("state", shown.get("result")))]))

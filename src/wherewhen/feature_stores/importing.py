@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wherewhen import outputs, registry
-from wherewhen.config import build, from_file, read_yaml
+from wherewhen.config import build, from_file
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.extents import WHOLE_PICTURE
@@ -42,7 +42,7 @@ class Known:
     """
 
     backbone: str = UNKNOWN
-    settings: str | None = None
+    settings: Mapping[str, Any] | None = None
     frames: int | None = None
     stride: int | None = None
     rate: float | None = None
@@ -60,7 +60,7 @@ class Known:
             raise ConfigError("a stride without frames per clip says nothing about times; give both")
         if self.backbone != UNKNOWN:
             plugin = registry.load("backbones", self.backbone)
-            build(plugin.Config, read_yaml(self.settings) if self.settings else None, self.backbone)
+            build(plugin.Config, self.settings, self.backbone)
         elif self.settings:
             raise ConfigError("settings of which backbone? Name it: --backbone NAME")
 
@@ -249,7 +249,7 @@ def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[
     time = SECONDS if clips.known or has_length else RELATIVE
     told = {
         "backbone": known.backbone,
-        "settings": read_yaml(known.settings) if known.settings else {},
+        "settings": from_file(known.settings or {}),
         "layout": name,
         "length": length,
         "frames": known.frames,

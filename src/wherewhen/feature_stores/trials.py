@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen import pipeline, registry, watching
-from wherewhen.config import CONSENT, build, from_file, mapping, read_yaml
+from wherewhen.config import CONSENT, build, from_file, mapping
 from wherewhen.contracts import ClipSpec
 from wherewhen.errors import ConfigError, DataError
 from wherewhen.feature_stores.changes import EXACT
@@ -75,7 +75,7 @@ def tried(
     video: str,
     *,
     backbone: str | None = None,
-    settings: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     clips: int = 4,
     trust: bool = False,
 ) -> list[Trial]:
@@ -123,32 +123,30 @@ def _name_of(sheets: Sheets, video: str) -> str:
     raise DataError(f"{video}: no features are called {stem}; there are {', '.join(sorted(sheets)[:5])}")
 
 
-def _looker(passport: Mapping[str, Any], backbone: str | None, settings: str | None, trust: bool) -> Any:
+def _looker(passport: Mapping[str, Any], backbone: str | None, settings: Mapping[str, Any] | None, trust: bool) -> Any:
     made = passport.get("made") or {}
     name = backbone or made.get("backbone")
     if name in (None, "imported"):
         raise ConfigError("no passport says which backbone made these features; name one: --backbone NAME")
     plugin = registry.load("backbones", str(name))
-    own: Mapping[str, Any] | None = read_yaml(settings) if settings else None
+    own = settings
     if own is None and made.get("backbone") == name:
         own = from_file(mapping(made.get(name), str(name)))
-        own["weights"] = _weights(plugin, own["weights"]) if "weights" in own else None
+        own["weights"] = _weights(str(name), plugin, own["weights"]) if "weights" in own else None
         own = {key: value for key, value in own.items() if value is not None or key != "weights"}
     if trust and CONSENT in plugin.Config.__dataclass_fields__:
         own = {**(own or {}), CONSENT: True}
     return plugin(build(plugin.Config, own, str(name)))
 
 
-def _weights(plugin: Any, sha256: str) -> str:
+def _weights(name: str, plugin: Any, sha256: str) -> str:
     """The name of the weights with a checksum; ConfigError where they are not here."""
     if sha256.startswith("random"):
         return "random"
     for weights in plugin.weights:
         if weights.path.exists() and weights.check() == sha256:
             return str(weights.name)
-    raise ConfigError(
-        f"the weights {sha256[:12]}... are not here; give a file with them: --settings FILE, weights: PATH"
-    )
+    raise ConfigError(f"the weights {sha256[:12]}... are not here; name a file with them: --{name}.weights PATH")
 
 
 def _look(looker: Any, way: Way, video: str, clips: int, passport: Mapping[str, Any]) -> Features:

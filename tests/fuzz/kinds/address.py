@@ -62,7 +62,7 @@ def judge(file: Path, corpus: Path) -> None:
             refused = str(error)
             told.append(refused)
         if secret and "127.0.0.1:9" in text and not text.startswith("-"):
-            code, out, err = command("evaluate", "--data", text, "--model", text)
+            code, out, err = command("evaluate", text, "--model", text)
             with suppress(Refused):
                 check_command(code, err)
             told += [out, err]

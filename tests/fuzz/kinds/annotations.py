@@ -48,7 +48,7 @@ def judge(file: Path, corpus: Path) -> None:
             if not event.start < event.end:
                 raise Wrong("an impossible event", f"{event.start} to {event.end} s")
     if name == "events":
-        code, _, err = command("convert", source, case / "out.json", "--to", "coco")
+        code, _, err = command("convert", source, "--output", case / "out.json", "--to", "coco")
         check_command(code, err, file.name)
 
 
