@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import multiprocessing
+import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -177,26 +177,52 @@ def test_each_recording_of_a_camera_is_kept(model: Model, data: bytes, tmp_path:
 
 
 CHILD = """
-import resource, signal, sys
+import os, resource, signal, sys
 from wherewhen import cli
 from wherewhen.model import Model
 
-stream, what = Model.stream, sys.argv[1]
+stream = Model.stream
 
 def slow(self, one):
     for number, step in enumerate(stream(self, one)):
         yield step
         if number == 8 and "a1" in str(one.source):
             if what == "wait":
-                print("there", flush=True)
-                sys.stdin.readline()
+                line.send("there")
+                line.recv()
             else:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(what), -1))
 
 Model.stream = slow
+os.dup2(out.fileno(), 1)
+os.dup2(out.fileno(), 2)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands on that it is ignored
-sys.exit(cli.main(sys.argv[2:]))
+sys.exit(cli.main(words))
 """
+LOADED = (
+    "av cv2 matplotlib.backends.backend_agg pyarrow.parquet scipy.ndimage torch wherewhen.detection wherewhen.model"
+)
+
+
+class Child:
+    """A process of its own that runs a command line: a fork of one that has loaded the libraries and did nothing."""
+
+    def __init__(self, what: str, *words: object) -> None:
+        server = multiprocessing.get_context("forkserver")
+        server.set_forkserver_preload(LOADED.split())
+        (self.line, far), (self.out, out) = server.Pipe(), server.Pipe(duplex=False)
+        given = {"what": what, "words": [str(word) for word in words], "line": far, "out": out}
+        self.process = server.Process(target=exec, args=(CHILD, given))
+        self.process.start()
+        for end in (far, out):
+            end.close()
+
+    def ended(self) -> tuple[int | None, str]:
+        """Its exit code and all that it said."""
+        with os.fdopen(os.dup(self.out.fileno()), "rb") as file:
+            told = file.read().decode()
+        self.process.join(120)
+        return self.process.exitcode, told
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -210,7 +236,7 @@ def world(model: Model, clips: Path, tmp_path_factory: pytest.TempPathFactory) -
     home = tmp_path_factory.mktemp("world")
     (home / "clips").mkdir()
     shutil.copyfile(clips / "anomalous" / "a0.mp4", home / "clips" / "a0.mp4")
-    film(str(home / "clips" / "a1.ts"), 150)
+    film(str(home / "clips" / "a1.ts"), 90)
     detection.detect(model, str(home / "clips"), home / "whole", quiet=True)
     return home, contents(home / "whole")
 
@@ -221,24 +247,21 @@ def test_a_process_that_is_stopped_is_gone_on_with_to_the_same_end(
 ) -> None:
     home, whole = world
     out = home / number.name
-    words = ["wait", "detect", home / "clips", "--model", run, "--output", out, "--device", "cpu", "--quiet"]
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
-        assert child.stdin and child.stdout and child.stdout.readline() == "there\n"
-        child.send_signal(number)
-        if number != signal.SIGKILL:
-            child.stdin.write("\n")
-        told, _ = child.communicate(timeout=120)
+    child = Child("wait", "detect", home / "clips", "--model", run, "--output", out, "--device", "cpu", "--quiet")
+    assert child.line.poll(120) and child.line.recv() == "there"
+    os.kill(child.process.pid, number)
+    if number != signal.SIGKILL:
+        child.line.send("go on")
+    code, told = child.ended()
     left = contents(out)
     assert left["results/a0.jsonl"] == whole["results/a0.jsonl"] and left["a0.mp4"] == whole["a0.mp4"]
     if number == signal.SIGKILL:
-        assert child.returncode == -signal.SIGKILL and "results/a1.jsonl.part" in left and "events.json" not in left
+        assert code == -signal.SIGKILL and "results/a1.jsonl.part" in left and "events.json" not in left
     else:
-        assert child.returncode == 130 and f"--output {out} --resume" in told
+        assert code == 130 and f"--output {out} --resume" in told
         videos = json.loads(left["events.json"])["videos"]
         assert videos["a1"]["complete"] is False and videos["a1"]["damage"] == "stopped by the user"
-        assert 0 < videos["a1"]["frames"] < 150 and "complete" not in videos["a0"]
+        assert 0 < videos["a1"]["frames"] < 90 and "complete" not in videos["a0"]
     detection.detect(model, str(home / "clips"), out, resume=True, quiet=True)
     assert contents(out) == whole
     assert not list(out.rglob(".*~*")), "drafts of the dead are swept"
@@ -251,13 +274,11 @@ def test_a_full_disk_loses_nothing_that_was_written(
     """No file may grow beyond some bytes, from the middle of the second video on."""
     home, whole = world
     out = home / f"full-{room}"
-    words = [room, "detect", home / "clips", "--model", run, "--output", out, "--device", "cpu", "--quiet"]
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, *map(str, words)], capture_output=True, text=True, timeout=120, check=False
-    )
+    words = ["detect", home / "clips", "--model", run, "--output", out, "--device", "cpu", "--quiet"]
+    code, told = Child(room, *words).ended()
     left = contents(out)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert code == 1 and "Traceback" not in told
     assert left["results/a0.jsonl"] == whole["results/a0.jsonl"] and left["a0.mp4"] == whole["a0.mp4"]
-    assert ("results/a1.jsonl" in left) == kept and "go on with --resume" in " ".join(done.stderr.split())
+    assert ("results/a1.jsonl" in left) == kept and "go on with --resume" in " ".join(told.split())
     detection.detect(model, str(home / "clips"), out, resume=True, quiet=True)
     assert contents(out) == whole
