@@ -178,10 +178,7 @@ def test_members_may_be_promised_by_annotations(tmp_path: Path, monkeypatch: pyt
 
 PROBED = {
     ("_files", "found"): "what numpy read",
-    ("arguments", "action"): "jsonargparse",
-    ("arguments", "command"): "a module of the command line",
     ("batches", "os"): "Python on this system",
-    ("cli", "command"): "a module of the command line",
     ("cli", "options"): "a verb's options, some without --quiet",
     ("cli", "sys.stdout"): "a stream of Python",
     ("console", "self._stream"): "a stream of Python",
@@ -195,16 +192,38 @@ PROBED = {
 }
 """Objects whose attributes may be looked for by name: file and object, and whose object it is."""
 
+VERB = "command"  # the module of a verb, whose constants `test_constants_of_verbs_are_read` checks
 
-def probes(path: Path) -> set[tuple[str, str]]:
-    """File and object of each ``hasattr`` and each ``getattr`` with a literal name."""
+
+def lookups(path: Path) -> set[tuple[str, str]]:
+    """Object and attribute of each ``hasattr`` and each ``getattr`` with a literal name."""
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     named = [call for call in calls if ast.unparse(call.func) in ("getattr", "hasattr")]
-    return {(path.stem, ast.unparse(call.args[0])) for call in named if isinstance(call.args[1], ast.Constant)}
+    return {
+        (ast.unparse(call.args[0]), str(call.args[1].value)) for call in named if isinstance(call.args[1], ast.Constant)
+    }
+
+
+def probes(path: Path) -> set[tuple[str, str]]:
+    """File and object of each of them."""
+    return {(path.stem, made) for made, _ in lookups(path)}
 
 
 def test_no_attribute_of_a_plug_in_is_looked_for_by_its_name(tmp_path: Path) -> None:
-    found = set().union(*(probes(path) for path in SOURCE.rglob("*.py")))
+    every = set().union(*(probes(path) for path in SOURCE.rglob("*.py")))
+    found = {(file, name) for file, name in every if name != VERB}
     assert found and found <= PROBED.keys(), found - PROBED.keys()
     (tmp_path / "code.py").write_text("raw = hasattr(made.method, 'raw') or getattr(plugin, 'raw', getattr(x, name))")
     assert probes(tmp_path / "code.py") == {("code", "made.method"), ("code", "plugin")}
+
+
+def test_constants_of_verbs_are_read() -> None:
+    """A constant of a verb is one that the command line looks for, or one that the verb itself reads."""
+    looked_for = {"GROUP"}  # which `cli` reads from the text of the file
+    looked_for |= {name for path in SOURCE.rglob("*.py") for made, name in lookups(path) if made == VERB}
+    for path in (SOURCE / "commands").glob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id.isupper()]
+        read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+        assert stored <= read | looked_for, f"{path.name}: {stored - read - looked_for}"

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from wherewhen import registry
+from wherewhen.contracts import BoxesConfig
 from wherewhen.needs import dashed
 
 _ENTRY = re.compile(r"    (\w[\w, ]*): (.*)")
@@ -89,9 +90,9 @@ def of_values(made: Any, prefix: str) -> Iterator[Setting]:
         value = getattr(made, name)
         if is_dataclass(value):
             yield from of_values(value, f"{one.name}.")
-        elif name == "boxes" and isinstance(value, Mapping) and hasattr(made, "proposals"):
+        elif name == "boxes" and isinstance(made, BoxesConfig):
             source = registry.load("proposals", made.proposals).Config
-            yield from (_with(each, value, f"{one.name}.") for each in settings_of(source, f"{one.name}."))
+            yield from (_with(each, made.boxes, f"{one.name}.") for each in settings_of(source, f"{one.name}."))
         else:
             yield Setting(one.name, one.kind, value, one.text)
 

@@ -9,7 +9,7 @@ from wherewhen.contracts.classes import JOIN, UNNAMED, Classes, classes_of
 from wherewhen.contracts.datasets import DatasetReader
 from wherewhen.contracts.engines import Engine
 from wherewhen.contracts.formats import Format
-from wherewhen.contracts.instances import Builder, BuilderAbilities, Closeup, Sight
+from wherewhen.contracts.instances import BoxesConfig, Builder, BuilderAbilities, Closeup, Sight
 from wherewhen.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
 from wherewhen.contracts.methods import Method, MethodAbilities, Output, Student, Training, View
 from wherewhen.contracts.metrics import Metric
@@ -24,6 +24,7 @@ __all__ = [
     "Backbone",
     "BackboneAbilities",
     "Baseline",
+    "BoxesConfig",
     "Builder",
     "BuilderAbilities",
     "ByVideo",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from wherewhen.contracts.required import Required
 from wherewhen.tracks import LinkConfig
@@ -18,6 +18,19 @@ class Sight:
     proposals: str
     settings: Mapping[str, Any]
     tracks: LinkConfig
+
+
+@runtime_checkable
+class BoxesConfig(Protocol):
+    """Settings that name a source of boxes (``proposals``) and give its own settings (``boxes``)."""
+
+    @property
+    def proposals(self) -> str:
+        """The name of the source."""
+
+    @property
+    def boxes(self) -> Mapping[str, Any]:
+        """Its settings as plain values."""
 
 
 @dataclass(frozen=True, slots=True)
