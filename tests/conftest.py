@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -90,6 +91,20 @@ def quick_noise() -> Iterator[None]:
         for name in drawn:
             patch.setattr(torch.Tensor, name, quick(name))
         yield
+
+
+@pytest.fixture
+def shallow_clip(monkeypatch: pytest.MonkeyPatch, quick_noise: None) -> None:
+    """CLIP's towers have two layers, not twelve; the widths, the vocabulary and the patches are the published ones.
+
+    What all layers compute is checked where their published numbers are.
+    """
+    from wherewhen.backbones._transformers import transformers
+
+    assert transformers("clip").CLIPTextModelWithProjection  # the package replaces itself when a model is first loaded
+    library = transformers("clip")
+    for name in ("CLIPVisionConfig", "CLIPTextConfig"):
+        monkeypatch.setattr(library, name, partial(getattr(library, name), num_hidden_layers=2))
 
 
 def _planted(number: int, label: int, steps: int = 8, size: tuple[int, int] = (3, 4)) -> Masks:

@@ -1,33 +1,22 @@
-"""The way of a user who has CLIP's weights, on seeded ones and with the network cut: extract, search, detect.
-
-Its towers have two layers here, not twelve, so that they are built and traced in little time and memory; what all
-layers compute is checked with the backbone. The widths, the vocabulary and the patches are the published ones.
-"""
+"""The way of a user who has CLIP's weights, on seeded ones and with the network cut: extract, search, detect."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import socket
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from wherewhen import cli, prompts
-from wherewhen.backbones._transformers import transformers
 from wherewhen.prompts import Prompts
 from wherewhen.zeroshot import ZeroShot
 
 pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
 
 
-@pytest.fixture(autouse=True)
-def two_layers(monkeypatch: pytest.MonkeyPatch, quick_noise: None) -> None:
-    assert transformers("clip").CLIPTextModelWithProjection  # the package replaces itself when a model is first loaded
-    library = transformers("clip")
-    for name in ("CLIPVisionConfig", "CLIPTextConfig"):
-        monkeypatch.setattr(library, name, partial(getattr(library, name), num_hidden_layers=2))
+pytestmark = pytest.mark.usefixtures("shallow_clip")
 
 
 def vocabulary(folder: Path) -> None:

@@ -136,7 +136,7 @@ def test_prompts_are_read_as_published(published: Golden, checkpoints: dict[str,
 
 
 @pytest.mark.parametrize("variant", ["b16", "b32"])
-def test_a_layer_has_its_grid_and_width(variant: Any) -> None:
+def test_a_layer_has_its_grid_and_width(variant: Any, shallow_clip: None) -> None:
     network = Clip(ClipConfig("random", frames=4, sampling=2, variant=variant))
     for network.module.layer in LAYERS:
         side = 1 if network.module.layer == "embedding" else {"b16": 14, "b32": 7}[variant]
@@ -144,7 +144,7 @@ def test_a_layer_has_its_grid_and_width(variant: Any) -> None:
         assert network(noise(1, 4, 48, 64)).shape == (1, 2, side, side, width)
 
 
-def test_pixels_are_normalized_as_published_and_the_middle_frame_is_seen() -> None:
+def test_pixels_are_normalized_as_published_and_the_middle_frame_is_seen(shallow_clip: None) -> None:
     network = Clip(ClipConfig("random", frames=4, sampling=4, variant="b32", layer="patches"))
     clip = noise(1, 4, 224, 224)
     mean, std = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
@@ -155,7 +155,7 @@ def test_pixels_are_normalized_as_published_and_the_middle_frame_is_seen() -> No
 
 
 @pytest.mark.parametrize("layer", ["embedding", "tokens"])
-def test_it_can_be_exported(layer: Any) -> None:
+def test_it_can_be_exported(layer: Any, shallow_clip: None) -> None:
     network = Clip(ClipConfig("random", frames=2, sampling=1, variant="b32", layer=layer))
     clips = torch.from_numpy(noise(1, 2, 224, 224))
     with torch.inference_mode():
@@ -171,7 +171,7 @@ def vocabulary(folder: Path) -> None:
     (folder / "merges.txt").write_text("#version: 0.2\nf a\nfa l\nfal l</w>\n")
 
 
-def test_words_become_ids_only_with_a_vocabulary(tmp_path: Path) -> None:
+def test_words_become_ids_only_with_a_vocabulary(tmp_path: Path, shallow_clip: None) -> None:
     texts = Texts("random")
     with pytest.raises(StoreError, match=r"vocab.json and merges.txt .*wherewhen weights get clip_vit_b16"):
         texts(["a fall"])
@@ -185,7 +185,7 @@ def test_words_become_ids_only_with_a_vocabulary(tmp_path: Path) -> None:
     np.testing.assert_array_equal(texts(["a fall"]), texts.embed(ids[:1]))
 
 
-def test_it_reads_words_through_its_contract(tmp_path: Path) -> None:
+def test_it_reads_words_through_its_contract(tmp_path: Path, shallow_clip: None) -> None:
     vocabulary(tmp_path)
     network = Clip(ClipConfig("random", frames=1, sampling=1, variant="b32", vocabulary=str(tmp_path)))
     assert isinstance(network, TextImage)
@@ -208,7 +208,7 @@ def test_the_published_weights_come_with_their_vocabulary() -> None:
 
 
 @pytest.mark.parametrize("ids", [np.full((1, 78), END), np.array([END]), np.array([[START, 5]])])
-def test_ids_without_an_end_are_refused(ids: np.ndarray) -> None:
+def test_ids_without_an_end_are_refused(ids: np.ndarray, shallow_clip: None) -> None:
     with pytest.raises(ValueError, match="each row with an end"):
         Texts("random").embed(ids)
 

@@ -20,8 +20,10 @@ from wherewhen.values import Features, Pixels
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
-SETTINGS = {"weights": "random", "layer": "stem", "stride": 13, "sampling": 1}
-MADE = {"backbone": "x3d", "x3d": {**SETTINGS, "weights": "random, seed 0"}, "instances": "cells"}
+FRAMES, SIDE = 4, 96
+SHAPE = {"stride": FRAMES, "frames": FRAMES, "sampling": 1, "size": [SIDE, SIDE], "rate": None}
+SETTINGS = {"weights": "random", "layer": "stage2", **SHAPE}
+MADE = {"backbone": "shufflenet", "shufflenet": {**SETTINGS, "weights": "random, seed 0"}, "instances": "cells"}
 PASSPORT = {"made": {**MADE, "cells": {"rows": 2, "columns": 2, "steps": 1}}}
 
 
@@ -41,17 +43,17 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(
     video: Path,
     change: Callable[[Pixels], Pixels] = lambda p: p,
-    step: int = 13,
+    step: int = FRAMES,
     scale: float = 1.0,
     native: bool = False,
 ) -> Features:
     """Features ``(T, 4, D)`` by a loop of our own: means of the quarters of each clip's map."""
-    plugin = registry.load("backbones", "x3d")
-    network = plugin(build(plugin.Config, SETTINGS, "x3d"))
-    pictures = [change(f.image) for f in reader.frames(video, size=None if native else (160, 160))]
+    plugin = registry.load("backbones", "shufflenet")
+    network = plugin(build(plugin.Config, SETTINGS, "shufflenet"))
+    pictures = [change(f.image) for f in reader.frames(video, size=None if native else (SIDE, SIDE))]
     rows = []
-    for start in range(0, len(pictures) - 12, step):
-        clip = np.ascontiguousarray(np.stack(pictures[start : start + 13]))[None]
+    for start in range(0, len(pictures) - FRAMES + 1, step):
+        clip = np.ascontiguousarray(np.stack(pictures[start : start + FRAMES]))[None]
         with torch.no_grad():
             found = network.module(torch.from_numpy(clip).float() * scale)[0].mean(0).numpy()
         h, w = found.shape[0] // 2, found.shape[1] // 2
@@ -60,7 +62,7 @@ def made(
 
 
 def cropped(picture: Pixels) -> Pixels:
-    return np.asarray(cv2.resize(picture[:, 16:112], (160, 160), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(picture[:, 16:112], (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 PLANTED: dict[str, dict[str, Any]] = {
@@ -69,7 +71,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "mirrored": {"change": lambda p: p[:, ::-1]},
     "center crop of the picture, square": {"change": cropped, "native": True},
     "values 0 to 1 instead of 0 to 255": {"scale": 1 / 255},
-    "stride 26": {"step": 26},
+    "stride 8": {"step": 8},
 }
 
 
