@@ -41,7 +41,7 @@ wherewhen demo                                   a first run on drawn clips
 wherewhen train clips/ --output runs/yard        clips/ holds normal/ and anomalous/
 wherewhen detect new.mp4 --model runs/yard       events, scores, overlay video
 wherewhen VERB --help                            options and settings of a verb
-wherewhen --version"""
+wherewhen doctor                                 what is installed here, to paste into an issue"""
 
 
 def _summary(verb: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from wherewhen.errors import EngineError
@@ -13,4 +14,14 @@ def needed(library: str, extra: str) -> ModuleType:
     try:
         return import_module(library)
     except ImportError:
-        raise EngineError(f'engine {extra} needs {library}: pip install "wherewhen[{extra}]"') from None
+        raise _missing(library, extra) from None
+
+
+def check(library: str, extra: str) -> None:
+    """EngineError where a library is missing; it is not imported, which takes seconds for some."""
+    if find_spec(library) is None:
+        raise _missing(library, extra)
+
+
+def _missing(library: str, extra: str) -> EngineError:
+    return EngineError(f'engine {extra} needs {library}: pip install "wherewhen[{extra}]"')

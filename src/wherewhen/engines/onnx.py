@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from wherewhen.contracts import Engine
-from wherewhen.engines._extra import needed
+from wherewhen.engines._extra import check, needed
 from wherewhen.engines._graph import folded
 from wherewhen.store import Spare, atomic, cache_folder, fingerprint
 from wherewhen.tensors import shaped
@@ -43,8 +43,8 @@ class ONNXEngine:
     @classmethod
     def version(cls) -> str:
         """Of ONNX Runtime."""
-        needed("onnx", cls.extra)
-        needed("onnxscript", cls.extra)
+        check("onnx", cls.extra)
+        check("onnxscript", cls.extra)
         return str(needed("onnxruntime", cls.extra).__version__)
 
     def __call__(self, clips: Pixels) -> Features:
