@@ -8,10 +8,10 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import wherewhen
 from wherewhen import hardware, registry
 from wherewhen.addresses import address_in, masked
 from wherewhen.errors import WherewhenError, first_line
@@ -74,10 +74,12 @@ def _versions(names: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def _platform() -> dict[str, str]:
+    package = find_spec("wherewhen")
+    places = (package and package.submodule_search_locations) or ["?"]
     return {
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {sys.executable}".replace(str(Path.home()), "~"),
-        "package": str(Path(wherewhen.__file__).parent).replace(str(Path.home()), "~"),
+        "package": places[0].replace(str(Path.home()), "~"),
         "encoding": f"{sys.getfilesystemencoding()} {getattr(sys.stdout, 'encoding', None) or '?'}",
     }
 
