@@ -22,13 +22,12 @@ def processor() -> dict[str, Any]:
     """Name and instruction sets of the processor, cores of the machine and of this process, threads of torch."""
     found = cpuinfo()
     flags = set(found.get("flags", found.get("Features", "")).lower().replace(".", "_").split())
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "name": found.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
         "instruction_sets": [name for name in SETS if name in flags],
         "cores": os.cpu_count(),
-        "usable_cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
 
 

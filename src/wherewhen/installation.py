@@ -80,7 +80,7 @@ def _platform() -> dict[str, str]:
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {sys.executable}".replace(str(Path.home()), "~"),
         "package": places[0].replace(str(Path.home()), "~"),
-        "encoding": f"{sys.getfilesystemencoding()} {getattr(sys.stdout, 'encoding', None) or '?'}",
+        "encoding": f"{sys.getfilesystemencoding()} {sys.stdout.encoding or '?'}",
     }
 
 

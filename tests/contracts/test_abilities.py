@@ -187,6 +187,7 @@ PROBED = {
     ("documents", "yaml"): "PyYAML with or without its C library",
     ("downloads", "answer"): "urllib",
     ("guard", "error"): "PyAV",
+    ("hardware", "os"): "Python on this system",
     ("prompt_writer", "error"): "urllib",
     ("values", "values"): "an array of any library",
 }
