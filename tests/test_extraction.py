@@ -393,7 +393,12 @@ def test_a_killed_extraction_is_gone_on_with(
 # --- networks
 
 
-NETWORK = {"backbone": "shufflenet", "shufflenet": {"weights": "random"}, "engine": "torch", "precision": "fp32"}
+NETWORK = {
+    "backbone": "shufflenet",
+    "shufflenet": {"weights": "random", "layer": "stage2", "size": [64, 96]},
+    "engine": "torch",
+    "precision": "fp32",
+}
 
 
 @pytest.mark.slow

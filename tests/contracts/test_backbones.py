@@ -31,7 +31,8 @@ SHORT: dict[str, dict[str, Any]] = {  # big networks see fewer and smaller pictu
     "imported": {"backbone": "frame_difference"},  # nothing can be looked at without one
     "uniformer": {"frames": 8, "sampling": 1, "size": [64, 64]},
     "videomae": {"sampling": 1, "block": 1, "steps": 1},
-    "x3d": {"sampling": 1},
+    "shufflenet": {"layer": "stage2"},
+    "x3d": {"layer": "res2", "sampling": 1},
 }
 
 
