@@ -1,13 +1,16 @@
-"""Write docs/reference.md: every plug-in and every setting, as the code states them."""
+"""Write the pages that the code states: reference.md (plug-ins and settings) and commands.md (verbs and options)."""
 
 from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 
-from wherewhen import registry
+from wherewhen import cli, registry
+from wherewhen.arguments import help, known_words, parts
 from wherewhen.catalog import describe, in_words
+from wherewhen.needs import Told
 
 TITLES = {
     "methods": "Methods",
@@ -49,5 +52,28 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def commands() -> str:
+    """The page of verbs: what each one does, and its options."""
+    lines = ["# Commands", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    lines += [
+        "What a verb works on is named by its place, options come in any order, and switches are `--flag` and",
+        "`--no-flag`. `--json` prints the result on standard output; the log goes to standard error. `-c FILE` reads",
+        "options and settings from YAML. `wherewhen VERB --help` prints also the [settings](reference.md) of the",
+        "chosen method, backbone, instances and localizer, with their defaults: `wherewhen train --method rtfm --help`.",
+        "",
+        "Exit codes: 0 done, 1 not possible, 2 wrong command line, 3 done except for the videos in `quarantine.json`,",
+        "130 stopped, 141 standard output was closed.",
+    ]
+    for verb in cli.VERBS:
+        command = import_module(f"wherewhen.commands.{verb}")
+        known = known_words(command, verb, parts.chosen(command, [], {}, whole=False))
+        told = Told(vars(known), places=known.by_place)
+        lines += ["", f"## {verb}", "", "```text", help.text(command, known, told, 100).rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"reference.md": page, "commands.md": commands}
+
 if __name__ == "__main__":
-    Path(__file__).with_name("reference.md").write_text(page(), encoding="utf-8")
+    for name, made in PAGES.items():
+        Path(__file__).with_name(name).write_text(made(), encoding="utf-8")

@@ -459,3 +459,11 @@ def test_data_tells_checks_and_compares_truth(natives: Path, clips: Path, run: R
     for root in (natives, clips):
         code, out, _ = run("data", "check", root, "--no-read-videos", "--json")
         assert code == 0 and all(row["severity"] == "info" for row in json.loads(out)), out
+
+
+def test_the_first_words_are_answered(run: Run) -> None:
+    code, overview, _ = run()
+    assert code == 0 and all(f"\n  {verb} " in overview for verb in cli.VERBS)
+    assert "wherewhen train clips/" in overview and overview == run("help")[1] == run("--help")[1]
+    assert run("help", "list")[1] == run("list", "--help")[1]
+    assert set(cli.MEANT.values()) <= set(cli.VERBS) and not set(cli.MEANT) & set(cli.VERBS)

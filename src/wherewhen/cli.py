@@ -15,6 +15,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ from pathlib import Path
 from wherewhen.addresses import remember
 from wherewhen.arguments import parse
 from wherewhen.console import Discreet, discreet
-from wherewhen.errors import ConfigError, WherewhenError, os_message, os_reason, unknown
+from wherewhen.errors import ConfigError, WherewhenError, os_message, os_reason, short
 
 VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
 
@@ -82,6 +83,14 @@ def _start_log(quiet: bool) -> None:
     log.handlers = [told]
     log.setLevel(logging.INFO)
 
+
+MEANT = {
+    "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train", "learn": "train",
+    "test": "evaluate", "eval": "evaluate", "val": "evaluate", "validate": "evaluate", "judge": "evaluate",
+    "benchmark": "bench", "compare": "bench", "download": "weights", "export": "convert", "info": "doctor",
+    "version": "doctor", "env": "doctor", "check": "data",
+}  # fmt: skip
+"""Verbs of other tools, and what they are called here."""
 
 CLOSED = 141  # as of a program that the system ends because nobody reads what it prints
 
@@ -163,6 +172,8 @@ _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", r
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -171,7 +182,9 @@ def _run(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        raise ConfigError(unknown("verb", verb, VERBS))
+        near = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
     command = import_module(f"wherewhen.commands.{verb}")
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))

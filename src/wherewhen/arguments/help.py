@@ -39,8 +39,11 @@ Rules = tuple[Needs, Told]
 NONE: Rules = ((), Told({}))
 
 
-def text(command: Any, known: Known, told: Told) -> str:
-    """Help of a verb, with the settings of the parts that ``told`` chooses; as wide as the terminal."""
+def text(command: Any, known: Known, told: Told, width: int | None = None) -> str:
+    """Help of a verb, with the settings of the parts that ``told`` chooses; as wide as the terminal.
+
+    ``width``: another one, and then without these settings, as a page of the documentation shows it.
+    """
     places = " ".join(place(one) if one.default is MISSING else f"[{place(one)}]" for one in known.places)
     usage = f"usage: wherewhen {known.verb} {places}".rstrip() + " [options]"
     summary = (inspect.getdoc(command) or "").split("\n\n")
@@ -51,9 +54,9 @@ def text(command: Any, known: Known, told: Told) -> str:
         ("", [(place(one), one.text.rstrip(".")) for one in known.places]),
         ("options:", [*(_row(one, rules) for one in own), *_everywhere(command)]),
         ("model:", [_row(one, rules) for one in parts]),
-        *_sections(command, told),
+        *(_sections(command, told) if width is None else ()),
     ]
-    width = max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
+    width = width or max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
     head = [usage, "", *_wrapped(" ".join(summary[0].split()), width)]
     for paragraph in [*summary[1:], *notes]:
         head += ["", *_wrapped(" ".join(paragraph.split()), width)]

@@ -12,6 +12,7 @@ from typing import Any
 from wherewhen import registry
 from wherewhen.arguments.described import Setting, inner, settings_of
 from wherewhen.arguments.texts import merged, metavar, of_text, place
+from wherewhen.contracts import Training
 from wherewhen.errors import ConfigError
 from wherewhen.needs import dashed
 
@@ -124,15 +125,32 @@ def _kind(path: tuple[str, ...], known: Known) -> Any:
     return inner(known.sections[path[0]], path[1:]) if path[0] in known.sections else None
 
 
+MEANT = {
+    "lr": "training.learning_rate", "epochs": "training.steps", "iterations": "training.steps",
+    "batch_size": "training.bags", "gpu": "device", "cuda": "device", "out": "output", "checkpoint": "model",
+    "weights": "model", "dataset": "reader", "conf": "threshold", "verbose": "quiet", "settings": "config",
+}  # fmt: skip
+"""Options of other tools, and what they are called here."""
+
+
 def _unknown(name: str, known: Known) -> str:
     typed_ = [one.typed for one in known.options.values()] + [f"--{one}" for one in known.sections]
     typed_ += [one.typed for section, record in known.sections.items() for one in settings_of(record, f"{section}.")]
-    near = get_close_matches(f"--{name}", [*typed_, "--help", PRINT], 1)
+    near = _near(name, [*typed_, "--config", "--help", PRINT])
     if not near and "." in name:
         parts = [part for kind in registry.PARTS.values() for part in registry.names(kind)]
         near = [f"--{part}" for part in get_close_matches(name.split(".")[0], parts, 1)]
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     return f"unknown option {f'--{name}'!r}{hint} {_more(known.verb)}"
+
+
+def _near(name: str, typed_: Sequence[str]) -> list[str]:
+    """The option that was probably meant: called alike, by another tool so, or of a section that was left out."""
+    able = [*typed_, *(one.typed for one in settings_of(Training, "training.") if "--method" in typed_)]
+    meant = dashed(MEANT.get(name.replace("-", "_"), ""))
+    same_end = [one for one in able if one.endswith(f".{name.replace('-', '_')}")]
+    near = get_close_matches(f"--{name}", typed_, 1, 0.7 if len(name) > 3 else 0.8)
+    return [meant] if meant in able else [*near, *same_end][:1]
 
 
 def _switched(name: str, given: str | None, todo: _Words, path: tuple[str, ...]) -> bool:
@@ -161,6 +179,7 @@ def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 
 
 def _too_many(said: Sequence[str], known: Known) -> str:
-    places = " ".join(place(one) for one in known.places) or "no words"
+    places = " ".join(place(one) for one in known.places)
     extra = said[len(known.places)]
-    return f"unexpected word {extra!r}; {known.verb} takes {places} and options; {_more(known.verb)}"
+    takes = f"takes {places} and options" if places else "takes options only"
+    return f"unexpected word {extra!r}; {known.verb} {takes}; {_more(known.verb)}"
