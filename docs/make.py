@@ -59,7 +59,7 @@ def commands() -> str:
         "What a verb works on is named by its place, options come in any order, and switches are `--flag` and",
         "`--no-flag`. `--json` prints the result on standard output; the log goes to standard error. `-c FILE` reads",
         "options and settings from YAML. `wherewhen VERB --help` prints also the [settings](reference.md) of the",
-        "chosen method, backbone, instances and localizer, with their defaults: `wherewhen train --method rtfm --help`.",
+        "chosen method, backbone, instances and localizer, with defaults: `wherewhen train --method rtfm --help`.",
         "",
         "Exit codes: 0 done, 1 not possible, 2 wrong command line, 3 done except for the videos in `quarantine.json`,",
         "130 stopped, 141 standard output was closed.",

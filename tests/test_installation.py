@@ -80,17 +80,6 @@ def test_problems_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         assert part in told
 
 
-def test_a_folder_is_counted_as_far_as_the_time_allows(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / f"{number}.bin").write_bytes(bytes(100))
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    whole, part = hardware.folder(tmp_path), hardware.folder(tmp_path, seconds=-1)
-    assert whole["files"] == 4 and whole["bytes"] >= 300 and whole["complete"]
-    assert part["files"] == 1 and not part["complete"]
-    missing = hardware.folder(tmp_path / "a" / "b")
-    assert missing["files"] == 0 and not missing["exists"] and missing["free"] > 0
-
-
 def test_heavy_extras_are_not_imported(tmp_path: Path) -> None:
     heavy = ["transformers", "ray", "nncf", "onnxscript", "faiss", "pandas", "tensorboard"]
     code = (

@@ -48,6 +48,7 @@ data check x --normal a --anomalous b --json
 data truth x y --reader native --other-reader native --json
 data probe x --rate 25 --examples 5
 demo --output out --seed 2 --quiet --json
+doctor --json
 detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep
 detect x.mp4 --model run --which last --device cpu --trust
 detect x.mp4 --regions.cooldown_seconds 30 --engine onnx --precision int8 --movers motion --json --quiet

@@ -83,11 +83,14 @@ class Fits:
     """Options that apply only where what is given allows it.
 
     ``wrong``: gives the reason why they can't apply, from all values; None where they can. ``instead``: what to type.
+    ``note``: where they apply, as help says it. ``hidden``: they never do, and come from a run's settings file alone.
     """
 
     options: tuple[str, ...]
     wrong: Callable[[Told], str | None]
     instead: str = ""
+    note: str = ""
+    hidden: bool = False
 
     def refusal(self, name: str, told: Told, verb: str) -> str | None:
         """Why the option ``name`` can't apply and what to type instead; None where it can."""

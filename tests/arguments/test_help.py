@@ -94,8 +94,10 @@ def test_help_is_as_wide_as_the_terminal(
 
 def test_where_an_option_applies_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(helped(capsys, "detect").split())
-    assert "(only with --prompts; default: patches)" in text and "(not with --prompts; default: best)" in text
-    assert "(only probe)" in helped(capsys, "data")
+    assert "(only with --prompts; default: patches)" in text and "(not with --prompts; run folders only; default: best)" in text
+    assert "(only probe)" in " ".join(helped(capsys, "data").split())
+    assert "--engine" in (out := helped(capsys, "extract")) and "--localizer" not in out and "--validation" not in out
+    assert "(networks only; default: auto)" in " ".join(out.split())
 
 
 def test_a_misspelt_choice_is_told_in_help_too(capsys: pytest.CaptureFixture[str]) -> None:

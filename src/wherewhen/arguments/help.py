@@ -16,7 +16,7 @@ from wherewhen.arguments.parts import FLAGS
 from wherewhen.arguments.texts import metavar, place
 from wherewhen.arguments.words import PRINT, Known
 from wherewhen.config import CONSENT
-from wherewhen.needs import Need, Needs, Sections, Told, shares_settings
+from wherewhen.needs import Fits, Needs, Sections, Told, shares_settings
 from wherewhen.store import plain
 
 WIDEST, NARROWEST = 110, 50  # columns of text
@@ -49,7 +49,8 @@ def text(command: Any, known: Known, told: Told, width: int | None = None) -> st
     summary = (inspect.getdoc(command) or "").split("\n\n")
     notes, rules = _notes(command.Options), (getattr(command, "NEEDS", ()), told)
     own = [one for name, one in known.options.items() if name not in FLAGS or name in _own(command)]
-    parts = [one for name, one in known.options.items() if name in FLAGS and name not in _own(command)]
+    hidden = {name for need in rules[0] if isinstance(need, Fits) and need.hidden for name in need.options}
+    parts = [one for name, one in known.options.items() if name in FLAGS and name not in {*_own(command), *hidden}]
     blocks: list[tuple[str, list[Row]]] = [
         ("", [(place(one), one.text.rstrip(".")) for one in known.places]),
         ("options:", [*(_row(one, rules) for one in own), *_everywhere(command)]),
@@ -137,7 +138,9 @@ def _metavar(one: Setting) -> str:
 def _with_notes(text: str, default: str, rules: Rules, name: str) -> str:
     """A description with where the option applies, and its default unless it says so itself."""
     needs, told = rules
-    notes = [need.note(told) for need in needs if isinstance(need, Need) and name in need.options]
+    rule = [need for need in needs if not isinstance(need, Sections) and name in need.options]
+    notes = [need.note if isinstance(need, Fits) else need.note(told) for need in rule]
+    notes = list(filter(None, dict.fromkeys(notes)))
     notes += [f"default: {default}"] if default and "default:" not in text.lower() else []
     return f"{text} ({'; '.join(notes)})" if notes else text
 

@@ -12,7 +12,7 @@ RECIPE = True
 NEEDS = (
     Need(("methods",), "ablate", False, "one method is compared with itself changed"),
     Need(("reader",), "across", False, "each data set is recognized by itself"),
-    Fits(("engine", "precision"), no_engine),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
     Sections(of_recipes),
 )
 

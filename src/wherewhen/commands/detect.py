@@ -17,8 +17,8 @@ NEEDS = (
     Need(("movers",), "prompts", False, "words are looked for in places, so there are no movers"),
     Need(("ray_address",), "distributed"),
     Need(("resume",), "output", True, "results of an earlier run are in its folder"),
-    Fits(("which",), one_model),
-    Fits(("engine", "precision"), no_engine),
+    Fits(("which",), one_model, note="run folders only"),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
     Sections(of_detection, "a trained model has its own; only with --prompts they can be chosen"),
 )
 

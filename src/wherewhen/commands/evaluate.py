@@ -8,7 +8,7 @@ from typing import Literal
 from wherewhen.needs import Fits, one_model
 
 GROUP = "start"
-NEEDS = (Fits(("which",), one_model),)
+NEEDS = (Fits(("which",), one_model, note="run folders only"),)
 
 
 @dataclass(frozen=True)

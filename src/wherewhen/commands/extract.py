@@ -12,8 +12,8 @@ RECIPE = True
 ADDRESSES = ("ray_address",)
 NEEDS = (
     Need(("ray_address",), "distributed"),
-    Fits(("localizer", "validation", "movers", "training"), features_alone),
-    Fits(("engine", "precision"), no_engine),
+    Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
     Sections(of_looks),
 )
 

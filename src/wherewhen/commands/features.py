@@ -21,7 +21,7 @@ NEEDS = (
         "action",
         ("import",),
     ),
-    Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out"),
+    Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out", "for verify only with --video"),
     Need(("reader",), "labels", True, "it reads the data set that has the labels"),
     Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
     Need(("width",), "height"),

@@ -11,7 +11,7 @@ GROUP = "start"
 RECIPE = True
 NEEDS = (
     Need(("resume",), "output", True, "a run continues in its own folder"),
-    Fits(("engine", "precision"), no_engine),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
     Sections(of_recipes),
 )
 
