@@ -114,7 +114,8 @@ def main() -> None:
     rng = random.Random(chosen.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        words = ["toy", str(folder / "data"), "--normal", str(chosen.clips // 2), "--anomalous", str(chosen.clips // 2)]
+        half = str(chosen.clips // 2)
+        words = ["toy", "--output", str(folder / "data"), "--normal-clips", half, "--anomalous-clips", half]
         words += ["--seconds", str(chosen.seconds), "--width", "160", "--height", "120", "--quiet"]
         subprocess.run([sys.executable, "-m", "wherewhen", *words], check=True, stdout=subprocess.DEVNULL)
         finish(folder / "data", folder / "reference", 1, False)

@@ -113,4 +113,4 @@ def _show(found: Report, as_json: bool) -> None:
     totals.add_row("tracks", *(f"{found.recall(level, by_track=True):.3f}" for level in LEVELS), "", "")
     console.print(totals)
     for name, reason in found.aside.items():
-        console.print(f"set aside {name}: {reason}")
+        console.print(f"left out: {name}: {reason}")
