@@ -17,9 +17,9 @@ from math import inf
 from pathlib import Path
 from time import process_time
 
-from wherewhen.looks import look_at
-from wherewhen.recipe import Recipe
-from wherewhen.values import Video
+from wherewhen.core.values import Video
+from wherewhen.extraction.extractor import look_at
+from wherewhen.inference.recipe import Recipe
 
 
 def main() -> None:

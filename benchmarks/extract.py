@@ -28,13 +28,13 @@ import cv2
 import numpy as np
 import torch
 
-from wherewhen import registry
-from wherewhen.config import build
-from wherewhen.engine import candidates
-from wherewhen.errors import EngineError
-from wherewhen.machine import has_bf16, machine
-from wherewhen.network import Network
-from wherewhen.running import Batched, deviation
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.errors import EngineError
+from wherewhen.runtime.batching import Batched, deviation
+from wherewhen.runtime.devices import has_bf16, machine
+from wherewhen.runtime.network import Network
+from wherewhen.runtime.select import candidates
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "i3d": {"layer": "mixed_4e", "frames": 16},
@@ -212,8 +212,8 @@ def drawn(path: Path, seconds: int, rate: int = 25) -> Path:
 
 def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = False) -> dict[str, Any]:
     """Extraction of a video from file to instances, beside decoding alone; with ``memory``, how that grows."""
-    from wherewhen.looks import Look
-    from wherewhen.values import Video
+    from wherewhen.core.values import Video
+    from wherewhen.extraction.extractor import Look
     from wherewhen.video.reader import frames
 
     plugin = registry.load("backbones", name)
@@ -291,7 +291,7 @@ def main() -> None:
         if options.memory:
             videos.append(whole(names[0], drawn(Path(folder) / "hour.mp4", 3600, 5), options, memory=True))
     if options.json:
-        from wherewhen.store import write_json
+        from wherewhen.core.store import write_json
 
         write_json(options.json, {"machine": machine(), "clips": told, "videos": videos})
 

@@ -16,9 +16,9 @@ from time import process_time
 import numpy as np
 from sklearn import metrics as sk
 
-from wherewhen import registry
+from wherewhen.core import registry
+from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth
 from wherewhen.metrics import rbdc, roc_auc
-from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth
 
 VIDEOS, FRAMES, RATE, GRID = 290, 1_100_000, 30, 7
 

@@ -37,7 +37,6 @@ import av
 import cv2
 import numpy as np
 
-from wherewhen import pipeline, registry, watching
 from wherewhen.backbones import motion
 from wherewhen.backbones._camera import camera_motions, places
 from wherewhen.backbones._flow import Flow
@@ -51,8 +50,10 @@ from wherewhen.backbones._maps import (
 )
 from wherewhen.backbones._pooling import Side, weights
 from wherewhen.backbones.motion import LEAST, NAMES, Motion, MotionConfig, _grays, _numbers
-from wherewhen.contracts import ClipSpec
-from wherewhen.values import Clip, Features, Pixels
+from wherewhen.core import registry
+from wherewhen.core.contracts import ClipSpec
+from wherewhen.core.values import Clip, Features, Pixels
+from wherewhen.extraction import assembly, sampling
 
 RATE, WIDTH, HEIGHT = 25, 320, 240
 PRESETS = {
@@ -129,7 +130,7 @@ def drained(items: Iterable[object]) -> None:
 def flowed(video: Path, spec: ClipSpec, preset: int) -> None:
     """Decode, make gray, and find the flow of each pair of pictures: what motion can't do without."""
     flow, last = cv2.DISOpticalFlow.create(preset), None
-    for frame in watching.frames(video, spec):
+    for frame in sampling.frames(video, spec):
         gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
         if last is not None:
             flow.calc(last, gray, None)
@@ -207,7 +208,7 @@ def parts(clips: Sequence[Clip], backbone: Motion, rounds: int) -> dict[str, tup
 
 def instances(video: Path, backbone: Any, builder: Any) -> Iterator[Any]:
     """All instances of a file, a clip at a time."""
-    return pipeline.instances(pipeline.Streams.of(video, backbone.clip), backbone, {"cells": builder})
+    return assembly.instances(assembly.Streams.of(video, backbone.clip), backbone, {"cells": builder})
 
 
 def flat(video: Path, backbone: Motion, cells: Any) -> list[float]:
@@ -229,13 +230,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         video = options.video or drawn(Path(folder) / "drawn.mp4", options.seconds)
         total, length = 0, 0.0
-        for frame in watching.frames(video, ClipSpec(1, 1)):
+        for frame in sampling.frames(video, ClipSpec(1, 1)):
             total, length = total + 1, frame.end
-        kept = sum(1 for _ in watching.frames(video, fast.clip))
+        kept = sum(1 for _ in sampling.frames(video, fast.clip))
         print(f"{video.name}: {total} frames, {length:.1f} s; motion looks at {kept} of them")
         difference = still(still.Config(rate=fast.clip.rate))
         works: dict[str, Callable[[], object]] = {
-            "decoding alone": lambda: drained(watching.frames(video, fast.clip)),
+            "decoding alone": lambda: drained(sampling.frames(video, fast.clip)),
             "decoding and flow": lambda: flowed(video, fast.clip, PRESETS[fast.config.flow]),
             "frame_difference": lambda: drained(instances(video, difference, builder)),
             "motion": lambda: drained(instances(video, fast, builder)),
@@ -251,7 +252,7 @@ def main() -> None:
                 for one, least in zip(spent, limit, strict=True)
             ]
             print(f"{name:<20}{''.join(columns)}")
-        clips = list(islice(watching.clips(watching.frames(video, fast.clip), fast.clip), 6))
+        clips = list(islice(sampling.clips(sampling.frames(video, fast.clip), fast.clip), 6))
         same = [(plain(clip.images[None]), fast(clip.images[None])) for clip in clips]
         apart = max(float(np.abs(a - b).max() / max(a.max(), 1e-9)) for a, b in same)
         print(f"the plain way gives the same numbers to {apart:.0e} of the largest")

@@ -22,9 +22,9 @@ from typing import Any
 
 import cv2
 
-from wherewhen import proposing, watching
-from wherewhen.contracts import ClipSpec
+from wherewhen.core.contracts import ClipSpec
 from wherewhen.datasets import toy
+from wherewhen.extraction import box_tracks, sampling
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -53,15 +53,15 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 def works(video: Path, detector: str | None) -> dict[str, Callable[[], object]]:
     looked = ClipSpec(1, 1, 12.5, 320)
     found: dict[str, Callable[[], object]] = {
-        "decoding at 12.5/s": lambda: drained(watching.frames(video, looked)),
-        "decoding all": lambda: drained(watching.frames(video, ClipSpec(1, 1, None, 320))),
-        "motion": lambda: drained(proposing.boxes(video, proposing.proposer("motion"))),
-        "motion, tracks, tubes": lambda: drained(proposing.proposed(video, proposing.proposer("motion"))),
+        "decoding at 12.5/s": lambda: drained(sampling.frames(video, looked)),
+        "decoding all": lambda: drained(sampling.frames(video, ClipSpec(1, 1, None, 320))),
+        "motion": lambda: drained(box_tracks.boxes(video, box_tracks.proposer("motion"))),
+        "motion, tracks, tubes": lambda: drained(box_tracks.proposed(video, box_tracks.proposer("motion"))),
     }
     if detector:
         settings: dict[str, Any] = {"path": detector, "stride": 2}
-        source = proposing.proposer("onnx", settings)
-        found["detector, stride 2"] = lambda: drained(proposing.boxes(video, source))
+        source = box_tracks.proposer("onnx", settings)
+        found["detector, stride 2"] = lambda: drained(box_tracks.boxes(video, source))
     return found
 
 

@@ -24,7 +24,7 @@ from time import perf_counter, process_time
 
 import numpy as np
 
-from wherewhen.search_index import Index
+from wherewhen.text.search_index import Index
 
 ASKED, COLD, BEST = 100, 5, 10
 CENTERS = 2000

@@ -22,12 +22,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen import proposing, tracks
+from wherewhen.core import extents as ext
+from wherewhen.core import linking
+from wherewhen.core.values import Boxes
 from wherewhen.datasets import toy
 from wherewhen.datasets._toy_acts import fill
 from wherewhen.datasets._toy_render import render
-from wherewhen.values import Boxes
+from wherewhen.extraction import box_tracks
 from wherewhen.video.writer import Writer
 
 LEAST = 100 / (320 * 240)
@@ -123,9 +124,9 @@ def main() -> None:
             for index in (0, 1):
                 path = Path(folder) / f"{seed}{index}.mp4"
                 truth = drawn(settings, index, path)
-                rows["motion"].append(pairs(truth, proposing.tracked(path, proposing.proposer("motion"))))
+                rows["motion"].append(pairs(truth, box_tracks.tracked(path, box_tracks.proposer("motion"))))
                 sampled = truth[::2]
-                rows["exact boxes, worn"].append(pairs(truth, tracks.link(worn(sampled, seed))))
+                rows["exact boxes, worn"].append(pairs(truth, linking.link(worn(sampled, seed))))
     for name, scenes in rows.items():
         numbers = {**idf1(scenes), **hota(scenes)}
         print(name, ", ".join(f"{key} {value:.3f}" for key, value in numbers.items()))

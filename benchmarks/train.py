@@ -26,13 +26,14 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from wherewhen import extents as ext
-from wherewhen import learning, registry
-from wherewhen.batches import Batches
-from wherewhen.contracts import View
+from wherewhen.core import extents as ext
+from wherewhen.core import registry
+from wherewhen.core.contracts import View
+from wherewhen.core.values import Bag, Instances, Video
+from wherewhen.inference.recipe import Recipe
 from wherewhen.methods._dropout import LockedDropout
-from wherewhen.recipe import Recipe
-from wherewhen.values import Bag, Instances, Video
+from wherewhen.training import loop
+from wherewhen.training.batches import Batches
 
 SHAPES = {"cells": ((32, 7, 7), 528), "crops": ((32, 1, 10), 2048)}
 VIDEOS = 1610
@@ -140,11 +141,11 @@ def ways(recipe: Recipe, bags: Stored, width: int, steps: int) -> Iterator[tuple
             kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}.get(how.optimizer, torch.optim.SGD)
             optimizer: Any = kind(method.parameters(), lr=how.learning_rate, foreach=False)
         else:
-            optimizer = learning.optimizer(method, recipe)
+            optimizer = loop.optimizer(method, recipe)
 
         def step(k: int, name: str = name, method: Any = method, optimizer: Any = optimizer) -> None:
             packed, labels = batches.draw(k) if name == "ours" else plain_batch(bags, batches.chosen(k))
-            output = learning.answer(method, packed, how.precision)
+            output = loop.answer(method, packed, how.precision)
             loss = torch.stack(list(method.loss(output, packed, labels).values())).sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -23,15 +23,16 @@ import cv2
 import numpy as np
 import torch
 
-from wherewhen import extents as ext
-from wherewhen import prompts, registry, spatial
-from wherewhen.contracts import Classes, View
-from wherewhen.encoders import settings_of
+from wherewhen.core import extents as ext
+from wherewhen.core import prompts, registry
+from wherewhen.core.contracts import Classes, View
+from wherewhen.core.values import Clip, Pixels
+from wherewhen.inference.class_maps import ClassMap
 from wherewhen.methods import stprompt
 from wherewhen.methods._grid import lanes
-from wherewhen.naming import ClassMap
-from wherewhen.values import Clip, Pixels
-from wherewhen.zeroshot import cut
+from wherewhen.text import spatial
+from wherewhen.text.encoders import settings_of
+from wherewhen.text.zero_shot import cut
 
 SIZE = (240, 320)
 RANDOM = {"clip": {"weights": "random", "variant": "b32"}, "toywords": {}}

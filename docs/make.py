@@ -7,10 +7,11 @@ from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
-from wherewhen import cli, registry
-from wherewhen.arguments import help, known_words, parts
-from wherewhen.catalog import describe, in_words
-from wherewhen.needs import Told
+from wherewhen import cli
+from wherewhen.cli.arguments import help, known_words, parts
+from wherewhen.cli.needs import Told
+from wherewhen.core import registry
+from wherewhen.core.catalog import describe, in_words
 
 TITLES = {
     "methods": "Methods",
@@ -65,7 +66,7 @@ def commands() -> str:
         "130 stopped, 141 standard output was closed.",
     ]
     for verb in cli.VERBS:
-        command = import_module(f"wherewhen.commands.{verb}")
+        command = import_module(f"wherewhen.cli.commands.{verb}")
         known = known_words(command, verb, parts.chosen(command, [], {}, whole=False))
         told = Told(vars(known), places=known.by_place)
         lines += ["", f"## {verb}", "", "```text", help.text(command, known, told, 100).rstrip(), "```"]

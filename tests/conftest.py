@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from wherewhen import extents as ext
-from wherewhen import registry
-from wherewhen.contracts import BuilderAbilities
+from wherewhen.core import extents as ext
+from wherewhen.core import registry
+from wherewhen.core.contracts import BuilderAbilities
+from wherewhen.core.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
 from wherewhen.datasets import native
-from wherewhen.values import Bag, Dataset, Fold, Instances, Masks, Truth, Video
 from wherewhen.video.writer import Writer
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen.arguments import parse
 from wherewhen.cli import VERBS
-from wherewhen.errors import WherewhenError
+from wherewhen.cli.arguments import parse
+from wherewhen.core.errors import WherewhenError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,7 +37,7 @@ def test_commands_in_the_docs_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for page, line in lines:
         verb, *words = shlex.split(line)
         try:
-            parse(import_module(f"wherewhen.commands.{verb}"), verb, words)
+            parse(import_module(f"wherewhen.cli.commands.{verb}"), verb, words)
         except SystemExit:  # help or settings were asked for
             continue
         except WherewhenError as error:

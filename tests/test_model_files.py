@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import cli, registry, store
-from wherewhen.errors import ConfigError, StoreError, WherewhenError
-from wherewhen.model import Model
-from wherewhen.normalize import Normalizer
-from wherewhen.recipe import Recipe
-from wherewhen.values import Instances
+from wherewhen import cli
+from wherewhen.core import registry, store
+from wherewhen.core.errors import ConfigError, StoreError, WherewhenError
+from wherewhen.core.values import Instances
+from wherewhen.inference.model import Model
+from wherewhen.inference.normalizer import Normalizer
+from wherewhen.inference.recipe import Recipe
 
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from wherewhen import cli
-from wherewhen.printable import fitted, original, printable
+from wherewhen.core.printable import fitted, original, printable
 
 NAMES = (
     b"caf\xe9.mp4", b"new\nline.mp4", b'quo"te\'s.mp4', b"10:00:00.mp4", b"-dash.mp4", b"[bold]x[] :cat:.mp4",

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wherewhen import cli, detection, runs
-from wherewhen.model import Model
-from wherewhen.spread import Where
-from wherewhen.values import HeatMap, Prediction
+from wherewhen import cli
+from wherewhen.api import detection, runs
+from wherewhen.core.values import HeatMap, Prediction
+from wherewhen.inference.model import Model
+from wherewhen.runtime.parallel import Where
 from wherewhen.video import film
 from wherewhen.video.reader import Reading
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.values import (
+from wherewhen.core.values import (
     Bag,
     Boxes,
     Clip,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen import cli, prompts
-from wherewhen.prompts import Prompts
-from wherewhen.zeroshot import ZeroShot
+from wherewhen import cli
+from wherewhen.core import prompts
+from wherewhen.core.prompts import Prompts
+from wherewhen.text.zero_shot import ZeroShot
 
 pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
 
@@ -66,7 +67,7 @@ def test_detect_and_search(
 @pytest.mark.slow
 def test_train_with_learnt_prompts(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prompts are learnt through the frozen tower; the model that was kept detects without one."""
-    from wherewhen.model import Model
+    from wherewhen.inference.model import Model
 
     monkeypatch.chdir(tmp_path)
     vocabulary(tmp_path)

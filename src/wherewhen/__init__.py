@@ -14,32 +14,32 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wherewhen.benchmark import bench
-    from wherewhen.detection import detect
-    from wherewhen.errors import WherewhenError
-    from wherewhen.found import Found
-    from wherewhen.model import Model
-    from wherewhen.recipe import Recipe
-    from wherewhen.runs import judge, load, train
-    from wherewhen.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
+    from wherewhen.api.benchmark import bench
+    from wherewhen.api.detection import detect
+    from wherewhen.api.runs import judge, load, train
+    from wherewhen.core.errors import WherewhenError
+    from wherewhen.core.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
+    from wherewhen.inference.model import Model
+    from wherewhen.inference.recipe import Recipe
+    from wherewhen.inference.result import Found
 
 _HOMES = {
-    "bench": "benchmark",
-    "WherewhenError": "errors",
-    "Found": "found",
-    "Model": "model",
-    "Recipe": "recipe",
-    "detect": "detection",
-    "judge": "runs",
-    "load": "runs",
-    "train": "runs",
-    "Event": "values",
-    "HeatMap": "values",
-    "Pictures": "values",
-    "Prediction": "values",
-    "Scores": "values",
-    "Truth": "values",
-    "Video": "values",
+    "bench": "api.benchmark",
+    "WherewhenError": "core.errors",
+    "Found": "inference.result",
+    "Model": "inference.model",
+    "Recipe": "inference.recipe",
+    "detect": "api.detection",
+    "judge": "api.runs",
+    "load": "api.runs",
+    "train": "api.runs",
+    "Event": "core.values",
+    "HeatMap": "core.values",
+    "Pictures": "core.values",
+    "Prediction": "core.values",
+    "Scores": "core.values",
+    "Truth": "core.values",
+    "Video": "core.values",
 }
 
 __all__ = [

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import watching
 from wherewhen.backbones._pace import CLOSEST, paces_of
 from wherewhen.backbones.motion import NAMES, Motion, MotionConfig
-from wherewhen.values import Features, Floats, Frame, Pixels
+from wherewhen.core.values import Features, Floats, Frame, Pixels
+from wherewhen.extraction import sampling
 from wherewhen.video.clock import Thinner
 
 RATE = 12.5
@@ -121,14 +121,14 @@ def test_clips_come_with_the_times_of_their_pictures(batch: int) -> None:
     pictures[16:25] = pictures[16]  # the third clip
     frames = [Frame(image, k, edges[k], edges[k + 1]) for k, image in enumerate(pictures)]
     backbone = Motion(MotionConfig())
-    clips = list(watching.clips(frames, backbone.clip))
-    found = list(watching.grids(iter(clips), backbone, gate=1.0, batch=batch))
+    clips = list(sampling.clips(frames, backbone.clip))
+    found = list(sampling.grids(iter(clips), backbone, gate=1.0, batch=batch))
     seconds = np.diff(edges[:-1])
     for number, grid in enumerate(found):
         first = min(8 * number, len(frames) - 9)
         own = slice(first, first + 9)
         wanted: Features = backbone(pictures[None, own], seconds[None, first : first + 8])[0]
         np.testing.assert_array_equal(grid.features, wanted)
-    crops = list(watching.grids(iter(clips), backbone, crops=5, batch=batch))
+    crops = list(sampling.grids(iter(clips), backbone, crops=5, batch=batch))
     middle = pictures[:9, 6 : 6 + 84, 10 : 10 + 140]
     np.testing.assert_array_equal(crops[4].features, backbone(middle[None], seconds[None, :8])[0])

@@ -12,10 +12,10 @@ from golden import Published
 from safetensors.torch import save_file
 from torch import fx, nn
 
-from wherewhen import pipeline
 from wherewhen.backbones import _c3d
 from wherewhen.backbones.c3d import C3D, OFFICIAL, C3DConfig, Layer
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.extraction import assembly
 from wherewhen.instances.cells import Cells, CellsConfig
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
@@ -151,6 +151,6 @@ def test_it_sees_real_pictures() -> None:
     if not path.is_file():
         pytest.skip(f"no pictures: {path} is not there (WHEREWHEN_SHARED names the folder above)")
     backbone = C3D(C3DConfig("random"))
-    streams = pipeline.Streams.of(path, backbone.clip)
-    _, rows = next(pipeline.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
+    streams = assembly.Streams.of(path, backbone.clip)
+    _, rows = next(assembly.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
     assert rows.shape == (1, 1, 1) and rows.features.shape == (1, 4096) and np.isfinite(rows.features).all()

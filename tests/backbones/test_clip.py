@@ -13,8 +13,8 @@ from golden import Golden
 from safetensors.torch import save_file
 
 from wherewhen.backbones.clip import Clip, ClipConfig
-from wherewhen.contracts import TextImage
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.contracts import TextImage
+from wherewhen.core.errors import ConfigError, StoreError
 
 pytest.importorskip("transformers", reason='CLIP needs pip install "wherewhen[clip]"')
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from wherewhen.backbones.file import File, FileConfig
-from wherewhen.config import build
-from wherewhen.errors import ConfigError
-from wherewhen.recipe import Recipe
-from wherewhen.store import plain
+from wherewhen.core.config import build
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import plain
+from wherewhen.inference.recipe import Recipe
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 PLAIN: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "frames": 4, "size": (16, 24)}

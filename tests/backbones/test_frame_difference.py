@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wherewhen.backbones.frame_difference import FrameDifference, FrameDifferenceConfig
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
 
 
 def test_equals_means_of_absolute_differences() -> None:

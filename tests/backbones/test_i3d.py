@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import fx, nn
 
-from wherewhen import pipeline
 from wherewhen.backbones._i3d import END_POINTS, pool, unit
 from wherewhen.backbones.i3d import I3D, I3DConfig, Layer
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.extraction import assembly
 from wherewhen.instances.cells import Cells, CellsConfig
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
@@ -209,6 +209,6 @@ def test_it_sees_real_pictures() -> None:
     if not path.is_file():
         pytest.skip(f"no pictures: {path} is not there (WHEREWHEN_SHARED names the folder above)")
     backbone = I3D(I3DConfig("random", layer="mixed_3b"))
-    streams = pipeline.Streams.of(path, backbone.clip)
-    _, rows = next(pipeline.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
+    streams = assembly.Streams.of(path, backbone.clip)
+    _, rows = next(assembly.instances(streams, backbone, {"cells": Cells(CellsConfig())}))
     assert rows.features.shape[1] == 256 and rows.shape is not None and np.isfinite(rows.features).all()

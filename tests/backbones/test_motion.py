@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from wherewhen.backbones.motion import NAMES, Motion, MotionConfig
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Pixels
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
 
 RNG = np.random.default_rng(0)
 

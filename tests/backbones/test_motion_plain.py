@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from wherewhen.backbones.motion import NAMES, Motion, MotionConfig
-from wherewhen.values import Features, Pixels
+from wherewhen.core.values import Features, Pixels
 
 Doubles = NDArray[np.float64]
 

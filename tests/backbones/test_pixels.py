@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wherewhen.backbones.pixels import PixelPatches, PixelsConfig, corners
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
 
 
 def test_patches_show_the_middle_frame_where_they_say() -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from wherewhen.backbones.shufflenet import ShuffleNet, ShuffleNetConfig
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.runtime.weights import read
 from wherewhen.video import reader
-from wherewhen.weights import read
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 FASTESTDET = SHARED / "weights" / "fastestdet"

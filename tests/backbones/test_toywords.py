@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from wherewhen.backbones.toywords import BRIGHT, CONCEPTS, DULL, GROUND, HALF, HUES, VIVID, ToyWords, ToyWordsConfig
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
 from wherewhen.datasets._toy_palette import PALETTE
 from wherewhen.datasets.toy import KINDS
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Pixels
 
 
 def by_hand(part: Pixels) -> Features:

@@ -11,7 +11,7 @@ from golden import Published
 from safetensors.torch import save_file
 
 from wherewhen.backbones.uniformer import UniFormerB, UniFormerConfig
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, StoreError
 
 TINY: dict[str, Any] = {"weights": "random", "frames": 4, "sampling": 1, "size": (64, 64)}
 ENDS = {

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from wherewhen.backbones.videomae import VideoMae, VideoMaeConfig
-from wherewhen.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, StoreError
 
 transformers = pytest.importorskip("transformers", reason='VideoMAE needs pip install "wherewhen[clip]"')
 

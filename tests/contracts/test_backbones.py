@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import engine, looks, registry
-from wherewhen.config import build
-from wherewhen.contracts import ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.looks import Look
-from wherewhen.network import Network
-from wherewhen.store import cache_folder, plain
-from wherewhen.values import Pixels, Video
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import cache_folder, plain
+from wherewhen.core.values import Pixels, Video
+from wherewhen.extraction import extractor
+from wherewhen.extraction.extractor import Look
+from wherewhen.runtime import select
+from wherewhen.runtime.network import Network
 from wherewhen.video.writer import Writer
 
 pytestmark = [pytest.mark.parametrize("name", registry.names("backbones")), pytest.mark.usefixtures("quick_noise")]
@@ -158,14 +160,14 @@ def test_the_first_video_may_be_shorter_than_a_clip(name: str, tmp_path: Path, m
         for picture in clips(1, 48, 64, 3)[0]:
             writer.write(picture)
     video, backbone = Video("short", tmp_path / "short.mp4"), made(name)
-    tried = looks._samples(video, backbone.clip)()
+    tried = extractor._samples(video, backbone.clip)()
     assert tried.shape[0] * tried.shape[1] >= 3 and tried.shape[1] == backbone.clip.frames
     if isinstance(backbone, Network):
         np.testing.assert_array_equal(backbone.prepared(tried), tried)
     if name in ("i3d", "c3d", "uniformer", "clip", "videomae"):
         return  # as the others, but slow
-    monkeypatch.setattr(looks, "_OPEN", {})
-    monkeypatch.setattr(engine, "recall", lambda key: None)
+    monkeypatch.setattr(extractor, "_OPEN", {})
+    monkeypatch.setattr(select, "recall", lambda key: None)
     look = Look(name, "cells", backbone.config, Look.named("pixels").instances_settings, "torch", "fp32")
     seen = look.extract(video)
     assert np.isfinite(seen.features).all() and seen.extents[:, 1].max() == pytest.approx(3 / 25)

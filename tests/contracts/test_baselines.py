@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, Features, HeatMap, Instances, Paths, Scores, Truth, Video
+from wherewhen.core import registry
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.values import Bag, Features, HeatMap, Instances, Paths, Scores, Truth, Video
 
 MAPS = [name for name in registry.names("baselines") if registry.load("baselines", name).heat is not None]
 MOVERS = [name for name in registry.names("baselines") if name not in MAPS]

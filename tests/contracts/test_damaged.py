@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from wherewhen import datasets, extraction, runs
-from wherewhen.errors import ConfigError
-from wherewhen.looks import Look
-from wherewhen.model import Model
+from wherewhen import datasets
+from wherewhen.api import extraction, runs
+from wherewhen.core.errors import ConfigError
+from wherewhen.extraction.extractor import Look
+from wherewhen.inference.model import Model
 from wherewhen.video.batch import Quarantine
 
 FAST: dict[str, Any] = {"training": {"steps": 5}}

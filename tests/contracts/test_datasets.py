@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen import datasets, registry
-from wherewhen.contracts import DatasetReader
-from wherewhen.errors import DataError
+from wherewhen import datasets
+from wherewhen.core import registry
+from wherewhen.core.contracts import DatasetReader
+from wherewhen.core.errors import DataError
 
 NAMES = registry.names("datasets")
 OWN = {"features", "folder", "native", "toy"}  # ours, not published by anybody

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.config import build
-from wherewhen.errors import ConfigError
-from wherewhen.store import plain
-from wherewhen.values import Grid
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import plain
+from wherewhen.core.values import Grid
 
 pytestmark = pytest.mark.parametrize("name", registry.names("instances"))
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import registry, scoring
-from wherewhen.config import build
-from wherewhen.errors import ConfigError
-from wherewhen.store import plain
-from wherewhen.values import Event, HeatMap, Prediction
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import plain
+from wherewhen.core.values import Event, HeatMap, Prediction
+from wherewhen.inference import scoring
 
 pytestmark = pytest.mark.parametrize("name", registry.names("localize"))
 QUICK = settings(max_examples=15, deadline=None)

@@ -13,14 +13,15 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from wherewhen import registry, training
-from wherewhen.config import build
-from wherewhen.contracts import Output, Student, Training, View
-from wherewhen.errors import ConfigError
-from wherewhen.model import Model, view
-from wherewhen.recipe import Recipe
-from wherewhen.store import plain
-from wherewhen.values import Bag, Instances, Masks
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import Output, Student, Training, View
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import plain
+from wherewhen.core.values import Bag, Instances, Masks
+from wherewhen.inference.model import Model, view
+from wherewhen.inference.recipe import Recipe
+from wherewhen.training import fit
 
 METHODS = registry.names("methods")
 MakeBag = Callable[..., Bag]
@@ -225,7 +226,7 @@ def test_it_trains_with_matrix_products_in_bf16(name: str, toy_bags: Callable[..
     bags = toy_bags(8, views=plugin(name).views, dims=length(name))
     torch.manual_seed(0)
     before = made(name).state_dict()
-    model = training.fit(bags, recipe, device="cpu").last
+    model = fit.fit(bags, recipe, device="cpu").last
     for key, value in model.method.state_dict().items():
         assert torch.isfinite(value).all() and value.dtype == before[key].dtype, key
     scores = model.scores(model.normalized(bags[1].views))
@@ -274,12 +275,12 @@ def test_senseless_settings_are_config_errors(name: str) -> None:
 
 
 @cache
-def fitted(name: str, make: Callable[..., list[Bag]]) -> training.Fitted:
+def fitted(name: str, make: Callable[..., list[Bag]]) -> fit.Fitted:
     """A method that has learnt toy bags with its own way of training."""
     recipe = Recipe.of({"method": name, "instances": plugin(name).views[0]})
     steps = min(recipe.training.steps, 60 * stages(name))
     recipe = replace(recipe, training=replace(recipe.training, steps=steps, validate_every=30))
-    return training.fit(make(20, views=plugin(name).views, dims=length(name)), recipe, device="cpu")
+    return fit.fit(make(20, views=plugin(name).views, dims=length(name)), recipe, device="cpu")
 
 
 def test_it_learns_toy_bags(
@@ -325,7 +326,7 @@ def test_it_takes_instances_of_other_builders_where_it_says_so(
         recipe = Recipe.of({"method": name, "instances": "tubes"})
         steps = min(recipe.training.steps, 60 * stages(name))
         recipe = replace(recipe, training=replace(recipe.training, steps=steps))
-        model = training.fit([bag(n) for n in range(20)], recipe, device="cpu").last
+        model = fit.fit([bag(n) for n in range(20)], recipe, device="cpu").last
         bags = [bag(n) for n in range(100, 124)]
         scores = np.concatenate([model.scores(model.normalized(one.views)) for one in bags])
         assert roc_auc_score(np.concatenate([planted(n, n % 2, 5 + n % 4) for n in range(100, 124)]), scores) > 0.9
@@ -334,6 +335,6 @@ def test_it_takes_instances_of_other_builders_where_it_says_so(
 def test_training_again_gives_the_same_weights(name: str, toy_bags: Callable[..., list[Bag]]) -> None:
     recipe = Recipe.of({"method": name, "instances": plugin(name).views[0], "training": {"steps": 5}})
     bags = toy_bags(8, views=plugin(name).views, dims=length(name))
-    first, second = (training.fit(bags, recipe, device="cpu").last for _ in range(2))
+    first, second = (fit.fit(bags, recipe, device="cpu").last for _ in range(2))
     for key, value in first.method.state_dict().items():
         assert torch.equal(value, second.method.state_dict()[key]), key

@@ -10,12 +10,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from wherewhen import registry
-from wherewhen.config import build
-from wherewhen.contracts import ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.store import plain
-from wherewhen.values import Boxes, Frame
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import plain
+from wherewhen.core.values import Boxes, Frame
 
 pytestmark = pytest.mark.parametrize("name", registry.names("proposals"))
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import registry, training
-from wherewhen.contracts import Student
-from wherewhen.recipe import Recipe
-from wherewhen.values import Bag, Instances
+from wherewhen.core import registry
+from wherewhen.core.contracts import Student
+from wherewhen.core.values import Bag, Instances
+from wherewhen.inference.recipe import Recipe
+from wherewhen.training import fit
 
 MakeBag = Callable[..., Bag]
 METHODS = registry.names("methods")
@@ -66,7 +67,7 @@ def test_it_trains_and_scores(name: str, case: str, toy_bag: MakeBag) -> None:
     stages = made.stages if isinstance(made, Student) else 1
     how = {"steps": stages, "validate_every": 1, "bags": 9}
     recipe = Recipe.of({"method": name, "instances": plugin.views[0], "training": how})
-    model = training.fit(bags, recipe, device="cpu").best
+    model = fit.fit(bags, recipe, device="cpu").best
     assert np.isfinite(model.threshold)
     for bag in bags:
         scores = model.scores(model.normalized(bag.views))

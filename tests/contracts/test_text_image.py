@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen import registry
-from wherewhen.config import build
-from wherewhen.contracts import TextImage
-from wherewhen.store import cache_folder
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import TextImage
+from wherewhen.core.store import cache_folder
 
 NAMES = [name for name in registry.names("backbones") if registry.load("backbones", name).abilities.reads_text]
 pytestmark = [pytest.mark.parametrize("name", NAMES), pytest.mark.usefixtures("quick_noise")]

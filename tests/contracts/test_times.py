@@ -13,14 +13,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wherewhen import painting, pipeline, registry, watching
-from wherewhen.batches import pooled
-from wherewhen.config import build
-from wherewhen.contracts import BackboneAbilities, ClipSpec
-from wherewhen.errors import ConfigError
+from wherewhen.core import registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Features, Floats, Frame, Grid, Instances, Pixels
+from wherewhen.extraction import assembly, sampling
+from wherewhen.inference import score_maps
 from wherewhen.localize._steps import merge
-from wherewhen.network import Network
-from wherewhen.values import Boxes, Features, Floats, Frame, Grid, Instances, Pixels
+from wherewhen.runtime.network import Network
+from wherewhen.training.batches import pooled
 
 BACKBONES = registry.names("backbones")
 BUILDERS = registry.names("instances")
@@ -86,10 +88,10 @@ def made(name: str) -> Any:
 
 def looked(pictures: list[Frame], backbone: StandIn, builder: str, crops: int = 1) -> list[Instances]:
     """The parts that a builder makes of pictures."""
-    grids = watching.grids(watching.clips(iter(pictures), backbone.clip), backbone, crops=crops)
+    grids = sampling.grids(sampling.clips(iter(pictures), backbone.clip), backbone, crops=crops)
     one = made(builder)
     seen = {builder: boxes(pictures)} if one.sight else None
-    return [part for _, part in pipeline.several(grids, {builder: one}, crops, seen)]
+    return [part for _, part in assembly.several(grids, {builder: one}, crops, seen)]
 
 
 def times(seen: Instances) -> Floats:
@@ -114,10 +116,10 @@ def test_a_bag_covers_its_video_once_and_in_order(builder: str, data: st.DataObj
     backbone = StandIn(spec, data.draw(st.integers(1, spec.frames)))
     crops = 1 if made(builder).sight else data.draw(st.sampled_from([1, 5]))
     parts = looked(pictures, backbone, builder, crops)
-    seen = pipeline.joined(parts)
+    seen = assembly.joined(parts)
     if (leader := made(builder).abilities.shares_settings_with) is not None:
         np.testing.assert_array_equal(
-            seen.extents[:, :2], pipeline.joined(looked(pictures, backbone, leader)).extents[:, :2]
+            seen.extents[:, :2], assembly.joined(looked(pictures, backbone, leader)).extents[:, :2]
         )
         return
     steps = times(seen)
@@ -133,7 +135,7 @@ def test_a_bag_covers_its_video_once_and_in_order(builder: str, data: st.DataObj
         spans = times(few)
         assert (spans[0, 0], spans[-1, 1]) == (steps[0, 0], steps[-1, 1])
         np.testing.assert_allclose(spans[1:, 0], spans[:-1, 1], rtol=0, atol=1e-6)
-    maps = list(painting.heat([(part, np.full(len(part.features), 0.5, np.float32)) for part in parts]))
+    maps = list(score_maps.heat([(part, np.full(len(part.features), 0.5, np.float32)) for part in parts]))
     told = list(merge(maps))
     assert (told[0].start, told[-1].end) == pytest.approx((steps[0, 0], steps[-1, 1]))
     assert all(one.end == other.start for one, other in pairwise(told))
@@ -151,7 +153,7 @@ def test_a_stream_that_goes_on_changes_nothing_before(builder: str, data: st.Dat
     pictures = shot(data.draw(clocks(min(3 * spec.frames + 5, 150))))
     backbone = StandIn(spec, data.draw(st.integers(1, spec.frames)))
     begun = pictures[: data.draw(st.integers(1, len(pictures)))]
-    settled = list(watching.clips(begun, spec))[-1].span[0]  # what the last clip answers for may change
+    settled = list(sampling.clips(begun, spec))[-1].span[0]  # what the last clip answers for may change
     whole = looked(pictures, backbone, builder)
     for one, other in zip(looked(begun, backbone, builder), whole, strict=False):
         if one.extents[:, 1].max() > settled:
@@ -166,7 +168,7 @@ def test_a_stream_that_goes_on_changes_nothing_before(builder: str, data: st.Dat
 def test_a_step_shows_the_pictures_of_its_time(count: int, frames: int, stride: int) -> None:
     """Of a backbone with a step per picture nothing is lost and nothing told twice, whatever clips overlap."""
     edges = np.arange(count + 1) / 25
-    seen = pipeline.joined(looked(shot(edges), StandIn(ClipSpec(frames, min(stride, frames)), frames), "cells"))
+    seen = assembly.joined(looked(shot(edges), StandIn(ClipSpec(frames, min(stride, frames)), frames), "cells"))
     np.testing.assert_array_equal(seen.features.reshape(count, -1)[:, 0], np.arange(count) + 1)
     np.testing.assert_allclose(times(seen)[:, 0], edges[:-1], atol=1e-9)
 

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import _files
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
 
 
 @pytest.mark.parametrize(

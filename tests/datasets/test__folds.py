@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Video
 from wherewhen.datasets._folds import apart
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
-from wherewhen.values import Video
 
 
 def test_a_video_on_both_sides_is_an_error_and_stays_in_the_test():

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import _keyframes
-from wherewhen.errors import DataError
 
 
 def test_the_real_boxes_equal_a_plain_reading(official):

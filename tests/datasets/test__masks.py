@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import _masks
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
 
 
 def flood(mask):

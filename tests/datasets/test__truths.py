@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
+from wherewhen.core.video_info import Measure
 from wherewhen.datasets._truths import Draft, build, from_one, pairs, runs
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
-from wherewhen.measures import Measure
 
 MEASURE = Measure(20, 29.97, 64, 48)
 spans = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), max_size=4)

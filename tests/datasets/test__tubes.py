@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.diagnostics import listening
 from wherewhen.datasets import _tubes
-from wherewhen.findings import listening
 
 
 def test_rows_in_order_of_frame_with_commas_or_blanks(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
+from wherewhen.core.diagnostics import listening
 from wherewhen.datasets import _ucf
-from wherewhen.findings import listening
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen import registry
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import _ucsd
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
 
 PED1, PED2 = (registry.load("datasets", f"ucsd_ped{n}") for n in (1, 2))
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from wherewhen import registry
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import avenue
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
 
 READER = registry.load("datasets", "avenue")
 

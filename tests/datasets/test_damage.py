@@ -9,12 +9,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from wherewhen import registry
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import _files
 from wherewhen.datasets._feature_store import read_index
 from wherewhen.datasets.avenue import masks
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
 
 CLIP = {"frames": 20, "fps": 10, "width": 40, "height": 20}
 NATIVE = {

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen import datasets
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import ConfigError, DataError, WherewhenError
 from wherewhen.datasets import Folders
 from wherewhen.datasets.folder import PLUGIN
-from wherewhen.errors import ConfigError, DataError, WherewhenError
-from wherewhen.findings import listening
 
 
 def touch(root: Path, *names: str) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Dataset, Fold, Truth, Video
 from wherewhen.datasets.native import PLUGIN, load, pack, truth, write
-from wherewhen.errors import DataError
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 needs_shared = pytest.mark.skipif(

@@ -1,6 +1,6 @@
 import pytest
 
-from wherewhen import registry
+from wherewhen.core import registry
 
 UCF = {
     name: f"ucf_crime/{name}" for name in ("Anomaly_Train.txt", "Anomaly_Test.txt", "Temporal_Anomaly_Annotation.txt")

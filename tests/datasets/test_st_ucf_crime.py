@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.findings import listening
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
 
 READER = registry.load("datasets", "st_ucf_crime")
 

@@ -1,7 +1,7 @@
 import pytest
 
-from wherewhen import registry
-from wherewhen.errors import DataError
+from wherewhen.core import registry
+from wherewhen.core.errors import DataError
 
 READER = registry.load("datasets", "tad")
 PICTURES = {

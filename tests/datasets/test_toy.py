@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Pixels
 from wherewhen.datasets import native
 from wherewhen.datasets._toy_palette import PALETTE
 from wherewhen.datasets.toy import KINDS, PLUGIN, Toy, clip, generate, plan
-from wherewhen.errors import ConfigError, DataError
-from wherewhen.values import Pixels
 
 SMALL = Toy(
     seed=1, clips_normal=2, clips_anomalous=2, seconds=6, width=160, height=120, rate=8, kinds=("fall", "wheels")

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 
 READER = registry.load("datasets", "ubnormal")
 LISTS = {

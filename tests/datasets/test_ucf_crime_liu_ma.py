@@ -3,9 +3,9 @@ import pickle
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 
 READER = registry.load("datasets", "ucf_crime_liu_ma")
 TEXT = {

@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 
-from wherewhen import registry
-from wherewhen.findings import listening
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
 
 READER = registry.load("datasets", "ucf_crime_sst")
 TEXT = {

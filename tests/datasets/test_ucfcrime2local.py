@@ -1,8 +1,8 @@
 import pytest
 
-from wherewhen import registry
+from wherewhen.core import registry
+from wherewhen.core.errors import DataError
 from wherewhen.datasets import ucfcrime2local
-from wherewhen.errors import DataError
 
 READER = registry.load("datasets", "ucfcrime2local")
 

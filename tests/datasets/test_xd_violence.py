@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from wherewhen import registry
-from wherewhen.errors import DataError
-from wherewhen.findings import listening
+from wherewhen.core import registry
+from wherewhen.core.diagnostics import listening
+from wherewhen.core.errors import DataError
 
 READER = registry.load("datasets", "xd_violence")
 RIOT = "v=S-7rRLrxnVQ__#1_label_B4-0-0"

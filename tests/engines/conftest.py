@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import ClipSpec, Provenance
-from wherewhen.network import Network, NetworkConfig
-from wherewhen.values import Pixels
+from wherewhen.core.contracts import ClipSpec, Provenance
+from wherewhen.core.values import Pixels
+from wherewhen.runtime.network import Network, NetworkConfig
 
 
 class Space(nn.Module):

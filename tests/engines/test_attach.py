@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import engine, registry
-from wherewhen.engine import attach, candidates, remembered
-from wherewhen.errors import EngineError
-from wherewhen.machine import recall
-from wherewhen.running import NONE, Running, deviation, score_change
+from wherewhen.core import registry
+from wherewhen.core.errors import EngineError
+from wherewhen.runtime import select
+from wherewhen.runtime.batching import NONE, Running, deviation, score_change
+from wherewhen.runtime.devices import recall
+from wherewhen.runtime.select import attach, candidates, remembered
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +59,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
 
     monkeypatch.setattr(registry, "names", lambda kind: ["fake"])
     monkeypatch.setattr(registry, "load", lambda kind, name: Own)
-    monkeypatch.setattr(engine, "has_bf16", lambda device: True)
+    monkeypatch.setattr(select, "has_bf16", lambda device: True)
     return Own
 
 
@@ -98,7 +99,7 @@ def test_what_was_measured_is_not_measured_again(fake: type[Fake], make_toy: Any
 def test_what_several_find_out_at_once_is_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "own"))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: engine.remember({f"key{number}": {"number": number}}), range(24)))
+        list(pool.map(lambda number: select.remember({f"key{number}": {"number": number}}), range(24)))
     assert [(recall(f"key{number}") or {}).get("number") for number in range(24)] == list(range(24))
 
 
@@ -150,7 +151,7 @@ def test_auto_takes_what_is_soonest_done_and_says_so(
 ) -> None:
     seconds = {"fp32": 0.2, "bf16": 0.1}
     order: list[str] = []
-    monkeypatch.setattr(engine, "_timed", lambda call: seconds[fake.made[-1][0]] * (order.append("") or 1))
+    monkeypatch.setattr(select, "_timed", lambda call: seconds[fake.made[-1][0]] * (order.append("") or 1))
     with caplog.at_level(logging.INFO, "wherewhen"):
         running = attach(make_toy("look"), clips=draw(2, 2))
     assert running.precision == "bf16"
@@ -163,12 +164,12 @@ def test_auto_takes_what_is_soonest_done_and_says_so(
 
 
 def test_a_long_start_is_part_of_the_price() -> None:
-    def trial(setup: float, clip: float) -> engine.Trial:
-        return engine.Trial(Running("x", "fp32"), setup, clip)
+    def trial(setup: float, clip: float) -> select.Trial:
+        return select.Trial(Running("x", "fp32"), setup, clip)
 
     slow, quick = trial(0.1, 0.02), trial(60.0, 0.01)
-    assert quick.cost == 60 + engine.WORK * 0.01 > 0
-    assert min([slow, quick], key=lambda t: t.cost) is slow if engine.WORK * 0.01 < 59.9 else quick
+    assert quick.cost == 60 + select.WORK * 0.01 > 0
+    assert min([slow, quick], key=lambda t: t.cost) is slow if select.WORK * 0.01 < 59.9 else quick
 
 
 def test_made_up_pictures_do_where_there_are_none_but_not_for_int8(fake: type[Fake], make_toy: Any) -> None:
@@ -241,24 +242,24 @@ def test_final_scores_hold_in_int8(make_toy: Any, draw: Any) -> None:
 def test_a_gpu_is_taken_where_it_can_do_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    assert engine._device("auto", "auto", "cuda:1") == "cuda:1"
+    assert select._device("auto", "auto", "cuda:1") == "cuda:1"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert engine._device("auto", "auto", "auto") == "cpu"
+    assert select._device("auto", "auto", "auto") == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(engine, "has_bf16", lambda device: True)
-    assert engine._device("auto", "auto", "auto") == "cuda"
-    assert engine._device("torch", "bf16", "auto") == "cuda"
-    assert engine._device("openvino", "auto", "auto") == "cpu"
-    assert engine._device("auto", "int8", "auto") == "cpu"
-    assert engine._device("openvino", "fp32", "cuda:1") == "cpu" == engine._device("auto", "auto", "cpu")
+    monkeypatch.setattr(select, "has_bf16", lambda device: True)
+    assert select._device("auto", "auto", "auto") == "cuda"
+    assert select._device("torch", "bf16", "auto") == "cuda"
+    assert select._device("openvino", "auto", "auto") == "cpu"
+    assert select._device("auto", "int8", "auto") == "cpu"
+    assert select._device("openvino", "fp32", "cuda:1") == "cpu" == select._device("auto", "auto", "cpu")
 
 
 def test_what_was_measured_on_one_gpu_holds_for_its_neighbor(
     fake: type[Fake], make_toy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toy = make_toy("look")
-    key = engine._key(type(toy), toy.config, "fake", "fp32", "cuda:0")
-    engine.remember({key: {"running": {"engine": "fake", "precision": "fp32", "device": "cuda:0", "batch": 3}}})
+    key = select._key(type(toy), toy.config, "fake", "fp32", "cuda:0")
+    select.remember({key: {"running": {"engine": "fake", "precision": "fp32", "device": "cuda:0", "batch": 3}}})
     monkeypatch.setattr(fake, "devices", ("cpu", "cuda"))
     found = remembered(type(toy), toy.config, "fake", "fp32", "cuda:1")
     assert found is not None and (found.device, found.batch) == ("cuda:1", 3)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.engine import attach, candidates
-from wherewhen.errors import EngineError
-from wherewhen.machine import has_bf16
-from wherewhen.running import Batched, deviation
+from wherewhen.core import registry
+from wherewhen.core.errors import EngineError
+from wherewhen.runtime.batching import Batched, deviation
+from wherewhen.runtime.devices import has_bf16
+from wherewhen.runtime.select import attach, candidates
 
 ENGINES = registry.names("engines")
 CASES = [(name, precision) for name in ENGINES for precision in registry.load("engines", name).precisions]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Event, Scores
 from wherewhen.formats import Annotated, Clock
-from wherewhen.values import Event, Scores
 
 UNIT = st.floats(0, 1, allow_nan=False)
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, Prediction, Scores, Truth
 from wherewhen.formats import Annotated, Clock, events_as_boxes, from_prediction, from_truth
 from wherewhen.formats._annotated import FrameBoxes, from_frames, to_frames
-from wherewhen.values import Event, Prediction, Scores, Truth
 
 CLOCK = Clock.steady(10, 10, 100, 50)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.printable import LONGEST
 from wherewhen.formats._files import Node, file_name, read_json, read_xml, video_id, write_json
-from wherewhen.printable import LONGEST
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Scores
 from wherewhen.formats import Annotated, Clock, coco
-from wherewhen.values import Scores
 
 CLOCK = Clock.steady(3, 25, 64, 48)
 

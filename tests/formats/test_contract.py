@@ -15,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
-from wherewhen import registry
-from wherewhen.contracts import Format
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core import registry
+from wherewhen.core.contracts import Format
+from wherewhen.core.errors import DataError
+from wherewhen.core.outputs import MANIFEST
+from wherewhen.core.values import Event, Scores
 from wherewhen.formats import Annotated, Clock
-from wherewhen.outputs import MANIFEST
-from wherewhen.values import Event, Scores
 
 Strategy = Callable[..., st.SearchStrategy[Annotated]]
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Scores
 from wherewhen.formats import Annotated, Clock, cvat
-from wherewhen.values import Scores
 
 CLOCK = Clock.steady(20, 10, 640, 480)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event
 from wherewhen.formats import Annotated, Clock, events
-from wherewhen.values import Event
 
 CLOCK = Clock.steady(250, 25, 320, 240, "a.mp4")
 

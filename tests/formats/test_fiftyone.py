@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, Scores
 from wherewhen.formats import Annotated, Clock, fiftyone
-from wherewhen.values import Event, Scores
 
 CLOCK = Clock.steady(9, 30, 200, 100, "clips/a.avi")
 # The frame of the ETA guide, in short.

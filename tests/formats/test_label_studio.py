@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, Scores
 from wherewhen.formats import Annotated, Clock, label_studio
-from wherewhen.values import Event, Scores
 
 CLOCK = Clock.steady(131, 24, 200, 100)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Scores
 from wherewhen.formats import Annotated, Clock, mot
-from wherewhen.values import Scores
 
 CLOCK = Clock.steady(5, 25, 1920, 1080)
 

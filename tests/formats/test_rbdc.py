@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError, OutputError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError, OutputError
+from wherewhen.core.outputs import MANIFEST
+from wherewhen.core.values import Scores
 from wherewhen.formats import Annotated, Clock, rbdc
-from wherewhen.outputs import MANIFEST
-from wherewhen.values import Scores
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 CASES = SHARED / "golden/metric_rbdc_tbdc"

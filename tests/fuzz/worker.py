@@ -66,7 +66,7 @@ def _place(error: BaseException) -> str:
 
 def judged(name: str, file: Path, corpus: Path) -> dict[str, Any]:
     """What comes of an input."""
-    from wherewhen.errors import WherewhenError
+    from wherewhen.core.errors import WherewhenError
 
     try:
         try:
@@ -131,9 +131,6 @@ def _load() -> None:
     import av  # noqa: F401
     import cv2  # noqa: F401
     import torch
-
-    import wherewhen.cli
-    import wherewhen.runs  # noqa: F401
 
     torch.set_num_threads(1)
 

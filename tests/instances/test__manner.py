@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wherewhen.core.values import Boxes
 from wherewhen.instances._manner import FAR, NAMES, beside, manner
-from wherewhen.values import Boxes
 
 NOBODY = np.empty((0, 6))
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.config import build
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.config import build
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.tubes import TubeConfig
+from wherewhen.core.values import Boxes, Grid, Instances, Scores
 from wherewhen.instances._movers import Movers, TubesConfig, cells, in_time, windows
 from wherewhen.instances.tube_frames import TubeFrames
 from wherewhen.instances.tubes import Tubes
-from wherewhen.tubes import TubeConfig
-from wherewhen.values import Boxes, Grid, Instances, Scores
 
 STEP = 0.25  # seconds between two frames with boxes
 LONG = 12.0

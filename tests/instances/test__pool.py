@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Instances
 from wherewhen.instances._pool import pool, whole_picture
-from wherewhen.values import Instances
 
 
 def cells(shape: tuple[int, int, int], extent: list[float], seed: int = 0) -> Instances:

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Grid
 from wherewhen.instances._shares import overlaps
 from wherewhen.instances.cells import Cells, CellsConfig
-from wherewhen.values import Features, Grid
 
 
 def grid(shape: tuple[int, int, int, int] = (4, 14, 14, 3), seed: int = 0, detail: Features | None = None) -> Grid:

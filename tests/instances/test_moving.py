@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Clip, Grid
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.moving import Moving, MovingConfig
-from wherewhen.values import Clip, Grid
 
 
 def grid(detail: Any, shape: tuple[int, int, int] = (2, 3, 4)) -> Grid:
@@ -42,7 +42,7 @@ def test_nothing_moves_where_nobody_looked() -> None:
 
 
 def test_a_square_that_jumps_moves_where_it_was_and_is() -> None:
-    from wherewhen.watching import moving
+    from wherewhen.extraction.sampling import moving
 
     images = np.zeros((2, 40, 40, 3), np.uint8)
     images[0, :10, :10] = 255

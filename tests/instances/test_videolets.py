@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wherewhen import pipeline
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Grid
+from wherewhen.extraction import assembly
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
-from wherewhen.values import Grid
 
 
 def grid(start: float, seed: int, shape: tuple[int, ...] = (4, 3, 5, 2)) -> Grid:
@@ -28,7 +28,7 @@ def test_a_videolet_is_the_mean_of_all_cells_of_its_clips(clips: int) -> None:
         np.testing.assert_allclose(part.features[0], np.mean(np.float64(cells), 0), rtol=1e-5, atol=1e-6)
         assert part.extents.tolist() == [[own[0].span[0], own[-1].span[1], 0, 0, 1, 1]]
         assert part.shape == (1, 1, 1)
-    assert pipeline.joined(found).shape == (len(found), 1, 1), "a bag of them is a grid, so that segments apply"
+    assert assembly.joined(found).shape == (len(found), 1, 1), "a bag of them is a grid, so that segments apply"
 
 
 def test_cells_of_zeros_hold_nothing() -> None:
@@ -49,7 +49,7 @@ def test_crops_keep_their_places() -> None:
     grids = [
         Grid(one.features, np.array([*one.extent[:2], *place]), span=one.span) for one in GRIDS for place in places
     ]
-    parts = list(pipeline.built(grids, Videolets(VideoletsConfig()), 2))
+    parts = list(assembly.built(grids, Videolets(VideoletsConfig()), 2))
     assert len(parts) == len(GRIDS)
     for part in parts:
         np.testing.assert_array_equal(part.extents[:, 2:], places)

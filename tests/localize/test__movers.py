@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
-from wherewhen import scoring
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Boxes, Event, HeatMap, Prediction, Scores
+from wherewhen.inference import scoring
 from wherewhen.localize._movers import along, apart, free, inside, paths
 from wherewhen.localize.regions import Regions, RegionsConfig
-from wherewhen.values import Boxes, Event, HeatMap, Prediction, Scores
 
 A, B, BOTH = (0.1, 0.1, 0.2, 0.4), (0.6, 0.5, 0.7, 0.8), (0.1, 0.1, 0.3, 0.5)
 

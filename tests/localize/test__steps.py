@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.values import HeatMap
 from wherewhen.localize._steps import Step, merge, reached, smooth
-from wherewhen.values import HeatMap
 
 QUICK = settings(max_examples=40, deadline=None)
 

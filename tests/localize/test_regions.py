@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import extents as ext
-from wherewhen import scoring
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Event, Features, HeatMap, Prediction
+from wherewhen.inference import scoring
 from wherewhen.localize._events import apart
 from wherewhen.localize.regions import Regions, RegionsConfig, calibrate, components, frame_score
-from wherewhen.values import Event, Features, HeatMap, Prediction
 
 
 def flooded(hot: np.ndarray) -> list[set[tuple[int, int]]]:

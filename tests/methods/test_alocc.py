@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wherewhen.contracts import View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import alocc
 from wherewhen.methods.alocc import ALOCC, PUBLISHED, ALOCCConfig, Groups, official, refinement
 

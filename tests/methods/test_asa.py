@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.contracts import View
+from wherewhen.core.contracts import View
+from wherewhen.core.values import Bag
+from wherewhen.inference.model import view
 from wherewhen.methods.asa import ASA, ASAConfig
-from wherewhen.model import view
-from wherewhen.values import Bag
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from wherewhen.contracts import View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import clip_tsa
 from wherewhen.methods.clip_tsa import CLIPTSA, CLIPTSAConfig
 

@@ -12,12 +12,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen import cli, painting
-from wherewhen.contracts import Output, View
-from wherewhen.errors import ConfigError
+from wherewhen import cli
+from wherewhen.core.contracts import Output, View
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Grid, Instances
+from wherewhen.inference import score_maps
+from wherewhen.inference.model import Model
 from wherewhen.methods.cuboid_mil import SYSTEM_A, CuboidMIL, CuboidMILConfig, ranking, top_mean
-from wherewhen.model import Model
-from wherewhen.values import Grid, Instances
 from wherewhen.video.writer import Writer
 
 GOLDEN = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared")) / "golden"
@@ -299,7 +300,7 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
 
     assert heat is not None and heat.values.ndim == 3
     answered = found.answered(("cells", found.normalizers["cells"](rows)) for rows in clips)
-    raw = np.concatenate([part.values for part in painting.heat((one, values[:, 0]) for one, values in answered)])
+    raw = np.concatenate([part.values for part in score_maps.heat((one, values[:, 0]) for one, values in answered)])
     assert raw.shape == (2, 7, 7) and np.isfinite(raw).all()
     scores = np.stack([found.scores(found.normalized({"cells": rows})).reshape(7, 7) for rows in clips])
     np.testing.assert_allclose(raw, scores, rtol=1e-5, atol=1e-6)

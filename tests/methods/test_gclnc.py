@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wherewhen.contracts import Student, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Student, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import gclnc
 from wherewhen.methods._grid import lanes
 from wherewhen.methods.gclnc import GCLNC, PUBLISHED, Cleaner, GCLNCConfig, balanced, certain, likeness, stretched

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.contracts import View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods.mgfn import MGFN, PUBLISHED, Focus, Glance, MGFNConfig, contrast
 
 lengths = st.lists(st.floats(0, 500), min_size=1, max_size=5)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.contracts import Output, Student, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Output, Student, View
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Bag
+from wherewhen.inference.model import view
 from wherewhen.methods import mgpr
 from wherewhen.methods._branch import NOTHING, Attention, Branch
 from wherewhen.methods.mgpr import MGPR, PUBLISHED, MGPRConfig
-from wherewhen.model import view
-from wherewhen.values import Bag
 
 MakeBag = Callable[..., Bag]
 DIMS = dict.fromkeys(MGPR.views, 6)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from wherewhen.contracts import View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import pel4vad
 from wherewhen.methods.pel4vad import PEL4VAD, PUBLISHED, PUBLISHED_XD, PEL4VADConfig
 
@@ -121,7 +121,7 @@ def test_roots_have_gradients_at_zero() -> None:
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 def test_texts_pull_videos_to_them(tmp_path: Path, suffix: str, toy_bag: Callable[..., Any]) -> None:
     """After some steps an anomalous bag's foreground is more like the anomaly's text than its background is."""
-    from wherewhen.model import view
+    from wherewhen.inference.model import view
 
     rows, path = np.random.default_rng(0).normal(size=(2, 16)).astype(np.float32), tmp_path / f"texts{suffix}"
     if suffix == ".npy":

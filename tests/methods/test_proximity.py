@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.contracts import Output, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Output, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods.proximity import (
     Proximity,
     ProximityConfig,

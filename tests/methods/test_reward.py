@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from wherewhen.contracts import Student, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Student, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods.reward import Reward, RewardConfig, accumulated, first_pass, scaled, second_pass
 
 

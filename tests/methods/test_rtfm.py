@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.contracts import Output, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Output, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import rtfm
 from wherewhen.methods._sequences import picks
 from wherewhen.methods.rtfm import PUBLISHED, RTFM, RTFMConfig, magnitudes

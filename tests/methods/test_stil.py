@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.contracts import Student, View
+from wherewhen.core.contracts import Student, View
+from wherewhen.core.values import Bag
+from wherewhen.inference.model import view
 from wherewhen.methods.stil import STIL, STILConfig
-from wherewhen.model import view
-from wherewhen.values import Bag
 
 LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
 

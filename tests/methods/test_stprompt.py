@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
-from wherewhen.contracts import Classes, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Classes, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import stprompt
 from wherewhen.methods._grid import lanes
 from wherewhen.methods.stprompt import STPrompt, STPromptConfig

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wherewhen.contracts import View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import urdmu
 from wherewhen.methods.urdmu import PUBLISHED, URDMU, URDMUConfig
 

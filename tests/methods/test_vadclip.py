@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
-from wherewhen.contracts import Classes, Output, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Classes, Output, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods import vadclip
 from wherewhen.methods._layers import quick
 from wherewhen.methods.vadclip import PUBLISHED, PUBLISHED_XD, VadCLIP, VadCLIPConfig

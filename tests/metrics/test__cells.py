@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.values import HeatMap, Truth
 from wherewhen.metrics._cells import cell_samples, pooled, resampled
 from wherewhen.metrics._regions import marks, places
-from wherewhen.values import HeatMap, Truth
 
 
 @settings(deadline=None, max_examples=30)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from wherewhen import metrics as curves
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 GOLDEN = SHARED / "golden" / "metric_frame_auc_ap"

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.errors import DataError
+from wherewhen.core import registry
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth
 from wherewhen.metrics import lacks
 from wherewhen.metrics._needs import NEEDS
-from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth
 
 FAMILIES = registry.names("metrics")
 EDGES = np.arange(9.0)

@@ -1,8 +1,8 @@
 import pytest
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.values import Prediction, Truth
 
 
 def test_many_missing_ids_are_counted():

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.values import HeatMap, Truth
 from wherewhen.metrics import _regions as regions
-from wherewhen.values import HeatMap, Truth
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.metrics import repeat_snippets, segment_borders, segments_to_snippets, sst_frames
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen import registry
-from wherewhen.contracts import Metric
-from wherewhen.errors import DataError
-from wherewhen.values import Event, HeatMap, Prediction, Scores, Truth
+from wherewhen.core import registry
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth
 
 FAMILIES = registry.names("metrics")
 
@@ -100,8 +100,7 @@ def test_finer_steps_of_the_same_scores_change_nothing(family):
 
 
 def test_nothing_heavy_is_loaded():
-    loaded = (
-        "import sys, wherewhen.registry as r; [r.load('metrics', n) for n in r.names('metrics')]; print(*sys.modules)"
-    )
+    loaded = "import sys; from wherewhen.core import registry as r; "
+    loaded += "[r.load('metrics', n) for n in r.names('metrics')]; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "av", "cv2", "matplotlib", "sklearn", "scipy"} & set(modules)

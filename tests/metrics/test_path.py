@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics import path, wsstad
-from wherewhen.values import Floats, Prediction, Scores, Truth
 
 FRAMES = 7
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import HeatMap, Prediction, Truth
 from wherewhen.metrics import pauc
-from wherewhen.values import HeatMap, Prediction, Truth
 
 
 def world(seed):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Prediction, Scores, Truth
 from wherewhen.metrics import rbdc
-from wherewhen.values import Prediction, Scores, Truth
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 GOLDEN = SHARED / "golden" / "metric_rbdc_tbdc"

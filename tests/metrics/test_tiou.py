@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import HeatMap, Prediction, Scores, Truth
 from wherewhen.metrics import tiou
-from wherewhen.values import HeatMap, Prediction, Scores, Truth
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 LIU_MA = SHARED / "annotations" / "ucf_crime_boxes_liu_ma" / "Test_annotation.pkl"

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import HeatMap, Prediction, Truth
 from wherewhen.metrics import tiou_patch
-from wherewhen.values import HeatMap, Prediction, Truth
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Prediction, Scores, Truth
 from wherewhen.metrics import wsstad
-from wherewhen.values import Prediction, Scores, Truth
 
 seeds = st.integers(0, 2**32 - 1)
 FRAMES = 9

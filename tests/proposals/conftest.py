@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen.values import Frame, Pixels
+from wherewhen.core.values import Frame, Pixels
 
 RATE = 12.5
 Path2 = Callable[[int], tuple[float, float]]

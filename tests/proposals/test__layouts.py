@@ -5,7 +5,7 @@ from math import exp, tanh
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
 from wherewhen.proposals._classes import COCO, sparse_coco, wanted
 from wherewhen.proposals._layouts import GRAY, LAYOUTS, MEAN, STD
 

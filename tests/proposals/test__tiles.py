@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wherewhen.contracts import ClipSpec
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import ClipSpec
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Pixels
 from wherewhen.proposals._layouts import Raw
 from wherewhen.proposals._seen import DetectorConfig
 from wherewhen.proposals._tiles import SHARED, close_up, looked, tiles
-from wherewhen.values import Pixels
 
 
 @pytest.mark.parametrize(("size", "count"), [((240, 360), (2, 3)), ((97, 61), (3, 1)), ((5, 4), (8, 8))])

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError, DataError, VideoError
+from wherewhen.core.errors import ConfigError, DataError, VideoError
+from wherewhen.core.values import Frame, Scores, Video
 from wherewhen.formats import Annotated, Clock, coco, cvat, mot
 from wherewhen.proposals import file
 from wherewhen.proposals.file import File, FileConfig, names_of
-from wherewhen.values import Frame, Scores, Video
 
 CLOCK = Clock.steady(12, 10, 80, 60)
 BOXES = Scores(

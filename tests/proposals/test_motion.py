@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Frame
 from wherewhen.proposals.motion import CAMERA, CHANGED, Motion, MotionConfig
-from wherewhen.values import Boxes, Frame
 
 
 def seen(world: Any, count: int, **changes: Any) -> list[Boxes]:

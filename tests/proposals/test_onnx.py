@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen import extents as ext
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Frame
 from wherewhen.proposals.onnx import Onnx, OnnxConfig
-from wherewhen.values import Frame
 from wherewhen.video import reader
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Frame
 from wherewhen.proposals.transformers import Transformers, TransformersConfig
-from wherewhen.values import Frame
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from wherewhen.values import Pixels
+from wherewhen.core.values import Pixels
 
 
 def _draw(index: int, width: int = 64, height: int = 48) -> Pixels:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Frame
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Frame
 from wherewhen.video.ahead import DEPTH, Taker, ahead
 from wherewhen.video.reader import Spent, Want, frames
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen.errors import VideoError
-from wherewhen.outputs import MANIFEST
+from wherewhen.core.errors import VideoError
+from wherewhen.core.outputs import MANIFEST
 from wherewhen.video.batch import Quarantine, survivors
 from wherewhen.video.sources import Source
 

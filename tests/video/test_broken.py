@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Frame
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Frame
 from wherewhen.video.reader import edges, frames, probe
 from wherewhen.video.wholeness import cut_short
 
@@ -253,7 +253,7 @@ def test_nothing_is_printed_by_the_decoder(make: Make) -> None:
     data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
     path.write_bytes(data)
     code = (
-        "import sys; from wherewhen.video.reader import frames; from wherewhen.errors import VideoError\n"
+        "import sys; from wherewhen.video.reader import frames; from wherewhen.core.errors import VideoError\n"
         "try: list(frames(sys.argv[1]))\nexcept VideoError as error: print(error.cause)"
     )
     run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)

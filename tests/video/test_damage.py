@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Frame, Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Frame, Pixels
 from wherewhen.video import decoding
 from wherewhen.video.reader import edges, frames, probe, reading
 

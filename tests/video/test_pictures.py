@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError
-from wherewhen.values import Pictures
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Pictures
 from wherewhen.video import reader
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
+from wherewhen.core.errors import VideoError
 from wherewhen.video.reader import frames, reading
 from wherewhen.video.wholeness import cut_short
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Frame, Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Frame, Pixels
 from wherewhen.video.reader import Spent, Want, edges, frames, picture, probe, several
 
 Make = Callable[..., Path]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wherewhen.errors import ConfigError, VideoError
-from wherewhen.values import Pictures, Pixels
+from wherewhen.core.errors import ConfigError, VideoError
+from wherewhen.core.values import Pictures, Pixels
 from wherewhen.video import film, reader
 from wherewhen.video.reader import Want, edges, frames, probe, reading
 from wherewhen.video.sources import Source

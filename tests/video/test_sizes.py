@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Pixels
 from wherewhen.video import reader, sizes
 from wherewhen.video.opening import MAX_PIXELS
 from wherewhen.video.sizes import Size, reduction, size_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen.addresses import Address
-from wherewhen.errors import VideoError
+from wherewhen.core.addresses import Address
+from wherewhen.core.errors import VideoError
 from wherewhen.video import sources
 from wherewhen.video.sources import Camera, expand, is_frames_folder
 
@@ -104,7 +104,7 @@ def test_a_folder_that_may_not_be_listed(tree: Path, monkeypatch: pytest.MonkeyP
             raise PermissionError(13, "Permission denied")
         return honest(path)
 
-    monkeypatch.setattr("wherewhen.recordings.os.listdir", refuse)
+    monkeypatch.setattr("wherewhen.core.recordings.os.listdir", refuse)
     assert names(expand(tree), tree) == ["b2.AVI", "b10.mp4"]
     closed.append(tree)
     with pytest.raises(VideoError, match="no permission to look into this folder"):

@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from wherewhen.errors import OutputError, VideoError
-from wherewhen.outputs import MANIFEST
-from wherewhen.store import write_atomic
-from wherewhen.values import Pixels
+from wherewhen.core.errors import OutputError, VideoError
+from wherewhen.core.outputs import MANIFEST
+from wherewhen.core.store import write_atomic
+from wherewhen.core.values import Pixels
 from wherewhen.video.reader import edges, frames
 from wherewhen.video.writer import Writer
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherewhen.documents import json_of
-from wherewhen.errors import StoreError
-from wherewhen.weights import Weights
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import StoreError
+from wherewhen.runtime.weights import Weights
 
 if TYPE_CHECKING:
     import torch

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wherewhen import weights as files
 from wherewhen.backbones import _clip_names as names
 from wherewhen.backbones._transformers import transformers
-from wherewhen.errors import StoreError
-from wherewhen.values import Features
-from wherewhen.weights import RANDOM
+from wherewhen.core.errors import StoreError
+from wherewhen.core.values import Features
+from wherewhen.runtime import weights as files
+from wherewhen.runtime.weights import RANDOM
 
 LENGTH, START, END = 77, 49406, 49407
 Sequences = list[list[int]]

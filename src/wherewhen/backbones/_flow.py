@@ -7,7 +7,7 @@ from math import log2
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Pixels
+from wherewhen.core.values import Pixels
 
 Array = NDArray[np.float32]
 

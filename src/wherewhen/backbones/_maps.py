@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Pixels
+from wherewhen.core.values import Pixels
 
 Array = NDArray[np.float32]
 Box = tuple[slice, slice]

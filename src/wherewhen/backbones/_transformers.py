@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
 
 
 def transformers(wanted: str) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from wherewhen.contracts import ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.network import Network, NetworkConfig
-from wherewhen.weights import Weights
+from wherewhen.core.contracts import ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.runtime.network import Network, NetworkConfig
+from wherewhen.runtime.weights import Weights
 
 if TYPE_CHECKING:
     import torch

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from wherewhen import weights as files
 from wherewhen.backbones import _clip_names as names
-from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.network import Network, NetworkConfig
-from wherewhen.values import Features, unit
-from wherewhen.weights import RANDOM, Weights
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, unit
+from wherewhen.runtime import weights as files
+from wherewhen.runtime.network import Network, NetworkConfig
+from wherewhen.runtime.weights import RANDOM, Weights
 
 if TYPE_CHECKING:
     import torch

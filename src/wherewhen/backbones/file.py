@@ -13,12 +13,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.config import CONSENT
-from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.network import fitted
-from wherewhen.values import Features, Pixels
-from wherewhen.weights import checksum
+from wherewhen.core.config import CONSENT
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
+from wherewhen.runtime.network import fitted
+from wherewhen.runtime.weights import checksum
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], Array]

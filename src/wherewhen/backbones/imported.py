@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from wherewhen import registry
-from wherewhen.config import CONSENT, build, mapping
-from wherewhen.contracts import Backbone, BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Pixels
+from wherewhen.core import registry
+from wherewhen.core.config import CONSENT, build, mapping
+from wherewhen.core.contracts import Backbone, BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
 
 UNKNOWN = "unknown"
 

@@ -24,9 +24,9 @@ from wherewhen.backbones._maps import (
 )
 from wherewhen.backbones._pace import paces_of, to_one_step
 from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, seen
-from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Floats, Masks, Pixels
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Floats, Masks, Pixels
 
 Array = NDArray[np.float32]
 

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Pixels
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
 
 
 @dataclass(frozen=True)

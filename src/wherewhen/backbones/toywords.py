@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.contracts import BackboneAbilities, ClipSpec, Provenance
-from wherewhen.errors import ConfigError, unknown
-from wherewhen.values import Features, Pixels
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError, unknown
+from wherewhen.core.values import Features, Pixels
 
 if TYPE_CHECKING:
     import torch

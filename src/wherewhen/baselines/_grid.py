@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen.values import Features, Floats, HeatMap, Instances
+from wherewhen.core.values import Features, Floats, HeatMap, Instances
 
 EXACT = {"smooth_seconds": 0.0, "smooth_cells": 0.0}  # the map is taken as it is
 

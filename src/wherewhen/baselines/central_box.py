@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wherewhen.baselines._grid import EXACT, box, maps, shape
-from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, HeatMap, Instances, Truth
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.values import Bag, HeatMap, Instances, Truth
 
 SIDE = 0.6
 PIXELS = (60, 60)  # fine enough for the box to have its size whatever the grid of the method

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wherewhen.baselines._grid import EXACT, maps, shape
-from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, HeatMap, Instances, Truth
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.values import Bag, HeatMap, Instances, Truth
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:

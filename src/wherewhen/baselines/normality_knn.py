@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wherewhen.baselines._grid import maps, shape
-from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, Features, HeatMap, Instances, Truth
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.values import Bag, Features, HeatMap, Instances, Truth
 
 NEAREST = 5
 ROWS = 1024  # at once: bounds the memory of the distance matrix

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen.contracts import Baseline
-from wherewhen.store import fingerprint
-from wherewhen.values import Bag, Features, Truth
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.store import fingerprint
+from wherewhen.core.values import Bag, Features, Truth
 
 
 def scores(bag: Bag, truth: Truth, seed: int) -> Features:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from wherewhen import extents as ext
 from wherewhen.baselines._grid import EXACT
-from wherewhen.contracts import Baseline
-from wherewhen.values import Bag, Features, Floats, Truth
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Baseline
+from wherewhen.core.values import Bag, Features, Floats, Truth
 
 
 def overlaps(rows: Floats, truth: Floats) -> Floats:

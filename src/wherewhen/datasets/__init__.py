@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wherewhen import registry
-from wherewhen.addresses import address_in
-from wherewhen.contracts import DatasetReader
+from wherewhen.core import registry
+from wherewhen.core.addresses import address_in
+from wherewhen.core.contracts import DatasetReader
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Dataset, Fold, Video
 from wherewhen.datasets._class_folders import Folders, below, listed
-from wherewhen.errors import ConfigError, DataError
-from wherewhen.values import Dataset, Fold, Video
 
 __all__ = ["ALL", "LAST", "Folders", "reader_of", "recognized", "to_judge", "to_learn"]
 

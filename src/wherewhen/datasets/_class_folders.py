@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
+from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.datasets._table import LABELS, named
-from wherewhen.errors import ConfigError, DataError
 
 NAMES = {word: label for word, label in LABELS.items() if not word.isdigit() and word not in ("true", "false")}
 """Usual names of folders, in any case."""

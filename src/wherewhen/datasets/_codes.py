@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wherewhen.contracts import JOIN
+from wherewhen.core.contracts import JOIN
 
 CODES = {"B1": "fighting", "B2": "shooting", "B4": "riot", "B5": "abuse", "B6": "car accident", "G": "explosion"}
 """XD-Violence: what the codes at the end of a name mean; A is normal."""

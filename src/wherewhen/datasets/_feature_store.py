@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import documents
+from wherewhen.core import documents
+from wherewhen.core.errors import DataError, StoreError
+from wherewhen.core.feature_file import INDEX, inside
+from wherewhen.core.store import Arrays, load, plain, save, write_json
+from wherewhen.core.values import Dataset, Fold, Masks, Truth, Video
 from wherewhen.datasets._table import quoted
-from wherewhen.errors import DataError, StoreError
-from wherewhen.features import INDEX, inside
-from wherewhen.store import Arrays, load, plain, save, write_json
-from wherewhen.values import Dataset, Fold, Masks, Truth, Video
 
 FORMAT = 1
 TRUTH = "truth"

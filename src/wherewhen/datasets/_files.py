@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.recordings import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from wherewhen.datasets import _table
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.recordings import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 
 VIDEOS, IMAGES = VIDEO_SUFFIXES, PICTURE_SUFFIXES
 FEATURES = {".npy", ".npz", ".h5", ".pt", ".mat"}

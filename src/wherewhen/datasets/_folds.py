@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wherewhen.findings import report
-from wherewhen.values import Video
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Video
 
 Side = tuple[Video, ...]
 

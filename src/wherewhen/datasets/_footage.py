@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.recordings import VIDEO_SUFFIXES, PassedOver, is_album, recordings
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.recordings import VIDEO_SUFFIXES, PassedOver, is_album, recordings
 
 
 def is_video(path: Path) -> bool:

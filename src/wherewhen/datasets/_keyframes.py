@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import documents
+from wherewhen.core import documents
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Floats
 from wherewhen.datasets import _files
 from wherewhen.datasets._truths import Draft
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.values import Floats
 
 
 def drafts(path: Path) -> dict[str, Draft]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Floats, Masks
 from wherewhen.datasets import _files
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.values import Floats, Masks
 
 
 def boxes(mask: Masks, frame: int) -> Floats:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
-from wherewhen.printable import fitted
-from wherewhen.values import Dataset, Masks, Truth, Video
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.printable import fitted
+from wherewhen.core.values import Dataset, Masks, Truth, Video
 
 
 def pack(path: Path, masks: Masks) -> None:

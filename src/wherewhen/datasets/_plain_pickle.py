@@ -11,7 +11,7 @@ import pickle
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
 
 LARGEST = 2**28  # bytes
 DEEPEST = 100  # levels; those of a dictionary count twice

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.printable import printable
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.printable import printable
 
 LARGEST = 2**28  # bytes of a table; a million videos need less
 NEAR = 0.85  # how much a column's name may be like a known one before it counts as misspelled

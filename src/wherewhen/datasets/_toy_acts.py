@@ -8,10 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from wherewhen.core.values import Floats
 from wherewhen.datasets import _toy_body as body
 from wherewhen.datasets._toy_scene import Scene
 from wherewhen.datasets._toy_script import Actor, Ride, Script, Spot, bag
-from wherewhen.values import Floats
 
 OUT = 1.2
 """How far beyond the picture's side, in meters, movers come from and go to."""

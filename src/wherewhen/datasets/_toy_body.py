@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Floats
+from wherewhen.core.values import Floats
 
 HIP, CHEST, HEAD, HAIR = 0, 1, 2, 3
 SHOULDER, ELBOW, HAND, LEG, KNEE, ANKLE, TOE = 4, 6, 8, 10, 12, 14, 16

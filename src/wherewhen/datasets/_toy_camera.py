@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wherewhen.values import Floats
+from wherewhen.core.values import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from wherewhen.values import Floats, Masks
+from wherewhen.core.values import Floats, Masks
 
 
 class Noise:

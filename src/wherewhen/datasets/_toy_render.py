@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.values import Floats, Masks, Pixels
 from wherewhen.datasets._toy_body import Shape
 from wherewhen.datasets._toy_camera import Camera
 from wherewhen.datasets._toy_scene import SWAYS, Scene
 from wherewhen.datasets._toy_script import Actor
-from wherewhen.values import Floats, Masks, Pixels
 
 Box = tuple[int, int, int, int]
 Ints = NDArray[np.int64]

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.values import Features, Floats, Masks, Pixels
 from wherewhen.datasets._toy_camera import Camera
 from wherewhen.datasets._toy_ground import Noise, facade, ground
-from wherewhen.values import Features, Floats, Masks, Pixels
 
 FINER = 2
 """The background is drawn this many times larger, then shrunk."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wherewhen.core.values import Floats, Masks
 from wherewhen.datasets import _toy_body as body
-from wherewhen.values import Floats, Masks
 
 Spot = tuple[float, float]
 """A place on the ground: x and z in meters."""

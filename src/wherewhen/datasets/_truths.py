@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.findings import report
-from wherewhen.measures import Measure
-from wherewhen.values import Floats, Masks, Truth
+from wherewhen.core import extents as ext
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Floats, Masks, Truth
+from wherewhen.core.video_info import Measure
 
 Ints = NDArray[np.int64]
 

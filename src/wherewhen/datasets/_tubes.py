@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Floats
 from wherewhen.datasets import _files
-from wherewhen.findings import report
-from wherewhen.values import Floats
 
 
 def read(path: Path, video: str, inclusive: bool) -> Floats:

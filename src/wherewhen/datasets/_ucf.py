@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wherewhen.contracts import Provenance
+from wherewhen.core.contracts import Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, from_one, pairs
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Video
 
 USUAL = Usual(fps=30, width=320, height=240)
 """Sultani et al. 2018: pictures of 320x240, rate fixed to 30."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _masks
 from wherewhen.datasets._truths import Draft, build, from_one, normal
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 
 def _home(root: Path, name: str) -> Path:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Dataset, Fold, Masks, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _masks
 from wherewhen.datasets._truths import Draft, build, normal, runs
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Masks, Truth, Video
 
 USUAL = Usual(fps=25, width=640, height=360)
 """Lu, Shi, Jia 2013: 640 x 360 pixels, 25 frames per second."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.values import Dataset, Truth
 from wherewhen.datasets._feature_store import is_store, read_index, read_truths, read_videos
-from wherewhen.values import Dataset, Truth
 
 
 def load(root: Path) -> Dataset:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.printable import printable
+from wherewhen.core.values import Dataset, Fold, Truth, Video
 from wherewhen.datasets._class_folders import NAMES, Folders, below, listed, usual
 from wherewhen.datasets._footage import is_video, videos_in, videos_left
 from wherewhen.datasets._table import Row, named, quoted, rows
-from wherewhen.errors import ConfigError, DataError
-from wherewhen.findings import report
-from wherewhen.printable import printable
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 TABLE = "labels.csv"
 COLUMNS = ("path", "label", "class", "split")

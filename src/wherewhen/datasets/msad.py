@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _keyframes
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, from_one, normal
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=30)
 """Zhu et al. 2024: 30 frames per second; sizes differ."""

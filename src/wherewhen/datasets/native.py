@@ -13,14 +13,14 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from wherewhen import documents
-from wherewhen import extents as ext
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core import documents
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.errors import DataError, unknown
+from wherewhen.core.printable import fitted
+from wherewhen.core.values import Dataset, Floats, Fold, Masks, Truth, Video
 from wherewhen.datasets._native_write import pack, write
 from wherewhen.datasets._table import named, quoted
-from wherewhen.errors import DataError, unknown
-from wherewhen.printable import fitted
-from wherewhen.values import Dataset, Floats, Fold, Masks, Truth, Video
 
 __all__ = ["PLUGIN", "load", "matches", "pack", "truth", "write"]
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Masks, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _masks, _tubes
 from wherewhen.datasets._codes import CAMERA
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal, runs
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Masks, Truth, Video
 
 USUAL = Usual(fps=24, width=856, height=480)
 """Luo, Liu, Gao 2017, and Liu et al. 2018: 24 frames per second, 480 x 856 pixels."""

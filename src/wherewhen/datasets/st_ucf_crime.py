@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Truth
 from wherewhen.datasets import _files, _tubes, _ucf
 from wherewhen.datasets._truths import build
-from wherewhen.findings import report
-from wherewhen.values import Dataset, Fold, Truth
 
 FOLDER = "tubes"
 

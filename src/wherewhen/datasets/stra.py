@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measures
 from wherewhen.datasets import _files, _tubes
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.findings import report
-from wherewhen.measures import Measures
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 
 def _side(root: Path, name: str, footage: _files.Footage) -> tuple[Video, ...]:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Floats, Fold, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _tubes
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=15, width=1280, height=720)
 """Ramachandra, Jones 2020: 1280 x 720 pixels, 15 frames per second."""

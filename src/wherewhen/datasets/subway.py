@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measure, Measures, Usual
 from wherewhen.datasets import _files, _tubes
 from wherewhen.datasets._truths import Draft, build
-from wherewhen.findings import report
-from wherewhen.measures import Measure, Measures, Usual
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=25, width=512, height=384)
 """Adam et al. 2008: 25 frames per second, 512 x 384 pixels."""

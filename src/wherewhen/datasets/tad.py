@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measures
 from wherewhen.datasets import _files
 from wherewhen.datasets._truths import Draft, build, pairs
-from wherewhen.findings import report
-from wherewhen.measures import Measures
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 LIST = ("test.txt", "vals.txt", "tad_test.txt")
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.errors import ConfigError, DataError, unknown
+from wherewhen.core.values import Dataset, Fold, Masks, Pixels, Truth, Video
 from wherewhen.datasets import native
-from wherewhen.errors import ConfigError, DataError, unknown
-from wherewhen.values import Dataset, Fold, Masks, Pixels, Truth, Video
 
 if TYPE_CHECKING:
     from wherewhen.datasets._toy_render import Drawn

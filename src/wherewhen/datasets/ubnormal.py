@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Floats, Fold, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files, _masks
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 USUAL = Usual(fps=30)
 """Acsintoae et al. 2022: 30 frames per second; sizes differ by scene."""

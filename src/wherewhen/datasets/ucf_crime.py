@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader
+from wherewhen.core.contracts import DatasetReader
+from wherewhen.core.values import Dataset, Truth
 from wherewhen.datasets import _files, _ucf
 from wherewhen.datasets._truths import build
-from wherewhen.values import Dataset, Truth
 
 
 def load(root: Path) -> Dataset:

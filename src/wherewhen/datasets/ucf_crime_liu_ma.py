@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Dataset, Floats, Truth
 from wherewhen.datasets import _files, _plain_pickle, _ucf
 from wherewhen.datasets._truths import build
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.values import Dataset, Floats, Truth
 
 FILE = "Test_annotation.pkl"
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Truth
 from wherewhen.datasets import _files, _keyframes, _ucf
 from wherewhen.datasets._truths import build, normal
-from wherewhen.findings import report
-from wherewhen.values import Dataset, Truth
 
 FILES = ("merged_ucf_crime.json", "merged_UCF_Crime.json")
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import DatasetReader, Provenance
+from wherewhen.core.contracts import DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.values import Dataset, Floats, Fold, Truth, Video
+from wherewhen.core.video_info import Measures
 from wherewhen.datasets import _files, _tubes, _ucf
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, normal
-from wherewhen.findings import report
-from wherewhen.measures import Measures
-from wherewhen.values import Dataset, Floats, Fold, Truth, Video
 
 FOLDER = ("Txt annotations", "Txt_annotations", "txt_annotations", "annotations")
 TRAIN, TEST = ("Train_split_AD.txt", "Test_split_AD.txt")

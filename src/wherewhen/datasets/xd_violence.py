@@ -16,16 +16,16 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from wherewhen import documents
-from wherewhen.contracts import JOIN, DatasetReader, Provenance
+from wherewhen.core import documents
+from wherewhen.core.contracts import JOIN, DatasetReader, Provenance
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.core.video_info import Measures, Usual
 from wherewhen.datasets import _files
 from wherewhen.datasets._codes import CODED, CODES, category
 from wherewhen.datasets._folds import apart
 from wherewhen.datasets._truths import Draft, build, pairs
-from wherewhen.errors import DataError
-from wherewhen.findings import report
-from wherewhen.measures import Measures, Usual
-from wherewhen.values import Dataset, Fold, Truth, Video
 
 USUAL = Usual(fps=24)
 """Wu et al. 2020: videos at a fixed rate of 24 frames per second."""

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 
-from wherewhen.errors import EngineError
+from wherewhen.core.errors import EngineError
 
 
 def needed(library: str, extra: str) -> ModuleType:

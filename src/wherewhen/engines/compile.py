@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import torch
 
-from wherewhen.contracts import Engine
+from wherewhen.core.contracts import Engine
+from wherewhen.core.errors import EngineError
+from wherewhen.core.values import Features, Pixels
 from wherewhen.engines._fast import channels_last, lowered
 from wherewhen.engines._graph import folded
-from wherewhen.errors import EngineError
-from wherewhen.tensors import called, shaped
-from wherewhen.values import Features, Pixels
+from wherewhen.runtime.tensors import called, shaped
 
 
 class CompileEngine:

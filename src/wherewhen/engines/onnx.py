@@ -13,12 +13,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from wherewhen.contracts import Engine
+from wherewhen.core.contracts import Engine
+from wherewhen.core.store import Spare, atomic, cache_folder, fingerprint
+from wherewhen.core.values import Features, Pixels
 from wherewhen.engines._extra import check, needed
 from wherewhen.engines._graph import folded
-from wherewhen.store import Spare, atomic, cache_folder, fingerprint
-from wherewhen.tensors import shaped
-from wherewhen.values import Features, Pixels
+from wherewhen.runtime.tensors import shaped
 
 
 class ONNXEngine:

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from wherewhen.contracts import Engine
+from wherewhen.core.contracts import Engine
+from wherewhen.core.errors import EngineError
+from wherewhen.core.values import Features, Pixels
 from wherewhen.engines._extra import needed
-from wherewhen.errors import EngineError
-from wherewhen.tensors import shaped
-from wherewhen.values import Features, Pixels
+from wherewhen.runtime.tensors import shaped
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from torch.fx import GraphModule
 
-from wherewhen.contracts import Engine
+from wherewhen.core.contracts import Engine
+from wherewhen.core.values import Features, Pixels
 from wherewhen.engines._fast import channels_last, lowered, quicken
 from wherewhen.engines._graph import folded
-from wherewhen.tensors import called, shaped
-from wherewhen.values import Features, Pixels
+from wherewhen.runtime.tensors import called, shaped
 
 KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
-from wherewhen.printable import legible
-from wherewhen.values import Event, Floats, Prediction, Scores, Truth
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.printable import legible
+from wherewhen.core.values import Event, Floats, Prediction, Scores, Truth
 
 Whole = NDArray[np.int64]
 

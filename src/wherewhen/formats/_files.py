@@ -10,10 +10,10 @@ from urllib.parse import quote, unquote
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from wherewhen import documents
-from wherewhen.errors import DataError, unknown
-from wherewhen.printable import fitted
-from wherewhen.store import write_atomic
+from wherewhen.core import documents
+from wherewhen.core.errors import DataError, unknown
+from wherewhen.core.printable import fitted
+from wherewhen.core.store import write_atomic
 
 LARGEST = 2**53  # no frame, pixel or second is beyond it, and whole numbers are no longer exact
 DEEPEST = 100

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Floats
+from wherewhen.core.values import Floats
 
 Frames = NDArray[np.int64]
 

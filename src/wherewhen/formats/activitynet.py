@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event
 from wherewhen.formats._annotated import NO_CATEGORY, Annotated, Clock, clock_of, span_event
 from wherewhen.formats._files import Node, one_of, read_json, write_json
-from wherewhen.values import Event
 
 KINDS = ("results", "database")
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
 from wherewhen.formats._annotated import NO_CATEGORY, Annotated, Clock, clock_of, from_frames, rows_of, to_frames
 from wherewhen.formats._files import Node, read_json, write_json
 

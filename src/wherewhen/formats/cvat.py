@@ -15,13 +15,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.store import write_atomic
+from wherewhen.core.values import Floats
 from wherewhen.formats._annotated import NO_CATEGORY, Annotated, Clock, clock_of, from_frames, rows_of, to_frames
 from wherewhen.formats._files import file_name, number, read_xml, shown, video_id, whole
 from wherewhen.formats._tracks import fill, runs, upright
-from wherewhen.store import write_atomic
-from wherewhen.values import Floats
 
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
 Element = ElementTree.Element

@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, Floats
 from wherewhen.formats._annotated import Annotated, Clock, event_frames, frame_spans
 from wherewhen.formats._files import LONGEST, Node, read_json, write_json
-from wherewhen.values import Event, Floats
 
 VERSION = 1
 STEADY = 1e-6  # seconds by which a steady clock's borders may be off

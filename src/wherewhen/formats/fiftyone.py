@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event
 from wherewhen.formats._annotated import (
     NO_CATEGORY,
     Annotated,
@@ -28,7 +29,6 @@ from wherewhen.formats._annotated import (
     to_frames,
 )
 from wherewhen.formats._files import Node, file_name, folder, number, read_json, video_id, whole, write_json
-from wherewhen.values import Event
 
 
 def _labels(video: Annotated) -> dict[str, Any]:

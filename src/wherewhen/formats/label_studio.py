@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event
 from wherewhen.formats._annotated import (
     NO_CATEGORY,
     Annotated,
@@ -33,7 +34,6 @@ from wherewhen.formats._annotated import (
 )
 from wherewhen.formats._files import Node, one_of, read_json, write_json
 from wherewhen.formats._tracks import fill, runs, upright
-from wherewhen.values import Event
 
 KINDS = ("predictions", "annotations")
 LABELING = """<View>

@@ -13,11 +13,11 @@ import configparser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.store import write_atomic
 from wherewhen.formats._annotated import NO_CATEGORY, Annotated, Clock, clock_of, from_frames, rows_of, to_frames
 from wherewhen.formats._files import LONGEST, file_name, folder, number, one_of, shown, table, text_of, video_id, whole
-from wherewhen.store import write_atomic
 
 PLACES = {"gt": "{}/gt/gt.txt", "det": "{}/det/det.txt", "results": "{}.txt"}
 

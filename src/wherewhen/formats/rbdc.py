@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.contracts import Format, Provenance
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Format, Provenance
+from wherewhen.core.errors import DataError
+from wherewhen.core.outputs import remove
+from wherewhen.core.store import write_atomic
 from wherewhen.formats._annotated import Annotated, Clock, clock_of, from_frames, rows_of, to_frames
 from wherewhen.formats._files import file_name, folder, one_of, shown, table, video_id, whole
-from wherewhen.outputs import remove
-from wherewhen.store import write_atomic
 
 KINDS = ("anomalies", "tracks")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.values import Boxes, Features, Floats
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Boxes, Features, Floats
 
 NAMES = (
     "right", "down", "speed", "fastest", "straight", "size", "aspect", "aspect_change", "size_change", "growth",

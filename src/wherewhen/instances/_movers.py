@@ -11,16 +11,16 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen import tubes
-from wherewhen.contracts import BuilderAbilities, Closeup, Sight
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core import tubes
+from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.linking import LinkConfig
+from wherewhen.core.tubes import SUB_TUBE, TubeConfig, Tubes
+from wherewhen.core.values import Boxes, Features, Grid, Instances, Paths, Scores, unit
 from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.instances._shares import placed
-from wherewhen.tracks import LinkConfig
-from wherewhen.tubes import SUB_TUBE, TubeConfig, Tubes
-from wherewhen.values import Boxes, Features, Grid, Instances, Paths, Scores, unit
 
 WINDOW = 5 * SUB_TUBE
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.values import Features, Floats, Instances
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Features, Floats, Instances
 
 
 def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDArray[np.int64], Features]:

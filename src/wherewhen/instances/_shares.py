@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.values import Features, Floats, Grid, Instances
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Features, Floats, Grid, Instances
 
 Weights = NDArray[np.float32]
 

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.contracts import BuilderAbilities, Closeup, Sight
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Grid, Instances, unit
 from wherewhen.instances._shares import overlaps, placed
-from wherewhen.values import Features, Grid, Instances, unit
 
 
 @dataclass(frozen=True)

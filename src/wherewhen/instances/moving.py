@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import BuilderAbilities, Closeup, Sight
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Grid, Instances
 from wherewhen.instances._shares import overlaps, placed, retimed
-from wherewhen.values import Grid, Instances
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from wherewhen.contracts import BuilderAbilities
+from wherewhen.core.contracts import BuilderAbilities
 from wherewhen.instances._movers import Windowed
 
 

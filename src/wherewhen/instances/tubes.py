@@ -16,7 +16,7 @@ class Tubes(Windowed):
     crop``).
 
     >>> import numpy as np
-    >>> from wherewhen.values import Grid
+    >>> from wherewhen.core.values import Grid
     >>> grid = Grid(np.ones((1, 2, 2, 3), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))
     >>> next(Tubes(Tubes.Config(manner=False))([grid])).features
     array([[1., 1., 1.]], dtype=float32)

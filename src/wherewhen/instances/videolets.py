@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.contracts import BuilderAbilities, Closeup, Sight
-from wherewhen.errors import ConfigError
-from wherewhen.values import Grid, Instances, unit
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Grid, Instances, unit
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.values import Floats, Scores
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Floats, Scores
 
 
 def told(boxes: Scores, score: float, peak: float) -> Scores:

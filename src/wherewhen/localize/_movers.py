@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wherewhen import extents as ext
-from wherewhen.values import Event, Features, Floats, Masks, Scores
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Event, Features, Floats, Masks, Scores
 
 
 def along(boxes: Scores, near: Sequence[Scores], weights: Floats) -> Scores:

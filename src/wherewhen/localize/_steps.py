@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wherewhen import extents as ext
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Features, HeatMap, Scores
 from wherewhen.localize._movers import along
-from wherewhen.values import Features, HeatMap, Scores
 
 STILL = 2 / 255  # a change of gray that is no movement but noise
 SOFT = 2.0  # cells of the raster: fills the inside of a mover, whose color changes at its rim only

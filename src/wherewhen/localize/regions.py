@@ -9,13 +9,13 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from wherewhen import extents as ext
-from wherewhen.contracts import LocalizerAbilities
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import LocalizerAbilities
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 from wherewhen.localize._events import best, chains, merged, picked, told
 from wherewhen.localize._movers import apart, free, inside, paths
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
-from wherewhen.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 
 
 def calibrate(values: Features, threshold: float) -> Features:

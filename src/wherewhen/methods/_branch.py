@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import View
+from wherewhen.core.contracts import View
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
 from wherewhen.methods._sequences import queries

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wherewhen.contracts import View
+from wherewhen.core.contracts import View
 
 
 @dataclass(slots=True)

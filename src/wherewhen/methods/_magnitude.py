@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.contracts import Output, View
+from wherewhen.core.contracts import Output, View
 from wherewhen.methods._bags import lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import FixedNorm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
 
 
 def demand(method: str, config: Any, *, positive: str = "", share: str = "", weight: str = "") -> None:
@@ -14,7 +14,7 @@ def demand(method: str, config: Any, *, positive: str = "", share: str = "", wei
     >>> from types import SimpleNamespace
     >>> demand("dmrm", SimpleNamespace(segments=0), positive="segments")
     Traceback (most recent call last):
-    wherewhen.errors.ConfigError: dmrm: segments must be at least 1, got 0
+    wherewhen.core.errors.ConfigError: dmrm: segments must be at least 1, got 0
     """
     for name in positive.split():
         value = getattr(config, name)

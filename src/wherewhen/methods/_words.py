@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Classes, TextImage
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Classes, TextImage
+from wherewhen.core.errors import ConfigError
 
 SPREAD = 0.01  # of learnt rows where training starts, as in VadCLIP's official code
 

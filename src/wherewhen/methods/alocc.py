@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes
 
 VIEW = "cells"

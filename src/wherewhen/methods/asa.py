@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._branch import chance, holds, some_of
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import width

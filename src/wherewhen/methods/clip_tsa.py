@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import MethodAbilities, Provenance, Training
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Provenance, Training
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._grid import width
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig
@@ -124,7 +124,7 @@ class CLIPTSA(Magnitude):
     ``w = scorer(x)``, ``x_i <- x_i P(i is among the keep * n highest of w + sigma noise)``; outside of training the
     chance is computed, not drawn. View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``; ``extra`` as RTFM's.
 
-    >>> from wherewhen.contracts import View
+    >>> from wherewhen.core.contracts import View
     >>> model = CLIPTSA(CLIPTSAConfig(), {"cells": 3}).eval()
     >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), torch.zeros(1, 4), torch.ones(1, 4).bool(), ((1, 2, 2),))
     >>> model({"cells": view}).scores.shape

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._bags import lane_count, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._sequences import Locked, mean_of, renamed, sequences

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._branch import holds, middles
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width

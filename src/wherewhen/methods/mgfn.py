@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._bags import lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import ChannelNorm, FixedNorm

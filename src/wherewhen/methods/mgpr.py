@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._branch import Branch, chance, holds, some_of
 from wherewhen.methods._grid import width
 from wherewhen.methods._settings import demand

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
 from wherewhen.methods._settings import demand
 

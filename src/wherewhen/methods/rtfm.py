@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from wherewhen.contracts import MethodAbilities, Provenance, Training
+from wherewhen.core.contracts import MethodAbilities, Provenance, Training
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig, magnitudes
 from wherewhen.methods._sequences import renamed
@@ -63,7 +63,7 @@ class RTFM(Magnitude):
     ``bag`` scores ``(B,)`` and ``feature`` ``(B, D)``, the mean of the longest.
 
     >>> import torch
-    >>> from wherewhen.contracts import View
+    >>> from wherewhen.core.contracts import View
     >>> model = RTFM(RTFMConfig(), {"cells": 3}).eval()
     >>> view = View(torch.ones(1, 4, 3), torch.zeros(1, 4, 6), torch.zeros(1, 4), torch.ones(1, 4).bool(), ((1, 2, 2),))
     >>> model({"cells": view}).scores.shape

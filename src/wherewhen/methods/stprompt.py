@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen import prompts as files
-from wherewhen.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core import prompts as files
+from wherewhen.core.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
 from wherewhen.methods._sequences import mean_of, queries

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
 from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wherewhen.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread
 
 VIEW = "cells"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.values import HeatMap
 from wherewhen.metrics._regions import Places, runs, steps
-from wherewhen.values import HeatMap
 
 
 def resampled(heat: HeatMap, grid: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
 
 Floats = NDArray[np.float64]
 Counts = NDArray[Any]  # int64 where labels and weights are whole, else float64

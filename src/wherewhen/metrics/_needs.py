@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from wherewhen.core.values import Truth
 from wherewhen.metrics._regions import frame_rows, known_frames, marks, places
-from wherewhen.values import Truth
 
 NORMAL = "no video is anomalous"
 Check = Callable[[Sequence[Truth]], str | None]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from wherewhen.errors import DataError
-from wherewhen.values import Prediction, Truth
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Prediction, Truth
 
 
 def _some(ids: Iterable[str]) -> str:

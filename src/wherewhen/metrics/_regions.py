@@ -14,9 +14,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen import extents as ext
-from wherewhen.errors import DataError
-from wherewhen.values import HeatMap, Truth
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import HeatMap, Truth
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

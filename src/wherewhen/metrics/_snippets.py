@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.errors import ConfigError, DataError
 
 
 def repeat_snippets(

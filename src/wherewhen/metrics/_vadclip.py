@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.errors import DataError
+from wherewhen.core.errors import DataError
 
 Floats = NDArray[np.float64]
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics.frame import frame_scores
-from wherewhen.values import Prediction, Truth
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

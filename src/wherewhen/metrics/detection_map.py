@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric, classes_of
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Metric, classes_of
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Event, Floats, Prediction, Scores, Truth
 from wherewhen.metrics._curves import operating_points
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import known_frames, places
 from wherewhen.metrics._vadclip import THRESHOLDS, vadclip_detection_map, vadclip_proposals
 from wherewhen.metrics.tiou import box_iou
 from wherewhen.metrics.wsstad import Tubes, tubes
-from wherewhen.values import Event, Floats, Prediction, Scores, Truth
 
 __all__ = ["compute", "detection_ap", "hits", "span_iou", "tube_iou", "vadclip_detection_map", "vadclip_proposals"]
 

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.contracts import Metric, classes_of
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Metric, classes_of
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._curves import average_precision, eer, pr_auc_trapezoid, roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.values import Prediction, Truth
 
 Scored = tuple[NDArray[np.float32], NDArray[np.bool_]]
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.contracts import Metric
-from wherewhen.errors import DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import Places, known_frames, places
 from wherewhen.metrics.wsstad import Bools, tubes
-from wherewhen.values import Floats, Prediction, Scores, Truth
 
 EPSILONS = (0.1, 0.3, 0.5)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wherewhen.contracts import Metric
+from wherewhen.core.contracts import Metric
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._cells import cell_samples, pooled
 from wherewhen.metrics._curves import operating_points, roc_area, step_area, trapezoid_area
 from wherewhen.metrics._pairs import paired, where_defined
 from wherewhen.metrics._regions import known_frames, marks, places
-from wherewhen.values import Prediction, Truth
 
 
 def compute(

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._curves import average_precision, eer, roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
 from wherewhen.metrics._regions import cell_shares, placed, places, steps
-from wherewhen.values import Prediction, Truth
 
 Floats = NDArray[np.float64]
 

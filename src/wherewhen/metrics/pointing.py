@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import placed, places
-from wherewhen.values import Prediction, Truth
 
 
 def hits(values: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:

@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import frame_rows, known_frames, places
-from wherewhen.values import Prediction, Truth
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

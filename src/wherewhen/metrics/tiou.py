@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen import extents as ext
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError, DataError
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import frame_rows, hulls, places
 from wherewhen.metrics.frame import frame_scores
-from wherewhen.values import Floats, Prediction, Scores, Truth
 
 Choose = Literal["best", "hull"]
 

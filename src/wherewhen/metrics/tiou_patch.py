@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import hulls, marks, overlaps, placed, places
 from wherewhen.metrics.frame import frame_scores
 from wherewhen.metrics.tiou import box_iou, gated_iou, gated_numbers
-from wherewhen.values import Prediction, Truth
 
 Floats = NDArray[np.float64]
 

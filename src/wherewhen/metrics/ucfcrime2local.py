@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import HeatMap, Prediction, Truth
 from wherewhen.metrics._cells import cell_samples, pooled
 from wherewhen.metrics._curves import roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
 from wherewhen.metrics._regions import Places, known_frames, marks, placed, places, steps
-from wherewhen.values import HeatMap, Prediction, Truth
 
 
 def tube_samples(heat: HeatMap, place: Places, edges: NDArray[np.float64], pool: str) -> NDArray[np.float64]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._curves import average_precision, roc_auc
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import steps
-from wherewhen.values import Prediction, Truth
 
 
 def smoothed(values: ArrayLike, edges: ArrayLike, seconds: float) -> NDArray[np.float64]:

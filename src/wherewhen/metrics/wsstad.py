@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.contracts import Metric
-from wherewhen.errors import DataError
+from wherewhen.core.contracts import Metric
+from wherewhen.core.errors import DataError
+from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics._curves import roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
 from wherewhen.metrics._regions import frame_rows, known_frames, places
 from wherewhen.metrics.tiou import box_iou, truth_hulls
-from wherewhen.values import Floats, Prediction, Scores, Truth
 
 Bools = NDArray[np.bool_]
 EPSILONS = (0.1, 0.2, 0.3)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Masks, Pixels
+from wherewhen.core.values import Masks, Pixels
 
 Array = NDArray[np.float32]
 

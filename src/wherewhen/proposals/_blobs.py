@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.values import Masks, Pixels
 from wherewhen.proposals._background import SURE
-from wherewhen.values import Masks, Pixels
 
 Array = NDArray[np.float32]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from wherewhen.errors import ConfigError, unknown
+from wherewhen.core.errors import ConfigError, unknown
 
 MOVERS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 """Who is looked for where nobody says otherwise."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.errors import ConfigError
-from wherewhen.values import Features, Floats, Pixels
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Floats, Pixels
 
 Raw = tuple[Floats, Floats, NDArray[np.int64]]
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors, as RF-DETR wants them

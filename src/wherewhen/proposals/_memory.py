@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wherewhen.core.values import Masks
 from wherewhen.proposals._blobs import Blob, blobs
-from wherewhen.values import Masks
 
 Corners = tuple[float, float, float, float]
 

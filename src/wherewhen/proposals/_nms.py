@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.values import Floats
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Floats
 
 
 def surest(rows: Floats, values: Floats, classes: NDArray[np.int64], overlap: float, most: int) -> NDArray[np.int64]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wherewhen.errors import ConfigError
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Frame
 from wherewhen.proposals._classes import MOVERS
 from wherewhen.proposals._layouts import Raw
 from wherewhen.proposals._nms import surest
-from wherewhen.values import Boxes, Frame
 
 MOST_TILES = 64  # of one picture
 

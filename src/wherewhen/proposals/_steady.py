@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.values import Pixels
+from wherewhen.core.values import Pixels
 
 Array = NDArray[np.float32]
 Whole = NDArray[np.intp]

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec
+from wherewhen.core.contracts import ClipSpec
+from wherewhen.core.values import Floats, Masks, Pixels
 from wherewhen.proposals._layouts import Raw
-from wherewhen.values import Floats, Masks, Pixels
 
 SHARED = 0.2  # of a tile's side that lies in the next one as well
 CUT = 0.01  # of a tile's side: a box that is this near to a border inside the picture goes on beyond it

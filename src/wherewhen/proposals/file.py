@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import numpy as np
 
-from wherewhen import registry
-from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
-from wherewhen.errors import ConfigError, DataError, VideoError, unknown
-from wherewhen.features import stamp
-from wherewhen.values import Boxes, Floats, Frame, Video
+from wherewhen.core import registry
+from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
+from wherewhen.core.errors import ConfigError, DataError, VideoError, unknown
+from wherewhen.core.feature_file import stamp
+from wherewhen.core.values import Boxes, Floats, Frame, Video
 
 log = logging.getLogger("wherewhen")
 

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen import extents as ext
-from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
-from wherewhen.errors import ConfigError
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Frame, Masks, Pixels
 from wherewhen.proposals._background import SURE, Background
 from wherewhen.proposals._blobs import Blob, blobs, broad, closed, split, sure
 from wherewhen.proposals._memory import Memory
 from wherewhen.proposals._steady import camera, telling
-from wherewhen.values import Boxes, Frame, Masks, Pixels
 
 Array = NDArray[np.float32]
 

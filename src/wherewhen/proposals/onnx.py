@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Frame, Pixels
 from wherewhen.proposals._classes import COCO, read_names, sparse_coco, wanted
 from wherewhen.proposals._layouts import LAYOUTS, Raw, known
 from wherewhen.proposals._seen import DetectorConfig, seen
 from wherewhen.proposals._tiles import close_up, looked
-from wherewhen.values import Boxes, Frame, Pixels
 
 FREE = 640  # px: side of the picture for a file that takes any
 

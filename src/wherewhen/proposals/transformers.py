@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from wherewhen.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
-from wherewhen.documents import json_of
-from wherewhen.errors import ConfigError
+from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Features, Frame, Pixels
 from wherewhen.proposals._classes import wanted
 from wherewhen.proposals._layouts import Raw
 from wherewhen.proposals._seen import DetectorConfig, seen
 from wherewhen.proposals._tiles import close_up, looked
-from wherewhen.values import Boxes, Features, Frame, Pixels
 
 EITHER_OR = {"detr", "yolos", "table-transformer"}
 """Kinds of network whose last class means nothing at all; the others judge each class by itself."""

@@ -8,7 +8,7 @@ from queue import Empty, Full, Queue
 from threading import Event, Thread
 from time import perf_counter
 
-from wherewhen.values import Frame
+from wherewhen.core.values import Frame
 from wherewhen.video.reader import Reading, Spent, Want, several
 from wherewhen.video.sources import Given
 

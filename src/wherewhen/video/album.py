@@ -10,8 +10,8 @@ import av
 import cv2
 import numpy as np
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Pixels
 from wherewhen.video import convert as _convert
 from wherewhen.video.numbering import slots
 from wherewhen.video.opening import MAX_PIXELS

@@ -10,12 +10,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeVar
 
-from wherewhen.addresses import masked
-from wherewhen.documents import json_of
-from wherewhen.errors import VideoError
-from wherewhen.printable import legible, printable
-from wherewhen.store import locked, write_atomic
-from wherewhen.values import Video
+from wherewhen.core.addresses import masked
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import VideoError
+from wherewhen.core.printable import legible, printable
+from wherewhen.core.store import locked, write_atomic
+from wherewhen.core.values import Video
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Given, parsed, shown
 

@@ -10,8 +10,8 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Pixels
 
 # Formats that swscale both reads and writes: there the shrinking is done before the conversion, on less data.
 _PLANAR = re.compile(r"(yuvj?4(20|22|44)p|nv12|gray)(10le)?")

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 import av
 from av.packet import Packet
 
-from wherewhen.errors import VideoError
+from wherewhen.core.errors import VideoError
 from wherewhen.video.guard import reason
 from wherewhen.video.opening import Opened
 from wherewhen.video.promise import AVI, Came

@@ -10,7 +10,7 @@ from itertools import chain
 
 import av
 
-from wherewhen.errors import VideoError
+from wherewhen.core.errors import VideoError
 from wherewhen.video import convert as _convert
 from wherewhen.video.clock import WRAPS, Clock, timed
 from wherewhen.video.decoding import Decoding, NotFound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from wherewhen.errors import VideoError, WherewhenError
+from wherewhen.core.errors import VideoError, WherewhenError
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from wherewhen.errors import VideoError
+from wherewhen.core.errors import VideoError
 from wherewhen.video.guard import reason
 from wherewhen.video.sources import Camera, Medium, is_live, shown
 from wherewhen.video.wholeness import cut_short

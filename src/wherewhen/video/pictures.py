@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from wherewhen.values import Pictures, Pixels
+from wherewhen.core.values import Pictures, Pixels
 from wherewhen.video import convert as _convert
 from wherewhen.video.shot import Converter, Shot, VideoInfo
 

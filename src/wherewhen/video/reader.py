@@ -9,9 +9,9 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from wherewhen.errors import ConfigError, VideoError
-from wherewhen.features import is_features
-from wherewhen.values import Floats, Frame, Pictures
+from wherewhen.core.errors import ConfigError, VideoError
+from wherewhen.core.feature_file import is_features
+from wherewhen.core.values import Floats, Frame, Pictures
 from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Reel, Shot, VideoInfo
 from wherewhen.video.sources import PICTURE_SUFFIXES, Given, Source, is_live, parsed, shown
@@ -186,7 +186,7 @@ def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | N
     >>> with reading("no.mp4") as one:
     ...     one.info
     Traceback (most recent call last):
-    wherewhen.errors.VideoError: no.mp4: there is no such file or folder
+    wherewhen.core.errors.VideoError: no.mp4: there is no such file or folder
     """
     policy(damaged)
     if picture_rate is not None and not picture_rate > 0:
@@ -218,7 +218,7 @@ def frames(
 
     >>> list(frames("no.mp4"))
     Traceback (most recent call last):
-    wherewhen.errors.VideoError: no.mp4: there is no such file or folder
+    wherewhen.core.errors.VideoError: no.mp4: there is no such file or folder
     """
     wants = [Want(rate, width, size)]
     return (frame for _, frame in several(source, wants, span=span, picture_rate=picture_rate, damaged=damaged))

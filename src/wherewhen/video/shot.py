@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wherewhen.values import Pixels
+from wherewhen.core.values import Pixels
 
 
 @dataclass(frozen=True, slots=True)

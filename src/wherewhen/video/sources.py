@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from wherewhen.addresses import HIDDEN, Address, address_in
-from wherewhen.errors import VideoError
-from wherewhen.printable import fitted, printable
-from wherewhen.recordings import (
+from wherewhen.core.addresses import HIDDEN, Address, address_in
+from wherewhen.core.errors import VideoError
+from wherewhen.core.printable import fitted, printable
+from wherewhen.core.recordings import (
     PICTURE_SUFFIXES,
     VIDEO_SUFFIXES,
     PassedOver,
@@ -25,7 +25,7 @@ from wherewhen.recordings import (
     no_file,
     recordings,
 )
-from wherewhen.values import Pictures
+from wherewhen.core.values import Pictures
 
 __all__ = [
     "PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Camera", "Given", "Medium", "Source", "expand", "is_frames_folder",

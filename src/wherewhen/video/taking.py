@@ -7,8 +7,8 @@ from heapq import heappop, heappush
 from time import perf_counter
 from typing import NamedTuple
 
-from wherewhen.errors import VideoError
-from wherewhen.values import Frame, Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.values import Frame, Pixels
 from wherewhen.video.clock import Thinner
 from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Converter, Reel, Shot

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from wherewhen.errors import StoreError, VideoError
-from wherewhen.features import open_features
+from wherewhen.core.errors import StoreError, VideoError
+from wherewhen.core.feature_file import open_features
 from wherewhen.video.shot import Converter, Shot, VideoInfo
 
 

@@ -9,9 +9,9 @@ from typing import Self
 
 import numpy as np
 
-from wherewhen.errors import VideoError
-from wherewhen.store import atomic
-from wherewhen.values import Pixels
+from wherewhen.core.errors import VideoError
+from wherewhen.core.store import atomic
+from wherewhen.core.values import Pixels
 
 _TICKS = 90_000
 

@@ -28,7 +28,7 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen.errors import DataError
+    from wherewhen.core.errors import DataError
 
     match file.read_text().strip():
         case "refused":

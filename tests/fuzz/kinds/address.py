@@ -44,7 +44,7 @@ def slashed(rng: Random, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen.errors import WherewhenError
+    from wherewhen.core.errors import WherewhenError
     from wherewhen.video import sources
 
     text = file.read_bytes().decode("utf-8", "surrogateescape").replace("\0", "")

@@ -11,9 +11,9 @@ from case import Kind, Wrong, case_folder, check_command, command, mirrored
 
 
 def seeds(corpus: Path) -> None:
-    from wherewhen import registry
+    from wherewhen.core import registry
+    from wherewhen.core.values import Event
     from wherewhen.formats import Annotated, Clock, events_as_boxes
-    from wherewhen.values import Event
 
     videos = []
     for name in ("a", "b 1"):
@@ -33,7 +33,7 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import registry
+    from wherewhen.core import registry
     from wherewhen.formats import Clock
 
     case = mirrored(file, corpus)

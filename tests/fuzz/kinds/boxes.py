@@ -17,8 +17,8 @@ def seeds(corpus: Path) -> None:
         f"{frame},{track},{10 + frame},{20 + track},30,40,0.9,-1,-1,-1" for frame in range(1, 9) for track in (1, 2)
     ]
     (corpus / "a.txt").write_text("\n".join(lines) + "\n")
+    from wherewhen.core.values import Scores
     from wherewhen.formats import Annotated, Clock, coco, cvat
-    from wherewhen.values import Scores
 
     rows = np.array([[k / 25, (k + 1) / 25, 0.25, 0.25, 0.5, 0.75] for k in range(8)])
     video = Annotated(
@@ -33,8 +33,8 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 
 def judge(file: Path, corpus: Path) -> None:
+    from wherewhen.core.values import Frame, Video
     from wherewhen.proposals.file import File, FileConfig
-    from wherewhen.values import Frame, Video
 
     pictures = (Frame(np.zeros((*SIZE, 3), np.uint8), k, k / 25, (k + 1) / 25) for k in range(8))
     for frame in File(FileConfig(str(file)), Video("a", Path("a.mp4"), None))(pictures):

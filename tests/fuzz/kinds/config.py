@@ -12,8 +12,8 @@ NAMES = ("cuboid_mil", "wherewhen", "mgpr")
 
 
 def seeds(corpus: Path) -> None:
-    from wherewhen.config import write_yaml
-    from wherewhen.recipe import Recipe
+    from wherewhen.core.config import write_yaml
+    from wherewhen.inference.recipe import Recipe
 
     for name in NAMES:
         write_yaml(corpus / f"{name}.yaml", Recipe.of({"method": name}).plain())
@@ -35,8 +35,8 @@ def judge(file: Path, corpus: Path) -> None:
 
 def _same(file: Path) -> None:
     """Wrong, where a setting of the file is not the one that counts."""
-    from wherewhen.config import read_yaml
-    from wherewhen.recipe import Recipe
+    from wherewhen.core.config import read_yaml
+    from wherewhen.inference.recipe import Recipe
 
     given = read_yaml(file)
     made = Recipe.of({key: value for key, value in given.items() if key in Recipe.of().plain()}).plain()

@@ -28,20 +28,21 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def _model(run: Path) -> Any:
-    from wherewhen.model import Model
+    from wherewhen.inference.model import Model
 
     return Model.load(run, device="cpu")
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import datasets, extract
-    from wherewhen.evaluate import normalized, predict
+    from wherewhen import datasets
+    from wherewhen.evaluation.evaluate import normalized, predict
+    from wherewhen.extraction import loading
 
     root = mirrored(file, corpus)
     model = _model(common(corpus, "run", made.trained))
     dataset = datasets.reader_of(root).load(root)
     datasets.reader_of(root).truth(root)
-    for bag in extract.gathered(dataset.videos, model.recipe.feature_specs("cpu"), quiet=True):
+    for bag in loading.gathered(dataset.videos, model.recipe.feature_specs("cpu"), quiet=True):
         for prediction in predict(model, normalized(model, [bag])).values():
             check_scores(prediction)
 

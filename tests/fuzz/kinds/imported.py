@@ -26,7 +26,7 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 
 def judge(file: Path, corpus: Path) -> None:
     from wherewhen import datasets
-    from wherewhen.features import open_features
+    from wherewhen.core.feature_file import open_features
 
     root = mirrored(file, corpus)
     store = root.parent / f"{root.name}-store"

@@ -33,7 +33,7 @@ def check_scores(prediction: Any) -> None:
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen.model import Model
+    from wherewhen.inference.model import Model
 
     model = Model.load(file, device="cpu")
     found = model.detect(common(corpus, "clips", made.clips) / "anomalous" / "a0.mp4")

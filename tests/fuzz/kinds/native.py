@@ -12,9 +12,9 @@ from case import Kind, Wrong, mirrored
 
 
 def seeds(corpus: Path) -> None:
+    from wherewhen.core.extents import from_pixels
+    from wherewhen.core.values import Dataset, Fold, Truth, Video
     from wherewhen.datasets import native
-    from wherewhen.extents import from_pixels
-    from wherewhen.values import Dataset, Fold, Truth, Video
 
     videos, truths = [], {}
     edges = np.arange(26) / 12.5

@@ -9,15 +9,15 @@ from case import Kind, Wrong, check_command, command
 
 
 def seeds(corpus: Path) -> None:
-    from wherewhen import prompts
+    from wherewhen.core import prompts
 
     for name in prompts.shipped():
         prompts.write(corpus / f"{name}.yaml", prompts.read(name))
 
 
 def judge(file: Path, corpus: Path) -> None:
-    from wherewhen import prompts
-    from wherewhen.config import read_yaml
+    from wherewhen.core import prompts
+    from wherewhen.core.config import read_yaml
 
     code, _, err = command("prompts", "check", file)
     if code == 2:

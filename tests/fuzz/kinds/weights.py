@@ -41,7 +41,7 @@ def mutated(rng: Random, name: str, data: bytes) -> bytes:
 def judge(file: Path, corpus: Path) -> None:
     import torch
 
-    from wherewhen import weights
+    from wherewhen.runtime import weights
 
     found = weights.read(file)
     if not all(isinstance(one, torch.Tensor) for one in found.values()):

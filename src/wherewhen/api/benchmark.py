@@ -1,0 +1,378 @@
+"""The honest protocol: every fold, every seed, several methods and backbones, trivial rows always, one table."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen import datasets
+from wherewhen.core import registry
+from wherewhen.core.contracts import Sight
+from wherewhen.core.documents import read_json
+from wherewhen.core.errors import ConfigError, DataError, VideoError
+from wherewhen.core.feature_file import content
+from wherewhen.core.progress import track
+from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
+from wherewhen.core.values import Truth, Video
+from wherewhen.datasets import Folders
+from wherewhen.evaluation.evaluate import (
+    Numbers,
+    Row,
+    looks,
+    measure,
+    normalized,
+    predict,
+    rows,
+    trivial_numbers,
+    trivial_rows,
+)
+from wherewhen.evaluation.measurable import Judged, by_fold, judged, measurable
+from wherewhen.evaluation.statistics import Pair, interval, paired
+from wherewhen.extraction import frame_rates, loading, track_cache
+from wherewhen.inference.recipe import Recipe
+from wherewhen.training.fit import fit
+
+log = logging.getLogger("wherewhen")
+
+LAST, ORACLE = " (last)", " (test oracle)"
+WITHOUT = ": "  # between a method and the name of its ablation
+CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # what the test oracle picks the checkpoint by
+Results = dict[str, Numbers]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training and its judgment: where to train, where to test, a recipe and what to measure.
+
+    ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to judge on, None for the
+    test part of the fold.
+    """
+
+    root: str
+    reader: str | None
+    fold: int | None
+    test: str | None
+    recipe: Mapping[str, Any]
+    families: tuple[str, ...]
+    trivial: bool
+    folders: Folders | None = None
+    trust: bool = False
+
+    def validation(self) -> tuple[str, ...]:
+        """Ids of the training videos that validate, where the data set says which."""
+        if self.fold is None:
+            return ()
+        return (
+            datasets.reader_of(self.root, self.reader, self.folders).load(Path(self.root)).folds[self.fold].validation
+        )
+
+    def videos(self) -> tuple[Sequence[Video], Judged]:
+        """Training videos, and the test videos that can be judged with what is known of them."""
+        reader = datasets.reader_of(self.root, self.reader, self.folders)
+        dataset = reader.load(Path(self.root))
+        labelled = [v for v in dataset.videos if v.label is not None]
+        train = labelled if self.fold is None else dataset.folds[self.fold].train
+        if self.test is not None:
+            other = datasets.reader_of(self.test)
+            return train, judged(other.load(Path(self.test)).videos, other.truth(Path(self.test)), self.test)
+        assert self.fold is not None
+        return train, judged(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
+
+    def run(self) -> Results:
+        """Train and judge: numbers by row name.
+
+        The row of a method is the checkpoint that its validation videos chose. The last one and the one that the test
+        videos would have chosen, where they can rank, stand apart: the gap between is what selection on test data is
+        worth.
+        """
+        import torch
+
+        torch.set_num_threads(1)
+        train, test = self.videos()
+        recipe = Recipe.of(self.recipe, trust=self.trust)
+        own = recipe.feature_specs()
+        seen = looks(own)
+        learned = list(loading.bags(train, own, workers=1, quiet=True))
+        fitted = fit(learned, recipe, device="cpu", keep_looks=True, validation=self.validation())
+        bags = normalized(fitted.best, loading.bags(test.videos, seen, workers=1, quiet=True))
+        truths = test.seen(bags, recipe.scored)
+        models = {id(model): model for model in (*fitted.looks, fitted.last, fitted.best)}
+        seen_by = {key: predict(model, bags) for key, model in models.items()}
+        chosen = {"": id(fitted.best), LAST: id(fitted.last)}
+        if by := measurable(tuple(CHOSEN_BY), truths.values()).families[:1]:
+            ranks = {key: measure(one, truths, by)[CHOSEN_BY[by[0]]] for key, one in seen_by.items()}
+            chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
+        numbers = {key: measure(seen_by[key], truths, self.families) for key in set(chosen.values())}
+        found = {recipe.method + told: numbers[key] for told, key in chosen.items()}
+        for name in trivial_rows(fitted.best, bags) if self.trivial else ():
+            found[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
+        return found
+
+
+def _cached(job: Job, key: str) -> Results:
+    """Run a job, or read its result where an earlier run left it."""
+    path = cache_folder() / "bench" / f"{key}.json"
+    if path.exists():
+        try:
+            found: Results = read_json(path)
+            return found
+        except DataError as error:
+            log.warning("made again: %s", error)
+    found = job.run()
+    with Spare(path):
+        write_json(path, found)
+    return found
+
+
+def _in_parallel(jobs: Sequence[tuple[Job, str]], workers: int) -> Iterator[Results]:
+    if workers == 1:
+        for job, key in jobs:
+            yield _cached(job, key)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_cached, *zip(*jobs, strict=True))
+
+
+def truth_hash(truths: Mapping[str, Truth]) -> str:
+    """A fingerprint of everything that evaluation holds true, masks left to their files."""
+    parts = {k: [t.edges, t.spans, t.boxes, t.track, t.categories, t.boxed, t.timed] for k, t in sorted(truths.items())}
+    return fingerprint(parts)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The outcome: a table, how sure it is, and what it rests on.
+
+    ``intervals``: 95 % bootstrap interval of each row's mean over the repeats, in the order of the table.
+    """
+
+    table: list[Row]
+    intervals: list[tuple[float, float]]
+    pairs: list[Pair]
+    facts: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``--json`` writes."""
+        told = zip(self.table, self.intervals, strict=True)
+        rows = [{**row._asdict(), "low": low, "high": high} for row, (low, high) in told]
+        return {**self.facts, "rows": rows, "pairs": [pair._asdict() for pair in self.pairs]}
+
+
+def bench(
+    root: str | Path,
+    methods: Sequence[str] = ("cuboid_mil",),
+    backbones: Sequence[str] = ("motion",),
+    *,
+    seeds: Sequence[int] = (0,),
+    families: Sequence[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    test: str | Path | None = None,
+    workers: int | None = None,
+    reader: str | None = None,
+    normal: str | None = None,
+    anomalous: str | None = None,
+    quiet: bool = False,
+    ablate: str | None = None,
+) -> Bench:
+    """Train and judge every method on every backbone over all folds of a data set and all seeds.
+
+    ``settings``: plain values as in a recipe. ``test``: train on all labelled videos of ``root`` and judge on this
+    other data set instead. ``families``: of metrics; DataError before anything is done if one is defined in no fold.
+    None: the usual ones, where those that are not defined are skipped with a note. ``ablate``: this method with each of
+    its parts changed, one at a time, instead of ``methods``; every row is compared with the method as it is. Results of
+    finished jobs are kept in the cache and not made again.
+    """
+    folders = Folders.of(normal, anomalous)
+    source = datasets.reader_of(root, reader, folders)
+    found = source.load(Path(root))
+    if not found.folds and test is None:
+        raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
+    judge = datasets.reader_of(test) if test else source
+    truths = judge.truth(Path(test or root))
+    parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]
+    known = [judged(part, truths, str(test or root)) for part in parts]
+    allowed, notes = by_fold(families, known, str(test or root))
+    truth = truth_hash(truths)
+    told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
+    named = [
+        (name, Recipe.of({**given, "backbone": backbone, "method": method, "seed": seed}))
+        for backbone in backbones
+        for name, (method, given) in told.items()
+        for seed in seeds
+    ]
+    recipes = [recipe for _, recipe in named]
+    if test is None and all(fold.validation for fold in found.folds):
+        recipes[0].check_share(str(root))
+    made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
+    jobs = [(job, _key(job, truth)) for _, job in made]
+    _look_at_all([job for job, _ in jobs], recipes, quiet)
+    cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
+    done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
+    by_row: dict[tuple[str, str], list[Numbers]] = {}
+    for (name, job), numbers in zip(made, done, strict=True):
+        for row, values in numbers.items():
+            shown = _shown(row, job.recipe["method"], name)
+            if shown:
+                by_row.setdefault((shown, job.recipe["backbone"]), []).append(values)
+    facts: dict[str, Any] = {
+        "train": found.name,
+        "test": judge.load(Path(test)).name if test else found.name,
+        "folds": 0 if test else len(found.folds),
+        "seeds": list(seeds),
+        "truth": truth,
+        "config": fingerprint([recipe.plain() for recipe in recipes]),
+        "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
+        "notes": notes,
+    }
+    if ablate:
+        facts["ablations"] = {name: given for name, (_, given) in told.items() if name != ablate}
+    return _told(by_row, plain(facts), ablate)
+
+
+def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """The rows of an ablation: name to method and settings, the method as it is first.
+
+    A change that is made already by ``settings`` has no row. ConfigError if the method declares none.
+    """
+    given = dict(settings or {})
+    declared = registry.load("methods", method).abilities.ablations
+    if not declared:
+        able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
+        raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
+    usual = Recipe.of({**given, "method": method})
+    made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}
+    own = {field.name for field in fields(registry.load("methods", method).Config)}
+    for name, change in declared.items():
+        parts = {key: value for key, value in change.items() if key not in own}
+        changed = {key: value for key, value in change.items() if key in own}
+        other = _merged(given, {method: changed, **parts})
+        if Recipe.of({**other, "method": method}) != usual:
+            made[method + WITHOUT + name] = method, other
+    return made
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others put over them, section by section."""
+    found = dict(one)
+    for key, value in other.items():
+        below = found.get(key)
+        found[key] = _merged(below or {}, value) if isinstance(value, Mapping) else value
+    return found
+
+
+def _shown(row: str, method: str, name: str) -> str | None:
+    """The name under which a job's row is told; of an ablation only the checkpoint that validation chose."""
+    if name == method or not row.startswith(method):
+        return row
+    return name if row == method else None
+
+
+def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench]:
+    """The protocol on every data set, and trained on each and judged on every other one.
+
+    Takes what `bench` takes; the outcome of the first data set comes first. One data set makes one outcome.
+    """
+    pairs = [(train, None if train == test else test) for train in roots for test in roots]
+    return [bench(train, *args, test=test, **kwargs) for train, test in pairs]
+
+
+def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any], against: str | None = None) -> Bench:
+    table, intervals = [], []
+    for (name, backbone), repeats in by_row.items():
+        for row in rows(name, backbone, repeats):
+            table.append(row)
+            intervals.append(interval(np.array([r[row.metric] for r in repeats if _known(r, row.metric)])))
+    compared = [name for name in dict.fromkeys(row.method for row in table) if not name.endswith((LAST, ORACLE))]
+    metrics = list(dict.fromkeys(row.metric for row in table))
+    if against is None:
+        return Bench(table, intervals, paired(by_row, compared, metrics), facts)
+    pairs = [pair for name in compared if name != against for pair in paired(by_row, [against, name], metrics)]
+    return Bench(table, intervals, pairs, facts)
+
+
+def _known(numbers: Numbers, metric: str) -> bool:
+    value = numbers.get(metric)
+    return value is not None and bool(np.isfinite(value))
+
+
+def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) -> None:
+    """Fill the cache with the features of every video, so that the jobs only read them."""
+    wanted: dict[tuple[str, str], Video] = {}
+    for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
+        wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
+    for own in {fingerprint(recipe.feature_specs()): recipe.feature_specs() for recipe in recipes}.values():
+        seen = []
+        for bag in loading.bags(wanted.values(), looks(own), quiet=quiet):
+            seen.append(bag.video)
+            if bag.damage:
+                log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
+        frame_rates.tell_seen(seen, own.values())
+
+
+def _jobs(
+    root: str,
+    reader: str | None,
+    families: Sequence[tuple[str, ...]],
+    named: Sequence[tuple[str, Recipe]],
+    test: str | Path | None,
+) -> Iterator[tuple[str, Job]]:
+    """Every named recipe on every fold with its ``families``; the trivial rows come once per backbone and seed.
+
+    A fold in which nothing can be measured is left out.
+    """
+    seen: set[tuple[str, int]] = set()
+    for name, recipe in named:
+        first = (recipe.backbone, recipe.seed) not in seen
+        seen.add((recipe.backbone, recipe.seed))
+        for fold, own in enumerate(families):
+            number, other = (None, str(test)) if test else (fold, None)
+            if own:
+                yield name, Job(root, reader, number, other, plain(recipe.plain()), own, first, trust=recipe.trusted)
+
+
+def _key(job: Job, truth: str) -> str:
+    """What a job's result depends on: labels, files and their boxes, truth, recipe and version."""
+    train, test = job.videos()
+    recipe = Recipe.of(job.recipe)
+    sighted = [*track_cache.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
+    boxes = [track_cache.made(sight) for sight in sighted]
+    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
+    told = [job.recipe, job.families, job.trivial, job.validation()]
+    return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
+
+
+def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | None:
+    """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
+    try:
+        return [track_cache.own(sight, video) for sight in sighted]
+    except VideoError:
+        return None
+
+
+@lru_cache
+def code_key(home: Path = Path(__file__).parents[1]) -> str:
+    """A fingerprint of what the toolkit computes: a changed method or metric finds no old results.
+
+    Where a source file lies, what it imports and what it says of itself don't count.
+    """
+    return fingerprint(sorted(_statements(path) for path in home.rglob("*.py")))
+
+
+def _statements(path: Path) -> str:
+    """The statements of a source file without imports, docstrings and comments."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            documented = ast.get_docstring(node, clean=False) is not None
+            node.body = [one for one in node.body[documented:] if not isinstance(one, ast.Import | ast.ImportFrom)]
+    return ast.dump(tree)

@@ -1,0 +1,238 @@
+"""Detection over many videos: each one's results as they come, and tables of all in one folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from wherewhen.api import ids, tables
+from wherewhen.api.ids import Place
+from wherewhen.api.recording import Order, Outcome, can_be_painted, record, resumable
+from wherewhen.api.results import DONE, FOLDER, PART, PICTURES, About, Result, all_of, head, path_of, picture_of
+from wherewhen.api.runs import LOG, log_file
+from wherewhen.core import outputs
+from wherewhen.core.errors import OutputError, StoreError, VideoError
+from wherewhen.core.feature_file import content
+from wherewhen.core.printable import fitted
+from wherewhen.core.progress import track
+from wherewhen.core.store import content_hash, draft, fingerprint, sweep
+from wherewhen.extraction import frame_rates
+from wherewhen.inference.detector import sources_of
+from wherewhen.inference.model import Model
+from wherewhen.inference.result import Found
+from wherewhen.runtime.parallel import GIVEN_UP, Where, spread
+from wherewhen.text.zero_shot import ZeroShot
+from wherewhen.video.batch import Quarantine
+from wherewhen.video.reader import Damaged, policy
+from wherewhen.video.sources import Source, parsed
+
+log = logging.getLogger("wherewhen")
+
+WORDS = ".json"  # of a file that says what a model of words was made from
+INSTEAD = "choose an --output that is empty, or holds results alone"
+
+
+def detect(
+    model: Model | ZeroShot,
+    sources: Any,
+    output: str | Path,
+    *,
+    render: bool = True,
+    where: Where | None = None,
+    resume: bool = False,
+    base: str | Path | None = None,
+    quiet: bool = False,
+    damaged: Damaged = "keep",
+) -> tuple[list[Found], Quarantine]:
+    """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
+
+    ``model``: a trained one, or words alone. ``sources``: as `Model.detect` takes them. Each video's results are on
+    disk as soon as they are known; tables join those of all videos in the folder, also of earlier runs and after an
+    interruption. ``resume``: videos whose results are whole are skipped. A video that can't be read is set aside with
+    its reason, and the rest goes on. ``base``: the folder that videos are called relative to; default: a folder that
+    is searched, else the working directory. ``where``: in which processes, or on which Ray cluster, each with one
+    thread; here, with all threads, unless told. ``damaged``: keep reads a damaged recording as far as it goes, which
+    is told in the log and in ``events.json``; set-aside sets it aside. Heat maps are kept by `Model.detect` alone.
+
+    Raises OutputError where files would be lost, or the folder holds results of one of the videos by another model.
+    """
+    policy(damaged)
+    folder, wanted = Path(output), list(_all(sources))
+    home = Path(base) if base is not None else ids.base_of(sources) if isinstance(sources, str | Path) else None
+    with outputs.reading(wanted):
+        earlier = _earlier(folder)
+        plan = ids.places(wanted, folder, home, earlier)
+        outputs.check_folder(folder, _names(plan, render), INSTEAD)
+        mine = _fingerprint(model, folder)
+        made = Order(plan[0], folder, mine, render, damaged) if plan else None
+        orders = [order for place in plan if made and (order := _order(replace(made, place=place), earlier, resume))]
+        quarantine = Quarantine(folder)
+        quarantine.keep(wanted)
+        with log_file(folder), _tables(folder, quarantine):
+            sweep(folder)
+            quarantine.write()
+            outcomes = _here(model, orders, quiet) if where is None else _elsewhere(model, orders, where, quiet)
+            for order, outcome in outcomes:
+                _tell(order, outcome, quarantine)
+                if outcome.stopped:
+                    raise KeyboardInterrupt
+        results = [(place, tables.finished(folder, place.id)) for place in plan]
+    aside = {quarantine.named(place.source) for place in plan} & quarantine.reasons.keys()
+    found = [tables.found_of(result, place.source) for place, result in results if result is not None
+             if quarantine.named(place.source) not in aside]  # fmt: skip
+    with log_file(folder):
+        if isinstance(model, Model):
+            frame_rates.tell_found((one.clock for one in found), model.backbone)
+    return found, quarantine
+
+
+def _all(given: Any) -> Iterator[Source]:
+    """Every source that is meant; of several, one that isn't there is kept, so that the rest goes on."""
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str | Path) for one in given):
+        yield from sources_of(given)
+        return
+    for one in given:
+        try:
+            yield from sources_of(one)
+        except VideoError:
+            yield parsed(one)
+
+
+def _earlier(folder: Path) -> dict[str, About]:
+    """What the results in a folder are about, by id; those that are whole count before others."""
+    found: dict[str, About] = {}
+    for path in all_of(folder):
+        try:
+            about = head(path)
+        except StoreError as error:
+            if path.name.endswith(DONE):
+                log.warning("%s", error)
+            continue
+        found.setdefault(about.id, about)
+    return found
+
+
+def _names(plan: Sequence[Place], render: bool) -> Iterator[str]:
+    """All files that are going to be written."""
+    yield from (*tables.NAMES, "quarantine.json", LOG)
+    for place in plan:
+        yield from (f"{FOLDER}/{fitted(place.id)}{ending}" for ending in (DONE, PART))
+        yield from (f"{fitted(place.id)}{kind}" for kind in PICTURES) if render else ()
+
+
+def _order(order: Order, earlier: Mapping[str, About], resume: bool) -> Order | None:
+    """What is to be done for a video, None where it is done; OutputError where another model did it."""
+    about, place = earlier.get(order.place.id), order.place
+    if about is None:
+        return order
+    if about.model != order.model:
+        file = path_of(order.output, place.id)
+        raise OutputError(
+            f"{order.output}: holds results of {place.id} by another model or other settings; choose another --output, "
+            f"or remove them: {file}"
+        )
+    result = tables.finished(order.output, place.id)
+    why = _why(order, result)
+    if why is None and resume:
+        log.info("%s: done already", place.id)
+        return None
+    if why is not None:
+        log.info("%s: done again, %s", place.id, why)
+    return replace(order, keep=result is not None and result.complete and _same(place.source, result))
+
+
+def _why(order: Order, result: Result | None) -> str | None:
+    """Why a video is not done yet, None where it is."""
+    if result is None or not result.complete:
+        return "it was not finished"
+    if not _same(order.place.source, result):
+        return "its content changed"
+    pictures = (picture_of(order.output, order.place.id, kind) for kind in PICTURES)
+    if order.render and can_be_painted(order.place.source) and not all(map(outputs.made, pictures)):
+        return "its overlay or timeline is missing"
+    return None
+
+
+def _same(source: Source, result: Result) -> bool:
+    try:
+        return isinstance(source, Path) and content(source) == result.about.sha256
+    except VideoError:
+        return False
+
+
+@contextmanager
+def _tables(folder: Path, quarantine: Quarantine) -> Iterator[None]:
+    """Join the tables afterwards, also after an interruption or an error, which stays the one that is told."""
+    try:
+        yield
+    except BaseException:
+        try:
+            tables.join(folder, quarantine.rows)
+        except Exception as error:
+            log.warning("the tables were not written (%s); --resume writes them", error)
+        raise
+    with resumable(folder):
+        tables.join(folder, quarantine.rows)
+
+
+def _tell(order: Order, outcome: Outcome, quarantine: Quarantine) -> None:
+    if outcome.cause is not None:
+        quarantine.add(order.place.source, outcome.cause)
+        log.warning("set aside %s: %s", quarantine.named(order.place.source), outcome.cause)
+    for note in outcome.notes:
+        log.warning("%s: %s", order.place.id, note)
+
+
+def _here(model: Model | ZeroShot, orders: Sequence[Order], quiet: bool) -> Iterator[tuple[Order, Outcome]]:
+    done = ((order, record(model, order)) for order in orders)
+    yield from track(done, "detecting", len(orders), quiet=quiet or not orders)
+
+
+def _elsewhere(
+    model: Model | ZeroShot, orders: Sequence[Order], where: Where, quiet: bool
+) -> Iterator[tuple[Order, Outcome]]:
+    """In other processes, which read the model from the folder and write the results there."""
+    if not orders:
+        return
+    folder = orders[0].output.resolve()
+    with draft(folder, "model", _ending(model)) as path:
+        model.save(path)
+        absolute = [replace(order, output=folder, place=_absolute(order.place)) for order in orders]
+        work = partial(_record_by, path, model.device, isinstance(model, Model) and model.recipe.trusted)
+        for number, outcome in track(spread(work, absolute, where), "detecting", len(orders), quiet=quiet):
+            yield orders[number], outcome or Outcome(GIVEN_UP)
+
+
+def _absolute(place: Place) -> Place:
+    return replace(place, source=place.source.absolute()) if isinstance(place.source, Path) else place
+
+
+def _record_by(path: Path, device: str, trust: bool, order: Order) -> Outcome:
+    return record(_model_at(path, device, trust), order)
+
+
+@lru_cache(maxsize=1)
+def _model_at(path: Path, device: str, trust: bool) -> Model | ZeroShot:
+    return ZeroShot.load(path) if path.suffix == WORDS else Model.load(path, device=device, trust=trust)
+
+
+def _ending(model: Model | ZeroShot) -> str:
+    return WORDS if isinstance(model, ZeroShot) else ".safetensors"
+
+
+def _fingerprint(model: Model | ZeroShot, folder: Path) -> str:
+    """A short name for all that a model's results depend on, but for where it runs."""
+    if not hasattr(model, "save"):  # one of the user's own, that can't be written down
+        return fingerprint(type(model).__qualname__)
+    with draft(folder, "model", _ending(model)) as path:
+        model.save(path)
+        if isinstance(model, Model):
+            return content_hash(path)[:16]
+        told = json.loads(path.read_text("utf-8"))
+        return fingerprint({key: value for key, value in told.items() if key != "device"})

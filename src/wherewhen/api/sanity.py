@@ -1,0 +1,287 @@
+"""What a model would do on new videos, estimated right after training from labels of whole videos, and said how.
+
+The labels that taught a model can't judge it. So each training video is scored by a model that did not see it
+(cross-fitting): together these models take about as many steps as the training itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import WherewhenError
+from wherewhen.core.values import Bag, Instances, Prediction, Truth, Video
+from wherewhen.evaluation import evaluate
+from wherewhen.evaluation.statistics import auc_interval
+from wherewhen.extraction.loading import Chosen
+from wherewhen.inference.model import Model
+from wherewhen.inference.recipe import Recipe
+from wherewhen.metrics import roc_auc
+from wherewhen.training import distributed
+from wherewhen.training.fit import Fitted, fit
+from wherewhen.visualization.report import Facts
+
+PARTS = 4  # of cross-fitting
+MANY = 20  # validation videos of each label from which on they say enough
+WIDE = 0.2  # an interval of the AUC that is wider says little
+ALIKE = 0.02  # an AUC that is higher than plain motion's by less is no better
+SHOWN = 8  # names in a table
+GOOD = 0.98  # from which AUC on there is nothing left to be better in
+
+How = Literal["out of fold", "on validation videos", "in sample"]
+WORDS: Mapping[str, str] = {
+    "out of fold": "each by a model that did not see it",
+    "on validation videos": "which also chose the checkpoint",
+    "in sample": "the model has seen them, so this is no estimate",
+}
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """Labelled videos: ``scores``, the highest frame score of each; ``alarms``, whether any went off.
+
+    ``how`` they were scored; ``motion``: AUC of plain motion, None where it is not known; ``single``: labels that come
+    from one file; ``parts`` of cross-fitting; ``trouble``: why there was none.
+    """
+
+    how: How
+    labels: Mapping[str, int]
+    scores: Mapping[str, float]
+    alarms: Mapping[str, bool]
+    motion: float | None = None
+    single: tuple[str, ...] = ()
+    parts: int = 0
+    trouble: str = ""
+
+    def of(self, label: int) -> list[str]:
+        """The videos with this label."""
+        return [name for name, own in self.labels.items() if own == label]
+
+    def count(self, label: int) -> int:
+        """How many of them raise an alarm."""
+        return sum(self.alarms[name] for name in self.of(label))
+
+    @property
+    def auc(self) -> float:
+        """How well the highest scores tell anomalous videos from normal ones."""
+        return roc_auc([self.scores[name] for name in self.labels], list(self.labels.values()))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where the AUC of so many new videos of the same kind would lie, 95 times of 100."""
+        return auc_interval(self.auc, len(self.of(1)), len(self.of(0)))
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        (low, high), count = self.interval, len(self.labels)
+        told = " and ".join(
+            f"{self.count(label)} of {len(self.of(label))} {word}" for label, word in ((1, "anomalous"), (0, "normal"))
+        )
+        motion = f", plain motion {_short(self.motion)}" if self.motion is not None else ""
+        line = f"{told} training videos would alarm, {self.how}: {WORDS[self.how]}; AUC {_short(self.auc)}{motion}"
+        if self.how == "in sample":
+            return line
+        few = f"{count} videos are few: " if high - low > WIDE else ""
+        return f"{line}; {few}expect an AUC of {_short(low)} to {_short(high)} on others like these"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What speaks against the model."""
+        found = []
+        if self.trouble:
+            found.append(self.trouble)
+        if self.single and self.how == "in sample":
+            found.append(f"all {' and all '.join(self.single)} videos come from one file: nothing can be validated")
+        elif self.how != "in sample" and self.interval[0] <= 0.5:
+            found.append("no better than chance, as far as these videos tell: label more, or look at what they show")
+        if self.how != "in sample" and self.motion is not None and self.auc < min(self.motion + ALIKE, GOOD):
+            told = f"motion alone {_short(self.motion)}, this model {_short(self.auc)}"
+            found.append(f"it tells videos apart no better than plain motion ({told})")
+        if (level := self.level) is not None:
+            reached = [sum(self.scores[name] >= level for name in self.of(label)) for label in (1, 0)]
+            found.append(
+                f"the threshold of 0.50 is not the best here: {reached[0]} of {len(self.of(1))} anomalous and "
+                f"{reached[1]} of {len(self.of(0))} normal videos reach {level:.2f}; see detect --threshold {level:.2f}"
+            )
+        return found
+
+    @property
+    def level(self) -> float | None:
+        """The score that parts the labels best, where alarms from 0.5 part them far worse; None else."""
+        if self.how == "in sample":
+            return None
+        peaks = [np.array([self.scores[name] for name in self.of(label)]) for label in (1, 0)]
+        sorted_peaks = np.sort(np.concatenate(peaks))
+        levels = np.unique(((sorted_peaks[1:] + sorted_peaks[:-1]) / 2).clip(0.01, 0.99).round(2))
+        gains = [float((peaks[0] >= level).mean() - (peaks[1] >= level).mean()) for level in levels]
+        now = self.count(1) / len(self.of(1)) - self.count(0) / len(self.of(0))
+        if max(gains) <= now + WIDE:
+            return None
+        best = levels[np.array(gains) == max(gains)]  # of these the one farthest from any video
+        return float(best[np.abs(best[:, None] - sorted_peaks).min(1).argmax()])
+
+    @property
+    def facts(self) -> Facts:
+        """All of it as a table."""
+        (low, high), groups = self.interval, [self.of(label) for label in (1, 0)]
+        alarmed = [[name for name in group if self.alarms[name]] for group in groups]
+        wrong = [name for name in groups[0] if not self.alarms[name]], alarmed[1]
+        shares = [f"{len(some)} ({len(some) / len(group):.0%})" for some, group in zip(alarmed, groups, strict=True)]
+        rows = [
+            ("videos", *(str(len(group)) for group in groups)),
+            ("would alarm", *shares),
+            ("highest score, median", *(_short(float(np.median([self.scores[k] for k in g]))) for g in groups)),
+            ("missed, or false alarms", *(_some(names) for names in wrong)),
+        ]
+        motion = "" if self.motion is None else f" Plain motion, without learning: {_short(self.motion)}."
+        note = f"Scored {self.how}: {WORDS[self.how]}. AUC of the highest scores: {_short(self.auc)}.{motion}"
+        expect = "" if self.how == "in sample" else f" On as many others like these: {_short(low)} to {_short(high)}."
+        return Facts("Check", ("anomalous", "normal"), rows, note + expect)
+
+    def plain(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        low, high = self.interval
+        counts = {
+            word: {"videos": len(self.of(label)), "alarms": self.count(label)}
+            for label, word in ((1, "anomalous"), (0, "normal"))
+        }
+        told = {"how": self.how, "parts": self.parts, **counts, "vauc": self.auc, "low": low, "high": high}
+        more = {"motion": self.motion, "line": self.line, "warnings": self.warnings}
+        return {**told, **more, "scores": dict(self.scores), "alarms": [k for k, on in self.alarms.items() if on]}
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return (", ".join(names[:SHOWN]) + rest) or "none"
+
+
+def _short(share: float) -> str:
+    return f"{share:.2f}"
+
+
+def check(
+    bags: Sequence[Bag],
+    fitted: Fitted,
+    recipe: Recipe,
+    held: Sequence[Video],
+    device: str,
+    *,
+    cross: bool = True,
+    quiet: bool = True,
+) -> Sanity:
+    """Estimate what the model does on new videos, from the (not normalized) bags that it was trained on.
+
+    Videos are scored out of fold where each label has two files; by the validation videos ``held`` where these are
+    many, or ``cross`` is false, or several processes train; else in sample, which is no estimate.
+    """
+    videos = [bag.video for bag in bags]
+    files = _files(videos)
+    count = {label: sum(own == label for own in files.values()) for label in (0, 1)}
+    spared = min(sum(video.label == label for video in held) for label in (0, 1))
+    parts = min(PARTS, *count.values()) if cross and distributed.team().size == 1 and spared < MANY else 0
+    how: How = "out of fold" if parts > 1 else "on validation videos" if spared else "in sample"
+    trouble = ""
+    if how == "out of fold":
+        try:
+            found = crossed(bags, recipe, parts, device, quiet)
+        except WherewhenError as error:  # the model itself is trained and must not be lost
+            how, trouble = "on validation videos" if spared else "in sample", f"no model could be cross-fitted: {error}"
+    if how != "out of fold":
+        chosen = {video.id for video in (held if spared else videos)}
+        found = predicted(fitted.best, Chosen(bags, [k for k, video in enumerate(videos) if video.id in chosen]))
+    labels = {video.id: int(video.label or 0) for video in videos if video.id in found}
+    return Sanity(
+        how,
+        labels,
+        {name: _peak(found[name]) for name in labels},
+        {name: bool(found[name].events) for name in labels},
+        plain_motion(bags, labels, fitted.best),
+        tuple(word for label, word in ((1, "anomalous"), (0, "normal")) if count[label] < 2),
+        parts if how == "out of fold" else 0,
+        trouble,
+    )
+
+
+def crossed(bags: Sequence[Bag], recipe: Recipe, parts: int, device: str, quiet: bool = True) -> dict[str, Prediction]:
+    """Predictions for each bag by a model that learned from other files, in so many parts.
+
+    The models share the steps of the training. All of each one's videos teach it: none validates.
+    """
+    steps = max(1, recipe.training.steps // parts)
+    training = replace(recipe.training, steps=steps, validate_every=steps)
+    quick = replace(recipe, training=training, validation=0.0)
+    part = split([bag.video for bag in bags], parts, recipe.seed)
+    found: dict[str, Prediction] = {}
+    for own in range(parts):
+        learn, judge = ([k for k, one in enumerate(part) if (one == own) == test] for test in (False, True))
+        model = fit(Chosen(bags, learn), quick, device=device, quiet=quiet).last
+        found |= predicted(model, Chosen(bags, judge))
+    return found
+
+
+def split(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
+    """The part of each video; those cut out of one file are in one part, and each label is spread evenly.
+
+    >>> from pathlib import Path
+    >>> clips = [Video(f"{n}", Path(f"{n // 2}.mp4"), n // 4) for n in range(8)]
+    >>> part = split(clips, 2, 0)
+    >>> [part[n] == part[n + 1] for n in (0, 2, 4, 6)], part[0] != part[2]
+    ([True, True, True, True], True)
+    """
+    rng = np.random.default_rng(seed)
+    files, place = _files(videos), dict[str, int]()
+    for wanted in (0, 1):
+        names = [name for name, label in files.items() if label == wanted]
+        place |= {names[k]: number % parts for number, k in enumerate(rng.permutation(len(names)).tolist())}
+    return [place[str(video.path)] for video in videos]
+
+
+def _files(videos: Sequence[Video]) -> dict[str, int]:
+    """The label of each file: anomalous where any video that was cut out of it is."""
+    files: dict[str, int] = {}
+    for video in videos:
+        files[str(video.path)] = max(files.get(str(video.path), 0), int(video.label or 0))
+    return files
+
+
+def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -> float | None:
+    """AUC of the same videos by how much moves in them, without learning; None where the bags don't say."""
+    seen = model.recipe.scored
+    peaks = []
+    for bag in bags:
+        if bag.video.id in labels:
+            one = moving(bag.views[seen])
+            if one is None:
+                return None
+            views = {**model.normalized(bag.views), evaluate.DIFFERENCE: one}
+            truth = {bag.video.id: Truth(one.extents[[0, -1], [0, 1]])}
+            (found,) = evaluate.predict_trivial("motion_only", model, [Bag(bag.video, views)], truth).values()
+            peaks.append(_peak(found))
+    return roc_auc(peaks, [labels[bag.video.id] for bag in bags if bag.video.id in labels])
+
+
+def moving(seen: Instances) -> Instances | None:
+    """What moves in the pictures of instances on a grid, as a grid of one number; None where nobody looked."""
+    if seen.shape is None or seen.detail is None:
+        return None
+    steps, rows, columns = seen.detail.shape
+    spans = seen.extents.reshape(seen.shape[0], -1, 6)[:, 0, :2]
+    places = ext.grid([0, 1, 0, 0, 1, 1], (1, rows, columns))
+    extents = np.tile(places, (steps, 1))
+    extents[:, :2] = spans.repeat(rows * columns, 0)
+    return Instances(seen.detail.reshape(-1, 1), extents, shape=seen.detail.shape)
+
+
+def predicted(model: Model, bags: Sequence[Bag]) -> dict[str, Prediction]:
+    """Predictions for (not normalized) bags."""
+    return evaluate.predict(model, (one for bag in bags for one in evaluate.normalized(model, [bag])))
+
+
+def _peak(prediction: Prediction) -> float:
+    assert prediction.frames is not None
+    return float(prediction.frames.values.max())

@@ -1,0 +1,187 @@
+"""Tables of results: events as JSON, scores as parquet and CSV, of one run or joined from all results in a folder."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wherewhen.api import gallery
+from wherewhen.api.results import DONE, FOLDER, Result, all_of, path_of, read
+from wherewhen.core import registry
+from wherewhen.core.errors import StoreError
+from wherewhen.core.printable import printable
+from wherewhen.core.store import atomic, locked
+from wherewhen.core.values import Floats, Prediction, Video
+from wherewhen.inference.result import PREFIX, Found, score_rows
+from wherewhen.video.reader import VideoInfo, reading
+from wherewhen.video.sources import natural
+from wherewhen.visualization.report import EventCard, VideoResult
+
+log = logging.getLogger("wherewhen")
+
+NAMES = ("events.json", "scores.parquet", "scores.csv", gallery.NAME)
+
+
+def join(output: Path, quarantine: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Write the tables and the page of all results below an output folder, whole or not; gives the ids of the videos.
+
+    Results that can't be read are left out and told. ``quarantine``: paths and reasons for the page. One process at a
+    time.
+    """
+    with locked(output / FOLDER / "tables"):
+        videos = {one.about.id: _Video.of(output, path, one) for path, one in _readable(output)}
+        ids = sorted(videos, key=lambda id: natural(Path(id)))
+        ordered = [videos[id] for id in ids]
+        classes = list(dict.fromkeys(name for video in ordered for name in video.classes))
+        again = (result for video in ordered if (result := read(video.path)) is not None)  # not all scores at once
+        _write_scores(output, map(found_of, again), classes)
+        registry.load("formats", "events").write(output / NAMES[0], [video.annotated for video in ordered])
+        gallery.write(
+            output,
+            [card for video in ordered for card in video.cards],
+            [video.short for video in ordered],
+            [video.alarm for video in ordered],
+            {id: videos[id].damage for id in ids if videos[id].damage},
+            quarantine,
+        )
+    return ids
+
+
+@dataclass(frozen=True)
+class _Video:
+    """What tables and page say of one video, but for its scores."""
+
+    path: Path
+    classes: tuple[str, ...]
+    annotated: Any
+    cards: tuple[EventCard, ...]
+    short: VideoResult
+    alarm: float
+    damage: str
+
+    @classmethod
+    def of(cls, output: Path, path: Path, result: Result) -> _Video:
+        about, cards = result.about, tuple(gallery.cards(output, result))
+        classes = tuple(result.prediction.classes)
+        return cls(path, classes, _annotated(result), cards, gallery.short(result), about.alarm, result.damage or "")
+
+
+def _readable(output: Path) -> Iterator[tuple[Path, Result]]:
+    """Each video's results: the whole ones, else what there is so far."""
+    seen: set[str] = set()
+    for path in all_of(output):
+        try:
+            result = read(path)
+        except StoreError as error:
+            log.warning("left out of the tables: %s", error)
+            continue
+        if result is not None and result.about.id not in seen:
+            seen.add(result.about.id)
+            yield path, result
+
+
+def found_of(result: Result, source: Any = None) -> Found:
+    """Results as a user holds them; heat maps and boxes of single steps are not kept in files."""
+    about = result.about
+    size = about.width, about.height
+    return Found(
+        about.id, source or Path(about.file), result.prediction, result.clock, size, result.damage, about.alarm
+    )
+
+
+def _annotated(result: Result) -> Any:
+    from wherewhen.formats import Annotated, Clock
+
+    about = result.about
+    clock = Clock(result.clock, about.width, about.height, about.file)
+    more: dict[str, Any] = {"folder": about.folder} if about.folder is not None else {}
+    more |= {"damage": result.damage} if result.damage else {}
+    more |= {} if result.complete else {"complete": False}
+    return Annotated(about.id, clock, events=result.prediction.events, about=more)
+
+
+def _write_scores(output: Path, videos: Iterable[Found], classes: Sequence[str]) -> None:
+    """Frame scores of all videos, a video at a time: both tables, or none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = list(score_rows([], classes))
+    kinds = {"video": pa.string(), "frame": pa.int64()}
+    schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in names])
+    with ExitStack() as files:
+        drafts = [files.enter_context(atomic(output / name)) for name in NAMES[1:3]]
+        table = files.enter_context(pq.ParquetWriter(drafts[0], schema))
+        text = files.enter_context(drafts[1].open("w", encoding="utf-8", newline=""))
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow(names)
+        for one in videos:
+            rows = score_rows([one], classes)
+            table.write_table(pa.table(rows, schema))
+            for video, frame, start, end, *scores in zip(*rows.values(), strict=True):
+                numbers = ["" if score is None else f"{score:.6f}" for score in scores]
+                lines.writerow([video, frame, _seconds(start), _seconds(end), *numbers])
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
+    """Frame scores as a parquet table, a row per time step: video, start, end, score and that of each class."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    classes = list(dict.fromkeys(name for one in found.values() for name in one.classes))
+    columns = {name: list[Any]() for name in ("video", "start", "end", "score", *map(PREFIX.__add__, classes))}
+    for video, prediction in found.items():
+        if (scores := prediction.frames) is None:
+            continue
+        edges, count = scores.edges.tolist(), len(scores.values)
+        columns["video"] += [video] * count
+        columns["start"] += edges[:-1]
+        columns["end"] += edges[1:]
+        columns["score"] += scores.values[:, 0, 0].tolist()
+        for name in classes:
+            part = prediction.classes.get(name)
+            columns[PREFIX + name] += [None] * count if part is None else part.values[:, 0, 0].tolist()
+    with atomic(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+
+
+def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
+    """``events.json`` of predictions, in frames and pixels of the video files, which are told relative to a folder."""
+    from wherewhen.formats import Annotated, Clock
+
+    base = os.path.commonpath([video.path.parent.absolute() for video in videos]) if videos else ""
+    told = []
+    for video in videos:
+        if video.id in found:
+            prediction, (info, edges) = found[video.id], _shape(video.path)
+            file, folder = (Path(os.path.relpath(a, b)) for a, b in ((video.path, base), (base, path.parent)))
+            clock = Clock(edges, info.width, info.height, printable(file.as_posix()))
+            more = {"folder": printable(folder.as_posix())}
+            told.append(Annotated(video.id, clock, events=prediction.events, about=more))
+    registry.load("formats", "events").write(path, told)
+
+
+def _shape(path: Path) -> tuple[VideoInfo, Floats]:
+    """Size, rate and borders of all pictures of a video, of a damaged one as far as it can be read."""
+    with reading(path) as one:
+        info, edges = one.info, one.whole()
+        if one.damage is None:
+            return info, edges
+        for _ in one.frames(width=16):  # decodes it: only this tells how far it can be read
+            pass
+        return info, one.edges
+
+
+def finished(output: Path, id: str) -> Result | None:
+    """The whole results of a video, None where there are none."""
+    path = path_of(output, id, DONE)
+    return read(path) if path.exists() else None

@@ -1,0 +1,193 @@
+"""The command line: one verb per file in ``commands``, typed options, YAML settings and dotted overrides."""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy comes: its many small products are done sooner than threads of their own are woken.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import ast
+import logging
+import re
+import shutil
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+from wherewhen.cli.arguments import parse
+from wherewhen.core.addresses import remember
+from wherewhen.core.console import Discreet, discreet
+from wherewhen.core.errors import ConfigError, WherewhenError, os_message, os_reason, short
+
+VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
+
+
+GROUPS = {
+    "start": "first steps:",
+    "models": "features, weights and text:",
+    "data": "data sets:",
+    "research": "comparisons:",
+    "help": "about this installation:",
+}
+"""Headings of the verbs in the overview, by the ``GROUP`` that a verb names."""
+
+FIRST = """\
+wherewhen demo                                   a first run on drawn clips
+wherewhen train clips/ --output runs/yard        clips/ holds normal/ and anomalous/
+wherewhen detect new.mp4 --model runs/yard       events, scores, overlay video
+wherewhen VERB --help                            options and settings of a verb
+wherewhen doctor                                 what is installed here, to paste into an issue"""
+
+
+def _summary(verb: str) -> tuple[str, str]:
+    """The group of a verb, and the first line of its module's docstring, read without importing it."""
+    tree = ast.parse((Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8"))
+    named = [one.value for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "GROUP"]
+    group = ast.literal_eval(named[0]) if named else ""
+    return group if group in GROUPS else "help", (ast.get_docstring(tree) or "").splitlines()[0]
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    column = max(50, min(shutil.get_terminal_size().columns, 110)) - width - 4
+    known = {verb: _summary(verb) for verb in VERBS}
+    lines = [
+        "usage: wherewhen VERB [options]",
+        "",
+        "Learns from labels on whole videos, then detects when and where it happens.",
+    ]
+    for group, title in GROUPS.items():
+        lines += ["", title]
+        for verb, (own, text) in known.items():
+            first, *more = textwrap.wrap(text.rstrip("."), column)
+            lines += (
+                [f"  {verb:<{width}}  {first}", *(f"  {'':<{width}}  {one}" for one in more)] if own == group else []
+            )
+    return "\n".join([*lines, "", FIRST])
+
+
+def _start_log(quiet: bool) -> None:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    log = logging.getLogger("wherewhen")
+    told = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    told.setLevel(logging.WARNING if quiet else logging.INFO)
+    told.addFilter(Discreet())
+    log.handlers = [told]
+    log.setLevel(logging.INFO)
+
+
+MEANT = {
+    "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train", "learn": "train",
+    "test": "evaluate", "eval": "evaluate", "val": "evaluate", "validate": "evaluate", "judge": "evaluate",
+    "benchmark": "bench", "compare": "bench", "download": "weights", "export": "convert", "info": "doctor",
+    "version": "doctor", "env": "doctor", "check": "data",
+}  # fmt: skip
+"""Verbs of other tools, and what they are called here."""
+
+CLOSED = 141  # as of a program that the system ends because nobody reads what it prints
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code is 0 only if everything that was asked for was done.
+
+    1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped, 141: nobody reads
+    what is printed. ``WHEREWHEN_DEBUG=1`` shows where in the code an error arose.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for word in words:
+        remember(word)
+    with discreet():
+        return _answered(words)
+
+
+def _answered(words: list[str]) -> int:
+    """The exit code, with every error that has plain words told on one line."""
+    try:
+        try:
+            return _run(words)
+        except SystemExit as stop:  # help ends so, and what prints tables where nobody reads them
+            if isinstance(stop.__context__, BrokenPipeError):
+                raise BrokenPipeError from None
+            return int(stop.code or 0)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except (WherewhenError, OSError, MemoryError, RecursionError, UnicodeError, RuntimeError) as error:
+        broken = _silenced()
+        if isinstance(broken, BrokenPipeError):
+            return CLOSED
+        told = f"standard output: {os_reason(broken)}" if broken is not None else _told(error)
+        if told is None:
+            raise
+        if os.environ.get("WHEREWHEN_DEBUG", "") not in ("", "0"):
+            traceback.print_exc()
+        print(f"error: {told}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+
+
+def _silenced() -> OSError | None:
+    """Why standard output takes no more, if so; what is still to be printed then goes nowhere."""
+    broken: OSError | None = getattr(sys.stdout, "broken", None)
+    if broken is not None:
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):  # no file behind it
+            return broken
+    return broken
+
+
+def _told(error: Exception) -> str | None:
+    """An error in plain words; None for one that has none, which is a fault of the toolkit."""
+    text = " ".join(str(error).split())
+    if isinstance(error, WherewhenError):
+        return str(error)
+    if isinstance(error, OSError):
+        return os_message(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(text)):
+        return (
+            f"not enough memory{f' ({text[:160]})' if text else ''}; take fewer --workers, or shorter or smaller videos"
+        )
+    if isinstance(error, RecursionError):
+        return "something in these files is nested too deeply; WHEREWHEN_DEBUG=1 shows where"
+    if isinstance(error, UnicodeError):
+        return (
+            f"a text or name has characters that can't be read or written here ({text[:160]}); rename or save it anew"
+        )
+    return None
+
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] in ("--version", "-V"):
+        print(f"wherewhen {version('wherewhen')}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in VERBS:
+        near = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
+    command = import_module(f"wherewhen.cli.commands.{verb}")
+    options, settings = parse(command, verb, rest)
+    _start_log(bool(getattr(options, "quiet", False)))
+    takes_settings = hasattr(command, "RECIPE") or hasattr(command, "SECTIONS")
+    code: int = command.run(options, settings) if takes_settings else command.run(options)
+    return code

@@ -1,0 +1,147 @@
+"""Settings of plug-ins that a verb takes: flags that choose them, and a section for each that is spoken of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from wherewhen.cli.arguments.described import Setting
+from wherewhen.cli.needs import shares_settings
+from wherewhen.core import registry
+
+FLAGS: Mapping[str, Any] = {
+    "backbone": str, "instances": str, "method": str, "localizer": str, "validation": float, "engine": str,
+    "precision": str, "crops": int, "gate": float, "movers": str | dict[str, Any],
+}  # fmt: skip
+"""Settings of a model outside of any section, with their types."""
+
+OPEN = {"backbone": "motion", "instances": "what the method scores"}
+"""Parts that something else may say: a store of imported features its backbone, a method what it scores."""
+
+TEXTS = {
+    "backbone": "network or operator that makes features",
+    "instances": "what is scored",
+    "method": "what learns from labels of whole videos",
+    "localizer": "what makes events of scores",
+    "engine": "library that runs a network",
+    "precision": "numbers that a network computes with",
+    "validation": "share of training videos to validate on",
+    "crops": "1, or 5 or 10 overlapping crops of each picture",
+    "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
+    "movers": "give events the boxes of tracked objects where cells are scored: a source of boxes, or its settings",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a command line says about plug-ins.
+
+    Args:
+        flags: the settings of a model that the verb takes as options.
+        sections: the records of plug-ins that were spoken of, by name.
+        bases: where a method has other defaults than a record: those, by section.
+    """
+
+    flags: tuple[Setting, ...] = ()
+    sections: Mapping[str, type] = field(default_factory=dict)
+    bases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """Of flags and sections."""
+        return {*(one.name for one in self.flags), *self.sections}
+
+
+def taken(command: Any) -> tuple[str, ...]:
+    """The flags that a verb takes: all of a model, some, or none."""
+    recipe = getattr(command, "RECIPE", False)
+    return tuple(FLAGS) if recipe is True else tuple(recipe or ())
+
+
+def chosen(command: Any, words: Sequence[str], config: Mapping[str, Any], whole: bool) -> Chosen:
+    """Flags of a verb, and a section for each plug-in that its command line speaks of.
+
+    ``whole``: with a section for everything that a model is made of.
+    """
+    flags, options = taken(command), command.Options.__dataclass_fields__
+    if extra := getattr(command, "SECTIONS", None):
+        return Chosen(sections=extra(_said(words, config)))
+    full = "method" in flags
+    kinds = [kind for flag, kind in registry.PARTS.items() if flag in flags]
+    spoken = {name: kind for name, kind in mentioned(words, config).items() if kind in kinds and name not in options}
+    training = full and (whole or "training" in config or any(word.startswith("--training.") for word in words))
+    if full and (whole or training):
+        spoken |= _usual(spoken, _method(spoken), whole)
+    several = [flag for flag in flags if f"{flag}s" not in options]
+    shown = tuple(_flag(flag, _method(spoken) if whole and full else None, full) for flag in several)
+    return _with_sections(shown, spoken, training)
+
+
+def _method(spoken: Mapping[str, str]) -> str | None:
+    """The first method that is spoken of."""
+    return next((name for name, kind in spoken.items() if kind == "methods"), None)
+
+
+def _usual(spoken: Mapping[str, str], method: str | None, whole: bool) -> dict[str, str]:
+    """Parts that nobody speaks of, as a method has them: all with their views, or the method alone."""
+    from wherewhen.inference.recipe import DEFAULTS
+
+    name = method or DEFAULTS["method"]
+    views = registry.load("methods", name).views
+    usual = {**DEFAULTS, "method": name, "instances": views[0]}
+    parts = registry.PARTS if whole else {"method": registry.PARTS["method"]}
+    found = {usual[flag]: kind for flag, kind in parts.items() if kind not in spoken.values()}
+    return found | {one: "instances" for one in views[1:] if whole and not shares_settings(one)}
+
+
+def _with_sections(flags: tuple[Setting, ...], spoken: Mapping[str, str], training: bool) -> Chosen:
+    from wherewhen.core.contracts import Training
+
+    sections: dict[str, type] = {}
+    bases: dict[str, Mapping[str, Any]] = {}
+    for name, kind in spoken.items():
+        part = registry.load(kind, name)
+        sections[name] = part.Config
+        if kind == "methods" and training and "training" not in sections:
+            sections["training"], bases["training"] = Training, vars(part.schedule)
+    return Chosen(flags, sections, bases)
+
+
+def _flag(name: str, method: str | None, full: bool) -> Setting:
+    """A setting of a model as an option; ``method``: where it is known, what it scores is too."""
+    from wherewhen.inference.recipe import DEFAULTS, OPTIONS
+
+    if name in registry.PARTS:
+        usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if method else DEFAULTS
+        open_ = name in OPEN and not method
+        text = f"{TEXTS[name]}; one of: {', '.join(registry.names(registry.PARTS[name]))}"
+        text += f" (default: {OPEN[name]})" if open_ and full else ""
+        return Setting(name, str | None if open_ else str, None if open_ else usual[name], text)
+    if name == "movers":
+        sources = ", ".join(registry.names("proposals"))
+        return Setting(name, FLAGS[name] | None, None, f"{TEXTS[name]}; one of: {sources}")
+    option = OPTIONS[name]
+    text = f"{TEXTS[name]}; one of: {', '.join(option.names)}" if option.names else TEXTS[name]
+    return Setting(name, option.kind, option.default, text)
+
+
+def mentioned(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+    """Plug-ins that a command line speaks of, by name, with their kind: chosen by a flag or given settings."""
+    named = [name for value in _said(words, config).values() for name in value.split(",")]
+    named += [word.removeprefix("--").removeprefix("no-").split(".")[0] for word in words if _dotted(word)]
+    found = {*named, *config}
+    return {name: kind for name in sorted(found) for kind in registry.PARTS.values() if name in registry.names(kind)}
+
+
+def _said(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+    """What options that name plug-ins are given, by option."""
+    flags: Iterable[str] = (*registry.PARTS, "methods", "backbones", "ablate", "proposals")
+    pairs = [(word, after) for word, after in zip(words, [*words[1:], ""], strict=False)]
+    pairs += [tuple(word.split("=", 1)) for word in words if word.startswith("--") and "=" in word]  # type: ignore[misc]
+    said = {flag: value for word, value in pairs if (flag := word.removeprefix("--")) in flags}
+    return {flag: str(config[flag]) for flag in flags if flag in config} | said
+
+
+def _dotted(word: str) -> bool:
+    return word.startswith("--") and "." in word.split("=")[0]

@@ -1,0 +1,99 @@
+"""Train and evaluate methods over all folds and seeds of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_recipes
+
+GROUP = "research"
+RECIPE = True
+NEEDS = (
+    Need(("methods",), "ablate", False, "one method is compared with itself changed"),
+    Need(("reader",), "across", False, "each data set is recognized by itself"),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
+    Sections(of_recipes),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``bench``.
+
+    Args:
+        data: folder of a data set with ground truth and folds (wherewhen list datasets).
+        methods: names of methods, separated by commas (wherewhen list methods).
+        backbones: names of backbones, separated by commas (wherewhen list backbones).
+        seeds: number of seeds, from 0 on.
+        metrics: families of metrics, separated by commas (wherewhen list metrics); default: those of frame, video,
+            pixel, tiou and pointing that the truth allows.
+        ablate: compare this method with variants that change one of its parts each, instead of --methods.
+        across: folders of other data sets, separated by commas; trains on each data set and evaluates on each.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        output: folder for bench.json, bench.md and report.html; default: nothing is written.
+        workers: number of processes; default: one per core.
+        json: print the table, intervals and paired comparisons as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
+    """
+
+    data: str
+    methods: str = "cuboid_mil"
+    backbones: str = "motion"
+    seeds: int = 1
+    metrics: str | None = None
+    ablate: str | None = None
+    across: str | None = None
+    output: str | None = None
+    reader: str | None = None
+    workers: int | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Run the protocol, print the table and write what was asked for."""
+    from pathlib import Path
+
+    from wherewhen import datasets
+    from wherewhen.api import benchmark
+    from wherewhen.core import outputs
+    from wherewhen.core.console import print_json
+    from wherewhen.evaluation import pages
+    from wherewhen.evaluation.evaluate import headlines, markdown
+    from wherewhen.evaluation.measurable import USUAL, named
+
+    families = named(options.metrics)
+    roots = [options.data, *(options.across.split(",") if options.across else [])]
+    sets = [datasets.reader_of(root, options.reader).load(Path(root)).name for root in roots]
+    if options.output:
+        for name in pages.bench_folders(sets):
+            outputs.check_folder(Path(options.output) / name, pages.BENCHED)
+    made = benchmark.matrix(
+        roots,
+        options.methods.split(","),
+        options.backbones.split(","),
+        seeds=range(options.seeds),
+        families=families,
+        settings=settings,
+        workers=options.workers,
+        quiet=options.quiet,
+        reader=options.reader,
+        ablate=options.ablate,
+    )
+    if options.output:
+        for one, name in zip(made, pages.bench_folders(sets), strict=True):
+            pages.bench_pages(Path(options.output) / name, one.table, one.as_json())
+    if options.json:
+        first, *others = [one.as_json() for one in made]
+        print_json({**first, "across": others} if others else first)
+        return 0
+    for one in made:
+        if len(made) > 1:
+            print(f"\ntrained on {one.facts['train']}, evaluated on {one.facts['test']}")
+        for note in one.facts["notes"]:
+            print(f"note: {note}")
+        if one.table:
+            print(markdown(one.table, headlines(one.table, families or USUAL)))
+    print(f"written: {options.output}" if options.output else "all numbers: --json, or --output FOLDER")
+    return 0

@@ -1,0 +1,83 @@
+"""Convert results or ground truth into the format of another tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherewhen.cli.needs import Need
+
+if TYPE_CHECKING:
+    from wherewhen.formats import Annotated
+
+GROUP = "data"
+NEEDS = (Need(("reader",), "from_", ("truth",)),)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``convert``.
+
+    Args:
+        source: file or folder of results (events.json), or folder of a data set with --from truth.
+        output: file or folder to write.
+        to: format to write (wherewhen list formats).
+        from_: format to read (wherewhen list formats), or truth: the ground truth of a data set.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        boxes: turn each event into a track with a box per frame, where the source has no boxes of its own.
+        json: print the result as JSON instead of text.
+    """
+
+    source: str
+    output: str | None = None
+    to: str = "coco"
+    from_: str = "events"
+    reader: str | None = None
+    boxes: bool = True
+    json: bool = False
+
+
+def run(options: Options) -> int:
+    """Read, write and print how many videos."""
+    from wherewhen.core import outputs, registry
+    from wherewhen.core.console import print_json
+    from wherewhen.core.errors import ConfigError
+    from wherewhen.formats import events_as_boxes
+
+    if options.output is None:
+        raise ConfigError("convert needs a place to write to: --output FILE")
+    if not Path(options.output).is_dir():
+        outputs.check([options.output])
+    target = registry.load("formats", options.to)
+    if options.from_ == "truth":
+        videos = _annotated_truth(Path(options.source), options.reader)
+    else:
+        videos = registry.load("formats", options.from_).read(Path(options.source))
+    if options.boxes:
+        videos = [events_as_boxes(v) if v.events and not len(v.boxes.values) else v for v in videos]
+    with outputs.reading([options.source]):
+        target.write(Path(options.output), videos)
+    if options.json:
+        print_json({"output": options.output, "videos": len(videos)})
+    else:
+        print(f"written: {options.output} ({len(videos)} videos)")
+    return 0
+
+
+def _annotated_truth(root: Path, name: str | None) -> list[Annotated]:
+    """The truth of a data set as formats write it; the videos must be there, for their sizes."""
+    from wherewhen.core.printable import printable
+    from wherewhen.datasets import reader_of
+    from wherewhen.formats import from_truth
+    from wherewhen.video import reader
+
+    source = reader_of(root, name)
+    truths = source.truth(root)
+    annotated = []
+    for video in source.load(root).videos:
+        if video.id in truths:
+            info = reader.probe(video.path)
+            shown = printable(video.path.name)
+            annotated.append(from_truth(video.id, truths[video.id], info.width, info.height, shown))
+    return annotated

@@ -1,0 +1,147 @@
+"""Check a data set for faults, print or compare ground truth, measure videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wherewhen.cli.needs import Need
+from wherewhen.core.console import print_json
+
+GROUP = "data"
+PLACES = ("other",)
+NEEDS = (
+    Need(("other", "other_reader"), "action", ("truth",)),
+    Need(("other_reader",), "other"),
+    Need(("normal", "anomalous", "read_videos", "deep"), "action", ("check",)),
+    Need(("examples",), "action", ("check", "probe")),
+    Need(("examples",), "json", False, "JSON has every finding"),
+    Need(("rate",), "action", ("probe",)),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``data``.
+
+    Args:
+        action: check for faults, print or compare ground truth, or probe (measure videos and write videos.json).
+        data: folder of the data set.
+        other: folder of a data set to compare with; without it, data truth prints the truth of each video.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
+        anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
+        other_reader: name of the other data set's reader.
+        rate: frames per second of folders of pictures.
+        read_videos: open the videos and check frame rates, sizes and lengths.
+        deep: read every mask, and compare the pictures of training and test videos.
+        examples: number of findings of each kind that are printed.
+        json: print the result as JSON instead of text, with all findings.
+    """
+
+    action: Literal["check", "truth", "probe"]
+    data: str
+    other: str | None = None
+    reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
+    other_reader: str | None = None
+    rate: float | None = None
+    read_videos: bool = True
+    deep: bool = False
+    examples: int = 3
+    json: bool = False
+
+
+def run(options: Options) -> int:
+    """Print the findings; exit code 1 where there is an error or a difference."""
+    return {"check": _check, "truth": _truth, "probe": _probe}[options.action](options)
+
+
+def _check(options: Options) -> int:
+    from pathlib import Path
+
+    from wherewhen import datasets
+    from wherewhen.core import diagnostics
+    from wherewhen.data_tools import check
+    from wherewhen.datasets import Folders
+
+    reader = datasets.reader_of(options.data, options.reader, Folders.of(options.normal, options.anomalous))
+    eyes = check.Eyes.open() if options.read_videos else None
+    found = check.lint(Path(options.data), reader, eyes, options.deep)
+    if options.json:
+        print_json(list(diagnostics.table(found)))
+    elif found:
+        _lines([*diagnostics.summary(found, options.examples), "", "--examples N shows more of each, --json all"])
+    else:
+        print("nothing to report")
+    return int(any(one.severity == "error" for one in found))
+
+
+def _truth(options: Options) -> int:
+    from pathlib import Path
+
+    from wherewhen import datasets
+    from wherewhen.data_tools import truth_diff
+
+    mine = datasets.reader_of(options.data, options.reader).truth(Path(options.data))
+    if options.other is None:
+        told = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
+        columns = ("frames", "anomalous", "spans", "boxes")
+        _table([{"video": name, **dict(zip(columns, row, strict=True))} for name, row in told.items()], options.json)
+        return 0
+    other = datasets.reader_of(options.other, options.other_reader).truth(Path(options.other))
+    rows = truth_diff.table(truth_diff.truth_diff(mine, other))
+    _table(rows, options.json)
+    return int(bool(rows))
+
+
+def _probe(options: Options) -> int:
+    from pathlib import Path
+
+    from wherewhen import datasets
+    from wherewhen.core import diagnostics
+    from wherewhen.data_tools import probe
+
+    root = Path(options.data)
+    any_layout = root.is_dir() and not options.reader
+    reader = datasets.recognized(root) if any_layout else datasets.reader_of(root, options.reader)
+    measured, found = probe.probe_set(root, reader, options.rate)
+    rows: list[dict[str, Any]] = [{"video": name, **row} for name, row in measured.items()]
+    if options.json:
+        print_json([*rows, *diagnostics.table(found)])
+    else:
+        _table(rows, as_json=False)
+        _lines(["", *diagnostics.summary(found, options.examples)] if found else [])
+    return int(any(one.severity == "error" for one in found))
+
+
+def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table whose columns are as wide as their longest cell."""
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        print("nothing to report")
+        return
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [columns, *([_cell(row.get(key, "")) for key in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _lines(lines: list[str]) -> None:
+    """Lines, broken to the width of a terminal; as they are in a pipe."""
+    import shutil
+    import sys
+    import textwrap
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines:
+        inner = " " * (len(line) - len(line.lstrip()) + 4)
+        print("\n".join(textwrap.wrap(line, width, subsequent_indent=inner)) if width and line else line)

@@ -1,0 +1,111 @@
+"""Extract the features of videos ahead of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wherewhen.cli.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
+
+GROUP = "models"
+RECIPE = True
+ADDRESSES = ("ray_address",)
+NEEDS = (
+    Need(("ray_address",), "distributed"),
+    Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
+    Fits(("engine", "precision"), no_engine, note="networks only"),
+    Sections(of_looks),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``extract``.
+
+    The options of train that choose the features apply here too. --backbone takes several names, separated by commas.
+
+    Args:
+        data: folder of a data set, folder of videos, video file or glob.
+        output: store to write; default: the user's cache, which train and bench read.
+        stored: float32 keeps features exact; float16 halves the size of the store.
+        workers: number of processes; default: one per core.
+        distributed: run on a Ray cluster.
+        ray_address: address of a running Ray cluster; default: one on this machine.
+        dry_run: measure a few clips and print how long all videos would take.
+        device: auto, cpu or cuda.
+        reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
+        normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
+        anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
+        damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
+        json: print the result as JSON instead of text.
+        quiet: no progress bars, and only warnings and errors in the log.
+    """
+
+    data: str
+    output: str | None = None
+    stored: Literal["float32", "float16"] = "float32"
+    workers: int | None = None
+    distributed: Literal["ray"] | None = None
+    ray_address: str | None = None
+    dry_run: bool = False
+    device: str = "auto"
+    reader: str | None = None
+    normal: str | None = None
+    anomalous: str | None = None
+    damaged: Literal["keep", "set-aside"] = "keep"
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Extract and print what was done; exit code 3 if videos are in quarantine."""
+    from pathlib import Path
+
+    from wherewhen.api import extraction
+    from wherewhen.core.console import print_json
+    from wherewhen.core.store import fingerprint
+    from wherewhen.datasets import Folders
+    from wherewhen.evaluation.evaluate import looks
+    from wherewhen.inference.recipe import Recipe
+    from wherewhen.runtime.devices import pick_device
+    from wherewhen.runtime.parallel import Where
+
+    backbones = str(settings.get("backbone", "motion")).split(",")
+    recipes = [Recipe.of({**settings, "backbone": backbone}) for backbone in backbones]
+    what = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
+    if options.device != "auto":  # left to each process; those of a cluster may have none
+        pick_device(options.device)
+    own = [recipe.feature_specs(options.device) for recipe in recipes]
+    if what.known:  # evaluation asks for more than training does
+        own = [looks(some) for some in own]
+    wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())
+    videos = len(what.dataset.videos)
+    where = Where.of(options.workers, options.distributed, options.ray_address, videos)
+    if options.dry_run:
+        expected = list(extraction.forecast(what, wanted, where, options.stored))
+        if options.json:
+            print_json(expected)
+            return 0
+        for told in expected:
+            print(
+                f"{told.look}: {told.videos} videos, {told.hours:.2f} h, {told.frames} frames, "
+                f"{told.gigabytes:.3f} GB; {told.rate:.0f} frames/s measured in one process, "
+                f"{_clock(told.seconds)} with {where.workers}"
+            )
+        return 0
+    store = Path(options.output) if options.output else None
+    how: dict[str, Any] = {"where": where, "stored": options.stored, "damaged": options.damaged, "quiet": options.quiet}
+    done = extraction.extract_all(what, wanted, store, **how)
+    if options.json:
+        print_json({
+            "videos": done.videos, "made": done.made, "kept": done.kept, "store": done.store, "features": done.looks,
+            "seconds": done.wall, "effort": done.effort, "quarantine": done.quarantine.reasons,
+        })  # fmt: skip
+    else:
+        print("\n".join(done.lines()))
+    return 3 if done.quarantine.reasons else 0
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02} h"

@@ -1,0 +1,114 @@
+"""Check a file of prompts, let a language model write one, or print one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from wherewhen.cli.needs import Need, Sections, of_backbone
+from wherewhen.core.console import print_json
+
+GROUP = "models"
+PLACES = ("file",)
+RECIPE = ("backbone",)
+ADDRESSES = ("endpoint", "scene_text", "classes")
+NEEDS = (
+    Need(("similar", "backbone"), "action", ("check",)),
+    Need(("similar",), "backbone", True, "without one, texts are compared by their words alone"),
+    Need(("endpoint", "language_model", "classes", "count", "scene_text"), "action", ("write",)),
+    Sections(of_backbone),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``prompts``.
+
+    The key of the endpoint is read from WHEREWHEN_API_KEY or OPENAI_API_KEY.
+
+    Args:
+        action: check (exit code 1 where there is an error), write (ask an endpoint) or show.
+        file: prompt file, or the name of an included one (default, toy); for write the new file.
+        similar: cosine similarity from which two texts count as the same for the backbone.
+        endpoint: address of an OpenAI-compatible endpoint, such as http://localhost:8000/v1.
+        language_model: name of the language model at the endpoint.
+        classes: names of the classes to describe, separated by commas.
+        count: number of descriptions of each class.
+        scene_text: description of the camera's scene.
+        json: print the result as JSON instead of text.
+    """
+
+    action: Literal["check", "write", "show"]
+    file: str = "default"
+    similar: float = 0.95
+    endpoint: str | None = None
+    language_model: str = "default"
+    classes: str | None = None
+    count: int = 4
+    scene_text: str = ""
+    json: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Check, write or show; exit code 1 where a check finds an error."""
+    return {"check": _check, "write": _write, "show": _show}[options.action](options, settings)
+
+
+def _check(options: Options, settings: dict[str, Any]) -> int:
+    from wherewhen.core import prompts, registry
+    from wherewhen.text.encoders import asked, settings_of
+    from wherewhen.text.prompt_check import check
+
+    made, encoder = prompts.read(options.file), None
+    name, own = asked(settings)
+    if name:
+        encoder = registry.load("backbones", name)(settings_of(name, own))
+    faults = check(made, encoder, options.similar)
+    if options.json:
+        print_json([fault._asdict() for fault in faults])
+        return int(any(fault.severity == "error" for fault in faults))
+    for fault in faults:
+        print(f"{fault.severity:<8} {fault.kind:<9} {fault.about}: {fault.message}")
+    by = f"as {name} reads them" if name else "by their words alone (--backbone NAME: as an encoder reads them)"
+    print(f"{len(made.texts)} texts, {len(made.names)} classes, {len(faults)} remarks, {by}")
+    return int(any(fault.severity == "error" for fault in faults))
+
+
+def _write(options: Options, settings: dict[str, Any]) -> int:
+    from pathlib import Path
+
+    from wherewhen.core import prompts
+    from wherewhen.core.errors import ConfigError
+    from wherewhen.text import prompt_writer
+
+    path = Path(options.file)
+    if path.suffix not in (".yaml", ".yml") or path.exists():
+        raise ConfigError(f"prompts write: expected the name of a new file NAME.yaml, got {options.file}")
+    if not options.endpoint or not options.classes:
+        raise ConfigError(
+            "prompts write needs an endpoint and classes: --endpoint http://HOST/v1 --classes fighting,robbery"
+        )
+    classes = [name.strip() for name in options.classes.split(",")]
+    where = prompt_writer.Endpoint(options.endpoint, options.language_model)
+    made = prompt_writer.write(where, classes, prompts.read("default").normal, options.count, options.scene_text)
+    prompts.write(path, made)
+    if options.json:
+        print_json({"output": path})
+    else:
+        print(f"written: {path}; read it, edit it, and check it: wherewhen prompts check {path}")
+    return 0
+
+
+def _show(options: Options, settings: dict[str, Any]) -> int:
+    from wherewhen.core import prompts
+
+    made = prompts.read(options.file)
+    sides = {"normal": made.normal, **made.classes}
+    if options.json:
+        print_json(sides)
+        return 0
+    for name, texts in sides.items():
+        print(name)
+        for text in texts:
+            print(f"  {text}")
+    return 0

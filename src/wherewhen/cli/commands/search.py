@@ -1,0 +1,76 @@
+"""Search extracted videos by text: which moments show it, when and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wherewhen.cli.needs import Need, Sections, of_backbone
+
+GROUP = "models"
+RECIPE = ("backbone",)
+ADDRESSES = ("text",)
+NEEDS = (
+    Need(("videos",), "output", True, "pictures of the moments are written there"),
+    Need(("output",), "videos", True, "pictures of the moments are taken from there"),
+    Sections(of_backbone),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``search``.
+
+    Args:
+        archive: store that ``wherewhen extract VIDEOS --output ARCHIVE --backbone clip`` wrote.
+        text: what to look for, such as "a person climbing a fence".
+        count: number of moments to print at most.
+        every: seconds of video per entry of the index.
+        parts: number of regions per entry that are indexed beside the whole picture.
+        videos: folder of the videos, from which --output takes pictures of the moments.
+        output: folder for pictures of the moments, with a frame around the place.
+        json: print the result as JSON instead of text, with a map of each moment.
+        quiet: no progress bars, and only warnings and errors in the log.
+    """
+
+    archive: str
+    text: str
+    count: int = 10
+    every: float = 1.0
+    parts: int = 3
+    videos: str | None = None
+    output: str | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options, settings: dict[str, Any]) -> int:
+    """Search and print the moments, best first."""
+    import sys
+    from pathlib import Path
+
+    from wherewhen.core.console import print_json
+    from wherewhen.text.encoders import asked
+    from wherewhen.text.search import Archive, SearchConfig
+
+    name, own = asked(settings)
+    config = SearchConfig(options.every, options.parts)
+    archive = Archive(Path(options.archive), name, own, config, options.quiet)
+    moments = archive.find(options.text, options.count)
+    if options.json:
+        print_json([moment.plain() for moment in moments])
+    else:
+        for number, one in enumerate(moments, 1):
+            x0, y0, x1, y1 = one.box
+            print(
+                f"{number:3}  {one.score:.3f}  {one.video}  {one.start:.2f} s to {one.end:.2f} s  "
+                f"x {x0:.2f} to {x1:.2f}, y {y0:.2f} to {y1:.2f}"
+            )
+    if options.output and options.videos:
+        from wherewhen.text.search_thumbnails import write
+
+        missing = write(moments, Path(options.videos), Path(options.output))
+        for video in missing:
+            print(f"no video {video} in {options.videos}", file=sys.stderr)
+        return 3 if missing else 0
+    return 0

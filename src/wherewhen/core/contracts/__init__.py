@@ -1,0 +1,56 @@
+"""What each kind of plug-in must offer, a file for each kind; one contract test per kind holds every plug-in to it."""
+
+from __future__ import annotations
+
+from wherewhen.core.contracts.abilities import ABILITIES, fault
+from wherewhen.core.contracts.backbones import Backbone, BackboneAbilities, ClipSpec, TextImage, TextTower
+from wherewhen.core.contracts.baselines import Baseline
+from wherewhen.core.contracts.classes import JOIN, UNNAMED, Classes, classes_of
+from wherewhen.core.contracts.datasets import DatasetReader
+from wherewhen.core.contracts.engines import Engine
+from wherewhen.core.contracts.formats import Format
+from wherewhen.core.contracts.instances import BoxesConfig, Builder, BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
+from wherewhen.core.contracts.methods import Method, MethodAbilities, Output, Student, Training, View
+from wherewhen.core.contracts.metrics import Metric
+from wherewhen.core.contracts.proposals import ByVideo, Proposer, ProposerAbilities
+from wherewhen.core.contracts.provenance import Provenance
+from wherewhen.core.contracts.required import Required
+
+__all__ = [
+    "ABILITIES",
+    "JOIN",
+    "UNNAMED",
+    "Backbone",
+    "BackboneAbilities",
+    "Baseline",
+    "BoxesConfig",
+    "Builder",
+    "BuilderAbilities",
+    "ByVideo",
+    "Classes",
+    "ClipSpec",
+    "Closeup",
+    "DatasetReader",
+    "Engine",
+    "Format",
+    "Localizer",
+    "LocalizerAbilities",
+    "LocalizerConfig",
+    "Method",
+    "MethodAbilities",
+    "Metric",
+    "Output",
+    "Proposer",
+    "ProposerAbilities",
+    "Provenance",
+    "Required",
+    "Sight",
+    "Student",
+    "TextImage",
+    "TextTower",
+    "Training",
+    "View",
+    "classes_of",
+    "fault",
+]

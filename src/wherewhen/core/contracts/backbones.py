@@ -1,0 +1,119 @@
+"""What a backbone must offer, and one that also encodes text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from wherewhen.core.config import CONSENT
+from wherewhen.core.contracts.provenance import Provenance
+from wherewhen.core.contracts.required import Required
+from wherewhen.core.values import Features, Pixels
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """How frames are cut into clips: ``frames`` per clip, a new clip every ``stride`` frames.
+
+    ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
+    than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
+    ``size``: instead, every picture becomes exactly ``(height, width)``, its whole scene squeezed into it.
+    ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
+    ``changes``: features tell what changes from picture to picture, so a clip tells of one time step less than it has
+    pictures, and a stride of ``frames - 1`` overlaps by nothing.
+    """
+
+    frames: int
+    stride: int
+    rate: float | None = None
+    width: int | None = None
+    size: tuple[int, int] | None = None
+    tail: Literal["back", "drop"] = "back"
+    changes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneAbilities:
+    """What a backbone offers beyond the contract; the defaults are those of a backbone that offers nothing more.
+
+    Args:
+        takes_seconds: calls take the seconds between pictures ``(B, T - 1)`` as a second argument. Features measure
+            change per second, so they do not depend on the rate of a source that shows enough pictures.
+        usable_on_moving_crops: features of crops that follow a mover are meaningful. False where features measure
+            change at a fixed place of the picture.
+        settings_without_effect: settings that no feature depends on; passports of features leave them out.
+        reads_text: it also encodes text, as a `TextImage`.
+        runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
+            where it runs none. Such a file is used only with the user's consent, given as its setting ``trust``.
+    """
+
+    takes_seconds: bool = False
+    usable_on_moving_crops: bool = True
+    settings_without_effect: tuple[str, ...] = ()
+    reads_text: bool = False
+    runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        members = ("encode", "tokens", "tower", "limit") if self.reads_text else ()
+        return Required(
+            ("source", *members), (*self.settings_without_effect, *((CONSENT,) if self.runs_code_of else ()))
+        )
+
+
+class Backbone(Protocol):
+    """Pictures to features: uint8 ``(B, T, H, W, 3)`` RGB -> float32 ``(B, t, h, w, D)``; normalisation is inside."""
+
+    Config: ClassVar[type]
+    source: ClassVar[Provenance]
+    abilities: ClassVar[BackboneAbilities]
+    clip: ClipSpec
+
+    def __init__(self, config: Any) -> None: ...
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips."""
+
+
+class TextTower(Protocol):
+    """The frozen half of a text-image encoder that reads, where gradients are wanted: prompts can be learnt.
+
+    A text is given as words or, where a vocabulary is not at hand, as token ids from its start to its end.
+    ``width``: length of a token vector; ``length``: how many tokens a text has room for.
+    """
+
+    width: int
+    length: int
+
+    def between(
+        self, texts: Sequence[str] | Sequence[Sequence[int]], learnt: torch.Tensor, prefix: int = 10, suffix: int = 10
+    ) -> torch.Tensor:
+        """Embeddings ``(N, D)``, not of unit length, of texts between rows of ``learnt`` ``(length, width)``.
+
+        Gradients reach the rows that have a say. ValueError where texts and rows together are too long.
+        """
+
+
+@runtime_checkable
+class TextImage(Protocol):
+    """A backbone that also reads: words and pictures as vectors of one space, compared by cosine.
+
+    Its settings include ``layer``: at ``embedding`` it gives one cell per picture, at ``patches`` a grid of cells in
+    one pass, both in the space of words. A clip of one frame is a picture. ``limit``: how many tokens of a text it
+    reads, None = all.
+    """
+
+    limit: ClassVar[int | None]
+
+    def encode(self, texts: Sequence[str]) -> Features:
+        """Unit vectors ``(N, D)`` of texts; an error in the user's words where it can't read one."""
+
+    def tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text has, uncut."""
+
+    def tower(self) -> TextTower:
+        """What learnable prompts go through."""

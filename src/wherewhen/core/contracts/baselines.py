@@ -1,0 +1,34 @@
+"""What a trivial row of a table must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wherewhen.core.values import Bag, Features, HeatMap, Instances, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A trivial row of a table: what a method must beat.
+
+    ``heat(bag, truth, bank, seed)`` sees the views ``cells`` (normalized) and ``difference`` of one video, and
+    ``bank``: cells of normal training videos. Only the oracle looks at the truth. Its alarm is always on.
+    ``settings``: what the row changes of the localizer's, such as a map that is taken as it is.
+
+    ``needs``: what the truth must hold for the row to say anything, as for a `Metric`.
+
+    A row for instances that move has ``scores(bag, truth, seed)`` instead, which gives ``(N,)`` in [0, 1] for the view
+    ``movers``; where nothing moves, there is no such row.
+    """
+
+    heat: Callable[[Bag, Truth, Instances, int], HeatMap] | None
+    description: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scores: Callable[[Bag, Truth, int], Features] | None = None
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.heat is None) == (self.scores is None):
+            raise ValueError("a trivial row has either heat or scores")

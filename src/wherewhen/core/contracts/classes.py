@@ -1,0 +1,51 @@
+"""Names of what happens, as videos bear them and methods learn them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wherewhen.core.contracts.backbones import TextImage
+
+UNNAMED = "anomaly"  # the class of what happens in a video that names none
+JOIN = "+"  # between the names of several classes in one video
+
+
+def classes_of(category: str | None) -> tuple[str, ...]:
+    """The classes that a category names, in the order of the alphabet.
+
+    >>> classes_of("riot + fight"), classes_of(None)
+    (('fight', 'riot'), ())
+    """
+    return tuple(sorted({name.strip() for name in (category or "").split(JOIN)} - {""}))
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What a method that tells classes apart is made for: ``names`` of what happens, in the order of labels from 1 on.
+
+    ``reader``: the backbone of its features where that also reads, None otherwise and for a model from disk. ``mixed``:
+    what else labels stand for, after the names: several of them in one video, joined by "+".
+
+    >>> Classes(("fall", "fight"), mixed=("fall+fight",)).members
+    ((1,), (2,), (1, 2))
+    """
+
+    names: tuple[str, ...] = (UNNAMED,)
+    reader: TextImage | None = None
+    mixed: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What labels from 1 on stand for."""
+        return (*self.names, *self.mixed)
+
+    @property
+    def members(self) -> tuple[tuple[int, ...], ...]:
+        """For each label from 1 on the numbers of its classes, from 1 on."""
+        mixed = (tuple(1 + self.names.index(name) for name in one.split(JOIN)) for one in self.mixed)
+        return (*((k,) for k in range(1, 1 + len(self.names))), *mixed)
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody said what happens."""
+        return self.names != (UNNAMED,)

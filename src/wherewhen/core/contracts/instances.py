@@ -1,0 +1,92 @@
+"""What a builder of instances must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from wherewhen.core.contracts.required import Required
+from wherewhen.core.linking import LinkConfig
+from wherewhen.core.values import Grid, Instances
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Whose boxes a builder wants to see: a source of boxes with its settings, and how boxes become tracks."""
+
+    proposals: str
+    settings: Mapping[str, Any]
+    tracks: LinkConfig
+
+
+@runtime_checkable
+class BoxesConfig(Protocol):
+    """Settings that name a source of boxes (``proposals``) and give its own settings (``boxes``)."""
+
+    @property
+    def proposals(self) -> str:
+        """The name of the source."""
+
+    @property
+    def boxes(self) -> Mapping[str, Any]:
+        """Its settings as plain values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closeup:
+    """How instances that move are looked at: their boxes, enlarged by a share ``margin`` of their size on each side.
+
+    They are cut out of pictures at most ``width`` px wide (None = as they are), and the backbone looks at each.
+    ``l2``: what it sees of an instance is scaled to unit length.
+    """
+
+    margin: float = 0.0
+    width: int | None = None
+    l2: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderAbilities:
+    """What a builder states of itself; the defaults are those of a builder that stands alone.
+
+    Args:
+        shares_settings_with: name of the builder from whose instances it makes others. Settings that the user does not
+            give are those given to that builder.
+    """
+
+    shares_settings_with: str | None = None
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        return Required(("sight", "closeup", "wait"))
+
+
+class Builder(Protocol):
+    """Grids of a stretch of video to instances of one view.
+
+    ``sight``, ``closeup`` and ``wait`` follow from its settings. The class states them, as attributes or properties.
+    """
+
+    Config: ClassVar[type]
+    abilities: ClassVar[BuilderAbilities]
+
+    def __init__(self, config: Any) -> None: ...
+
+    @property
+    def sight(self) -> Sight | None:
+        """The boxes that grids come with, tracked; None where it needs none."""
+
+    @property
+    def closeup(self) -> Closeup | None:
+        """How its instances are cut out of the pictures; None where they are not.
+
+        Its instances then have `Instances.paths`, and features of the crops stand before those that it gives.
+        """
+
+    @property
+    def wait(self) -> float:
+        """Seconds that it may hold grids back for boxes; 0 where it needs none."""
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """Instances, a stretch of video at a time, in time order."""

@@ -1,0 +1,143 @@
+"""What a method must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+from wherewhen.core.contracts.provenance import Provenance
+from wherewhen.core.contracts.required import Required
+from wherewhen.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained; a method class states its own defaults as ``schedule``.
+
+    Args:
+        steps: steps of the optimizer.
+        bags: how many bags of each label one step sees, drawn without repeats as far as they last.
+        optimizer: adam, adamw, adagrad or sgd.
+        learning_rate: step size.
+        weight_decay: L2 penalty (decoupled for adamw).
+        validate_every: steps between two looks at the validation videos, and between two checkpoints.
+        precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
+            loss is always fp32. No machine chooses for itself: the same settings give the same model everywhere.
+    """
+
+    steps: int = 1000
+    bags: int = 30
+    optimizer: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    validate_every: int = 50
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.bags, self.validate_every) < 1:
+            raise ConfigError(f"training: steps, bags and validate_every must be at least 1; got {self}")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ConfigError(f"training: learning_rate must be above 0 and weight_decay not below; got {self}")
+
+
+@dataclass(slots=True)
+class View:
+    """One view of a batch of bags as tensors: features ``(B, N, D)``, extents ``(B, N, 6)``, track and mask ``(B, N)``.
+
+    ``shapes``: the grid ``(t, h, w)`` of each bag, None where it has none; padded rows come last and have mask False.
+    """
+
+    features: torch.Tensor
+    extents: torch.Tensor
+    track: torch.Tensor
+    mask: torch.Tensor
+    shapes: tuple[tuple[int, int, int] | None, ...]
+
+
+@dataclass(slots=True)
+class Output:
+    """A method's answer: ``scores`` ``(B, N)`` in [0, 1] for the instances of its scored view, 0 where padded.
+
+    ``extra``: named tensors that its loss needs, each with the bags as its first axis.
+    """
+
+    scores: torch.Tensor
+    extra: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodAbilities:
+    """What a method offers beyond the contract; the defaults are those of a method that offers nothing more.
+
+    Args:
+        other_builders: builders whose instances it takes in place of those that its first view is named after.
+        predicts_classes: it predicts classes of anomalies. It is made with `Classes` as a third argument, its labels
+            are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that reads text come
+            unnormalized, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, the likelihood of
+            each class for each instance.
+        unnormalized_views: views whose features come as the backbone made them.
+        averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
+            averaged into so many spans of time, once before training.
+        samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
+            Training bags of other methods hold at most 200 tubes, chosen by the seed.
+        feature_length: a length of features that it works with; None where it works with any. For tests.
+        ablations: rows of ``bench --ablate``, each with the settings in which it differs: its own or, by its name,
+            another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``.
+    """
+
+    other_builders: tuple[str, ...] = ()
+    predicts_classes: bool = False
+    unnormalized_views: tuple[str, ...] = ()
+    averages_time: bool = False
+    samples_instances: bool = False
+    feature_length: int | None = None
+    ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def required(self) -> Required:
+        """What a class with these abilities must have."""
+        segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
+        return Required(("schedule", "source", "views", "presets", "forward", "loss"), segments + instances)
+
+
+class Method(Protocol):
+    """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
+
+    A view is made by the builder of that name. With several views, ``forward`` gets all of them.
+
+    ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
+    parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
+    """
+
+    Config: ClassVar[type]
+    schedule: ClassVar[Training]
+    source: ClassVar[Provenance]
+    views: ClassVar[tuple[str, ...]]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    abilities: ClassVar[MethodAbilities]
+    reach: float | None
+
+    def forward(self, bags: Mapping[str, View]) -> Output:
+        """Scores; sees neither labels nor, across bags, the batch."""
+
+    def loss(self, output: Output, bags: Mapping[str, View], labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Named terms to add up; no term joins two bags' instances."""
+
+
+@runtime_checkable
+class Student(Protocol):
+    """A method that also looks at its training set as a whole: a normality to compare with, pseudo-labels, alternation.
+
+    Training is cut into ``stages`` equal parts; ``study`` comes before each, and before validation ever does.
+    """
+
+    stages: int
+
+    def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], torch.Tensor]]) -> None:
+        """Look at the training bags once, one by one with their labels ``(1,)``; what it keeps are buffers.
+
+        Buffers have the sizes that settings and feature length give, so that weights load without the data.
+        """

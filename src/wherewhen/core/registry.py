@@ -1,0 +1,78 @@
+"""A folder is a list: every module of a plug-in folder is a plug-in, and its file name is its public name.
+
+A module offers itself as ``PLUGIN``. Other packages add theirs by an entry point in the group ``wherewhen.<kind>``.
+Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from wherewhen.core.contracts import fault
+from wherewhen.core.errors import ConfigError, WherewhenError, unknown
+
+KINDS = (
+    "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
+    "proposals",
+)  # fmt: skip
+PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
+"""What a model is made of: the setting that chooses a part, and the kind of plug-in that it names."""
+
+
+@lru_cache(maxsize=64)
+def _offered(kind: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """What packages on a path offer: to look through all of them takes longer than a step of training."""
+    return {point.name: point for point in entry_points(group=f"wherewhen.{kind}")}
+
+
+def _outside(kind: str) -> dict[str, EntryPoint]:
+    return _offered(kind, tuple(sys.path))
+
+
+def _inside(kind: str) -> set[str]:
+    folder = Path(__file__).parents[1] / kind
+    return {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+
+
+def names(kind: str) -> list[str]:
+    """Every plug-in of a kind, without importing one.
+
+    >>> "native" in names("datasets")
+    True
+    """
+    if kind not in KINDS:
+        raise ConfigError(unknown("kind of plug-in", kind, KINDS))
+    return sorted(_inside(kind) | set(_outside(kind)))
+
+
+def load(kind: str, name: str) -> Any:
+    """The plug-in called ``name``; ConfigError names the nearest one if there is none.
+
+    ConfigError also names a plug-in whose module can't be imported, or that lacks what its kind must have.
+    """
+    if name not in names(kind):
+        raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
+    here = name in _inside(kind)
+    try:
+        plugin = import_module(f"wherewhen.{kind}.{name}").PLUGIN if here else _outside(kind)[name].load()
+    except WherewhenError:
+        raise
+    except Exception as error:  # whatever a module of somebody else raises
+        raise ConfigError(f"{_described(kind, name)} can't be loaded: {type(error).__name__}: {error}") from error
+    if wrong := fault(kind, plugin):
+        raise ConfigError(f"{_described(kind, name)} can't be used: {wrong}")
+    return plugin
+
+
+def _described(kind: str, name: str) -> str:
+    """A plug-in in words: its name, its kind, its module, and the package that it comes from if not ours."""
+    if name in _inside(kind):
+        return f"the plug-in {name} of {kind} (wherewhen.{kind}.{name})"
+    point = _outside(kind)[name]
+    package = f" of the package {point.dist.name} {point.dist.version}" if point.dist else ""
+    return f"the plug-in {name} of {kind} ({point.value}{package})"

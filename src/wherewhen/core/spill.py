@@ -1,0 +1,179 @@
+"""Arrays that come piece by piece and may outgrow memory: beyond a limit they lie in a file that nobody else sees."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+import zlib
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
+
+from wherewhen.core.store import Spare, cache_folder, put, scratch
+
+IN_MEMORY = 2**26  # bytes of one array, 64 MiB
+CHUNK = 32  # maps that are packed together
+
+
+class Packed(NDArrayOperatorsMixin):
+    """Maps ``(h, w)`` that come one by one; they stand for an array ``(T, h, w)`` float32 and are read when asked for.
+
+    Up to a limit they lie in memory as they are. Beyond it they lie in a file without a name, packed in half precision
+    (an error of 0.0005 at most in [0, 1]), so that memory stays the same however many come, unless the disk is full.
+
+    >>> maps = Packed()
+    >>> maps.append(np.ones((2, 3, 4)))
+    >>> maps.shape, float(maps[-1].max())
+    ((2, 3, 4), 1.0)
+    """
+
+    ndim, dtype = 3, np.dtype(np.float32)
+
+    def __init__(self, in_memory: int = IN_MEMORY // 2) -> None:
+        self.in_memory, self.rows, self._bytes = in_memory, 0, 0
+        self._kept: list[NDArray[Any]] = []  # of the file's end, or all
+        self._file: IO[bytes] | None = None
+        self._chunks: list[tuple[int, int] | bytes] = []  # where each lies in the file, and its length
+        self._read: tuple[int, NDArray[Any]] | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def append(self, maps: NDArray[Any]) -> None:
+        """Add maps ``(n, h, w)``; ValueError where they are not like those before, or not finite."""
+        if maps.ndim != 3 or (self._shape and maps.shape[1:] != self._shape):
+            raise ValueError(f"heat map: expected maps of {self._shape or '(n, h, w)'}, got {maps.shape}")
+        if not np.isfinite(maps).all():
+            raise ValueError("heat map: every value must be finite")
+        self._shape = maps.shape[1:]
+        self.rows += len(maps)
+        self._kept += list(maps.astype(np.float32))
+        self._bytes += maps.nbytes
+        while self._bytes > self.in_memory and len(self._kept) >= CHUNK:
+            chunk, self._kept = self._kept[:CHUNK], self._kept[CHUNK:]
+            self._chunks.append(self._stored(zlib.compress(np.stack(chunk).astype(np.float16).data, 1)))
+
+    def _stored(self, packed: bytes) -> tuple[int, int] | bytes:
+        """Where they lie in the file, and their length; where the disk is full, they stay in memory."""
+        with Spare(cache_folder() / "scratch"):
+            if self._file is None:
+                self._file = scratch()
+                weakref.finalize(self, self._file.close)
+            start = self._file.tell()
+            put(self._file, np.frombuffer(packed, np.uint8))
+            return start, len(packed)
+        return packed
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As of an array."""
+        return (self.rows, *self._shape)
+
+    @property
+    def size(self) -> int:
+        """As of an array."""
+        return int(np.prod(self.shape)) if self.rows else 0  # without any, no shape is known
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: Any) -> Any:
+        """One map by its number, or those of a slice or of an array of numbers."""
+        if isinstance(rows, slice):
+            rows = range(*rows.indices(self.rows))
+        if isinstance(rows, int | np.integer):
+            return self._one(int(rows) + (self.rows if rows < 0 else 0))
+        return np.stack([self._one(int(row)) for row in rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
+        return getattr(ufunc, method)(*(np.asarray(one) if isinstance(one, Packed) else one for one in inputs), **more)
+
+    def whole(self) -> NDArray[Any] | Packed:
+        """All maps: an array where they lie in memory, else what stands for one."""
+        return self if self._chunks else np.stack(self._kept)
+
+    def max(self) -> float:
+        """The highest value."""
+        return max(float(self._one(row).max()) for row in range(self.rows))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.asarray, (self[:],)
+
+    def _one(self, row: int) -> NDArray[Any]:
+        if not 0 <= row < self.rows:
+            raise IndexError(f"map {row} of {self.rows}")
+        number, inside = divmod(row, CHUNK)
+        if number >= len(self._chunks):
+            return self._kept[row - CHUNK * len(self._chunks)]
+        if self._read is None or self._read[0] != number:
+            packed = self._packed(self._chunks[number])
+            shape = (CHUNK, *self._shape)
+            self._read = number, np.frombuffer(zlib.decompress(packed), np.float16).reshape(shape)
+        one: NDArray[Any] = self._read[1][inside].astype(np.float32)
+        return one
+
+    def _packed(self, place: tuple[int, int] | bytes) -> bytes:
+        if isinstance(place, bytes):
+            return place
+        assert self._file is not None
+        return os.pread(self._file.fileno(), place[1], place[0])
+
+
+class Spool:
+    """Collects pieces ``(n, ...)`` of one array; `whole` is the array, mapped from a file where it is large.
+
+    The file lies below the cache without a name, so that it is gone with the process, however that ends.
+
+    >>> spool = Spool()
+    >>> spool.append(np.zeros((2, 3)))
+    >>> spool.append(np.ones((1, 3)))
+    >>> spool.whole().shape
+    (3, 3)
+    """
+
+    def __init__(self, in_memory: int = IN_MEMORY) -> None:
+        self.in_memory, self.rows, self.bytes = in_memory, 0, 0
+        self.kept: list[NDArray[Any]] = []
+        self.file: IO[bytes] | None = None
+
+    def append(self, piece: NDArray[Any]) -> None:
+        """Add rows; ValueError where they are not like those before."""
+        first = self.kept[0] if self.kept else piece
+        if (piece.dtype, piece.shape[1:]) != (first.dtype, first.shape[1:]):
+            raise ValueError(f"expected rows {first.dtype} {first.shape[1:]}, got {piece.dtype} {piece.shape[1:]}")
+        self.rows += len(piece)
+        self.bytes += piece.nbytes
+        self.kept.append(piece)
+        if self.file is None and self.bytes > self.in_memory:
+            self.file = scratch()
+            weakref.finalize(self, self.file.close)
+        if self.file is not None:
+            self._write(self.file)
+
+    def _write(self, file: IO[bytes]) -> None:
+        """Move what is in memory to the file; where the disk is full, all comes back to memory and stays there."""
+        done = self.rows - sum(map(len, self.kept))
+        with Spare(cache_folder() / "scratch"):
+            for one in self.kept:
+                put(file, one)
+            self.kept = [self.kept[0][:0].copy()]
+            return
+        first = self.kept[0]
+        file.seek(0)
+        row = first.dtype.itemsize * int(np.prod(first.shape[1:]))
+        before = np.frombuffer(file.read(done * row), first.dtype).reshape(done, *first.shape[1:])
+        self.kept = [before, *self.kept]
+        self.file, self.in_memory = None, sys.maxsize
+
+    def whole(self) -> NDArray[Any]:
+        """All rows; ValueError where none ever came."""
+        if not self.kept:
+            raise ValueError("nothing was collected")
+        if self.file is None:
+            return np.concatenate(self.kept)
+        self.file.flush()
+        return np.memmap(self.file, self.kept[0].dtype, "r+", shape=(self.rows, *self.kept[0].shape[1:]))

@@ -1,0 +1,415 @@
+"""Arrays on disk with their passport: written whole or not at all, read without ever unpickling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import socket
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.core import outputs
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import OutputError, StoreError, os_reason
+
+log = logging.getLogger("wherewhen")
+
+Arrays = dict[str, NDArray[Any]]
+
+PIECE = 2**22  # bytes that are written at a time
+MOST_HEAD = 2**24  # bytes of a file's head, more than any of ours
+
+# names of temporary files: who is writing them
+_DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~\w{8}(\.[^~]*)?", re.DOTALL)
+_OVERLAY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp\.mp4", re.DOTALL)
+_SWEPT: set[tuple[int, Path]] = set()  # folders that this process has looked through
+_FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
+
+
+@contextmanager
+def atomic(path: str | Path, *, ours: bool = False, painted: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure.
+
+    OutputError, with nothing replaced, where ``path`` is a source or a file that the toolkit did not write, see
+    `outputs`. ``ours``: what lies there is known to be the toolkit's, such as a damaged file of a store.
+    ``painted``: results are painted on it, so that it is no recording.
+    """
+    target = Path(path)
+    with _told(target):
+        yield from _replacing(target, ours, painted)
+
+
+def _replacing(target: Path, ours: bool, painted: bool) -> Iterator[Path]:
+    free = ours or _DRAFT.fullmatch(target.name) or target.absolute().is_relative_to(cache_folder().absolute())
+    if not free:
+        outputs.check([target])
+    with draft(target.parent, target.stem, target.suffix) as temporary:
+        yield temporary
+        temporary.chmod(0o644)
+        if not free:
+            outputs.enter(temporary, target, painted=painted)
+        temporary.replace(target)
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    """Errors of the system while a file is written as an OutputError that names it, not its draft."""
+    try:
+        yield
+    except OSError as error:
+        named = str(error.filename or "")
+        if named and Path(named).absolute().parent != target.absolute().parent and Path(named) not in target.parents:
+            raise  # about another file, one that was read
+        raise OutputError(f"{target}: can't be written: {os_reason(error)}") from error
+
+
+_UNKEPT: set[Path] = set()  # caches that were said to be out of use
+
+
+class Spare:
+    """Write to a cache inside this block: where that fails, work goes on without it, with a warning once per cache.
+
+    >>> with Spare("/dev/null/cache/file"):
+    ...     write_atomic("/dev/null/cache/file", "text")
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+
+    def __enter__(self) -> None:
+        """Nothing is needed."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Whether the error was one of the system, and is over."""
+        cause = error.__cause__ if isinstance(error, OutputError) else error
+        if not isinstance(cause, OSError):
+            return False
+        home = cache_folder().absolute()
+        place = home if self.path.is_relative_to(home) else self.path.parent
+        if place not in _UNKEPT:
+            _UNKEPT.add(place)
+            told = "%s: the cache can't be written (%s); going on without it. WHEREWHEN_CACHE names another folder"
+            log.warning(told, place, os_reason(cause).split(";")[0])
+        return True
+
+
+def scratch() -> IO[bytes]:
+    """A file without a name below the cache, or where the system keeps such files; gone with the process."""
+    with Spare(cache_folder() / "scratch"):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryFile(dir=cache_folder(), buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def put(file: IO[bytes], array: NDArray[Any]) -> None:
+    """Write the numbers of an array to a file without a buffer, all of them."""
+    left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    while left:
+        left = left[file.write(left) :]
+
+
+@contextmanager
+def draft(folder: str | Path, stem: str, suffix: str) -> Iterator[Path]:
+    """Give a temporary file in a folder that vanishes afterwards.
+
+    If this process is killed, the next one that makes a draft in the folder removes it, as does `sweep`.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _sweep_once(Path(folder).absolute())
+    handle, name = tempfile.mkstemp(prefix=f".{_begin(stem)}~{_host()}~{os.getpid()}~", suffix=suffix, dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _begin(name: str) -> str:
+    """The first hundred bytes of a name, without a broken character."""
+    return os.fsencode(name)[:100].decode("utf-8", "ignore").strip("~") or "draft"
+
+
+def _host() -> str:
+    return socket.gethostname().replace("~", "-")
+
+
+def sweep(folder: str | Path) -> list[Path]:
+    """Remove temporary files below a folder whose writers were killed; those of living ones stay. Gives their paths.
+
+    A draft names its writer's machine and process. One of another machine is left behind once it is a day old.
+    """
+    return _removed(Path(folder).rglob(".*"))
+
+
+def _sweep_once(folder: Path) -> None:
+    """Sweep a folder itself when this process writes to it for the first time."""
+    if (os.getpid(), folder) not in _SWEPT:
+        _SWEPT.add((os.getpid(), folder))
+        _removed(folder.glob(".*"))
+
+
+def _removed(paths: Iterable[Path]) -> list[Path]:
+    swept = []
+    for path in paths:
+        try:
+            if _left_behind(path):
+                path.unlink()
+                swept.append(path)
+        except OSError:  # its writer finished, or somebody else swept, or it is not for us to remove
+            continue
+    return swept
+
+
+def _left_behind(path: Path) -> bool:
+    """Whether a path is a draft whose writer is gone."""
+    match = _DRAFT.fullmatch(path.name)
+    if match:
+        return path.is_file() and not _being_written(path, match["host"], int(match["pid"]))
+    # version 0.1.0 wrote overlays so, and didn't tell on which machine
+    match = _OVERLAY.fullmatch(path.name)
+    return bool(
+        match
+        and path.is_file()
+        and not _being_written(path, _host(), int(match["pid"]))
+        and not _being_written(path, "", 0)
+    )
+
+
+def _being_written(draft: Path, host: str, pid: int) -> bool:
+    if host != _host():
+        return time.time() - draft.stat().st_mtime < _FOREIGN
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    try:
+        state, *numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except FileNotFoundError:
+        return True
+    began = float(booted[1] if booted else 0) + int(numbers[18]) / os.sysconf("SC_CLK_TCK")
+    # a process younger than the draft only took over the number of the one that wrote it
+    return state != "Z" and draft.stat().st_mtime >= began - 2
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Let one process or thread at a time read a file and write it anew; the lock is a hidden file beside it.
+
+    Where the system or its file system has no locks, everybody goes ahead at once.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".{target.name}.lock").open("a") as held:
+        try:
+            import fcntl
+
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except (ImportError, OSError):
+            pass
+        yield
+
+
+def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False, painted: bool = False) -> None:
+    """Write a file whole or not at all, see `atomic`."""
+    with atomic(path, ours=ours, painted=painted) as temporary:
+        temporary.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
+
+
+def plain(value: Any) -> Any:
+    """The same value in lists, dictionaries, numbers and words, as JSON and YAML have them.
+
+    >>> plain({"size": (7, 7)})
+    {'size': [7, 7]}
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def write_json(path: str | Path, value: Any, *, ours: bool = False) -> None:
+    """Write a value as indented JSON, see `atomic` and `json_text`."""
+    write_atomic(path, json_text(value) + "\n", ours=ours)
+
+
+def json_text(value: Any) -> str:
+    """A value as indented JSON; a number that is not finite becomes null.
+
+    >>> json_text({"auc": float("nan"), "sizes": (7, 7)}).split()
+    ['{', '"auc":', 'null,', '"sizes":', '[', '7,', '7', ']', '}']
+    """
+
+    def finite(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {key: finite(inner) for key, inner in item.items()}
+        if isinstance(item, list):
+            return [finite(inner) for inner in item]
+        return None if isinstance(item, float) and not np.isfinite(item) else item
+
+    return json.dumps(finite(plain(value)), indent=1, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """A short name for a value: the first 16 hex digits of the sha256 of its sorted JSON.
+
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def content_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes, or of the names and bytes of a folder's files."""
+    digest = hashlib.sha256()
+    root = Path(path)
+    files = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+    for file in files:
+        if root.is_dir():
+            digest.update(file.relative_to(root).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def save(
+    path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any], *, ours: bool = False
+) -> None:
+    """Write named arrays and the passport that says how they were made, as one safetensors file; see `atomic`."""
+    header: dict[str, Any] = {"__metadata__": {"passport": json.dumps(plain(passport), sort_keys=True)}}
+    whole = {name: np.asarray(array) for name, array in arrays.items()}
+    names, start = sorted(whole, key=lambda name: (-whole[name].itemsize, name)), 0
+    for name in names:
+        one = whole[name]
+        end = start + one.nbytes
+        header[name] = {"dtype": _dtype(one), "shape": list(one.shape), "data_offsets": [start, end]}
+        start = end
+    # The library's own writer holds all bytes in memory at once; features of long videos are larger than that.
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    with atomic(path, ours=ours) as temporary, temporary.open("wb") as file:
+        file.write(len(told).to_bytes(8, "little") + told)
+        for name in names:
+            for rows in pieces(whole[name].reshape(whole[name].shape or (1,))):
+                file.write(np.ascontiguousarray(rows).data)
+
+
+def _dtype(array: NDArray[Any]) -> str:
+    """What safetensors calls it: F32, I64, U8, BOOL."""
+    if array.dtype == bool:
+        return "BOOL"
+    if array.dtype.kind not in "fiu":
+        raise StoreError(f"arrays of {array.dtype} can't be written; expected numbers")
+    return f"{array.dtype.kind.upper()}{8 * array.itemsize}"
+
+
+def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An array's rows, a few megabytes at a time."""
+    step = max(1, PIECE // max(1, array[:1].nbytes))
+    return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def load(
+    path: str | Path, expect: Mapping[str, Any] | None = None, *, advice: str = "delete it and run again"
+) -> tuple[Arrays, dict[str, Any]]:
+    """Read arrays and passport; StoreError if the file is damaged or its passport is not the expected one.
+
+    ``advice``: what an error about a damaged file tells its user to do.
+    """
+    arrays, passport = _opened(path, advice, lambda start: np.fromfile(path, np.uint8, offset=start))
+    if expect is not None:
+        wanted = plain(expect)
+        wrong = sorted(key for key in wanted.keys() | passport.keys() if wanted.get(key) != passport.get(key))
+        if wrong:
+            told = "; ".join(f"{key}: expected {wanted.get(key)!r}, found {passport.get(key)!r}" for key in wrong)
+            raise StoreError(f"{path}: made in another way ({told})")
+    return arrays, passport
+
+
+def mapped(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays that stay on disk until they are looked at, and the passport; StoreError if the file is damaged."""
+    return _opened(path, "delete it and run again", lambda start: np.memmap(path, np.uint8, "r")[start:])
+
+
+def _opened(path: str | Path, advice: str, data: Callable[[int], NDArray[Any]]) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays over the bytes that ``data`` gives from a position on, and the passport."""
+    try:
+        known = Path(path).stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise ValueError("it is a folder, pipe or device")
+        with Path(path).open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(MOST_HEAD, known.st_size - 8):
+                raise ValueError("no head")
+            head = json_of(file.read(length))
+        words = head.pop("__metadata__", None) if isinstance(head, dict) else None
+        if not isinstance(head, dict):
+            raise ValueError("no head")
+        told = words.get("passport") if isinstance(words, dict) else None
+        passport = json_of(told) if isinstance(told, str) else None
+        whole = data(8 + length)
+        arrays = {name: _view(whole, one) for name, one in head.items()}
+    except FileNotFoundError:
+        raise StoreError(f"{path}: no such file") from None
+    except OSError as error:
+        raise StoreError(f"{path}: can't be read: {os_reason(error)}") from None
+    except ValueError as error:
+        raise StoreError(f"{path}: not a readable safetensors file ({error}); {advice}") from None
+    if not isinstance(passport, dict):
+        raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
+    return arrays, passport
+
+
+_NUMBERS = {"BOOL": np.dtype(bool)} | {
+    f"{kind}{bits}": np.dtype(f"{kind.lower()}{bits // 8}")
+    for kind, sizes in (("F", (16, 32, 64)), ("I", (8, 16, 32, 64)), ("U", (8, 16, 32, 64)))
+    for bits in sizes
+}
+
+
+def _view(data: NDArray[np.uint8], told: Any) -> NDArray[Any]:
+    """A tensor as the file's bytes; ValueError where it would lie outside."""
+    if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("a tensor without type, shape and place")
+    kind, shape, place = (_NUMBERS.get(str(told["dtype"])), told["shape"], told["data_offsets"])
+    if kind is None or not all(
+        isinstance(listed, list) and all(type(one) is int and one >= 0 for one in listed) for listed in (shape, place)
+    ):
+        raise ValueError("a tensor of unknown type or shape")
+    if len(place) != 2 or not place[0] <= place[1] <= len(data):
+        raise ValueError("a tensor outside the file; it is not whole")
+    if math.prod(shape) * kind.itemsize != place[1] - place[0]:
+        raise ValueError("a tensor whose shape doesn't fit its size")
+    view: NDArray[Any] = np.asarray(data[place[0] : place[1]]).view(kind).reshape(shape)
+    return view
+
+
+def cache_folder() -> Path:
+    """Where caches live: ``WHEREWHEN_CACHE``, else the user's cache folder."""
+    chosen = os.environ.get("WHEREWHEN_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wherewhen"

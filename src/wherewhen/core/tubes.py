@@ -1,0 +1,214 @@
+"""Tubes out of tracks: one mover's way, the way of two that touch, and even parts of them.
+
+A tube is rows ``(N, 6)`` in time order that share a track number; times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.core import extents as ext
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Boxes, Floats, Scores
+
+Kind = Literal["unary", "multivariate", "frame"]
+Whole = NDArray[np.int64]
+
+SUB_TUBE = 64 / 25  # seconds: 64 frames at 25 a second
+MOST_UNIONS = 200  # of movers that touch, in one window
+
+
+@dataclass(frozen=True)
+class TubeConfig:
+    """Settings of `built`.
+
+    Args:
+        shortest: seconds that a tube must last.
+        longest: seconds; longer tubes are cut into even parts. Null keeps them.
+        multivariate: add the union of each two movers that touch.
+        touching: consecutive frames that two movers must touch.
+        window: seconds of video that tubes are made of at a time, so that a camera's come while it runs; null waits
+            for the end.
+        frame: add a tube of the whole picture where there is no other (fallback), always, or never.
+    """
+
+    shortest: float = 0.6
+    longest: float | None = None
+    multivariate: bool = True
+    touching: int = 8
+    window: float | None = None
+    frame: Literal["fallback", "always", "never"] = "fallback"
+
+    def __post_init__(self) -> None:
+        if self.shortest < 0 or self.touching < 1:
+            raise ConfigError(f"tubes: shortest is at least 0 seconds and touching at least 1; got {self}")
+        for name in ("longest", "window"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"tubes: {name} is above 0 seconds or null; got {value}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tubes:
+    """Tubes of a stretch of video: ``rows`` with track numbers 0 to T - 1, and of each tube its kind and class name.
+
+    Rows lie tube by tube, each in time order. ``members``: the tracks that a tube is made of.
+    """
+
+    rows: Scores
+    kinds: tuple[Kind, ...]
+    names: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+def built(stream: Iterable[Boxes], config: TubeConfig | None = None) -> Iterator[Tubes]:
+    """Tubes of tracked frames (`linking.link`), a ``window`` at a time, or once at the end.
+
+    >>> frames = [Boxes(t, t + 1, [[t, t + 1, 0, 0, 1, 1]], [1.0], track=[7]) for t in range(3)]
+    >>> [tube.members for tube in built(frames)]
+    [((7,),)]
+    """
+    settings = config or TubeConfig()
+    held: list[Boxes] = []
+    for boxes in stream:
+        if settings.window is not None and held and boxes.start - held[0].start >= settings.window - 1e-9:
+            yield of(held, settings)
+            held = []
+        held.append(boxes)
+    if held:
+        yield of(held, settings)
+
+
+def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
+    """The tubes of tracked frames in time order; ValueError without a frame."""
+    if not frames:
+        raise ValueError("no frames to make tubes of")
+    settings = config or TubeConfig()
+    rows = Scores.chained(frames)
+    called = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}
+    single = by_track(rows)
+    found: list[tuple[Kind, tuple[int, ...], Scores]] = [("unary", (track,), tube) for track, tube in single.items()]
+    if settings.multivariate:
+        starts = np.array([boxes.start for boxes in frames])
+        found += [("multivariate", members, tube) for members, tube in multivariate(rows, starts, settings.touching)]
+    cut = [(kind, members, part) for kind, members, tube in found for part in limited(tube, settings)]
+    if settings.frame == "always" or (settings.frame == "fallback" and not cut):
+        cut.append(("frame", (), whole_picture(frames)))
+    kinds = tuple(kind for kind, _, _ in cut)
+    names = tuple(called.get(members[0], "") if kind == "unary" else "" for kind, members, _ in cut)
+    return Tubes(numbered([tube for _, _, tube in cut]), kinds, names, tuple(members for _, members, _ in cut))
+
+
+def by_track(rows: Scores) -> dict[int, Scores]:
+    """The rows of each track number, -1 left out, in time order."""
+    order = np.lexsort((rows.extents[:, 0], rows.track))
+    order = order[rows.track[order] >= 0]
+    numbers, first = np.unique(rows.track[order], return_index=True)
+    parts = np.split(order, first[1:]) if len(first) else []
+    return {int(n): _take(rows, part) for n, part in zip(numbers, parts, strict=True)}
+
+
+def numbered(tubes: list[Scores]) -> Scores:
+    """Tubes as one set of rows that counts them from 0."""
+    if not tubes:
+        return Scores(np.empty((0, 6)), np.empty(0))
+    track = np.repeat(np.arange(len(tubes)), [len(tube.values) for tube in tubes])
+    return Scores(np.concatenate([t.extents for t in tubes]), np.concatenate([t.values for t in tubes]), track)
+
+
+def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[tuple[int, ...], Scores]]:
+    """Unions of two movers that touch for at least ``touching`` frames in a row, with their members.
+
+    ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either is seen, and is the hull of both where
+    both are: so the one goes on where the other is lost for a while. Three are never joined, so a crowd doesn't chain.
+    At most `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, who leave the rule open.
+    """
+    frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
+    together = _contacts(rows, frame, touching)
+    longest = sorted(sorted(together, key=lambda pair: -together[pair])[:MOST_UNIONS])
+    own = {track: np.flatnonzero(rows.track == track) for track in {track for pair in longest for track in pair}}
+    return [((a, b), _joined(rows, frame, np.concatenate([own[a], own[b]]), a)) for a, b in longest]
+
+
+def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[tuple[int, int], int]:
+    """Which tracks touch in runs of at least ``touching`` frames, and in how many frames of such."""
+    pairs: dict[tuple[int, int], list[int]] = {}
+    order = np.argsort(frame, kind="stable")
+    moments, first = np.unique(frame[order], return_index=True)
+    for moment, own in zip(moments.tolist(), np.split(order, first[1:]) if len(first) else [], strict=True):
+        own = own[rows.track[own] >= 0]
+        boxes, tracks = rows.extents[own], rows.track[own]
+        a, b = np.nonzero(np.triu(ext.intersection(boxes[:, None], boxes[None]) > 0, 1))
+        for one, other in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
+            pairs.setdefault((min(one, other), max(one, other)), []).append(moment)
+    found = {}
+    for pair, moments_of in sorted(pairs.items()):
+        runs = np.split(np.array(moments_of), np.flatnonzero(np.diff(moments_of) > 1) + 1)
+        count = sum(len(run) for run in runs if len(run) >= touching)
+        if count and pair[0] != pair[1]:
+            found[pair] = count
+    return found
+
+
+def _joined(rows: Scores, frame: Whole, own: Whole, number: int) -> Scores:
+    """The hull of some rows in each frame, in time order, and the mean of their values."""
+    own = own[np.argsort(frame[own], kind="stable")]
+    first = np.unique(frame[own], return_index=True)[1]
+    boxes, values = rows.extents[own], np.add.reduceat(rows.values[own], first)
+    low, high = np.minimum.reduceat(boxes, first), np.maximum.reduceat(boxes, first)
+    extents = np.stack([low[:, 0], high[:, 1], low[:, 2], low[:, 3], high[:, 4], high[:, 5]], 1)
+    return Scores(extents, values / np.diff([*first, len(own)]), np.full(len(first), number))
+
+
+def limited(tube: Scores, config: TubeConfig) -> list[Scores]:
+    """A tube in even parts no longer than ``longest``; none where it is shorter than ``shortest``."""
+    if length(tube) < config.shortest - 1e-9:
+        return []
+    return [tube] if config.longest is None else divided(tube, config.longest)
+
+
+def length(tube: Scores) -> float:
+    """Seconds from a tube's begin to its end."""
+    return float(tube.extents[:, 1].max() - tube.extents[:, 0].min())
+
+
+def divided(tube: Scores, seconds: float = SUB_TUBE) -> list[Scores]:
+    """A tube cut evenly into M = ceil(its length / ``seconds``) parts, as far as it has rows.
+
+    Wu et al. 2021 score such parts, arXiv 2108.03825; the default is 64 frames at 25 a second.
+
+    >>> tube = Scores([[t, t + 1, 0, 0, 1, 1] for t in range(5)], np.ones(5), np.zeros(5))
+    >>> [len(part.values) for part in divided(tube, 2.0)]
+    [2, 1, 2]
+    """
+    count = min(max(1, ceil(length(tube) / seconds - 1e-9)), len(tube.values))
+    borders = np.linspace(0, len(tube.values), count + 1).round().astype(int)
+    return [_take(tube, np.arange(a, b)) for a, b in pairwise(borders)]
+
+
+def sub_tubes(tubes: Tubes, seconds: float = SUB_TUBE) -> Tubes:
+    """Every tube in even parts, as they are scored."""
+    parts = [(number, part) for number, tube in by_track(tubes.rows).items() for part in divided(tube, seconds)]
+    own = [number for number, _ in parts]
+    kinds, names = tuple(tubes.kinds[k] for k in own), tuple(tubes.names[k] for k in own)
+    return Tubes(numbered([part for _, part in parts]), kinds, names, tuple(tubes.members[k] for k in own))
+
+
+def whole_picture(frames: list[Boxes]) -> Scores:
+    """One tube of the whole picture over all frames."""
+    rows = [[boxes.start, boxes.end, *ext.WHOLE_PICTURE] for boxes in frames]
+    return Scores(np.array(rows), np.zeros(len(rows)), np.zeros(len(rows), np.int64))
+
+
+def _take(rows: Scores, which: NDArray[np.int64]) -> Scores:
+    return Scores(rows.extents[which], rows.values[which], rows.track[which])

@@ -1,0 +1,86 @@
+"""What a set of labelled videos says about itself before anything is learned: one file twice, too few of a kind."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from wherewhen.core.diagnostics import report
+from wherewhen.core.errors import VideoError
+from wherewhen.core.feature_file import content, is_features
+from wherewhen.core.values import Fold, Video
+
+FEW = {
+    1: "the model learns what this one video shows, not what anomalies have in common: expect missed events",
+    0: "whatever this one video does not show (other hours, weather, people) may raise alarms: expect false ones",
+}
+"""What to expect where there is a single video of a label."""
+
+
+def check_contents(videos: Sequence[Video], folds: Iterable[Fold] = ()) -> None:
+    """Report videos that are one file, byte for byte: an error with both labels or on both sides of a fold."""
+    sides = [(fold.name, {v.id for v in fold.train}, {v.id for v in fold.test}) for fold in folds]
+    for a, b in pairs(videos):
+        if {a.label, b.label} == {0, 1}:
+            normal, anomalous = (a, b) if a.label == 0 else (b, a)
+            told = f"the same file with both labels: {normal.path} (normal) and {anomalous.path} (anomalous)"
+            report("content-conflict", f"{told}; remove one of them", a.id)
+            continue
+        leaks = [name for name, train, test in sides if {a.id, b.id} & train and {a.id, b.id} & test]
+        if leaks:
+            report("leak-content", f"fold {leaks[0]}: the same content as {b.id}", a.id, a.path)
+        else:
+            report("content-repeated", f"the same content as {b.id}", a.id, a.path)
+
+
+def check_few(videos: Sequence[Video]) -> None:
+    """Report a label that a single video bears: what to expect of a model that learns from it."""
+    for label, word in ((1, "anomalous"), (0, "normal")):
+        found = [video for video in videos if video.label == label]
+        if len(found) == 1:
+            told = (
+                f"the only {word} video: {FEW[label]}. Nothing is held out to validate on (that takes 8 of each label),"
+            )
+            report("few-videos", f"{told} so no figure of this training says how good the model is", found[0].id)
+
+
+def pairs(videos: Sequence[Video]) -> Iterator[tuple[Video, Video]]:
+    """Pairs of videos that show a common moment of one file: links, copies and overlapping spans.
+
+    Only files of equal size are read. Files that can't be read are left out; others say so.
+    """
+    sizes: dict[tuple[int, ...], list[Video]] = defaultdict(list)
+    for video in videos:
+        size = _size(video.path)
+        if size:
+            sizes[size].append(video)
+    for group in sizes.values():
+        same: dict[str, list[Video]] = defaultdict(list)
+        paths = {video.path.resolve() for video in group}
+        for video in group if len(group) > 1 else ():
+            try:
+                same[content(video.path) if len(paths) > 1 else ""].append(video)
+            except (VideoError, OSError):
+                continue
+        for alike in same.values():
+            yield from ((a, b) for a, b in combinations(alike, 2) if _overlap(a, b))
+
+
+def _size(path: Path) -> tuple[int, ...]:
+    """Something that is equal where contents are: sizes of a file, or of the files in a folder; empty for nothing."""
+    try:
+        if not path.is_dir():
+            return (-1,) if is_features(path) else (path.stat().st_size,) if path.stat().st_size else ()
+        files = [one.stat().st_size for one in path.rglob("*") if one.is_file()]
+    except OSError:
+        return ()
+    return (len(files), sum(files)) if files else ()
+
+
+def _overlap(a: Video, b: Video) -> bool:
+    """Whether two videos show a common moment, given that their files are the same."""
+    whole = (0.0, float("inf"))
+    (a0, a1), (b0, b1) = a.span or whole, b.span or whole
+    return max(a0, b0) < min(a1, b1)

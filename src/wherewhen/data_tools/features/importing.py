@@ -1,0 +1,339 @@
+"""Features of somebody else's making into a store of ours: labels, places and times as far as they are known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wherewhen.core import outputs, registry
+from wherewhen.core.config import build, from_file
+from wherewhen.core.errors import ConfigError, DataError, StoreError, unknown
+from wherewhen.core.extents import WHOLE_PICTURE
+from wherewhen.core.feature_file import INDEX, inside, open_features, save_features
+from wherewhen.core.store import content_hash, plain
+from wherewhen.core.values import Dataset, Features, Floats, Fold, Instances, Video
+from wherewhen.data_tools.features import layouts
+from wherewhen.data_tools.features.brought import Brought
+from wherewhen.data_tools.features.clocks import RELATIVE, SECONDS, Clips, Clock, clock_of, seconds_of
+from wherewhen.data_tools.features.labels import Known as Named
+from wherewhen.data_tools.features.labels import Labels, by_name, labels_of
+from wherewhen.data_tools.features.layouts import ORDERS, UNKNOWN, Place, plain_name
+from wherewhen.data_tools.features.published import USUAL, Lists, add_lists
+from wherewhen.datasets._feature_store import read_index, write_index, write_truths
+from wherewhen.extraction.extractor import Look
+from wherewhen.inference.recipe import Recipe
+from wherewhen.video.batch import Quarantine
+
+log = logging.getLogger("wherewhen")
+
+BACKBONE = "imported"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is said of the features; None and ``unknown`` where nobody did, and nothing is guessed.
+
+    ``size``: width and height of the videos. ``average``: the mean of all crops is kept instead of each.
+    """
+
+    backbone: str = UNKNOWN
+    settings: Mapping[str, Any] | None = None
+    frames: int | None = None
+    stride: int | None = None
+    rate: float | None = None
+    size: tuple[int, int] | None = None
+    crop_order: str | None = None
+    average: bool = False
+
+    def __post_init__(self) -> None:
+        numbers = [n for n in (self.frames, self.stride, self.rate, *(self.size or ())) if n is not None]
+        if any(not n > 0 for n in numbers):
+            raise ConfigError(f"frames, stride, rate and size are above 0; got {self}")
+        if self.crop_order not in (None, *ORDERS):
+            raise ConfigError(unknown("order of crops", str(self.crop_order), ORDERS))
+        if self.stride is not None and self.frames is None:
+            raise ConfigError("a stride without frames per clip says nothing about times; give both")
+        if self.backbone != UNKNOWN:
+            plugin = registry.load("backbones", self.backbone)
+            build(plugin.Config, self.settings, self.backbone)
+        elif self.settings:
+            raise ConfigError("settings of which backbone? Name it: --backbone NAME")
+
+    @property
+    def clips(self) -> Clips:
+        """How the features lie in time."""
+        return Clips(self.frames, self.stride, self.rate)
+
+
+@dataclass(frozen=True)
+class Said:
+    """Where labels are said: a table, or the folder of a data set and its reader."""
+
+    source: str | Path
+    reader: str | None = None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """All that is the same for every video of an import."""
+
+    layout: layouts.Layout
+    known: Known
+    clips: Clips
+    labels: Labels
+    crops: int
+    length: int
+    time: str
+    places: list[Place]
+    look: Look
+
+
+def bring(
+    source: str | Path,
+    store: str | Path,
+    layout: str = "auto",
+    *,
+    known: Known | None = None,
+    labels: Labels | Said | None = None,
+    from_name: bool = False,
+    stored: str = "float32",
+    axes: str = "auto",
+    lists: Lists | None = None,
+) -> Brought:
+    """Read others' files of features and write a store; what can't be read is set aside with the reason.
+
+    ``labels``: what is known of the videos, or where that is said. ``from_name``: labels where nobody says one, by the
+    names of published data sets. ``axes``: ``time-first`` (T, D), ``time-last`` (D, T), or auto: time is first, and
+    DataError where it seems to be last. ``lists``: of a published pack. DataError where names or lengths don't fit.
+    """
+    root, target, known = Path(source), Path(store), known or Known()
+    if not root.exists():
+        raise DataError(f"{root}: no such file or folder")
+    if target.is_dir() and any(target.iterdir()) and not (target / INDEX).exists():
+        raise ConfigError(f"{target}: holds other files; choose another folder for the store")
+    if (target / INDEX).exists():
+        read_index(target)
+    files = layouts.gathered(root)
+    turned = layouts.turned(root, files, axes)
+    name = layouts.recognized(root, files, turned) if layout == "auto" else layout
+    quarantine = Quarantine(target)
+    sizes = _sizes(files, replace(layouts.layout_of(name), turned=turned), quarantine)
+    if not sizes:
+        first, reason = next(iter(quarantine.reasons.items()))
+        raise DataError(f"{root}: no file can be read in the layout {name}; {first}: {reason}")
+    if lists is not None and lists.gt is not None and known.frames is None:
+        known = replace(known, frames=USUAL)  # frame labels fit no other number, or are refused
+    told = _known_of(sizes, labels, known, from_name, lists)
+    known = _rated(known, told, sizes)
+    task = _task(name, turned, known, told, sizes)
+    outputs.remove(target / "quarantine.json")
+    videos, kept, truths, odd = [], 0, {}, dict[str, str]()
+    for key in sizes:
+        path = inside(target, task.look.name(Video(key, root)), key)
+        try:
+            fresh, clock = _import(key, files[key], path, task, stored)
+        except DataError as error:
+            quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = str(error)
+            continue
+        kept += not fresh
+        row = told.rows.get(plain_name(key), Named())
+        videos.append(Video(key, path, row.label, row.category))
+        if clock.truth is not None:
+            truths[key] = clock.truth
+        if clock.odd():
+            odd[key] = clock.odd()
+    if quarantine.reasons:
+        quarantine.write()
+        for path_told, reason in quarantine.reasons.items():
+            log.warning("set aside %s: %s", path_told, reason)
+    if not videos:
+        first, reason = next(iter(quarantine.reasons.items()))
+        raise DataError(f"{root}: nothing could be imported; {first}: {reason}. {target / 'quarantine.json'} lists all")
+    if odd:
+        first, share = next(iter(odd.items()))
+        text = f"the features of {len(odd)} of {len(videos)} videos cover another length than the videos have"
+        told.notes.append(f"{text} ({first}: {share}); check --frames-per-clip, --stride and --rate")
+        log.warning("%s", told.notes[-1])
+    folds = _folds(videos, told)
+    default = told.default if told.default in {fold.name for fold in folds} else ""
+    dataset = Dataset(root.resolve().stem, tuple(videos), folds, default)
+    write_index(target, dataset, {task.look.name(videos[0]): task.look.wanted()})
+    write_truths(target, truths)
+    labels_found = [v.label for v in videos]
+    counts = (labels_found.count(0), labels_found.count(1))
+    placed = any(place != WHOLE_PICTURE for place in task.places)
+    return Brought(
+        len(videos), kept, labels_found.count(None), counts, len(truths),
+        quarantine, name, task.crops, placed, task.time, tuple(told.notes),
+    )  # fmt: skip
+
+
+def _known_of(
+    sizes: Mapping[str, tuple[int, int, int]],
+    labels: Labels | Said | None,
+    known: Known,
+    from_name: bool,
+    lists: Lists | None,
+) -> Labels:
+    """All that is known of the videos, from every source, by plain name; DataError where names don't fit."""
+    names: dict[str, str] = {}
+    for key in sizes:
+        first = names.setdefault(plain_name(key), key)
+        if first != key and (labels or lists):
+            raise DataError(f"{first} and {key}: both are features of a video called {plain_name(key)}")
+    counts = {name: sizes[key][0] for name, key in names.items()}
+    if isinstance(labels, Said):
+        lengths = {name: known.clips.span(count) for name, count in counts.items()}
+        labels = labels_of(labels.source, labels.reader, lengths, known.rate)
+    told = labels or Labels()
+    told.check_names(counts)
+    for name in counts if from_name else ():
+        if name not in told.rows or told.rows[name].label is None:
+            told.rows[name] = by_name(name)
+    if lists is not None:
+        add_lists(told, lists, counts, known.stride or known.frames, known.rate)
+    return told
+
+
+def _sizes(
+    files: Mapping[str, Mapping[int | None, Path]], layout: layouts.Layout, quarantine: Quarantine
+) -> dict[str, tuple[int, int, int]]:
+    """``(T, P, D)`` of what can be read and is as most are; the rest is set aside."""
+    found: dict[str, tuple[int, int, int]] = {}
+    reasons = {}
+    for key, parts in files.items():
+        try:
+            found[key] = layouts.measured(parts, layout)
+        except DataError as error:
+            reasons[key] = str(error)
+    if found:
+        usual = (
+            layouts.commonest(p for _, p, _ in found.values()),
+            layouts.commonest(d for *_, d in found.values()),
+        )
+        for key, (_, *size) in list(found.items()):
+            if tuple(size) != usual:
+                reasons[key] = f"has {size[0]} crops of {size[1]} numbers; most have {usual[0]} of {usual[1]}"
+                del found[key]
+    for key, reason in reasons.items():
+        quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = reason
+    return found
+
+
+def _rated(known: Known, labels: Labels, sizes: Mapping[str, Any]) -> Known:
+    """What is known, with the frame rate that all truths have, where nobody said one and some videos have no truth."""
+    truths = [] if labels.relative else list(labels.truths.values())
+    rates = {round(1 / float(np.median(np.diff(truth.edges))), 3) for truth in truths}
+    without = [key for key in sizes if plain_name(key) not in labels.truths]
+    if known.rate is not None or known.frames is None or len(rates) != 1 or not without:
+        return known
+    (rate,) = rates
+    labels.notes.append(f"{len(without)} videos without truth count as {rate:g} frames per second, as those with truth")
+    return replace(known, rate=rate)
+
+
+def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]) -> _Task:
+    layout = replace(layouts.layout_of(name), turned=turned)
+    _, crops, length = next(iter(sizes.values()))
+    order = known.crop_order or layout.order
+    share = layouts.share_of(layout, known.size)
+    kept = 1 if known.average else crops
+    places = layouts.places(kept, order, share)
+    clips = replace(known.clips, segments=layout.segments)
+    has_length = any(seconds_of(plain_name(key), labels) for key in sizes)
+    time = SECONDS if clips.known or has_length else RELATIVE
+    told = {
+        "backbone": known.backbone,
+        "settings": from_file(known.settings or {}),
+        "layout": name,
+        "length": length,
+        "frames": known.frames,
+        "stride": known.stride or known.frames,
+        "rate": known.rate,
+        "segments": layout.segments,
+        "averaged": crops if known.average and crops > 1 else None,
+        "crop_order": order if crops > 1 else UNKNOWN,
+        "time": time,
+    }
+    recipe = Recipe.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
+    return _Task(layout, known, clips, labels, kept, length, time, places, recipe.feature_spec())
+
+
+def _no_cells() -> dict[str, Any]:
+    """Settings of ``cells`` that change nothing, whatever a method prefers: there are no cells to make."""
+    return dict(vars(registry.load("instances", "cells").Config()))
+
+
+def _import(key: str, parts: Mapping[int | None, Path], path: Path, task: _Task, stored: str) -> tuple[bool, Clock]:
+    """Write one video's features, if they are not there; whether they are fresh, and their clock."""
+    source = {"sha256": None, "span": None, "files": {file.name: content_hash(file) for file in parts.values()}}
+    steps, _, _ = layouts.measured(parts, task.layout)
+    clock = clock_of(plain_name(key), steps, task.clips, task.labels, task.time)
+    if path.exists():
+        if open_features(path).passport["source"].get("files") != source["files"]:
+            raise StoreError(f"{path}: holds other features of a video called {key}; choose another store")
+        return False, clock
+    values = layouts.read(parts, task.layout)
+    if task.crops < values.shape[1]:
+        values = values.mean(1, keepdims=True)
+    about: dict[str, Any] = {"frames": len(clock.edges) - 1, "grid": None, "rows": values.shape[0] * values.shape[1]}
+    about |= {"length": task.length, "time": task.time, "places": [list(place) for place in task.places]}
+    about |= {"layout": task.layout.title, "stored": stored, "rate_known": task.known.rate is not None}
+    if task.known.size:
+        about |= {"width": task.known.size[0], "height": task.known.size[1]}
+    passport = {"made": task.look.wanted(), "source": source, "about": about}
+    save_features(path, _instances(values, clock.times, task.places), clock.edges, passport, stored)
+    return True, clock
+
+
+def _instances(values: Features, times: Floats, places: list[Place]) -> Instances:
+    """Rows clip by clip, crop by crop; one crop makes a grid of one cell."""
+    rows = np.concatenate([np.repeat(times, len(places), 0), np.tile(places, (len(times), 1))], 1)
+    shape = (len(times), 1, 1) if len(places) == 1 else None
+    return Instances(values.reshape(-1, values.shape[-1]), rows, shape=shape)
+
+
+def _folds(videos: list[Video], labels: Labels) -> tuple[Fold, ...]:
+    """The folds of those videos that are here; one without any of them is left out."""
+    folds = []
+    for name, part in labels.folds.items():
+        train, test = (tuple(v for v in videos if plain_name(v.id) in side) for side in (part.train, part.test))
+        held = tuple(v.id for v in train if plain_name(v.id) in part.validation)
+        if train or test:
+            folds.append(Fold(name, train, test, held))
+    return tuple(folds)
+
+
+def adopted(root: str | Path, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings, with those of the features where a store holds imported ones alone and no backbone is asked for."""
+    from wherewhen.datasets._feature_store import read_index
+
+    given = dict(settings or {})
+    if not (Path(root) / INDEX).is_file() or given.get("backbone") not in (None, BACKBONE):
+        return given
+    looks = list(read_index(Path(root))["looks"].values())
+    if len(looks) != 1 or looks[0].get("backbone") != BACKBONE:
+        return given
+    (made,) = looks
+    log.info("the features are imported: %s", made[BACKBONE])
+    kept = ("backbone", "instances", "crops", "gate", BACKBONE, "cells")
+    own = from_file({key: made[key] for key in kept if key in made})
+    for key in own:
+        _check_same(key, given.get(key), own[key], Path(root))
+    return {**given, **own}
+
+
+def _check_same(key: str, asked: Any, made: Any, root: Path) -> None:
+    """ConfigError where settings ask for other features than the imported ones."""
+    if isinstance(asked, Mapping) and isinstance(made, Mapping):
+        for name, value in asked.items():
+            _check_same(f"{key}.{name}", value, made.get(name), root)
+    elif asked is not None and plain(asked) != plain(made):
+        raise ConfigError(
+            f"{root}: --{key} {asked} has no effect: its features are imported, with {made}; leave it out"
+        )

@@ -1,0 +1,316 @@
+"""Looks: a backbone and an instance builder with their settings, and what several of them see in one video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+from wherewhen.core import progress, registry
+from wherewhen.core.config import build
+from wherewhen.core.contracts import Backbone, Builder, ClipSpec
+from wherewhen.core.errors import VideoError
+from wherewhen.core.feature_file import content, save_features
+from wherewhen.core.store import fingerprint, plain
+from wherewhen.core.values import Boxes, Floats, Frame, Instances, Pixels, Video
+from wherewhen.extraction import assembly, roi_crops, sampling, track_cache
+from wherewhen.runtime.batching import NONE, Running, Together
+from wherewhen.runtime.network import Network, fitted
+from wherewhen.runtime.select import attach, remembered
+
+VERSION = 6  # of features: raise it when the same settings give other ones
+AUTO = "auto"
+SAMPLES = 4  # clips that an engine is measured on
+
+
+@dataclass(frozen=True)
+class Look:
+    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
+
+    ``device``: cpu, cuda or auto, where a network runs; a passport tells it, nobody asks for it.
+    """
+
+    backbone: str
+    instances: str
+    backbone_settings: Any
+    instances_settings: Any
+    engine: str = AUTO
+    precision: str = AUTO
+    crops: int = 1
+    gate: float = 0.0
+    device: str = AUTO
+
+    @classmethod
+    def named(cls, backbone: str, instances: str = "cells") -> Look:
+        """A look with default settings."""
+        first, second = registry.load("backbones", backbone), registry.load("instances", instances)
+        return cls(backbone, instances, build(first.Config, None, backbone), build(second.Config, None, instances))
+
+    @property
+    def network(self) -> type[Network] | None:
+        """The network that looks, or None where no network does."""
+        plugin = registry.load("backbones", self.backbone)
+        return plugin if isinstance(plugin, type) and issubclass(plugin, Network) else None
+
+    @property
+    def timed(self) -> bool:
+        """Whether its backbone tells how fast things move, see `contracts.Backbone`."""
+        return bool(registry.load("backbones", self.backbone).abilities.takes_seconds)
+
+    def wanted(self) -> dict[str, Any]:
+        """What features must be made with, by the names of the settings; an engine only where one is asked for."""
+        left_out = registry.load("backbones", self.backbone).abilities.settings_without_effect
+        own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
+        wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
+        wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
+        if self.network is not None:
+            own["weights"] = _identity(self.backbone, self.backbone_settings)
+            run = {"engine": self.engine, "precision": self.precision}
+            wanted |= {key: value for key, value in run.items() if value != AUTO}
+        for sight in track_cache.wanted({self.instances: self.builder}).values():
+            wanted["sight"] = track_cache.made(sight)
+        return {**wanted, self.backbone: own}
+
+    def source(self, video: Video) -> dict[str, Any]:
+        """Which video, for a passport: the hash of its content, its span in seconds, its own file of boxes if any."""
+        return {"sha256": content(video.path), "span": plain(video.span), **self.boxes(video)}
+
+    def boxes(self, video: Video) -> dict[str, Any]:
+        """The file of boxes that belongs to a video, see `track_cache.own`; VideoError where it is missing."""
+        sight = self.builder.sight
+        return {} if sight is None else track_cache.own(sight, video)
+
+    def running(self, video: Video) -> Running:
+        """What runs it here; measured on clips of ``video`` where this machine never did so."""
+        if (network := self.network) is None:
+            return NONE
+        known = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
+        return known or self.opened(video).running
+
+    def made(self, video: Video) -> dict[str, Any]:
+        """Everything that determines the numbers, whatever the video: what a passport says under ``made``."""
+        running = self.running(video)
+        if self.network is None:
+            return self.wanted()
+        calibration = {"calibration": running.calibration} if running.calibration else {}
+        return {**self.wanted(), "engine": running.engine, "precision": running.precision, **calibration}
+
+    def name(self, video: Video) -> str:
+        """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
+        return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
+
+    @property
+    def builder(self) -> Builder:
+        """What makes its instances."""
+        made: Builder = registry.load("instances", self.instances)(self.instances_settings)
+        return made
+
+    @property
+    def eye(self) -> str:
+        """What looks that differ in nothing but their instances have in common."""
+        return fingerprint(replace(self, instances="", instances_settings=None))
+
+    def opened(self, video: Video) -> Opened:
+        """The backbone of this look, made once per process; ``video`` gives clips that an engine is measured on."""
+        key = self.eye
+        with _OPENING:
+            if key not in _OPEN:
+                _OPEN[key] = _open(self, video)
+            return _OPEN[key]
+
+    def extract(self, video: Video) -> Instances:
+        """Look at the video itself; VideoError if it can't be read."""
+        (seen,) = look_at(video, [self])
+        return seen.instances
+
+
+@lru_cache(maxsize=32)
+def _identity(backbone: str, settings: Any) -> str:
+    """What weights a network has; the file is read once per process."""
+    return str(registry.load("backbones", backbone).identity(settings))
+
+
+@dataclass
+class Opened:
+    """The backbone of a look, ready to run."""
+
+    backbone: Backbone
+    running: Running
+
+
+_OPEN: dict[str, Opened] = {}
+_OPENING = Lock()
+
+
+def _open(look: Look, video: Video) -> Opened:
+    backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
+    if look.network is None:
+        return Opened(backbone, NONE)
+    running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
+    backbone.run = Together(backbone.run, running.batch)
+    return Opened(backbone, running)
+
+
+def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
+    """Gives a few real clips ``(N, T, H, W, 3)`` when asked: of a shorter video one, made whole as networks see it."""
+    import numpy as np
+
+    def clips() -> Pixels:
+        stream = sampling.clips(sampling.frames(video, spec, damaged="keep"), spec)
+        return np.concatenate([fitted(clip.images[None], spec, "engine") for clip in islice(stream, SAMPLES)])
+
+    return clips
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What one look saw in one video: instances, the borders of the video's frames in seconds, and a passport."""
+
+    instances: Instances
+    clock: Floats
+    passport: Mapping[str, Any]
+
+    @property
+    def damage(self) -> str | None:
+        """Why it comes from less than the whole video; None if all of it was read."""
+        damage: str | None = self.passport["about"].get("damage")
+        return damage
+
+    def save(self, path: Path, stored: str = "float32") -> None:
+        """Write it as a file of features."""
+        about = {**self.passport["about"], "stored": stored}
+        save_features(path, self.instances, self.clock, {**self.passport, "about": about}, stored)
+
+
+@dataclass
+class Effort:
+    """Seconds of the clock that each part took (they overlap), and how much was done."""
+
+    decode: float = 0.0
+    resize: float = 0.0
+    compute: float = 0.0
+    write: float = 0.0
+    pictures: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+    def __add__(self, other: Effort) -> Effort:
+        return Effort(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values(), strict=True)))
+
+
+Still = list[tuple[float, float]]
+Beside = Mapping[str, Iterator[Boxes]]
+
+
+def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
+    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read.
+
+    Those that differ in nothing but their instances share one run of their backbone.
+    """
+    from wherewhen.video import reader
+    from wherewhen.video.ahead import ahead
+
+    shared: dict[str, list[Look]] = {}
+    for look in looks:
+        shared.setdefault(look.eye, []).append(look)
+    eyes = [(some[0].opened(video), some) for some in shared.values()]
+    began = perf_counter()
+    boxes = [track_cache.kept(video, track_cache.wanted(_builders(some))) for some in shared.values()]
+    effort = effort or Effort()
+    effort.compute += perf_counter() - began
+    wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
+    spent = reader.Spent()
+    needed = [roi_crops.specs(_builders(some), one.backbone.clip) for one, some in eyes]
+    sharp = [(number, kind) for number, own in enumerate(needed) for kind in dict.fromkeys(own.values())]
+    more = [_want(kind, 1) for _, kind in sharp]
+    with progress.item() as report, reader.reading(video.path) as reading:
+        info = reading.info
+        with ahead(reading, wants, beside=more, span=video.span, spent=spent) as (takers, stop):
+
+            def work(number: int) -> tuple[list[Instances], Still]:
+                own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
+                near = roi_crops.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
+                began = perf_counter()
+                try:
+                    pictures = iter(takers[number]) if number else progress.reported(takers[0], info.duration, report)
+                    return _see(*eyes[number], boxes[number], pictures, near)
+                except BaseException:
+                    stop.set()
+                    raise
+                finally:
+                    waited = sum(taker.waited for taker in (takers[number], *own.values()))
+                    effort.compute += perf_counter() - began - waited
+
+            try:
+                if len(eyes) == 1:
+                    found = [work(0)]
+                else:
+                    with ThreadPoolExecutor(len(eyes)) as pool:
+                        jobs = [pool.submit(work, number) for number in range(len(eyes))]
+                        found = [job.result() for job in jobs]
+            except ValueError as error:
+                raise VideoError(video.path, str(error)) from None
+        clock, damage = reading.whole(), reading.damage
+    effort.decode += spent.decode
+    effort.resize += spent.resize
+    effort.pictures += spent.pictures
+    shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
+    shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
+    shown |= {"damage": damage} if damage else {}
+    by_look: dict[int, Seen] = {}
+    for (one, some), (seen, still) in zip(eyes, found, strict=True):
+        for look, instances in zip(some, seen, strict=True):
+            about = {**shown, **_about(one, look, instances, still)}
+            passport = {"made": look.made(video), "source": look.source(video), "about": about}
+            by_look[id(look)] = Seen(instances, clock, passport)
+    return [by_look[id(look)] for look in looks]
+
+
+def _want(spec: ClipSpec, crops: int) -> Any:
+    from wherewhen.video import reader
+
+    return reader.Want(spec.rate, *sampling.sizes(spec, crops))
+
+
+def _builders(looks: Sequence[Look]) -> dict[str, Builder]:
+    return {str(number): look.builder for number, look in enumerate(looks)}
+
+
+def _see(
+    one: Opened, looks: Sequence[Look], boxes: Beside, pictures: Iterator[Frame], sharp: Mapping[str, Iterator[Frame]]
+) -> tuple[list[Instances], Still]:
+    """What looks that share a backbone see in pictures, and in ``sharp`` ones; and which spans were not looked at."""
+    still: Still = []
+    builders = _builders(looks)
+    seen = {name: assembly.Joined() for name in builders}
+    streams = assembly.Streams(pictures, boxes, sharp)
+    how: dict[str, Any] = {"crops": looks[0].crops, "gate": looks[0].gate, "batch": one.running.batch}
+    for name, part in assembly.instances(streams, one.backbone, builders, **how, patient=True, still=still):
+        seen[name].add(part)
+    return [one.whole() for one in seen.values()], still
+
+
+def _about(one: Opened, look: Look, seen: Instances, still: Still) -> dict[str, Any]:
+    """Information for a passport: nothing here determines what is looked for."""
+    run = one.running
+    told = {key: value for key, value in plain(look.backbone_settings).items() if key == "layer"}
+    if look.network is not None:
+        told |= {"device": run.device, "engine_version": run.version}
+        told["deviation"] = {"relative": run.relative, "cosine": run.cosine}
+    grid = {"grid": seen.shape, "rows": len(seen.features), "length": seen.features.shape[1], "gated": still}
+    resize = "swscale: areas averaged where it shrinks, bilinear where it enlarges"
+    return plain({"clip": one.backbone.clip, "resize": resize, **told, **grid, **_versions()})  # type: ignore[no-any-return]
+
+
+@lru_cache
+def _versions() -> dict[str, str]:
+    from wherewhen.video import reader
+
+    return {"package": version("wherewhen"), "decoder": reader.decoder()}

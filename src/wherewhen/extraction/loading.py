@@ -1,0 +1,157 @@
+"""Videos to bags: what each look sees in each video, made once, and a bad file set aside."""
+
+from __future__ import annotations
+
+import logging
+import os
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import overload
+
+from wherewhen.core.errors import VideoError
+from wherewhen.core.progress import track
+from wherewhen.core.values import Bag, Video
+from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.feature_cache import bag_of
+from wherewhen.video.batch import Quarantine
+
+log = logging.getLogger("wherewhen")
+
+HELD = 2**30  # bytes of features that training keeps in memory
+
+
+def bags(
+    videos: Iterable[Video],
+    looks: dict[str, Look],
+    *,
+    quarantine: Quarantine | None = None,
+    workers: int | None = None,
+    quiet: bool = False,
+) -> Iterator[Bag]:
+    """Bags with a view per look, in the order of the videos.
+
+    A video that can't be read is noted in ``quarantine`` and left out; without one it raises. What a damaged one lacks
+    is told, or it is left out too, as ``quarantine`` has it.
+    """
+    wanted = list(videos)
+
+    def work(video: Video) -> Bag | VideoError:
+        try:
+            return bag_of(video, looks)
+        except VideoError as error:
+            return error
+
+    count = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        found = zip(wanted, _in_order(pool, work, wanted, 4 * count), strict=True)
+        for video, bag in track(found, "looking at videos", len(wanted), quiet=quiet):
+            if isinstance(bag, Bag) and (quarantine is None or quarantine.passes(video, bag.damage)):
+                yield bag
+            elif isinstance(bag, Bag):
+                continue
+            elif quarantine is None:
+                raise bag
+            else:
+                quarantine.add(video.path, bag.cause)
+                log.warning("set aside %s: %s", video.id, bag.cause)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Video], Bag | VideoError], videos: Sequence[Video], waiting: int
+) -> Iterator[Bag | VideoError]:
+    """What becomes of each video, in their order; no more than so many are begun or wait for their turn."""
+    flying: deque[Future[Bag | VideoError]] = deque()
+    try:
+        for video in videos:
+            flying.append(pool.submit(work, video))
+            if len(flying) >= waiting:
+                yield flying.popleft().result()
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        for future in flying:
+            future.cancel()
+
+
+class Lazy(Sequence[Bag]):
+    """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
+
+    @abstractmethod
+    def at(self, index: int) -> Bag:
+        """One bag, made anew."""
+
+    @overload
+    def __getitem__(self, index: int) -> Bag: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Bag]: ...
+    def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
+        return Chosen(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
+
+
+@dataclass(frozen=True)
+class Mapped(Lazy):
+    """Bags seen through a function."""
+
+    bags: Sequence[Bag]
+    change: Callable[[Bag], Bag]
+
+    def __len__(self) -> int:
+        return len(self.bags)
+
+    def at(self, index: int) -> Bag:
+        """One bag, changed."""
+        return self.change(self.bags[index])
+
+
+@dataclass(frozen=True)
+class Chosen(Lazy):
+    """Some bags of a sequence, by their numbers."""
+
+    bags: Sequence[Bag]
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def at(self, index: int) -> Bag:
+        """One of the chosen bags."""
+        return self.bags[self.numbers[index]]
+
+
+@dataclass(frozen=True)
+class Kept(Lazy):
+    """Bags whose features lie in a store or the cache, read when they are looked at."""
+
+    videos: Sequence[Video]
+    looks: Mapping[str, Look]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def at(self, index: int) -> Bag:
+        """The bag of one video."""
+        return bag_of(self.videos[index], self.looks)
+
+
+def gathered(
+    videos: Iterable[Video],
+    looks: dict[str, Look],
+    *,
+    quarantine: Quarantine | None = None,
+    quiet: bool = False,
+    held: int | None = None,
+) -> Sequence[Bag]:
+    """Bags as `bags` gives them: in memory up to ``held`` bytes (default `HELD`), else read when they are looked at."""
+    limit = HELD if held is None else held
+    known, kept, size = list[Video](), list[Bag](), 0
+    for bag in bags(videos, looks, quarantine=quarantine, quiet=quiet):
+        known.append(bag.video)
+        size += sum(one.features.nbytes + one.extents.nbytes for one in bag.views.values())
+        if size <= limit:
+            kept.append(bag)
+        else:
+            kept.clear()
+    return kept if size <= limit else Kept(known, looks)

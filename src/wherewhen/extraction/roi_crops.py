@@ -1,0 +1,280 @@
+"""Movers seen from near: their boxes are cut out of the pictures, and the backbone looks at them like at any clip."""
+
+from __future__ import annotations
+
+import weakref
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import tee
+from typing import IO, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Backbone, Builder, BuilderAbilities, ClipSpec, Closeup, Sight
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.store import put, scratch
+from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels, unit
+from wherewhen.extraction import sampling
+from wherewhen.runtime.network import fitted, resized
+
+SIDE = 112  # px of a crop for a backbone that takes pictures of any size
+IN_MEMORY = 2**26  # bytes of pictures that wait in memory, 64 MiB; more lie in a file
+MOST = 2**33  # bytes of pictures that may wait at all, 8 GiB
+_NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
+
+
+def wanted(builders: Mapping[str, Builder]) -> dict[str, Closeup]:
+    """The builders whose instances are looked at from near, and how."""
+    return {name: builder.closeup for name, builder in builders.items() if builder.closeup is not None}
+
+
+def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
+    """Which pictures those builders need: the ones that a backbone with this ``spec`` sees, but sharper."""
+    return {name: ClipSpec(1, 1, spec.rate, closeup.width) for name, closeup in wanted(builders).items()}
+
+
+def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[Frame]]) -> dict[str, Iterator[Frame]]:
+    """The pictures of each builder, out of one stream for each kind of pictures."""
+    left, found = dict(streams), {}
+    for name, spec in needed.items():
+        left[spec], found[name] = tee(left[spec])
+    return found
+
+
+def near(
+    builders: Mapping[str, Builder],
+    backbone: Backbone,
+    pictures: Mapping[str, Iterable[Frame]],
+    *,
+    batch: int = 1,
+    gate: float = 0.0,
+    patient: bool = False,
+) -> dict[str, Builder]:
+    """The same builders, where those that want closeups get them out of their ``pictures``.
+
+    ``batch``: clips that the backbone is given at once. ``patient``: instances wait until a batch is full, as those of
+    a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `sampling.grids`.
+    """
+    found = dict(builders)
+    for name, closeup in wanted(builders).items():
+        found[name] = Near(builders[name], closeup, backbone, pictures[name], batch, gate, patient)
+    return found
+
+
+@dataclass
+class Near:
+    """A builder that is told what is in the boxes of another one's instances, for one video.
+
+    The features of an instance are the mean over all clips of its crops, of every cell that holds something (is not all
+    zeros), followed by those that the other builder gives itself.
+    """
+
+    Config: ClassVar[type] = Closeup
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
+
+    builder: Builder
+    closeup: Closeup
+    backbone: Backbone
+    pictures: Iterable[Frame]
+    batch: int = 1
+    gate: float = 0.0
+    patient: bool = False
+
+    @property
+    def sight(self) -> Sight | None:
+        """The boxes that the other builder needs."""
+        return self.builder.sight
+
+    @property
+    def wait(self) -> float:
+        """Seconds that the other builder may hold grids back."""
+        return self.builder.wait
+
+    def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+        """The instances with their features, in the order in which they come."""
+        run, roll = sampling.Looker(self.backbone, self.batch), Roll()
+        waiting: deque[_Sums] = deque()
+        clips: list[tuple[_Sums, int, Pixels, Floats]] = []
+
+        def look() -> None:
+            found = run([pixels for *_, pixels, _ in clips], [seconds for *_, seconds in clips])
+            for (sums, number, *_), seen in zip(clips, found, strict=True):
+                sums.add(number, seen)
+            clips.clear()
+
+        for part in self.builder(self._along(grids, roll)):
+            sums = _Sums(part)
+            waiting.append(sums)
+            for number, clip in self._clips(part, roll):
+                pixels = fitted(clip.images[None], self.spec, type(self.backbone).__name__)[0]
+                sums.left += 1
+                if self.gate and sampling.nothing_new(clip, self.gate):
+                    sums.add(number, run.zeros(pixels))
+                    continue
+                lengths = np.diff(clip.edges)  # of the pictures; the last one may be repeated
+                clips.append((sums, number, pixels, np.pad(lengths, (0, len(pixels) - len(lengths)), "edge")[:-1]))
+                if len(clips) >= self.batch:
+                    look()
+            if not self.patient:
+                look()
+            while waiting and not waiting[0].left:
+                yield waiting.popleft().whole(self.closeup.l2)
+        look()
+        for sums in waiting:
+            yield sums.whole(self.closeup.l2)
+
+    @property
+    def spec(self) -> ClipSpec:
+        """The clips that crops are cut into: the backbone's, of one size."""
+        own = self.backbone.clip
+        return replace(own, size=own.size or (SIDE, SIDE))
+
+    def _along(self, grids: Iterable[Grid], roll: Roll) -> Iterator[Grid]:
+        """The same grids; before each the pictures that begin before its end go into the roll."""
+        coming = iter(self.pictures)
+        held = next(coming, None)
+        for grid in grids:
+            while held is not None and held.start < grid.span[1] - ext.TICK:
+                roll.add(held)
+                held = next(coming, None)
+            yield grid
+
+    def _clips(self, part: Instances, roll: Roll) -> Iterator[tuple[int, Clip]]:
+        """The clips of each instance of a stretch, one after the other; its pictures are forgotten then."""
+        if part.paths is None:
+            raise ValueError("closeups need the paths of instances")
+        size = self.spec.size or (SIDE, SIDE)
+        rows, owner = ext.widened(part.paths.rows.extents, self.closeup.margin), part.paths.rows.track
+        order = np.lexsort((rows[:, 0], owner))
+        for number, own in enumerate(np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))):
+            way = rows[own]
+            for clip in sampling.clips(_crops(roll, way, size), self.backbone.clip):
+                yield number, clip
+        roll.forget(float(part.paths.edges[-1]))
+
+
+def _crops(roll: Roll, way: Floats, size: tuple[int, int]) -> Iterator[Frame]:
+    """What a mover's boxes ``(n, 6)``, in order of time, cut out of the pictures of its time."""
+    for frame in roll.between(way[0, 0], way[-1, 1]):
+        box = way[max(0, int(np.searchsorted(way[:, 0], frame.start + ext.TICK, "right")) - 1)]
+        yield replace(frame, image=resized(cut(frame.image, box), *size))
+
+
+def cut(image: Pixels, box: Floats) -> Pixels:
+    """The pixels ``(h, w, 3)`` of a picture that an extent ``(6,)`` touches; at least one, however small it is.
+
+    >>> cut(np.zeros((48, 64, 3), np.uint8), np.array([0, 1, 0.25, 0.5, 0.5, 0.75])).shape
+    (12, 16, 3)
+    """
+    sides = []
+    for low, high, length in zip(box[2:4], box[4:], image.shape[1::-1], strict=True):
+        first = min(max(int(np.floor(low * length + 1e-6)), 0), length - 1)
+        sides.append(slice(first, min(max(int(np.ceil(high * length - 1e-6)), first + 1), length)))
+    return image[sides[1], sides[0]]
+
+
+@dataclass
+class _Sums:
+    """Instances whose clips are being looked at: sums of cells, and how many of them hold something.
+
+    ``left``: clips that nobody has looked at yet.
+    """
+
+    part: Instances
+    left: int = 0
+    sums: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    held: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def add(self, number: int, seen: Features) -> None:
+        """What a clip ``(t, h, w, D)`` of one instance shows."""
+        cells = seen.reshape(-1, seen.shape[-1])
+        if not len(self.held):
+            count = len(self.part.extents)
+            self.sums, self.held = np.zeros((count, cells.shape[1])), np.zeros(count, np.int64)
+        self.sums[number] += cells.sum(0, dtype=np.float64)
+        self.held[number] += int(cells.any(1).sum())
+        self.left -= 1
+
+    def whole(self, l2: bool) -> Instances:
+        """The instances with mean features, of unit length or not; ValueError where there was no picture."""
+        if not len(self.held):
+            raise ValueError("movers without pictures: their boxes begin after the last one")
+        mean = (self.sums / np.maximum(self.held, 1)[:, None]).astype(np.float32)
+        mean = unit(mean) if l2 else mean
+        return replace(self.part, features=np.concatenate([mean, self.part.features], 1))
+
+
+class Roll:
+    """Pictures of one size that are still needed, in order; what is beyond ``in_memory`` bytes lies in a file.
+
+    The file lies below the cache without a name, so that it is gone with the process. ConfigError where more than
+    ``most`` bytes would have to wait.
+    """
+
+    def __init__(self, in_memory: int = IN_MEMORY, most: int = MOST) -> None:
+        self.in_memory, self.most = in_memory, most
+        self._frames: list[tuple[Frame, int]] = []  # each with the place where its pixels lie
+        self._free: list[int] = []
+        self._kept: dict[int, Pixels] = {}
+        self._file: IO[bytes] | None = None
+        self._shape = _NOTHING.shape
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def add(self, frame: Frame) -> None:
+        """The next picture."""
+        image = frame.image
+        place = self._free.pop() if self._free else len(self._frames)
+        if (place + 1) * image.nbytes > self.most:
+            raise ConfigError(
+                f"tubes: pictures of more than {self.most / 2**30:g} GiB would wait for the end of a window, to have "
+                "crops cut out of them; take a shorter shape.window, or a smaller width"
+            )
+        if (place + 1) * image.nbytes <= self.in_memory:
+            self._kept[place] = image.copy()  # what a decoder gave may hold on to more than its pixels
+        else:
+            self._write(place, image)
+        self._frames.append((replace(frame, image=_NOTHING), place))
+
+    def _write(self, place: int, image: Pixels) -> None:
+        if self._file is None:
+            self._file = scratch()
+            weakref.finalize(self, self._file.close)
+        self._file.seek(place * image.nbytes)
+        put(self._file, image)
+        self._shape = image.shape
+
+    def between(self, start: float, end: float) -> Iterator[Frame]:
+        """Pictures that begin in ``[start, end)`` seconds; where none does, the one that lasts then or is nearest."""
+        first, last = (bisect_left(self._frames, t - ext.TICK, key=_begin) for t in (start, end))
+        if first >= last:
+            first = max(0, bisect_right(self._frames, start, key=_begin) - 1)
+            last = first + 1
+        for frame, place in self._frames[first:last]:
+            yield replace(frame, image=self._image(place))
+
+    def _image(self, place: int) -> Pixels:
+        if place in self._kept:
+            return self._kept[place]
+        assert self._file is not None
+        size = int(np.prod(self._shape))
+        self._file.seek(place * size)
+        return np.frombuffer(self._file.read(size), np.uint8).reshape(self._shape)
+
+    def forget(self, before: float) -> None:
+        """Let go of pictures that are over by then."""
+        over = [(frame, place) for frame, place in self._frames if frame.end <= before + ext.TICK]
+        self._frames = self._frames[len(over) :]
+        for _, place in over:
+            self._kept.pop(place, None)
+            self._free.append(place)
+        self._free.sort(reverse=True)  # those in memory are taken first
+
+
+def _begin(one: tuple[Frame, int]) -> float:
+    return one[0].start

@@ -1,0 +1,258 @@
+"""Pictures become clips, and clips what a backbone sees in them; crops, batches and a gate on the way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+
+from wherewhen.core import extents as ext
+from wherewhen.core.contracts import Backbone, ClipSpec
+from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Pixels, Video
+from wherewhen.video import reader
+from wherewhen.video.sources import Given
+
+RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
+CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
+CROPS = (1, 5, 10)
+
+Watched = Video | Given | reader.Reading
+
+
+def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
+    """Width, or exact height and width, of the pictures to read, so that each crop has the size a backbone wants.
+
+    >>> sizes(ClipSpec(16, 16, size=(224, 224)), crops=10)
+    (None, (256, 256))
+    """
+    share = 1.0 if crops == 1 else CROP
+    width = None if spec.width is None else round(spec.width / share)
+    return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
+
+
+def frames(video: Watched, spec: ClipSpec, crops: int = 1, damaged: reader.Damaged = "set-aside") -> Iterator[Frame]:
+    """Pictures of a video (or of its span, or of an open reading) at the rate and size that a backbone wants.
+
+    ``damaged``: as in `reader.frames`; an open reading has its own.
+    """
+    return (frame for _, frame in _several(video, [reader.Want(spec.rate, *sizes(spec, crops))], damaged))
+
+
+def _several(
+    video: Watched, wants: Sequence[reader.Want], damaged: reader.Damaged = "set-aside"
+) -> Iterator[tuple[int, Frame]]:
+    if isinstance(video, reader.Reading):
+        return video.several(wants)
+    path, span = (video.path, video.span) if isinstance(video, Video) else (video, None)
+    return reader.several(path, wants, span=span, damaged=damaged)
+
+
+def shared(video: Watched, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
+    """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
+
+    Pictures wait for who is behind; so nobody may run far ahead of the others.
+    """
+    wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
+    coming = _several(video, wants)
+    waiting: list[deque[Frame]] = [deque() for _ in specs]
+
+    def taker(own: int) -> Iterator[Frame]:
+        while True:
+            while waiting[own]:
+                yield waiting[own].popleft()
+            came = next(coming, None)
+            if came is None:
+                return
+            waiting[came[0]].append(came[1])
+
+    return [taker(number) for number in range(len(specs))]
+
+
+def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
+    """Cut a stream into clips of ``spec.frames``, a new one every ``spec.stride``.
+
+    Where the end leaves pictures over, the last clip reaches back to be whole, or there is none if ``spec.tail`` says
+    ``drop``; a stream shorter than one clip gives one short clip.
+
+    Each moment is answered for by one clip (`Clip.span`). Of two clips that overlap by their stride, each answers for
+    its half of what both show, so that none is told too early or too late. A last clip that reaches back answers only
+    for the time that no other does, and a clip that begins after pictures that none shows also for their time. So the
+    clips of a stream cover all of it once, but for a tail that is dropped. A clip comes with its last picture; where
+    clips overlap with the next one, which tells that it isn't the last, or with the next clip if a tail would be
+    dropped.
+    """
+    recent: deque[Frame] = deque(maxlen=spec.frames)
+    border = min((spec.frames + spec.stride) // 2, spec.frames)  # picture of a clip that the next one answers for
+    since, held, fresh, started = None, None, 0, False
+
+    def clip(since: float | None) -> Clip:
+        edges = [frame.start for frame in recent] + [recent[-1].end]
+        start = edges[0] if since is None else since
+        return Clip(np.stack([frame.image for frame in recent]), np.array(edges), (start, edges[-1]))
+
+    for frame in pictures:
+        recent.append(frame)
+        fresh += 1
+        whole = fresh == (spec.stride if started else spec.frames)
+        if held is not None and (whole or spec.tail == "back"):
+            begin, since = held.span[0], float(held.edges[border])
+            yield replace(held, span=(begin, since))
+            held = None
+        if whole:
+            held, started, fresh = clip(since), True, 0
+        if held is not None and border == spec.frames:
+            since = held.span[1]
+            yield held
+            held = None
+    if held is not None:
+        yield held
+    if fresh and not (started and spec.tail == "drop"):
+        yield clip(since)
+
+
+def grids(
+    stream: Iterable[Clip],
+    backbone: Backbone,
+    *,
+    crops: int = 1,
+    gate: float = 0.0,
+    batch: int = 1,
+    still: list[tuple[float, float]] | None = None,
+) -> Iterator[Grid]:
+    """Features of each clip, or of each of its ``crops`` in turn, and (of whole pictures) what moves in it.
+
+    ``gate``: a clip whose pictures don't differ by that many gray levels anywhere, or hold no contrast of that much,
+    is not looked at: its features are zeros and its time is added to ``still``. ``batch``: how many clips or crops
+    the backbone is given at once.
+    """
+    clips_at_once = max(1, batch // crops)
+    incoming = iter(stream)
+    run = Looker(backbone, batch)
+    while group := list(islice(incoming, clips_at_once)):
+        shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
+        cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]
+        todo = [(clip, parts) for clip, skip, parts in zip(group, shut, cropped, strict=True) if not skip]
+        seconds = [clip.seconds for clip, parts in todo for _ in parts]
+        seen = iter(run([pixels for _, parts in todo for pixels, _ in parts], seconds))
+        for clip, skip, parts in zip(group, shut, cropped, strict=True):
+            if skip and still is not None:
+                still.append(clip.span)
+            for number, (pixels, place) in enumerate(parts):
+                features = run.zeros(pixels) if skip else next(seen)
+                if number >= 5:  # mirrored: what was seen on the left lies on the right
+                    features = np.ascontiguousarray(features[:, :, ::-1])
+                extent = np.array([clip.edges[0], clip.edges[-1], *place])
+                detail = moving(clip, len(features)) if crops == 1 else None
+                edges = steps(clip, len(features), backbone.clip.changes)
+                yield Grid(features, extent, detail, edges=edges, span=clip.span)
+
+
+def steps(clip: Clip, count: int, changes: bool = False) -> Floats:
+    """The borders ``(count + 1,)`` in seconds of time steps that share a clip's pictures evenly.
+
+    ``changes``: they share the changes from picture to picture; the last step then holds for the last picture too.
+
+    >>> clip = Clip(np.zeros((3, 2, 2, 3), np.uint8), np.array([0.0, 1.0, 2.0, 6.0]))
+    >>> steps(clip, 2).tolist(), steps(clip, 2, changes=True).tolist()
+    ([0.0, 1.5, 6.0], [0.0, 1.0, 6.0])
+    """
+    pictures = len(clip.images) - (changes and len(clip.images) > 1)
+    borders = np.linspace(0, pictures, count + 1)
+    found: Floats = np.interp(borders, np.arange(len(clip.edges)), clip.edges)
+    found[-1] = clip.edges[-1]
+    return found
+
+
+def looked(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
+    """Features of clips ``(B, T, H, W, 3)``; ``seconds`` between pictures for a backbone that takes them."""
+    found: Features = backbone(clips, seconds) if backbone.abilities.takes_seconds else backbone(clips)
+    return found
+
+
+class Looker:
+    """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
+
+    def __init__(self, backbone: Backbone, batch: int) -> None:
+        self._backbone, self._batch = backbone, batch
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+
+    def __call__(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Iterator[Features]:
+        """Features of each clip or crop, in order; ``seconds`` ``(T - 1,)``: between the pictures of each."""
+        for start in range(0, len(pictures), self._batch):
+            chunk, times = pictures[start : start + self._batch], seconds[start : start + self._batch]
+            if any(images.shape != chunk[0].shape for images in chunk):
+                found = [self._look([one], [own])[0] for one, own in zip(chunk, times, strict=True)]
+            else:
+                found = list(self._look(chunk, times))
+            for images, features in zip(chunk, found, strict=True):
+                self._shapes[images.shape] = features.shape
+                yield features
+
+    def _look(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Features:
+        """Features of clips of one shape."""
+        clips = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
+        return looked(self._backbone, clips, np.stack(seconds))
+
+    def zeros(self, images: Pixels) -> Features:
+        """What the backbone would give if it saw nothing in them; the first time it has to look."""
+        if images.shape not in self._shapes:
+            self._shapes[images.shape] = self._backbone(images[None])[0].shape
+        return np.zeros(self._shapes[images.shape], np.float32)
+
+
+def _crops(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tuple[Pixels, tuple[float, ...]]]:
+    """The crops of pictures and their places ``(x0, y0, x1, y1)``: corners and middle, then the same mirrored."""
+    if crops == 1:
+        return [(images, ext.WHOLE_PICTURE)]
+    height, width = images.shape[1:3]
+    h, w = (max(1, round(height * CROP)), max(1, round(width * CROP))) if size is None else size
+    down, right = height - h, width - w
+    corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
+    found: list[tuple[Pixels, tuple[float, ...]]] = []
+    for y, x in corners:
+        place = (x / width, y / height, (x + w) / width, (y + h) / height)
+        found.append((images[:, y : y + h, x : x + w], place))
+    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in found]
+    return found + mirrored if crops == 10 else found
+
+
+def nothing_new(clip: Clip, gate: float) -> bool:
+    """Whether the pictures of a clip hold no contrast, or don't change, by ``gate`` gray levels."""
+    gray = _grays(clip)
+    static = len(gray) > 1 and float(_changes(gray).max()) < gate
+    return static or all(float(picture.std()) < gate for picture in gray)
+
+
+def _grays(clip: Clip) -> list[Pixels]:
+    import cv2
+
+    return [np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) for image in clip.images]
+
+
+def _changes(gray: Sequence[Pixels]) -> Pixels:
+    """Absolute differences of consecutive pictures on a fine raster ``(max(T - 1, 1), H, W)``."""
+    import cv2
+
+    height, width = gray[0].shape
+    columns = min(RASTER, width)
+    rows = max(1, round(columns * height / width))
+    changes = [cv2.absdiff(a, b) for a, b in pairwise(gray)] or [np.zeros_like(gray[0])]
+    # four at once, as the channels of one picture: the same numbers in less time (two would be rounded otherwise)
+    whole = len(changes) // 4 * 4
+    groups = [changes[k : k + 4] for k in range(0, whole, 4)] + [[change] for change in changes[whole:]]
+    small = [cv2.resize(cv2.merge(group), (columns, rows), interpolation=cv2.INTER_AREA) for group in groups]
+    planes = np.concatenate([part.reshape(rows, columns, -1) for part in small], axis=2)
+    return np.ascontiguousarray(planes.transpose(2, 0, 1), np.uint8)
+
+
+def moving(clip: Clip, steps: int) -> Features:
+    """How much the picture changes ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
+    small = _changes(_grays(clip))
+    bounds = np.linspace(0, len(small), steps + 1)
+    parts = [small[int(a) : max(int(a) + 1, int(np.ceil(b)))] for a, b in pairwise(bounds)]
+    mean = np.stack([part.mean(0, dtype=np.float32) / 255 for part in parts])
+    return mean.astype(np.float16).astype(np.float32)  # what the cache keeps, so that live is no other than cached

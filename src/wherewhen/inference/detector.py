@@ -1,0 +1,142 @@
+"""Detection in videos as a user calls it, whatever scores them: a trained model, or words.
+
+    frames(source) -> clips -> features(backbone) -> instances(builder) -> scores(method) -> events(localizer)
+
+A file is a camera that ends: `Detector.detect` runs `Detector.stream` to its end, and there is no second way.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Self, overload
+
+import numpy as np
+
+from wherewhen.core.addresses import Address
+from wherewhen.core.errors import expected
+from wherewhen.core.values import Boxes, Pictures, Pixels, Prediction, Video
+from wherewhen.extraction import sampling
+from wherewhen.extraction.assembly import Part
+from wherewhen.inference import alarms
+from wherewhen.inference.result import Found
+from wherewhen.inference.scoring import Gathered
+from wherewhen.video.reader import Damaged
+from wherewhen.video.sources import Camera, Given, Source, expand, stem
+
+WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
+
+
+class Detector:
+    """Frames in, when and where out.
+
+    A kind of detector says how a source becomes `instances`, and how these become `predictions`.
+    """
+
+    def stream(self, source: sampling.Watched) -> Iterator[Prediction]:
+        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
+        parts, tracks = self.instances(source)
+        return self.predictions(parts, tracks)
+
+    @abstractmethod
+    def instances(self, source: sampling.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+        """Instances of a source, a stretch of time at a time with the name of their view; and tracks for its maps."""
+
+    @abstractmethod
+    def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
+        """Predictions of instances, a time step at a time, whether they come from a source or from the cache.
+
+        ``tracks``: tracked boxes of the same video, from which events get their boxes.
+        """
+
+    @property
+    @abstractmethod
+    def alarm(self) -> float:
+        """The score from which an alarm goes off."""
+
+    @abstractmethod
+    def with_localizer(self, **settings: Any) -> Self:
+        """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
+
+        ConfigError for one that is unknown.
+        """
+
+    def with_threshold(self, threshold: float) -> Self:
+        """The same model with an alarm from another score on, in [0, 1]: 0.5 as trained, less for more alarms.
+
+        Scores stay what they are: the frame scores of `detect` say what each threshold would find.
+        """
+        return self.with_localizer(**alarms.sensitivity(threshold))
+
+    @overload
+    def detect(
+        self,
+        source: Given | Video | Pixels,
+        *,
+        damaged: Damaged = "keep",
+        rate: float = 25.0,
+        threshold: float | None = None,
+    ) -> Found: ...
+    @overload
+    def detect(
+        self,
+        source: list[Any] | tuple[Any, ...],
+        *,
+        damaged: Damaged = "keep",
+        rate: float = 25.0,
+        threshold: float | None = None,
+    ) -> list[Found]: ...
+
+    def detect(
+        self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0, threshold: float | None = None
+    ) -> Found | list[Found]:
+        """What happens in a video, when and where; VideoError if it can't be read.
+
+        ``source``: a file, a folder of pictures, a camera's number, an address, or pictures in memory, uint8 RGB
+        ``(T, H, W, 3)`` with ``rate`` per second. A list of sources, a folder of videos or a glob gives a list.
+        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
+        ``threshold``: the score from which an alarm goes off, see `with_threshold`; None = as the model has it.
+        """
+        model = self if threshold is None else self.with_threshold(threshold)
+        if isinstance(source, Video):
+            return model.detect_one(source.path, damaged)
+        sources = sources_of(source, rate)
+        many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
+        found = [model.detect_one(one, damaged) for one in sources]
+        return found if many or len(found) > 1 else found[0]
+
+    def detect_one(self, source: Source, damaged: Damaged = "keep") -> Found:
+        """What happens in exactly one video, see `detect`."""
+        from wherewhen.video.reader import reading
+
+        with reading(source, damaged=damaged) as one:
+            gathered = Gathered(exact=False)
+            for step in self.stream(one):
+                gathered.add(step)
+            prediction = gathered.whole()
+            size = one.info.width, one.info.height
+            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
+
+
+def sources_of(given: Any, rate: float = 25.0) -> list[Source]:
+    """The sources that a user's text, path, pictures or list of these mean; ConfigError for anything else.
+
+    >>> [str(one) for one in sources_of(["rtsp://door/1", np.zeros((2, 8, 8, 3), np.uint8)])]
+    ['rtsp://door/1', 'pictures']
+    """
+    if isinstance(given, Pictures):
+        return [given]
+    if isinstance(given, str | Path | Address | Camera):
+        return expand(given)
+    if isinstance(given, np.ndarray) or (_listed(given) and all(isinstance(one, np.ndarray) for one in given)):
+        single = not isinstance(given, np.ndarray) or given.ndim > 2
+        if single and (isinstance(given, np.ndarray) or given[0].ndim < 4):
+            return [Pictures(given, rate)]
+    if not _listed(given):
+        raise expected("source", WANTED, given)
+    return [source for one in given for source in sources_of(one, rate)]
+
+
+def _listed(given: Any) -> bool:
+    return isinstance(given, list | tuple) and len(given) > 0

@@ -1,0 +1,259 @@
+"""A model: what it is made of (its recipe), how it looks at a stream, and how it lies on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wherewhen.core.config import mapping
+from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, Sight, View
+from wherewhen.core.errors import ConfigError, StoreError, first_line
+from wherewhen.core.values import Boxes, Features, Instances, Prediction, Video
+from wherewhen.extraction import assembly, sampling, track_cache
+from wherewhen.extraction.assembly import Part
+from wherewhen.inference import alarms, model_file, score_maps
+from wherewhen.inference.class_maps import class_maps, named
+from wherewhen.inference.detector import Detector
+from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.scoring import beside, hand_in_hand, scored
+from wherewhen.runtime import select as engines
+from wherewhen.runtime.batching import Running
+from wherewhen.runtime.devices import pick_device
+from wherewhen.runtime.network import Network
+from wherewhen.runtime.select import attach
+
+if TYPE_CHECKING:
+    import torch
+
+    from wherewhen.inference.normalizer import Normalizer
+
+
+def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
+    """Instances of several bags as one padded batch of tensors."""
+    import torch
+
+    longest = max(len(s.features) for s in sets)
+
+    def padded(arrays: list[Any], dtype: torch.dtype) -> torch.Tensor:
+        batch = torch.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=dtype)
+        for row, array in zip(batch, arrays, strict=True):
+            row[: len(array)] = torch.from_numpy(np.array(array))
+        return batch.to(device)
+
+    return View(
+        padded([s.features for s in sets], torch.float32),
+        padded([s.extents for s in sets], torch.float32),
+        padded([s.track for s in sets], torch.int64),
+        padded([np.ones(len(s.features), bool) for s in sets], torch.bool),
+        tuple(s.shape for s in sets),
+    )
+
+
+@dataclass
+class Model(Detector):
+    """A trained model: pictures in, when and where out.
+
+    ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
+    ``bank``: normalized scored instances of normal training videos, for comparison with what is normal. ``dims``:
+    length of the features of each view. ``classes``: names of what happened in training videos, where the method tells
+    them apart. ``trained_on``: content hashes of the training videos.
+    """
+
+    recipe: Recipe
+    normalizers: Mapping[str, Normalizer]
+    method: Any
+    threshold: float
+    bank: Instances
+    device: str = "cpu"
+    trained_on: tuple[str, ...] = ()
+    dims: Mapping[str, int] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    backbone: Backbone = field(init=False)
+    builders: Mapping[str, Builder] = field(init=False)
+    running: Running | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        """Make the parts that have no weights."""
+        self.backbone = self.recipe.make("backbone")
+        self.builders = self.recipe.builders()
+        self.dims = {self.recipe.scored: int(self.bank.features.shape[1]), **self.dims}
+        self.method = self.method.to(self.device).eval()
+
+    def with_movers(self, movers: object) -> Model:
+        """The same model, whose events are told by movers' boxes: a source of boxes by its name, or its settings.
+
+        ConfigError where movers are scored already.
+        """
+        changed = Recipe.of({**self.recipe.plain(), track_cache.MOVERS: movers}, trust=self.recipe.trusted)
+        return replace(self, recipe=changed)
+
+    def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
+        """The same model whose backbone another engine runs, or the same one in another precision.
+
+        ConfigError where the backbone is no network, EngineError where the engine doesn't run networks so.
+        """
+        if not isinstance(self.backbone, Network):
+            raise ConfigError(
+                f"--engine and --precision have no effect on this model: engines run networks, and its backbone "
+                f"{self.recipe.backbone} is none; leave them out"
+            )
+        recipe = Recipe.of({**self.recipe.plain(), "engine": engine, "precision": precision}, trust=self.recipe.trusted)
+        engines.check(recipe.engine, recipe.precision, self.device)
+        return replace(self, recipe=recipe)
+
+    def with_localizer(self, **settings: Any) -> Model:
+        """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
+
+        ConfigError for one that is unknown, or that the trained threshold depends on.
+        """
+        name, changed = self.recipe.localizer, copy(self)
+        own = {**self.recipe.settings, name: alarms.tuned(name, self.recipe.settings[name], settings)}
+        changed.recipe = replace(self.recipe, settings=own)
+        return changed
+
+    @property
+    def alarm(self) -> float:
+        """The score from which an alarm goes off."""
+        return alarms.level(self.recipe.settings[self.recipe.localizer])
+
+    def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
+        """The same views with normalized features; others than the method's stay as they are."""
+        return {name: self.normalizers[name](one) if name in self.normalizers else one for name, one in views.items()}
+
+    def scores(self, views: Mapping[str, Instances]) -> Features:
+        """Raw scores ``(N,)`` in [0, 1] of the scored instances of one video, from its normalized views."""
+        return self.answers(views)[:, 0]
+
+    def answers(self, views: Mapping[str, Instances]) -> Features:
+        """Raw scores of instances and, where classes have names, the likelihood of each: ``(N, 1 + C)``."""
+        import torch
+
+        with torch.inference_mode():
+            output = self.method({name: view([views[name]], self.device) for name in self.recipe.views})
+        parts = [output.scores[0, :, None], *([output.extra["classes"][0]] if self.classes else [])]
+        answers: Features = torch.cat(parts, 1).cpu().numpy()
+        return answers
+
+    def answered(self, parts: Iterable[Part]) -> Iterator[tuple[Instances, Features]]:
+        """The scored instances of normalized ones with their `answers`, as far as the method's reach allows."""
+        return scored(parts, self.answers, self.method.reach, list(self.recipe.views))
+
+    def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
+        """Predictions of instances, a time step at a time; events have the names of classes where there are any."""
+        return self.located(self.answered((name, self.normalizers[name](part)) for name, part in parts), tracks)
+
+    def located(
+        self, answered: Iterable[tuple[Instances, Features]], tracks: Iterable[Boxes] | None = None
+    ) -> Iterator[Prediction]:
+        """Predictions of instances with their `answers`; ``tracks``: tracked boxes beside the maps, see `movers_of`."""
+        if self.classes:
+            return named(class_maps(answered), self.localizer, self.classes, tracks)
+        maps = score_maps.heat((part, values[:, 0]) for part, values in answered)
+        return self.localizer(beside(maps, tracks))
+
+    def movers_of(self, video: Video) -> Iterator[Boxes] | None:
+        """The movers of a file that come beside its maps, kept in the cache; None where nobody asked for them."""
+        return track_cache.kept(video, self._beside)[track_cache.MOVERS] if self._beside else None
+
+    @property
+    def _beside(self) -> dict[str, Sight]:
+        return {track_cache.MOVERS: self.recipe.movers.sight} if self.recipe.movers else {}
+
+    @property
+    def localizer(self) -> Localizer:
+        """The last stage, with this model's threshold."""
+        made: Localizer = self.recipe.make("localizer", self.threshold)
+        return made
+
+    def instances(self, source: sampling.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+        """Instances of a source for each view of the method; and tracks, where events get their boxes from them."""
+        recipe = self.recipe
+        if self.running is None:  # the engine that features for training were made with
+            self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
+        streams = track_cache.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
+        parts = assembly.instances(
+            streams, self.backbone, self.builders, crops=recipe.crops, gate=recipe.gate, batch=self.running.batch
+        )
+        return hand_in_hand(parts, streams.boxes.get(track_cache.MOVERS))
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the settings as one safetensors file."""
+        arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
+        for name, one in self.normalizers.items():
+            arrays |= {_key(self.recipe, name) + k: v for k, v in one.to_arrays().items()}
+        arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
+        told = {"threshold": self.threshold, "dims": self.dims, "classes": self.classes, "trained_on": self.trained_on}
+        model_file.write(path, arrays, {"recipe": self.recipe.plain(), **told})
+
+    @classmethod
+    def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
+        """Open the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
+
+        ``trust``: run the code in the TorchScript file that its recipe names, if it names one. StoreError says what is
+        wrong with a file, ConfigError that it would run code that nobody agreed to.
+        """
+        path = Path(run)
+        if path.is_dir():
+            path = path / "weights" / f"{which}.safetensors"
+        if not path.exists():
+            raise StoreError(
+                f"{run}: no model there (expected {path}); train one: wherewhen train CLIPS --output {run}"
+            )
+        stored = model_file.read(path)
+        try:
+            recipe = Recipe.of(stored.recipe, trust=trust)
+        except ConfigError as error:
+            raise stored.wrong(f"its recipe: {error}") from None
+        _check_code(stored, recipe)
+        if stored.dims.keys() != recipe.views.keys():
+            raise stored.wrong(f"dims: expected {', '.join(recipe.views)}, found {', '.join(stored.dims)}"[:200])
+        method = _student(stored, recipe)
+        bank = stored.bank(stored.dims[recipe.scored])
+        normalizers = {name: stored.normalizer(_key(recipe, name), stored.dims[name]) for name in recipe.views}
+        device = pick_device(device)
+        told = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
+        try:
+            return cls(recipe, normalizers, method, *told)
+        except ConfigError as error:
+            raise StoreError(f"{path}: {error}") from None
+
+
+def _check_code(stored: model_file.Stored, recipe: Recipe) -> None:
+    """ConfigError where a model would run code that its user did not agree to, StoreError if it isn't plain which."""
+    code = recipe.part("backbone").abilities.runs_code_of
+    named = code(mapping(stored.recipe.get(recipe.backbone), recipe.backbone)) if code else None
+    if named is None:
+        return
+    path, sha256 = named
+    if not sha256:
+        raise stored.wrong(f"its recipe doesn't say the sha256 of {path}, so nobody can tell which file is meant")
+    if not recipe.trusted:
+        raise ConfigError(
+            f"{stored.path}: this model runs the code in {path} (sha256 {sha256}). "
+            "If you made that file or trust who did: --trust (in Python: trust=True)"
+        )
+
+
+def _student(stored: model_file.Stored, recipe: Recipe) -> Any:
+    """The method with its weights; shapes are compared before any memory is taken for it."""
+    import torch
+
+    classes = Classes(stored.classes or Classes().names)
+    try:
+        with torch.device("meta"):
+            stored.fits(recipe.student(stored.dims, classes))
+        method = recipe.student(stored.dims, classes)
+    except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
+        raise stored.wrong(f"its recipe can't be followed: {first_line(error)}") from None
+    stored.put(method)
+    return method
+
+
+def _key(recipe: Recipe, view: str) -> str:
+    """Where the arrays of a view's normalizer are kept; that of the scored view bears no name."""
+    return "normalizer." if view == recipe.scored else f"normalizer.{view}."

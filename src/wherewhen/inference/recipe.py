@@ -1,0 +1,258 @@
+"""A recipe: the plug-ins that a model is made of, and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wherewhen.core import registry
+from wherewhen.core.config import CONSENT, build, mapping, typed
+from wherewhen.core.contracts import Builder, BuilderAbilities, Classes, TextImage, Training
+from wherewhen.core.errors import ConfigError, unknown
+from wherewhen.core.store import plain
+from wherewhen.extraction import roi_crops, sampling, track_cache
+from wherewhen.extraction.extractor import Look
+
+DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of a recipe outside of any section: its type, its default, and which values it takes (``names``)."""
+
+    kind: type
+    default: Any
+    expected: str = ""
+    accepts: Callable[[Any], bool] = lambda value: True
+    names: tuple[str, ...] = ()
+
+    def of(self, value: Any, name: str) -> Any:
+        """The value with its type; ConfigError where it is not one that the setting takes."""
+        made = typed(self.kind, value, name)
+        if self.names and made not in self.names:
+            raise ConfigError(unknown(name, made[:80], self.names))
+        if not self.accepts(made):
+            raise ConfigError(f"{name}: expected {self.expected}, got {made}")
+        return made
+
+
+def _choice(*names: str) -> Option:
+    """A setting that takes one of these names, the first one by default."""
+    return Option(str, names[0], names=names)
+
+
+OPTIONS: Mapping[str, Option] = {
+    "seed": Option(int, 0),
+    "validation": Option(float, 0.2, "a share of the training videos from 0 to below 1", lambda share: 0 <= share < 1),
+    "engine": _choice("auto", *registry.names("engines")),
+    "precision": _choice("auto", "fp32", "bf16", "int8"),
+    "crops": Option(int, 1, "1, 5 or 10", lambda value: value in sampling.CROPS),
+    "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
+
+    ``instances``: the builder of what is scored, the first view of the method; its other views are made by the builders
+    that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own
+    unless told otherwise.
+    ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
+    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
+    or hold no more contrast, are not looked at. ``movers``: whose movers come beside the maps of cells, so that events
+    get their boxes; None = nobody's. They change neither what is learnt nor any frame score.
+    """
+
+    backbone: str
+    instances: str
+    method: str
+    localizer: str
+    settings: Mapping[str, Any]
+    training: Training
+    seed: int = 0
+    validation: float = 0.2
+    engine: str = "auto"
+    precision: str = "auto"
+    crops: int = 1
+    gate: float = 0.0
+    movers: track_cache.MoversConfig | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> Recipe:
+        """Make a recipe of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
+
+        ConfigError names what is unknown or of the wrong type. ``trust``: run the code in the file that the backbone
+        ``file`` names.
+
+        >>> Recipe.of({"backbone": "motion"}).method
+        'cuboid_mil'
+        """
+        given = mapping(values, "a model")
+        chosen = _chosen(given)
+        method = registry.load("methods", chosen["method"])
+        parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
+        parts |= {name: registry.load("instances", name) for name in method.views[1:]}
+        _check_names(given, parts)
+        options = {name: option.of(given.get(name, option.default), name) for name, option in OPTIONS.items()}
+        training = {**vars(method.schedule), **mapping(given.get("training"), "training")}
+        recipe = cls(
+            **{**chosen, **options},
+            settings=_settings(given, parts, method.presets, trust),
+            training=build(Training, training, "training"),
+            movers=track_cache.movers(given.get(track_cache.MOVERS)),
+        )
+        _check_fit(recipe)
+        return recipe
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, every default spelled out, consent left out: what ``config.yaml`` holds."""
+        head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
+        tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
+        run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
+        return {
+            **head,
+            **tail,
+            **run,
+            "movers": plain(self.movers),
+            "training": vars(self.training),
+            **{k: {key: one for key, one in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
+        }
+
+    def check_share(self, root: str) -> None:
+        """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
+        if self.validation != Recipe.validation:
+            raise ConfigError(
+                f"{root}: --validation {self.validation:g} has no effect: this data set says itself which videos "
+                f"validate; leave it out, or train on all with --fold all"
+            )
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the user of this call agreed that code in the backbone's file is run."""
+        return bool(getattr(self.settings[self.backbone], CONSENT, False))
+
+    @property
+    def views(self) -> dict[str, str]:
+        """The views that the method needs, the scored one first, and the builder of each."""
+        names = self.part("method").views
+        return {names[0]: self.instances, **{name: name for name in names[1:]}}
+
+    @property
+    def scored(self) -> str:
+        """The view whose instances are scored."""
+        return next(iter(self.views))
+
+    def feature_spec(self, device: str = "auto", instances: str | None = None) -> Look:
+        """How features of a video are made on a device: for what is scored, or for another builder of its views."""
+        instances = instances or self.instances
+        return Look(
+            self.backbone, instances, self.settings[self.backbone], self.settings[instances],
+            self.engine, self.precision, self.crops, self.gate, device,
+        )  # fmt: skip
+
+    def feature_specs(self, device: str = "auto") -> dict[str, Look]:
+        """How features of a video are made on a device for each view of the method."""
+        return {view: self.feature_spec(device, instances) for view, instances in self.views.items()}
+
+    def builders(self) -> dict[str, Builder]:
+        """What makes each view."""
+        made = {view: registry.load("instances", name) for view, name in self.views.items()}
+        return {view: builder(self.settings[self.views[view]]) for view, builder in made.items()}
+
+    def part(self, kind: str) -> Any:
+        """The plug-in of a kind, not yet made."""
+        return registry.load(registry.PARTS[kind], getattr(self, kind))
+
+    def raw(self, view: str) -> bool:
+        """Whether the features of a view come as they were made: where the method wants it, or words are told by them.
+
+        >>> [Recipe.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
+        [False, False]
+        """
+        return view in self.part("method").abilities.unnormalized_views or (self.tells_classes and self.reads)
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the method tells kinds of anomalies apart."""
+        return bool(self.part("method").abilities.predicts_classes)
+
+    @property
+    def reads(self) -> bool:
+        """Whether the backbone has words."""
+        return bool(self.part("backbone").abilities.reads_text)
+
+    def reader(self) -> TextImage | None:
+        """The backbone for a method that learns prompts, None where it doesn't read."""
+        made: TextImage | None = self.make("backbone") if self.tells_classes and self.reads else None
+        return made
+
+    def student(self, dims: Mapping[str, int], classes: Classes | None = None) -> Any:
+        """The method for features of these lengths, and for ``classes`` where it tells them apart."""
+        return self.make("method", dims, *([classes or Classes()] if self.tells_classes else []))
+
+    def make(self, kind: str, *more: Any) -> Any:
+        """The plug-in of a kind with its settings."""
+        return self.part(kind)(self.settings[getattr(self, kind)], *more)
+
+
+def _chosen(given: Mapping[str, Any]) -> dict[str, str]:
+    """The plug-in of each kind, by the kind's name; ConfigError where the method doesn't take the instances."""
+    method = typed(str, given.get("method", DEFAULTS["method"]), "method")
+    plugin = registry.load("methods", method)
+    accepted = (plugin.views[0], *plugin.abilities.other_builders)
+    defaults = {**DEFAULTS, "instances": accepted[0]}
+    chosen = {kind: typed(str, given.get(kind, defaults[kind]), kind) for kind in registry.PARTS}
+    if chosen["instances"] not in accepted:
+        raise ConfigError(f"method {method} needs the instances {' or '.join(accepted)}; got {chosen['instances']}")
+    return chosen
+
+
+def _check_names(given: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+    """ConfigError for a name that is neither a setting nor a plug-in; sections of plug-ins not chosen are ignored."""
+    known = [*parts, *registry.PARTS, *OPTIONS, track_cache.MOVERS, "training"]
+    plugins = {name for kind in registry.PARTS.values() for name in registry.names(kind)}
+    for name in given:
+        if name not in known and name not in plugins:
+            raise ConfigError(unknown("setting", name, known))
+
+
+def _settings(
+    given: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
+) -> dict[str, Any]:
+    """Typed settings of each plug-in: those given, the method's presets, those of the builder that shares them."""
+    sections = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
+    for name, part in parts.items():
+        if trust and CONSENT in part.Config.__dataclass_fields__:
+            sections[name][CONSENT] = True
+    return {
+        name: build(part.Config, {**sections.get(_leader(part), {}), **sections[name]}, name)
+        for name, part in parts.items()
+    }
+
+
+def _leader(part: Any) -> str:
+    """The builder whose settings a builder shares; empty for any other part."""
+    abilities = part.abilities
+    return (abilities.shares_settings_with or "") if isinstance(abilities, BuilderAbilities) else ""
+
+
+def _check_fit(recipe: Recipe) -> None:
+    """ConfigError where parts of a recipe can't work together."""
+    builders = recipe.builders()
+    with_tracks = [recipe.views[view] for view in track_cache.wanted(builders)]
+    if with_tracks and recipe.crops != 1:
+        raise ConfigError(
+            f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {recipe.crops}"
+        )
+    if recipe.movers and recipe.instances in with_tracks:
+        raise ConfigError(f"movers: {recipe.instances} are movers themselves; leave it out, or score cells")
+    for sight in track_cache.wanted(builders).values():
+        track_cache.made(sight)  # checks its settings before a video is opened
+    near = roi_crops.wanted(builders)
+    if near and not recipe.part("backbone").abilities.usable_on_moving_crops:
+        raise ConfigError(
+            f"{recipe.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
+            f"Take --{recipe.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
+        )

@@ -1,7 +1,0 @@
-"""What a person sees: scores painted on the pictures, and a score curve as one image."""
-
-from wherewhen.render.chart import timeline
-from wherewhen.render.curves import clock, curve
-from wherewhen.render.film import WIDEST, overlay
-
-__all__ = ["WIDEST", "clock", "curve", "overlay", "timeline"]

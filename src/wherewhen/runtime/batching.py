@@ -1,0 +1,154 @@
+"""What runs a network and how true it is to the plain module: a record, and the measures that go into it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from wherewhen.core.contracts import Engine
+from wherewhen.core.values import Features, Pixels
+
+NO_ENGINE = "none"
+BOUNDS = {"fp32": (1e-3, 0.999999), "bf16": (0.15, 0.99), "int8": (0.15, 0.99)}
+"""Largest relative error and smallest cosine to plain fp32 at which a precision is still taken."""
+AUTO_BOUNDS = (0.06, 0.998)
+"""The same for what nobody asked for by name; int8 is never among it."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """What really runs a backbone, and how far its features are from the plain fp32 module's on real clips.
+
+    ``relative``: L2 norm of the difference over that of the features. ``cosine``: between both. ``batch``: how many
+    clips at once are best. ``calibration``: the clips that int8 took its ranges from.
+    """
+
+    engine: str
+    precision: str
+    version: str = ""
+    device: str = "cpu"
+    batch: int = 1
+    relative: float = 0.0
+    cosine: float = 1.0
+    calibration: str = ""
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What a passport says of it: all that features depend on."""
+        if self.engine == NO_ENGINE:
+            return {"engine": NO_ENGINE}
+        told = {"engine": self.engine, "precision": self.precision, "device": self.device}
+        told |= {"calibration": self.calibration} if self.calibration else {}
+        return {**told, "deviation": {"relative": self.relative, "cosine": self.cosine}}
+
+    def within(self, bounds: tuple[float, float]) -> bool:
+        """Whether features stay close enough to plain fp32."""
+        return self.relative <= bounds[0] and self.cosine >= bounds[1]
+
+
+NONE = Running(NO_ENGINE, "fp32")
+
+
+class Batched:
+    """An engine that is made for batches of one size, called with any."""
+
+    def __init__(self, runner: Engine, size: int) -> None:
+        self.runner, self.size = runner, size
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of as many clips as there are; the last batch is filled up, and the filling left out."""
+        made = []
+        for start in range(0, len(clips), self.size):
+            part = clips[start : start + self.size]
+            full = np.concatenate([part, np.repeat(part[-1:], self.size - len(part), 0)])
+            made.append(self.runner(np.ascontiguousarray(full))[: len(part)])
+        return made[0] if len(made) == 1 else np.concatenate(made)
+
+
+Wish = tuple[Pixels, Future[Features]]
+
+
+class Together:
+    """An engine that several threads call: one of them runs it for all that wait, up to ``size`` clips at once.
+
+    So batches are filled over videos. Who came first is served first; where a joint batch fails, each is run alone, and
+    an error reaches only whom it belongs to.
+    """
+
+    def __init__(self, run: Engine, size: int) -> None:
+        self.run, self.size = run, size
+        self._waiting: deque[Wish] = deque()
+        self._turn = Lock()
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of these clips, which waited for the threads that came before."""
+        told: Future[Features] = Future()
+        self._waiting.append((clips, told))
+        with self._turn:
+            while not told.done():  # only who has the turn takes from the queue, so this wish still lies in it
+                self._answer(self._next())
+        return told.result()
+
+    def _next(self) -> list[Wish]:
+        """The wish that waits longest, and those after it that fit into its batch."""
+        group = [self._waiting.popleft()]
+        shape, count = group[0][0].shape[1:], len(group[0][0])
+        while self._waiting:
+            clips = self._waiting[0][0]
+            count += len(clips)
+            if clips.shape[1:] != shape or count > self.size:
+                break
+            group.append(self._waiting.popleft())
+        return group
+
+    def _answer(self, group: Sequence[Wish]) -> None:
+        asked = [clips for clips, _ in group]
+        try:
+            made = self.run(asked[0] if len(asked) == 1 else np.concatenate(asked))
+        except BaseException as error:
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+            else:
+                for one in group:
+                    self._answer([one])
+            return
+        for (_, told), own in zip(group, np.split(made, np.cumsum([len(clips) for clips in asked])[:-1]), strict=True):
+            told.set_result(own)
+
+
+def deviation(plain: Features, other: Features) -> tuple[float, float]:
+    """Relative L2 error and cosine between features.
+
+    >>> deviation(np.float32([[3, 4]]), np.float32([[3, 4]]))
+    (0.0, 1.0)
+    """
+    if plain.shape != other.shape or not np.isfinite(other).all():
+        return float("inf"), -1.0
+    a, b = plain.astype(np.float64).ravel(), other.astype(np.float64).ravel()
+    size, length = float(np.linalg.norm(a)), float(np.linalg.norm(b))
+    if size == 0 or length == 0:
+        return (0.0, 1.0) if size == length else (float("inf"), 0.0)
+    return float(np.linalg.norm(a - b)) / size, min(1.0, float(a @ b) / (size * length))
+
+
+def score_change(score: Callable[[Features], Features], plain: Features, other: Features) -> dict[str, float]:
+    """What another precision does to final scores: the largest and mean change, and the rank correlation.
+
+    ``score``: a trained model's scores ``(N,)`` of features ``(N, D)``.
+
+    >>> score_change(lambda f: f[:, 0], np.float32([[0.1], [0.5], [0.9]]), np.float32([[0.1], [0.6], [0.9]]))["rank"]
+    1.0
+    """
+    from scipy.stats import spearmanr
+
+    before, after = score(plain), score(other)
+    change = np.abs(before - after)
+    constant = np.ptp(before) == 0 or np.ptp(after) == 0
+    rank = float(np.allclose(before, after)) if constant else float(spearmanr(before, after).statistic)
+    return {"largest": float(change.max()), "mean": float(change.mean()), "rank": rank}

@@ -1,0 +1,103 @@
+"""This machine: what it can do, and what was found out about engines on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import ConfigError, first_line
+from wherewhen.core.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
+
+
+def has_bf16(device: str) -> bool:
+    """Whether a device computes in bf16 by itself, so that it can be faster."""
+    import torch
+
+    if kind_of(device) == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def kind_of(device: str) -> str:
+    """``cuda`` of ``cuda:1``."""
+    return device.split(":", maxsplit=1)[0]
+
+
+def pick_device(name: str) -> str:
+    """``auto`` becomes cuda where there is one, else cpu; ConfigError for a device that can't be used here."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = first_line(error)
+        raise ConfigError(f"device {name!r} can't be used here ({reason}); take auto, cpu or cuda") from None
+    return name
+
+
+@lru_cache(maxsize=64)
+def source_hash(path: str) -> str:
+    """sha256 of a source file."""
+    return content_hash(path)
+
+
+@lru_cache
+def machine() -> dict[str, Any]:
+    """What the speed and rounding of engines depend on: processor, cores, GPU and versions of libraries."""
+    from importlib import metadata
+
+    import torch
+
+    versions = {}
+    for name in ("torch", "openvino", "nncf", "onnxruntime"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = ""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return {"processor": _processor(), "cores": os.cpu_count(), "gpu": gpu, **versions}
+
+
+def _processor() -> str:
+    """Name of the processor, and a fingerprint of what it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(reversed([[part.strip() for part in line.split(":", 1)] for line in lines if ":" in line]))
+    flags = sorted(facts.get("flags", facts.get("Features", "")).split())
+    return f"{facts.get('model name', platform.machine())} {fingerprint(flags)}"
+
+
+def _path() -> Path:
+    return cache_folder() / "engines.json"
+
+
+def recall(key: str) -> dict[str, Any] | None:
+    """What was found out under a key, if anything."""
+    found = _known().get(key)
+    return found if isinstance(found, dict) else None
+
+
+def remember(found: dict[str, dict[str, Any]]) -> None:
+    """Keep what was found out, by key, with the machine that it holds for; what others keep meanwhile stays."""
+    told = {key: {**value, "machine": machine()} for key, value in found.items()}
+    with Spare(_path()), locked(_path()):
+        write_json(_path(), {**_known(), **told})
+
+
+def _known() -> dict[str, Any]:
+    try:
+        found = json_of(_path().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

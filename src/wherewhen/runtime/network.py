@@ -1,0 +1,132 @@
+"""Backbones that are networks: weights, pictures of one size, a plain module that any engine can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Features, Pixels
+from wherewhen.runtime import weights as files
+from wherewhen.runtime.weights import RANDOM, Weights
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Settings that all networks share; each network gives its own defaults and adds its ``layer``.
+
+    Args:
+        weights: name of published weights, path of a file in the same format, or "random" (seeded noise).
+        stride: a new clip every so many frames.
+        rate: frames per second after resampling by timestamps; null keeps the source's.
+        tail: frames left over at the end make a last clip that reaches back, or are dropped.
+    """
+
+    weights: str = RANDOM
+    stride: int = 16
+    rate: float | None = None
+    tail: Literal["back", "drop"] = "back"
+
+    def __post_init__(self) -> None:
+        if self.stride < 1 or (self.rate is not None and not self.rate > 0):
+            raise ConfigError(f"expected stride >= 1 and rate above 0 or null; got {self.stride} and {self.rate}")
+
+
+class Network:
+    """What networks share: a subclass says how its module is built, how a checkpoint's names map and what it eats.
+
+    The module takes uint8 ``(B, T, H, W, 3)`` tensors of ``clip.size`` and gives float ``(B, t, h, w, D)``;
+    normalization is inside. It is plain torch, traceable by torch.fx, free of branches on values.
+    ``run`` is what an engine puts in the place of the plain module.
+    """
+
+    Config: ClassVar[type]
+    source: ClassVar[Provenance]
+    weights: ClassVar[tuple[Weights, ...]] = ()
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities()
+    clip: ClipSpec
+
+    def __init__(self, config: Any) -> None:
+        import torch
+
+        self.config = config
+        self.clip = self.spec(config)
+        self.run: Callable[[Pixels], Features] = self.plain
+        devices = torch.random.fork_rng(devices=[])
+        with devices:
+            torch.manual_seed(0)
+            self.module = self.build(config).eval().requires_grad_(False)
+        if config.weights != RANDOM:
+            path = files.locate(config.weights, self.weights)
+            files.fit(self.module, self.renamed(files.read(path)), path)
+
+    @classmethod
+    def spec(cls, config: Any) -> ClipSpec:
+        """The clips that the network eats."""
+        raise TypeError(f"{cls.__name__} does not say what clips it eats")
+
+    @classmethod
+    def build(cls, config: Any) -> torch.nn.Module:
+        """The module with random weights."""
+        raise TypeError(f"{cls.__name__} does not say how it is built")
+
+    def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A checkpoint's tensors under the module's own names."""
+        return tensors
+
+    @classmethod
+    def identity(cls, config: Any) -> str:
+        """sha256 of the weights' file, or how they were made: what a passport says of them."""
+        if config.weights == RANDOM:
+            return "random, seed 0"
+        return files.checksum(files.locate(config.weights, cls.weights))
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
+        return self.run(self.prepared(clips))
+
+    def prepared(self, clips: Pixels) -> Pixels:
+        """Clips of exactly the length and size that the module takes; ValueError unless uint8 ``(B, T, H, W, 3)``."""
+        return fitted(clips, self.clip, type(self).__name__)
+
+    def plain(self, clips: Pixels) -> Features:
+        """What the module makes of prepared clips as it is, in fp32, on the processor: what engines are held to."""
+        import torch
+
+        with torch.inference_mode():
+            features: Features = self.module(torch.from_numpy(clips)).float().numpy()
+        return features
+
+
+def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
+    """Clips of the size that a spec wants; short ones repeat their last frame.
+
+    ValueError, in which ``name`` says who wants them, unless they are uint8 ``(B, T, H, W, 3)``.
+
+    >>> fitted(np.zeros((1, 2, 6, 8, 3), np.uint8), ClipSpec(4, 4, None, size=(3, 4)), "net").shape
+    (1, 4, 3, 4, 3)
+    """
+    if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
+        raise ValueError(f"{name}: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+    if (lacking := spec.frames - clips.shape[1]) > 0:
+        clips = np.concatenate([clips, np.repeat(clips[:, -1:], lacking, 1)], 1)
+    if spec.size is None or clips.shape[2:4] == spec.size:
+        return clips
+    height, width = spec.size
+    return np.stack([np.stack([resized(frame, height, width) for frame in clip]) for clip in clips])
+
+
+def resized(frame: Pixels, height: int, width: int) -> Pixels:
+    """A picture of exactly this size: areas averaged where a side shrinks, bilinear where none does."""
+    import cv2
+
+    shrinks = frame.shape[0] > height or frame.shape[1] > width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=how)  # type: ignore[return-value]

@@ -1,0 +1,197 @@
+"""The same work on many things: here, in several processes, or on the machines of a Ray cluster.
+
+Results come as they are done. A process that is killed loses nothing: what it was at is done again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import SpawnContext
+from typing import Any, TypeVar
+
+from wherewhen.core import progress
+from wherewhen.core.errors import ConfigError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+DEATHS = 3  # of processes that did the same thing, after which it is given up
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+GIVEN_UP = f"every one of {DEATHS} processes that looked at it died (out of memory?)"
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where work is done: ``workers`` processes of this machine, or tasks of a Ray cluster.
+
+    ``address``: of a running cluster; empty starts one on this machine.
+    """
+
+    workers: int = 1
+    ray: bool = False
+    address: str = ""
+
+    @classmethod
+    def of(cls, workers: int | None, distributed: str | None, address: str | None, things: int) -> Where:
+        """From what a user says; ConfigError for what can't be meant. ``things``: how much there is to do."""
+        if distributed not in (None, "ray"):
+            raise ConfigError(f"--distributed: expected ray, got {distributed}")
+        if address and not distributed:
+            raise ConfigError("--ray-address needs --distributed ray")
+        if workers is not None and workers < 1:
+            raise ConfigError(f"--workers: expected at least 1, got {workers}")
+        count = workers or (os.cpu_count() or 1)
+        return cls(count if distributed else max(1, min(count, things)), distributed == "ray", address or "")
+
+
+def spread(work: Callable[[T], R], things: Sequence[T], where: Where) -> Iterator[tuple[int, R | None]]:
+    """Number and result of each thing as it is done; None where every process that tried died.
+
+    ``work`` is a function of a module, and what goes in and out can be pickled. Each process uses one thread.
+
+    >>> sorted(spread(abs, [-1, 2], Where()))
+    [(0, 1), (1, 2)]
+    """
+    if where.ray:
+        yield from _on_ray(work, things, where)
+    elif where.workers == 1:
+        with one_thread():
+            yield from ((number, work(thing)) for number, thing in enumerate(things))
+    else:
+        yield from _in_processes(work, things, where.workers)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Numbers as a worker process makes them: sums of a network (torch is then loaded) in the order of one thread."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def calm(slots: Any = None) -> None:
+    """Let this process, which has others beside it, use one thread; ``slots``: where it tells how far it is."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    progress.connect(slots)
+
+
+def _numbered(work: Callable[[T], R], number: int, thing: T) -> R:
+    with progress.working_on(number):
+        return work(thing)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Processes that are started now read this before they load anything."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _in_processes(work: Callable[[T], R], things: Sequence[T], workers: int) -> Iterator[tuple[int, R | None]]:
+    """What was in the hands of a pool that broke is done again alone, so that the one that kills is found."""
+    context = get_context("spawn")
+    slots = context.RawArray("d", max(1, len(things)))
+    with progress.followed(slots):
+        yield from _in_pools(work, things, workers, context, slots)
+
+
+def _in_pools(
+    work: Callable[[T], R], things: Sequence[T], workers: int, context: SpawnContext, slots: Any
+) -> Iterator[tuple[int, R | None]]:
+    todo, suspects, deaths = deque(range(len(things))), deque[int](), Counter[int]()
+    while todo or suspects:
+        alone = bool(suspects)
+        flying: dict[Future[R], int] = {}
+        queue, limit = (suspects, 1) if alone else (todo, workers)
+        how: dict[str, Any] = {"mp_context": context, "initializer": calm, "initargs": (slots,)}
+        with _single_threaded(), ProcessPoolExecutor(limit, **how) as pool:
+            try:
+                while queue or flying:
+                    while queue and len(flying) < limit:
+                        flying[pool.submit(_numbered, work, queue[0], things[queue[0]])] = queue[0]
+                        queue.popleft()
+                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                        result = future.result()
+                        yield flying.pop(future), result
+            except BrokenProcessPool:
+                held = list(flying.values())
+                deaths.update(held)
+                for number in held:
+                    if deaths[number] >= DEATHS:
+                        yield number, None
+                suspects.extend(number for number in held if deaths[number] < DEATHS)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Where) -> Iterator[tuple[int, R | None]]:
+    """Ray Data over the list; Ray itself does again what a killed worker was at."""
+    import pickle
+
+    def task(row: dict[str, Any]) -> dict[str, Any]:
+        calm()
+        return {"id": row["id"], "result": pickle.dumps(work(things[row["id"]]))}
+
+    with _ray(where) as ray:
+        from ray.data import DataContext
+
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        rows = ray.data.range(len(things), override_num_blocks=max(1, len(things)))
+        gpus = ray.cluster_resources().get("GPU", 0.0)  # Ray hides them from tasks that ask for none
+        share = min(1.0, int(1000 * gpus / where.workers) / 1000)
+        done = rows.map(task, num_cpus=1, num_gpus=share or None, concurrency=where.workers)
+        for row in done.iter_rows():
+            yield int(row["id"]), pickle.loads(row["result"])  # what our own workers made a moment ago
+
+
+@contextmanager
+def _ray(where: Where) -> Iterator[Any]:
+    """A cluster: the one at an address, or one on this machine that ends with us."""
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ConfigError('--distributed ray needs Ray: pip install "wherewhen[ray]"') from None
+    import logging
+
+    own = not ray.is_initialized()
+    if own:
+        how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        how |= {} if where.address else {"num_cpus": where.workers, "include_dashboard": False}
+        with _single_threaded():
+            ray.init(where.address or "local", **how)
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        if own:
+            ray.shutdown()

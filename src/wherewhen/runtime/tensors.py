@@ -1,0 +1,23 @@
+"""Clips as a module takes them, and features as everyone else does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from wherewhen.core.values import Features, Pixels
+
+
+def shaped(clips: Pixels, batch: int) -> Pixels:
+    """Clips repeated or cut to a batch."""
+    return clips[[k % len(clips) for k in range(batch)]]
+
+
+def called(module: Callable[..., torch.Tensor], clips: Pixels, device: str) -> Features:
+    """What a module makes of pixels, as float32 numbers here."""
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)  # fp32 is fp32
+    with torch.inference_mode(), exact:
+        made = module(torch.from_numpy(clips).to(device))
+        features: Features = made.float().cpu().contiguous().numpy()
+    return features

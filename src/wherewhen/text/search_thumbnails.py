@@ -1,0 +1,42 @@
+"""Pictures of the moments that a search found, their place framed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wherewhen.core import extents as ext
+from wherewhen.core import outputs
+from wherewhen.core.store import atomic
+from wherewhen.text.search import Moment
+from wherewhen.visualization.render import paint
+
+
+def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
+    """Write a PNG per moment, ``01-VIDEO.png``; gives the videos that are not in the folder."""
+    from PIL import Image
+
+    from wherewhen.video import reader, sources
+
+    known = {sources.stem(path): path for path in sources.expand(videos)}
+    names = [f"{number:02}-{Path(moment.video).name}.png" for number, moment in enumerate(moments, 1)]
+    outputs.check_folder(folder, names)
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = []
+    for name, moment in zip(names, moments, strict=True):
+        path = known.get(Path(moment.video).name)
+        if path is None:
+            missing.append(moment.video)
+            continue
+        picture = np.array(reader.picture(path, moment.at).image, order="C")
+        height, width = picture.shape[:2]
+        box = np.array([0, 1, *moment.box])
+        x0, y0, x1, y1 = ext.to_pixels(box, width - 1, height - 1).round().astype(int).tolist()
+        paint.box(picture, (x0, y0, x1, y1), paint.BOX, 2)
+        pen = paint.Pen(12, paint.BOX)
+        paint.label(picture, f"{moment.score:.2f}  {moment.at:.1f} s", (x0, y0, x1, y1), pen)
+        with atomic(folder / name) as temporary:
+            Image.fromarray(picture).save(temporary)
+    return list(dict.fromkeys(missing))

@@ -1,0 +1,304 @@
+"""Training bags packed once into one array, from which each step takes its batch without a loop and without waste."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wherewhen.core.contracts import JOIN, UNNAMED, View, classes_of
+from wherewhen.core.store import scratch
+from wherewhen.core.values import Bag, Instances, Video
+
+if TYPE_CHECKING:
+    import torch
+
+WHOLE = 2**28  # values of packed features that are kept as float32, 1 GiB; more are rounded to float16
+MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more lie in a temporary file below the cache
+
+Batch = tuple[dict[str, View], "torch.Tensor"]
+
+
+def pooled(instances: Instances, count: int | None) -> Instances:
+    """Averages of the held cells over at most ``count`` equal spans of time; shorter bags and those off a grid stay.
+
+    A cell is held where it is not all zeros. (Sultani et al., CVPR 2018: 32 segments.)
+
+    >>> from wherewhen.core import extents as ext
+    >>> rows = Instances(np.float32([[1], [3], [0], [5]]), ext.grid([0, 4, 0, 0, 1, 1], (4, 1, 1)), shape=(4, 1, 1))
+    >>> pooled(rows, 2).features.tolist()
+    [[2.0], [5.0]]
+    """
+    if not count or instances.shape is None or instances.shape[0] <= count:
+        return instances
+    steps, height, wide = instances.shape
+    first = -(-np.arange(count) * steps // count)  # step k lies in span k * count // steps
+    features = instances.features.reshape(steps, height * wide, -1)
+    held = features.any(-1, keepdims=True)
+    members = np.add.reduceat(held, first, axis=0, dtype=np.float32)
+    sums = np.add.reduceat(features, first, axis=0) / np.maximum(members, 1)
+    extents = instances.extents.reshape(steps, height * wide, 6)
+    spans = extents[first].copy()
+    spans[..., 1] = extents[np.append(first[1:], steps) - 1, :, 1]
+    averages = sums.reshape(count * height * wide, -1).astype(np.float32)
+    return Instances(averages, spans.reshape(-1, 6), shape=(count, height, wide))
+
+
+def some_movers(instances: Instances, most: int | None, seed: tuple[int, ...]) -> Instances:
+    """At most so many instances that move, a random subset that follows from the seed, in their order; others stay.
+
+    Wu et al., IJCAI 2021, train with 200 of a video and test with all.
+    """
+    if most is None or instances.paths is None or len(instances.features) <= most:
+        return instances
+    rows = np.sort(np.random.default_rng(seed).choice(len(instances.features), most, replace=False))
+    return Instances(instances.features[rows], instances.extents[rows], instances.track[rows])
+
+
+def class_names(videos: Iterable[Video]) -> tuple[str, ...]:
+    """What happens in anomalous videos, by name; those that don't say are of one class more, "a+b" is of two.
+
+    >>> from pathlib import Path
+    >>> class_names([Video("a", Path("a"), 1, "fight"), Video("b", Path("b"), 0), Video("c", Path("c"), 1)])
+    ('fight', 'anomaly')
+    """
+    found = {name for video in videos if video.label for name in _named(video)}
+    return (*sorted(found - {UNNAMED}), *({UNNAMED} & found))
+
+
+def mixed_names(videos: Iterable[Video]) -> tuple[str, ...]:
+    """Several classes that happen in one video, as they come together, joined by "+" in the order of the alphabet.
+
+    >>> from pathlib import Path
+    >>> mixed_names([Video("a", Path("a"), 1, "riot+fight"), Video("b", Path("b"), 1, "fight + riot")])
+    ('fight+riot',)
+    """
+    found = {_named(video) for video in videos if video.label}
+    return tuple(sorted(JOIN.join(names) for names in found if len(names) > 1))
+
+
+def _named(video: Video) -> tuple[str, ...]:
+    return classes_of(video.category) or (UNNAMED,)
+
+
+def label_of(video: Video, names: Sequence[str] = ()) -> float:
+    """0 for normal, 1 for anomalous, or where there are names the number of the video's own, from 1 on.
+
+    ``names``: of classes, then of several that come together.
+    """
+    if not video.label:
+        return 0.0
+    return 1.0 + names.index(JOIN.join(_named(video))) if names else 1.0
+
+
+def _room(shape: tuple[int, int]) -> torch.Tensor:
+    """An empty array for features, in memory or in a file that vanishes with the process."""
+    import torch
+
+    values = shape[0] * shape[1]
+    if values <= WHOLE:
+        return torch.empty(shape, dtype=torch.float32)
+    if values <= MEMORY:
+        return torch.empty(shape, dtype=torch.float16)
+    with scratch() as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a signal that ends the process
+            os.posix_fallocate(file.fileno(), 0, 2 * values)
+        return torch.from_numpy(np.memmap(file, np.float16, "w+", shape=shape))
+
+
+@dataclass
+class Pack:
+    """Bags one after another: ``features`` ``(R, D)``, ``places`` extents and track ``(R, 7)``, ``labels`` ``(B,)``.
+
+    ``starts`` and ``counts`` ``(B,)``: the rows of each bag. A batch is a view into a buffer that the next one reuses.
+    """
+
+    view: str
+    features: torch.Tensor
+    places: torch.Tensor
+    labels: torch.Tensor
+    starts: torch.Tensor
+    counts: torch.Tensor
+    shapes: list[tuple[int, int, int] | None]
+    device: str
+    buffers: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        bags: Sequence[Bag],
+        view: str,
+        segments: int | None = None,
+        device: str = "cpu",
+        raw: Sequence[Bag] | None = None,
+        movers: int | None = None,
+        seed: int = 0,
+        names: Sequence[str] = (),
+    ) -> Pack:
+        """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one.
+
+        ``raw``: bags of the same sizes that are cheaper to look at. ``movers``: instances that move are no more than
+        these, chosen by ``seed``. ``names``: of the classes that labels number.
+        """
+        import torch
+
+        shapes = [_pooled_shape(bag.views[view], segments, movers) for bag in raw or bags]
+        sizes = [rows for rows, _ in shapes]
+        counts = torch.tensor(sizes, dtype=torch.int64)
+        width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
+        labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
+        features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
+        made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
+        for number, (bag, start, size) in enumerate(zip(bags, made.starts.tolist(), sizes, strict=True)):
+            rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
+            features[start : start + size] = torch.from_numpy(np.array(rows.features))
+            places[start : start + size, :6] = torch.from_numpy(np.array(rows.extents))
+            places[start : start + size, 6] = torch.from_numpy(np.array(rows.track))
+        return made
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, chosen: Sequence[int]) -> Batch:
+        """The bags with these numbers as a batch, padded to the longest of them."""
+        import torch
+
+        picked = torch.tensor(chosen, dtype=torch.int64)
+        counts = self.counts[picked]
+        size = int(counts.max())
+        row = torch.arange(size)
+        mask = row < counts[:, None]
+        index = torch.where(mask, self.starts[picked, None] + row, 0)
+        features = self._taken(index.flatten()).view(*mask.shape, -1)
+        places = self.places[index]
+        if int(counts.min()) < size:
+            features[~mask] = 0
+            places[~mask] = 0
+        shapes = tuple(self.shapes[k] for k in chosen)
+        to = self.device
+        view = View(features.to(to), places[..., :6].to(to), places[..., 6].to(to, torch.int64), mask.to(to), shapes)
+        return {self.view: view}, self.labels[picked].to(to)
+
+    def _taken(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows of features as float32, in a buffer that lives on: fresh memory costs more than the copy itself."""
+        import torch
+
+        found = torch.index_select(self.features, 0, rows, out=self._buffer(self.features.dtype, len(rows)))
+        if found.dtype == torch.float32:
+            return found
+        return self._buffer(torch.float32, len(rows)).copy_(found)
+
+    def _buffer(self, dtype: torch.dtype, rows: int) -> torch.Tensor:
+        import torch
+
+        if dtype not in self.buffers or len(self.buffers[dtype]) < rows:
+            self.buffers[dtype] = torch.empty(rows, self.features.shape[1], dtype=dtype)
+        return self.buffers[dtype][:rows]
+
+
+def _pooled_shape(
+    instances: Instances, segments: int | None, movers: int | None = None
+) -> tuple[int, tuple[int, int, int] | None]:
+    """Rows and grid of instances after `pooled` and `some_movers`."""
+    if movers is not None and instances.paths is not None:
+        return min(movers, len(instances.features)), None
+    if not segments or instances.shape is None or instances.shape[0] <= segments:
+        return len(instances.features), instances.shape
+    _, height, wide = instances.shape
+    return segments * height * wide, (segments, height, wide)
+
+
+class Batches:
+    """Normalized bags with all their views, drawn in pairs of labels; what a step draws depends on seed and step alone.
+
+    ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
+    at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
+    A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
+    each bag as a batch of its own.
+    """
+
+    def __init__(
+        self,
+        bags: Sequence[Bag],
+        views: Iterable[str],
+        count: int,
+        seed: int,
+        device: str,
+        segments: int | None = None,
+        raw: Sequence[Bag] | None = None,
+        movers: int | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed, names) for view in views]
+        self.count, self.seed = count, seed
+        self.labels = self.packs[0].labels
+        anomalous = self.labels.numpy() > 0
+        self.pools = [np.flatnonzero(anomalous == kind) for kind in (True, False)]
+        self.last: tuple[list[int], Batch] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self._batch([number]) for number in range(len(self.labels)))
+
+    def chosen(self, step: int) -> list[int]:
+        """Numbers of the bags of one step: ``count`` of each label, or all that there are."""
+        rng = np.random.default_rng([self.seed, step])
+        return [k for pool in self.pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
+
+    def draw(self, step: int) -> Batch:
+        """The batch of one step."""
+        return self.take(self.chosen(step))
+
+    def take(self, chosen: list[int]) -> Batch:
+        """These bags as a batch; the same as the last ones are not packed again."""
+        if self.last is None or self.last[0] != chosen:
+            self.last = chosen, self._batch(chosen)
+        return self.last[1]
+
+    def _batch(self, chosen: list[int]) -> Batch:
+        parts = [pack.batch(chosen) for pack in self.packs]
+        return {name: view for views, _ in parts for name, view in views.items()}, parts[0][1]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many rows of the first view each bag is, where longer rows and those of other views count as more."""
+        width = max(1, self.packs[0].features.shape[1])
+        values = [pack.counts * pack.features.shape[1] for pack in self.packs]
+        return [int(total) // width for total in sum(values[1:], values[0])]
+
+    def groups(self, limit: int) -> list[list[int]]:
+        """Numbers of bags in as few groups as keep each padded batch below ``limit`` values."""
+        return groups((self.labels > 0).tolist(), self.sizes, max(1, limit // max(1, self.packs[0].features.shape[1])))
+
+
+def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[list[int]]:
+    """Numbers of bags in as few groups as keep each padded batch below ``limit`` rows, both labels in every group.
+
+    >>> groups([1, 1, 0, 0], [5, 5, 5, 5], 10)
+    [[0, 2], [1, 3]]
+    """
+    marks = np.array(list(labels))
+    most = min((int((marks == label).sum()) for label in np.unique(marks)), default=1)
+    wanted = -(-len(sizes) * max(sizes, default=0) // limit)
+    number = max(1, min(wanted, most))
+    order = np.concatenate([np.flatnonzero(marks == label) for label in np.unique(marks)[::-1]])
+    turn = np.concatenate([np.arange((marks == label).sum()) for label in np.unique(marks)[::-1]]) % number
+    return [np.sort(order[turn == k]).tolist() for k in range(number)]
+
+
+def thinned(instances: Iterable[Instances], total: int, limit: int) -> list[Instances]:
+    """Every k-th time step (or instance, off a grid), so that about ``limit`` of ``total`` values are left, or all."""
+    every = -(-total // limit)
+    return [one if every <= 1 else _every(one, every) for one in instances]
+
+
+def _every(one: Instances, every: int) -> Instances:
+    def kept(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if one.shape is None:
+            return array[::every]
+        return array.reshape(one.shape[0], -1, *array.shape[1:])[::every].reshape(-1, *array.shape[1:])
+
+    shape = one.shape and (-(-one.shape[0] // every), *one.shape[1:])
+    return Instances(kept(one.features), kept(one.extents), kept(one.track), shape)

@@ -1,0 +1,232 @@
+"""Learning from labels on whole videos: bags in, model out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wherewhen.core.contracts import Classes, MethodAbilities
+from wherewhen.core.errors import DataError
+from wherewhen.core.store import fingerprint
+from wherewhen.core.values import Bag, Instances, Video
+from wherewhen.extraction.loading import Chosen, Mapped
+from wherewhen.inference.model import Model
+from wherewhen.inference.recipe import Recipe
+from wherewhen.runtime.devices import pick_device
+from wherewhen.training import loop
+from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
+
+if TYPE_CHECKING:
+    import torch
+
+    from wherewhen.inference.normalizer import Normalizer
+
+TAUGHT = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
+MOVERS = 200  # instances that move that a training bag holds at most, where the method doesn't choose
+BANK = 4096  # cells of normal training videos that a model keeps
+FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
+
+
+def carve(
+    videos: Sequence[Video], share: float, seed: int, chosen: Collection[str] = ()
+) -> tuple[list[Video], list[Video]]:
+    """Divide training videos into those to learn from and those to validate on, label by label.
+
+    With fewer than 8 videos of a label none is held out: each of so few teaches more than it can judge. ``chosen``:
+    ids of those to validate on, where the data set says which.
+
+    >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
+    >>> [len(part) for part in carve(clips, 0.2, 0)]
+    [16, 4]
+    """
+    rng = np.random.default_rng(seed)
+    held = set(chosen)
+    by_label = [[v.id for v in videos if v.label == label] for label in (0, 1)]
+    if not held and share > 0 and min(map(len, by_label)) >= FEW:
+        for ids in by_label:
+            count = min(max(1, round(share * len(ids))), len(ids) - 2)
+            held |= set(rng.permutation(ids)[:count].tolist())
+    return [v for v in videos if v.id not in held], [v for v in videos if v.id in held]
+
+
+def check_labels(videos: Sequence[Video]) -> None:
+    """DataError unless both labels are there and every video has one."""
+    missing = [v.id for v in videos if v.label is None]
+    if missing:
+        raise DataError(f"training needs a label on every video; none on {', '.join(missing[:5])}")
+    for label, word in ((0, "normal"), (1, "anomalous")):
+        if not any(v.label == label for v in videos):
+            raise DataError(f"training needs normal and anomalous videos; there is no {word} one")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The outcome of training: the model of the last step and the one that validation liked best.
+
+    ``looks``: the models at every look at the validation videos, where they were asked for.
+    """
+
+    last: Model
+    best: Model
+    history: list[dict[str, float]]
+    looks: list[Model] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a bag without looking at it again: its video, and of its views the shape and sum of features."""
+
+    video: Video
+    shapes: dict[str, tuple[int, int]]
+    totals: dict[str, float]
+
+    @classmethod
+    def of(cls, bag: Bag, views: Iterable[str]) -> _Known:
+        """All that training asks of one bag."""
+        features = {name: bag.views[name].features for name in views}
+        shapes = {name: (len(one), one.shape[1]) for name, one in features.items()}
+        return cls(bag.video, shapes, {name: float(one.sum(dtype=np.float64)) for name, one in features.items()})
+
+    def size(self, view: str) -> int:
+        """How many numbers the features of a view are."""
+        rows, length = self.shapes[view]
+        return rows * length
+
+
+def fit(
+    bags: Sequence[Bag],
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    keep_looks: bool = False,
+    quiet: bool = True,
+    validation: Collection[str] = (),
+) -> Fitted:
+    """Train a method on labelled bags (not yet normalized).
+
+    ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there. ``validation``: ids of the
+    videos to validate on; else a share of them all is drawn.
+    """
+    names = list(recipe.views)
+    check_labels([b.video for b in bags])
+    known = [_Known.of(bag, names) for bag in bags]
+    device = pick_device(device)
+    learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed, validation)
+    usual = {v.id for v in learn if v.label == 0}
+    normalizers = {name: _normalizer(bags, known, usual, recipe, name) for name in names}
+    ready: Sequence[Bag] = Mapped(
+        bags, lambda bag: replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
+    )
+    if sum(one.size(name) for one in known for name in names) <= WHOLE:
+        ready = list(ready)
+    dims = {name: length for name, (_, length) in known[0].shapes.items()}
+    classes = _classes(recipe, [one.video for one in known])
+    state = loop.State.begun(recipe, dims, device, classes)
+    held_out = {v.id for v in hold}
+    parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
+    told = classes.labels if classes else ()
+    batches = _batches(bags, ready, parts[0], recipe, device, told)
+    held = _batches(bags, ready, parts[1], recipe, device, told) if hold else None
+    record = loop.Record.begun(state, _key(recipe, known, hold, told), folder, resume, keep_looks)
+    try:
+        loop.learn(state, batches, held, recipe, record.look, quiet)
+    finally:
+        record.close()
+    bank = _bank(ready, recipe)
+
+    def finish(weights: dict[str, torch.Tensor]) -> Model:
+        method = recipe.student(dims, classes)
+        method.load_state_dict(weights)
+        named = classes.names if classes and classes.named else ()
+        model = Model(recipe, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
+        model.threshold = choose_threshold(model, ready)
+        return model
+
+    last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
+    best = finish(state.best) if held else last
+    looks = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
+    return Fitted(last, best, state.history, looks)
+
+
+def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], recipe: Recipe, name: str) -> Normalizer:
+    """What the ``usual`` videos teach of a view's features, or nothing for a method that wants them as they are."""
+    from wherewhen.inference.normalizer import Normalizer
+
+    total = sum(one.size(name) for one in known if one.video.id in usual)
+    taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
+    return Normalizer.none() if recipe.raw(name) else Normalizer.fit(taught)
+
+
+def _classes(recipe: Recipe, videos: Sequence[Video]) -> Classes | None:
+    """What a method that tells classes apart is made for; None for any other."""
+    if not recipe.tells_classes:
+        return None
+    return Classes(class_names(videos), recipe.reader(), mixed_names(videos))
+
+
+def _batches(
+    raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str, names: Sequence[str]
+) -> Batches:
+    """Some bags, by their numbers, ready to be drawn from."""
+    settings = recipe.settings[recipe.method]
+    abilities: MethodAbilities = recipe.part("method").abilities
+    segments = settings.segments if abilities.averages_time else None
+    movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
+    how = recipe.views, recipe.training.bags, recipe.seed, device, segments
+    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers, names=names)
+
+
+def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video], names: Sequence[str] = ()) -> str:
+    """What tells a training from others: its settings, its bags and which of them validate."""
+
+    def told(one: _Known) -> list[Any]:
+        return [part for name in one.shapes for part in (one.shapes[name], one.totals[name])]
+
+    bags = [(one.video.id, one.video.label, *told(one)) for one in known]
+    classes = [list(names), [label_of(one.video, names) for one in known]] if names else []
+    return fingerprint([recipe.plain(), bags, [v.id for v in hold], *classes])
+
+
+def _bank(bags: Sequence[Bag], recipe: Recipe) -> Instances:
+    """A random sample of the scored instances of normal training videos, of those that hold anything if some do."""
+    normal = [number for number, bag in enumerate(bags) if bag.video.label == 0]
+    held = [np.asarray(bags[number].views[recipe.scored].features.any(1)) for number in normal]
+    full = np.concatenate(held)
+    rows = np.flatnonzero(full) if full.any() else np.arange(len(full))
+    rows = np.sort(np.random.default_rng(recipe.seed).permutation(rows)[:BANK])
+    ends = np.cumsum([len(part) for part in held])
+    features, extents = [], []
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    for number, part, end, flags in zip(normal, parts, ends, held, strict=True):
+        if len(part):
+            cells, own = bags[number].views[recipe.scored], part - (end - len(flags))
+            features.append(cells.features[own])
+            extents.append(cells.extents[own])
+    return Instances(np.concatenate(features), np.concatenate(extents))
+
+
+def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
+    """The raw frame score that becomes 0.5, from labels on (normalized) training bags alone.
+
+    A quarter of the way from what normal videos reach in 1 % of their time to what anomalous videos typically peak at.
+    """
+    from wherewhen.inference import score_maps
+
+    normal: list[float] = []
+    peaks: list[float] = []
+    for bag in bags:
+        parts = ((name, bag.views[name]) for name in model.recipe.views)
+        maps = score_maps.heat((part, values[:, 0]) for part, values in model.answered(parts))
+        raw = [score for _, score in model.localizer.raw(maps)]
+        if bag.video.label:
+            peaks.append(max(raw))
+        else:
+            normal += raw
+    quiet = float(np.quantile(normal, 0.99))
+    return quiet + max(0.0, float(np.median(peaks)) - quiet) / 4
