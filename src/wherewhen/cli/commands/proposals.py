@@ -61,12 +61,12 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import datasets
-    from wherewhen.api.extraction import box_tracks
     from wherewhen.core.errors import ConfigError, DataError, unknown
     from wherewhen.core.linking import LinkConfig
     from wherewhen.core.progress import track
     from wherewhen.core.tubes import TubeConfig
     from wherewhen.evaluation import proposal_recall
+    from wherewhen.extraction import box_tracks
 
     source = box_tracks.proposer(options.proposals, settings.get(options.proposals))
     linking = build(LinkConfig, settings.get("tracks"), "tracks")

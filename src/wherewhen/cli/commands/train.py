@@ -60,7 +60,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     from wherewhen.api import runs
     from wherewhen.core.console import print_json
-    from wherewhen.training.fit import distributed
+    from wherewhen.training import distributed
     from wherewhen.video.reader import policy
 
     with distributed.started(options.device) as (team, device):
