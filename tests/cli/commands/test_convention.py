@@ -144,7 +144,15 @@ def test_rows_of_plug_ins_have_typed_values(capsys: pytest.CaptureFixture[str]) 
         ("train x --seed 1{", "--seed: expected a whole number, got '1{'"),
         ("train x --damaged maybe", "--damaged: expected one of keep, set-aside, got 'maybe'"),
         ("data chekc x", "action: expected one of check, truth, probe, got 'chekc'"),
-        ("data truth x --other y", "unknown option '--other'"),
+        (
+            "data truth x --other y",
+            "--other: OTHER is named by its place: wherewhen data check|truth|probe DATA [OTHER]",
+        ),
+        ("train --data x", "--data: DATA is named by its place: wherewhen train DATA"),
+        ("evaluate --dataset x", "--dataset: DATA is named by its place: wherewhen evaluate DATA"),
+        ("bench x --epochs 3", "did you mean '--training.steps'?"),
+        ("train x --settings y", "did you mean '--config'?"),
+        ("train x --weights y", "unknown option '--weights'; wherewhen train --help lists all options"),
         ("train x --backbone motion --motion x", "--motion: say which of its settings"),
     ],
 )

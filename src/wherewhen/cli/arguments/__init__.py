@@ -12,9 +12,10 @@ from typing import Any
 from wherewhen.cli import needs
 from wherewhen.cli.arguments import files, help, parts
 from wherewhen.cli.arguments.described import settings_of
+from wherewhen.cli.arguments.hints import HELP, PRINT, Known, usage
 from wherewhen.cli.arguments.parts import FLAGS, Chosen
 from wherewhen.cli.arguments.texts import merged, place
-from wherewhen.cli.arguments.words import HELP, PRINT, Known, values
+from wherewhen.cli.arguments.words import values
 from wherewhen.core import documents
 from wherewhen.core.addresses import address_in
 from wherewhen.core.config import CONSENT, build, mapping, typed
@@ -74,10 +75,9 @@ def _check_whole(command: Any, known: Known, whole: Mapping[str, Any]) -> None:
     """ConfigError for a word that a verb needs and that was not said."""
     for one in known.places:
         if one.default is MISSING and one.name not in whole:
-            usual = " ".join(place(each) for each in known.places if each.default is MISSING)
             raise ConfigError(
                 f"{known.verb} needs {place(one)}: {one.text.rstrip('.')}. "
-                f"Type: wherewhen {known.verb} {usual}; wherewhen {known.verb} --help says more"
+                f"Type: {usage(known)}; wherewhen {known.verb} --help says more"
             )
 
 

@@ -11,9 +11,9 @@ from dataclasses import MISSING
 from typing import Any
 
 from wherewhen.cli.arguments.described import Setting, choices, of_values
+from wherewhen.cli.arguments.hints import PRINT, Known, usage
 from wherewhen.cli.arguments.parts import FLAGS
 from wherewhen.cli.arguments.texts import metavar, place
-from wherewhen.cli.arguments.words import PRINT, Known
 from wherewhen.cli.needs import Fits, Needs, Sections, Told, shares_settings
 from wherewhen.core import registry
 from wherewhen.core.config import CONSENT
@@ -44,8 +44,6 @@ def text(command: Any, known: Known, told: Told, width: int | None = None) -> st
 
     ``width``: another one, and then without these settings, as a page of the documentation shows it.
     """
-    places = " ".join(place(one) if one.default is MISSING else f"[{place(one)}]" for one in known.places)
-    usage = f"usage: wherewhen {known.verb} {places}".rstrip() + " [options]"
     summary = (inspect.getdoc(command) or "").split("\n\n")
     notes, rules = _notes(command.Options), (getattr(command, "NEEDS", ()), told)
     own = [one for name, one in known.options.items() if name not in FLAGS or name in _own(command)]
@@ -58,7 +56,7 @@ def text(command: Any, known: Known, told: Told, width: int | None = None) -> st
         *(_sections(command, told) if width is None else ()),
     ]
     width = width or max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
-    head = [usage, "", *_wrapped(" ".join(summary[0].split()), width)]
+    head = [f"usage: {usage(known)} [options]", "", *_wrapped(" ".join(summary[0].split()), width)]
     for paragraph in [*summary[1:], *notes]:
         head += ["", *_wrapped(" ".join(paragraph.split()), width)]
     filled = [(title, rows) for title, rows in blocks if rows]

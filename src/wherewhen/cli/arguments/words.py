@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wherewhen.cli.arguments.described import Setting, inner, settings_of
-from wherewhen.cli.arguments.texts import merged, metavar, of_text, place
+from wherewhen.cli.arguments.described import inner
+from wherewhen.cli.arguments.hints import Known, more, too_many, unknown
+from wherewhen.cli.arguments.texts import merged, metavar, of_text
 from wherewhen.cli.needs import dashed
-from wherewhen.core import registry
-from wherewhen.core.contracts import Training
 from wherewhen.core.errors import ConfigError
 
-PRINT = "--print-config"
-HELP = ("-h", "--help")
 _NUMBER = re.compile(r"-[.\d]")
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a command line may hold.
-
-    Args:
-        verb: its first word.
-        places: options that are said by their place, in their order.
-        options: options that are said by their name.
-        sections: settings of plug-ins, by the name of the plug-in, and the record that holds them.
-    """
-
-    verb: str
-    places: tuple[Setting, ...]
-    options: Mapping[str, Setting]
-    sections: Mapping[str, type] = field(default_factory=dict)
-
-    @property
-    def by_place(self) -> frozenset[str]:
-        """Names of the options that are said by their place."""
-        return frozenset(one.name for one in self.places)
 
 
 def values(words: Sequence[str], known: Known) -> dict[str, Any]:
@@ -58,7 +31,7 @@ def values(words: Sequence[str], known: Known) -> dict[str, Any]:
         value = _switched(name, given, todo, path) if kind is bool else _valued(path, kind, given, todo, known)
         found = merged(found, _nested(path, value))
     if len(said) > len(known.places):
-        raise ConfigError(_too_many(said, known))
+        raise ConfigError(too_many(said, known))
     placed = {one.name: of_text(one.kind, text, one.name) for one, text in zip(known.places, said, strict=False)}
     return merged(found, placed)
 
@@ -87,20 +60,16 @@ def _named(word: str, known: Known) -> bool:
         return _meaning(word[2:].partition("=")[0], known) is not None or not os.path.lexists(word)
     if word.startswith("-") and len(word) > 1 and not _NUMBER.match(word) and not os.path.lexists(word):
         raise ConfigError(
-            f"unknown option {word!r}; a name that begins with a dash is written ./{word}; {_more(known.verb)}"
+            f"unknown option {word!r}; a name that begins with a dash is written ./{word}; {more(known.verb)}"
         )
     return False
-
-
-def _more(verb: str) -> str:
-    return f"wherewhen {verb} --help lists all options"
 
 
 def _meant(name: str, known: Known) -> tuple[tuple[str, ...], Any]:
     """The path of a setting and its type; for ``--no-flag`` that of the flag. ConfigError where there is none."""
     found = _meaning(name, known)
     if found is None:
-        raise ConfigError(_unknown(name, known))
+        raise ConfigError(unknown(name, known))
     return found
 
 
@@ -123,34 +92,6 @@ def _kind(path: tuple[str, ...], known: Known) -> Any:
     if path[0] in known.options:
         return inner(known.options[path[0]].kind, path[1:])
     return inner(known.sections[path[0]], path[1:]) if path[0] in known.sections else None
-
-
-MEANT = {
-    "lr": "training.learning_rate", "epochs": "training.steps", "iterations": "training.steps",
-    "batch_size": "training.bags", "gpu": "device", "cuda": "device", "out": "output", "checkpoint": "model",
-    "weights": "model", "dataset": "reader", "conf": "threshold", "verbose": "quiet", "settings": "config",
-}  # fmt: skip
-"""Options of other tools, and what they are called here."""
-
-
-def _unknown(name: str, known: Known) -> str:
-    typed_ = [one.typed for one in known.options.values()] + [f"--{one}" for one in known.sections]
-    typed_ += [one.typed for section, record in known.sections.items() for one in settings_of(record, f"{section}.")]
-    near = _near(name, [*typed_, "--config", "--help", PRINT])
-    if not near and "." in name:
-        parts = [part for kind in registry.PARTS.values() for part in registry.names(kind)]
-        near = [f"--{part}" for part in get_close_matches(name.split(".")[0], parts, 1)]
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown option {f'--{name}'!r}{hint} {_more(known.verb)}"
-
-
-def _near(name: str, typed_: Sequence[str]) -> list[str]:
-    """The option that was probably meant: called alike, by another tool so, or of a section that was left out."""
-    able = [*typed_, *(one.typed for one in settings_of(Training, "training.") if "--method" in typed_)]
-    meant = dashed(MEANT.get(name.replace("-", "_"), ""))
-    same_end = [one for one in able if one.endswith(f".{name.replace('-', '_')}")]
-    near = get_close_matches(f"--{name}", typed_, 1, 0.7 if len(name) > 3 else 0.8)
-    return [meant] if meant in able else [*near, *same_end][:1]
 
 
 def _switched(name: str, given: str | None, todo: _Words, path: tuple[str, ...]) -> bool:
@@ -176,10 +117,3 @@ def _nested(path: tuple[str, ...], value: Any) -> dict[str, Any]:
     for part in reversed(path):
         value = {part: value}
     return value  # type: ignore[no-any-return]
-
-
-def _too_many(said: Sequence[str], known: Known) -> str:
-    places = " ".join(place(one) for one in known.places)
-    extra = said[len(known.places)]
-    takes = f"takes {places} and options" if places else "takes options only"
-    return f"unexpected word {extra!r}; {known.verb} {takes}; {_more(known.verb)}"
