@@ -22,8 +22,9 @@ lint: .venv/extras  ## style and strict types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
-docs: .venv/ready  ## the generated pages of docs/
+docs: .venv/extras  ## the generated pages of docs/, and the site in site/
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m mkdocs build --strict --clean
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,7 +35,7 @@ docs: .venv/ready  ## the generated pages of docs/
 
 # Every extra, which the demo does without and the tests do not.
 .venv/extras: .venv/ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,all]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,all,docs]'
 	@touch $@
 
 # A browser, for the tests of the report: installed where that may be, else named and its tests skipped.
@@ -45,4 +46,4 @@ system:
 	else echo "no chromium: browser tests are skipped; to run them: sudo apt-get install chromium"; fi
 
 clean:
-	rm -rf .venv demo runs
+	rm -rf .venv demo runs site

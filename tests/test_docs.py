@@ -3,24 +3,93 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
+from markdown.extensions.toc import slugify, unique
 
 from wherewhen.cli import VERBS
 from wherewhen.cli.arguments import parse
+from wherewhen.core import registry
 from wherewhen.core.errors import WherewhenError
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def prose(page: Path) -> str:
+    """The text of a page without fenced code."""
+    return re.sub(r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as the site makes them."""
+    taken: set[str] = set()
+    for title in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        anchor = slugify(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).replace("`", ""), "-")
+        taken.add(unique(anchor, taken))
+    return taken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    dead = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    text = prose(page)
+    links = re.findall(r"\]\(([^)\s]+)[^)]*\)", text) + re.findall(r"(?:src|href)=\"([^\"]+)\"", text)
+    dead = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target = page.parent / path if path else page
+        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+            dead.append(link)
     assert dead == []
+
+
+def nav(entry: object) -> list[str]:
+    """The pages of a part of the navigation, in order."""
+    if isinstance(entry, str):
+        return [entry]
+    parts = entry.values() if isinstance(entry, dict) else entry
+    return [page for part in parts for page in nav(part)]  # type: ignore[attr-defined]
+
+
+def test_the_navigation_names_every_page_once() -> None:
+    pages = nav(SITE["nav"])
+    assert sorted(pages) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+    assert pages[0] == "index.md"
+
+
+def test_the_navigation_names_every_method() -> None:
+    methods = next(part["Methods"] for part in SITE["nav"] if "Methods" in part)
+    assert {page.split("/")[-1] for page in nav(methods)} - {"methods.md"} == {
+        f"{name}.md" for name in registry.names("methods")
+    }
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    images = sorted((DOCS / "images").iterdir())
+    assert [image.name for image in images if image.name not in shown] == []
+    assert [image.name for image in images if image.stat().st_size > 2_000_000] == []
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    for package in ("mkdocs", "material", "mkdocstrings"):
+        pytest.importorskip(package, reason='needs the extra "docs": pip install "wherewhen[docs]"')
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"index.html", "search/search_index.json", "images/detect.mp4"} <= {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
+    }
+    assert not list(tmp_path.rglob("*.py"))
 
 
 def test_generated_pages_are_what_the_code_says() -> None:
@@ -32,7 +101,7 @@ def test_generated_pages_are_what_the_code_says() -> None:
 def test_commands_in_the_docs_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every ``wherewhen VERB ...`` of a page has the options that the verb has; what it names need not be there."""
     monkeypatch.chdir(tmp_path)
-    lines = [line for page in PAGES if page.name != "CHANGELOG.md" for line in command_lines(page)]
+    lines = [line for page in PAGES for line in command_lines(page)]
     assert len(lines) > 60
     for page, line in lines:
         verb, *words = shlex.split(line)
