@@ -18,8 +18,8 @@ from pathlib import Path
 from time import process_time
 
 from wherewhen.core.values import Video
-from wherewhen.extraction.extractor import look_at
-from wherewhen.inference.recipe import Recipe
+from wherewhen.extraction.extractor import extract_features
+from wherewhen.inference.model_config import ModelConfig
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
         own = {"backbone": "shufflenet", "shufflenet": {"weights": str(told.weights)}}
     best = {"pool": inf, "crop": inf}
     for manner in ["pool", *["pool", "crop"] * told.rounds]:  # the first one makes the boxes
-        recipe = Recipe.of({**own, "method": "dmrm", "instances": "tubes", "engine": "torch",
+        config = ModelConfig.of({**own, "method": "dmrm", "instances": "tubes", "engine": "torch",
                             "tubes": {"features": manner}})  # fmt: skip
         began = process_time()
-        (seen,) = look_at(video, list(recipe.feature_specs().values()))
+        (seen,) = extract_features(video, list(config.feature_specs().values()))
         spent = process_time() - began
         best[manner] = min(best[manner], spent)
     print(f"{video.id}: {len(seen.instances.features)} instances, crop {best['crop'] / best['pool']:.1f} times pool")

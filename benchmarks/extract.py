@@ -213,13 +213,13 @@ def drawn(path: Path, seconds: int, rate: int = 25) -> Path:
 def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = False) -> dict[str, Any]:
     """Extraction of a video from file to instances, beside decoding alone; with ``memory``, how that grows."""
     from wherewhen.core.values import Video
-    from wherewhen.extraction.extractor import Look
+    from wherewhen.extraction.extractor import FeatureSpec
     from wherewhen.video.reader import frames
 
     plugin = registry.load("backbones", name)
     chosen = {"weights": options.weights or "random"} if issubclass(plugin, Network) else {}
     settings = build(plugin.Config, {**NETWORKS.get(name, {}), **chosen}, name)
-    look = Look.named(name)
+    look = FeatureSpec.named(name)
     look = type(look)(**{**vars(look), "backbone_settings": settings, "engine": options.engine,
                          "precision": options.precision})  # fmt: skip
     one = Video("v", video, 0)

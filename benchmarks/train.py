@@ -30,7 +30,7 @@ from wherewhen.core import extents as ext
 from wherewhen.core import registry
 from wherewhen.core.contracts import View
 from wherewhen.core.values import Bag, Instances, Video
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.training import loop
 from wherewhen.training.batches import Batches
@@ -127,21 +127,21 @@ def memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def ways(recipe: Recipe, bags: Stored, width: int, steps: int) -> Iterator[tuple[str, Spent, float]]:
+def ways(config: ModelConfig, bags: Stored, width: int, steps: int) -> Iterator[tuple[str, Spent, float]]:
     """Name, time and GFLOP of a step for both ways to train."""
-    how = recipe.training
+    how = config.training
     start = time.perf_counter()
     batches = Batches(bags, ["cells"], how.bags, 0, "cpu", 32)
     print(f"  {'':<6} packed in {time.perf_counter() - start:.1f} s, {batches.packs[0].features.dtype}")
     for name in ("ours", "plain"):
         torch.manual_seed(0)
-        method = recipe.make("method", {"cells": width}).train()
+        method = config.make("method", {"cells": width}).train()
         if name == "plain":
             ordinary(method)
             kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}.get(how.optimizer, torch.optim.SGD)
             optimizer: Any = kind(method.parameters(), lr=how.learning_rate, foreach=False)
         else:
-            optimizer = loop.optimizer(method, recipe)
+            optimizer = loop.optimizer(method, config)
 
         def step(k: int, name: str = name, method: Any = method, optimizer: Any = optimizer) -> None:
             packed, labels = batches.draw(k) if name == "ours" else plain_batch(bags, batches.chosen(k))
@@ -182,9 +182,9 @@ def main() -> None:
                     continue
                 segments = {"segments": 32} if registry.load("methods", name).abilities.averages_time else {}
                 how = {"bags": bags, "precision": options.precision}
-                recipe = Recipe.of({"method": name, name: segments, "training": how})
+                config = ModelConfig.of({"method": name, name: segments, "training": how})
                 print(f"  {name}")
-                for way, spent, work in ways(recipe, stored, width, options.steps):
+                for way, spent, work in ways(config, stored, width, options.steps):
                     speed = work / median(spent.clock)
                     share = speed / top[options.precision]
                     print(f"  {way:<6} {spent}  {work:7.1f} GFLOP  {speed:6.0f} GFLOP/s = {share:4.0%} of peak  "

@@ -18,26 +18,26 @@ from wherewhen.core import registry, store
 from wherewhen.core.errors import ConfigError, StoreError, WherewhenError
 from wherewhen.core.values import Instances
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
 
 Change = Callable[[dict[str, Any], dict[str, Any]], None]
 
 
-def made(recipe: Recipe, size: int = 6) -> Model:
+def made(config: ModelConfig, size: int = 6) -> Model:
     """A model that nobody trained."""
     torch.manual_seed(0)
     rows = np.random.default_rng(0).normal(size=(8, size)).astype(np.float32)
     seen = Instances(rows, np.tile([0, 1, 0, 0, 1, 1.0], (8, 1)))
-    dims = dict.fromkeys(recipe.views, size)
-    normalizers = {name: Normalizer.none() if recipe.raw(name) else Normalizer.fit([seen]) for name in dims}
-    return Model(recipe, normalizers, recipe.student(dims), 0.3, seen, dims=dims)
+    dims = dict.fromkeys(config.views, size)
+    normalizers = {name: Normalizer.none() if config.raw(name) else Normalizer.fit([seen]) for name in dims}
+    return Model(config, normalizers, config.student(dims), 0.3, seen, dims=dims)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "model.safetensors"
-    made(Recipe.of()).save(path)
+    made(ModelConfig.of()).save(path)
     return path
 
 
@@ -53,14 +53,14 @@ def changed(source: Path, target: Path, change: Change) -> Path:
 
 @pytest.mark.parametrize("name", registry.names("methods"))
 def test_every_method_comes_back_as_it_was_saved(name: str, tmp_path: Path) -> None:
-    model = made(Recipe.of({"method": name}), registry.load("methods", name).abilities.feature_length or 6)
+    model = made(ModelConfig.of({"method": name}), registry.load("methods", name).abilities.feature_length or 6)
     model.save(tmp_path / "a.safetensors")
     back = Model.load(tmp_path / "a.safetensors", device="cpu")
-    assert (back.recipe, back.threshold, dict(back.dims)) == (model.recipe, 0.3, dict(model.dims))
+    assert (back.config, back.threshold, dict(back.dims)) == (model.config, 0.3, dict(model.dims))
     for key, tensor in model.method.state_dict().items():
         assert torch.equal(back.method.state_dict()[key], tensor), key
     changed(tmp_path / "a.safetensors", tmp_path / "b.safetensors", lambda arrays, passport: None)
-    assert Model.load(tmp_path / "b.safetensors", device="cpu").recipe == model.recipe, "as 0.1.0 wrote them"
+    assert Model.load(tmp_path / "b.safetensors", device="cpu").config == model.config, "as 0.1.0 wrote them"
 
 
 def _set(path: str, value: Any) -> Change:
@@ -127,19 +127,19 @@ WEIGHT = "method.head.0.weight"
         (_set("normalizer.limit", lambda a: a * 0), "limit"),
         (_set("normalizer.limit", lambda a: a * np.nan), "limit"),
         (_drop("normalizer.mean"), "lacks normalizer.mean"),
-        (_drop("recipe"), "has no recipe"),
-        (_set("recipe", 5), "recipe"),
-        (_set("recipe", {"method": "none such"}), "none such"),
-        (_set("recipe.method", 7), "method: expected text, got 7"),
-        (_set("recipe.method", "rtfm"), "method."),
-        (_set("recipe.training", 5), "settings of training"),
-        (_set("recipe.motion", [1]), "settings of motion: expected 'name: value' pairs"),
-        (_set("recipe.cuboid_mil.hidden", 10**9), "expected"),
-        (_set("recipe.cuboid_mil.hidden", 10**18), "can't be"),
-        (_set("recipe.cuboid_mil.hidden", -3), "recipe"),
-        (_set("recipe.crops", "x"), "crops"),
-        (_set("recipe.seed", None), "seed"),
-        (_set("recipe.movers", 9), "movers"),
+        (_drop("config"), "has no configuration"),
+        (_set("config", 5), "config"),
+        (_set("config", {"method": "none such"}), "none such"),
+        (_set("config.method", 7), "method: expected text, got 7"),
+        (_set("config.method", "rtfm"), "method."),
+        (_set("config.training", 5), "settings of training"),
+        (_set("config.motion", [1]), "settings of motion: expected 'name: value' pairs"),
+        (_set("config.cuboid_mil.hidden", 10**9), "expected"),
+        (_set("config.cuboid_mil.hidden", 10**18), "can't be"),
+        (_set("config.cuboid_mil.hidden", -3), "config"),
+        (_set("config.crops", "x"), "crops"),
+        (_set("config.seed", None), "seed"),
+        (_set("config.movers", 9), "movers"),
         (_drop("threshold"), "threshold"),
         (_set("threshold", "high"), "threshold: expected a number, got 'high'"),
         (_set("threshold", 7.0), "from 0 to 1"),
@@ -169,7 +169,7 @@ def test_what_is_wrong_with_a_model_is_told(saved: Path, tmp_path: Path, change:
 
 
 def test_a_model_that_diverged_is_not_written(tmp_path: Path) -> None:
-    model = made(Recipe.of())
+    model = made(ModelConfig.of())
     with torch.no_grad():
         next(model.method.parameters()).fill_(float("nan"))
     with pytest.raises(StoreError, match=r"not finite.*learning_rate"):
@@ -182,10 +182,10 @@ def test_a_model_that_diverged_is_not_written(tmp_path: Path) -> None:
     [
         b"",
         b"a video, say",
-        pickle.dumps({"recipe": {}}),
+        pickle.dumps({"config": {}}),
         b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
         b"PK\x03\x04" + bytes(100),
-        json.dumps({"recipe": {}}).encode(),
+        json.dumps({"config": {}}).encode(),
         (200_000).to_bytes(8, "little") + b"[" * 200_000,
         (2**40).to_bytes(8, "little") + b"{}" * 50,
     ],
@@ -218,7 +218,7 @@ def test_no_change_of_a_byte_goes_by_in_silence(saved: Path, tmp_path: Path) -> 
             refused += str(path) in str(error)
             assert str(path) in str(error)
             continue
-        assert (found.recipe, found.threshold) == (right.recipe, right.threshold)
+        assert (found.config, found.threshold) == (right.config, right.threshold)
         for key, tensor in right.method.state_dict().items():
             assert torch.equal(found.method.state_dict()[key], tensor), key
     assert refused > 100
@@ -259,14 +259,14 @@ def script(tmp_path: Path) -> Path:
 def coded(script: Path, tmp_path: Path, opened: list[object]) -> Path:
     """A model on features of a TorchScript file."""
     settings = {"path": str(script), "trust": True, "input": "BCTHW", "output": "BTD"}
-    made(Recipe.of({"backbone": "file", "file": settings}), 3).save(tmp_path / "model.safetensors")
+    made(ModelConfig.of({"backbone": "file", "file": settings}), 3).save(tmp_path / "model.safetensors")
     opened.clear()
     return tmp_path / "model.safetensors"
 
 
 def test_a_model_runs_no_code_unasked(coded: Path, script: Path, opened: list[object], tmp_path: Path) -> None:
-    assert "trust" not in store.load(coded)[1]["recipe"]["file"]
-    path = changed(coded, tmp_path / "sly.safetensors", _set("recipe.file.trust", True))
+    assert "trust" not in store.load(coded)[1]["config"]["file"]
+    path = changed(coded, tmp_path / "sly.safetensors", _set("config.file.trust", True))
     for one in (coded, path):
         with pytest.raises(ConfigError) as caught:
             Model.load(one, device="cpu")
@@ -275,12 +275,12 @@ def test_a_model_runs_no_code_unasked(coded: Path, script: Path, opened: list[ob
     for verb, more in (("detect", [str(tmp_path)]), ("evaluate", [str(tmp_path)])):
         assert cli.main([verb, *more, *words]) == 2
     assert not opened
-    assert Model.load(path, device="cpu", trust=True).recipe.trusted
+    assert Model.load(path, device="cpu", trust=True).config.trusted
     assert len(opened) == 1
 
 
 def test_only_the_very_file_is_run(coded: Path, script: Path, opened: list[object], tmp_path: Path) -> None:
-    nameless = changed(coded, tmp_path / "sly.safetensors", _set("recipe.file.sha256", ""))
+    nameless = changed(coded, tmp_path / "sly.safetensors", _set("config.file.sha256", ""))
     with pytest.raises(StoreError, match="doesn't say the sha256"):
         Model.load(nameless, device="cpu", trust=True)
     script.write_bytes(script.read_bytes() + b"x")
@@ -295,8 +295,8 @@ def test_only_the_very_file_is_run(coded: Path, script: Path, opened: list[objec
 def test_imported_features_bring_no_consent(script: Path, opened: list[object], tmp_path: Path) -> None:
     inner = {"path": str(script), "sha256": "0" * 64, "trust": True}
     settings = {"backbone": "file", "settings": inner, "length": 3}
-    recipe = Recipe.of({"backbone": "imported", "imported": settings})
-    made(recipe, 3).save(tmp_path / "m.safetensors")
+    config = ModelConfig.of({"backbone": "imported", "imported": settings})
+    made(config, 3).save(tmp_path / "m.safetensors")
     with pytest.raises(ConfigError, match=r"net\.pt"):
         Model.load(tmp_path / "m.safetensors", device="cpu")
     assert not opened

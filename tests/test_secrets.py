@@ -20,7 +20,7 @@ from wherewhen import cli
 from wherewhen.api import detection, runs
 from wherewhen.core.values import HeatMap, Prediction
 from wherewhen.inference.model import Model
-from wherewhen.runtime.parallel import Where
+from wherewhen.runtime.parallel import Workers
 from wherewhen.video import film
 from wherewhen.video.reader import Reading
 
@@ -92,7 +92,7 @@ def test_an_address_is_detected_in_and_painted_and_its_secrets_stay(
 def test_an_order_for_another_process_holds_the_address(server: str, trained: Path, tmp_path: Path) -> None:
     url = f"http://{USER}:{SECRET}@{server}/a0.mp4?token={TOKEN}"
     model = Model.load(trained, device="cpu")
-    found, aside = detection.detect(model, [url], tmp_path, render=False, where=Where(), quiet=True)
+    found, aside = detection.detect(model, [url], tmp_path, render=False, where=Workers(), quiet=True)
     assert [one.id for one in found] == ["a0"] and not aside.reasons
     assert not leaks(tmp_path, *map(repr, found))
 

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wherewhen.api.benchmark import bench
     from wherewhen.api.detection import detect
-    from wherewhen.api.runs import judge, load, train
+    from wherewhen.api.runs import evaluate, load, train
     from wherewhen.core.errors import WherewhenError
     from wherewhen.core.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
     from wherewhen.inference.model import Model
-    from wherewhen.inference.recipe import Recipe
-    from wherewhen.inference.result import Found
+    from wherewhen.inference.model_config import ModelConfig
+    from wherewhen.inference.result import Result
 
 _HOMES = {
     "bench": "api.benchmark",
     "WherewhenError": "core.errors",
-    "Found": "inference.result",
+    "Result": "inference.result",
     "Model": "inference.model",
-    "Recipe": "inference.recipe",
+    "ModelConfig": "inference.model_config",
     "detect": "api.detection",
-    "judge": "api.runs",
+    "evaluate": "api.runs",
     "load": "api.runs",
     "train": "api.runs",
     "Event": "core.values",
@@ -44,19 +44,19 @@ _HOMES = {
 
 __all__ = [
     "Event",
-    "Found",
     "HeatMap",
     "Model",
+    "ModelConfig",
     "Pictures",
     "Prediction",
-    "Recipe",
+    "Result",
     "Scores",
     "Truth",
     "Video",
     "WherewhenError",
     "bench",
     "detect",
-    "judge",
+    "evaluate",
     "load",
     "train",
 ]

@@ -19,9 +19,9 @@ from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.store import cache_folder
 from wherewhen.core.values import Truth
-from wherewhen.evaluation import evaluate
-from wherewhen.evaluation.evaluate import Row
-from wherewhen.inference.recipe import Recipe
+from wherewhen.evaluation import evaluator
+from wherewhen.evaluation.evaluator import Row
+from wherewhen.inference.model_config import ModelConfig
 
 SETTINGS: dict[str, Any] = {"training": {"steps": 6, "validate_every": 3}}
 TRIVIAL = set(registry.names("baselines")) - {"random_tube", "tube_oracle"}  # which need movers
@@ -116,7 +116,7 @@ def test_other_truth_is_judged_anew(first: Bench, natives: Path, cache: Path, tm
 def test_facts_say_what_the_table_rests_on(first: Bench) -> None:
     told = first.as_json()
     assert (told["train"], told["test"], told["folds"], told["seeds"]) == ("yard", "yard", 2, [0])
-    assert told["recipes"][0]["training"]["steps"] == 6
+    assert told["configs"][0]["training"]["steps"] == 6
     assert json.loads(json.dumps(told)) == told
     for row in told["rows"]:
         assert row["low"] - 1e-9 <= row["mean"] <= row["high"] + 1e-9
@@ -212,22 +212,22 @@ def test_processes_change_nothing(
 
 def test_rows_count_only_what_is_there() -> None:
     repeats: list[dict[str, Any]] = [{"a": 0.5, "b": math.nan}, {"a": 1.0, "c": 2.0}, {"a": 0.0, "b": None}]
-    assert evaluate.rows("m", "x", repeats) == [
+    assert evaluator.rows("m", "x", repeats) == [
         Row("m", "x", "a", 0.5, 0.5, 3),
         Row("m", "x", "c", 2.0, 0.0, 1),
     ]
-    assert evaluate.rows("m", "x", []) == []
+    assert evaluator.rows("m", "x", []) == []
 
 
 def test_a_table_reads_as_markdown() -> None:
     table = [Row("m", "x", "auc", 0.5, 0.25, 3), Row("m", "x", "ap", 1, 0, 1), Row("n", "x", "ap", 0.1239, 0, 1)]
-    assert evaluate.markdown(table).splitlines() == [
+    assert evaluator.markdown(table).splitlines() == [
         "| method | backbone | auc | ap |",
         "|---|---|---:|---:|",
         "| m | x | 0.500 ± 0.250 | 1.000 |",
         "| n | x | - | 0.124 |",
     ]
-    assert evaluate.markdown(table, ["ap"]).splitlines()[2] == "| m | x | 1.000 |"
+    assert evaluator.markdown(table, ["ap"]).splitlines()[2] == "| m | x | 1.000 |"
 
 
 # --- what the truth allows
@@ -300,7 +300,7 @@ def test_every_change_is_compared_with_the_method_as_it_is(ablated: Bench) -> No
     assert set(given) == {"cuboid_mil: no prior", "cuboid_mil: one cell"}
     assert given["cuboid_mil: no prior"]["cuboid_mil"]["prior"] is None
     assert given["cuboid_mil: one cell"]["cuboid_mil"]["top"] == 0.0
-    assert [recipe["cuboid_mil"]["prior"] for recipe in facts["recipes"]] == [2.0, None, 2.0]
+    assert [config["cuboid_mil"]["prior"] for config in facts["configs"]] == [2.0, None, 2.0]
 
 
 @pytest.mark.usefixtures("all_builders")
@@ -318,8 +318,8 @@ def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None
     _, changed = benchmark.variants("mgpr", given)["mgpr: multivariate tubes"]
     assert changed["tubes"] == {"part": 5.0, "shape": {"window": 8.0, "multivariate": True}}
     assert changed["mgpr"] == {"heads": 4}
-    recipe = Recipe.of({**changed, "method": "mgpr"})
-    assert [recipe.settings[name].shape.multivariate for name in ("tubes", "tube_frames")] == [True, True]
+    config = ModelConfig.of({**changed, "method": "mgpr"})
+    assert [config.settings[name].shape.multivariate for name in ("tubes", "tube_frames")] == [True, True]
     assert given == {"tubes": {"part": 5.0, "shape": {"window": 8.0}}, "mgpr": {"heads": 4}}
 
 

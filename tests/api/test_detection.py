@@ -17,7 +17,7 @@ from wherewhen.api import detection, results, runs, tables
 from wherewhen.core.errors import ConfigError, OutputError, VideoError
 from wherewhen.core.values import Prediction
 from wherewhen.inference.model import Model
-from wherewhen.runtime.parallel import Where
+from wherewhen.runtime.parallel import Workers
 from wherewhen.video import reader
 from wherewhen.video.sources import Source
 
@@ -78,7 +78,7 @@ def test_a_damaged_video_is_kept_and_told_or_set_aside(
     how: dict[str, Any] = {
         "render": False,
         "quiet": True,
-        "where": Where.of(workers, None, None, 2) if workers else None,
+        "where": Workers.of(workers, None, None, 2) if workers else None,
     }
     found, quarantine = detection.detect(model, paths, tmp_path / "kept", **how)
     assert [one.id for one in found] == ["cut", "n0"] and not quarantine.reasons
@@ -175,8 +175,8 @@ def test_processes_leave_the_same_and_go_on_with_it(
     out = cameras.parent / "spread"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_at("b/cam.mp4", KeyboardInterrupt(), patch)
-        detection.detect(model, str(cameras), out, where=Where(1), quiet=True)
-    found, _ = detection.detect(model, str(cameras), out, where=Where(2), resume=True, quiet=True)
+        detection.detect(model, str(cameras), out, where=Workers(1), quiet=True)
+    found, _ = detection.detect(model, str(cameras), out, where=Workers(2), resume=True, quiet=True)
     assert [one.id for one in found] == ["a/cam", "b/cam", "c/far"] and contents(out) == whole
 
 

@@ -24,16 +24,16 @@ from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.core.feature_file import content, open_features
 from wherewhen.core.values import Instances, Truth, Video
-from wherewhen.evaluation.evaluate import looks
+from wherewhen.evaluation.evaluator import looks
 from wherewhen.extraction import assembly, loading
 from wherewhen.extraction import feature_cache as saved
-from wherewhen.extraction.extractor import VERSION, Look, look_at
+from wherewhen.extraction.extractor import VERSION, FeatureSpec, extract_features
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
-from wherewhen.runtime.parallel import Where
+from wherewhen.runtime.parallel import Workers
 
-LOOK = Recipe.of().feature_spec()
+LOOK = ModelConfig.of().feature_spec()
 BOTH = list(looks({"cells": LOOK}).values())
 
 
@@ -176,10 +176,10 @@ def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path
     model = runs.train(tmp_path / "store", tmp_path / "b", settings=settings, fold="first", device="cpu", quiet=True)
     weights = "weights/best.safetensors"
     assert (tmp_path / "a" / weights).read_bytes() == (tmp_path / "b" / weights).read_bytes()
-    table, quarantine, *_ = runs.judge(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
+    table, quarantine, *_ = runs.evaluate(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
     assert not quarantine.reasons and {row.metric for row in table} >= {"frame_auc", "pixel_auc"}
     shutil.move(tmp_path / "gone", tmp_path / "yard" / "videos")
-    other, *_ = runs.judge(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
+    other, *_ = runs.evaluate(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
     assert table == other
 
 
@@ -192,21 +192,21 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
         ({"gate": 2.0}, r"gate: wanted 2\.0, found 0\.0"),
     ]:
         with pytest.raises(StoreError, match=told):
-            saved.instances(video, Recipe.of(settings).feature_spec())
+            saved.instances(video, ModelConfig.of(settings).feature_spec())
 
 
 def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
     (video, *_) = datasets.reader_of(store).load(store).videos
     told = "holds no features of pixels, but of frame_difference, motion; say which: --backbone NAME"
     with pytest.raises(StoreError, match=told):
-        saved.instances(video, Look.named("pixels"))
+        saved.instances(video, FeatureSpec.named("pixels"))
 
 
 def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: Path) -> None:
     """The index may promise what it likes: each file speaks for itself."""
     shutil.copytree(store, tmp_path / "mixed")
     (video, *_) = datasets.reader_of(tmp_path / "mixed").load(tmp_path / "mixed").videos
-    coarse = Recipe.of({"cells": {"rows": 1, "columns": 1}}).feature_spec()
+    coarse = ModelConfig.of({"cells": {"rows": 1, "columns": 1}}).feature_spec()
     index = json.loads((tmp_path / "mixed" / "features.json").read_text())
     (mine,) = [name for name in index["looks"] if name.startswith("motion")]
     index["looks"][mine]["cells"] |= {"rows": 1, "columns": 1}
@@ -236,7 +236,11 @@ def test_what_is_done_is_not_done_again(clips: Path, tmp_path: Path, monkeypatch
 
 def test_all_looks_at_once_are_each_alone(clips: Path, tmp_path: Path) -> None:
     """Decoded once for all; the files are those of looks that came one after the other."""
-    many = [*BOTH, Recipe.of({"motion": {"width": 48}}).feature_spec(), Recipe.of({"crops": 5}).feature_spec()]
+    many = [
+        *BOTH,
+        ModelConfig.of({"motion": {"width": 48}}).feature_spec(),
+        ModelConfig.of({"crops": 5}).feature_spec(),
+    ]
     done = extract_all(two(clips), many, tmp_path / "once", quiet=True)
     assert done.effort.pictures == 50
     for look in many:
@@ -253,7 +257,7 @@ def test_into_the_cache_so_that_training_looks_at_nothing(
     def forbidden(*_: object) -> None:
         raise AssertionError("looked at before")
 
-    monkeypatch.setattr(saved, "look_at", forbidden)
+    monkeypatch.setattr(saved, "extract_features", forbidden)
     assert len(list(loading.bags(datasets.reader_of(clips).load(clips).videos, {"cells": LOOK}, quiet=True))) == 4
 
 
@@ -334,27 +338,27 @@ def test_the_passport_tells_it_all(store: Path) -> None:
 
 def test_what_the_gate_shut_is_marked(clips: Path) -> None:
     video = datasets.reader_of(clips).load(clips).videos[0]
-    (seen,) = look_at(video, [Recipe.of({"gate": 250.0}).feature_spec()])
+    (seen,) = extract_features(video, [ModelConfig.of({"gate": 250.0}).feature_spec()])
     assert not seen.instances.features.any()
     gated = seen.passport["about"]["gated"]
     assert gated[0][0] == 0 and gated[-1][1] == pytest.approx(2.0)
 
 
 def test_a_forecast_counts_and_measures(clips: Path) -> None:
-    (told,) = extraction.forecast(sources(clips), [LOOK], Where(2))
+    (told,) = extraction.forecast(sources(clips), [LOOK], Workers(2))
     assert (told.videos, told.frames) == (4, 100) and told.hours == pytest.approx(8 / 3600)
     done = extract_all(sources(clips), [LOOK], quiet=True)
     assert told.gigabytes * 1e9 == pytest.approx(done.effort.size, rel=0.35)
     assert told.seconds == pytest.approx(told.frames / told.rate / 2)
     with pytest.raises(DataError, match="no video can be read"):
-        list(extraction.forecast(Sources(replace(sources(clips).dataset, videos=(), folds=()), {}), [LOOK], Where()))
+        list(extraction.forecast(Sources(replace(sources(clips).dataset, videos=(), folds=()), {}), [LOOK], Workers()))
 
 
 # --- in several processes, and killed
 
 
 def test_several_processes_make_the_same_files(natives: Path, store: Path, tmp_path: Path) -> None:
-    done = extract_all(sources(natives), BOTH, tmp_path / "store", where=Where(2), quiet=True)
+    done = extract_all(sources(natives), BOTH, tmp_path / "store", where=Workers(2), quiet=True)
     assert done.made == 8 and done.effort.pictures == 100 and min(vars(done.effort).values()) > 0
     assert contents(tmp_path / "store") == contents(store)
 
@@ -406,10 +410,10 @@ NETWORK = {
 
 @pytest.mark.slow
 def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Path) -> None:
-    recipe = Recipe.of(NETWORK)
-    look = recipe.feature_spec()
+    config = ModelConfig.of(NETWORK)
+    look = config.feature_spec()
     extract_all(two(clips), [look], tmp_path / "one", quiet=True)
-    extract_all(two(clips), [look], tmp_path / "two", where=Where(2), quiet=True)
+    extract_all(two(clips), [look], tmp_path / "two", where=Workers(2), quiet=True)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     video, kept = two(clips).dataset.videos[0], datasets.reader_of(tmp_path / "one").load(tmp_path / "one").videos[0]
     passport = open_features(kept.path).passport
@@ -417,20 +421,20 @@ def test_networks_see_the_same_in_any_process_and_live(clips: Path, tmp_path: Pa
     assert passport["made"]["shufflenet"]["weights"] == "random, seed 0"
     assert set(passport["about"]["deviation"]) == {"relative", "cosine"}
     seen = saved.instances(kept, look)
-    method = recipe.make("method", {"cells": seen.features.shape[1]})
+    method = config.make("method", {"cells": seen.features.shape[1]})
     model = Model(
-        recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, Instances(seen.features[:9], seen.extents[:9])
+        config, {"cells": Normalizer.fit([seen])}, method, 0.5, Instances(seen.features[:9], seen.extents[:9])
     )
     model.detect(video.path)
     assert model.running is not None and model.running.engine == "torch"
     parts, _ = model.instances(video)
-    same(assembly.joined(part for _, part in parts), seen)
+    same(assembly.join_instances(part for _, part in parts), seen)
 
 
 def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Path) -> None:
-    extract_all(two(clips), [Recipe.of(NETWORK).feature_spec()], tmp_path / "store", quiet=True)
+    extract_all(two(clips), [ModelConfig.of(NETWORK).feature_spec()], tmp_path / "store", quiet=True)
     video = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos[0]
-    free = Recipe.of({**NETWORK, "engine": "auto", "precision": "auto"}).feature_spec()
+    free = ModelConfig.of({**NETWORK, "engine": "auto", "precision": "auto"}).feature_spec()
     chosen = saved.settled(free, video)
     assert (chosen.engine, chosen.precision) == ("torch", "fp32")
     same(saved.instances(video, free), saved.instances(video, chosen))
@@ -447,8 +451,8 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
         return "cpu"
 
     monkeypatch.setattr("wherewhen.runtime.select._device", pick)
-    recipe = Recipe.of({**NETWORK, "cells": {"rows": 1, "columns": 1}, "training": {"steps": 2}})
-    free, told = recipe.feature_spec(), recipe.feature_spec("cuda:3")
+    config = ModelConfig.of({**NETWORK, "cells": {"rows": 1, "columns": 1}, "training": {"steps": 2}})
+    free, told = config.feature_spec(), config.feature_spec("cuda:3")
     video = two(clips).dataset.videos[0]
     assert free.device == "auto" and told.made(video) == free.made(video), "the device is no part of what is looked for"
     assert set(asked) == {"auto", "cuda:3", "cpu"}, "cpu is what the picker said"
@@ -459,6 +463,6 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
     assert open_features(kept.path).passport["about"]["device"] == "cpu"
     same(saved.instances(kept, told), saved.instances(kept, free))
     asked.clear()
-    model = runs.train(clips, tmp_path / "run", settings=recipe.plain(), device="cpu", quiet=True)
+    model = runs.train(clips, tmp_path / "run", settings=config.plain(), device="cpu", quiet=True)
     model.detect(video.path)
     assert set(asked) == {"cpu"}

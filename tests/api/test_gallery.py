@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.api import detection, gallery, results, runs
-from wherewhen.api.results import About, Result
+from wherewhen.api.results import About, StoredResult
 from wherewhen.core.values import Event, HeatMap, Prediction
 from wherewhen.inference.model import Model
-from wherewhen.inference.result import Found
+from wherewhen.inference.result import Result
 from wherewhen.visualization.report.page import MOST_EVENTS
 
 
@@ -22,11 +22,11 @@ def model(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     return runs.train(clips, folder, settings=settings, device="cpu", quiet=True)
 
 
-def found_in(scores: list[float], spans: list[tuple[float, float]], values: list[float] | None = None) -> Found:
+def found_in(scores: list[float], spans: list[tuple[float, float]], values: list[float] | None = None) -> Result:
     edges = np.arange(len(scores) + 1) / 2
     boxes = [np.array([[start, end, 0, 0, 1, 1]]) for start, end in spans]
     events = tuple(Event(box, value) for box, value in zip(boxes, values or [0.9] * len(boxes), strict=True))
-    return Found("a", Path("a"), Prediction(HeatMap(scores, edges), events=events), edges, (8, 6))
+    return Result("a", Path("a"), Prediction(HeatMap(scores, edges), events=events), edges, (8, 6))
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,7 +53,7 @@ def test_a_long_video_is_shown_by_its_peaks() -> None:
     scores[[17, 9_000]] = 0.7, 0.9
     about = About("a", "a.mp4", ".", None, "m", 8, 6)
     edges = np.arange(10_001) / 25
-    short = gallery.short(Result(about, Prediction(HeatMap(scores, edges)), edges, None, True)).prediction.frames
+    short = gallery.short(StoredResult(about, Prediction(HeatMap(scores, edges)), edges, None, True)).prediction.frames
     assert short is not None and len(short.values) == gallery.POINTS and short.edges[-1] == pytest.approx(400)
     assert sorted(short.values.ravel())[-2:] == pytest.approx([0.7, 0.9])
 

@@ -23,7 +23,7 @@ import pytest
 from wherewhen.api import detection, results, runs
 from wherewhen.core.values import Prediction
 from wherewhen.inference.model import Model
-from wherewhen.inference.result import Found
+from wherewhen.inference.result import Result
 from wherewhen.video.batch import Quarantine
 
 
@@ -88,7 +88,7 @@ def served(send: Callable[[Any], None], length: int | None) -> Iterator[tuple[st
             server.shutdown()
 
 
-def watched(model: Model, source: str, folder: Path) -> tuple[Found, Quarantine, dict[str, Any]]:
+def watched(model: Model, source: str, folder: Path) -> tuple[Result, Quarantine, dict[str, Any]]:
     (found,), quarantine = detection.detect(model, source, folder, quiet=True)
     (video,) = json.loads((folder / "events.json").read_text())["videos"].values()
     return found, quarantine, video

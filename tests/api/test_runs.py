@@ -25,7 +25,7 @@ from wherewhen.core.outputs import MANIFEST
 from wherewhen.datasets import native
 from wherewhen.extraction import loading
 from wherewhen.inference.model import Model
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import fit
 from wherewhen.video import reader
 
@@ -54,7 +54,7 @@ def test_a_training_run_leaves_what_it_promises(run: Path) -> None:
     assert kept(run) == promised | {"training.csv", "tensorboard"}
     assert kept(run / "weights") == {"best.safetensors", "last.safetensors"}
     assert (run.parent / "latest").resolve() == run.resolve()
-    assert Recipe.of(read_yaml(run / "config.yaml")) == Recipe.of(SETTINGS)
+    assert ModelConfig.of(read_yaml(run / "config.yaml")) == ModelConfig.of(SETTINGS)
     numbers = json.loads((run / "metrics.json").read_text())
     assert numbers["videos"] == 4 and numbers["quarantined"] == 0
     assert [row["step"] for row in numbers["history"]] == [20]
@@ -102,7 +102,7 @@ def test_frame_scores_are_a_table(run: Path) -> None:
 def test_the_model_in_the_folder_is_the_one_that_was_given(clips: Path, tmp_path: Path) -> None:
     given_back = runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
     loaded = Model.load(tmp_path / "run", device="cpu")
-    assert (loaded.threshold, loaded.recipe) == (given_back.threshold, given_back.recipe)
+    assert (loaded.threshold, loaded.config) == (given_back.threshold, given_back.config)
     one, other = (m.detect(clips / "anomalous" / "a1.mp4").scores for m in (given_back, loaded))
     np.testing.assert_array_equal(one, other)
     Model.load(tmp_path / "run", "last", device="cpu")
@@ -123,7 +123,7 @@ def test_features_that_memory_does_not_hold_are_read_anew_to_the_same_run(
     given = []
     monkeypatch.setattr(runs, "fit", lambda bags, *rest, **more: given.append(bags) or fit.fit(bags, *rest, **more))
     runs.train(clips, tmp_path / "again", settings=SETTINGS, device="cpu", quiet=True)
-    assert isinstance(given[0], loading.Kept) and len(given[0]) == 4
+    assert isinstance(given[0], loading.StoredBags) and len(given[0]) == 4
     for name in ("metrics.json", "training.csv", "events.json", "weights/best.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
 
@@ -211,7 +211,7 @@ def test_static_normal_videos_can_be_learnt_from(tmp_path: Path) -> None:
 
 
 def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path, tmp_path: Path) -> None:
-    table, quarantine, *_ = runs.judge(model, natives, tmp_path / "judged", fold="first", quiet=True)
+    table, quarantine, *_ = runs.evaluate(model, natives, tmp_path / "judged", fold="first", quiet=True)
     assert kept(tmp_path / "judged") == {
         "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "quarantine.json"
     }  # fmt: skip
@@ -229,17 +229,17 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
     assert by_name["full_frame", "frame_auc"] == 0.5
     assert by_name["motion_only", "frame_auc"] > 0.65
     with pytest.raises(DataError, match="no fold called"):
-        runs.judge(model, natives, tmp_path / "other", fold="third", quiet=True)
+        runs.evaluate(model, natives, tmp_path / "other", fold="third", quiet=True)
 
 
 def test_labels_alone_say_which_video_and_not_when(model: Model, clips: Path, tmp_path: Path) -> None:
-    made = runs.judge(model, clips, tmp_path / "judged", quiet=True)
+    made = runs.evaluate(model, clips, tmp_path / "judged", quiet=True)
     assert {row.metric for row in made.table} == {"vauc", "vap"} and made.families == ("video",)
     assert "frame, pixel, tiou, pointing: skipped, the truth has labels of whole videos but no times" in made.notes[0]
     page = (tmp_path / "judged" / "report.html").read_text()
     assert "labels of whole videos but no times" in page and "nobody said when" in page
     with pytest.raises(DataError, match="can't be measured by frame"):
-        runs.judge(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
+        runs.evaluate(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
     assert not (tmp_path / "none").exists()
 
 
@@ -276,7 +276,7 @@ TIMES = {"boxes": None, "tracks": None}
 def test_whatever_the_truth_holds_is_measured(
     model: Model, natives: Path, tmp_path: Path, told: dict[str, Any], families: set[str], note: str
 ) -> None:
-    made = runs.judge(model, changed(natives, tmp_path / "yard", told), tmp_path / "judged", quiet=True)
+    made = runs.evaluate(model, changed(natives, tmp_path / "yard", told), tmp_path / "judged", quiet=True)
     assert set(made.families) == families and any(note in one for one in made.notes)
     numbers = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert len(numbers["rows"]) == len(made.table) > 0 and set(made.notes) <= set(numbers["notes"])
@@ -294,7 +294,7 @@ def test_truth_of_a_part_judges_that_part(
     real = native.PLUGIN
     some = replace(real, truth=lambda root: {k: v for k, v in real.truth(root).items() if k != "n1"})
     monkeypatch.setattr(datasets, "reader_of", lambda root, name=None, folders=None: some)
-    made = runs.judge(model, natives, tmp_path / "judged", quiet=True)
+    made = runs.evaluate(model, natives, tmp_path / "judged", quiet=True)
     assert "left out, no truth is known: n1" in made.notes
     assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n0", "a0", "a1"}
 
@@ -306,11 +306,11 @@ def test_judging_on_training_videos_is_called_what_it_is(
     assert len(model.trained_on) == 2
     assert Model.load(tmp_path / "run").trained_on == model.trained_on
     with caplog.at_level("WARNING", "wherewhen"):
-        runs.judge(model, natives, tmp_path / "all", quiet=True)
+        runs.evaluate(model, natives, tmp_path / "all", quiet=True)
     assert "2 of these 4 videos were trained on" in caplog.text
     assert "no honest figure" in (tmp_path / "all" / "report.html").read_text()
     caplog.clear()
-    runs.judge(model, natives, tmp_path / "part", fold="first", quiet=True)
+    runs.evaluate(model, natives, tmp_path / "part", fold="first", quiet=True)
     assert "trained on" not in caplog.text
 
 
@@ -350,7 +350,7 @@ def test_python_in_four_lines(clips: Path, tmp_path: Path, monkeypatch: pytest.M
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"train", "train-2", "latest"}
     assert wherewhen.Model.load("runs/latest", device="cpu").threshold == model.threshold
     found = model.detect(str(clips / "anomalous" / "a1.mp4"))
-    assert isinstance(found, wherewhen.Found) and found.id == "a1" and found.size == (64, 48)
+    assert isinstance(found, wherewhen.Result) and found.id == "a1" and found.size == (64, 48)
     assert found.scores.shape == (25,) and 0 <= found.scores.min() <= found.scores.max() <= 1
     assert found.heatmap(1.0).ndim == 2
     assert all(isinstance(event, wherewhen.Event) for event in found.events)
@@ -381,8 +381,8 @@ def test_a_column_split_says_what_is_learned_validated_and_judged(
     ]
     (root / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     told = []
-    real = fit.carve
-    monkeypatch.setattr(fit, "carve", lambda *args: told.append(real(*args)) or real(*args))
+    real = fit.split_videos
+    monkeypatch.setattr(fit, "split_videos", lambda *args: told.append(real(*args)) or real(*args))
     settings = {"training": {"steps": 6, "bags": 2, "validate_every": 2}}
     model = runs.train(root, tmp_path / "run", settings=settings, device="cpu", quiet=True)
     learned, held = ([v.id for v in part] for part in told[0])

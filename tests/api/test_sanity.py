@@ -18,10 +18,10 @@ from wherewhen.api.sanity import Sanity, check, crossed, moving, plain_motion, s
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Bag, Event, HeatMap, Instances, Prediction, Video
 from wherewhen.evaluation.statistics import auc_interval
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training.fit import fit
 
-RECIPE = Recipe.of({"training": {"steps": 8, "validate_every": 4}})
+CONFIG = ModelConfig.of({"training": {"steps": 8, "validate_every": 4}})
 Bags = Callable[..., list[Bag]]
 
 
@@ -129,10 +129,10 @@ def test_no_video_is_judged_by_who_learned_from_it(toy_bags: Bags, monkeypatch: 
     taught: dict[int, set[str]] = {}
     steps, judged = [], []
 
-    def noted(bags: Sequence[Bag], recipe: Recipe, **more: Any) -> Any:
-        made = fit(bags, recipe, **more)
+    def noted(bags: Sequence[Bag], config: ModelConfig, **more: Any) -> Any:
+        made = fit(bags, config, **more)
         taught[id(made.last)] = {bag.video.id for bag in bags}
-        steps.append(recipe.training.steps)
+        steps.append(config.training.steps)
         kept.append(made)
         return made
 
@@ -146,10 +146,10 @@ def test_no_video_is_judged_by_who_learned_from_it(toy_bags: Bags, monkeypatch: 
     monkeypatch.setattr(sanity, "fit", noted)
     monkeypatch.setattr(sanity, "predicted", judging)
     bags = toy_bags(10)
-    found = crossed(bags, RECIPE, 4, "cpu")
+    found = crossed(bags, CONFIG, 4, "cpu")
     assert sorted(judged) == sorted(found) == sorted(bag.video.id for bag in bags)
-    assert sum(steps) == RECIPE.training.steps and len(steps) == 4
-    again = crossed(bags, RECIPE, 4, "cpu")
+    assert sum(steps) == CONFIG.training.steps and len(steps) == 4
+    again = crossed(bags, CONFIG, 4, "cpu")
     for name, one in found.items():
         assert one.frames is not None and again[name].frames is not None
         np.testing.assert_array_equal(one.frames.values, again[name].frames.values)  # type: ignore[union-attr]
@@ -188,8 +188,8 @@ def test_how_videos_are_scored(
     ]
     monkeypatch.setattr(sanity, "crossed", made_up)
     monkeypatch.setattr(sanity, "predicted", lambda model, bags: made_up(bags))
-    fitted = fit(toy_bags(4), RECIPE, device="cpu")
-    found = check(bags, fitted, RECIPE, [bag.video for bag in bags[:held]], "cpu", cross=cross)
+    fitted = fit(toy_bags(4), CONFIG, device="cpu")
+    found = check(bags, fitted, CONFIG, [bag.video for bag in bags[:held]], "cpu", cross=cross)
     assert (found.how, len(found.labels)) == (how, count)
     assert found.auc == 1 and found.count(1) == len(found.of(1)) and found.count(0) == 0
     told = any("nothing can be validated" in warning for warning in found.warnings)
@@ -198,13 +198,13 @@ def test_how_videos_are_scored(
 
 def test_a_model_is_kept_where_no_part_can_be_learnt(toy_bags: Bags, monkeypatch: pytest.MonkeyPatch) -> None:
     bags = toy_bags(6)
-    fitted = fit(bags, RECIPE, device="cpu")
+    fitted = fit(bags, CONFIG, device="cpu")
 
     def broken(*_: Any, **__: Any) -> None:
         raise DataError("the loss is not finite at step 3")
 
     monkeypatch.setattr(sanity, "fit", broken)
-    found = check(bags, fitted, RECIPE, [], "cpu")
+    found = check(bags, fitted, CONFIG, [], "cpu")
     assert found.how == "in sample"
     assert found.warnings == ["no model could be cross-fitted: the loss is not finite at step 3"]
 
@@ -215,10 +215,10 @@ def test_labels_by_chance_look_good_in_sample_alone(toy_bag: Callable[..., Bag])
     for k, label in enumerate(np.random.default_rng(3).permutation([0, 1] * 20).tolist()):
         bag = toy_bag(300 + k, 0, 4)
         bags.append(Bag(replace(bag.video, label=label), bag.views))
-    recipe = Recipe.of({"training": {"steps": 60}, "validation": 0.0})
-    fitted = fit(bags, recipe, device="cpu")
-    blind = check(bags, fitted, recipe, [], "cpu")
-    seen = check(bags, fitted, recipe, [], "cpu", cross=False)
+    config = ModelConfig.of({"training": {"steps": 60}, "validation": 0.0})
+    fitted = fit(bags, config, device="cpu")
+    blind = check(bags, fitted, config, [], "cpu")
+    seen = check(bags, fitted, config, [], "cpu", cross=False)
     assert (blind.how, seen.how) == ("out of fold", "in sample")
     assert seen.auc > 0.6 > 0.55 > blind.auc
     assert any("chance" in warning for warning in blind.warnings)
@@ -239,7 +239,7 @@ def moved(number: int, label: int, detail: bool = True) -> Bag:
 
 def test_plain_motion_needs_no_learning() -> None:
     bags = [moved(number, number % 2) for number in range(6)]
-    model = fit(bags, RECIPE, device="cpu").best
+    model = fit(bags, CONFIG, device="cpu").best
     labels = {bag.video.id: bag.video.label or 0 for bag in bags}
     assert plain_motion(bags, labels, model) == 1.0
     turned = {name: 1 - label for name, label in labels.items()}

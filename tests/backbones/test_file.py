@@ -14,7 +14,7 @@ from wherewhen.backbones.file import File, FileConfig
 from wherewhen.core.config import build
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import plain
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[2] / "../shared"))
 PLAIN: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "frames": 4, "size": (16, 24)}
@@ -187,7 +187,7 @@ def test_features_know_the_file_wherever_it_lies(tmp_path: Path) -> None:
     (tmp_path / "b.onnx").write_bytes(b"the same")
     (tmp_path / "c.onnx").write_bytes(b"another")
     one, other, third = (
-        Recipe.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})
+        ModelConfig.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})
         .feature_spec()
         .wanted()["file"]
         for name in "abc"

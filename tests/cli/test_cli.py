@@ -16,7 +16,7 @@ import yaml
 from wherewhen import cli
 from wherewhen.core import registry
 from wherewhen.inference.model import Model
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -67,11 +67,11 @@ def test_train_says_what_comes_next_and_what_it_was_told_for_nothing(clips: Path
 
 
 def test_what_is_not_given_stays_the_methods_own(trained: Path) -> None:
-    recipe = Model.load(trained, device="cpu").recipe
-    expected = Recipe.of({"training": {"steps": 20}, "seed": 3})
-    assert recipe == expected
-    assert expected.training != Recipe.of().training
-    assert yaml.safe_load((trained / "config.yaml").read_text()) == json.loads(json.dumps(recipe.plain()))
+    config = Model.load(trained, device="cpu").config
+    expected = ModelConfig.of({"training": {"steps": 20}, "seed": 3})
+    assert config == expected
+    assert expected.training != ModelConfig.of().training
+    assert yaml.safe_load((trained / "config.yaml").read_text()) == json.loads(json.dumps(config.plain()))
 
 
 def test_settings_come_by_dots_and_files_and_dots_win(clips: Path, tmp_path: Path, run: Run) -> None:
@@ -80,8 +80,8 @@ def test_settings_come_by_dots_and_files_and_dots_win(clips: Path, tmp_path: Pat
     code, _, _ = run("train", clips, "--output", tmp_path / "run", *words, "--device", "cpu", "--quiet")
     assert code == 0
     settings = {"cuboid_mil": {"hidden": 9, "dropout": 0.25}, "regions": {"top": 2}}
-    expected = Recipe.of({**settings, "seed": 5, "training": {"steps": 3}, "validation": 0.5})
-    assert Recipe.of(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == expected
+    expected = ModelConfig.of({**settings, "seed": 5, "training": {"steps": 3}, "validation": 0.5})
+    assert ModelConfig.of(yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())) == expected
 
 
 def test_printed_settings_of_tubes_hold_for_all_their_views(clips: Path, run: Run) -> None:
@@ -91,7 +91,7 @@ def test_printed_settings_of_tubes_hold_for_all_their_views(clips: Path, run: Ru
     told = yaml.safe_load(out)
     assert code == 0 and told["tubes"]["boxes"] == {"rate": 6} and "tube_frames" not in told and "videolets" in told
     kept = ("method", "instances", "tubes", "videolets", "mgpr")
-    settings = Recipe.of({key: told[key] for key in kept}).settings
+    settings = ModelConfig.of({key: told[key] for key in kept}).settings
     assert settings["tube_frames"] == settings["tubes"] and settings["tubes"].shape.multivariate
 
 
@@ -101,8 +101,8 @@ def test_print_config_prints_every_setting_and_can_be_read_back(
     code, out, _ = run("train", clips, "--training.steps", 20, "--seed", 3, "--print-config")
     assert code == 0
     told = yaml.safe_load(out)
-    recipe = Recipe.of({"training": {"steps": 20}, "seed": 3})
-    assert {key: told[key] for key in recipe.plain()} == json.loads(json.dumps(recipe.plain()))
+    config = ModelConfig.of({"training": {"steps": 20}, "seed": 3})
+    assert {key: told[key] for key in config.plain()} == json.loads(json.dumps(config.plain()))
     (tmp_path / "all.yaml").write_text(out)
     words = ["--output", tmp_path / "run", "-c", tmp_path / "all.yaml", "--device", "cpu", "--quiet"]
     assert run("train", clips, *words)[0] == 0, "a file after a flag does not take its place"
@@ -224,8 +224,8 @@ def test_bench_writes_table_and_report(natives: Path, tmp_path: Path, run: Run) 
     made = json.loads(told)
     assert made["folds"] == 2 and {row["n"] for row in made["rows"] if row["metric"] == "frame_auc"} == {2}
     assert (
-        made["recipes"][0]["training"]
-        == json.loads(json.dumps(Recipe.of({"training": {"steps": 2}}).plain()))["training"]
+        made["configs"][0]["training"]
+        == json.loads(json.dumps(ModelConfig.of({"training": {"steps": 2}}).plain()))["training"]
     )
     assert {"bench.json", "bench.md", "report.html"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
@@ -323,7 +323,7 @@ def test_files_that_can_not_be_meant_are_told(text: str, told: str, clips: Path,
 def test_a_settings_file_may_say_what_the_command_line_would(clips: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "all.yaml").write_text(f"data: {clips}\noutput: {tmp_path / 'run'}\ntraining.steps: 2\nquiet: true")
     assert run("train", "-c", tmp_path / "all.yaml", "--device", "cpu")[0] == 0
-    assert Model.load(tmp_path / "run", device="cpu").recipe.training.steps == 2
+    assert Model.load(tmp_path / "run", device="cpu").config.training.steps == 2
     for words in (["-c"], ["--config"], ["-c", tmp_path]):
         assert run("train", clips, *words)[0] == 2
 

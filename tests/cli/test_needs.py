@@ -93,8 +93,8 @@ def options(verb: str) -> dict[str, Field[Any]]:
 
 
 def settings(verb: str) -> set[str]:
-    recipe = getattr(COMMANDS[verb], "RECIPE", ())
-    return {*FLAGS, "training"} if recipe is True else set(recipe)
+    config = getattr(COMMANDS[verb], "MODEL_OPTIONS", ())
+    return {*FLAGS, "training"} if config is True else set(config)
 
 
 def hint(verb: str, name: str) -> Any:
@@ -214,7 +214,7 @@ def test_settings_of_what_is_not_used_are_refused(line: str) -> None:
 
 
 def test_every_verb_with_settings_of_plug_ins_refuses_those_that_are_not_used() -> None:
-    able = {verb for verb, one in COMMANDS.items() if hasattr(one, "RECIPE") or hasattr(one, "SECTIONS")}
+    able = {verb for verb, one in COMMANDS.items() if hasattr(one, "MODEL_OPTIONS") or hasattr(one, "SECTIONS")}
     assert able == {verb for verb, need in RULES if isinstance(need, Sections)}
 
 

@@ -19,7 +19,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import cache_folder, plain
 from wherewhen.core.values import Pixels, Video
 from wherewhen.extraction import extractor
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.runtime import select
 from wherewhen.runtime.network import Network
 from wherewhen.video.writer import Writer
@@ -168,7 +168,7 @@ def test_the_first_video_may_be_shorter_than_a_clip(name: str, tmp_path: Path, m
         return  # as the others, but slow
     monkeypatch.setattr(extractor, "_OPEN", {})
     monkeypatch.setattr(select, "recall", lambda key: None)
-    look = Look(name, "cells", backbone.config, Look.named("pixels").instances_settings, "torch", "fp32")
+    look = FeatureSpec(name, "cells", backbone.config, FeatureSpec.named("pixels").instances_settings, "torch", "fp32")
     seen = look.extract(video)
     assert np.isfinite(seen.features).all() and seen.extents[:, 1].max() == pytest.approx(3 / 25)
 

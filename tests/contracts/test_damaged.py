@@ -12,7 +12,7 @@ import pytest
 from wherewhen import datasets
 from wherewhen.api import extraction, runs
 from wherewhen.core.errors import ConfigError
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference.model import Model
 from wherewhen.video.batch import Quarantine
 
@@ -52,7 +52,7 @@ def test_train_uses_them_and_says_so_also_when_features_are_kept(
 
 
 def test_a_store_of_features_says_so_too(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    what, looks = extraction.sources(folder), [Look.named("motion")]
+    what, looks = extraction.sources(folder), [FeatureSpec.named("motion")]
     for _ in range(2):  # made, then there already
         caplog.clear()
         done = extraction.extract_all(what, looks, tmp_path / "store", quiet=True)
@@ -80,11 +80,11 @@ def test_evaluate_judges_what_can_be_read(
     target.write_bytes(copy)
     cut(target)
     caplog.clear()
-    table, quarantine, _, _ = runs.judge(model, yard, tmp_path / "kept", quiet=True)
+    table, quarantine, _, _ = runs.evaluate(model, yard, tmp_path / "kept", quiet=True)
     assert table and not quarantine.reasons and TOLD in caplog.text
     told = json.loads((tmp_path / "kept" / "events.json").read_text())["videos"]
     assert told["a0"]["frames"] < told["a1"]["frames"]
-    _, quarantine, _, _ = runs.judge(model, yard, tmp_path / "aside", damaged="set-aside", quiet=True)
+    _, quarantine, _, _ = runs.evaluate(model, yard, tmp_path / "aside", damaged="set-aside", quiet=True)
     assert list(reasons(tmp_path / "aside")) == ["a0"]
 
 

@@ -62,14 +62,14 @@ def told(event: Event) -> tuple[Any, ...]:
 @given(seed=st.integers(0, 1000), cuts=st.sets(st.integers(1, 59)), data=st.data())
 def test_pieces_change_nothing(name: str, seed: int, cuts: set[int], data: st.DataObject) -> None:
     whole = world(seed)
-    offline = scoring.together(made(name)([whole]))
+    offline = scoring.join_predictions(made(name)([whole]))
     borders = [0, *sorted(cuts), 60]
-    same(scoring.together(made(name)(piece(whole, a, b) for a, b in pairwise(borders))), offline)
-    same(scoring.together(made(name)(piece(whole, k, k + 1) for k in range(60))), offline)
+    same(scoring.join_predictions(made(name)(piece(whole, a, b) for a, b in pairwise(borders))), offline)
+    same(scoring.join_predictions(made(name)(piece(whole, k, k + 1) for k in range(60))), offline)
     back = [max(0, a - data.draw(st.integers(0, 6))) for a in borders[:-1]]
     starts = list(np.maximum.accumulate(back))
     overlapping = (piece(whole, a, b) for a, b in zip(starts, borders[1:], strict=True))
-    same(scoring.together(made(name)(overlapping)), offline)
+    same(scoring.join_predictions(made(name)(overlapping)), offline)
 
 
 @QUICK
@@ -99,7 +99,7 @@ def test_answers_come_soon(name: str, seed: int) -> None:
 @given(seed=st.integers(0, 1000), threshold=st.floats(0.05, 0.95))
 def test_what_comes_out_is_whole(name: str, seed: int, threshold: float) -> None:
     whole = world(seed)
-    found = scoring.together(made(name, threshold)([whole]))
+    found = scoring.join_predictions(made(name, threshold)([whole]))
     assert found.frames and found.heat and found.boxes
     assert found.frames.edges[0] == 0 and found.frames.edges[-1] == whole.edges[-1]
     assert found.heat.values.shape[1:] == (6, 8)
@@ -118,7 +118,7 @@ def test_raw_scores_are_those_that_are_calibrated(name: str) -> None:
     whole = world(4)
     raw = np.array([score for _, score in made(name).raw([whole])])
     for threshold in (0.3, 0.5, 0.8):
-        frames = scoring.together(made(name, threshold)([whole])).frames
+        frames = scoring.join_predictions(made(name, threshold)([whole])).frames
         assert frames is not None
         values = frames.values[:, 0, 0]
         np.testing.assert_array_equal(values >= 0.5, raw.astype(np.float32) >= np.float32(threshold))
@@ -128,17 +128,17 @@ def test_raw_scores_are_those_that_are_calibrated(name: str) -> None:
 
 def test_calm_videos_have_no_event_and_hot_ones_have(name: str) -> None:
     calm = HeatMap(np.full((40, 6, 8), 0.1, np.float32), np.arange(41) / 4)
-    assert scoring.together(made(name)([calm])).events == ()
+    assert scoring.join_predictions(made(name)([calm])).events == ()
     hot = np.array(calm.values)
     hot[12:28, 2:4, 2:4] = 0.95
-    (event,) = scoring.together(made(name)([HeatMap(hot, calm.edges)])).events
+    (event,) = scoring.join_predictions(made(name)([HeatMap(hot, calm.edges)])).events
     assert abs(event.start - 3) <= 1 and abs(event.end - 7) <= 1
     middle = event.extents[len(event.extents) // 2]
     np.testing.assert_allclose(middle[2:], [2 / 8, 2 / 6, 4 / 8, 4 / 6], atol=0.2)
 
 
 def test_one_step_is_enough(name: str) -> None:
-    found = scoring.together(made(name)([HeatMap(np.ones((1, 1, 1), np.float32), np.array([0, 0.04]))]))
+    found = scoring.join_predictions(made(name)([HeatMap(np.ones((1, 1, 1), np.float32), np.array([0, 0.04]))]))
     assert found.frames is not None and found.frames.values.tolist() == [[[1.0]]]
 
 

@@ -15,12 +15,12 @@ from sklearn.metrics import roc_auc_score
 
 from wherewhen.core import registry
 from wherewhen.core.config import build
-from wherewhen.core.contracts import Output, Student, Training, View
+from wherewhen.core.contracts import Output, StagedMethod, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import plain
 from wherewhen.core.values import Bag, Instances, Masks
 from wherewhen.inference.model import Model, view
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import fit
 
 METHODS = registry.names("methods")
@@ -41,7 +41,7 @@ def length(name: str) -> int:
 def stages(name: str) -> int:
     """Parts that training is cut into."""
     method = made(name)
-    return method.stages if isinstance(method, Student) else 1
+    return method.stages if isinstance(method, StagedMethod) else 1
 
 
 def made(name: str, config: Any = None) -> Any:
@@ -222,11 +222,11 @@ def test_every_ablation_differs_from_the_defaults_and_works(name: str, mixed: li
 def test_it_trains_with_matrix_products_in_bf16(name: str, toy_bags: Callable[..., list[Bag]]) -> None:
     """In every stage; as ``--training.precision bf16`` asks for it."""
     how = {"steps": 2 * stages(name), "precision": "bf16"}
-    recipe = Recipe.of({"method": name, "instances": plugin(name).views[0], "training": how})
+    config = ModelConfig.of({"method": name, "instances": plugin(name).views[0], "training": how})
     bags = toy_bags(8, views=plugin(name).views, dims=length(name))
     torch.manual_seed(0)
     before = made(name).state_dict()
-    model = fit.fit(bags, recipe, device="cpu").last
+    model = fit.fit(bags, config, device="cpu").last
     for key, value in model.method.state_dict().items():
         assert torch.isfinite(value).all() and value.dtype == before[key].dtype, key
     scores = model.scores(model.normalized(bags[1].views))
@@ -256,9 +256,9 @@ def test_the_order_of_bags_does_not_change_the_loss(name: str, mixed: list[Bag])
 
 
 def test_settings_make_the_round_trip(name: str) -> None:
-    recipe = Recipe.of({"method": name, "instances": plugin(name).views[0]})
-    assert Recipe.of(plain(recipe.plain())) == recipe
-    assert build(plugin(name).Config, plain(recipe.settings[name]), name) == recipe.settings[name]
+    config = ModelConfig.of({"method": name, "instances": plugin(name).views[0]})
+    assert ModelConfig.of(plain(config.plain())) == config
+    assert build(plugin(name).Config, plain(config.settings[name]), name) == config.settings[name]
 
 
 def test_senseless_settings_are_config_errors(name: str) -> None:
@@ -277,10 +277,10 @@ def test_senseless_settings_are_config_errors(name: str) -> None:
 @cache
 def fitted(name: str, make: Callable[..., list[Bag]]) -> fit.Fitted:
     """A method that has learnt toy bags with its own way of training."""
-    recipe = Recipe.of({"method": name, "instances": plugin(name).views[0]})
-    steps = min(recipe.training.steps, 60 * stages(name))
-    recipe = replace(recipe, training=replace(recipe.training, steps=steps, validate_every=30))
-    return fit.fit(make(20, views=plugin(name).views, dims=length(name)), recipe, device="cpu")
+    config = ModelConfig.of({"method": name, "instances": plugin(name).views[0]})
+    steps = min(config.training.steps, 60 * stages(name))
+    config = replace(config, training=replace(config.training, steps=steps, validate_every=30))
+    return fit.fit(make(20, views=plugin(name).views, dims=length(name)), config, device="cpu")
 
 
 def test_it_learns_toy_bags(
@@ -303,7 +303,7 @@ def test_a_model_comes_back_from_disk_as_it_was(
     back = Model.load(tmp_path / "model.safetensors", device="cpu")
     views = toy_bag(50, 1, views=model.method.views).views
     np.testing.assert_array_equal(back.scores(back.normalized(views)), model.scores(model.normalized(views)))
-    assert (back.threshold, back.recipe, back.dims) == (model.threshold, model.recipe, model.dims)
+    assert (back.threshold, back.config, back.dims) == (model.threshold, model.config, model.dims)
     assert set(back.dims) == set(back.normalizers) == set(back.builders) == set(model.method.views)
     np.testing.assert_array_equal(back.bank.features, model.bank.features)
 
@@ -315,26 +315,26 @@ def test_it_takes_instances_of_other_builders_where_it_says_so(
     view = plugin(name).views[0]
     for builder in plugin(name).abilities.other_builders:
         assert builder in registry.names("instances") and len(plugin(name).views) == 1
-        recipe = Recipe.of({"method": name, "instances": builder})
-        assert recipe.views == {view: builder}
+        config = ModelConfig.of({"method": name, "instances": builder})
+        assert config.views == {view: builder}
 
     def bag(number: int) -> Bag:
         rows = toy_bag(number, number % 2, 5 + number % 4, views=("tubes",)).views["tubes"]
         return Bag(toy_bag(number, number % 2).video, {view: rows})
 
     if "tubes" in plugin(name).abilities.other_builders:
-        recipe = Recipe.of({"method": name, "instances": "tubes"})
-        steps = min(recipe.training.steps, 60 * stages(name))
-        recipe = replace(recipe, training=replace(recipe.training, steps=steps))
-        model = fit.fit([bag(n) for n in range(20)], recipe, device="cpu").last
+        config = ModelConfig.of({"method": name, "instances": "tubes"})
+        steps = min(config.training.steps, 60 * stages(name))
+        config = replace(config, training=replace(config.training, steps=steps))
+        model = fit.fit([bag(n) for n in range(20)], config, device="cpu").last
         bags = [bag(n) for n in range(100, 124)]
         scores = np.concatenate([model.scores(model.normalized(one.views)) for one in bags])
         assert roc_auc_score(np.concatenate([planted(n, n % 2, 5 + n % 4) for n in range(100, 124)]), scores) > 0.9
 
 
 def test_training_again_gives_the_same_weights(name: str, toy_bags: Callable[..., list[Bag]]) -> None:
-    recipe = Recipe.of({"method": name, "instances": plugin(name).views[0], "training": {"steps": 5}})
+    config = ModelConfig.of({"method": name, "instances": plugin(name).views[0], "training": {"steps": 5}})
     bags = toy_bags(8, views=plugin(name).views, dims=length(name))
-    first, second = (fit.fit(bags, recipe, device="cpu").last for _ in range(2))
+    first, second = (fit.fit(bags, config, device="cpu").last for _ in range(2))
     for key, value in first.method.state_dict().items():
         assert torch.equal(value, second.method.state_dict()[key]), key

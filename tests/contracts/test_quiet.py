@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from wherewhen.core import registry
-from wherewhen.core.contracts import Student
+from wherewhen.core.contracts import StagedMethod
 from wherewhen.core.values import Bag, Instances
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import fit
 
 MakeBag = Callable[..., Bag]
@@ -64,10 +64,10 @@ def test_it_trains_and_scores(name: str, case: str, toy_bag: MakeBag) -> None:
 
     bags = bags_of(case, make)
     made = plugin(plugin.Config(), dict.fromkeys(plugin.views, dims))
-    stages = made.stages if isinstance(made, Student) else 1
+    stages = made.stages if isinstance(made, StagedMethod) else 1
     how = {"steps": stages, "validate_every": 1, "bags": 9}
-    recipe = Recipe.of({"method": name, "instances": plugin.views[0], "training": how})
-    model = fit.fit(bags, recipe, device="cpu").best
+    config = ModelConfig.of({"method": name, "instances": plugin.views[0], "training": how})
+    model = fit.fit(bags, config, device="cpu").best
     assert np.isfinite(model.threshold)
     for bag in bags:
         scores = model.scores(model.normalized(bag.views))

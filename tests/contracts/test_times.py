@@ -116,10 +116,10 @@ def test_a_bag_covers_its_video_once_and_in_order(builder: str, data: st.DataObj
     backbone = StandIn(spec, data.draw(st.integers(1, spec.frames)))
     crops = 1 if made(builder).sight else data.draw(st.sampled_from([1, 5]))
     parts = looked(pictures, backbone, builder, crops)
-    seen = assembly.joined(parts)
+    seen = assembly.join_instances(parts)
     if (leader := made(builder).abilities.shares_settings_with) is not None:
         np.testing.assert_array_equal(
-            seen.extents[:, :2], assembly.joined(looked(pictures, backbone, leader)).extents[:, :2]
+            seen.extents[:, :2], assembly.join_instances(looked(pictures, backbone, leader)).extents[:, :2]
         )
         return
     steps = times(seen)
@@ -168,7 +168,7 @@ def test_a_stream_that_goes_on_changes_nothing_before(builder: str, data: st.Dat
 def test_a_step_shows_the_pictures_of_its_time(count: int, frames: int, stride: int) -> None:
     """Of a backbone with a step per picture nothing is lost and nothing told twice, whatever clips overlap."""
     edges = np.arange(count + 1) / 25
-    seen = assembly.joined(looked(shot(edges), StandIn(ClipSpec(frames, min(stride, frames)), frames), "cells"))
+    seen = assembly.join_instances(looked(shot(edges), StandIn(ClipSpec(frames, min(stride, frames)), frames), "cells"))
     np.testing.assert_array_equal(seen.features.reshape(count, -1)[:, 0], np.arange(count) + 1)
     np.testing.assert_allclose(times(seen)[:, 0], edges[:-1], atol=1e-9)
 

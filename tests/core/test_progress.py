@@ -11,8 +11,8 @@ import pytest
 from wherewhen.core import progress
 from wherewhen.core.progress import Bar
 from wherewhen.core.values import Frame, Video
-from wherewhen.extraction.extractor import Look, look_at
-from wherewhen.runtime.parallel import Where, spread
+from wherewhen.extraction.extractor import FeatureSpec, extract_features
+from wherewhen.runtime.parallel import Workers, spread
 from wherewhen.video.writer import Writer
 
 
@@ -81,7 +81,7 @@ def half(thing: int) -> int:
 def test_worker_processes_move_the_bar_of_their_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Drawn()
     monkeypatch.setattr(progress, "_bar", Bar(drawn.append))
-    assert sorted(spread(half, [7, 8], Where(2))) == [(0, 7), (1, 8)]
+    assert sorted(spread(half, [7, 8], Workers(2))) == [(0, 7), (1, 8)]
     assert 0.5 in drawn
 
 
@@ -89,5 +89,5 @@ def test_looking_at_a_video_moves_the_bar_within_it(bar: Drawn, tmp_path: Path) 
     with Writer(tmp_path / "a.mp4", 10) as writer:
         for number in range(20):
             writer.write(np.full((48, 64, 3), 10 * number, np.uint8), number / 10)
-    look_at(Video("a", tmp_path / "a.mp4"), [Look.named("motion")])
+    extract_features(Video("a", tmp_path / "a.mp4"), [FeatureSpec.named("motion")])
     assert len(bar) > 5 and bar == sorted(bar) and bar[-1] > 0.9

@@ -15,7 +15,7 @@ import pytest
 from wherewhen.core import registry
 from wherewhen.core.errors import EngineError
 from wherewhen.runtime import select
-from wherewhen.runtime.batching import NONE, Running, deviation, score_change
+from wherewhen.runtime.batching import NONE, EngineChoice, deviation, score_change
 from wherewhen.runtime.devices import recall
 from wherewhen.runtime.select import attach, candidates, remembered
 
@@ -165,7 +165,7 @@ def test_auto_takes_what_is_soonest_done_and_says_so(
 
 def test_a_long_start_is_part_of_the_price() -> None:
     def trial(setup: float, clip: float) -> select.Trial:
-        return select.Trial(Running("x", "fp32"), setup, clip)
+        return select.Trial(EngineChoice("x", "fp32"), setup, clip)
 
     slow, quick = trial(0.1, 0.02), trial(60.0, 0.01)
     assert quick.cost == 60 + select.WORK * 0.01 > 0

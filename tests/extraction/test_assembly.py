@@ -32,12 +32,12 @@ from wherewhen.core.values import (
     Scores,
     Video,
 )
-from wherewhen.evaluation import evaluate
+from wherewhen.evaluation import evaluator
 from wherewhen.extraction import assembly, feature_cache, sampling
 from wherewhen.inference import score_maps, scoring
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
 from wherewhen.instances.cells import Cells, CellsConfig
 from wherewhen.instances.videolets import Videolets, VideoletsConfig
 from wherewhen.video import reader
@@ -90,7 +90,7 @@ def test_scores_see_their_reach_and_are_those_of_the_whole(lengths: list[int], r
     parts = stretches(lengths, hole)
     found = list(scoring.scored(named(parts), mean_within(reach), reach, ONE))
     assert [cells for cells, _ in found] == parts
-    whole = mean_within(reach)({"cells": assembly.joined(parts)})
+    whole = mean_within(reach)({"cells": assembly.join_instances(parts)})
     np.testing.assert_allclose(np.concatenate([values for _, values in found]), whole, rtol=1e-5, atol=1e-6)
 
 
@@ -222,12 +222,12 @@ def test_a_stretch_waits_for_its_future_only(reach: float) -> None:
 
 
 def test_joined_stretches_stay_a_grid_where_they_are_one() -> None:
-    assert assembly.joined(stretches([2, 3], False)).shape == (5, 1, 2)
+    assert assembly.join_instances(stretches([2, 3], False)).shape == (5, 1, 2)
     loose = part(0, 2, 0)
-    mixed = assembly.joined([loose, Instances(loose.features, loose.extents)])
+    mixed = assembly.join_instances([loose, Instances(loose.features, loose.extents)])
     assert mixed.shape is None and len(mixed.features) == 8
     with pytest.raises(ValueError, match="no instances"):
-        assembly.joined([])
+        assembly.join_instances([])
 
 
 def test_steps_together_are_one_prediction() -> None:
@@ -239,14 +239,14 @@ def test_steps_together_are_one_prediction() -> None:
         )
 
     late, early = Event(np.array([[1.0, 2, 0, 0, 1, 1]]), 0.6), Event(np.array([[0.0, 2, 0, 0, 1, 1]]), 0.9)
-    whole = scoring.together([step(0, 0.25), step(1, 0.75, late), Prediction(events=(early,))])
+    whole = scoring.join_predictions([step(0, 0.25), step(1, 0.75, late), Prediction(events=(early,))])
     assert whole.frames and whole.heat and whole.boxes
     assert whole.frames.values[:, 0, 0].tolist() == [0.25, 0.75] and whole.frames.edges.tolist() == [0, 1, 2]
     assert whole.heat.values.shape == (2, 2, 2)
     assert whole.boxes.values.tolist() == [0.25, 0.75]
     assert whole.events == (early, late)
     with pytest.raises(ValueError, match="nothing was predicted"):
-        scoring.together([])
+        scoring.join_predictions([])
 
 
 def square(index: int) -> np.ndarray:
@@ -268,18 +268,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole_of(path: Path, backbone: Backbone, builder: Builder) -> Instances:
     """All instances of a file."""
     parts = assembly.instances(assembly.Streams.of(path, backbone.clip), backbone, {"cells": builder})
-    return assembly.joined(part for _, part in parts)
+    return assembly.join_instances(part for _, part in parts)
 
 
 @pytest.fixture(scope="module")
 def model(film: Path, halving: Callable[[Iterable[float]], float]) -> Model:
     """A model that learnt nothing: live and offline must agree whatever it says."""
-    recipe = Recipe.of()
-    seen = whole_of(film, recipe.make("backbone"), recipe.make("instances"))
+    config = ModelConfig.of()
+    seen = whole_of(film, config.make("backbone"), config.make("instances"))
     torch.manual_seed(0)
-    method = recipe.make("method", {recipe.instances: seen.features.shape[1]})
+    method = config.make("method", {config.instances: seen.features.shape[1]})
     bank = Instances(seen.features[:9], seen.extents[:9])
-    made = Model(recipe, {"cells": Normalizer.fit([seen])}, method, 0.5, bank)
+    made = Model(config, {"cells": Normalizer.fit([seen])}, method, 0.5, bank)
     answered = made.answered(named([made.normalizers["cells"](seen)]))
     raw = made.localizer.raw(score_maps.heat((part, values[:, 0]) for part, values in answered))
     return replace(made, threshold=halving(score for _, score in raw))
@@ -324,23 +324,26 @@ def test_live_is_offline_for_a_slow_source(model: Model, slow: Path, crops: int,
 
 @pytest.mark.parametrize(("crops", "gate"), [(5, 0.0), (10, 0.0), (1, 3.0), (5, 3.0)])
 def test_live_is_offline_with_crops_and_gate(model: Model, film: Path, crops: int, gate: float) -> None:
-    looked = replace(model, recipe=replace(model.recipe, crops=crops, gate=gate))
-    offline = scoring.together(looked.stream(film))
+    looked = replace(model, config=replace(model.config, crops=crops, gate=gate))
+    offline = scoring.join_predictions(looked.stream(film))
     assert offline.heat is not None and offline.heat.values.std() > 0
     video = Video("film", film, 1)
     for _ in range(2):
-        seen = feature_cache.instances(video, looked.recipe.feature_spec())
+        seen = feature_cache.instances(video, looked.config.feature_spec())
         assert (seen.shape is None) == (crops > 1)
         bag = Bag(video, {"cells": seen})
-        same(evaluate.predict(looked, evaluate.normalized(looked, [bag]))["film"], offline, within=1e-6)
+        same(evaluator.detect_bags(looked, evaluator.normalized(looked, [bag]))["film"], offline, within=1e-6)
 
 
 def test_live_is_offline(model: Model, film: Path) -> None:
     """One frame at a time and whole from the file: the same to the last bit."""
     spec = model.backbone.clip
-    offline = scoring.together(model.stream(film))
+    offline = scoring.join_predictions(model.stream(film))
     assert offline.frames is not None and offline.frames.values.std() > 0 and offline.events
-    same(scoring.together(live(model, (f for f in reader.frames(film, rate=spec.rate, width=spec.width)))), offline)
+    same(
+        scoring.join_predictions(live(model, (f for f in reader.frames(film, rate=spec.rate, width=spec.width)))),
+        offline,
+    )
     same(model.detect(film).prediction, offline)
 
 
@@ -366,11 +369,11 @@ def test_detection_decodes_once_and_keeps_what_a_cut_file_has(
 
 def test_evaluation_judges_what_detection_says(model: Model, film: Path) -> None:
     """By way of the cache, and scored in one go, the numbers are those of the stream."""
-    offline = scoring.together(model.stream(film))
+    offline = scoring.join_predictions(model.stream(film))
     video = Video("film", film, 1)
     for _ in range(2):  # made, then read from the cache
-        bag = Bag(video, {"cells": feature_cache.instances(video, model.recipe.feature_spec())})
-        judged = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
+        bag = Bag(video, {"cells": feature_cache.instances(video, model.config.feature_spec())})
+        judged = evaluator.detect_bags(model, evaluator.normalized(model, [bag]))["film"]
         same(judged, offline, within=1e-6)
 
 
@@ -402,13 +405,15 @@ def test_a_stream_answers_while_it_runs_and_forgets(model: Model) -> None:
 @settings(deadline=None, max_examples=5)
 @given(st.integers(1, 30))
 def test_a_stream_of_any_length_is_covered(count: int) -> None:
-    recipe = Recipe.of()
-    backbone, builder = recipe.make("backbone"), recipe.make("instances")
+    config = ModelConfig.of()
+    backbone, builder = config.make("backbone"), config.make("instances")
     pictures = (Frame(square(k), k, k * 0.08, (k + 1) * 0.08) for k in range(count))
-    whole = assembly.joined(builder(sampling.grids(sampling.clips(pictures, backbone.clip), backbone)))
+    whole = assembly.join_instances(builder(sampling.grids(sampling.clips(pictures, backbone.clip), backbone)))
     assert whole.extents[:, 0].min() == 0
     np.testing.assert_allclose(whole.extents[:, 1].max(), count * 0.08)
-    made = scoring.together(recipe.make("localizer")(score_maps.heat([(whole, whole.features[:, 0].clip(0, 1))])))
+    made = scoring.join_predictions(
+        config.make("localizer")(score_maps.heat([(whole, whole.features[:, 0].clip(0, 1))]))
+    )
     assert made.frames is not None
     assert made.frames.edges[0] == 0 and np.isclose(made.frames.edges[-1], count * 0.08)
 
@@ -443,7 +448,7 @@ def movers(start: float, tracks: tuple[int, ...]) -> Instances:
 
 
 def test_movers_are_scored_where_they_are() -> None:
-    whole = assembly.joined([movers(0, (4, 9)), movers(2, (9,))])
+    whole = assembly.join_instances([movers(0, (4, 9)), movers(2, (9,))])
     assert whole.paths is not None
     np.testing.assert_array_equal(whole.paths.edges, [0, 1, 2, 3, 4])
     scores = np.float32([0.25, 0.5, 0.75])
@@ -459,7 +464,7 @@ def test_movers_are_scored_where_they_are() -> None:
         np.testing.assert_allclose(one.values[0], ext.painted(box.extents, box.values, one.values.shape[1:]))
     assert not maps[3].values.any() and maps[0].values.max() == 0.5
     grid = Instances(np.ones((1, 3)), [[0, 1, 0, 0, 1, 1]], shape=(1, 1, 1))
-    assert assembly.joined([whole, grid]).paths is None
+    assert assembly.join_instances([whole, grid]).paths is None
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.7])
@@ -506,9 +511,9 @@ def test_heat_maps_of_a_long_video_lie_in_a_file(monkeypatch: pytest.MonkeyPatch
     steps = [
         Prediction(HeatMap([k / 10], [k, k + 1]), HeatMap(np.full((1, 8, 8), k / 10), [k, k + 1])) for k in range(9)
     ]
-    in_memory = scoring.together(iter(steps))
+    in_memory = scoring.join_predictions(iter(steps))
     monkeypatch.setattr(scoring, "Spool", lambda: Spool(in_memory=600))
-    in_a_file = scoring.together(iter(steps))
+    in_a_file = scoring.join_predictions(iter(steps))
     assert in_memory.heat is not None and in_a_file.heat is not None
     assert isinstance(in_a_file.heat.values, np.memmap) and not isinstance(in_memory.heat.values, np.memmap)
     assert np.array_equal(in_a_file.heat.values, in_memory.heat.values)

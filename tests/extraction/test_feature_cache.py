@@ -12,13 +12,13 @@ import pytest
 
 from wherewhen.core.values import Instances, Video
 from wherewhen.extraction import feature_cache, sampling
-from wherewhen.extraction.extractor import Look, Seen
-from wherewhen.inference.recipe import Recipe
+from wherewhen.extraction.extractor import Extracted, FeatureSpec
+from wherewhen.inference.model_config import ModelConfig
 
 
 @pytest.fixture
-def look() -> Look:
-    return Recipe.of().feature_spec()
+def look() -> FeatureSpec:
+    return ModelConfig.of().feature_spec()
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def video(clips: Path, tmp_path: Path) -> Video:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the videos that were really looked at."""
     seen: list[str] = []
-    real = feature_cache.look_at
+    real = feature_cache.extract_features
 
-    def look_and_count(video: Video, *more: Any) -> list[Seen]:
+    def look_and_count(video: Video, *more: Any) -> list[Extracted]:
         seen.append(video.id)
         return real(video, *more)
 
-    monkeypatch.setattr(feature_cache, "look_at", look_and_count)
+    monkeypatch.setattr(feature_cache, "extract_features", look_and_count)
     return seen
 
 
@@ -51,7 +51,9 @@ def same(one: Instances, other: Instances) -> None:
         np.testing.assert_array_equal(detail, other.detail)
 
 
-def test_the_cache_gives_back_what_was_made(video: Video, look: Look, tmp_path: Path, counted: list[str]) -> None:
+def test_the_cache_gives_back_what_was_made(
+    video: Video, look: FeatureSpec, tmp_path: Path, counted: list[str]
+) -> None:
     made = feature_cache.instances(video, look, tmp_path / "cache")
     same(feature_cache.instances(video, look, tmp_path / "cache"), made)
     assert counted == ["a"]
@@ -61,13 +63,13 @@ def test_the_cache_gives_back_what_was_made(video: Video, look: Look, tmp_path: 
 
 
 def test_other_content_settings_and_spans_are_made_anew(
-    video: Video, look: Look, tmp_path: Path, clips: Path, counted: list[str]
+    video: Video, look: FeatureSpec, tmp_path: Path, clips: Path, counted: list[str]
 ) -> None:
     cache = tmp_path / "cache"
     whole = feature_cache.instances(video, look, cache)
     part = feature_cache.instances(replace(video, span=(0.4, 1.2)), look, cache)
     assert part.extents[:, 0].min() >= 0.4 and part.extents[:, 1].max() <= 1.2 + 1e-9
-    coarse = Recipe.of({"cells": {"rows": 1, "columns": 1, "steps": 1}}).feature_spec()
+    coarse = ModelConfig.of({"cells": {"rows": 1, "columns": 1, "steps": 1}}).feature_spec()
     assert len(feature_cache.instances(video, coarse, cache).features) < len(whole.features)
     shutil.copy(clips / "normal" / "n0.mp4", video.path)
     assert not np.array_equal(feature_cache.instances(video, look, cache).features, whole.features)
@@ -75,7 +77,7 @@ def test_other_content_settings_and_spans_are_made_anew(
     assert len(list(cache.glob("*/*"))) == 4 and len(list(cache.iterdir())) == 2, "a folder per look"
 
 
-def test_a_damaged_entry_is_made_again(video: Video, look: Look, tmp_path: Path, counted: list[str]) -> None:
+def test_a_damaged_entry_is_made_again(video: Video, look: FeatureSpec, tmp_path: Path, counted: list[str]) -> None:
     made = feature_cache.instances(video, look, tmp_path / "cache")
     (entry,) = (tmp_path / "cache").glob("*/*")
     entry.write_bytes(entry.read_bytes()[:100])
@@ -84,10 +86,10 @@ def test_a_damaged_entry_is_made_again(video: Video, look: Look, tmp_path: Path,
 
 
 def test_looks_that_differ_in_their_instances_share_a_run_of_the_backbone(
-    video: Video, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    video: Video, look: FeatureSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = Look.named("motion", "videolets")
-    other = Recipe.of({"motion": {"width": 48}}).feature_spec()
+    short = FeatureSpec.named("motion", "videolets")
+    other = ModelConfig.of({"motion": {"width": 48}}).feature_spec()
     alone = [feature_cache.instances(video, one, tmp_path / "alone") for one in (look, short, other)]
     runs = []
     grids = sampling.grids

@@ -9,7 +9,7 @@ import pytest
 
 from wherewhen.api import detection, extraction, runs
 from wherewhen.extraction import frame_rates
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.video.writer import Writer
 
 
@@ -70,7 +70,7 @@ def test_training_and_detection_tell_it_once(few: Path, tmp_path: Path, caplog: 
 @pytest.mark.parametrize("kept", [True, False])
 def test_extraction_tells_it_once(few: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, kept: bool) -> None:
     store = tmp_path / "store" if kept else None
-    extraction.extract_all(extraction.sources(few), [Look.named("motion")], store, quiet=True)
+    extraction.extract_all(extraction.sources(few), [FeatureSpec.named("motion")], store, quiet=True)
     assert [note[:16] for note in told(caplog)] == ["2 of 4 videos ha"]
-    extraction.extract_all(extraction.sources(few), [Look.named("pixels")], store, quiet=True)
+    extraction.extract_all(extraction.sources(few), [FeatureSpec.named("pixels")], store, quiet=True)
     assert told(caplog) == [], "it measures no motion"

@@ -11,14 +11,14 @@ import pytest
 from wherewhen.core.errors import VideoError
 from wherewhen.core.values import Instances, Video
 from wherewhen.extraction import loading
-from wherewhen.extraction.extractor import Look
-from wherewhen.inference.recipe import Recipe
+from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.video.batch import Quarantine
 
 
 @pytest.fixture
-def look() -> Look:
-    return Recipe.of().feature_spec()
+def look() -> FeatureSpec:
+    return ModelConfig.of().feature_spec()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def same(one: Instances, other: Instances) -> None:
 
 
 def test_bags_come_in_order_and_broken_videos_are_set_aside(
-    video: Video, look: Look, clips: Path, tmp_path: Path
+    video: Video, look: FeatureSpec, clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     videos = [
@@ -57,7 +57,7 @@ def test_bags_come_in_order_and_broken_videos_are_set_aside(
 
 
 def test_many_features_are_read_when_they_are_looked_at(
-    clips: Path, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clips: Path, look: FeatureSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
     videos = [Video(f"v{k}", path, k % 2) for k, path in enumerate(sorted(clips.rglob("*.mp4")))]
@@ -69,7 +69,7 @@ def test_many_features_are_read_when_they_are_looked_at(
     size = sum(b.views["cells"].features.nbytes + b.views["cells"].extents.nbytes for b in some)
     assert isinstance(loading.gathered([videos[0], *videos[2:]], {"cells": look}, quiet=True, held=size), list)
     many = loading.gathered(videos, {"cells": look}, quarantine=Quarantine(tmp_path), quiet=True, held=size - 1)
-    assert isinstance(many, loading.Kept) and [bag.video.id for bag in many] == [bag.video.id for bag in some]
+    assert isinstance(many, loading.StoredBags) and [bag.video.id for bag in many] == [bag.video.id for bag in some]
     assert [bag.video.id for bag in many[1:3]] == [some[1].video.id, some[2].video.id]
     for one, other in zip(some, many, strict=True):
         same(one.views["cells"], other.views["cells"])

@@ -16,18 +16,18 @@ import torch
 from wherewhen.core import extents as ext
 from wherewhen.core import registry
 from wherewhen.core.config import build
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Closeup
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, RoiSpec
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Boxes, Features, Frame, Grid, Instances, Paths, Pixels, Prediction, Scores, Video
-from wherewhen.evaluation import evaluate
+from wherewhen.evaluation import evaluator
 from wherewhen.extraction import extractor, feature_cache, loading, roi_crops, track_cache
-from wherewhen.extraction.roi_crops import Near, Roll, cut
+from wherewhen.extraction.roi_crops import FrameBuffer, RoiFeatures, cut
 from wherewhen.inference import score_maps, scoring
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
 from wherewhen.instances.tubes import Tubes
-from wherewhen.runtime.batching import Running, Together
+from wherewhen.runtime.batching import EngineChoice, SharedBatcher
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -130,7 +130,7 @@ def crowd() -> list[Instances]:
 @pytest.mark.parametrize("patient", [False, True])
 def test_features_are_those_of_crops_one_by_one(batch: int, patient: bool) -> None:
     shots, parts, backbone = pictures(60), crowd(), Means()
-    how = Near(Given(parts), Closeup(0.2), backbone, shots, batch, patient=patient)  # type: ignore[arg-type]
+    how = RoiFeatures(Given(parts), RoiSpec(0.2), backbone, shots, batch, patient=patient)  # type: ignore[arg-type]
     found = list(how(grids(6)))
     assert max(backbone.asked) <= batch and sum(backbone.asked) > 40
     if batch == 7:
@@ -145,7 +145,7 @@ def test_features_are_those_of_crops_one_by_one(batch: int, patient: bool) -> No
 def test_unit_length_is_of_what_pictures_say() -> None:
     part = stretch(0, 10, [walk(range(10), 0), walk(range(10), 1)], own=3)
     (plain,), (scaled,) = (
-        Near(Given([part]), Closeup(l2=l2), Means(), pictures(10))(grids(1))  # type: ignore[arg-type]
+        RoiFeatures(Given([part]), RoiSpec(l2=l2), Means(), pictures(10))(grids(1))  # type: ignore[arg-type]
         for l2 in (False, True)
     )
     wanted = plain.features[:, :3] / np.linalg.norm(plain.features[:, :3], axis=1, keepdims=True)
@@ -155,7 +155,7 @@ def test_unit_length_is_of_what_pictures_say() -> None:
 
 def test_what_the_builder_knows_itself_comes_after() -> None:
     part = stretch(0, 10, [walk(range(10), 0), walk(range(10), 1)], own=3)
-    (seen,) = Near(Given([part]), Closeup(), Means(), pictures(10))(grids(1))  # type: ignore[arg-type]
+    (seen,) = RoiFeatures(Given([part]), RoiSpec(), Means(), pictures(10))(grids(1))  # type: ignore[arg-type]
     assert seen.features.shape == (2, 6) and (seen.features[:, 3:] == 7).all() and seen.features[:, :3].min() > 50
 
 
@@ -170,21 +170,21 @@ def test_instances_of_a_camera_come_when_their_window_is_over() -> None:
                 pulled += 1
                 yield shot
 
-        near = Near(Given(crowd()), Closeup(), Means(), counted(), 500, patient=patient)  # type: ignore[arg-type]
+        near = RoiFeatures(Given(crowd()), RoiSpec(), Means(), counted(), 500, patient=patient)  # type: ignore[arg-type]
         assert [pulled for _ in near(grids(6))] == expected
 
 
 def test_pictures_wait_no_longer_than_their_window(monkeypatch: pytest.MonkeyPatch) -> None:
     most = []
 
-    class Watched(Roll):
+    class Watched(FrameBuffer):
         def add(self, frame: Frame) -> None:
             super().add(frame)
             most.append(len(self))
 
-    monkeypatch.setattr(roi_crops, "Roll", Watched)
+    monkeypatch.setattr(roi_crops, "FrameBuffer", Watched)
     parts = [stretch(20 * k, 20 * k + 20, [walk(range(20 * k, 20 * k + 20), k)]) for k in range(9)]
-    assert len(list(Near(Given(parts), Closeup(), Means(), pictures(180), 500, patient=True)(grids(18)))) == 9  # type: ignore[arg-type]
+    assert len(list(RoiFeatures(Given(parts), RoiSpec(), Means(), pictures(180), 500, patient=True)(grids(18)))) == 9  # type: ignore[arg-type]
     assert len(most) == 180 and max(most) == 20
 
 
@@ -193,7 +193,7 @@ def test_still_crops_are_not_looked_at() -> None:
     still = [Frame(gray.image, k, k / 10, (k + 1) / 10) for k in range(10)]
     backbone = Means()
     part = stretch(0, 10, [walk(range(10), 0)])
-    (seen,) = Near(Given([part]), Closeup(), backbone, still, gate=3.0)(grids(1))  # type: ignore[arg-type]
+    (seen,) = RoiFeatures(Given([part]), RoiSpec(), backbone, still, gate=3.0)(grids(1))  # type: ignore[arg-type]
     assert not seen.features.any() and seen.features.shape == (1, 3) and backbone.asked == [1]
 
 
@@ -213,10 +213,10 @@ def test_hostile_boxes_and_times() -> None:
     ways = [[[k, 1.0, 1.0, 1.0, 1.0] for k in range(5)], [[2, 0, 0, 0, 0]], [[9, 0.2, 0.2, 0.4, 0.4]]]
     part = stretch(0, 10, ways)
     few = [Frame(shot.image, k, shot.start, shot.start + 0.4) for k, shot in enumerate(pictures(8)[::4])]
-    (seen,) = Near(Given([part]), Closeup(2.0), Means(), few)(grids(1))  # type: ignore[arg-type]
+    (seen,) = RoiFeatures(Given([part]), RoiSpec(2.0), Means(), few)(grids(1))  # type: ignore[arg-type]
     assert np.isfinite(seen.features).all() and (seen.features > 0).all()
     with pytest.raises(ValueError, match="movers without pictures"):
-        list(Near(Given([part]), Closeup(), Means(), [])(grids(1)))  # type: ignore[arg-type]
+        list(RoiFeatures(Given([part]), RoiSpec(), Means(), [])(grids(1)))  # type: ignore[arg-type]
 
 
 def test_a_roll_gives_back_what_it_got(own_cache: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_roll_gives_back_what_it_got(own_cache: Path) -> None:
     shots = pictures(50)
     one = shots[0].image.nbytes
     for in_memory in (0, 3 * one, 10**9):
-        roll = Roll(in_memory, most=12 * one)
+        roll = FrameBuffer(in_memory, most=12 * one)
         for shot in shots:
             roll.add(shot)
             for mine in roll.between(shot.start - 0.6, shot.end):
@@ -261,18 +261,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALL = {"weights": "random", "size": [32, 48], "frames": 4, "stride": 4, "sampling": 2, "layer": "stage2"}
 
 
-def recipe_of(method: str, backbone: str = "shufflenet", **tubes: Any) -> Recipe:
+def recipe_of(method: str, backbone: str = "shufflenet", **tubes: Any) -> ModelConfig:
     own = {"shufflenet": SMALL} if backbone == "shufflenet" else {}
     plain = {"method": method, "instances": "tubes", "backbone": backbone, "engine": "torch", "precision": "fp32"}
-    return Recipe.of({**plain, "tubes": {**TUBES, **tubes}, **own})
+    return ModelConfig.of({**plain, "tubes": {**TUBES, **tubes}, **own})
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.3])
 def test_kept_features_are_those_of_crops_one_by_one(film: Path, margin: float) -> None:
     """The whole way through a file, against the pictures of the file, cut and looked at one by one."""
-    recipe, video = recipe_of("mgpr", margin=margin), Video("film", film, 1)
-    seen = feature_cache.bag_of(video, recipe.feature_specs()).views
-    backbone = recipe.make("backbone")
+    config, video = recipe_of("mgpr", margin=margin), Video("film", film, 1)
+    seen = feature_cache.bag_of(video, config.feature_specs()).views
+    backbone = config.make("backbone")
     shots = list(reader.frames(film, rate=backbone.clip.rate, width=96))
     tubes = seen["tubes"]
     assert tubes.paths is not None and len(set(tubes.track.tolist())) > 2
@@ -304,28 +304,28 @@ def test_live_is_offline_and_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Batches over tubes and windows out of a file, a window at a time as pictures come: the same numbers."""
-    recipe, video = recipe_of(method, manner=manner), Video("film", film, 1)
-    ways = recipe.feature_specs()
+    config, video = recipe_of(method, manner=manner), Video("film", film, 1)
+    ways = config.feature_specs()
     (opened,) = {id(look.opened(video)): look.opened(video) for look in ways.values()}.values()
-    monkeypatch.setattr(opened, "running", Running("torch", "fp32", batch=5))
+    monkeypatch.setattr(opened, "running", EngineChoice("torch", "fp32", batch=5))
     seen = feature_cache.bag_of(video, ways).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
-    scored = seen[recipe.scored]
-    assert dims[recipe.scored] == 48 + 12 * manner
+    scored = seen[config.scored]
+    assert dims[config.scored] == 48 + 12 * manner
     torch.manual_seed(0)
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
     bank = Instances(scored.features, scored.extents)
-    model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
+    model = Model(config, normalizers, config.make("method", dims), 0.5, bank, dims=dims)
     raw = model.localizer.raw(score_maps.heat([(scored, model.scores(model.normalized(seen)))]))
     model.threshold = halving(score for _, score in raw)
-    live = scoring.together(model.stream(video))
+    live = scoring.join_predictions(model.stream(video))
 
     def never(*_: Any) -> Any:
         raise AssertionError("looked at again")
 
-    monkeypatch.setattr("wherewhen.extraction.feature_cache.look_at", never)
+    monkeypatch.setattr("wherewhen.extraction.feature_cache.extract_features", never)
     bag = feature_cache.bag_of(video, ways)
-    same(live, evaluate.predict(model, evaluate.normalized(model, [bag]))["film"])
+    same(live, evaluator.detect_bags(model, evaluator.normalized(model, [bag]))["film"])
     assert live.events
 
 
@@ -344,9 +344,9 @@ def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
         recipe_of("dmrm", **how).feature_spec()
         for how in ({}, {"width": 48}, {"margin": 0.5}, {"backbone": "toywords"})
     ]
-    together = extractor.look_at(video, wanted)
+    together = extractor.extract_features(video, wanted)
     for look, seen in zip(wanted, together, strict=True):
-        (alone,) = extractor.look_at(video, [look])
+        (alone,) = extractor.extract_features(video, [look])
         np.testing.assert_allclose(seen.instances.features, alone.instances.features, atol=1e-5)
     assert len({seen.instances.features.tobytes() for seen in together}) == 4
 
@@ -358,7 +358,7 @@ def test_crops_of_several_videos_share_batches(film: Path, monkeypatch: pytest.M
     alone = [look.extract(video).features for video in videos]
     opened = look.opened(videos[0])
     together = opened.backbone.run  # type: ignore[attr-defined]
-    assert isinstance(together, Together)
+    assert isinstance(together, SharedBatcher)
     engine, sizes = together.run, list[int]()
 
     def run(clips: Pixels) -> Features:
@@ -369,7 +369,7 @@ def test_crops_of_several_videos_share_batches(film: Path, monkeypatch: pytest.M
         sizes.append(len(clips))
         return engine(clips)
 
-    monkeypatch.setattr(opened, "running", Running("torch", "fp32", batch=2))
+    monkeypatch.setattr(opened, "running", EngineChoice("torch", "fp32", batch=2))
     monkeypatch.setattr(together, "size", 8)
     monkeypatch.setattr(together, "run", run)
     found = list(loading.bags(videos, {"cells": look}, workers=4, quiet=True))
@@ -404,13 +404,13 @@ def test_every_network_takes_crops(name: str) -> None:
             return np.ones((len(clips), 1, 1, 1, 4), np.float32)
 
     part = stretch(0, 10, [walk(range(10), 0), walk(range(2), 1)])
-    (seen,) = Near(Given([part]), Closeup(), Fake(), pictures(10), batch=2)(grids(1))  # type: ignore[arg-type]
+    (seen,) = RoiFeatures(Given([part]), RoiSpec(), Fake(), pictures(10), batch=2)(grids(1))  # type: ignore[arg-type]
     assert (seen.features == 1).all() and {shape[1:4] for shape in asked} == {(Fake.clip.frames, *Fake.clip.size)}
 
 
 def test_who_wants_closeups_says_so() -> None:
     near = roi_crops.wanted(recipe_of("mgpr").builders())
-    assert near == {"tubes": Closeup(0.1, 96)}, "whole pictures of the same times are what they were"
+    assert near == {"tubes": RoiSpec(0.1, 96)}, "whole pictures of the same times are what they were"
     assert not roi_crops.wanted(recipe_of("mgpr", features="pool").builders())
     assert roi_crops.specs(recipe_of("dmrm").builders(), ClipSpec(8, 4, 10.0)) == {"cells": ClipSpec(1, 1, 10.0, 96)}
     boxes = (Boxes(0, 1, [[0, 1, 0.1, 0.1, 0.4, 0.5]], [1.0], track=np.array([3])),)
@@ -430,6 +430,6 @@ def test_what_stands_still_can_not_go_along(backbone: str) -> None:
 
 def test_pictures_of_any_size_get_one() -> None:
     part = stretch(0, 10, [walk(range(10), 0)])
-    (seen,) = Near(Given([part]), Closeup(), Means(None), pictures(10))(grids(1))  # type: ignore[arg-type]
+    (seen,) = RoiFeatures(Given([part]), RoiSpec(), Means(None), pictures(10))(grids(1))  # type: ignore[arg-type]
     way = part.paths.rows.extents if part.paths else np.empty(0)
     np.testing.assert_allclose(seen.features[0], twin(way, pictures(10), Means(None), 0.0), rtol=1e-5)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec
 from wherewhen.core.values import Clip, Features, Frame
 from wherewhen.extraction import assembly, sampling
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
@@ -183,9 +183,9 @@ def test_the_crops_of_a_clip_come_together_when_they_are_there() -> None:
             eaten += 1
             yield frame
 
-    recipe = Recipe.of()
+    config = ModelConfig.of()
     grids = sampling.grids(sampling.clips(eating(), ClipSpec(4, 4)), Middle(), crops=5)
-    for number, part_ in enumerate(assembly.built(grids, recipe.make("instances"), 5)):
+    for number, part_ in enumerate(assembly.built(grids, config.make("instances"), 5)):
         assert part_.shape is None and len(part_.features) == 5 * 4
         assert eaten == 4 * (number + 1)
 

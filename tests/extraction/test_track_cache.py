@@ -12,24 +12,24 @@ import torch
 
 from wherewhen.cli.commands import detect
 from wherewhen.core import extents as ext
-from wherewhen.core.contracts import Classes, Sight
+from wherewhen.core.contracts import Classes, TrackSource
 from wherewhen.core.errors import ConfigError, VideoError
 from wherewhen.core.linking import LinkConfig
 from wherewhen.core.store import plain as as_plain
 from wherewhen.core.values import Boxes, Features, Frame, Instances, Prediction, Video
-from wherewhen.evaluation import evaluate
+from wherewhen.evaluation import evaluator
 from wherewhen.extraction import assembly, box_tracks, feature_cache, loading, track_cache
 from wherewhen.inference import score_maps, scoring
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
 from wherewhen.instances.tubes import Tubes
 from wherewhen.video import reader
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.writer import Writer
 
 RATE = 12.5
-SIGHT = Sight("motion", {"smallest": 0.002}, LinkConfig(gap=0.4))
+SIGHT = TrackSource("motion", {"smallest": 0.002}, LinkConfig(gap=0.4))
 TUBES = {
     "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}, "part": 1.0, "shape": {"window": 2.0, "shortest": 0.2}
 }  # fmt: skip
@@ -57,8 +57,8 @@ def video(film: Path) -> Video:
     return Video("film", film, 1)
 
 
-def recipe_of(method: str) -> Recipe:
-    return Recipe.of({"method": method, "instances": "tubes", "tubes": TUBES})
+def recipe_of(method: str) -> ModelConfig:
+    return ModelConfig.of({"method": method, "instances": "tubes", "tubes": TUBES})
 
 
 def plain(boxes: Boxes) -> tuple[object, ...]:
@@ -68,9 +68,9 @@ def plain(boxes: Boxes) -> tuple[object, ...]:
 
 def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen beside other pictures or alone, made or read again: the same to the last bit."""
-    recipe = recipe_of("mgpr")
-    builders = recipe.builders()
-    streams = track_cache.live(video, recipe.make("backbone").clip, builders)
+    config = recipe_of("mgpr")
+    builders = config.builders()
+    streams = track_cache.live(video, config.make("backbone").clip, builders)
     pictures, beside = streams.frames, streams.boxes
     assert set(beside) == {"tubes", "tube_frames"}
     live = {name: [plain(boxes) for boxes in stream] for name, stream in beside.items()}
@@ -84,7 +84,7 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(box_tracks, "tracked", never)
     again = track_cache.kept(video, track_cache.wanted(builders), tmp_path)
     assert {name: list(map(plain, stream)) for name, stream in again.items()} == live
-    clip = recipe.make("backbone").clip
+    clip = config.make("backbone").clip
     own = list(reader.frames(video.path, rate=clip.rate, width=clip.width))
     for one, other in zip(pictures, own, strict=True):
         assert one.index == other.index
@@ -101,14 +101,14 @@ def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path) -> None:
 def test_another_file_of_boxes_is_another_sight(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n")
-    sight = Sight("file", {"path": str(path)}, LinkConfig())
+    sight = TrackSource("file", {"path": str(path)}, LinkConfig())
     before = track_cache.made(sight)
     assert track_cache.made(sight) == before != track_cache.made(SIGHT)
     path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n2,8,5,5,20,20,0.9,-1,-1,-1\n")
     assert track_cache.made(sight) != before
-    assert before != track_cache.made(Sight("file", {"path": str(path)}, LinkConfig(gap=2)))
+    assert before != track_cache.made(TrackSource("file", {"path": str(path)}, LinkConfig(gap=2)))
     with pytest.raises(ConfigError, match="unknown setting of file"):
-        track_cache.made(Sight("file", {"paht": "x"}, LinkConfig()))
+        track_cache.made(TrackSource("file", {"paht": "x"}, LinkConfig()))
 
 
 def lines(x: int, count: int = 40) -> str:
@@ -134,7 +134,7 @@ def test_boxes_of_each_video_lie_in_a_file_of_their_own(
 ) -> None:
     """The cache knows the very file: another content is another cached file, and that of other videos stays."""
     one, other, boxes = pair
-    sight = Sight("file", {"path": str(boxes)}, LinkConfig(gap=0.4))
+    sight = TrackSource("file", {"path": str(boxes)}, LinkConfig(gap=0.4))
 
     def left(video: Video) -> float:
         frames = list(track_cache.kept(video, {"it": sight}, tmp_path / "cache")["it"])
@@ -157,9 +157,9 @@ def test_boxes_of_each_video_lie_in_a_file_of_their_own(
 
 def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) -> None:
     one, other, boxes = pair
-    recipe = Recipe.of({"method": "dmrm", "instances": "tubes",
+    config = ModelConfig.of({"method": "dmrm", "instances": "tubes",
                         "tubes": {**TUBES, "proposals": "file", "boxes": {"path": str(boxes)}}})  # fmt: skip
-    look = recipe.feature_spec()
+    look = config.feature_spec()
     assert look.name(one) == look.name(other), "one folder of a store for all"
     before, mine = feature_cache.cached(one, look), feature_cache.instances(one, look)
     assert look.source(one)["boxes"] != look.source(other)["boxes"]
@@ -167,10 +167,12 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
     assert feature_cache.cached(one, look) != before
     assert feature_cache.instances(one, look).extents[0, 2] - mine.extents[0, 2] == pytest.approx(20 / 128)
     dims = {"cells": mine.features.shape[1]}
-    model = Model(recipe, {"cells": Normalizer.fit([mine])}, recipe.make("method", dims), 0.5,
+    model = Model(config, {"cells": Normalizer.fit([mine])}, config.make("method", dims), 0.5,
                   Instances(mine.features, mine.extents), dims=dims)  # fmt: skip
-    offline = evaluate.predict(model, evaluate.normalized(model, [feature_cache.bag_of(one, {"cells": look})]))["a"]
-    same(scoring.together(model.stream(one)), offline)
+    offline = evaluator.detect_bags(model, evaluator.normalized(model, [feature_cache.bag_of(one, {"cells": look})]))[
+        "a"
+    ]
+    same(scoring.join_predictions(model.stream(one)), offline)
     quarantine = Quarantine(boxes)
     lost = Video("c", other.path, 0)
     assert [bag.video.id for bag in loading.bags([one, lost], {"cells": look}, quarantine=quarantine)] == ["a"]
@@ -182,21 +184,21 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
 @pytest.mark.parametrize("method", ["dmrm", "mgpr"])
 def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[float]], float]) -> None:
     """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
-    recipe = recipe_of(method)
-    looks = recipe.feature_specs()
+    config = recipe_of(method)
+    looks = config.feature_specs()
     seen = feature_cache.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
     torch.manual_seed(0)
-    scored = seen[recipe.scored]
+    scored = seen[config.scored]
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
     bank = Instances(scored.features, scored.extents)
-    model = Model(recipe, normalizers, recipe.make("method", dims), 0.5, bank, dims=dims)
+    model = Model(config, normalizers, config.make("method", dims), 0.5, bank, dims=dims)
     raw = model.localizer.raw(score_maps.heat([(scored, model.scores(model.normalized(seen)))]))
     model.threshold = halving(score for _, score in raw)
-    live = scoring.together(model.stream(video))
+    live = scoring.join_predictions(model.stream(video))
     for _ in range(2):
         bag = feature_cache.bag_of(video, looks)
-        offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
+        offline = evaluator.detect_bags(model, evaluator.normalized(model, [bag]))["film"]
         same(live, offline)
     assert live.events and all(event.track >= 0 for event in live.events)
     assert live.frames is not None and live.frames.edges[-1] == pytest.approx(6.0)
@@ -206,29 +208,29 @@ def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[
 def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scored as pictures come or out of the cache; only boxes and events know of movers, and events are their boxes."""
     beside = {"proposals": "motion", "boxes": dict(SIGHT.settings), "tracks": {"gap": 0.4}}
-    recipe = Recipe.of({"method": method, "movers": beside})
-    looks = recipe.feature_specs()
+    config = ModelConfig.of({"method": method, "movers": beside})
+    looks = config.feature_specs()
     seen = feature_cache.bag_of(video, looks).views
     dims = {name: one.features.shape[1] for name, one in seen.items()}
-    scored = seen[recipe.scored]
+    scored = seen[config.scored]
     normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
-    classes = ("falling",) if recipe.tells_classes else ()
-    made = recipe.student(dims, Classes(classes or Classes().names))
+    classes = ("falling",) if config.tells_classes else ()
+    made = config.student(dims, Classes(classes or Classes().names))
     bank = Instances(scored.features, scored.extents)
-    model = Model(recipe, normalizers, made, 0.5, bank, dims=dims, classes=classes)
+    model = Model(config, normalizers, made, 0.5, bank, dims=dims, classes=classes)
 
     def answers(views: Mapping[str, Instances]) -> Features:
         """The square that crosses is odd: 0.9 in every cell that it touches."""
-        rows = views[recipe.scored].extents
+        rows = views[config.scored].extents
         x = 3 * ((rows[:, 0] + rows[:, 1]) / 2 * RATE - 12)
         hot = (rows[:, 0] > 1) & (rows[:, 1] < 4) & (rows[:, 3] < 44 / 96) & (rows[:, 5] > 20 / 96)
         hot &= (rows[:, 2] < (x + 14) / 128) & (rows[:, 4] > x / 128)
         return np.where(hot, 0.9, 0.05).astype(np.float32)[:, None].repeat(1 + len(classes), 1)
 
     monkeypatch.setattr(model, "answers", answers)
-    live = scoring.together(model.stream(video))
+    live = scoring.join_predictions(model.stream(video))
     bag = feature_cache.bag_of(video, looks)
-    offline = evaluate.predict(model, evaluate.normalized(model, [bag]))["film"]
+    offline = evaluator.detect_bags(model, evaluator.normalized(model, [bag]))["film"]
     same(live, offline)
     (event,) = live.events
     assert event.track >= 0 and event.category == (classes[0] if classes else None)
@@ -237,10 +239,10 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
             x = 3 * (np.floor(start * RATE + 0.5) - 12)
             truth = np.array([0, 1, x / 128, 20 / 96, (x + 14) / 128, 44 / 96])
             assert ext.iou(truth, np.array([0, 1, *box])) > 0.5
-    bare = Model(replace(recipe, movers=None), normalizers, made, 0.5, bank, dims=dims, classes=classes)
-    assert bare.with_movers(beside).recipe == recipe and bare.recipe.movers is None
+    bare = Model(replace(config, movers=None), normalizers, made, 0.5, bank, dims=dims, classes=classes)
+    assert bare.with_movers(beside).config == config and bare.config.movers is None
     monkeypatch.setattr(bare, "answers", answers)
-    without = scoring.together(bare.stream(video))
+    without = scoring.join_predictions(bare.stream(video))
     assert without.frames and live.frames and without.heat and live.heat and without.events
     np.testing.assert_array_equal(without.frames.values, live.frames.values)
     np.testing.assert_array_equal(without.heat.values, live.heat.values)
@@ -248,14 +250,14 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
 
 
 def test_movers_are_asked_for_in_the_words_of_the_user() -> None:
-    recipe = Recipe.of({"movers": "motion"})
-    assert recipe.movers is not None and recipe.movers.sight == Sight("motion", {}, LinkConfig())
-    assert Recipe.of(as_plain(recipe.plain())) == recipe and Recipe.of({"movers": ""}).movers is None
+    config = ModelConfig.of({"movers": "motion"})
+    assert config.movers is not None and config.movers.sight == TrackSource("motion", {}, LinkConfig())
+    assert ModelConfig.of(as_plain(config.plain())) == config and ModelConfig.of({"movers": ""}).movers is None
     for given, words in (("moton", "did you mean 'motion'"), ({"boxs": {}}, "unknown setting of movers"), (3, "name")):
         with pytest.raises(ConfigError, match=words):
-            Recipe.of({"movers": given})
+            ModelConfig.of({"movers": given})
     with pytest.raises(ConfigError, match="tubes are movers themselves"):
-        Recipe.of({"movers": "motion", "method": "mgpr"})
+        ModelConfig.of({"movers": "motion", "method": "mgpr"})
 
 
 def test_detect_switches_movers_on_for_a_trained_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +290,8 @@ def same(one: Prediction, other: Prediction) -> None:
 
 def test_tubes_come_no_later_than_they_say(film: Path) -> None:
     """A camera's pictures one by one: a window's tubes are there once it, the pause and a clip have passed."""
-    recipe = recipe_of("dmrm")
-    backbone, builders = recipe.make("backbone"), recipe.builders()
+    config = recipe_of("dmrm")
+    backbone, builders = config.make("backbone"), config.builders()
     source = box_tracks.proposer("motion", SIGHT.settings)
     now = 0.0
 
@@ -310,22 +312,22 @@ def test_tubes_come_no_later_than_they_say(film: Path) -> None:
     assert wait == 2.4 and len(found) == 3
     assert all(came <= end + wait - 2.0 + slack for _, end, came in found[:-1])
     assert [round(start, 2) for start, _, _ in found] == [0, 2, 4]
-    whole = feature_cache.bag_of(Video("film", film, 1), recipe.feature_specs()).views["cells"]
+    whole = feature_cache.bag_of(Video("film", film, 1), config.feature_specs()).views["cells"]
     assert whole.paths is not None and whole.paths.edges[-1] == found[-1][1]
 
 
 def test_crops_and_tubes_dont_go_together() -> None:
     with pytest.raises(ConfigError, match="so crops is 1"):
-        Recipe.of({"method": "mgpr", "crops": 5})
+        ModelConfig.of({"method": "mgpr", "crops": 5})
 
 
 def test_the_same_tubes_from_afar() -> None:
     """What is said of tubes is said of tube_frames, unless they say otherwise."""
-    recipe = recipe_of("mgpr")
-    assert recipe.settings["tube_frames"] == recipe.settings["tubes"]
-    other = Recipe.of({"method": "mgpr", "tubes": TUBES, "tube_frames": {"part": 0.5}})
+    config = recipe_of("mgpr")
+    assert config.settings["tube_frames"] == config.settings["tubes"]
+    other = ModelConfig.of({"method": "mgpr", "tubes": TUBES, "tube_frames": {"part": 0.5}})
     assert other.settings["tube_frames"].part == 0.5 and other.settings["tubes"].part == 1.0
-    assert Recipe.of(recipe.plain()) == recipe
+    assert ModelConfig.of(config.plain()) == config
 
 
 def _pictures(kind: str) -> Iterator[np.ndarray]:

@@ -12,11 +12,11 @@ import pytest
 from wherewhen.core import extents as ext
 from wherewhen.core.contracts import TextTower
 from wherewhen.core.values import Bag, HeatMap, Instances
-from wherewhen.evaluation.evaluate import predict
+from wherewhen.evaluation.evaluator import detect_bags
 from wherewhen.inference import score_maps
 from wherewhen.inference.class_maps import ClassMap, Shares, class_maps
 from wherewhen.inference.model import Model, view
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import fit
 
 MakeBags = Callable[..., list[Bag]]
@@ -42,13 +42,13 @@ def of_two_kinds(bags: list[Bag]) -> list[Bag]:
 
 def test_events_bear_the_class_that_was_learnt(toy_bag: Callable[..., Bag], tmp_path: Path) -> None:
     bags = of_two_kinds([toy_bag(n, n % 2, 9, (1, 2)) for n in range(56)])
-    model = fit.fit(bags[:32], Recipe.of(SETTINGS), device="cpu").last
+    model = fit.fit(bags[:32], ModelConfig.of(SETTINGS), device="cpu").last
     assert model.classes == ("a", "b")
     model.save(tmp_path / "model.safetensors")
     back = Model.load(tmp_path / "model.safetensors", device="cpu")
     assert back.classes == ("a", "b")
     fresh = [Bag(bag.video, back.normalized(bag.views)) for bag in bags[32:]]
-    found = predict(back, fresh)
+    found = detect_bags(back, fresh)
     events = [(event.category, bag.video.category) for bag in fresh for event in found[bag.video.id].events]
     right = [name == real for name, real in events if real]
     assert len(right) >= 8 and np.mean(right) > 0.8
@@ -67,30 +67,30 @@ def test_events_bear_the_class_that_was_learnt(toy_bag: Callable[..., Bag], tmp_
 
 
 def test_without_names_nothing_is_named(toy_bags: MakeBags) -> None:
-    recipe = Recipe.of({**SETTINGS, "training": {"steps": 2}})
-    model = fit.fit(toy_bags(8), recipe, device="cpu").last
+    config = ModelConfig.of({**SETTINGS, "training": {"steps": 2}})
+    model = fit.fit(toy_bags(8), config, device="cpu").last
     assert model.classes == () and model.answers(toy_bags(1)[0].views).shape[1] == 1
     bag = toy_bags(1)[0]
-    assert predict(model, [Bag(bag.video, model.normalized(bag.views))])[bag.video.id].classes == {}
+    assert detect_bags(model, [Bag(bag.video, model.normalized(bag.views))])[bag.video.id].classes == {}
 
 
 def test_another_name_is_another_training(toy_bags: MakeBags) -> None:
     """A checkpoint of other classes is not gone on with; methods that don't tell classes don't care."""
     known = [fit._Known.of(bag, ["cells"]) for bag in of_two_kinds(toy_bags(8))]
-    recipe = Recipe.of(SETTINGS)
-    keys = {fit._key(recipe, known, [], names) for names in ((), ("a", "b"), ("a", "b", "c"))}
+    config = ModelConfig.of(SETTINGS)
+    keys = {fit._key(config, known, [], names) for names in ((), ("a", "b"), ("a", "b", "c"))}
     assert len(keys) == 3
 
 
 @pytest.mark.parametrize("method", ["vadclip", "stprompt"])
 def test_what_is_learnt_of_several_classes_at_once_is_no_class(toy_bags: MakeBags, tmp_path: Path, method: str) -> None:
-    recipe = Recipe.of({"method": method, "training": {"steps": 3}})
-    views = tuple(recipe.views)
+    config = ModelConfig.of({"method": method, "training": {"steps": 3}})
+    views = tuple(config.views)
     bags = [
         replace(bag, video=replace(bag.video, category=kind if bag.video.label else None))
         for bag, kind in zip(toy_bags(8, views), ["a", "a", "b", "b", "a+b", "a+b", "b+a", "b + a"], strict=True)
     ]
-    model = fit.fit(bags, recipe, device="cpu").last
+    model = fit.fit(bags, config, device="cpu").last
     assert model.classes == ("a", "b")
     assert model.answers(model.normalized(bags[0].views)).shape[1] == 3
     model.save(tmp_path / "model.safetensors")
@@ -107,8 +107,8 @@ def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_pat
         kind = "running" if bag.video.label else None
         cells = replace(rows, features=rng.random((len(rows.features), 9)).astype(np.float32))
         bags.append(Bag(replace(bag.video, category=kind), {"cells": cells}))
-    recipe = Recipe.of({**SETTINGS, "backbone": "toywords", "training": {"steps": 3}})
-    fitted = fit.fit(bags, recipe, device="cpu").last
+    config = ModelConfig.of({**SETTINGS, "backbone": "toywords", "training": {"steps": 3}})
+    fitted = fit.fit(bags, config, device="cpu").last
     np.testing.assert_array_equal(fitted.normalized(bags[0].views)["cells"].features, bags[0].views["cells"].features)
     tower: TextTower = fitted.method.prompts._reads[0]
     assert fitted.method.prompts.context.shape == (tower.length, tower.width)
@@ -116,7 +116,7 @@ def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_pat
     back = Model.load(tmp_path / "model.safetensors", device="cpu")
     assert not back.method.prompts._reads
     np.testing.assert_array_equal(back.answers(bags[1].views), fitted.answers(bags[1].views))
-    with_motion = replace(recipe, backbone="motion", settings={**recipe.settings, "motion": None})
+    with_motion = replace(config, backbone="motion", settings={**config.settings, "motion": None})
     assert with_motion.reader() is None and not with_motion.raw("cells")
 
 

@@ -14,7 +14,7 @@ from wherewhen.core.errors import ConfigError, VideoError
 from wherewhen.core.values import Event, HeatMap, Pictures, Prediction, Video
 from wherewhen.extraction import sampling
 from wherewhen.inference.detector import Detector
-from wherewhen.inference.result import Found
+from wherewhen.inference.result import Result
 from wherewhen.video.reader import Reading
 from wherewhen.video.writer import Writer
 
@@ -24,7 +24,7 @@ class Bright(Detector):
 
     alarm = 0.5
 
-    def stream(self, source: sampling.Watched) -> Iterator[Prediction]:
+    def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
         assert isinstance(source, Reading)
         for frame in source.frames():
             heat = HeatMap([frame.image.mean() / 255], [frame.start, frame.end])
@@ -49,7 +49,7 @@ def clips(tmp_path: Path) -> Path:
 def test_one_video_gives_one_result(clips: Path) -> None:
     for source in (clips / "a.mp4", str(clips / "a.mp4"), Video("x", clips / "a.mp4")):
         found = Bright().detect(source)
-        assert isinstance(found, Found) and found.id == "a"
+        assert isinstance(found, Result) and found.id == "a"
         assert len(found.scores) == 4 and found.clock[-1] == pytest.approx(0.4)
 
 
@@ -64,7 +64,7 @@ def test_lists_folders_and_globs_give_lists(clips: Path) -> None:
 def test_pictures_in_memory_are_one_video() -> None:
     for source in (pictures(), list(pictures()), Pictures(pictures(), 10)):
         found = Bright().detect(source, rate=10)
-        assert isinstance(found, Found) and found.id == "pictures"
+        assert isinstance(found, Result) and found.id == "pictures"
         assert found.clock[-1] == pytest.approx(0.4)
         assert found.scores == pytest.approx(128 / 255)
     two = Bright().detect([pictures(), pictures(2)])

@@ -13,9 +13,9 @@ from wherewhen.api import benchmark, runs
 from wherewhen.core.errors import ConfigError, EngineError
 from wherewhen.core.values import Instances
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.recipe import Recipe
-from wherewhen.runtime.batching import Running
+from wherewhen.runtime.batching import EngineChoice
 
 NETWORK = {
     "backbone": "shufflenet",
@@ -26,22 +26,22 @@ NETWORK = {
 }
 
 
-def untrained(recipe: Recipe) -> Model:
+def untrained(config: ModelConfig) -> Model:
     """A model that was never trained, for features of a length that a backbone may have."""
     features = np.random.default_rng(0).normal(size=(9, 96)).astype(np.float32)
     seen = Instances(features, np.tile([0.0, 1, 0, 0, 1, 1], (9, 1)))
-    return Model(recipe, {"cells": Normalizer.fit([seen])}, recipe.make("method", {"cells": 96}), 0.5, seen)
+    return Model(config, {"cells": Normalizer.fit([seen])}, config.make("method", {"cells": 96}), 0.5, seen)
 
 
 def test_another_engine_runs_the_backbone_of_a_model(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def attach(backbone: object, engine: str, precision: str, device: str) -> Running:
+    def attach(backbone: object, engine: str, precision: str, device: str) -> EngineChoice:
         asked.append((engine, precision))
-        return Running(engine, precision)
+        return EngineChoice(engine, precision)
 
     monkeypatch.setattr("wherewhen.inference.model.attach", attach)
-    model = untrained(Recipe.of(NETWORK))
+    model = untrained(ModelConfig.of(NETWORK))
     for other in (model, model.with_engine("onnx"), model.with_engine(precision="int8"), model):
         other.detect(clips / "anomalous/a0.mp4")
     assert asked == [("torch", "fp32"), ("onnx", "auto"), ("auto", "int8")]
@@ -54,8 +54,8 @@ def test_another_engine_runs_the_backbone_of_a_model(clips: Path, monkeypatch: p
 def test_engines_are_refused_where_no_network_runs(
     tmp_path: Path, clips: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = Recipe.of({"backbone": "motion"})
-    untrained(recipe).save(tmp_path / "model.safetensors")
+    config = ModelConfig.of({"backbone": "motion"})
+    untrained(config).save(tmp_path / "model.safetensors")
     words = ["detect", str(clips), "--model", str(tmp_path / "model.safetensors"), "--output", str(tmp_path / "found")]
     for more in (["--engine", "onnx"], ["--precision", "int8"]):
         assert cli.main([*words, *more]) == 2

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 
 from wherewhen.api.tables import write_scores
 from wherewhen.core.values import HeatMap, Prediction
-from wherewhen.inference.result import Found, score_rows
+from wherewhen.inference.result import Result, score_rows
 
 EDGES = [0.0, 1.0, 2.0]
 
 
-def told(name: str, scores: list[float], classes: dict[str, list[float]]) -> Found:
+def told(name: str, scores: list[float], classes: dict[str, list[float]]) -> Result:
     """A video of four frames, half a second each, on two time steps."""
     by_class = {key: HeatMap(values, EDGES) for key, values in classes.items()}
-    return Found(name, Path(name), Prediction(HeatMap(scores, EDGES), classes=by_class), np.arange(5) / 2, (8, 6))
+    return Result(name, Path(name), Prediction(HeatMap(scores, EDGES), classes=by_class), np.arange(5) / 2, (8, 6))
 
 
 def test_a_video_that_does_not_know_a_class_leaves_it_open() -> None:

@@ -28,7 +28,7 @@ def test_a_videolet_is_the_mean_of_all_cells_of_its_clips(clips: int) -> None:
         np.testing.assert_allclose(part.features[0], np.mean(np.float64(cells), 0), rtol=1e-5, atol=1e-6)
         assert part.extents.tolist() == [[own[0].span[0], own[-1].span[1], 0, 0, 1, 1]]
         assert part.shape == (1, 1, 1)
-    assert assembly.joined(found).shape == (len(found), 1, 1), "a bag of them is a grid, so that segments apply"
+    assert assembly.join_instances(found).shape == (len(found), 1, 1), "a bag of them is a grid, so that segments apply"
 
 
 def test_cells_of_zeros_hold_nothing() -> None:

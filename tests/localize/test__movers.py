@@ -73,7 +73,7 @@ def walked(count: int = 40) -> list[HeatMap]:
 
 
 def test_the_localizer_follows_movers_that_it_knows() -> None:
-    found = scoring.together(Regions(RegionsConfig(smooth_seconds=0.2), threshold=0.4)(walked()))
+    found = scoring.join_predictions(Regions(RegionsConfig(smooth_seconds=0.2), threshold=0.4)(walked()))
     assert found.boxes is not None and found.frames is not None and found.heat is not None
     (event,) = found.events
     assert event.track == 7
@@ -92,7 +92,7 @@ def test_how_maps_are_cut_into_pieces_changes_nothing() -> None:
         np.arange(41) / 4,
         boxes=tuple(p.boxes[0] for p in pieces if p.boxes),
     )
-    one, other = (scoring.together(Regions(RegionsConfig(), 0.4)(some)) for some in (pieces, [whole]))
+    one, other = (scoring.join_predictions(Regions(RegionsConfig(), 0.4)(some)) for some in (pieces, [whole]))
     same(one, other)
 
 
@@ -169,7 +169,7 @@ def accompanied(movers: bool = True, count: int = 40) -> list[HeatMap]:
 
 
 def test_a_map_says_where_and_a_mover_who() -> None:
-    found, bare = (scoring.together(Regions(PLAIN)(accompanied(movers))) for movers in (True, False))
+    found, bare = (scoring.join_predictions(Regions(PLAIN)(accompanied(movers))) for movers in (True, False))
     who, where = found.events
     assert (who.start, who.end, where.start, where.end) == (2.0, 6.0, 10.0, 14.0)
     assert who.track == 14 and who.score == pytest.approx(0.9)  # even numbers are movers'
@@ -192,10 +192,10 @@ def test_an_event_stays_where_no_mover_is_sure_enough() -> None:
     heat[:, 1, 1] = 0.8
     one = at(0, {1: ((0, 0, 1, 1), 1.0)})
     movers = tuple(cut(one, k / 4, (k + 1) / 4) for k in range(8))
-    (event,) = scoring.together(Regions(PLAIN)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
+    (event,) = scoring.join_predictions(Regions(PLAIN)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
     assert event.track == -1 and event.score == pytest.approx(0.8) and (event.start, event.end) == (0, 2)
     sure = RegionsConfig(**{**vars(PLAIN), "inside": 1.0})
-    (event,) = scoring.together(Regions(sure)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
+    (event,) = scoring.join_predictions(Regions(sure)([HeatMap(heat, np.arange(9) / 4, movers=movers)])).events
     assert event.track == 2 and (event.extents[:, 2:] == [0, 0, 1, 1]).all()
 
 
@@ -208,15 +208,15 @@ def test_movers_beside_maps_are_the_same_however_maps_are_cut(cuts: set[int]) ->
         values = np.concatenate([p.values for p in pieces[a:b]])
         return HeatMap(values, np.arange(a, b + 1) / 2, movers=tuple(p.movers[0] for p in pieces[a:b] if p.movers))
 
-    one = scoring.together(Regions(RegionsConfig(), 0.4)(pieces))
-    same(one, scoring.together(Regions(RegionsConfig(), 0.4)(whole(a, b) for a, b in pairwise(borders))))
+    one = scoring.join_predictions(Regions(RegionsConfig(), 0.4)(pieces))
+    same(one, scoring.join_predictions(Regions(RegionsConfig(), 0.4)(whole(a, b) for a, b in pairwise(borders))))
 
 
 def test_frames_that_reach_beyond_a_step_are_cut_at_its_end() -> None:
     """Frames of a third of a second beside steps of a half: no moment is told twice, none is left out."""
     frames = [Boxes(k / 3, (k + 1) / 3, [[k / 3, (k + 1) / 3, *A]], [1.0], track=[4]) for k in range(12)]
     maps = (HeatMap(np.full((1, 2, 2), 0.9, np.float32), np.array([k, k + 1]) / 2) for k in range(8))
-    found = scoring.together(Regions(PLAIN)(scoring.beside(maps, frames))).boxes
+    found = scoring.join_predictions(Regions(PLAIN)(scoring.beside(maps, frames))).boxes
     assert found is not None and set(found.track.tolist()) == {8}
     borders = sorted({k / 3 for k in range(13)} | {k / 2 for k in range(9)})
     np.testing.assert_allclose(found.extents[:, 0], borders[:-1])

@@ -67,7 +67,7 @@ PLAIN = RegionsConfig(smooth_seconds=0, smooth_cells=0, sharpen=0, top=1, gap_se
 
 def run(values: Features, step: float = 0.25, **settings: Any) -> Prediction:
     config = RegionsConfig(**{**vars(PLAIN), **settings})
-    return scoring.together(Regions(config)([HeatMap(values, np.arange(len(values) + 1) * step)]))
+    return scoring.join_predictions(Regions(config)([HeatMap(values, np.arange(len(values) + 1) * step)]))
 
 
 def world(*squares: tuple[int, int, int, int, float], steps: int = 40) -> Features:
@@ -153,7 +153,7 @@ def test_an_event_is_as_sure_as_its_alarm_where_the_map_is_lowered() -> None:
     detail[:, 8:20, 6:20] = 0.2
     detail[:, 8:10, 6:8] = 1.0
     config = RegionsConfig(**{**vars(PLAIN), "sharpen": 0.6})
-    found = scoring.together(Regions(config)([HeatMap(values, np.arange(41) / 4, detail)]))
+    found = scoring.join_predictions(Regions(config)([HeatMap(values, np.arange(41) / 4, detail)]))
     assert found.heat is not None and found.boxes is not None and found.frames is not None
     assert found.frames.values.max() == pytest.approx(0.51) and found.heat.values.max() < 0.5
     (event,) = found.events
@@ -238,7 +238,7 @@ def test_events_agree_with_the_alarms(seed: int, given: dict[str, Any], piece: i
     edges = np.concatenate([[0], np.cumsum(rng.uniform(0.1, 0.4, 48))])
     detail = rng.random((48, 12, 16), np.float32) if seed % 2 else None
     config = RegionsConfig(**given)
-    found = scoring.together(Regions(config, threshold)([HeatMap(values, edges, detail)]))
+    found = scoring.join_predictions(Regions(config, threshold)([HeatMap(values, edges, detail)]))
     frames = found.frames
     assert frames is not None
     spans = alarms(frames, config, found.events)
@@ -261,7 +261,7 @@ def test_events_agree_with_the_alarms(seed: int, given: dict[str, Any], piece: i
         HeatMap(values[k : k + piece], edges[k : k + piece + 1], None if detail is None else detail[k : k + piece])
         for k in range(0, 48, piece)
     ]
-    live = scoring.together(Regions(config, threshold)(iter(pieces)))
+    live = scoring.join_predictions(Regions(config, threshold)(iter(pieces)))
     assert [(e.extents.tolist(), e.score) for e in live.events] == [(e.extents.tolist(), e.score) for e in found.events]
 
 

@@ -18,6 +18,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Grid, Instances
 from wherewhen.inference import score_maps
 from wherewhen.inference.model import Model
+from wherewhen.instances.cells import Cells
 from wherewhen.methods.cuboid_mil import SYSTEM_A, CuboidMIL, CuboidMILConfig, ranking, top_mean
 from wherewhen.video.writer import Writer
 
@@ -273,23 +274,24 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
     assert cli.main([*map(str, words), *published_words(), *here]) == 0
 
     found = Model.load(tmp_path / "run", device="cpu")
-    recipe = found.recipe
-    assert recipe.settings["cuboid_mil"] == SYSTEM_A
-    assert (recipe.backbone, recipe.settings["i3d"].layer, recipe.settings["i3d"].frames) == ("i3d", "mixed_4e", 16)
+    config = found.config
+    assert config.settings["cuboid_mil"] == SYSTEM_A
+    assert (config.backbone, config.settings["i3d"].layer, config.settings["i3d"].frames) == ("i3d", "mixed_4e", 16)
     assert found.dims == {"cells": 528}
-    assert (recipe.training.optimizer, recipe.training.learning_rate, recipe.training.weight_decay) == (
+    assert (config.training.optimizer, config.training.learning_rate, config.training.weight_decay) == (
         "adagrad", 0.01, 0.002,
     )  # fmt: skip
 
     video = drawn(tmp_path / "new.mp4", 30, 20)  # more than a clip: the second one reaches back
-    clips, build = [], found.builders["cells"]
+    clips: list[Instances] = []
 
-    def watched(grids: Iterable[Grid]) -> Iterator[Instances]:
-        for rows in build(grids):
-            clips.append(rows)
-            yield rows
+    class Watched(Cells):
+        def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
+            for rows in super().__call__(grids):
+                clips.append(rows)
+                yield rows
 
-    found.builders = {"cells": watched}
+    found.builders = {"cells": Watched(config.settings["cells"])}
     heat = found.detect(video).prediction.heat
     assert [rows.shape for rows in clips] == [(1, 7, 7)] * 2
     for rows in clips:

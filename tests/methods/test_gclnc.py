@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wherewhen.core.contracts import Student, View
+from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods import gclnc
 from wherewhen.methods._grid import lanes
@@ -104,7 +104,7 @@ def test_tubes_are_joined_by_how_near_they_are_in_time() -> None:
 
 def test_the_two_take_turns() -> None:
     made, bags, labels = model().train(), view(), torch.tensor([1.0, 0.0, 1.0, 0.0])
-    assert isinstance(made, Student)
+    assert isinstance(made, StagedMethod)
     for stage in range(made.stages):
         made.study(stage, iter(()))
         made.zero_grad(set_to_none=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.core.contracts import Output, Student, View
+from wherewhen.core.contracts import Output, StagedMethod, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Bag
 from wherewhen.inference.model import view
@@ -156,7 +156,7 @@ def moved(made: MGPR, bags: dict[str, View]) -> set[str]:
 
 def test_the_branches_take_turns_at_every_step_and_the_temporal_one_begins(bags: dict[str, View]) -> None:
     made = model().train()
-    assert isinstance(made, Student) and moved(made, bags) == {"tube", "temporal"}
+    assert isinstance(made, StagedMethod) and moved(made, bags) == {"tube", "temporal"}
     made.study(0, iter(()))
     for turn in range(4):
         assert moved(made, bags) == ({"tube"} if turn % 2 else {"temporal"})

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from wherewhen.core.contracts import Student, View
+from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods.reward import Reward, RewardConfig, accumulated, first_pass, scaled, second_pass
 
@@ -93,7 +93,7 @@ def test_distances_are_to_the_nearest_normal_instances() -> None:
 
 def test_the_bank_has_the_size_of_its_setting() -> None:
     small = Reward(RewardConfig(bank=16), {"cells": 4})
-    assert isinstance(small, Student)
+    assert isinstance(small, StagedMethod)
     small.study(0, training_set())
     again = Reward(RewardConfig(bank=16), {"cells": 4})
     again.load_state_dict(small.state_dict())

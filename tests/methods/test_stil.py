@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from wherewhen.core.contracts import Student, View
+from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.core.values import Bag
 from wherewhen.inference.model import view
 from wherewhen.methods.stil import STIL, STILConfig
@@ -32,7 +32,7 @@ def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, Vi
     """Bag by bag: the mean stands in at first, then whom the line of the turn before meant."""
     torch.manual_seed(0)
     made = STIL(STILConfig(rerank=0.25, penalty=0.1), {"tubes": 6}).train()
-    assert isinstance(made, Student)
+    assert isinstance(made, StagedMethod)
     made.study(stage, iter(()))
     past = made.line.weight.detach().numpy()[0].copy()
     with torch.no_grad():

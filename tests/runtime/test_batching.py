@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.runtime.batching import NONE, Batched, Running, Together, deviation, score_change
+from wherewhen.runtime.batching import NONE, Batched, EngineChoice, SharedBatcher, deviation, score_change
 
 
 def test_deviation_is_relative_error_and_cosine() -> None:
@@ -68,7 +68,7 @@ class Slow:
 
 def asked_at_once(engine: Slow, size: int, wishes: Sequence[Any]) -> list[Future[Any]]:
     """What becomes of wishes that all came, in their order, while a first one was being run."""
-    together = Together(engine, size)  # type: ignore[arg-type]
+    together = SharedBatcher(engine, size)  # type: ignore[arg-type]
     with ThreadPoolExecutor(len(wishes)) as pool:
         found = []
         for number, wish in enumerate(wishes):
@@ -114,7 +114,7 @@ def test_an_error_reaches_only_whom_it_belongs_to() -> None:
 
 def test_a_passport_tells_what_features_depend_on() -> None:
     assert NONE.plain == {"engine": "none"}
-    told = Running("openvino", "int8", "1.0", "cpu", 1, 0.1, 0.995, "abc").plain
+    told = EngineChoice("openvino", "int8", "1.0", "cpu", 1, 0.1, 0.995, "abc").plain
     assert told == {
         "engine": "openvino",
         "precision": "int8",

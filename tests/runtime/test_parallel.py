@@ -11,7 +11,7 @@ import pytest
 
 from wherewhen.api import detection, runs
 from wherewhen.core.errors import ConfigError
-from wherewhen.runtime.parallel import THREADS, Where, _ray, spread
+from wherewhen.runtime.parallel import THREADS, Workers, _ray, spread
 
 ONCE = "__import__('os')._exit(1) if not __import__('os').path.exists({0!r}) and open({0!r}, 'w') else {1}"
 """Dies the first time that it is worked out."""
@@ -21,46 +21,46 @@ ALWAYS = "__import__('os')._exit(1)"
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_every_thing_is_done_once(workers: int) -> None:
     things = list(range(-6, 6))
-    assert sorted(spread(abs, things, Where(workers))) == [(k, abs(thing)) for k, thing in enumerate(things)]
-    assert list(spread(abs, [], Where(workers))) == []
+    assert sorted(spread(abs, things, Workers(workers))) == [(k, abs(thing)) for k, thing in enumerate(things)]
+    assert list(spread(abs, [], Workers(workers))) == []
 
 
 def test_what_a_process_was_at_when_it_died_is_done_again(tmp_path: Path) -> None:
     things = [str(k) if k not in (1, 4) else ONCE.format(str(tmp_path / str(k)), k) for k in range(7)]
-    assert sorted(spread(eval, things, Where(2))) == [(k, k) for k in range(7)]
+    assert sorted(spread(eval, things, Workers(2))) == [(k, k) for k in range(7)]
 
 
 def test_what_kills_every_process_is_given_up() -> None:
     things = ["0", "1", ALWAYS, "3", "4"]
-    assert sorted(spread(eval, things, Where(2))) == [(k, None if k == 2 else k) for k in range(5)]
+    assert sorted(spread(eval, things, Workers(2))) == [(k, None if k == 2 else k) for k in range(5)]
 
 
 def test_errors_come_through() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(spread(eval, ["1", "1 / 0", "2"], Where(2)))
+        list(spread(eval, ["1", "1 / 0", "2"], Workers(2)))
 
 
 def test_results_come_as_they_are_done() -> None:
     things = ["__import__('time').sleep(1.0)", "1", "2"]
-    assert [number for number, _ in spread(eval, things, Where(2))][-1] == 0
+    assert [number for number, _ in spread(eval, things, Workers(2))][-1] == 0
 
 
 def test_processes_use_one_thread_and_leave_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(THREADS[0], "3")
     monkeypatch.delenv(THREADS[1], raising=False)
     things = [f"__import__('os').environ[{name!r}]" for name in THREADS]
-    assert [value for _, value in sorted(spread(eval, things, Where(2)))] == ["1"] * len(THREADS)
+    assert [value for _, value in sorted(spread(eval, things, Workers(2)))] == ["1"] * len(THREADS)
     assert os.environ[THREADS[0]] == "3" and THREADS[1] not in os.environ
 
 
 def test_words_become_a_place() -> None:
     cores = os.cpu_count() or 1
-    assert Where.of(None, None, None, 100) == Where(cores)
-    assert Where.of(None, None, None, 1) == Where(1) == Where.of(4, None, None, 0)
-    assert Where.of(3, "ray", "ray://a:1", 1) == Where(3, True, "ray://a:1")
+    assert Workers.of(None, None, None, 100) == Workers(cores)
+    assert Workers.of(None, None, None, 1) == Workers(1) == Workers.of(4, None, None, 0)
+    assert Workers.of(3, "ray", "ray://a:1", 1) == Workers(3, True, "ray://a:1")
     for wrong in [(0, None, None), (1, "dask", None), (1, None, "ray://a:1")]:
         with pytest.raises(ConfigError, match=r"expected|needs"):
-            Where.of(*wrong, 5)
+            Workers.of(*wrong, 5)
 
 
 # --- on Ray
@@ -70,7 +70,7 @@ def test_words_become_a_place() -> None:
 def cluster() -> Iterator[None]:
     """One for all tests, since to start it takes long; begun and ended in our own way."""
     pytest.importorskip("ray.data")
-    with _ray(Where(2, ray=True)):
+    with _ray(Workers(2, ray=True)):
         yield
 
 
@@ -78,7 +78,7 @@ def cluster() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_ray_does_the_same(cluster: None, tmp_path: Path) -> None:
     things = [str(k) if k != 2 else ONCE.format(str(tmp_path / "once"), k) for k in range(5)]
-    assert sorted(spread(eval, things, Where(2, ray=True))) == [(k, k) for k in range(5)]
+    assert sorted(spread(eval, things, Workers(2, ray=True))) == [(k, k) for k in range(5)]
 
 
 @pytest.mark.slow
@@ -90,7 +90,9 @@ def test_a_cluster_finds_what_one_process_finds(cluster: None, clips: Path, tmp_
     broken.write_text("no video")
     videos = [clips / "anomalous" / "a0.mp4", broken, clips / "anomalous" / "a1.mp4"]
     here, aside = detection.detect(model, videos, tmp_path / "here", render=False, quiet=True)
-    there, lost = detection.detect(model, videos, tmp_path / "ray", render=False, where=Where(2, ray=True), quiet=True)
+    there, lost = detection.detect(
+        model, videos, tmp_path / "ray", render=False, where=Workers(2, ray=True), quiet=True
+    )
     assert [one.id for one in there] == [one.id for one in here] == ["a0", "a1"]
     assert [one.path for one in there] == [one.path for one in here]
     assert lost.reasons == aside.reasons and len(lost.reasons) == 1

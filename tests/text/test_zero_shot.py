@@ -18,9 +18,9 @@ from wherewhen.core.values import Event, HeatMap, Pixels, Prediction
 from wherewhen.datasets import native
 from wherewhen.datasets.toy import Toy, generate
 from wherewhen.inference.class_maps import ClassMap, named, winner
-from wherewhen.inference.scoring import together
+from wherewhen.inference.scoring import join_predictions
 from wherewhen.localize.regions import RegionsConfig
-from wherewhen.runtime.parallel import Where
+from wherewhen.runtime.parallel import Workers
 from wherewhen.text.zero_shot import ZeroShot, cut
 from wherewhen.video.writer import Writer
 
@@ -86,8 +86,8 @@ def test_live_is_offline(world: Path) -> None:
         one = next(told)
         assert one.frames and step.frames
         np.testing.assert_array_equal(one.frames.values, step.frames.values)
-    whole = together(steps)
-    by_parts = together(model.predictions(iter(list(model.instances(video.path)[0]))))
+    whole = join_predictions(steps)
+    by_parts = join_predictions(model.predictions(iter(list(model.instances(video.path)[0]))))
     assert whole.heat and by_parts.heat
     np.testing.assert_array_equal(whole.heat.values, by_parts.heat.values)
     assert [e.category for e in whole.events] == [e.category for e in by_parts.events]
@@ -118,7 +118,7 @@ def test_the_threshold_is_the_share_of_one_place_that_raises_an_alarm(share: flo
     values[0, 5, 7, 2] = share
     pieces = [ClassMap(values, np.array([k, k + 1]) / 4) for k in range(16)]
     for threshold, alarm in ((share - 0.01, True), (share + 0.01, False)):
-        found = together(spotter(threshold=threshold).localized(iter(pieces)))
+        found = join_predictions(spotter(threshold=threshold).localized(iter(pieces)))
         assert found.frames is not None
         assert bool((found.frames.values >= 0.5).all()) == alarm == bool(found.events)
 
@@ -177,7 +177,7 @@ def test_an_event_is_named_by_what_shows_where_it_is() -> None:
     np.testing.assert_allclose(steps[0].heat.values[0], values[0].sum(-1), atol=1e-6)  # type: ignore[union-attr]
 
 
-def compared(world: Path, folder: Path, where: Where) -> None:
+def compared(world: Path, folder: Path, where: Workers) -> None:
     """What is found elsewhere is what is found here, to the last byte; a broken video is set aside."""
     broken = folder / "broken.mp4"
     broken.write_text("no video")
@@ -197,7 +197,7 @@ def compared(world: Path, folder: Path, where: Where) -> None:
 
 
 def test_processes_find_what_this_one_finds(world: Path, tmp_path: Path) -> None:
-    compared(world, tmp_path, Where(2))
+    compared(world, tmp_path, Workers(2))
 
 
 def test_a_model_of_words_can_be_told(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from wherewhen.core.contracts import Classes
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import cache_folder
 from wherewhen.core.values import Bag, Instances, Paths, Scores, Video
-from wherewhen.extraction.loading import Chosen, Mapped
+from wherewhen.extraction.loading import BagSubset, MappedBags
 from wherewhen.inference.model import view
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods import _grid
 from wherewhen.training import batches, fit, loop
 from wherewhen.training.batches import Batches, Pack, groups, pooled, thinned
@@ -122,7 +122,7 @@ def test_packed_segments_are_the_bags_pooled(uneven: list[Bag]) -> None:
 
 def test_a_setting_called_segments_reaches_training(toy_bag: MakeBag, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
-    method = Recipe.of().part("method")
+    method = ModelConfig.of().part("method")
     forward = method.forward
 
     def watched(self: Any, bags: Any) -> Any:
@@ -131,8 +131,8 @@ def test_a_setting_called_segments_reaches_training(toy_bag: MakeBag, monkeypatc
         return forward(self, bags)
 
     monkeypatch.setattr(method, "forward", watched)
-    recipe = Recipe.of({"cuboid_mil": {"segments": 5}, "training": {"steps": 4, "validate_every": 2}})
-    fit.fit([toy_bag(n, n % 2, 3 + n) for n in range(10)], recipe, device="cpu")
+    config = ModelConfig.of({"cuboid_mil": {"segments": 5}, "training": {"steps": 4, "validate_every": 2}})
+    fit.fit([toy_bag(n, n % 2, 3 + n) for n in range(10)], config, device="cpu")
     assert max(seen) == 5 and min(seen) == 3
 
 
@@ -140,11 +140,11 @@ def test_a_setting_called_segments_reaches_training(toy_bag: MakeBag, monkeypatc
 
 
 def test_bags_looked_at_one_by_one_teach_the_same(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe.of({"training": {"steps": 6, "validate_every": 3, "bags": 3}})
+    config = ModelConfig.of({"training": {"steps": 6, "validate_every": 3, "bags": 3}})
     bags = toy_bags(16)
-    straight = fit.fit(bags, recipe, device="cpu")
+    straight = fit.fit(bags, config, device="cpu")
     monkeypatch.setattr(fit, "WHOLE", 0)
-    lazy = fit.fit(Mapped(bags, lambda bag: bag), recipe, device="cpu")
+    lazy = fit.fit(MappedBags(bags, lambda bag: bag), config, device="cpu")
     assert lazy.history == straight.history and lazy.best.threshold == straight.best.threshold
     np.testing.assert_array_equal(lazy.best.bank.features, straight.best.bank.features)
     for key, value in straight.last.method.state_dict().items():
@@ -153,14 +153,14 @@ def test_bags_looked_at_one_by_one_teach_the_same(toy_bags: MakeBags, monkeypatc
 
 def test_the_bank_is_a_sample_of_all_normal_cells_joined(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "BANK", 37)
-    bags, recipe = toy_bags(12), Recipe.of({"seed": 5})
+    bags, config = toy_bags(12), ModelConfig.of({"seed": 5})
     for bag in bags[::3]:
         bag.views["cells"].features[::2] = 0
     cells = [bag.views["cells"] for bag in bags if not bag.video.label]
     features, extents = (np.concatenate([getattr(c, part) for c in cells]) for part in ("features", "extents"))
     held = np.flatnonzero(features.any(1))
     rows = np.sort(np.random.default_rng(5).permutation(held)[:37])
-    found = fit._bank(bags, recipe)
+    found = fit._bank(bags, config)
     np.testing.assert_array_equal(found.features, features[rows])
     np.testing.assert_array_equal(found.extents, extents[rows])
 
@@ -178,9 +178,9 @@ def test_groups_hold_every_bag_once_and_both_labels(bags: list[tuple[int, int]],
 
 
 def test_validation_in_groups_is_their_weighted_mean(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe.of()
+    config = ModelConfig.of()
     torch.manual_seed(0)
-    method = recipe.make("method", {"cells": 6})
+    method = config.make("method", {"cells": 6})
     state, bags = loop.State(method, None), toy_bags(10)
     held = Batches(bags, ["cells"], 30, 0, "cpu")
     monkeypatch.setattr(loop, "JUDGED", 6 * 100 * 3)
@@ -196,7 +196,7 @@ def test_validation_in_groups_is_their_weighted_mean(toy_bags: MakeBags, monkeyp
         return float(sum(terms.values()))
 
     wanted = sum(len(part) * loss(part) for part in parts) / len(bags)
-    assert loop._validate(state, held, recipe) == pytest.approx(wanted, rel=1e-6)
+    assert loop._validate(state, held, config) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_thinning_keeps_every_kth_step(uneven: list[Bag]) -> None:
@@ -215,10 +215,10 @@ def test_thinning_keeps_every_kth_step(uneven: list[Bag]) -> None:
 
 
 def test_sequences_of_bags_are_sequences(uneven: list[Bag]) -> None:
-    some = Chosen(Mapped(uneven, lambda bag: bag), [4, 1, 7])
+    some = BagSubset(MappedBags(uneven, lambda bag: bag), [4, 1, 7])
     assert [b.video.id for b in some] == ["v4", "v1", "v7"] and len(some) == 3
     assert [b.video.id for b in some[1:]] == ["v1", "v7"]
-    assert [b.video.id for b in Mapped(uneven, lambda bag: bag)[:2]] == ["v0", "v1"]
+    assert [b.video.id for b in MappedBags(uneven, lambda bag: bag)[:2]] == ["v0", "v1"]
 
 
 # --- precision
@@ -227,7 +227,7 @@ def test_sequences_of_bags_are_sequences(uneven: list[Bag]) -> None:
 def test_bf16_is_near_fp32_and_its_own(toy_bags: MakeBags) -> None:
     given = {"steps": 20, "validate_every": 10, "bags": 4}
     exact, rough = (
-        fit.fit(toy_bags(16), Recipe.of({"training": {**given, "precision": word}}), device="cpu")
+        fit.fit(toy_bags(16), ModelConfig.of({"training": {**given, "precision": word}}), device="cpu")
         for word in ("fp32", "bf16")
     )
     assert rough.history != exact.history
@@ -241,10 +241,10 @@ def test_a_method_that_can_not_do_bf16_is_told(toy_bags: MakeBags, monkeypatch: 
         scores = self.head(bags["cells"].features).squeeze(-1)
         return torch.zeros(scores.shape).index_put((bags["cells"].mask,), scores[bags["cells"].mask])
 
-    recipe = Recipe.of({"training": {"steps": 2, "precision": "bf16"}})
-    monkeypatch.setattr(recipe.part("method"), "forward", mixed)
+    config = ModelConfig.of({"training": {"steps": 2, "precision": "bf16"}})
+    monkeypatch.setattr(config.part("method"), "forward", mixed)
     with pytest.raises(ConfigError, match=r"CuboidMIL can't be trained in bf16 \(.*\); use fp32"):
-        fit.fit(toy_bags(8), recipe, device="cpu")
+        fit.fit(toy_bags(8), config, device="cpu")
 
 
 # --- movers
@@ -285,12 +285,12 @@ def test_methods_that_choose_get_all_movers(
         return real(*args, movers=movers, **more)
 
     monkeypatch.setattr(fit, "Batches", noted)
-    recipe = Recipe.of({"method": method, "instances": "tubes", "training": {"steps": 1}})
+    config = ModelConfig.of({"method": method, "instances": "tubes", "training": {"steps": 1}})
     bags = [
-        Bag(bag.video, dict(zip(recipe.views, bag.views.values(), strict=False)))
+        Bag(bag.video, dict(zip(config.views, bag.views.values(), strict=False)))
         for bag in (toy_bag(n, n % 2, 5, views=("tubes", "tube_frames", "videolets")) for n in range(4))
     ]
-    fit.fit(bags, recipe, device="cpu")
+    fit.fit(bags, config, device="cpu")
     assert asked == [limit]
 
 

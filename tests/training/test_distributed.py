@@ -17,7 +17,7 @@ from wherewhen.core.contracts import Output
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import load
 from wherewhen.inference.model import view
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import distributed, fit, loop
 from wherewhen.training.distributed import ALONE, Team
 
@@ -29,7 +29,7 @@ import json, torch
 torch.set_num_threads(1)
 from wherewhen.training import distributed
 from wherewhen.training import fit as training
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 
 spec = spec_from_file_location("worlds", sys.argv[2])
 worlds = module_from_spec(spec)
@@ -38,7 +38,7 @@ bags = [worlds._toy_bag(n, n % 2, 4 + 3 * (n % 4)) for n in range(18)]
 with distributed.started("cpu") as (team, device):
     for name, settings in json.loads(sys.argv[3]).items():
         folder = Path(sys.argv[1]) / name
-        fitted = training.fit(bags, Recipe.of(settings), folder=folder, device=device)
+        fitted = training.fit(bags, ModelConfig.of(settings), folder=folder, device=device)
         if team.leads:
             fitted.last.save(folder / "last.safetensors")
             (folder / "team.json").write_text(json.dumps([team.size, fitted.history]))
@@ -74,7 +74,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_learn_as_one(case: str, together: Path, toy_bag: Any, tmp_path: Path) -> None:
     """Bags of several lengths, a number that does not divide evenly, terms that compare bags of both processes."""
     bags = [toy_bag(n, n % 2, 4 + 3 * (n % 4)) for n in range(18)]
-    one = fit.fit(bags, Recipe.of(CASES[case]), device="cpu")
+    one = fit.fit(bags, ModelConfig.of(CASES[case]), device="cpu")
     one.last.save(tmp_path / "last.safetensors")
     size, history = json.loads((together / case / "team.json").read_text())
     assert size == 2

@@ -28,7 +28,7 @@ from wherewhen.core.errors import ConfigError, DataError, StoreError, WherewhenE
 from wherewhen.core.values import Bag, Dataset, Instances, Video
 from wherewhen.extraction import loading
 from wherewhen.inference import score_maps
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
 from wherewhen.training import fit, loop
 
@@ -36,11 +36,11 @@ MakeBags = Callable[..., list[Bag]]
 STEPS = 24
 
 
-def recipe(**values: Any) -> Recipe:
+def config(**values: Any) -> ModelConfig:
     """A small fast recipe."""
     given = {"steps": STEPS, "validate_every": 5, "bags": 3, **values.pop("training", {})}
     settings = {"cuboid_mil": {"hidden": 8, "middle": 4, "dropout": 0.5}}
-    return Recipe.of({**settings, "training": given, **values})
+    return ModelConfig.of({**settings, "training": given, **values})
 
 
 def same_weights(one: Any, other: Any) -> None:
@@ -59,7 +59,7 @@ labels = st.lists(st.sampled_from([0, 1]), max_size=60)
 @given(labels, st.floats(0, 0.99), st.integers(0, 5))
 def test_carving_keeps_every_video_once(marks: list[int], share: float, seed: int) -> None:
     videos = [Video(f"v{n}", Path("x"), label) for n, label in enumerate(marks)]
-    learn, hold = fit.carve(videos, share, seed)
+    learn, hold = fit.split_videos(videos, share, seed)
     assert sorted([*learn, *hold], key=videos.index) == videos
     assert learn == sorted(learn, key=videos.index) and hold == sorted(hold, key=videos.index)
     few = min(marks.count(0), marks.count(1)) < fit.FEW
@@ -70,22 +70,22 @@ def test_carving_keeps_every_video_once(marks: list[int], share: float, seed: in
         else:
             assert 1 <= held <= total - 2
             assert abs(held - share * total) <= max(1, 0.5) or held == total - 2
-    assert fit.carve(videos, share, seed) == (learn, hold)
+    assert fit.split_videos(videos, share, seed) == (learn, hold)
 
 
 def test_other_seeds_carve_others() -> None:
     videos = [Video(f"v{n}", Path("x"), n % 2) for n in range(40)]
-    held = {tuple(v.id for v in fit.carve(videos, 0.2, seed)[1]) for seed in range(8)}
+    held = {tuple(v.id for v in fit.split_videos(videos, 0.2, seed)[1]) for seed in range(8)}
     assert len(held) == 8
 
 
 def test_validation_videos_teach_nothing(toy_bags: MakeBags) -> None:
     """Whatever a held-out video shows, the last weights and the normalizer stay as they are."""
     bags = toy_bags(16)
-    held = {v.id for v in fit.carve([b.video for b in bags], 0.2, 0)[1]}
+    held = {v.id for v in fit.split_videos([b.video for b in bags], 0.2, 0)[1]}
     assert held
     other = [_shifted(bag) if bag.video.id in held else bag for bag in bags]
-    one, two = (fit.fit(each, recipe(), device="cpu").last for each in (bags, other))
+    one, two = (fit.fit(each, config(), device="cpu").last for each in (bags, other))
     same_weights(one, two)
     for name, array in one.normalizers["cells"].to_arrays().items():
         np.testing.assert_array_equal(array, two.normalizers["cells"].to_arrays()[name])
@@ -125,7 +125,7 @@ def test_what_a_step_draws_depends_on_seed_and_step_alone(toy_bags: MakeBags) ->
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, toy_bags: MakeBags) -> tuple[Path, fit.Fitted]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, fit.fit(toy_bags(16), recipe(), folder=folder, device="cpu")
+    return folder, fit.fit(toy_bags(16), config(), folder=folder, device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, toy_bags: MakeBags) ->
 def test_a_run_killed_at_any_step_goes_on_to_the_same_weights(
     stops: tuple[int, ...], optimizer: str, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = recipe(training={"optimizer": optimizer, "learning_rate": 0.01})
+    made = config(training={"optimizer": optimizer, "learning_rate": 0.01})
     straight = fit.fit(toy_bags(16), made, folder=tmp_path / "straight", device="cpu")
     draw = fit.Batches.draw
     for stop in stops:
@@ -180,8 +180,8 @@ def test_a_run_killed_while_it_writes_goes_on_too(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(*place, wrapped)
-        fit.fit(toy_bags(16), recipe(), folder=tmp_path, device="cpu")
-    resumed = fit.fit(toy_bags(16), recipe(), folder=tmp_path, device="cpu", resume=True)
+        fit.fit(toy_bags(16), config(), folder=tmp_path, device="cpu")
+    resumed = fit.fit(toy_bags(16), config(), folder=tmp_path, device="cpu", resume=True)
     same_weights(resumed.last, undisturbed[1].last)
     same_weights(resumed.best, undisturbed[1].best)
 
@@ -193,13 +193,14 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from wherewhen.training import fit as training
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 
 spec = spec_from_file_location("worlds", sys.argv[2])
 worlds = module_from_spec(spec)
 spec.loader.exec_module(worlds)
 made = {"cuboid_mil": {"hidden": 8, "middle": 4}, "training": {"steps": 100000, "validate_every": 1, "bags": 2}}
-training.fit([worlds._toy_bag(n, n % 2) for n in range(8)], Recipe.of(made), folder=Path(sys.argv[1]), device="cpu")
+bags = [worlds._toy_bag(n, n % 2) for n in range(8)]
+training.fit(bags, ModelConfig.of(made), folder=Path(sys.argv[1]), device="cpu")
 """
 
 
@@ -267,7 +268,7 @@ def test_a_damaged_checkpoint_is_an_error_that_says_how_to_go_on(
     change, told = DAMAGES[damage]
     change(checkpoint)
     with pytest.raises(StoreError, match=told) as caught:
-        fit.fit(toy_bags(16), recipe(), folder=tmp_path, device="cpu", resume=True)
+        fit.fit(toy_bags(16), config(), folder=tmp_path, device="cpu", resume=True)
     assert str(checkpoint) in str(caught.value) and "remove it, and --resume begins" in str(caught.value)
 
 
@@ -275,20 +276,20 @@ def test_other_data_or_settings_are_refused(undisturbed: tuple[Path, fit.Fitted]
     folder, _ = undisturbed
     bags = toy_bags(16)
     for wrong, settings in (
-        (bags[:-1], recipe()),
-        ([_shifted(bags[0]), *bags[1:]], recipe()),
-        (bags, recipe(seed=1)),
-        (bags, recipe(training={"learning_rate": 0.5})),
+        (bags[:-1], config()),
+        ([_shifted(bags[0]), *bags[1:]], config()),
+        (bags, config(seed=1)),
+        (bags, config(training={"learning_rate": 0.5})),
     ):
         with pytest.raises(StoreError, match="begun with other data or settings; choose another --output"):
             fit.fit(wrong, settings, folder=folder, device="cpu", resume=True)
-    done = fit.fit(bags, recipe(), folder=folder, device="cpu", resume=True)
+    done = fit.fit(bags, config(), folder=folder, device="cpu", resume=True)
     same_weights(done.last, undisturbed[1].last)
 
 
 def test_without_resume_a_run_begins_anew(undisturbed: tuple[Path, fit.Fitted], toy_bags: MakeBags) -> None:
     folder, before = undisturbed
-    again = fit.fit(toy_bags(16), recipe(), folder=folder, device="cpu")
+    again = fit.fit(toy_bags(16), config(), folder=folder, device="cpu")
     assert again.history == before.history
 
 
@@ -296,7 +297,7 @@ def test_without_resume_a_run_begins_anew(undisturbed: tuple[Path, fit.Fitted], 
 
 
 def test_best_is_the_one_that_validation_liked_best(toy_bags: MakeBags, tmp_path: Path) -> None:
-    made = recipe(training={"learning_rate": 0.05, "steps": 40})
+    made = config(training={"learning_rate": 0.05, "steps": 40})
     snapshots: dict[int, dict[str, Any]] = {}
     look = loop.State.save
 
@@ -317,7 +318,7 @@ def test_best_is_the_one_that_validation_liked_best(toy_bags: MakeBags, tmp_path
 
 
 def test_without_validation_the_last_is_the_best(toy_bags: MakeBags) -> None:
-    fitted = fit.fit(toy_bags(16), recipe(validation=0.0), device="cpu")
+    fitted = fit.fit(toy_bags(16), config(validation=0.0), device="cpu")
     same_weights(fitted.last, fitted.best)
     assert all(row["validation_loss"] == row["loss"] for row in fitted.history)
 
@@ -334,7 +335,7 @@ def test_the_log_tells_what_happened(undisturbed: tuple[Path, fit.Fitted]) -> No
 
 
 def test_the_threshold_lies_between_calm_and_alarm(toy_bags: MakeBags, toy_bag: Callable[..., Bag]) -> None:
-    model = fit.fit(toy_bags(16), recipe(training={"steps": 60, "learning_rate": 0.01}), device="cpu").last
+    model = fit.fit(toy_bags(16), config(training={"steps": 60, "learning_rate": 0.01}), device="cpu").last
     peaks: dict[int, list[float]] = {0: [], 1: []}
     for number in range(30, 50):
         views = model.normalized(toy_bag(number, number % 2).views)
@@ -345,7 +346,7 @@ def test_the_threshold_lies_between_calm_and_alarm(toy_bags: MakeBags, toy_bag: 
 
 def test_the_bank_holds_normal_cells_alone(toy_bags: MakeBags) -> None:
     bags = toy_bags(16)
-    model = fit.fit(bags, recipe(), device="cpu").last
+    model = fit.fit(bags, config(), device="cpu").last
     normal = np.concatenate([model.normalized(b.views)["cells"].features for b in bags if b.video.label == 0])
     known = {row.tobytes() for row in normal}
     assert 0 < len(model.bank.features) <= fit.BANK
@@ -359,36 +360,36 @@ def test_a_loss_that_is_not_finite_is_told(toy_bags: MakeBags, monkeypatch: pyte
     def lost(self: Any, output: Any, bags: Any, labels: Any) -> dict[str, torch.Tensor]:
         return {"ranking": output.scores.sum() * np.nan}
 
-    monkeypatch.setattr(recipe().part("method"), "loss", lost)
+    monkeypatch.setattr(config().part("method"), "loss", lost)
     with pytest.raises(DataError, match=r"not finite at step 0; lower --training\.learning_rate"):
-        fit.fit(toy_bags(8), recipe(), device="cpu")
+        fit.fit(toy_bags(8), config(), device="cpu")
 
 
 @pytest.mark.parametrize("name", ["steps", "bags", "validate_every", "learning_rate"])
 def test_senseless_ways_of_training_are_config_errors(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        recipe(training={name: 0})
+        config(training={name: 0})
 
 
 def test_missing_labels_are_told(toy_bags: MakeBags) -> None:
     bags = toy_bags(8)
     nameless = [Bag(replace(bags[0].video, label=None), bags[0].views), *bags[1:]]
     with pytest.raises(DataError, match="needs a label on every video; none on v0"):
-        fit.fit(nameless, recipe(), device="cpu")
+        fit.fit(nameless, config(), device="cpu")
     for label, word in ((0, "normal"), (1, "anomalous")):
         with pytest.raises(DataError, match=f"there is no {word} one"):
-            fit.fit([b for b in bags if b.video.label != label], recipe(), device="cpu")
+            fit.fit([b for b in bags if b.video.label != label], config(), device="cpu")
     with pytest.raises(DataError, match="there is no normal one"):
-        fit.fit([], recipe(), device="cpu")
+        fit.fit([], config(), device="cpu")
 
 
 def test_a_device_that_is_not_here_is_told(toy_bags: MakeBags) -> None:
     with pytest.raises(WherewhenError, match="device 'cuda:9' can't be used here"):
-        fit.fit(toy_bags(8), recipe(), device="cuda:9")
+        fit.fit(toy_bags(8), config(), device="cuda:9")
 
 
 def test_two_videos_are_enough(toy_bag: Callable[..., Bag]) -> None:
-    fitted = fit.fit([toy_bag(0, 0, 1), toy_bag(1, 1, 3)], recipe(), device="cpu")
+    fitted = fit.fit([toy_bag(0, 0, 1), toy_bag(1, 1, 3)], config(), device="cpu")
     assert np.isfinite(fitted.last.threshold)
 
 
@@ -411,7 +412,7 @@ def test_training_never_asks_for_truth(toy_bags: MakeBags, tmp_path: Path, monke
     monkeypatch.setattr(loading, "bags", lambda seen, *_, **__: [Bag(v, {"cells": looks[v.id]}) for v in seen])
     monkeypatch.setattr(runs, "_keep", lambda *_: None)
     model = runs.train(tmp_path, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", quiet=True)
-    assert model.recipe.fit.steps == 2
+    assert model.config.training.steps == 2
 
 
 # --- methods that study their training set
@@ -450,7 +451,7 @@ class Pupil(torch.nn.Module):
 
 
 @pytest.fixture
-def pupil(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+def pupil(monkeypatch: pytest.MonkeyPatch) -> ModelConfig:
     real = registry.load
 
     def load(kind: str, name: str) -> Any:
@@ -459,7 +460,7 @@ def pupil(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setattr(registry, "load", load)
     monkeypatch.setattr(Pupil, "seen", [])
     training = {"steps": STEPS, "validate_every": 5, "bags": 3, "learning_rate": 0.05, "weight_decay": 0.1}
-    return Recipe.of({"method": "pupil", "training": training})
+    return ModelConfig.of({"method": "pupil", "training": training})
 
 
 @pytest.mark.parametrize(("steps", "stages"), [(24, 3), (5, 2), (7, 7), (3, 5), (10, 1)])
@@ -471,16 +472,16 @@ def test_steps_are_cut_into_equal_stages(steps: int, stages: int) -> None:
     assert sizes.max() - sizes.min() <= 1
 
 
-def test_a_student_sees_its_learning_bags_before_every_stage(pupil: Recipe, toy_bags: MakeBags) -> None:
+def test_a_student_sees_its_learning_bags_before_every_stage(pupil: ModelConfig, toy_bags: MakeBags) -> None:
     bags = toy_bags(16)
-    learn, _ = fit.carve([b.video for b in bags], 0.2, 0)
+    learn, _ = fit.split_videos([b.video for b in bags], 0.2, 0)
     fitted = fit.fit(bags, pupil, device="cpu")
     assert Pupil.seen == [(stage, len(learn), sum(v.label == 1 for v in learn)) for stage in range(3)]
     assert float(fitted.last.method.usual) > 0
 
 
-def test_what_is_frozen_does_not_move_nor_decay(pupil: Recipe, toy_bags: MakeBags) -> None:
-    looks = fit.fit(toy_bags(16), pupil, device="cpu", keep_looks=True).looks
+def test_what_is_frozen_does_not_move_nor_decay(pupil: ModelConfig, toy_bags: MakeBags) -> None:
+    looks = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True).checkpoints
     first, second = ([m.method.state_dict()[f"{name}.weight"] for m in looks] for name in ("first", "second"))
     assert torch.equal(first[1], first[2]), "looks at steps 10 and 15 lie in the frozen stage"
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[3], first[4])
@@ -489,7 +490,7 @@ def test_what_is_frozen_does_not_move_nor_decay(pupil: Recipe, toy_bags: MakeBag
 
 @pytest.mark.parametrize("stop", [1, 8, 9, 12, 16, 23])
 def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
-    stop: int, pupil: Recipe, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stop: int, pupil: ModelConfig, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = fit.fit(toy_bags(16), pupil, device="cpu")
     draw = fit.Batches.draw
@@ -509,20 +510,22 @@ def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
     assert resumed.history == straight.history
 
 
-def test_the_best_is_one_of_the_last_stage(pupil: Recipe, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_is_one_of_the_last_stage(
+    pupil: ModelConfig, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Losses of two stages may not be on one scale."""
     judged = iter([0.1, 0.9, 0.8, 0.5, 0.7])
     monkeypatch.setattr(loop, "_validate", lambda *_: next(judged))
-    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
-    same_weights(fitted.best, fitted.looks[3])
+    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True)
+    same_weights(fitted.best, fitted.checkpoints[3])
 
 
 def test_a_method_with_nothing_to_learn_is_fitted_too(
-    pupil: Recipe, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
+    pupil: ModelConfig, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pupil, "study", lambda self, stage, bags: self.requires_grad_(False))
-    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_looks=True)
-    same_weights(fitted.last, fitted.looks[0])
+    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True)
+    same_weights(fitted.last, fitted.checkpoints[0])
 
 
 STUDENTS = [name for name in registry.names("methods") if hasattr(registry.load("methods", name), "study")]
@@ -535,7 +538,7 @@ def test_every_student_keeps_what_it_knows_when_killed(
 ) -> None:
     views = registry.load("methods", name).views
     given = {"steps": 8, "validate_every": 1, "bags": 3}
-    made = Recipe.of({"method": name, "instances": views[0], "training": given})
+    made = ModelConfig.of({"method": name, "instances": views[0], "training": given})
     bags = toy_bags(12, views=views)
     straight = fit.fit(bags, made, device="cpu")
     draw = fit.Batches.draw

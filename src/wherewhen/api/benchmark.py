@@ -17,7 +17,7 @@ import numpy as np
 
 from wherewhen import datasets
 from wherewhen.core import registry
-from wherewhen.core.contracts import Sight
+from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
 from wherewhen.core.errors import ConfigError, DataError, VideoError
 from wherewhen.core.feature_file import content
@@ -25,13 +25,13 @@ from wherewhen.core.progress import track
 from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
 from wherewhen.core.values import Truth, Video
 from wherewhen.datasets import Folders
-from wherewhen.evaluation.evaluate import (
+from wherewhen.evaluation.evaluator import (
     Numbers,
     Row,
+    detect_bags,
     looks,
     measure,
     normalized,
-    predict,
     rows,
     trivial_numbers,
     trivial_rows,
@@ -39,7 +39,7 @@ from wherewhen.evaluation.evaluate import (
 from wherewhen.evaluation.measurable import Judged, by_fold, judged, measurable
 from wherewhen.evaluation.statistics import Pair, interval, paired
 from wherewhen.extraction import frame_rates, loading, track_cache
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training.fit import fit
 
 log = logging.getLogger("wherewhen")
@@ -52,7 +52,7 @@ Results = dict[str, Numbers]
 
 @dataclass(frozen=True)
 class Job:
-    """One training and its judgment: where to train, where to test, a recipe and what to measure.
+    """One training and its judgment: where to train, where to test, a configuration and what to measure.
 
     ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to judge on, None for the
     test part of the fold.
@@ -62,7 +62,7 @@ class Job:
     reader: str | None
     fold: int | None
     test: str | None
-    recipe: Mapping[str, Any]
+    config: Mapping[str, Any]
     families: tuple[str, ...]
     trivial: bool
     folders: Folders | None = None
@@ -99,21 +99,21 @@ class Job:
 
         torch.set_num_threads(1)
         train, test = self.videos()
-        recipe = Recipe.of(self.recipe, trust=self.trust)
-        own = recipe.feature_specs()
+        config = ModelConfig.of(self.config, trust=self.trust)
+        own = config.feature_specs()
         seen = looks(own)
         learned = list(loading.bags(train, own, workers=1, quiet=True))
-        fitted = fit(learned, recipe, device="cpu", keep_looks=True, validation=self.validation())
+        fitted = fit(learned, config, device="cpu", keep_checkpoints=True, validation=self.validation())
         bags = normalized(fitted.best, loading.bags(test.videos, seen, workers=1, quiet=True))
-        truths = test.seen(bags, recipe.scored)
-        models = {id(model): model for model in (*fitted.looks, fitted.last, fitted.best)}
-        seen_by = {key: predict(model, bags) for key, model in models.items()}
+        truths = test.seen(bags, config.scored)
+        models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
+        seen_by = {key: detect_bags(model, bags) for key, model in models.items()}
         chosen = {"": id(fitted.best), LAST: id(fitted.last)}
         if by := measurable(tuple(CHOSEN_BY), truths.values()).families[:1]:
             ranks = {key: measure(one, truths, by)[CHOSEN_BY[by[0]]] for key, one in seen_by.items()}
             chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
         numbers = {key: measure(seen_by[key], truths, self.families) for key in set(chosen.values())}
-        found = {recipe.method + told: numbers[key] for told, key in chosen.items()}
+        found = {config.method + told: numbers[key] for told, key in chosen.items()}
         for name in trivial_rows(fitted.best, bags) if self.trivial else ():
             found[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
         return found
@@ -186,8 +186,8 @@ def bench(
 ) -> Bench:
     """Train and judge every method on every backbone over all folds of a data set and all seeds.
 
-    ``settings``: plain values as in a recipe. ``test``: train on all labelled videos of ``root`` and judge on this
-    other data set instead. ``families``: of metrics; DataError before anything is done if one is defined in no fold.
+    ``settings``: plain values of a configuration. ``test``: train on all labelled videos of ``root`` and evaluate on
+    this other data set instead. ``families``: of metrics; DataError at once if one is defined in no fold.
     None: the usual ones, where those that are not defined are skipped with a note. ``ablate``: this method with each of
     its parts changed, one at a time, instead of ``methods``; every row is compared with the method as it is. Results of
     finished jobs are kept in the cache and not made again.
@@ -205,33 +205,33 @@ def bench(
     truth = truth_hash(truths)
     told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
     named = [
-        (name, Recipe.of({**given, "backbone": backbone, "method": method, "seed": seed}))
+        (name, ModelConfig.of({**given, "backbone": backbone, "method": method, "seed": seed}))
         for backbone in backbones
         for name, (method, given) in told.items()
         for seed in seeds
     ]
-    recipes = [recipe for _, recipe in named]
+    configs = [config for _, config in named]
     if test is None and all(fold.validation for fold in found.folds):
-        recipes[0].check_share(str(root))
+        configs[0].check_share(str(root))
     made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
     jobs = [(job, _key(job, truth)) for _, job in made]
-    _look_at_all([job for job, _ in jobs], recipes, quiet)
+    _look_at_all([job for job, _ in jobs], configs, quiet)
     cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
     done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
     for (name, job), numbers in zip(made, done, strict=True):
         for row, values in numbers.items():
-            shown = _shown(row, job.recipe["method"], name)
+            shown = _shown(row, job.config["method"], name)
             if shown:
-                by_row.setdefault((shown, job.recipe["backbone"]), []).append(values)
+                by_row.setdefault((shown, job.config["backbone"]), []).append(values)
     facts: dict[str, Any] = {
         "train": found.name,
         "test": judge.load(Path(test)).name if test else found.name,
         "folds": 0 if test else len(found.folds),
         "seeds": list(seeds),
         "truth": truth,
-        "config": fingerprint([recipe.plain() for recipe in recipes]),
-        "recipes": [recipe.plain() for recipe in recipes if recipe.seed == seeds[0]],
+        "config": fingerprint([config.plain() for config in configs]),
+        "configs": [config.plain() for config in configs if config.seed == seeds[0]],
         "notes": notes,
     }
     if ablate:
@@ -249,14 +249,14 @@ def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str
     if not declared:
         able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
         raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
-    usual = Recipe.of({**given, "method": method})
+    usual = ModelConfig.of({**given, "method": method})
     made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}
     own = {field.name for field in fields(registry.load("methods", method).Config)}
     for name, change in declared.items():
         parts = {key: value for key, value in change.items() if key not in own}
         changed = {key: value for key, value in change.items() if key in own}
         other = _merged(given, {method: changed, **parts})
-        if Recipe.of({**other, "method": method}) != usual:
+        if ModelConfig.of({**other, "method": method}) != usual:
             made[method + WITHOUT + name] = method, other
     return made
 
@@ -305,12 +305,12 @@ def _known(numbers: Numbers, metric: str) -> bool:
     return value is not None and bool(np.isfinite(value))
 
 
-def _look_at_all(jobs: Sequence[Job], recipes: Sequence[Recipe], quiet: bool) -> None:
+def _look_at_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: bool) -> None:
     """Fill the cache with the features of every video, so that the jobs only read them."""
     wanted: dict[tuple[str, str], Video] = {}
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
-    for own in {fingerprint(recipe.feature_specs()): recipe.feature_specs() for recipe in recipes}.values():
+    for own in {fingerprint(config.feature_specs()): config.feature_specs() for config in configs}.values():
         seen = []
         for bag in loading.bags(wanted.values(), looks(own), quiet=quiet):
             seen.append(bag.video)
@@ -323,35 +323,35 @@ def _jobs(
     root: str,
     reader: str | None,
     families: Sequence[tuple[str, ...]],
-    named: Sequence[tuple[str, Recipe]],
+    named: Sequence[tuple[str, ModelConfig]],
     test: str | Path | None,
 ) -> Iterator[tuple[str, Job]]:
-    """Every named recipe on every fold with its ``families``; the trivial rows come once per backbone and seed.
+    """Every named configuration on every fold with its ``families``; the trivial rows come once per backbone and seed.
 
     A fold in which nothing can be measured is left out.
     """
     seen: set[tuple[str, int]] = set()
-    for name, recipe in named:
-        first = (recipe.backbone, recipe.seed) not in seen
-        seen.add((recipe.backbone, recipe.seed))
+    for name, config in named:
+        first = (config.backbone, config.seed) not in seen
+        seen.add((config.backbone, config.seed))
         for fold, own in enumerate(families):
             number, other = (None, str(test)) if test else (fold, None)
             if own:
-                yield name, Job(root, reader, number, other, plain(recipe.plain()), own, first, trust=recipe.trusted)
+                yield name, Job(root, reader, number, other, plain(config.plain()), own, first, trust=config.trusted)
 
 
 def _key(job: Job, truth: str) -> str:
-    """What a job's result depends on: labels, files and their boxes, truth, recipe and version."""
+    """What a job's result depends on: labels, files and their boxes, truth, configuration and version."""
     train, test = job.videos()
-    recipe = Recipe.of(job.recipe)
-    sighted = [*track_cache.wanted(recipe.builders()).values(), *([recipe.movers.sight] if recipe.movers else [])]
+    config = ModelConfig.of(job.config)
+    sighted = [*track_cache.wanted(config.builders()).values(), *([config.movers.sight] if config.movers else [])]
     boxes = [track_cache.made(sight) for sight in sighted]
     seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
-    told = [job.recipe, job.families, job.trivial, job.validation()]
+    told = [job.config, job.families, job.trivial, job.validation()]
     return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
 
 
-def _boxes_of(video: Video, sighted: Sequence[Sight]) -> list[dict[str, Any]] | None:
+def _boxes_of(video: Video, sighted: Sequence[TrackSource]) -> list[dict[str, Any]] | None:
     """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
     try:
         return [track_cache.own(sight, video) for sight in sighted]

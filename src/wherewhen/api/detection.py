@@ -14,7 +14,7 @@ from typing import Any
 from wherewhen.api import ids, tables
 from wherewhen.api.ids import Place
 from wherewhen.api.recording import Order, Outcome, can_be_painted, record, resumable
-from wherewhen.api.results import DONE, FOLDER, PART, PICTURES, About, Result, all_of, head, path_of, picture_of
+from wherewhen.api.results import DONE, FOLDER, PART, PICTURES, About, StoredResult, all_of, head, path_of, picture_of
 from wherewhen.api.runs import LOG, log_file
 from wherewhen.core import outputs
 from wherewhen.core.errors import OutputError, StoreError, VideoError
@@ -25,8 +25,8 @@ from wherewhen.core.store import content_hash, draft, fingerprint, sweep
 from wherewhen.extraction import frame_rates
 from wherewhen.inference.detector import sources_of
 from wherewhen.inference.model import Model
-from wherewhen.inference.result import Found
-from wherewhen.runtime.parallel import GIVEN_UP, Where, spread
+from wherewhen.inference.result import Result
+from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
 from wherewhen.text.zero_shot import ZeroShot
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged, policy
@@ -44,12 +44,12 @@ def detect(
     output: str | Path,
     *,
     render: bool = True,
-    where: Where | None = None,
+    where: Workers | None = None,
     resume: bool = False,
     base: str | Path | None = None,
     quiet: bool = False,
     damaged: Damaged = "keep",
-) -> tuple[list[Found], Quarantine]:
+) -> tuple[list[Result], Quarantine]:
     """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
     ``model``: a trained one, or words alone. ``sources``: as `Model.detect` takes them. Each video's results are on
@@ -147,7 +147,7 @@ def _order(order: Order, earlier: Mapping[str, About], resume: bool) -> Order | 
     return replace(order, keep=result is not None and result.complete and _same(place.source, result))
 
 
-def _why(order: Order, result: Result | None) -> str | None:
+def _why(order: Order, result: StoredResult | None) -> str | None:
     """Why a video is not done yet, None where it is."""
     if result is None or not result.complete:
         return "it was not finished"
@@ -159,7 +159,7 @@ def _why(order: Order, result: Result | None) -> str | None:
     return None
 
 
-def _same(source: Source, result: Result) -> bool:
+def _same(source: Source, result: StoredResult) -> bool:
     try:
         return isinstance(source, Path) and content(source) == result.about.sha256
     except VideoError:
@@ -195,7 +195,7 @@ def _here(model: Model | ZeroShot, orders: Sequence[Order], quiet: bool) -> Iter
 
 
 def _elsewhere(
-    model: Model | ZeroShot, orders: Sequence[Order], where: Where, quiet: bool
+    model: Model | ZeroShot, orders: Sequence[Order], where: Workers, quiet: bool
 ) -> Iterator[tuple[Order, Outcome]]:
     """In other processes, which read the model from the folder and write the results there."""
     if not orders:
@@ -204,7 +204,7 @@ def _elsewhere(
     with draft(folder, "model", _ending(model)) as path:
         model.save(path)
         absolute = [replace(order, output=folder, place=_absolute(order.place)) for order in orders]
-        work = partial(_record_by, path, model.device, isinstance(model, Model) and model.recipe.trusted)
+        work = partial(_record_by, path, model.device, isinstance(model, Model) and model.config.trusted)
         for number, outcome in track(spread(work, absolute, where), "detecting", len(orders), quiet=quiet):
             yield orders[number], outcome or Outcome(GIVEN_UP)
 

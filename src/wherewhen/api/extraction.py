@@ -23,9 +23,9 @@ from wherewhen.data_tools.dataset_checks import check_contents
 from wherewhen.datasets import Folders
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
 from wherewhen.extraction import frame_rates
-from wherewhen.extraction.extractor import Effort, Look, look_at
+from wherewhen.extraction.extractor import Effort, FeatureSpec, extract_features
 from wherewhen.extraction.feature_cache import cached, settled, usable
-from wherewhen.runtime.parallel import GIVEN_UP, Where, spread
+from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import expand
@@ -42,18 +42,18 @@ class Task:
     """One video, how to look at it, and where to put what is seen; ``store`` None is the cache."""
 
     video: Video
-    looks: tuple[Look, ...]
+    looks: tuple[FeatureSpec, ...]
     store: Path | None
     stored: str
     damaged: Damaged = "keep"
 
-    def path(self, look: Look) -> Path:
+    def path(self, look: FeatureSpec) -> Path:
         """Where the features of a look belong."""
         if self.store is None:
             return cached(self.video, look)
         return inside(self.store, folder_of(look, self.video, self.stored), self.video.id)
 
-    def missing(self) -> dict[Path, Look]:
+    def missing(self) -> dict[Path, FeatureSpec]:
         """Looks whose features are not there yet, by where they belong; StoreError where others lie in their place."""
         found = {}
         for look in self.looks:
@@ -89,7 +89,7 @@ class Tally:
     damage: str | None = None
 
 
-def folder_of(look: Look, video: Video, stored: str) -> str:
+def folder_of(look: FeatureSpec, video: Video, stored: str) -> str:
     """What the folder of a look is called in a store."""
     return look.name(video) + (HALF if stored == "float16" else "")
 
@@ -103,7 +103,7 @@ def do(task: Task) -> Tally:
             whole = next(task.path(look) for look in task.looks if task.path(look) not in missing)
             damage = open_features(whole).damage
         if missing:
-            seen = look_at(task.video, list(missing.values()), effort)
+            seen = extract_features(task.video, list(missing.values()), effort)
             damage = seen[0].damage
         if damage and task.damaged == "set-aside":
             return Tally(cause=damage)
@@ -212,10 +212,10 @@ class Outcome:
 
 def extract_all(
     what: Sources,
-    looks: Sequence[Look],
+    looks: Sequence[FeatureSpec],
     store: Path | None = None,
     *,
-    where: Where | None = None,
+    where: Workers | None = None,
     stored: str = "float32",
     damaged: Damaged = "keep",
     quiet: bool = False,
@@ -237,7 +237,7 @@ def extract_all(
     quarantine = Quarantine(target)
     outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()
-    results = spread(do, tasks, where or Where())
+    results = spread(do, tasks, where or Workers())
     for number, tally in track(results, "looking at videos", len(tasks), quiet=quiet):
         tallies[number] = tally or Tally(cause=GIVEN_UP)
     for number in sorted(tallies):
@@ -272,7 +272,7 @@ def _check(what: Sources, store: Path | None, stored: str) -> None:
             raise ConfigError(f"{store}: holds other files ({foreign[0]}, ...); choose another folder for the store")
 
 
-def _settled(looks: Sequence[Look], videos: Sequence[Video]) -> Iterator[Look]:
+def _settled(looks: Sequence[FeatureSpec], videos: Sequence[Video]) -> Iterator[FeatureSpec]:
     """The looks with engines chosen before any process starts: measured on the first video that can be read."""
     for look in looks:
         causes = []
@@ -287,7 +287,7 @@ def _settled(looks: Sequence[Look], videos: Sequence[Video]) -> Iterator[Look]:
 
 
 def _told(
-    store: Path | None, what: Sources, done: Sequence[Video], looks: Sequence[Look], stored: str
+    store: Path | None, what: Sources, done: Sequence[Video], looks: Sequence[FeatureSpec], stored: str
 ) -> tuple[str, ...]:
     """Write the index of a store; the names of the looks, or of their backbones where nothing could be read."""
     if not done:
@@ -321,7 +321,9 @@ class Forecast:
     seconds: float
 
 
-def forecast(what: Sources, looks: Sequence[Look], where: Where, stored: str = "float32") -> Iterator[Forecast]:
+def forecast(
+    what: Sources, looks: Sequence[FeatureSpec], where: Workers, stored: str = "float32"
+) -> Iterator[Forecast]:
     """Hours of video, frames, size of features, measured frames per second of one process, and time, per look."""
     from wherewhen.video import reader
 
@@ -341,9 +343,9 @@ def forecast(what: Sources, looks: Sequence[Look], where: Where, stored: str = "
     for look in looks:
         part = replace(longest, span=(longest.span[0] if longest.span else 0.0, _end(longest, length[longest.id])))
         look.opened(longest)  # an engine is measured on whole clips
-        look_at(replace(part, span=(part.span[0], part.span[0] + 0.5)), [look])  # type: ignore[index]
+        extract_features(replace(part, span=(part.span[0], part.span[0] + 0.5)), [look])  # type: ignore[index]
         began = perf_counter()
-        (seen,) = look_at(part, [look])
+        (seen,) = extract_features(part, [look])
         spent = perf_counter() - began
         covered = float(seen.instances.extents[:, 1].max() - seen.instances.extents[:, 0].min())
         each = 2 if stored == "float16" else 4

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.api.results import Result, picture_of, thumbnail_of
+from wherewhen.api.results import StoredResult, picture_of, thumbnail_of
 from wherewhen.core import outputs
 from wherewhen.core.store import write_atomic
 from wherewhen.core.values import HeatMap, Pixels, Prediction
-from wherewhen.inference.result import Found
+from wherewhen.inference.result import Result
 from wherewhen.visualization.render.curves import columns, span
 from wherewhen.visualization.report import EventCard, Facts, ReportData, VideoResult, jpeg_bytes, report
 from wherewhen.visualization.report.page import MOST_EVENTS
@@ -22,7 +22,7 @@ WIDTH = 480  # of a thumbnail
 POINTS = 600  # of a video's scores, more than a page shows
 
 
-def best_frames(found: Found) -> dict[int, list[int]]:
+def best_frames(found: Result) -> dict[int, list[int]]:
     """The frame of each event in which the video's score is highest: numbers of events by number of frame.
 
     Of more events than a page shows, those of the highest scores.
@@ -43,7 +43,7 @@ def write_thumbnail(output: Path, id: str, event: int, picture: Pixels) -> None:
     write_atomic(thumbnail_of(output, id, event), jpeg_bytes(picture, WIDTH), painted=True)
 
 
-def cards(output: Path, result: Result) -> Iterator[EventCard]:
+def cards(output: Path, result: StoredResult) -> Iterator[EventCard]:
     """The events of one video, with pictures and links to what lies in the output folder."""
     id, overlay = result.about.id, picture_of(output, result.about.id, ".mp4")
     link = overlay.relative_to(output).as_posix() if outputs.rendered(overlay) else ""
@@ -53,7 +53,7 @@ def cards(output: Path, result: Result) -> Iterator[EventCard]:
         yield EventCard(id, event.start, event.end, event.score, event.category or "", picture, link)
 
 
-def short(result: Result) -> VideoResult:
+def short(result: StoredResult) -> VideoResult:
     """A video's events and scores, these as the highest of each of some stretches, so that all fit into memory."""
     scores, events = result.prediction.frames, result.prediction.events
     if scores is not None and len(scores.values) > POINTS:

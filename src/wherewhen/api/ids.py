@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wherewhen.api.results import About
 from wherewhen.core.printable import printable
-from wherewhen.video.sources import Given, Source, is_frames_folder, is_live, parsed, shown, stem
+from wherewhen.video.sources import Source, SourceLike, is_frames_folder, is_live, parsed, shown, stem
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Place:
     folder: str | None
 
 
-def base_of(given: Given) -> Path | None:
+def base_of(given: SourceLike) -> Path | None:
     """The folder that ids of what a user's text means are relative to; None where the text names single videos.
 
     >>> base_of("clips/*/a.mp4"), base_of("a.mp4")

@@ -20,8 +20,8 @@ from wherewhen.core.errors import OutputError, VideoError, os_reason
 from wherewhen.core.feature_file import content
 from wherewhen.core.values import Pictures, Prediction
 from wherewhen.inference.detector import Detector
-from wherewhen.inference.result import Found
-from wherewhen.inference.scoring import Gathered
+from wherewhen.inference.result import Result
+from wherewhen.inference.scoring import PredictionJoiner
 from wherewhen.video.reader import Damaged, Reading, reading
 from wherewhen.video.sources import Source, is_live, shown
 from wherewhen.video.writer import Writer
@@ -96,11 +96,11 @@ def _again(one: Reading) -> bool:
     return can_be_painted(one.source) or (not is_live(one.source) and one.info.frames is not None)
 
 
-def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Found | None:
+def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Result | None:
     """What is found; None where it was stopped before anything was."""
     place, size, known = order.place, (one.info.width, one.info.height), 0
     sha256 = content(place.source) if isinstance(place.source, Path) else None
-    gathered = Gathered(exact=False, places=order.render and again)
+    gathered = PredictionJoiner(exact=False, places=order.render and again)
     recorder = Recorder(
         order.output, About(place.id, place.file, place.folder, sha256, order.model, *size, model.alarm)
     )
@@ -128,10 +128,10 @@ def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Found 
     recorder.close(float(edges[-1]), one.damage, complete, keep=keep)
     if not keep:
         _clear(order)
-    return Found(place.id, place.source, prediction, edges, size, one.damage, model.alarm)
+    return Result(place.id, place.source, prediction, edges, size, one.damage, model.alarm)
 
 
-def _pictures(found: Found, order: Order, again: bool, stopped: bool) -> tuple[str, ...]:
+def _pictures(found: Result, order: Order, again: bool, stopped: bool) -> tuple[str, ...]:
     """Write overlay and timeline as far as that is possible; what is not is told."""
     if not order.render or (stopped and again):
         return ()
@@ -149,7 +149,7 @@ def _pictures(found: Found, order: Order, again: bool, stopped: bool) -> tuple[s
     return ()
 
 
-def _paint(found: Found, film: Path, output: Path) -> None:
+def _paint(found: Result, film: Path, output: Path) -> None:
     """Write the overlay, and a picture of each event."""
     events = best_frames(found)
     with Writer(film, found.rate, painted=True) as writer:

@@ -61,7 +61,7 @@ class About:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class StoredResult:
     """What a file of results says: ``clock`` are the F + 1 borders of the video's frames in seconds.
 
     ``damage``: why less was found than the video holds, or how a stream ended. ``complete``: whether the video was
@@ -184,7 +184,7 @@ def head(path: Path) -> About:
         raise _broken(path, error) from None
 
 
-def read(path: Path) -> Result | None:
+def read(path: Path) -> StoredResult | None:
     """A file of results; None for one that was left before anything was known. StoreError if a whole one is damaged."""
     partial = path.name.endswith(PART)
     lines = path.read_bytes().splitlines(keepends=True)
@@ -211,7 +211,7 @@ def _rows(lines: list[bytes], partial: bool) -> Iterator[dict[str, Any]]:
             return
 
 
-def _told(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -> Result | None:
+def _told(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -> StoredResult | None:
     steps = [row for row in rows if "step" in row]
     if not steps:
         if partial:
@@ -235,7 +235,7 @@ def _told(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -
     events = tuple(sorted(found, key=lambda event: (event.start, -event.score)))
     scores = HeatMap(np.array([row["step"][2] for row in steps], np.float32), edges)
     clock = np.array([*starts, end])
-    return Result(about, Prediction(scores, events=events, classes=shares), clock, damage, complete)
+    return StoredResult(about, Prediction(scores, events=events, classes=shares), clock, damage, complete)
 
 
 def _each(rows: list[dict[str, Any]], key: str) -> Iterator[Any]:

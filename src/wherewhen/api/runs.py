@@ -26,16 +26,16 @@ from wherewhen.data_tools.dataset_checks import check_contents, check_few
 from wherewhen.data_tools.features.importing import adopted
 from wherewhen.datasets import Folders
 from wherewhen.evaluation import pages
-from wherewhen.evaluation.evaluate import Row, evaluate, normalized, predict
+from wherewhen.evaluation.evaluator import Row, detect_bags, evaluate_videos, normalized
 from wherewhen.evaluation.measurable import demanded, judged
 from wherewhen.extraction import frame_rates, loading
 from wherewhen.extraction.feature_cache import settled
 from wherewhen.inference.model import Model
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import distributed
-from wherewhen.training.fit import Fitted, carve, check_labels, fit
+from wherewhen.training.fit import Fitted, check_labels, fit, split_videos
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
 
@@ -123,16 +123,16 @@ def train(
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
-    recipe, device = Recipe.of(adopted(root, settings)), pick_device(device)
+    config, device = ModelConfig.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
-    _check_folder(folder, recipe, resume)
+    _check_folder(folder, config, resume)
     _check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
     chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
     with diagnostics.listening() as odd:
         dataset = chosen.load(Path(root))
         videos, validation = datasets.to_learn(dataset, fold)
         if validation:
-            recipe.check_share(str(root))
+            config.check_share(str(root))
         check_labels(videos)
         check_contents(videos)
         check_few(videos)
@@ -140,7 +140,7 @@ def train(
     if resume and _finished(folder):
         log.info("%s: finished already", folder)
         distributed.tell(None)
-        return Model.load(folder, device=device, trust=recipe.trusted)
+        return Model.load(folder, device=device, trust=config.trusted)
     with outputs.reading(video.path for video in videos), log_file(folder):
         log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
         diagnostics.tell(odd, root)
@@ -148,27 +148,27 @@ def train(
             some = f", {len(validation)} of them to choose the model by" if validation else ""
             told = "fold %s: %d videos to train on%s; the others are left out (--fold all takes all)"
             log.info(told, dataset.default, len(videos), some)
-        for name in sorted(set(settings or {}) - set(recipe.plain())):
-            log.warning("the settings of %s say nothing here: %s on %s", name, recipe.method, recipe.instances)
+        for name in sorted(set(settings or {}) - set(config.plain())):
+            log.warning("the settings of %s say nothing here: %s on %s", name, config.method, config.instances)
         quarantine = Quarantine(folder, damaged)
         outputs.remove(quarantine.file)
-        views = recipe.feature_specs(device)
+        views = config.feature_specs(device)
         bags = loading.gathered(videos, views, quarantine=quarantine, quiet=quiet)
         seen = [bag.video for bag in bags]
         frame_rates.tell_seen(seen, views.values())
         check_labels(seen)
         if not (folder / "config.yaml").exists():
-            write_yaml(folder / "config.yaml", recipe.plain())
-        look = settled(views[recipe.scored], seen[0])  # so that detection runs what training saw
-        exact = replace(recipe, engine=look.engine, precision=look.precision)
+            write_yaml(folder / "config.yaml", config.plain())
+        look = settled(views[config.scored], seen[0])  # so that detection runs what training saw
+        exact = replace(config, engine=look.engine, precision=look.precision)
         held = _validating(seen, validation)
         distributed.tell((seen, views, exact, folder, resume, held))
         fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
-        parts = carve(seen, recipe.validation, recipe.seed, held)
+        parts = split_videos(seen, config.validation, config.seed, held)
         _save(folder, fitted, seen)
         sane = sanity.check(bags, fitted, exact, parts[1], device, cross=check, quiet=quiet)
-        _keep(folder, fitted, bags, parts, recipe, quarantine, sane)
-        log.info("trained %d steps; the score %.3f is the threshold", recipe.training.steps, fitted.best.threshold)
+        _keep(folder, fitted, bags, parts, config, quarantine, sane)
+        log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
     point_latest(folder)
     return fitted.best
 
@@ -177,7 +177,7 @@ def load(run: str | Path = "runs/latest", which: str = "best", device: str = "au
     """The model of a run folder: ``best`` (by validation) or ``last``; StoreError if there is none.
 
     ``run``: the folder, or the path of a weights file. ``device``: auto, cpu or cuda.
-    ``trust``: run the code in the TorchScript file that the model's recipe names, if it names one.
+    ``trust``: run the code in the TorchScript file that the model's configuration names, if it names one.
     """
     if not isinstance(run, str | Path):
         raise expected("run", "the path of a run folder", run)
@@ -188,11 +188,11 @@ def follow(device: str = "auto") -> None:
     """Train beside the process that called `train`, on what it says; writes nothing."""
     said = distributed.tell(None)
     if said is not None:
-        videos, views, recipe, folder, resume, held = said
+        videos, views, config, folder, resume, held = said
         device = pick_device(device)
         views = {name: replace(look, device=device) for name, look in views.items()}
         bags = loading.gathered(videos, views, quiet=True)
-        fit(bags, recipe, folder=folder, device=device, resume=resume, validation=held)
+        fit(bags, config, folder=folder, device=device, resume=resume, validation=held)
 
 
 def _validating(videos: Sequence[Video], chosen: Sequence[str]) -> tuple[str, ...]:
@@ -209,13 +209,13 @@ def _finished(folder: Path) -> bool:
     return (folder / "report.html").exists() and not (weights / "checkpoint.safetensors").exists()
 
 
-def _check_folder(folder: Path, recipe: Recipe, resume: bool) -> None:
+def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
     """ConfigError where a run would be overwritten, or gone on with by other settings."""
     if not (folder / "config.yaml").exists():
         return
     if not resume:
         raise ConfigError(f"{folder}: holds a run already; add --resume to go on with it, or choose another --output")
-    before, now = _flat(read_yaml(folder / "config.yaml")), _flat(plain(recipe.plain()))
+    before, now = _flat(read_yaml(folder / "config.yaml")), _flat(plain(config.plain()))
     other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if other:
         told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in other[:5])
@@ -251,12 +251,12 @@ def _keep(
     fitted: Fitted,
     bags: Sequence[Bag],
     parts: tuple[list[Video], list[Video]],
-    recipe: Recipe,
+    config: ModelConfig,
     quarantine: Quarantine,
     sane: Sanity,
 ) -> None:
     videos, held = [bag.video for bag in bags], {v.id for v in parts[1]}
-    predictions = predict(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
+    predictions = detect_bags(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
     numbers: dict[str, Any] = {
         "videos": len(videos),
@@ -280,7 +280,7 @@ def _keep(
         f"Training run {folder.name}",
         videos=videos,
         found=predictions,
-        settings=recipe.plain(),
+        settings=config.plain(),
         notes=[
             *sane.warnings,
             "These are the training videos: the scores below show how well they are fitted, no more.",
@@ -292,7 +292,7 @@ def _keep(
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
-class Judgment(NamedTuple):
+class EvaluationReport(NamedTuple):
     """What an evaluation gives: a table, the videos set aside, the metric families in it, notes for its reader."""
 
     table: list[Row]
@@ -301,7 +301,7 @@ class Judgment(NamedTuple):
     notes: tuple[str, ...]
 
 
-def judge(
+def evaluate(
     model: Model,
     root: str | Path,
     output: str | Path,
@@ -313,7 +313,7 @@ def judge(
     families: Sequence[str] | None = None,
     damaged: Damaged = "keep",
     quiet: bool = False,
-) -> Judgment:
+) -> EvaluationReport:
     """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
 
     ``fold``, ``reader``, ``normal``, ``anomalous`` and ``damaged`` as in `train`. ``families``: of metrics; None = the
@@ -335,7 +335,7 @@ def judge(
         notes = [f"{count} were trained on: no honest figure"] if known else []
         for note in notes:
             log.warning("%s; judge on others, or on the test part of a --fold", note)
-        table, found, truths, used, more = evaluate(model, subject, asked, quarantine=quarantine, quiet=quiet)
+        table, found, truths, used, more = evaluate_videos(model, subject, asked, quarantine=quarantine, quiet=quiet)
         for note in more:
             log.info("%s", note)
         notes += more
@@ -351,11 +351,11 @@ def judge(
             found=found,
             truths=truths,
             table=table,
-            settings=model.recipe.plain(),
+            settings=model.config.plain(),
             notes=notes,
             quarantine=quarantine,
         )
-    return Judgment(table, quarantine, used, tuple(more))
+    return EvaluationReport(table, quarantine, used, tuple(more))
 
 
 def _judged(folder: Path) -> bool:

@@ -15,11 +15,11 @@ import numpy as np
 from wherewhen.core import extents as ext
 from wherewhen.core.errors import WherewhenError
 from wherewhen.core.values import Bag, Instances, Prediction, Truth, Video
-from wherewhen.evaluation import evaluate
+from wherewhen.evaluation import evaluator
 from wherewhen.evaluation.statistics import auc_interval
-from wherewhen.extraction.loading import Chosen
+from wherewhen.extraction.loading import BagSubset
 from wherewhen.inference.model import Model
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.training import distributed
 from wherewhen.training.fit import Fitted, fit
@@ -167,7 +167,7 @@ def _short(share: float) -> str:
 def check(
     bags: Sequence[Bag],
     fitted: Fitted,
-    recipe: Recipe,
+    config: ModelConfig,
     held: Sequence[Video],
     device: str,
     *,
@@ -188,12 +188,12 @@ def check(
     trouble = ""
     if how == "out of fold":
         try:
-            found = crossed(bags, recipe, parts, device, quiet)
+            found = crossed(bags, config, parts, device, quiet)
         except WherewhenError as error:  # the model itself is trained and must not be lost
             how, trouble = "on validation videos" if spared else "in sample", f"no model could be cross-fitted: {error}"
     if how != "out of fold":
         chosen = {video.id for video in (held if spared else videos)}
-        found = predicted(fitted.best, Chosen(bags, [k for k, video in enumerate(videos) if video.id in chosen]))
+        found = predicted(fitted.best, BagSubset(bags, [k for k, video in enumerate(videos) if video.id in chosen]))
     labels = {video.id: int(video.label or 0) for video in videos if video.id in found}
     return Sanity(
         how,
@@ -207,20 +207,22 @@ def check(
     )
 
 
-def crossed(bags: Sequence[Bag], recipe: Recipe, parts: int, device: str, quiet: bool = True) -> dict[str, Prediction]:
+def crossed(
+    bags: Sequence[Bag], config: ModelConfig, parts: int, device: str, quiet: bool = True
+) -> dict[str, Prediction]:
     """Predictions for each bag by a model that learned from other files, in so many parts.
 
     The models share the steps of the training. All of each one's videos teach it: none validates.
     """
-    steps = max(1, recipe.training.steps // parts)
-    training = replace(recipe.training, steps=steps, validate_every=steps)
-    quick = replace(recipe, training=training, validation=0.0)
-    part = split([bag.video for bag in bags], parts, recipe.seed)
+    steps = max(1, config.training.steps // parts)
+    training = replace(config.training, steps=steps, validate_every=steps)
+    quick = replace(config, training=training, validation=0.0)
+    part = split([bag.video for bag in bags], parts, config.seed)
     found: dict[str, Prediction] = {}
     for own in range(parts):
         learn, judge = ([k for k, one in enumerate(part) if (one == own) == test] for test in (False, True))
-        model = fit(Chosen(bags, learn), quick, device=device, quiet=quiet).last
-        found |= predicted(model, Chosen(bags, judge))
+        model = fit(BagSubset(bags, learn), quick, device=device, quiet=quiet).last
+        found |= predicted(model, BagSubset(bags, judge))
     return found
 
 
@@ -251,16 +253,16 @@ def _files(videos: Sequence[Video]) -> dict[str, int]:
 
 def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -> float | None:
     """AUC of the same videos by how much moves in them, without learning; None where the bags don't say."""
-    seen = model.recipe.scored
+    seen = model.config.scored
     peaks = []
     for bag in bags:
         if bag.video.id in labels:
             one = moving(bag.views[seen])
             if one is None:
                 return None
-            views = {**model.normalized(bag.views), evaluate.DIFFERENCE: one}
+            views = {**model.normalized(bag.views), evaluator.DIFFERENCE: one}
             truth = {bag.video.id: Truth(one.extents[[0, -1], [0, 1]])}
-            (found,) = evaluate.predict_trivial("motion_only", model, [Bag(bag.video, views)], truth).values()
+            (found,) = evaluator.trivial_predictions("motion_only", model, [Bag(bag.video, views)], truth).values()
             peaks.append(_peak(found))
     return roc_auc(peaks, [labels[bag.video.id] for bag in bags if bag.video.id in labels])
 
@@ -279,7 +281,7 @@ def moving(seen: Instances) -> Instances | None:
 
 def predicted(model: Model, bags: Sequence[Bag]) -> dict[str, Prediction]:
     """Predictions for (not normalized) bags."""
-    return evaluate.predict(model, (one for bag in bags for one in evaluate.normalized(model, [bag])))
+    return evaluator.detect_bags(model, (one for bag in bags for one in evaluator.normalized(model, [bag])))
 
 
 def _peak(prediction: Prediction) -> float:

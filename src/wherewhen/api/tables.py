@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen.api import gallery
-from wherewhen.api.results import DONE, FOLDER, Result, all_of, path_of, read
+from wherewhen.api.results import DONE, FOLDER, StoredResult, all_of, path_of, read
 from wherewhen.core import registry
 from wherewhen.core.errors import StoreError
 from wherewhen.core.printable import printable
 from wherewhen.core.store import atomic, locked
 from wherewhen.core.values import Floats, Prediction, Video
-from wherewhen.inference.result import PREFIX, Found, score_rows
+from wherewhen.inference.result import PREFIX, Result, score_rows
 from wherewhen.video.reader import VideoInfo, reading
 from wherewhen.video.sources import natural
 from wherewhen.visualization.report import EventCard, VideoResult
@@ -66,13 +66,13 @@ class _Video:
     damage: str
 
     @classmethod
-    def of(cls, output: Path, path: Path, result: Result) -> _Video:
+    def of(cls, output: Path, path: Path, result: StoredResult) -> _Video:
         about, cards = result.about, tuple(gallery.cards(output, result))
         classes = tuple(result.prediction.classes)
         return cls(path, classes, _annotated(result), cards, gallery.short(result), about.alarm, result.damage or "")
 
 
-def _readable(output: Path) -> Iterator[tuple[Path, Result]]:
+def _readable(output: Path) -> Iterator[tuple[Path, StoredResult]]:
     """Each video's results: the whole ones, else what there is so far."""
     seen: set[str] = set()
     for path in all_of(output):
@@ -86,16 +86,16 @@ def _readable(output: Path) -> Iterator[tuple[Path, Result]]:
             yield path, result
 
 
-def found_of(result: Result, source: Any = None) -> Found:
+def found_of(result: StoredResult, source: Any = None) -> Result:
     """Results as a user holds them; heat maps and boxes of single steps are not kept in files."""
     about = result.about
     size = about.width, about.height
-    return Found(
+    return Result(
         about.id, source or Path(about.file), result.prediction, result.clock, size, result.damage, about.alarm
     )
 
 
-def _annotated(result: Result) -> Any:
+def _annotated(result: StoredResult) -> Any:
     from wherewhen.formats import Annotated, Clock
 
     about = result.about
@@ -106,7 +106,7 @@ def _annotated(result: Result) -> Any:
     return Annotated(about.id, clock, events=result.prediction.events, about=more)
 
 
-def _write_scores(output: Path, videos: Iterable[Found], classes: Sequence[str]) -> None:
+def _write_scores(output: Path, videos: Iterable[Result], classes: Sequence[str]) -> None:
     """Frame scores of all videos, a video at a time: both tables, or none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -181,7 +181,7 @@ def _shape(path: Path) -> tuple[VideoInfo, Floats]:
         return info, one.edges
 
 
-def finished(output: Path, id: str) -> Result | None:
+def finished(output: Path, id: str) -> StoredResult | None:
     """The whole results of a video, None where there are none."""
     path = path_of(output, id, DONE)
     return read(path) if path.exists() else None

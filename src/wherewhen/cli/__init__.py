@@ -188,6 +188,6 @@ def _run(words: list[str]) -> int:
     command = import_module(f"wherewhen.cli.commands.{verb}")
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))
-    takes_settings = hasattr(command, "RECIPE") or hasattr(command, "SECTIONS")
+    takes_settings = hasattr(command, "MODEL_OPTIONS") or hasattr(command, "SECTIONS")
     code: int = command.run(options, settings) if takes_settings else command.run(options)
     return code

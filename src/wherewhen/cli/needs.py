@@ -186,20 +186,20 @@ def no_look(told: Told) -> str | None:
     return None if told.get("action") == "import" or said(told.get("video")) else "no --video is looked at"
 
 
-def of_recipes(told: Told) -> dict[str, Any]:
+def of_configs(told: Told) -> dict[str, Any]:
     """Settings of the plug-ins that models are made of, for each method and backbone asked for, and ``training``."""
     from wherewhen.data_tools.features.importing import adopted
-    from wherewhen.inference.recipe import Recipe
+    from wherewhen.inference.model_config import ModelConfig
 
     found: dict[str, Any] = {}
-    for settings in _recipes(told):
+    for settings in _configs(told):
         imported = told.get("data") is not None and "backbones" not in told.options
         own = adopted(told.get("data"), settings) if imported else settings
-        recipe = Recipe.of(own)
-        followers = {name for name in recipe.views.values() if shares_settings(name)}
-        first = [recipe.method, *recipe.views.values(), recipe.backbone, recipe.localizer]
-        made = {name: recipe.settings[name] for name in first if name not in followers}
-        found = {**made, **recipe.settings, "training": recipe.training, "movers": recipe.movers} | found
+        config = ModelConfig.of(own)
+        followers = {name for name in config.views.values() if shares_settings(name)}
+        first = [config.method, *config.views.values(), config.backbone, config.localizer]
+        made = {name: config.settings[name] for name in first if name not in followers}
+        found = {**made, **config.settings, "training": config.training, "movers": config.movers} | found
     return found
 
 
@@ -210,10 +210,10 @@ def shares_settings(name: str) -> bool:
 
 def of_looks(told: Told) -> dict[str, Any]:
     """Settings of the plug-ins that features are made with: backbones, and the builders of what is scored."""
-    from wherewhen.inference.recipe import Recipe
+    from wherewhen.inference.model_config import ModelConfig
 
-    recipes = [Recipe.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
-    return {name: one.settings[name] for one in recipes for name in (one.backbone, *one.views.values())}
+    configs = [ModelConfig.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
+    return {name: one.settings[name] for one in configs for name in (one.backbone, *one.views.values())}
 
 
 def of_backbone(told: Told) -> dict[str, Any]:
@@ -247,12 +247,12 @@ def _built(kind: str, name: str, told: Told) -> Any:
 
 def _named(told: Told, kind: str) -> list[str]:
     """Plug-ins of a kind between commas, from the setting of its name or the option in its place."""
-    from wherewhen.inference.recipe import DEFAULTS
+    from wherewhen.inference.model_config import DEFAULTS
 
     return str(told.get(f"{kind}s") or told.get(kind) or DEFAULTS[kind]).split(",")
 
 
-def _recipes(told: Told) -> Iterator[Mapping[str, Any]]:
+def _configs(told: Told) -> Iterator[Mapping[str, Any]]:
     """Settings of each model that is asked for."""
     from wherewhen.api.benchmark import variants
 

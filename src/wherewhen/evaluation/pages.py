@@ -14,7 +14,7 @@ from wherewhen.core import registry
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.store import write_atomic, write_json
 from wherewhen.core.values import Floats, Prediction, Truth, Video
-from wherewhen.evaluation.evaluate import Row, Scored, markdown
+from wherewhen.evaluation.evaluator import Row, Scored, markdown
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.video import reader
 from wherewhen.video.batch import Quarantine

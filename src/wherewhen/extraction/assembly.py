@@ -34,7 +34,7 @@ class Streams:
     closeups: Mapping[str, Iterable[Frame]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, video: sampling.Watched, spec: ClipSpec, crops: int = 1) -> Streams:
+    def of(cls, video: sampling.AnySource, spec: ClipSpec, crops: int = 1) -> Streams:
         """The frames of a video at the rate and size of a backbone, for builders that ask for nothing else."""
         return cls(sampling.frames(video, spec, crops))
 
@@ -123,13 +123,13 @@ def built(stream: Iterable[Grid], builder: Builder, crops: int = 1) -> Iterator[
     for part in builder(counted()):
         waiting.append(replace(part, shape=None, detail=None))
         if pulled % crops == 0:
-            yield joined(waiting)
+            yield join_instances(waiting)
             waiting = []
     if waiting:
-        yield joined(waiting)
+        yield join_instances(waiting)
 
 
-class Joined:
+class InstanceJoiner:
     """Many stretches of one video as one, while they come; what grows large lies in a file."""
 
     def __init__(self) -> None:
@@ -162,12 +162,12 @@ class Joined:
         return Instances(self.features.whole(), self.extents.whole(), self.track.whole(), shape, detail, paths)
 
 
-def joined(parts: Iterable[Instances]) -> Instances:
+def join_instances(parts: Iterable[Instances]) -> Instances:
     """Many stretches of one video as one; ValueError without any."""
     stretches = list(parts)
     if len(stretches) == 1:
         return stretches[0]
-    whole = Joined()
+    whole = InstanceJoiner()
     for part in stretches:
         whole.add(part)
     return whole.whole()

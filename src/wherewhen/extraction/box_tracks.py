@@ -21,7 +21,7 @@ from wherewhen.video.reader import Damaged, Reading
 from wherewhen.video.sources import parsed, stem
 
 
-def proposer(name: str, settings: Mapping[str, Any] | None = None, video: sampling.Watched | None = None) -> Proposer:
+def proposer(name: str, settings: Mapping[str, Any] | None = None, video: sampling.AnySource | None = None) -> Proposer:
     """The proposer called ``name``; ConfigError for unknown names and settings.
 
     ``video``: whose boxes it is to give, where it reads files of single videos; VideoError where there is none.
@@ -31,7 +31,7 @@ def proposer(name: str, settings: Mapping[str, Any] | None = None, video: sampli
     return made if video is None else of_video(made, video)
 
 
-def of_video(source: Proposer, video: sampling.Watched) -> Proposer:
+def of_video(source: Proposer, video: sampling.AnySource) -> Proposer:
     """The same source for a video, where it reads files of single videos; a path's id is its name without the end."""
     if not isinstance(source, ByVideo):
         return source
@@ -59,13 +59,13 @@ def looked(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
         yield held
 
 
-def boxes(video: sampling.Watched, source: Proposer) -> Iterator[Boxes]:
+def boxes(video: sampling.AnySource, source: Proposer) -> Iterator[Boxes]:
     """What a proposer sees in each frame of a video that it looks at; VideoError where it can't be read."""
     return source(looked(sampling.frames(video, source.clip), source.clip.stride))
 
 
 def tracked(
-    video: sampling.Watched,
+    video: sampling.AnySource,
     source: Proposer,
     linking: LinkConfig | None = None,
     damaged: Damaged = "set-aside",
@@ -85,7 +85,7 @@ def followed(frames: Iterable[Frame], source: Proposer, linking: LinkConfig | No
 
 
 def proposed(
-    video: sampling.Watched,
+    video: sampling.AnySource,
     source: Proposer,
     linking: LinkConfig | None = None,
     making: tubes.TubeConfig | None = None,

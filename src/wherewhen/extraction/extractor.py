@@ -21,7 +21,7 @@ from wherewhen.core.feature_file import content, save_features
 from wherewhen.core.store import fingerprint, plain
 from wherewhen.core.values import Boxes, Floats, Frame, Instances, Pixels, Video
 from wherewhen.extraction import assembly, roi_crops, sampling, track_cache
-from wherewhen.runtime.batching import NONE, Running, Together
+from wherewhen.runtime.batching import NONE, EngineChoice, SharedBatcher
 from wherewhen.runtime.network import Network, fitted
 from wherewhen.runtime.select import attach, remembered
 
@@ -31,7 +31,7 @@ SAMPLES = 4  # clips that an engine is measured on
 
 
 @dataclass(frozen=True)
-class Look:
+class FeatureSpec:
     """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
 
     ``device``: cpu, cuda or auto, where a network runs; a passport tells it, nobody asks for it.
@@ -48,7 +48,7 @@ class Look:
     device: str = AUTO
 
     @classmethod
-    def named(cls, backbone: str, instances: str = "cells") -> Look:
+    def named(cls, backbone: str, instances: str = "cells") -> FeatureSpec:
         """A look with default settings."""
         first, second = registry.load("backbones", backbone), registry.load("instances", instances)
         return cls(backbone, instances, build(first.Config, None, backbone), build(second.Config, None, instances))
@@ -87,7 +87,7 @@ class Look:
         sight = self.builder.sight
         return {} if sight is None else track_cache.own(sight, video)
 
-    def running(self, video: Video) -> Running:
+    def running(self, video: Video) -> EngineChoice:
         """What runs it here; measured on clips of ``video`` where this machine never did so."""
         if (network := self.network) is None:
             return NONE
@@ -117,7 +117,7 @@ class Look:
         """What looks that differ in nothing but their instances have in common."""
         return fingerprint(replace(self, instances="", instances_settings=None))
 
-    def opened(self, video: Video) -> Opened:
+    def opened(self, video: Video) -> LoadedBackbone:
         """The backbone of this look, made once per process; ``video`` gives clips that an engine is measured on."""
         key = self.eye
         with _OPENING:
@@ -127,7 +127,7 @@ class Look:
 
     def extract(self, video: Video) -> Instances:
         """Look at the video itself; VideoError if it can't be read."""
-        (seen,) = look_at(video, [self])
+        (seen,) = extract_features(video, [self])
         return seen.instances
 
 
@@ -138,24 +138,24 @@ def _identity(backbone: str, settings: Any) -> str:
 
 
 @dataclass
-class Opened:
+class LoadedBackbone:
     """The backbone of a look, ready to run."""
 
     backbone: Backbone
-    running: Running
+    running: EngineChoice
 
 
-_OPEN: dict[str, Opened] = {}
+_OPEN: dict[str, LoadedBackbone] = {}
 _OPENING = Lock()
 
 
-def _open(look: Look, video: Video) -> Opened:
+def _open(look: FeatureSpec, video: Video) -> LoadedBackbone:
     backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
     if look.network is None:
-        return Opened(backbone, NONE)
+        return LoadedBackbone(backbone, NONE)
     running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
-    backbone.run = Together(backbone.run, running.batch)
-    return Opened(backbone, running)
+    backbone.run = SharedBatcher(backbone.run, running.batch)
+    return LoadedBackbone(backbone, running)
 
 
 def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
@@ -170,7 +170,7 @@ def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Extracted:
     """What one look saw in one video: instances, the borders of the video's frames in seconds, and a passport."""
 
     instances: Instances
@@ -209,7 +209,7 @@ Still = list[tuple[float, float]]
 Beside = Mapping[str, Iterator[Boxes]]
 
 
-def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -> list[Seen]:
+def extract_features(video: Video, looks: Sequence[FeatureSpec], effort: Effort | None = None) -> list[Extracted]:
     """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read.
 
     Those that differ in nothing but their instances share one run of their backbone.
@@ -217,7 +217,7 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     from wherewhen.video import reader
     from wherewhen.video.ahead import ahead
 
-    shared: dict[str, list[Look]] = {}
+    shared: dict[str, list[FeatureSpec]] = {}
     for look in looks:
         shared.setdefault(look.eye, []).append(look)
     eyes = [(some[0].opened(video), some) for some in shared.values()]
@@ -264,12 +264,12 @@ def look_at(video: Video, looks: Sequence[Look], effort: Effort | None = None) -
     shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
     shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
     shown |= {"damage": damage} if damage else {}
-    by_look: dict[int, Seen] = {}
+    by_look: dict[int, Extracted] = {}
     for (one, some), (seen, still) in zip(eyes, found, strict=True):
         for look, instances in zip(some, seen, strict=True):
             about = {**shown, **_about(one, look, instances, still)}
             passport = {"made": look.made(video), "source": look.source(video), "about": about}
-            by_look[id(look)] = Seen(instances, clock, passport)
+            by_look[id(look)] = Extracted(instances, clock, passport)
     return [by_look[id(look)] for look in looks]
 
 
@@ -279,17 +279,21 @@ def _want(spec: ClipSpec, crops: int) -> Any:
     return reader.Want(spec.rate, *sampling.sizes(spec, crops))
 
 
-def _builders(looks: Sequence[Look]) -> dict[str, Builder]:
+def _builders(looks: Sequence[FeatureSpec]) -> dict[str, Builder]:
     return {str(number): look.builder for number, look in enumerate(looks)}
 
 
 def _see(
-    one: Opened, looks: Sequence[Look], boxes: Beside, pictures: Iterator[Frame], sharp: Mapping[str, Iterator[Frame]]
+    one: LoadedBackbone,
+    looks: Sequence[FeatureSpec],
+    boxes: Beside,
+    pictures: Iterator[Frame],
+    sharp: Mapping[str, Iterator[Frame]],
 ) -> tuple[list[Instances], Still]:
     """What looks that share a backbone see in pictures, and in ``sharp`` ones; and which spans were not looked at."""
     still: Still = []
     builders = _builders(looks)
-    seen = {name: assembly.Joined() for name in builders}
+    seen = {name: assembly.InstanceJoiner() for name in builders}
     streams = assembly.Streams(pictures, boxes, sharp)
     how: dict[str, Any] = {"crops": looks[0].crops, "gate": looks[0].gate, "batch": one.running.batch}
     for name, part in assembly.instances(streams, one.backbone, builders, **how, patient=True, still=still):
@@ -297,7 +301,7 @@ def _see(
     return [one.whole() for one in seen.values()], still
 
 
-def _about(one: Opened, look: Look, seen: Instances, still: Still) -> dict[str, Any]:
+def _about(one: LoadedBackbone, look: FeatureSpec, seen: Instances, still: Still) -> dict[str, Any]:
     """Information for a passport: nothing here determines what is looked for."""
     run = one.running
     told = {key: value for key, value in plain(look.backbone_settings).items() if key == "layer"}

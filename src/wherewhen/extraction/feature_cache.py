@@ -26,18 +26,18 @@ from wherewhen.core.feature_file import (
 )
 from wherewhen.core.store import Spare, cache_folder
 from wherewhen.core.values import Bag, Instances, Video
-from wherewhen.extraction.extractor import AUTO, Look, look_at
+from wherewhen.extraction.extractor import AUTO, FeatureSpec, extract_features
 from wherewhen.extraction.track_cache import ending
 
 log = logging.getLogger("wherewhen")
 
 
-def instances(video: Video, look: Look, cache: Path | None = None) -> Instances:
+def instances(video: Video, look: FeatureSpec, cache: Path | None = None) -> Instances:
     """The instances of one video, from a store or the cache where they lie there; VideoError if it can't be read."""
     return bag_of(video, {"one": look}, cache).views["one"]
 
 
-def bag_of(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -> Bag:
+def bag_of(video: Video, looks: Mapping[str, FeatureSpec], cache: Path | None = None) -> Bag:
     """What each look sees in one video; those that nobody kept look together, at one reading."""
     if is_features(video.path):
         files = {name: stored(video, look) for name, look in looks.items()}
@@ -54,7 +54,7 @@ def bag_of(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -
         else:
             found[name], damage = kept.instances(), damage or kept.damage
     if missing:
-        seen = look_at(video, [looks[name] for name in missing])
+        seen = extract_features(video, [looks[name] for name in missing])
         for (name, path), one in zip(missing.items(), seen, strict=True):
             with Spare(path):
                 one.save(path)
@@ -62,7 +62,7 @@ def bag_of(video: Video, looks: Mapping[str, Look], cache: Path | None = None) -
     return Bag(video, {name: found[name] for name in looks}, damage)
 
 
-def file_of(video: Video, look: Look, cache: Path | None = None) -> FeatureFile:
+def file_of(video: Video, look: FeatureSpec, cache: Path | None = None) -> FeatureFile:
     """The file that keeps what a look saw in a video; StoreError where none does."""
     if is_features(video.path):
         store = store_of(video.path)
@@ -70,7 +70,7 @@ def file_of(video: Video, look: Look, cache: Path | None = None) -> FeatureFile:
     return open_features(cached(video, look, cache))
 
 
-def cached(video: Video, look: Look, cache: Path | None = None) -> Path:
+def cached(video: Video, look: FeatureSpec, cache: Path | None = None) -> Path:
     """Where the cache keeps what a look saw in a video: by its content, whatever it is called, and its own boxes'."""
     span = "" if video.span is None else "-{}-{}".format(*video.span)
     name = f"{content(video.path)[:32]}{span}{ending(look.boxes(video))}.safetensors"
@@ -93,7 +93,7 @@ def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Fe
     return file
 
 
-def stored(video: Video, look: Look) -> FeatureFile:
+def stored(video: Video, look: FeatureSpec) -> FeatureFile:
     """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
     store, wanted = store_of(video.path), look.wanted()
     name = _look_in(store, wanted)
@@ -138,7 +138,7 @@ def _kept(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
     return looks
 
 
-def settled(look: Look, video: Video) -> Look:
+def settled(look: FeatureSpec, video: Video) -> FeatureSpec:
     """The same look with its engine and precision chosen, so that everybody runs the same.
 
     Those of a store are the ones that its features were made with, wherever that was.

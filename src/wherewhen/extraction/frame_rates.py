@@ -9,7 +9,7 @@ from wherewhen.core.contracts import Backbone
 from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.feature_file import FeatureFile
 from wherewhen.core.values import Floats, Video
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.extraction.feature_cache import file_of
 
 log = logging.getLogger("wherewhen")
@@ -56,7 +56,7 @@ def tell_found(clocks: Iterable[Floats], backbone: Backbone) -> None:
 
 
 def tell_seen(
-    videos: Iterable[Video], looks: Iterable[Look], opened: Callable[[Video, Look], FeatureFile] = file_of
+    videos: Iterable[Video], looks: Iterable[FeatureSpec], opened: Callable[[Video, FeatureSpec], FeatureFile] = file_of
 ) -> None:
     """The same of videos that looks saw, by the files of their features, which ``opened`` opens."""
     look, known = next((one for one in looks if one.timed), None), list(videos)

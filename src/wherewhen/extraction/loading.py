@@ -14,7 +14,7 @@ from typing import overload
 from wherewhen.core.errors import VideoError
 from wherewhen.core.progress import track
 from wherewhen.core.values import Bag, Video
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.extraction.feature_cache import bag_of
 from wherewhen.video.batch import Quarantine
 
@@ -25,7 +25,7 @@ HELD = 2**30  # bytes of features that training keeps in memory
 
 def bags(
     videos: Iterable[Video],
-    looks: dict[str, Look],
+    looks: dict[str, FeatureSpec],
     *,
     quarantine: Quarantine | None = None,
     workers: int | None = None,
@@ -76,7 +76,7 @@ def _in_order(
             future.cancel()
 
 
-class Lazy(Sequence[Bag]):
+class LazyBags(Sequence[Bag]):
     """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
 
     @abstractmethod
@@ -88,11 +88,11 @@ class Lazy(Sequence[Bag]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Bag]: ...
     def __getitem__(self, index: int | slice) -> Bag | Sequence[Bag]:
-        return Chosen(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
+        return BagSubset(self, range(len(self))[index]) if isinstance(index, slice) else self.at(index)
 
 
 @dataclass(frozen=True)
-class Mapped(Lazy):
+class MappedBags(LazyBags):
     """Bags seen through a function."""
 
     bags: Sequence[Bag]
@@ -107,7 +107,7 @@ class Mapped(Lazy):
 
 
 @dataclass(frozen=True)
-class Chosen(Lazy):
+class BagSubset(LazyBags):
     """Some bags of a sequence, by their numbers."""
 
     bags: Sequence[Bag]
@@ -122,11 +122,11 @@ class Chosen(Lazy):
 
 
 @dataclass(frozen=True)
-class Kept(Lazy):
+class StoredBags(LazyBags):
     """Bags whose features lie in a store or the cache, read when they are looked at."""
 
     videos: Sequence[Video]
-    looks: Mapping[str, Look]
+    looks: Mapping[str, FeatureSpec]
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -138,7 +138,7 @@ class Kept(Lazy):
 
 def gathered(
     videos: Iterable[Video],
-    looks: dict[str, Look],
+    looks: dict[str, FeatureSpec],
     *,
     quarantine: Quarantine | None = None,
     quiet: bool = False,
@@ -154,4 +154,4 @@ def gathered(
             kept.append(bag)
         else:
             kept.clear()
-    return kept if size <= limit else Kept(known, looks)
+    return kept if size <= limit else StoredBags(known, looks)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.core import extents as ext
-from wherewhen.core.contracts import Backbone, Builder, BuilderAbilities, ClipSpec, Closeup, Sight
+from wherewhen.core.contracts import Backbone, Builder, BuilderAbilities, ClipSpec, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import put, scratch
 from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels, unit
@@ -27,7 +27,7 @@ MOST = 2**33  # bytes of pictures that may wait at all, 8 GiB
 _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
-def wanted(builders: Mapping[str, Builder]) -> dict[str, Closeup]:
+def wanted(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
     """The builders whose instances are looked at from near, and how."""
     return {name: builder.closeup for name, builder in builders.items() if builder.closeup is not None}
 
@@ -61,23 +61,23 @@ def near(
     """
     found = dict(builders)
     for name, closeup in wanted(builders).items():
-        found[name] = Near(builders[name], closeup, backbone, pictures[name], batch, gate, patient)
+        found[name] = RoiFeatures(builders[name], closeup, backbone, pictures[name], batch, gate, patient)
     return found
 
 
 @dataclass
-class Near:
+class RoiFeatures:
     """A builder that is told what is in the boxes of another one's instances, for one video.
 
     The features of an instance are the mean over all clips of its crops, of every cell that holds something (is not all
     zeros), followed by those that the other builder gives itself.
     """
 
-    Config: ClassVar[type] = Closeup
+    Config: ClassVar[type] = RoiSpec
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
 
     builder: Builder
-    closeup: Closeup
+    closeup: RoiSpec
     backbone: Backbone
     pictures: Iterable[Frame]
     batch: int = 1
@@ -85,7 +85,7 @@ class Near:
     patient: bool = False
 
     @property
-    def sight(self) -> Sight | None:
+    def sight(self) -> TrackSource | None:
         """The boxes that the other builder needs."""
         return self.builder.sight
 
@@ -96,7 +96,7 @@ class Near:
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances with their features, in the order in which they come."""
-        run, roll = sampling.Looker(self.backbone, self.batch), Roll()
+        run, roll = sampling.BackboneRunner(self.backbone, self.batch), FrameBuffer()
         waiting: deque[_Sums] = deque()
         clips: list[tuple[_Sums, int, Pixels, Floats]] = []
 
@@ -133,7 +133,7 @@ class Near:
         own = self.backbone.clip
         return replace(own, size=own.size or (SIDE, SIDE))
 
-    def _along(self, grids: Iterable[Grid], roll: Roll) -> Iterator[Grid]:
+    def _along(self, grids: Iterable[Grid], roll: FrameBuffer) -> Iterator[Grid]:
         """The same grids; before each the pictures that begin before its end go into the roll."""
         coming = iter(self.pictures)
         held = next(coming, None)
@@ -143,7 +143,7 @@ class Near:
                 held = next(coming, None)
             yield grid
 
-    def _clips(self, part: Instances, roll: Roll) -> Iterator[tuple[int, Clip]]:
+    def _clips(self, part: Instances, roll: FrameBuffer) -> Iterator[tuple[int, Clip]]:
         """The clips of each instance of a stretch, one after the other; its pictures are forgotten then."""
         if part.paths is None:
             raise ValueError("closeups need the paths of instances")
@@ -157,7 +157,7 @@ class Near:
         roll.forget(float(part.paths.edges[-1]))
 
 
-def _crops(roll: Roll, way: Floats, size: tuple[int, int]) -> Iterator[Frame]:
+def _crops(roll: FrameBuffer, way: Floats, size: tuple[int, int]) -> Iterator[Frame]:
     """What a mover's boxes ``(n, 6)``, in order of time, cut out of the pictures of its time."""
     for frame in roll.between(way[0, 0], way[-1, 1]):
         box = way[max(0, int(np.searchsorted(way[:, 0], frame.start + ext.TICK, "right")) - 1)]
@@ -208,7 +208,7 @@ class _Sums:
         return replace(self.part, features=np.concatenate([mean, self.part.features], 1))
 
 
-class Roll:
+class FrameBuffer:
     """Pictures of one size that are still needed, in order; what is beyond ``in_memory`` bytes lies in a file.
 
     The file lies below the cache without a name, so that it is gone with the process. ConfigError where more than

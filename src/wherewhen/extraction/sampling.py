@@ -14,13 +14,13 @@ from wherewhen.core import extents as ext
 from wherewhen.core.contracts import Backbone, ClipSpec
 from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Pixels, Video
 from wherewhen.video import reader
-from wherewhen.video.sources import Given
+from wherewhen.video.sources import SourceLike
 
 RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
 
-Watched = Video | Given | reader.Reading
+AnySource = Video | SourceLike | reader.Reading
 
 
 def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
@@ -34,7 +34,7 @@ def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] |
     return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
 
 
-def frames(video: Watched, spec: ClipSpec, crops: int = 1, damaged: reader.Damaged = "set-aside") -> Iterator[Frame]:
+def frames(video: AnySource, spec: ClipSpec, crops: int = 1, damaged: reader.Damaged = "set-aside") -> Iterator[Frame]:
     """Pictures of a video (or of its span, or of an open reading) at the rate and size that a backbone wants.
 
     ``damaged``: as in `reader.frames`; an open reading has its own.
@@ -43,7 +43,7 @@ def frames(video: Watched, spec: ClipSpec, crops: int = 1, damaged: reader.Damag
 
 
 def _several(
-    video: Watched, wants: Sequence[reader.Want], damaged: reader.Damaged = "set-aside"
+    video: AnySource, wants: Sequence[reader.Want], damaged: reader.Damaged = "set-aside"
 ) -> Iterator[tuple[int, Frame]]:
     if isinstance(video, reader.Reading):
         return video.several(wants)
@@ -51,7 +51,7 @@ def _several(
     return reader.several(path, wants, span=span, damaged=damaged)
 
 
-def shared(video: Watched, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
+def shared(video: AnySource, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
     """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
 
     Pictures wait for who is behind; so nobody may run far ahead of the others.
@@ -131,7 +131,7 @@ def grids(
     """
     clips_at_once = max(1, batch // crops)
     incoming = iter(stream)
-    run = Looker(backbone, batch)
+    run = BackboneRunner(backbone, batch)
     while group := list(islice(incoming, clips_at_once)):
         shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
         cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]
@@ -173,7 +173,7 @@ def looked(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
     return found
 
 
-class Looker:
+class BackboneRunner:
     """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
 
     def __init__(self, backbone: Backbone, batch: int) -> None:

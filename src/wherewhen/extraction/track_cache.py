@@ -15,7 +15,7 @@ import numpy as np
 
 from wherewhen.core import registry
 from wherewhen.core.config import build
-from wherewhen.core.contracts import Builder, ClipSpec, Sight
+from wherewhen.core.contracts import Builder, ClipSpec, TrackSource
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.feature_file import content, is_features
 from wherewhen.core.linking import LinkConfig
@@ -48,9 +48,9 @@ class MoversConfig:
         made(self.sight)
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> TrackSource:
         """The boxes to see beside each map."""
-        return Sight(self.proposals, self.boxes, self.tracks)
+        return TrackSource(self.proposals, self.boxes, self.tracks)
 
 
 def movers(given: object) -> MoversConfig | None:
@@ -66,12 +66,12 @@ def movers(given: object) -> MoversConfig | None:
     return build(MoversConfig, {"proposals": given} if isinstance(given, str) else given, MOVERS)
 
 
-def wanted(builders: Mapping[str, Builder]) -> dict[str, Sight]:
+def wanted(builders: Mapping[str, Builder]) -> dict[str, TrackSource]:
     """The builders that want to see boxes, and whose."""
     return {name: builder.sight for name, builder in builders.items() if builder.sight is not None}
 
 
-def made(sight: Sight) -> dict[str, Any]:
+def made(sight: TrackSource) -> dict[str, Any]:
     """Everything that determines the boxes, whatever the video; of a file that is named, what is in it.
 
     What is in a folder with a file for each video is told by `own`.
@@ -83,7 +83,7 @@ def made(sight: Sight) -> dict[str, Any]:
             "tracks": plain(sight.tracks)}  # fmt: skip
 
 
-def own(sight: Sight, video: Video) -> dict[str, Any]:
+def own(sight: TrackSource, video: Video) -> dict[str, Any]:
     """What else determines the boxes of a video: the content of the file that they lie in; empty where there is none.
 
     VideoError where there should be one.
@@ -96,11 +96,11 @@ def own(sight: Sight, video: Video) -> dict[str, Any]:
     return {"boxes": {"sha256": content(path), "id": video.id if shared else None}}
 
 
-def _by_video(sight: Sight) -> bool:
+def _by_video(sight: TrackSource) -> bool:
     return bool(registry.load("proposals", sight.proposals).abilities.by_video)
 
 
-def _config(sight: Sight) -> Any:
+def _config(sight: TrackSource) -> Any:
     """All settings of a source; checked once, as that takes its time."""
     return _checked(sight.proposals, json.dumps(plain(sight.settings), sort_keys=True))
 
@@ -111,11 +111,11 @@ def _checked(proposals: str, settings: str) -> Any:
 
 
 def live(
-    video: sampling.Watched,
+    video: sampling.AnySource,
     spec: ClipSpec,
     builders: Mapping[str, Builder],
     crops: int = 1,
-    others: Mapping[str, Sight] | None = None,
+    others: Mapping[str, TrackSource] | None = None,
 ) -> Streams:
     """What a backbone, its builders and ``others`` need of a video, decoded once."""
     sights = {**wanted(builders), **(others or {})}
@@ -133,7 +133,7 @@ def live(
     return Streams(pictures, _for_each(sights, streams), sharper)
 
 
-def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
+def kept(video: Video, sights: Mapping[str, TrackSource], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
     """The same boxes of a file for each builder: made once, and read from the cache afterwards."""
     if sights and is_features(video.path):
         raise ConfigError(f"{video.id}: movers are found in pictures, and there are only features; give its videos")
@@ -141,7 +141,7 @@ def kept(video: Video, sights: Mapping[str, Sight], cache: Path | None = None) -
     return _for_each(sights, {key: iter(_kept(video, sight, cache)) for key, sight in different.items()})
 
 
-def _for_each(sights: Mapping[str, Sight], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
+def _for_each(sights: Mapping[str, TrackSource], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
     found = {}
     for name, sight in sights.items():
         key = fingerprint(made(sight))
@@ -149,7 +149,7 @@ def _for_each(sights: Mapping[str, Sight], streams: dict[str, Iterator[Boxes]]) 
     return found
 
 
-def _kept(video: Video, sight: Sight, cache: Path | None) -> Sequence[Boxes]:
+def _kept(video: Video, sight: TrackSource, cache: Path | None) -> Sequence[Boxes]:
     told = own(sight, video)
     passport = plain({"made": made(sight), "source": {"sha256": content(video.path), "span": video.span, **told}})
     span = "" if video.span is None else "-{}-{}".format(*video.span)

@@ -20,10 +20,10 @@ from wherewhen.core.values import Boxes, Pictures, Pixels, Prediction, Video
 from wherewhen.extraction import sampling
 from wherewhen.extraction.assembly import Part
 from wherewhen.inference import alarms
-from wherewhen.inference.result import Found
-from wherewhen.inference.scoring import Gathered
+from wherewhen.inference.result import Result
+from wherewhen.inference.scoring import PredictionJoiner
 from wherewhen.video.reader import Damaged
-from wherewhen.video.sources import Camera, Given, Source, expand, stem
+from wherewhen.video.sources import Camera, Source, SourceLike, expand, stem
 
 WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
 
@@ -34,13 +34,13 @@ class Detector:
     A kind of detector says how a source becomes `instances`, and how these become `predictions`.
     """
 
-    def stream(self, source: sampling.Watched) -> Iterator[Prediction]:
+    def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
         """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
         parts, tracks = self.instances(source)
         return self.predictions(parts, tracks)
 
     @abstractmethod
-    def instances(self, source: sampling.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+    def instances(self, source: sampling.AnySource) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
         """Instances of a source, a stretch of time at a time with the name of their view; and tracks for its maps."""
 
     @abstractmethod
@@ -72,12 +72,12 @@ class Detector:
     @overload
     def detect(
         self,
-        source: Given | Video | Pixels,
+        source: SourceLike | Video | Pixels,
         *,
         damaged: Damaged = "keep",
         rate: float = 25.0,
         threshold: float | None = None,
-    ) -> Found: ...
+    ) -> Result: ...
     @overload
     def detect(
         self,
@@ -86,11 +86,11 @@ class Detector:
         damaged: Damaged = "keep",
         rate: float = 25.0,
         threshold: float | None = None,
-    ) -> list[Found]: ...
+    ) -> list[Result]: ...
 
     def detect(
         self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0, threshold: float | None = None
-    ) -> Found | list[Found]:
+    ) -> Result | list[Result]:
         """What happens in a video, when and where; VideoError if it can't be read.
 
         ``source``: a file, a folder of pictures, a camera's number, an address, or pictures in memory, uint8 RGB
@@ -106,17 +106,17 @@ class Detector:
         found = [model.detect_one(one, damaged) for one in sources]
         return found if many or len(found) > 1 else found[0]
 
-    def detect_one(self, source: Source, damaged: Damaged = "keep") -> Found:
+    def detect_one(self, source: Source, damaged: Damaged = "keep") -> Result:
         """What happens in exactly one video, see `detect`."""
         from wherewhen.video.reader import reading
 
         with reading(source, damaged=damaged) as one:
-            gathered = Gathered(exact=False)
+            gathered = PredictionJoiner(exact=False)
             for step in self.stream(one):
                 gathered.add(step)
             prediction = gathered.whole()
             size = one.info.width, one.info.height
-            return Found(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
+            return Result(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
 
 
 def sources_of(given: Any, rate: float = 25.0) -> list[Source]:

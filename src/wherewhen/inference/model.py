@@ -1,4 +1,4 @@
-"""A model: what it is made of (its recipe), how it looks at a stream, and how it lies on disk."""
+"""A model: what it is made of (its configuration), how it looks at a stream, and how it lies on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core.config import mapping
-from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, Sight, View
+from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
 from wherewhen.core.errors import ConfigError, StoreError, first_line
 from wherewhen.core.values import Boxes, Features, Instances, Prediction, Video
 from wherewhen.extraction import assembly, sampling, track_cache
@@ -19,10 +19,10 @@ from wherewhen.extraction.assembly import Part
 from wherewhen.inference import alarms, model_file, score_maps
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.scoring import beside, hand_in_hand, scored
 from wherewhen.runtime import select as engines
-from wherewhen.runtime.batching import Running
+from wherewhen.runtime.batching import EngineChoice
 from wherewhen.runtime.devices import pick_device
 from wherewhen.runtime.network import Network
 from wherewhen.runtime.select import attach
@@ -64,7 +64,7 @@ class Model(Detector):
     them apart. ``trained_on``: content hashes of the training videos.
     """
 
-    recipe: Recipe
+    config: ModelConfig
     normalizers: Mapping[str, Normalizer]
     method: Any
     threshold: float
@@ -75,13 +75,13 @@ class Model(Detector):
     classes: tuple[str, ...] = ()
     backbone: Backbone = field(init=False)
     builders: Mapping[str, Builder] = field(init=False)
-    running: Running | None = field(init=False, default=None)
+    running: EngineChoice | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         """Make the parts that have no weights."""
-        self.backbone = self.recipe.make("backbone")
-        self.builders = self.recipe.builders()
-        self.dims = {self.recipe.scored: int(self.bank.features.shape[1]), **self.dims}
+        self.backbone = self.config.make("backbone")
+        self.builders = self.config.builders()
+        self.dims = {self.config.scored: int(self.bank.features.shape[1]), **self.dims}
         self.method = self.method.to(self.device).eval()
 
     def with_movers(self, movers: object) -> Model:
@@ -89,8 +89,8 @@ class Model(Detector):
 
         ConfigError where movers are scored already.
         """
-        changed = Recipe.of({**self.recipe.plain(), track_cache.MOVERS: movers}, trust=self.recipe.trusted)
-        return replace(self, recipe=changed)
+        changed = ModelConfig.of({**self.config.plain(), track_cache.MOVERS: movers}, trust=self.config.trusted)
+        return replace(self, config=changed)
 
     def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
         """The same model whose backbone another engine runs, or the same one in another precision.
@@ -100,26 +100,28 @@ class Model(Detector):
         if not isinstance(self.backbone, Network):
             raise ConfigError(
                 f"--engine and --precision have no effect on this model: engines run networks, and its backbone "
-                f"{self.recipe.backbone} is none; leave them out"
+                f"{self.config.backbone} is none; leave them out"
             )
-        recipe = Recipe.of({**self.recipe.plain(), "engine": engine, "precision": precision}, trust=self.recipe.trusted)
-        engines.check(recipe.engine, recipe.precision, self.device)
-        return replace(self, recipe=recipe)
+        config = ModelConfig.of(
+            {**self.config.plain(), "engine": engine, "precision": precision}, trust=self.config.trusted
+        )
+        engines.check(config.engine, config.precision, self.device)
+        return replace(self, config=config)
 
     def with_localizer(self, **settings: Any) -> Model:
         """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
 
         ConfigError for one that is unknown, or that the trained threshold depends on.
         """
-        name, changed = self.recipe.localizer, copy(self)
-        own = {**self.recipe.settings, name: alarms.tuned(name, self.recipe.settings[name], settings)}
-        changed.recipe = replace(self.recipe, settings=own)
+        name, changed = self.config.localizer, copy(self)
+        own = {**self.config.settings, name: alarms.tuned(name, self.config.settings[name], settings)}
+        changed.config = replace(self.config, settings=own)
         return changed
 
     @property
     def alarm(self) -> float:
         """The score from which an alarm goes off."""
-        return alarms.level(self.recipe.settings[self.recipe.localizer])
+        return alarms.level(self.config.settings[self.config.localizer])
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
         """The same views with normalized features; others than the method's stay as they are."""
@@ -134,14 +136,14 @@ class Model(Detector):
         import torch
 
         with torch.inference_mode():
-            output = self.method({name: view([views[name]], self.device) for name in self.recipe.views})
+            output = self.method({name: view([views[name]], self.device) for name in self.config.views})
         parts = [output.scores[0, :, None], *([output.extra["classes"][0]] if self.classes else [])]
         answers: Features = torch.cat(parts, 1).cpu().numpy()
         return answers
 
     def answered(self, parts: Iterable[Part]) -> Iterator[tuple[Instances, Features]]:
         """The scored instances of normalized ones with their `answers`, as far as the method's reach allows."""
-        return scored(parts, self.answers, self.method.reach, list(self.recipe.views))
+        return scored(parts, self.answers, self.method.reach, list(self.config.views))
 
     def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
         """Predictions of instances, a time step at a time; events have the names of classes where there are any."""
@@ -161,23 +163,23 @@ class Model(Detector):
         return track_cache.kept(video, self._beside)[track_cache.MOVERS] if self._beside else None
 
     @property
-    def _beside(self) -> dict[str, Sight]:
-        return {track_cache.MOVERS: self.recipe.movers.sight} if self.recipe.movers else {}
+    def _beside(self) -> dict[str, TrackSource]:
+        return {track_cache.MOVERS: self.config.movers.sight} if self.config.movers else {}
 
     @property
     def localizer(self) -> Localizer:
         """The last stage, with this model's threshold."""
-        made: Localizer = self.recipe.make("localizer", self.threshold)
+        made: Localizer = self.config.make("localizer", self.threshold)
         return made
 
-    def instances(self, source: sampling.Watched) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+    def instances(self, source: sampling.AnySource) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
         """Instances of a source for each view of the method; and tracks, where events get their boxes from them."""
-        recipe = self.recipe
+        config = self.config
         if self.running is None:  # the engine that features for training were made with
-            self.running = attach(self.backbone, recipe.engine, recipe.precision, self.device)
-        streams = track_cache.live(source, self.backbone.clip, self.builders, recipe.crops, self._beside)
+            self.running = attach(self.backbone, config.engine, config.precision, self.device)
+        streams = track_cache.live(source, self.backbone.clip, self.builders, config.crops, self._beside)
         parts = assembly.instances(
-            streams, self.backbone, self.builders, crops=recipe.crops, gate=recipe.gate, batch=self.running.batch
+            streams, self.backbone, self.builders, crops=config.crops, gate=config.gate, batch=self.running.batch
         )
         return hand_in_hand(parts, streams.boxes.get(track_cache.MOVERS))
 
@@ -185,17 +187,17 @@ class Model(Detector):
         """Write everything but the settings as one safetensors file."""
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
         for name, one in self.normalizers.items():
-            arrays |= {_key(self.recipe, name) + k: v for k, v in one.to_arrays().items()}
+            arrays |= {_key(self.config, name) + k: v for k, v in one.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
         told = {"threshold": self.threshold, "dims": self.dims, "classes": self.classes, "trained_on": self.trained_on}
-        model_file.write(path, arrays, {"recipe": self.recipe.plain(), **told})
+        model_file.write(path, arrays, {"config": self.config.plain(), **told})
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
         """Open the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
 
-        ``trust``: run the code in the TorchScript file that its recipe names, if it names one. StoreError says what is
-        wrong with a file, ConfigError that it would run code that nobody agreed to.
+        ``trust``: run the code in the TorchScript file that its configuration names, if any. StoreError: what is wrong
+        with a file; ConfigError: it would run code without consent.
         """
         path = Path(run)
         if path.is_dir():
@@ -206,54 +208,56 @@ class Model(Detector):
             )
         stored = model_file.read(path)
         try:
-            recipe = Recipe.of(stored.recipe, trust=trust)
+            config = ModelConfig.of(stored.config, trust=trust)
         except ConfigError as error:
-            raise stored.wrong(f"its recipe: {error}") from None
-        _check_code(stored, recipe)
-        if stored.dims.keys() != recipe.views.keys():
-            raise stored.wrong(f"dims: expected {', '.join(recipe.views)}, found {', '.join(stored.dims)}"[:200])
-        method = _student(stored, recipe)
-        bank = stored.bank(stored.dims[recipe.scored])
-        normalizers = {name: stored.normalizer(_key(recipe, name), stored.dims[name]) for name in recipe.views}
+            raise stored.wrong(f"its configuration: {error}") from None
+        _check_code(stored, config)
+        if stored.dims.keys() != config.views.keys():
+            raise stored.wrong(f"dims: expected {', '.join(config.views)}, found {', '.join(stored.dims)}"[:200])
+        method = _student(stored, config)
+        bank = stored.bank(stored.dims[config.scored])
+        normalizers = {name: stored.normalizer(_key(config, name), stored.dims[name]) for name in config.views}
         device = pick_device(device)
         told = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
         try:
-            return cls(recipe, normalizers, method, *told)
+            return cls(config, normalizers, method, *told)
         except ConfigError as error:
             raise StoreError(f"{path}: {error}") from None
 
 
-def _check_code(stored: model_file.Stored, recipe: Recipe) -> None:
+def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
     """ConfigError where a model would run code that its user did not agree to, StoreError if it isn't plain which."""
-    code = recipe.part("backbone").abilities.runs_code_of
-    named = code(mapping(stored.recipe.get(recipe.backbone), recipe.backbone)) if code else None
+    code = config.part("backbone").abilities.runs_code_of
+    named = code(mapping(stored.config.get(config.backbone), config.backbone)) if code else None
     if named is None:
         return
     path, sha256 = named
     if not sha256:
-        raise stored.wrong(f"its recipe doesn't say the sha256 of {path}, so nobody can tell which file is meant")
-    if not recipe.trusted:
+        raise stored.wrong(
+            f"its configuration doesn't say the sha256 of {path}, so nobody can tell which file is meant"
+        )
+    if not config.trusted:
         raise ConfigError(
             f"{stored.path}: this model runs the code in {path} (sha256 {sha256}). "
             "If you made that file or trust who did: --trust (in Python: trust=True)"
         )
 
 
-def _student(stored: model_file.Stored, recipe: Recipe) -> Any:
+def _student(stored: model_file.Stored, config: ModelConfig) -> Any:
     """The method with its weights; shapes are compared before any memory is taken for it."""
     import torch
 
     classes = Classes(stored.classes or Classes().names)
     try:
         with torch.device("meta"):
-            stored.fits(recipe.student(stored.dims, classes))
-        method = recipe.student(stored.dims, classes)
+            stored.fits(config.student(stored.dims, classes))
+        method = config.student(stored.dims, classes)
     except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
-        raise stored.wrong(f"its recipe can't be followed: {first_line(error)}") from None
+        raise stored.wrong(f"its configuration can't be followed: {first_line(error)}") from None
     stored.put(method)
     return method
 
 
-def _key(recipe: Recipe, view: str) -> str:
+def _key(config: ModelConfig, view: str) -> str:
     """Where the arrays of a view's normalizer are kept; that of the scored view bears no name."""
-    return "normalizer." if view == recipe.scored else f"normalizer.{view}."
+    return "normalizer." if view == config.scored else f"normalizer.{view}."

@@ -53,11 +53,11 @@ def _check_finite(path: str | Path, arrays: Arrays) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """What a model's file holds, with the right types. ``recipe`` holds plain values, without consent."""
+    """What a model's file holds, with the right types. ``config`` holds plain values, without consent."""
 
     path: Path
     arrays: Arrays
-    recipe: Mapping[str, Any]
+    config: Mapping[str, Any]
     threshold: float
     dims: Mapping[str, int]
     classes: tuple[str, ...]
@@ -138,18 +138,18 @@ def _fixed(method: torch.nn.Module) -> dict[str, torch.Tensor]:
 def read(path: Path) -> Stored:
     """The parts of a model's file; StoreError names the file and what is wrong with it."""
     arrays, passport = load(path, advice="expected the weights of a model; take a whole copy of it, or train again")
-    if "recipe" not in passport:
-        raise StoreError(f"{path}: is not a model of this toolkit: it has no recipe")
+    if "config" not in passport:
+        raise StoreError(f"{path}: is not a model of this toolkit: it has no configuration")
     expected = passport.pop(DIGEST, None)
     if expected is not None and expected != digest(arrays, passport):
         raise StoreError(f"{path}: damaged, or changed by hand: its numbers are not those that were written")
-    told = {name: passport.get(name) for name in ("recipe", "threshold", "dims")}
+    told = {name: passport.get(name) for name in ("config", "threshold", "dims")}
     try:
-        recipe, threshold, dims = (typed(kind, told[name], name) for name, kind in _KINDS.items())
+        config, threshold, dims = (typed(kind, told[name], name) for name, kind in _KINDS.items())
         classes, trained_on = (typed(tuple[str, ...], passport.get(name) or [], name) for name in _LISTS)
     except WherewhenError as error:
         raise StoreError(f"{path}: can't be used as a model: {error}") from None
-    made = Stored(path, arrays, from_file(recipe), threshold, dims, classes, trained_on)
+    made = Stored(path, arrays, from_file(config), threshold, dims, classes, trained_on)
     if not 0 <= threshold <= 1:
         raise made.wrong(f"threshold: expected a score from 0 to 1, found {threshold}")
     if not dims or not all(isinstance(size, int) and 0 < size < 2**20 for size in dims.values()):
@@ -158,5 +158,5 @@ def read(path: Path) -> Stored:
     return made
 
 
-_KINDS: Mapping[str, Any] = {"recipe": dict[str, Any], "threshold": float, "dims": dict[str, Any]}
+_KINDS: Mapping[str, Any] = {"config": dict[str, Any], "threshold": float, "dims": dict[str, Any]}
 _LISTS = ("classes", "trained_on")

@@ -23,7 +23,7 @@ PREFIX = "score_"  # of a class, in the name of its column
 
 
 @dataclass(frozen=True, repr=False)
-class Found:
+class Result:
     """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
     ``id``: its name, `legible` everywhere.
@@ -140,7 +140,7 @@ def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else escape("" if value is None else str(value))
 
 
-def score_rows(found: Sequence[Found], classes: Iterable[str] | None = None) -> dict[str, list[Any]]:
+def score_rows(found: Sequence[Result], classes: Iterable[str] | None = None) -> dict[str, list[Any]]:
     """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class.
 
     ``classes``: their names, where they are not those of ``found``. The prefix keeps a class called "video" apart from

@@ -14,7 +14,7 @@ import numpy as np
 from wherewhen.core import extents as ext
 from wherewhen.core.spill import Packed, Spool
 from wherewhen.core.values import Boxes, Event, Features, HeatMap, Instances, Prediction, Scores
-from wherewhen.extraction.assembly import Part, joined
+from wherewhen.extraction.assembly import Part, join_instances
 
 Scorer = Callable[[Mapping[str, Instances]], Features]
 
@@ -32,7 +32,7 @@ def scored(
         found: dict[str, list[Instances]] = {name: [] for name in names}
         for name, part in parts:
             found[name].append(part)
-        whole = {name: joined(some) for name, some in found.items()}
+        whole = {name: join_instances(some) for name, some in found.items()}
         yield whole[first], score(whole)
         return
     if reach == 0 and len(names) == 1:
@@ -56,7 +56,7 @@ def _as_far_as(
         if missing := [name for name, some in near.items() if not some]:
             raise ValueError(f"no {missing[0]} from {start:.2f} s to {end:.2f} s, which {first} there need")
         before = sum(len(p.features) for p in near[first][: next(i for i, p in enumerate(near[first]) if p is part)])
-        values = score({name: joined(some) for name, some in near.items()})
+        values = score({name: join_instances(some) for name, some in near.items()})
         return part, values[before : before + len(part.features)]
 
     for name, part in parts:
@@ -137,7 +137,7 @@ def _movers(boxes: Boxes) -> Scores:
     return Scores(rows, boxes.values[own], boxes.track[own])
 
 
-class Gathered:
+class PredictionJoiner:
     """The predictions of time steps as one, while they come; what grows large lies in files.
 
     ``exact``: heat maps keep their precision however many they are, else see `Packed`. ``places``: whether heat maps
@@ -183,9 +183,9 @@ class Gathered:
         return Prediction(scores, HeatMap(heat, edges), boxes, events, shares)
 
 
-def together(steps: Iterable[Prediction]) -> Prediction:
-    """The predictions of all time steps as one, see `Gathered`; ValueError if there is none."""
-    made = Gathered()
+def join_predictions(steps: Iterable[Prediction]) -> Prediction:
+    """The predictions of all time steps as one, see `PredictionJoiner`; ValueError if there is none."""
+    made = PredictionJoiner()
     for step in steps:
         made.add(step)
     return made.whole()

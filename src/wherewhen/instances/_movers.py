@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wherewhen.core import extents as ext
 from wherewhen.core import tubes
-from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts import BuilderAbilities, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.linking import LinkConfig
 from wherewhen.core.tubes import SUB_TUBE, TubeConfig, Tubes
@@ -66,14 +66,14 @@ class TubesConfig:
             raise ConfigError("tubes: shape.frame never leaves a video without movers empty; take fallback or always")
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> TrackSource:
         """The boxes to see with each grid."""
-        return Sight(self.proposals, self.boxes, self.tracks)
+        return TrackSource(self.proposals, self.boxes, self.tracks)
 
     @property
-    def closeup(self) -> Closeup | None:
+    def closeup(self) -> RoiSpec | None:
         """How movers are looked at where they are cut out of the pictures."""
-        return Closeup(self.margin, self.width, self.l2) if self.features == "crop" else None
+        return RoiSpec(self.margin, self.width, self.l2) if self.features == "crop" else None
 
     @property
     def wait(self) -> float:
@@ -177,12 +177,12 @@ class Windowed:
         return self.config.wait
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> TrackSource:
         """The boxes that it wants to see."""
         return self.config.sight
 
     @property
-    def closeup(self) -> Closeup | None:
+    def closeup(self) -> RoiSpec | None:
         """How its instances are looked at where not the grids tell their features; whole pictures never need it."""
         return None if self.whole else self.config.closeup
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts import BuilderAbilities, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Grid, Instances, unit
 from wherewhen.instances._shares import overlaps, placed
@@ -53,8 +53,8 @@ class Cells:
 
     Config: ClassVar[type] = CellsConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: Sight | None = None
-    closeup: Closeup | None = None
+    sight: TrackSource | None = None
+    closeup: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: CellsConfig) -> None:

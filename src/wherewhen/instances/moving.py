@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts import BuilderAbilities, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Grid, Instances
 from wherewhen.instances._shares import overlaps, placed, retimed
@@ -47,8 +47,8 @@ class Moving:
 
     Config: ClassVar[type] = MovingConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: Sight | None = None
-    closeup: Closeup | None = None
+    sight: TrackSource | None = None
+    closeup: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: MovingConfig) -> None:

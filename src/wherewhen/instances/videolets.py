@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from wherewhen.core import extents as ext
-from wherewhen.core.contracts import BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts import BuilderAbilities, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Grid, Instances, unit
 
@@ -44,8 +44,8 @@ class Videolets:
 
     Config: ClassVar[type] = VideoletsConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: Sight | None = None
-    closeup: Closeup | None = None
+    sight: TrackSource | None = None
+    closeup: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: VideoletsConfig) -> None:

@@ -22,7 +22,7 @@ AUTO_BOUNDS = (0.06, 0.998)
 
 
 @dataclass(frozen=True)
-class Running:
+class EngineChoice:
     """What really runs a backbone, and how far its features are from the plain fp32 module's on real clips.
 
     ``relative``: L2 norm of the difference over that of the features. ``cosine``: between both. ``batch``: how many
@@ -52,7 +52,7 @@ class Running:
         return self.relative <= bounds[0] and self.cosine >= bounds[1]
 
 
-NONE = Running(NO_ENGINE, "fp32")
+NONE = EngineChoice(NO_ENGINE, "fp32")
 
 
 class Batched:
@@ -74,7 +74,7 @@ class Batched:
 Wish = tuple[Pixels, Future[Features]]
 
 
-class Together:
+class SharedBatcher:
     """An engine that several threads call: one of them runs it for all that wait, up to ``size`` clips at once.
 
     So batches are filled over videos. Who came first is served first; where a joint batch fails, each is run alone, and

@@ -29,7 +29,7 @@ GIVEN_UP = f"every one of {DEATHS} processes that looked at it died (out of memo
 
 
 @dataclass(frozen=True)
-class Where:
+class Workers:
     """Where work is done: ``workers`` processes of this machine, or tasks of a Ray cluster.
 
     ``address``: of a running cluster; empty starts one on this machine.
@@ -40,7 +40,7 @@ class Where:
     address: str = ""
 
     @classmethod
-    def of(cls, workers: int | None, distributed: str | None, address: str | None, things: int) -> Where:
+    def of(cls, workers: int | None, distributed: str | None, address: str | None, things: int) -> Workers:
         """From what a user says; ConfigError for what can't be meant. ``things``: how much there is to do."""
         if distributed not in (None, "ray"):
             raise ConfigError(f"--distributed: expected ray, got {distributed}")
@@ -52,12 +52,12 @@ class Where:
         return cls(count if distributed else max(1, min(count, things)), distributed == "ray", address or "")
 
 
-def spread(work: Callable[[T], R], things: Sequence[T], where: Where) -> Iterator[tuple[int, R | None]]:
+def spread(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iterator[tuple[int, R | None]]:
     """Number and result of each thing as it is done; None where every process that tried died.
 
     ``work`` is a function of a module, and what goes in and out can be pickled. Each process uses one thread.
 
-    >>> sorted(spread(abs, [-1, 2], Where()))
+    >>> sorted(spread(abs, [-1, 2], Workers()))
     [(0, 1), (1, 2)]
     """
     if where.ray:
@@ -151,7 +151,7 @@ def _in_pools(
                 raise
 
 
-def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Where) -> Iterator[tuple[int, R | None]]:
+def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iterator[tuple[int, R | None]]:
     """Ray Data over the list; Ray itself does again what a killed worker was at."""
     import pickle
 
@@ -173,7 +173,7 @@ def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Where) -> Iterat
 
 
 @contextmanager
-def _ray(where: Where) -> Iterator[Any]:
+def _ray(where: Workers) -> Iterator[Any]:
     """A cluster: the one at an address, or one on this machine that ends with us."""
     try:
         import ray

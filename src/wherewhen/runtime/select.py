@@ -18,7 +18,7 @@ from wherewhen.core.contracts import Backbone, Engine
 from wherewhen.core.errors import EngineError, StoreError, unknown
 from wherewhen.core.store import Spare, cache_folder, fingerprint, load, save
 from wherewhen.core.values import Features, Pixels
-from wherewhen.runtime.batching import AUTO_BOUNDS, BOUNDS, NONE, Batched, Running, deviation
+from wherewhen.runtime.batching import AUTO_BOUNDS, BOUNDS, NONE, Batched, EngineChoice, deviation
 from wherewhen.runtime.devices import has_bf16, kind_of, machine, recall, remember, source_hash
 from wherewhen.runtime.network import Network
 
@@ -36,7 +36,7 @@ WORTH_COMPILING = 120.0  # seconds: less work than this is not worth the wait fo
 class Trial:
     """A candidate as it was measured: seconds to start and per clip, or why it is out."""
 
-    running: Running
+    running: EngineChoice
     setup: float = float("inf")
     clip: float = float("inf")
     why_not: str = ""
@@ -49,7 +49,7 @@ class Trial:
 
 def attach(
     backbone: Backbone, engine: str = AUTO, precision: str = AUTO, device: str = AUTO, clips: Clips = None
-) -> Running:
+) -> EngineChoice:
     """Let an engine run a backbone from now on, and say which; a backbone that is no network is left alone.
 
     ``clips``: some real ones, uint8 ``(N, T, H, W, 3)``, or what makes them: to measure with, and to calibrate int8.
@@ -85,13 +85,13 @@ def attach(
 
 def remembered(
     kind: type[Any], config: Any, engine: str = AUTO, precision: str = AUTO, device: str = AUTO
-) -> Running | None:
+) -> EngineChoice | None:
     """What runs a kind of backbone here by earlier measurement, without building it; None where nobody measured."""
     if not issubclass(kind, Network):
         return NONE
     device = _device(engine, precision, device)
     found = recall(_key(kind, config, engine, precision, device))
-    return None if found is None else replace(Running(**found["running"]), device=device)
+    return None if found is None else replace(EngineChoice(**found["running"]), device=device)
 
 
 def _device(engine: str, precision: str, device: str) -> str:
@@ -142,7 +142,7 @@ def _tried(
     for name, one in pairs:
         if len(pairs) > 1 and name == "compile" and WORK * least < WORTH_COMPILING:
             continue
-        running = Running(name, one, device=device, batch=_batch(backbone, device))
+        running = EngineChoice(name, one, device=device, batch=_batch(backbone, device))
         try:
             running = replace(running, version=registry.load("engines", name).version())
             trial, runner = _measured(running, backbone, clips, plain)
@@ -152,7 +152,7 @@ def _tried(
         yield trial, runner
 
 
-def _measured(running: Running, backbone: Network, clips: Pixels, plain: Features) -> tuple[Trial, Engine]:
+def _measured(running: EngineChoice, backbone: Network, clips: Pixels, plain: Features) -> tuple[Trial, Engine]:
     if running.precision == "int8":
         running = replace(running, calibration=fingerprint([list(clips.shape), _digest(clips)]))
     runner, setup = _made(running, backbone, clips)
@@ -167,7 +167,7 @@ def _measured(running: Running, backbone: Network, clips: Pixels, plain: Feature
     return Trial(running, setup, seconds), runner
 
 
-def _made(running: Running, backbone: Network, clips: Pixels) -> tuple[Engine, float]:
+def _made(running: EngineChoice, backbone: Network, clips: Pixels) -> tuple[Engine, float]:
     """An engine for a backbone, and the seconds that it took to make."""
     plugin = registry.load("engines", running.engine)
     plugin.version()
@@ -181,7 +181,7 @@ def _made(running: Running, backbone: Network, clips: Pixels) -> tuple[Engine, f
     return made, perf_counter() - start
 
 
-def _cannot(running: Running, backbone: Network, error: Exception) -> EngineError:
+def _cannot(running: EngineChoice, backbone: Network, error: Exception) -> EngineError:
     told = (str(error).strip().splitlines() or [type(error).__name__])[0]
     name = type(backbone).__name__
     return EngineError(f"engine {running.engine} can't run {name} in {running.precision} here ({told}); "
@@ -204,7 +204,7 @@ def _chosen(trials: list[tuple[Trial, Engine | None]], engine: str, precision: s
     return min(good, key=lambda pair: pair[0].cost)
 
 
-def _too_far(running: Running, bounds: tuple[float, float]) -> str:
+def _too_far(running: EngineChoice, bounds: tuple[float, float]) -> str:
     return (
         f"engine {running.engine} in {running.precision} changes the features too much: relative error "
         f"{running.relative:.3g}, cosine {running.cosine:.5g} to plain fp32, allowed are {bounds[0]:g} and "

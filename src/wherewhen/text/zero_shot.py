@@ -115,7 +115,7 @@ class ZeroShot(Detector):
         localizer: Localizer = registry.load("localize", self.localizer)(self.localizing(), self.threshold)
         return named(pieces, localizer, self.prompts.names, tracks)
 
-    def instances(self, source: sampling.Watched) -> tuple[Iterator[assembly.Part], None]:
+    def instances(self, source: sampling.AnySource) -> tuple[Iterator[assembly.Part], None]:
         """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
         _ = self.running
         streams = assembly.Streams.of(source, self.clip)

@@ -13,9 +13,9 @@ from wherewhen.core.contracts import Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Instances, Video
-from wherewhen.extraction.loading import Chosen, Mapped
+from wherewhen.extraction.loading import BagSubset, MappedBags
 from wherewhen.inference.model import Model
-from wherewhen.inference.recipe import Recipe
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
@@ -31,7 +31,7 @@ BANK = 4096  # cells of normal training videos that a model keeps
 FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
 
 
-def carve(
+def split_videos(
     videos: Sequence[Video], share: float, seed: int, chosen: Collection[str] = ()
 ) -> tuple[list[Video], list[Video]]:
     """Divide training videos into those to learn from and those to validate on, label by label.
@@ -40,7 +40,7 @@ def carve(
     ids of those to validate on, where the data set says which.
 
     >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
-    >>> [len(part) for part in carve(clips, 0.2, 0)]
+    >>> [len(part) for part in split_videos(clips, 0.2, 0)]
     [16, 4]
     """
     rng = np.random.default_rng(seed)
@@ -67,13 +67,13 @@ def check_labels(videos: Sequence[Video]) -> None:
 class Fitted:
     """The outcome of training: the model of the last step and the one that validation liked best.
 
-    ``looks``: the models at every look at the validation videos, where they were asked for.
+    ``checkpoints``: the models at every evaluation of the validation videos, if asked for.
     """
 
     last: Model
     best: Model
     history: list[dict[str, float]]
-    looks: list[Model] = field(default_factory=list)
+    checkpoints: list[Model] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,12 @@ class _Known:
 
 def fit(
     bags: Sequence[Bag],
-    recipe: Recipe,
+    config: ModelConfig,
     *,
     folder: Path | None = None,
     device: str = "auto",
     resume: bool = False,
-    keep_looks: bool = False,
+    keep_checkpoints: bool = False,
     quiet: bool = True,
     validation: Collection[str] = (),
 ) -> Fitted:
@@ -113,76 +113,78 @@ def fit(
     ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there. ``validation``: ids of the
     videos to validate on; else a share of them all is drawn.
     """
-    names = list(recipe.views)
+    names = list(config.views)
     check_labels([b.video for b in bags])
     known = [_Known.of(bag, names) for bag in bags]
     device = pick_device(device)
-    learn, hold = carve([one.video for one in known], recipe.validation, recipe.seed, validation)
+    learn, hold = split_videos([one.video for one in known], config.validation, config.seed, validation)
     usual = {v.id for v in learn if v.label == 0}
-    normalizers = {name: _normalizer(bags, known, usual, recipe, name) for name in names}
-    ready: Sequence[Bag] = Mapped(
+    normalizers = {name: _normalizer(bags, known, usual, config, name) for name in names}
+    ready: Sequence[Bag] = MappedBags(
         bags, lambda bag: replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
     )
     if sum(one.size(name) for one in known for name in names) <= WHOLE:
         ready = list(ready)
     dims = {name: length for name, (_, length) in known[0].shapes.items()}
-    classes = _classes(recipe, [one.video for one in known])
-    state = loop.State.begun(recipe, dims, device, classes)
+    classes = _classes(config, [one.video for one in known])
+    state = loop.State.begun(config, dims, device, classes)
     held_out = {v.id for v in hold}
     parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
     told = classes.labels if classes else ()
-    batches = _batches(bags, ready, parts[0], recipe, device, told)
-    held = _batches(bags, ready, parts[1], recipe, device, told) if hold else None
-    record = loop.Record.begun(state, _key(recipe, known, hold, told), folder, resume, keep_looks)
+    batches = _batches(bags, ready, parts[0], config, device, told)
+    held = _batches(bags, ready, parts[1], config, device, told) if hold else None
+    record = loop.Record.begun(state, _key(config, known, hold, told), folder, resume, keep_checkpoints)
     try:
-        loop.learn(state, batches, held, recipe, record.look, quiet)
+        loop.learn(state, batches, held, config, record.look, quiet)
     finally:
         record.close()
-    bank = _bank(ready, recipe)
+    bank = _bank(ready, config)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
-        method = recipe.student(dims, classes)
+        method = config.student(dims, classes)
         method.load_state_dict(weights)
         named = classes.names if classes and classes.named else ()
-        model = Model(recipe, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
+        model = Model(config, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
         model.threshold = choose_threshold(model, ready)
         return model
 
     last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
     best = finish(state.best) if held else last
-    looks = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
-    return Fitted(last, best, state.history, looks)
+    checkpoints = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
+    return Fitted(last, best, state.history, checkpoints)
 
 
-def _normalizer(bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], recipe: Recipe, name: str) -> Normalizer:
+def _normalizer(
+    bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], config: ModelConfig, name: str
+) -> Normalizer:
     """What the ``usual`` videos teach of a view's features, or nothing for a method that wants them as they are."""
     from wherewhen.inference.normalizer import Normalizer
 
     total = sum(one.size(name) for one in known if one.video.id in usual)
     taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
-    return Normalizer.none() if recipe.raw(name) else Normalizer.fit(taught)
+    return Normalizer.none() if config.raw(name) else Normalizer.fit(taught)
 
 
-def _classes(recipe: Recipe, videos: Sequence[Video]) -> Classes | None:
+def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:
     """What a method that tells classes apart is made for; None for any other."""
-    if not recipe.tells_classes:
+    if not config.tells_classes:
         return None
-    return Classes(class_names(videos), recipe.reader(), mixed_names(videos))
+    return Classes(class_names(videos), config.reader(), mixed_names(videos))
 
 
 def _batches(
-    raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], recipe: Recipe, device: str, names: Sequence[str]
+    raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], config: ModelConfig, device: str, names: Sequence[str]
 ) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
-    settings = recipe.settings[recipe.method]
-    abilities: MethodAbilities = recipe.part("method").abilities
+    settings = config.settings[config.method]
+    abilities: MethodAbilities = config.part("method").abilities
     segments = settings.segments if abilities.averages_time else None
     movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
-    how = recipe.views, recipe.training.bags, recipe.seed, device, segments
-    return Batches(Chosen(ready, some), *how, raw=Chosen(raw, some), movers=movers, names=names)
+    how = config.views, config.training.bags, config.seed, device, segments
+    return Batches(BagSubset(ready, some), *how, raw=BagSubset(raw, some), movers=movers, names=names)
 
 
-def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video], names: Sequence[str] = ()) -> str:
+def _key(config: ModelConfig, known: Sequence[_Known], hold: Sequence[Video], names: Sequence[str] = ()) -> str:
     """What tells a training from others: its settings, its bags and which of them validate."""
 
     def told(one: _Known) -> list[Any]:
@@ -190,22 +192,22 @@ def _key(recipe: Recipe, known: Sequence[_Known], hold: Sequence[Video], names: 
 
     bags = [(one.video.id, one.video.label, *told(one)) for one in known]
     classes = [list(names), [label_of(one.video, names) for one in known]] if names else []
-    return fingerprint([recipe.plain(), bags, [v.id for v in hold], *classes])
+    return fingerprint([config.plain(), bags, [v.id for v in hold], *classes])
 
 
-def _bank(bags: Sequence[Bag], recipe: Recipe) -> Instances:
+def _bank(bags: Sequence[Bag], config: ModelConfig) -> Instances:
     """A random sample of the scored instances of normal training videos, of those that hold anything if some do."""
     normal = [number for number, bag in enumerate(bags) if bag.video.label == 0]
-    held = [np.asarray(bags[number].views[recipe.scored].features.any(1)) for number in normal]
+    held = [np.asarray(bags[number].views[config.scored].features.any(1)) for number in normal]
     full = np.concatenate(held)
     rows = np.flatnonzero(full) if full.any() else np.arange(len(full))
-    rows = np.sort(np.random.default_rng(recipe.seed).permutation(rows)[:BANK])
+    rows = np.sort(np.random.default_rng(config.seed).permutation(rows)[:BANK])
     ends = np.cumsum([len(part) for part in held])
     features, extents = [], []
     parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
     for number, part, end, flags in zip(normal, parts, ends, held, strict=True):
         if len(part):
-            cells, own = bags[number].views[recipe.scored], part - (end - len(flags))
+            cells, own = bags[number].views[config.scored], part - (end - len(flags))
             features.append(cells.features[own])
             extents.append(cells.extents[own])
     return Instances(np.concatenate(features), np.concatenate(extents))
@@ -221,7 +223,7 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
     normal: list[float] = []
     peaks: list[float] = []
     for bag in bags:
-        parts = ((name, bag.views[name]) for name in model.recipe.views)
+        parts = ((name, bag.views[name]) for name in model.config.views)
         maps = score_maps.heat((part, values[:, 0]) for part, values in model.answered(parts))
         raw = [score for _, score in model.localizer.raw(maps)]
         if bag.video.label:

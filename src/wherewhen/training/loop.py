@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core import outputs
-from wherewhen.core.contracts import Classes, Output, Student
+from wherewhen.core.contracts import Classes, Output, StagedMethod
 from wherewhen.core.errors import ConfigError, DataError, StoreError
 from wherewhen.core.progress import track
 from wherewhen.core.store import Arrays, load, plain, save, write_atomic
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.model_file import DIGEST, digest
-from wherewhen.inference.recipe import Recipe
 from wherewhen.training import distributed
 from wherewhen.training.batches import Batches
 
@@ -46,13 +46,13 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, recipe: Recipe, dims: dict[str, int], device: str, classes: Classes | None = None) -> State:
+    def begun(cls, config: ModelConfig, dims: dict[str, int], device: str, classes: Classes | None = None) -> State:
         """A method and its optimizer before the first step; ``dims``: numbers in a feature of each view."""
         import torch
 
-        torch.manual_seed(recipe.seed)
-        method = recipe.student(dims, classes).to(device).train()
-        return cls(method, optimizer(method, recipe))
+        torch.manual_seed(config.seed)
+        method = config.student(dims, classes).to(device).train()
+        return cls(method, optimizer(method, config))
 
     def save(self, path: Path, key: str) -> None:
         """Write a checkpoint."""
@@ -104,8 +104,8 @@ def _row(step: int, numbers: dict[str, float]) -> dict[str, float]:
     return {"step": step, **{name: numbers[name] for name in sorted(numbers.keys() - {"step"})}}
 
 
-def optimizer(method: Any, recipe: Recipe) -> Any:
-    """What a recipe asks for, over all parameters of a method; one with none still gets an optimizer."""
+def optimizer(method: Any, config: ModelConfig) -> Any:
+    """What a configuration asks for, over all parameters of a method; one with none still gets an optimizer."""
     import torch
 
     kinds: dict[str, Callable[..., Any]] = {
@@ -114,7 +114,7 @@ def optimizer(method: Any, recipe: Recipe) -> Any:
         "adagrad": torch.optim.Adagrad,
         "sgd": torch.optim.SGD,
     }
-    how = recipe.training
+    how = config.training
     learns = list(method.parameters()) or [torch.nn.Parameter(torch.zeros(()))]
     fused = sum(p.numel() for p in learns) >= FUSED
     return kinds[how.optimizer](learns, lr=how.learning_rate, weight_decay=how.weight_decay, fused=fused)
@@ -138,7 +138,7 @@ def answer(method: Any, packed: Any, precision: str) -> Output:
     return Output(output.scores.float(), extra)
 
 
-def _validate(state: State, held: Batches, recipe: Recipe) -> float:
+def _validate(state: State, held: Batches, config: ModelConfig) -> float:
     """The loss of held-out bags, prepared as the learning ones; the mean over groups where they are many."""
     import torch
 
@@ -148,7 +148,7 @@ def _validate(state: State, held: Batches, recipe: Recipe) -> float:
     with torch.inference_mode():
         for part in parts:
             packed, labels = held.take(part)
-            terms = state.method.loss(answer(state.method, packed, recipe.training.precision), packed, labels)
+            terms = state.method.loss(answer(state.method, packed, config.training.precision), packed, labels)
             losses.append(float(sum(terms.values())))
     state.method.train()
     return losses[0] if len(losses) == 1 else float(np.average(losses, weights=[len(part) for part in parts]))
@@ -163,13 +163,13 @@ def stages_at(step: int, steps: int, stages: int) -> list[int]:
     return [stage for stage in range(stages) if stage * steps // stages == step]
 
 
-def _study(state: State, batches: Batches, recipe: Recipe) -> None:
+def _study(state: State, batches: Batches, config: ModelConfig) -> None:
     """Let a method look at its training set where a stage begins; losses of two stages are not compared."""
     import torch
 
-    stages = state.method.stages if isinstance(state.method, Student) else 0
-    for stage in stages_at(state.step, recipe.training.steps, stages):
-        torch.manual_seed(recipe.seed * 1_000_003 - 1 - stage)
+    stages = state.method.stages if isinstance(state.method, StagedMethod) else 0
+    for stage in stages_at(state.step, config.training.steps, stages):
+        torch.manual_seed(config.seed * 1_000_003 - 1 - stage)
         state.method.eval()
         with torch.no_grad():
             state.method.study(stage, batches)
@@ -177,28 +177,28 @@ def _study(state: State, batches: Batches, recipe: Recipe) -> None:
         state.best_loss = float("inf")
 
 
-def _loss(state: State, batches: Batches, recipe: Recipe, team: distributed.Team) -> dict[str, torch.Tensor]:
+def _loss(state: State, batches: Batches, config: ModelConfig, team: distributed.Team) -> dict[str, torch.Tensor]:
     """The named terms of a step's batch; of several processes each answers for its share of the bags."""
     packed, labels = batches.draw(state.step)
     if team.size == 1:
-        output = answer(state.method, packed, recipe.training.precision)
+        output = answer(state.method, packed, config.training.precision)
     else:
         share, each = team.share(packed, len(labels))
-        output = team.whole(answer(state.method, share, recipe.training.precision), each, len(labels))
+        output = team.whole(answer(state.method, share, config.training.precision), each, len(labels))
     terms: dict[str, torch.Tensor] = state.method.loss(output, packed, labels)
     return terms
 
 
-def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str, float]]:
+def _steps(state: State, batches: Batches, config: ModelConfig) -> Iterator[dict[str, float]]:
     """Train step by step and yield the loss terms."""
     import torch
 
     team = distributed.team()
-    while state.step < recipe.training.steps:
-        _study(state, batches, recipe)
+    while state.step < config.training.steps:
+        _study(state, batches, config)
         # One seed a step: what dropout draws is the same whether the run was interrupted or not.
-        torch.manual_seed(recipe.seed * 1_000_003 + state.step + (team.rank << 40))
-        terms = _loss(state, batches, recipe, team)
+        torch.manual_seed(config.seed * 1_000_003 + state.step + (team.rank << 40))
+        terms = _loss(state, batches, config, team)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
             raise DataError(f"the loss is not finite at step {state.step}; lower --training.learning_rate")
@@ -213,18 +213,18 @@ def _steps(state: State, batches: Batches, recipe: Recipe) -> Iterator[dict[str,
 
 
 def learn(
-    state: State, batches: Batches, held: Batches | None, recipe: Recipe, look: Callable[[], None], quiet: bool
+    state: State, batches: Batches, held: Batches | None, config: ModelConfig, look: Callable[[], None], quiet: bool
 ) -> None:
     """Take all steps that are left; ``look`` is called after each validation on what is ``held`` out."""
-    every = max(1, recipe.training.validate_every)
-    todo = track(_steps(state, batches, recipe), "training", recipe.training.steps - state.step, quiet=quiet)
+    every = max(1, config.training.validate_every)
+    todo = track(_steps(state, batches, config), "training", config.training.steps - state.step, quiet=quiet)
     recent: list[dict[str, float]] = []
     for row in todo:
         recent.append(row)
-        if state.step % every and state.step < recipe.training.steps:
+        if state.step % every and state.step < config.training.steps:
             continue
         mean = {name: float(np.mean([r[name] for r in recent])) for name in row}
-        judged = _validate(state, held, recipe) if held else mean["loss"]
+        judged = _validate(state, held, config) if held else mean["loss"]
         state.history.append(_row(state.step, {**mean, "validation_loss": judged}))
         recent = []
         if judged <= state.best_loss or not held:
@@ -270,22 +270,22 @@ class Record:
     key: str
     checkpoint: Path | None
     logbook: Logbook | None
-    keep_looks: bool
+    keep_checkpoints: bool
     seen: list[dict[str, torch.Tensor]] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, state: State, key: str, folder: Path | None, resume: bool, keep_looks: bool) -> Record:
+    def begun(cls, state: State, key: str, folder: Path | None, resume: bool, keep_checkpoints: bool) -> Record:
         """A new record in a folder, or with ``resume`` the one there gone on with."""
         checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
         if resume and checkpoint and checkpoint.exists():
             state.load(checkpoint, key)
             log.info("going on from step %d", state.step)
         logbook = Logbook(folder, state.history) if folder and distributed.team().leads else None
-        return cls(state, key, checkpoint, logbook, keep_looks)
+        return cls(state, key, checkpoint, logbook, keep_checkpoints)
 
     def look(self) -> None:
         """Keep what a look at the validation videos found."""
-        if self.keep_looks:
+        if self.keep_checkpoints:
             self.seen.append(_copied(self.state.method))
         if self.checkpoint and self.logbook:
             self.state.save(self.checkpoint, self.key)

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from wherewhen.core.values import Frame
 from wherewhen.video.reader import Reading, Spent, Want, several
-from wherewhen.video.sources import Given
+from wherewhen.video.sources import SourceLike
 
 DEPTH = 16  # pictures that wait for each taker
 PATIENCE = 0.1  # seconds between two looks whether anybody still wants pictures
@@ -60,7 +60,7 @@ class Taker:
 
 @contextmanager
 def ahead(
-    source: Given | Reading,
+    source: SourceLike | Reading,
     wants: Sequence[Want],
     *,
     beside: Sequence[Want] = (),

@@ -17,12 +17,12 @@ from wherewhen.core.printable import legible, printable
 from wherewhen.core.store import locked, write_atomic
 from wherewhen.core.values import Video
 from wherewhen.video.reader import Damaged, policy
-from wherewhen.video.sources import Given, parsed, shown
+from wherewhen.video.sources import SourceLike, parsed, shown
 
 log = logging.getLogger("wherewhen")
 
 T = TypeVar("T")
-S = TypeVar("S", bound=Given)
+S = TypeVar("S", bound=SourceLike)
 
 
 class Quarantine:
@@ -41,7 +41,7 @@ class Quarantine:
     def __repr__(self) -> str:
         return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
 
-    def add(self, source: Given, reason: str) -> None:
+    def add(self, source: SourceLike, reason: str) -> None:
         """Set a video aside."""
         self.reasons[self.named(source)] = legible(masked(reason))
         self.write()
@@ -57,7 +57,7 @@ class Quarantine:
         log.warning("set aside %s: %s", video.id, damage)
         return False
 
-    def keep(self, sources: Iterable[Given]) -> None:
+    def keep(self, sources: Iterable[SourceLike]) -> None:
         """Keep what other runs set aside, before and meanwhile, but for these sources, which are tried anew."""
         self._own = {self.named(source) for source in sources}
 
@@ -81,7 +81,7 @@ class Quarantine:
             return {}
         return {path: reason for path, reason in told.items() if path not in self._own}
 
-    def named(self, given: Given) -> str:
+    def named(self, given: SourceLike) -> str:
         """What a video is called in the list."""
         source = parsed(given)
         if not isinstance(source, Path):

@@ -14,7 +14,7 @@ from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Floats, Frame, Pictures
 from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Reel, Shot, VideoInfo
-from wherewhen.video.sources import PICTURE_SUFFIXES, Given, Source, is_live, parsed, shown
+from wherewhen.video.sources import PICTURE_SUFFIXES, Source, SourceLike, is_live, parsed, shown
 from wherewhen.video.taking import Spent, Taking, Want
 
 __all__ = [
@@ -176,7 +176,7 @@ def policy(damaged: str) -> Damaged:
     raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
 
 
-def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
+def reading(source: SourceLike, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
     """Open a file, folder of pictures, camera or address once, for its pictures and all that is to know of it.
 
     ``damaged``: what becomes of a recording that can't be read as a whole. ``keep``: it is read as far as that goes,
@@ -195,7 +195,7 @@ def reading(source: Given, *, damaged: Damaged = "keep", picture_rate: float | N
 
 
 def frames(
-    source: Given,
+    source: SourceLike,
     *,
     span: tuple[float, float] | None = None,
     rate: float | None = None,
@@ -234,7 +234,7 @@ def picture(source: Source, time: float, *, width: int | None = None) -> Frame:
 
 
 def several(
-    source: Given,
+    source: SourceLike,
     wants: Sequence[Want],
     *,
     span: tuple[float, float] | None = None,
@@ -251,13 +251,13 @@ def several(
     return _several(source, wants, span, picture_rate, spent, damaged)
 
 
-def probe(source: Given, *, picture_rate: float | None = None) -> VideoInfo:
+def probe(source: SourceLike, *, picture_rate: float | None = None) -> VideoInfo:
     """Size, rate, length and coding of a video from its head; raises VideoError as ``frames`` does."""
     with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
         return one.info
 
 
-def edges(source: Given, *, picture_rate: float | None = None) -> Floats:
+def edges(source: SourceLike, *, picture_rate: float | None = None) -> Floats:
     """The F + 1 borders in seconds of a video's F frames: what ``frames`` gives, mostly without decoding."""
     with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
         return one.whole()
@@ -283,7 +283,7 @@ def _check(wants: Sequence[Want], span: tuple[float, float] | None, picture_rate
 
 
 def _several(
-    source: Given,
+    source: SourceLike,
     wants: Sequence[Want],
     span: tuple[float, float] | None,
     picture_rate: float | None,

@@ -28,8 +28,20 @@ from wherewhen.core.recordings import (
 from wherewhen.core.values import Pictures
 
 __all__ = [
-    "PICTURE_SUFFIXES", "VIDEO_SUFFIXES", "Camera", "Given", "Medium", "Source", "expand", "is_frames_folder",
-    "is_live", "natural", "parsed", "pictures", "shown", "stem",
+    "PICTURE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Camera",
+    "Medium",
+    "Source",
+    "SourceLike",
+    "expand",
+    "is_frames_folder",
+    "is_live",
+    "natural",
+    "parsed",
+    "pictures",
+    "shown",
+    "stem",
 ]  # fmt: skip
 
 log = logging.getLogger("wherewhen")
@@ -59,10 +71,10 @@ class Camera:
 
 Medium = Path | Address | Camera  # what FFmpeg or a folder gives
 Source = Medium | Pictures
-Given = str | Source  # what a user may say: `parsed` makes a source of it
+SourceLike = str | Source  # what a user may say: `parsed` makes a source of it
 
 
-def parsed(given: Given) -> Source:
+def parsed(given: SourceLike) -> Source:
     """What a user's text means: a file or folder (there or not), a camera's number or an address.
 
     This is the only place that looks into the text; a path is never taken for an address. VideoError for text that
@@ -82,7 +94,7 @@ def parsed(given: Given) -> Source:
     return Path(given)
 
 
-def is_live(given: Given) -> bool:
+def is_live(given: SourceLike) -> bool:
     """Whether a source has no end of its own: a camera or a stream.
 
     >>> is_live("rtsp://door/1"), is_live("a.mp4"), is_live("https://example.org/a.mp4")
@@ -92,7 +104,7 @@ def is_live(given: Given) -> bool:
     return isinstance(source, Camera) or (isinstance(source, Address) and source.live)
 
 
-def shown(given: Given) -> str:
+def shown(given: SourceLike) -> str:
     """The source as text fit for a message, a log or a file: no secret of an address, no character that breaks lines.
 
     >>> shown("rtsp://me:secret@door/1?key=2")
@@ -117,7 +129,7 @@ def pictures(folder: Path) -> list[Path]:
         return [path for path in listing(folder)[0] if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
-def is_frames_folder(given: Given) -> bool:
+def is_frames_folder(given: SourceLike) -> bool:
     """Whether a source is a folder that holds pictures and no video file: one video, stored frame by frame."""
     source = parsed(given)
     if not isinstance(source, Path) or not source.is_dir():
@@ -126,7 +138,7 @@ def is_frames_folder(given: Given) -> bool:
         return is_album(source)
 
 
-def expand(given: Given) -> list[Source]:
+def expand(given: SourceLike) -> list[Source]:
     """Every video that a source means, in natural order.
 
     A file is itself, whatever its suffix. A folder is searched through: each video file in it and each folder of

@@ -13,7 +13,7 @@ from wherewhen.core import registry
 from wherewhen.core.contracts import Training
 from wherewhen.core.linking import LinkConfig
 from wherewhen.core.tubes import TubeConfig
-from wherewhen.inference.model import Recipe
+from wherewhen.inference.model_config import ModelConfig
 
 RECORDS = {
     f"{kind}/{name}": registry.load(kind, name).Config
@@ -38,22 +38,22 @@ def test_every_setting_of_a_plug_in_is_described(name: str) -> None:
 def test_train_shows_the_settings_of_what_is_chosen(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     out = helped(capsys, "train", *words)
     pairs: dict[str, Any] = dict(zip((word[2:] for word in words[::2]), words[1::2], strict=True))
-    recipe = Recipe.of(pairs)
-    shown = {name: made for name, made in recipe.settings.items() if name != "tube_frames"}  # as tubes
-    for section, made in {**shown, "training": recipe.training}.items():
+    config = ModelConfig.of(pairs)
+    shown = {name: made for name, made in config.settings.items() if name != "tube_frames"}  # as tubes
+    for section, made in {**shown, "training": config.training}.items():
         for one in of_values(made, f"{section}."):
             line = next(line for line in out.splitlines() if one.name in line)
             assert line.startswith(("  --", "  --[no-]"))
-    given = set(recipe.settings)
+    given = set(config.settings)
     others = {name for kind in registry.PARTS.values() for name in registry.names(kind)} - given
     assert not [name for name in others if f"--{name}." in out]
 
 
 def test_defaults_are_those_of_the_method(capsys: pytest.CaptureFixture[str]) -> None:
-    usual = Recipe.of().training.steps
+    usual = ModelConfig.of().training.steps
     for method in ("cuboid_mil", "vadclip"):
         text = " ".join(helped(capsys, "train", "--method", method).split())
-        steps = Recipe.of({"method": method}).training.steps
+        steps = ModelConfig.of({"method": method}).training.steps
         assert f"--training.steps N steps of the optimizer (default: {steps})" in text
     assert steps != usual, "another method, or this test shows nothing"
 

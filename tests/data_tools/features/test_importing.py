@@ -269,8 +269,8 @@ def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_p
         with pytest.raises(ConfigError, match=f"{told} has no effect: its features are imported"):
             runs.train(tmp_path / "store", tmp_path / "run", settings={**settings, **asked}, quiet=True)
     model = runs.train(tmp_path / "store", tmp_path / "run", settings=settings, device="cpu", quiet=True)
-    assert model.recipe.backbone == "imported" and model.recipe.crops == crops
-    rows, quarantine, *_ = runs.judge(model, tmp_path / "store", tmp_path / "eval", quiet=True)
+    assert model.config.backbone == "imported" and model.config.crops == crops
+    rows, quarantine, *_ = runs.evaluate(model, tmp_path / "store", tmp_path / "eval", quiet=True)
     found = {row.metric: row.mean for row in rows if row.method == "cuboid_mil"}
     assert found["frame_auc"] > 0.9 and not quarantine.reasons
     assert "motion_only" not in {row.method for row in rows}

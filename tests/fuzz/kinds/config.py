@@ -13,10 +13,10 @@ NAMES = ("cuboid_mil", "wherewhen", "mgpr")
 
 def seeds(corpus: Path) -> None:
     from wherewhen.core.config import write_yaml
-    from wherewhen.inference.recipe import Recipe
+    from wherewhen.inference.model_config import ModelConfig
 
     for name in NAMES:
-        write_yaml(corpus / f"{name}.yaml", Recipe.of({"method": name}).plain())
+        write_yaml(corpus / f"{name}.yaml", ModelConfig.of({"method": name}).plain())
     (corpus / "short.yaml").write_text("method: rtfm\nrtfm:\n  dropout: 0.5\ntraining:\n  steps: 20\nseed: 3\n")
 
 
@@ -36,10 +36,10 @@ def judge(file: Path, corpus: Path) -> None:
 def _same(file: Path) -> None:
     """Wrong, where a setting of the file is not the one that counts."""
     from wherewhen.core.config import read_yaml
-    from wherewhen.inference.recipe import Recipe
+    from wherewhen.inference.model_config import ModelConfig
 
     given = read_yaml(file)
-    made = Recipe.of({key: value for key, value in given.items() if key in Recipe.of().plain()}).plain()
+    made = ModelConfig.of({key: value for key, value in given.items() if key in ModelConfig.of().plain()}).plain()
     for key in ("method", "backbone", "localizer", "seed"):
         if key in given and given[key] is not None and str(given[key]) != str(made[key]):
             raise Wrong("another setting counts", f"{key}: {given[key]!r} in the file, {made[key]!r} in the recipe")

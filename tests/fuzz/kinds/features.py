@@ -35,15 +35,15 @@ def _model(run: Path) -> Any:
 
 def judge(file: Path, corpus: Path) -> None:
     from wherewhen import datasets
-    from wherewhen.evaluation.evaluate import normalized, predict
+    from wherewhen.evaluation.evaluator import detect_bags, normalized
     from wherewhen.extraction import loading
 
     root = mirrored(file, corpus)
     model = _model(common(corpus, "run", made.trained))
     dataset = datasets.reader_of(root).load(root)
     datasets.reader_of(root).truth(root)
-    for bag in loading.gathered(dataset.videos, model.recipe.feature_specs("cpu"), quiet=True):
-        for prediction in predict(model, normalized(model, [bag])).values():
+    for bag in loading.gathered(dataset.videos, model.config.feature_specs("cpu"), quiet=True):
+        for prediction in detect_bags(model, normalized(model, [bag])).values():
             check_scores(prediction)
 
 

@@ -99,7 +99,7 @@ def _check_needs(
     chosen: Chosen,
 ) -> None:
     """ConfigError for what was given and can't apply; a run's settings in a file are taken as far as a verb has use."""
-    full = getattr(command, "RECIPE", False) is True
+    full = getattr(command, "MODEL_OPTIONS", False) is True
     usual = _usual(type(options)) | ({} if full else {one.name: one.default for one in chosen.flags})
     changed = {name: value for name, value in config.items() if name in usual and value != plain(usual[name])}
     said = {name for name, value in {**changed, **given}.items() if type(value) is not bool or value != usual.get(name)}

@@ -55,8 +55,8 @@ class Chosen:
 
 def taken(command: Any) -> tuple[str, ...]:
     """The flags that a verb takes: all of a model, some, or none."""
-    recipe = getattr(command, "RECIPE", False)
-    return tuple(FLAGS) if recipe is True else tuple(recipe or ())
+    config = getattr(command, "MODEL_OPTIONS", False)
+    return tuple(FLAGS) if config is True else tuple(config or ())
 
 
 def chosen(command: Any, words: Sequence[str], config: Mapping[str, Any], whole: bool) -> Chosen:
@@ -85,7 +85,7 @@ def _method(spoken: Mapping[str, str]) -> str | None:
 
 def _usual(spoken: Mapping[str, str], method: str | None, whole: bool) -> dict[str, str]:
     """Parts that nobody speaks of, as a method has them: all with their views, or the method alone."""
-    from wherewhen.inference.recipe import DEFAULTS
+    from wherewhen.inference.model_config import DEFAULTS
 
     name = method or DEFAULTS["method"]
     views = registry.load("methods", name).views
@@ -110,7 +110,7 @@ def _with_sections(flags: tuple[Setting, ...], spoken: Mapping[str, str], traini
 
 def _flag(name: str, method: str | None, full: bool) -> Setting:
     """A setting of a model as an option; ``method``: where it is known, what it scores is too."""
-    from wherewhen.inference.recipe import DEFAULTS, OPTIONS
+    from wherewhen.inference.model_config import DEFAULTS, OPTIONS
 
     if name in registry.PARTS:
         usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if method else DEFAULTS

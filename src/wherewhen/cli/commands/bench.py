@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_recipes
+from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
 
 GROUP = "research"
-RECIPE = True
+MODEL_OPTIONS = True
 NEEDS = (
     Need(("methods",), "ablate", False, "one method is compared with itself changed"),
     Need(("reader",), "across", False, "each data set is recognized by itself"),
     Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_recipes),
+    Sections(of_configs),
 )
 
 
@@ -60,7 +60,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.core import outputs
     from wherewhen.core.console import print_json
     from wherewhen.evaluation import pages
-    from wherewhen.evaluation.evaluate import headlines, markdown
+    from wherewhen.evaluation.evaluator import headlines, markdown
     from wherewhen.evaluation.measurable import USUAL, named
 
     families = named(options.metrics)

@@ -43,7 +43,7 @@ def run(options: Options) -> int:
     from wherewhen.core.console import print_json
     from wherewhen.data_tools import toy_videos
     from wherewhen.datasets import native
-    from wherewhen.evaluation.evaluate import markdown
+    from wherewhen.evaluation.evaluator import markdown
 
     folder = Path(options.output)
     parts = [folder / part for part in ("clips", "run", "found", "evaluation")]
@@ -59,7 +59,7 @@ def run(options: Options) -> int:
     )
     unseen = [video.path for video in fold.test if video.label == 1]
     found, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)
-    made = runs.judge(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
+    made = runs.evaluate(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
     for part in parts:
         outputs.stamp(part)
     events = sum(len(one.events) for one in found)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_detection, one_model
 
 GROUP = "start"
-RECIPE = ("backbone", "localizer", "engine", "precision", "movers")
+MODEL_OPTIONS = ("backbone", "localizer", "engine", "precision", "movers")
 ADDRESSES = ("source", "ray_address")
 NEEDS = (
     Need(("view",), "prompts", True, "a trained model looks at pictures as it did in training"),
@@ -78,7 +78,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.api import detection, runs
     from wherewhen.api.ids import base_of
     from wherewhen.core.console import print_json
-    from wherewhen.runtime.parallel import Where
+    from wherewhen.runtime.parallel import Workers
     from wherewhen.video import sources
 
     model = _by_words(options, settings) if options.prompts else _trained(options, settings)
@@ -87,7 +87,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
     asked = options.workers or options.distributed or options.ray_address
-    where = Where.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
+    where = Workers.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
     how: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
     how |= {"resume": options.resume, "base": base_of(options.source), "quiet": options.quiet}
     try:
@@ -121,8 +121,8 @@ def _trained(options: Options, settings: dict[str, Any]) -> Any:
     alarms = {name: settings[name] for name in settings if name in registry.names("localize")}
     model = Model.load(options.model or "runs/latest", options.which, options.device, trust=options.trust)
     for name, changed in alarms.items():
-        if name != model.recipe.localizer:
-            raise ConfigError(f"{name}: this model was trained with the localizer {model.recipe.localizer}")
+        if name != model.config.localizer:
+            raise ConfigError(f"{name}: this model was trained with the localizer {model.config.localizer}")
         model = model.with_localizer(**changed)
     run = {key: settings[key] for key in ("engine", "precision") if key in settings}
     model = model.with_engine(**run) if run else model
@@ -134,7 +134,7 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen.text.zero_shot import DEFAULT, ZeroShot
 
     given = {name: value for name, value in settings.items() if name != "movers"}
-    chosen = {key: given.pop(key) for key in RECIPE if key in given}
+    chosen = {key: given.pop(key) for key in MODEL_OPTIONS if key in given}
     return ZeroShot(
         prompts.read(options.prompts or ""),
         settings={**given, "spatial": {"view": options.view}},

@@ -56,7 +56,7 @@ def run(options: Options) -> int:
 
     from wherewhen.api import runs
     from wherewhen.core.console import print_json
-    from wherewhen.evaluation.evaluate import headlines, markdown
+    from wherewhen.evaluation.evaluator import headlines, markdown
     from wherewhen.evaluation.measurable import named
     from wherewhen.inference.model import Model
     from wherewhen.video.reader import policy
@@ -64,7 +64,7 @@ def run(options: Options) -> int:
     model = Model.load(options.model, options.which, options.device, trust=options.trust)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
     families = named(options.metrics)
-    table, quarantine, families, notes = runs.judge(
+    table, quarantine, families, notes = runs.evaluate(
         model,
         options.data,
         folder,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from wherewhen.cli.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
 
 GROUP = "models"
-RECIPE = True
+MODEL_OPTIONS = True
 ADDRESSES = ("ray_address",)
 NEEDS = (
     Need(("ray_address",), "distributed"),
@@ -65,22 +65,22 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.core.console import print_json
     from wherewhen.core.store import fingerprint
     from wherewhen.datasets import Folders
-    from wherewhen.evaluation.evaluate import looks
-    from wherewhen.inference.recipe import Recipe
+    from wherewhen.evaluation.evaluator import looks
+    from wherewhen.inference.model_config import ModelConfig
     from wherewhen.runtime.devices import pick_device
-    from wherewhen.runtime.parallel import Where
+    from wherewhen.runtime.parallel import Workers
 
     backbones = str(settings.get("backbone", "motion")).split(",")
-    recipes = [Recipe.of({**settings, "backbone": backbone}) for backbone in backbones]
+    configs = [ModelConfig.of({**settings, "backbone": backbone}) for backbone in backbones]
     what = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
-    own = [recipe.feature_specs(options.device) for recipe in recipes]
+    own = [config.feature_specs(options.device) for config in configs]
     if what.known:  # evaluation asks for more than training does
         own = [looks(some) for some in own]
     wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())
     videos = len(what.dataset.videos)
-    where = Where.of(options.workers, options.distributed, options.ray_address, videos)
+    where = Workers.of(options.workers, options.distributed, options.ray_address, videos)
     if options.dry_run:
         expected = list(extraction.forecast(what, wanted, where, options.stored))
         if options.json:

@@ -9,7 +9,7 @@ from wherewhen.cli.needs import Fits, Need, Sections, no_look, of_named
 from wherewhen.core.console import print_json
 
 GROUP = "research"
-RECIPE = ("backbone",)
+MODEL_OPTIONS = ("backbone",)
 PLACES = ("other",)
 NEEDS = (
     Need(("other", "tolerance", "video", "clips", "trust"), "action", ("verify",)),

@@ -10,7 +10,7 @@ from wherewhen.core.console import print_json
 
 GROUP = "models"
 PLACES = ("file",)
-RECIPE = ("backbone",)
+MODEL_OPTIONS = ("backbone",)
 ADDRESSES = ("endpoint", "scene_text", "classes")
 NEEDS = (
     Need(("similar", "backbone"), "action", ("check",)),

@@ -8,7 +8,7 @@ from typing import Any
 from wherewhen.cli.needs import Need, Sections, of_backbone
 
 GROUP = "models"
-RECIPE = ("backbone",)
+MODEL_OPTIONS = ("backbone",)
 ADDRESSES = ("text",)
 NEEDS = (
     Need(("videos",), "output", True, "pictures of the moments are written there"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_recipes
+from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
 
 GROUP = "start"
-RECIPE = True
+MODEL_OPTIONS = True
 NEEDS = (
     Need(("resume",), "output", True, "a run continues in its own folder"),
     Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_recipes),
+    Sections(of_configs),
 )
 
 
@@ -85,19 +85,19 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     sane = json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity")
     code = 3 if (folder / "quarantine.json").exists() else 0
     if options.json:
-        print_json({"output": folder, "check": sane, "next": _next(model.recipe, options.data, folder)})
+        print_json({"output": folder, "check": sane, "next": _next(model.config, options.data, folder)})
         return code
     if sane:
         print(f"check: {sane['line']}")
         for warning in sane["warnings"]:
             print(f"       {warning}")
-    print(f"model: {folder}\nnext:  {_next(model.recipe, options.data, folder)}")
+    print(f"model: {folder}\nnext:  {_next(model.config, options.data, folder)}")
     return code
 
 
-def _next(recipe: Any, data: str, folder: Any) -> str:
+def _next(config: Any, data: str, folder: Any) -> str:
     """The command that comes next: a model of imported features can be evaluated only, if their backbone is unknown."""
-    made = recipe.settings.get("imported")
+    made = config.settings.get("imported")
     if made is not None and made.backbone == "unknown":
         return f"wherewhen evaluate {data} --model {folder}"
     return f"wherewhen detect VIDEO --model {folder} --output found/"

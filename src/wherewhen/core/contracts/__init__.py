@@ -9,9 +9,9 @@ from wherewhen.core.contracts.classes import JOIN, UNNAMED, Classes, classes_of
 from wherewhen.core.contracts.datasets import DatasetReader
 from wherewhen.core.contracts.engines import Engine
 from wherewhen.core.contracts.formats import Format
-from wherewhen.core.contracts.instances import BoxesConfig, Builder, BuilderAbilities, Closeup, Sight
+from wherewhen.core.contracts.instances import BoxesConfig, Builder, BuilderAbilities, RoiSpec, TrackSource
 from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
-from wherewhen.core.contracts.methods import Method, MethodAbilities, Output, Student, Training, View
+from wherewhen.core.contracts.methods import Method, MethodAbilities, Output, StagedMethod, Training, View
 from wherewhen.core.contracts.metrics import Metric
 from wherewhen.core.contracts.proposals import ByVideo, Proposer, ProposerAbilities
 from wherewhen.core.contracts.provenance import Provenance
@@ -30,7 +30,6 @@ __all__ = [
     "ByVideo",
     "Classes",
     "ClipSpec",
-    "Closeup",
     "DatasetReader",
     "Engine",
     "Format",
@@ -45,10 +44,11 @@ __all__ = [
     "ProposerAbilities",
     "Provenance",
     "Required",
-    "Sight",
-    "Student",
+    "RoiSpec",
+    "StagedMethod",
     "TextImage",
     "TextTower",
+    "TrackSource",
     "Training",
     "View",
     "classes_of",

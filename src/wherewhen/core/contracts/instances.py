@@ -12,7 +12,7 @@ from wherewhen.core.values import Grid, Instances
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class TrackSource:
     """Whose boxes a builder wants to see: a source of boxes with its settings, and how boxes become tracks."""
 
     proposals: str
@@ -34,7 +34,7 @@ class BoxesConfig(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Closeup:
+class RoiSpec:
     """How instances that move are looked at: their boxes, enlarged by a share ``margin`` of their size on each side.
 
     They are cut out of pictures at most ``width`` px wide (None = as they are), and the backbone looks at each.
@@ -74,11 +74,11 @@ class Builder(Protocol):
     def __init__(self, config: Any) -> None: ...
 
     @property
-    def sight(self) -> Sight | None:
+    def sight(self) -> TrackSource | None:
         """The boxes that grids come with, tracked; None where it needs none."""
 
     @property
-    def closeup(self) -> Closeup | None:
+    def closeup(self) -> RoiSpec | None:
         """How its instances are cut out of the pictures; None where they are not.
 
         Its instances then have `Instances.paths`, and features of the crops stand before those that it gives.

@@ -128,7 +128,7 @@ class Method(Protocol):
 
 
 @runtime_checkable
-class Student(Protocol):
+class StagedMethod(Protocol):
     """A method that also looks at its training set as a whole: a normality to compare with, pseudo-labels, alternation.
 
     Training is cut into ``stages`` equal parts; ``study`` comes before each, and before validation ever does.

@@ -25,8 +25,8 @@ from wherewhen.data_tools.features.labels import Labels, by_name, labels_of
 from wherewhen.data_tools.features.layouts import ORDERS, UNKNOWN, Place, plain_name
 from wherewhen.data_tools.features.published import USUAL, Lists, add_lists
 from wherewhen.datasets._feature_store import read_index, write_index, write_truths
-from wherewhen.extraction.extractor import Look
-from wherewhen.inference.recipe import Recipe
+from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
@@ -90,7 +90,7 @@ class _Task:
     length: int
     time: str
     places: list[Place]
-    look: Look
+    look: FeatureSpec
 
 
 def bring(
@@ -260,8 +260,8 @@ def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[
         "crop_order": order if crops > 1 else UNKNOWN,
         "time": time,
     }
-    recipe = Recipe.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
-    return _Task(layout, known, clips, labels, kept, length, time, places, recipe.feature_spec())
+    config = ModelConfig.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
+    return _Task(layout, known, clips, labels, kept, length, time, places, config.feature_spec())
 
 
 def _no_cells() -> dict[str, Any]:

@@ -159,7 +159,7 @@ def _look(looker: Any, way: Way, video: str, clips: int, passport: Mapping[str, 
     made = passport.get("made") or {}
     builder = registry.load("instances", made.get("instances", "cells"))
     own = made.get(made.get("instances", "cells"))
-    seen = assembly.joined(builder(build(builder.Config, own, "cells"))(grids))
+    seen = assembly.join_instances(builder(build(builder.Config, own, "cells"))(grids))
     steps = seen.shape[0] if seen.shape else len(seen.features)
     return seen.features.reshape(steps, -1, seen.features.shape[1])
 

@@ -14,10 +14,10 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.values import Bag, HeatMap, Prediction, Truth
 from wherewhen.evaluation.measurable import FAMILIES, Judged, Measurable, measurable
 from wherewhen.extraction import frame_rates, loading
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference import score_maps
 from wherewhen.inference.model import Model
-from wherewhen.inference.scoring import together
+from wherewhen.inference.scoring import join_predictions
 from wherewhen.metrics import lacks
 from wherewhen.video.batch import Quarantine
 
@@ -41,16 +41,16 @@ class Row(NamedTuple):
     n: int
 
 
-def looks(own: Mapping[str, Look]) -> dict[str, Look]:
+def looks(own: Mapping[str, FeatureSpec]) -> dict[str, FeatureSpec]:
     """The views that evaluation needs: a model's own and, where there are pictures, that of the row "motion only"."""
     if any(look.backbone == IMPORTED for look in own.values()):
         return dict(own)
-    return {**own, DIFFERENCE: Look.named("frame_difference")}
+    return {**own, DIFFERENCE: FeatureSpec.named("frame_difference")}
 
 
 def trivial_rows(model: Model, bags: Sequence[Bag]) -> list[str]:
     """The trivial rows of a table: of movers where the model scores any; "motion only" where there are pictures."""
-    moving = any(bag.views[model.recipe.scored].paths is not None for bag in bags)
+    moving = any(bag.views[model.config.scored].paths is not None for bag in bags)
     pictures = any(DIFFERENCE in bag.views for bag in bags)
     rows: dict[str, Baseline] = {name: registry.load("baselines", name) for name in registry.names("baselines")}
     able = [name for name, row in rows.items() if moving or row.scores is None]
@@ -62,24 +62,24 @@ def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     return [replace(bag, views=model.normalized(bag.views)) for bag in bags]
 
 
-def predict(model: Model, bags: Iterable[Bag]) -> Scored:
+def detect_bags(model: Model, bags: Iterable[Bag]) -> Scored:
     """Predictions of a model for (normalized) bags, by video id."""
     found = {}
     for bag in bags:
-        parts = ((name, bag.views[name]) for name in model.recipe.views)
+        parts = ((name, bag.views[name]) for name in model.config.views)
         located = model.located(model.answered(parts), model.movers_of(bag.video))
-        found[bag.video.id] = together(located)
+        found[bag.video.id] = join_predictions(located)
     return found
 
 
-def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth]) -> Scored:
+def trivial_predictions(name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth]) -> Scored:
     """Predictions of a trivial row for the same bags; its alarm is always on, so its gate costs it nothing."""
     row: Baseline = registry.load("baselines", name)
-    settings = model.recipe.settings[model.recipe.localizer]
-    localizer = model.recipe.part("localizer")(replace(settings, **row.settings))
+    settings = model.config.settings[model.config.localizer]
+    localizer = model.config.part("localizer")(replace(settings, **row.settings))
     found = {}
     for bag in bags:
-        made = together(localizer(_trivial(row, model, bag, truths[bag.video.id])))
+        made = join_predictions(localizer(_trivial(row, model, bag, truths[bag.video.id])))
         assert made.frames is not None
         found[bag.video.id] = replace(
             made, frames=HeatMap(0.5 + 0.5 * made.frames.values, made.frames.edges), events=()
@@ -89,13 +89,13 @@ def predict_trivial(name: str, model: Model, bags: Sequence[Bag], truths: Mappin
 
 def _trivial(row: Baseline, model: Model, bag: Bag, truth: Truth) -> Iterable[HeatMap]:
     """The maps of a trivial row for one video."""
-    own = bag.views[model.recipe.scored]
+    own = bag.views[model.config.scored]
     if row.scores is not None:
-        return score_maps.heat([(own, row.scores(replace(bag, views={MOVERS: own}), truth, model.recipe.seed))])
+        return score_maps.heat([(own, row.scores(replace(bag, views={MOVERS: own}), truth, model.config.seed))])
     seen = {CELLS: own} | ({DIFFERENCE: bag.views[DIFFERENCE]} if DIFFERENCE in bag.views else {})
     on_grid = replace(bag, views={view: score_maps.gridded(one) for view, one in seen.items()})
     assert row.heat is not None
-    return [row.heat(on_grid, truth, model.bank, model.recipe.seed)]
+    return [row.heat(on_grid, truth, model.bank, model.config.seed)]
 
 
 def trivial_numbers(
@@ -105,7 +105,7 @@ def trivial_numbers(
     row: Baseline = registry.load("baselines", name)
     if lacks(row.needs, list(truths.values())):
         return {}
-    return measure(predict_trivial(name, model, bags, truths), truths, families)
+    return measure(trivial_predictions(name, model, bags, truths), truths, families)
 
 
 def measure(predictions: Scored, truths: Mapping[str, Truth], families: Sequence[str]) -> Numbers:
@@ -140,7 +140,7 @@ class Evaluation(NamedTuple):
     notes: list[str]
 
 
-def evaluate(
+def evaluate_videos(
     model: Model,
     known: Judged,
     asked: Measurable,
@@ -149,18 +149,18 @@ def evaluate(
     quiet: bool = False,
 ) -> Evaluation:
     """A table of the model and all trivial rows on videos of which something is known, by all that can be measured."""
-    seen = looks(model.recipe.feature_specs(model.device))
+    seen = looks(model.config.feature_specs(model.device))
     bags = normalized(model, loading.bags(known.videos, seen, quarantine=quarantine, quiet=quiet))
     frame_rates.tell_seen((bag.video for bag in bags), seen.values())
-    held = known.seen(bags, model.recipe.scored)
+    held = known.seen(bags, model.config.scored)
     if not held:
         raise DataError("no video is left to evaluate; quarantine.json says why")
     left = measurable(asked.families, held.values())  # a video that can't be read may have been the only one
-    found = predict(model, bags)
-    table = rows(model.recipe.method, model.recipe.backbone, [measure(found, held, left.families)])
+    found = detect_bags(model, bags)
+    table = rows(model.config.method, model.config.backbone, [measure(found, held, left.families)])
     for name in trivial_rows(model, bags):
         numbers = trivial_numbers(name, model, bags, held, left.families)
-        table += rows(name, model.recipe.backbone, [numbers])
+        table += rows(name, model.config.backbone, [numbers])
     notes = [*known.notes, *Measurable(left.families, {**asked.skipped, **left.skipped}).notes, alarms(found, held)]
     return Evaluation(table, found, held, left.families, notes)
 

@@ -1,4 +1,4 @@
-"""A recipe: the plug-ins that a model is made of, and their settings."""
+"""A model configuration: the plug-ins that a model is made of, and their settings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from wherewhen.core.contracts import Builder, BuilderAbilities, Classes, TextIma
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
-from wherewhen.extraction.extractor import Look
+from wherewhen.extraction.extractor import FeatureSpec
 
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
 
 
 @dataclass(frozen=True)
 class Option:
-    """A setting of a recipe outside of any section: its type, its default, and which values it takes (``names``)."""
+    """A setting outside of any section: its type, its default, and which values it takes (``names``)."""
 
     kind: type
     default: Any
@@ -53,7 +53,7 @@ OPTIONS: Mapping[str, Option] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelConfig:
     """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
 
     ``instances``: the builder of what is scored, the first view of the method; its other views are made by the builders
@@ -80,13 +80,13 @@ class Recipe:
     movers: track_cache.MoversConfig | None = None
 
     @classmethod
-    def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> Recipe:
-        """Make a recipe of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
+    def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> ModelConfig:
+        """Make a configuration of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
 
         ConfigError names what is unknown or of the wrong type. ``trust``: run the code in the file that the backbone
         ``file`` names.
 
-        >>> Recipe.of({"backbone": "motion"}).method
+        >>> ModelConfig.of({"backbone": "motion"}).method
         'cuboid_mil'
         """
         given = mapping(values, "a model")
@@ -97,14 +97,14 @@ class Recipe:
         _check_names(given, parts)
         options = {name: option.of(given.get(name, option.default), name) for name, option in OPTIONS.items()}
         training = {**vars(method.schedule), **mapping(given.get("training"), "training")}
-        recipe = cls(
+        config = cls(
             **{**chosen, **options},
             settings=_settings(given, parts, method.presets, trust),
             training=build(Training, training, "training"),
             movers=track_cache.movers(given.get(track_cache.MOVERS)),
         )
-        _check_fit(recipe)
-        return recipe
+        _check_fit(config)
+        return config
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values, every default spelled out, consent left out: what ``config.yaml`` holds."""
@@ -122,7 +122,7 @@ class Recipe:
 
     def check_share(self, root: str) -> None:
         """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
-        if self.validation != Recipe.validation:
+        if self.validation != ModelConfig.validation:
             raise ConfigError(
                 f"{root}: --validation {self.validation:g} has no effect: this data set says itself which videos "
                 f"validate; leave it out, or train on all with --fold all"
@@ -144,15 +144,15 @@ class Recipe:
         """The view whose instances are scored."""
         return next(iter(self.views))
 
-    def feature_spec(self, device: str = "auto", instances: str | None = None) -> Look:
+    def feature_spec(self, device: str = "auto", instances: str | None = None) -> FeatureSpec:
         """How features of a video are made on a device: for what is scored, or for another builder of its views."""
         instances = instances or self.instances
-        return Look(
+        return FeatureSpec(
             self.backbone, instances, self.settings[self.backbone], self.settings[instances],
             self.engine, self.precision, self.crops, self.gate, device,
         )  # fmt: skip
 
-    def feature_specs(self, device: str = "auto") -> dict[str, Look]:
+    def feature_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
         """How features of a video are made on a device for each view of the method."""
         return {view: self.feature_spec(device, instances) for view, instances in self.views.items()}
 
@@ -168,7 +168,7 @@ class Recipe:
     def raw(self, view: str) -> bool:
         """Whether the features of a view come as they were made: where the method wants it, or words are told by them.
 
-        >>> [Recipe.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
+        >>> [ModelConfig.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
         [False, False]
         """
         return view in self.part("method").abilities.unnormalized_views or (self.tells_classes and self.reads)
@@ -238,21 +238,21 @@ def _leader(part: Any) -> str:
     return (abilities.shares_settings_with or "") if isinstance(abilities, BuilderAbilities) else ""
 
 
-def _check_fit(recipe: Recipe) -> None:
-    """ConfigError where parts of a recipe can't work together."""
-    builders = recipe.builders()
-    with_tracks = [recipe.views[view] for view in track_cache.wanted(builders)]
-    if with_tracks and recipe.crops != 1:
+def _check_fit(config: ModelConfig) -> None:
+    """ConfigError where parts of a configuration can't work together."""
+    builders = config.builders()
+    with_tracks = [config.views[view] for view in track_cache.wanted(builders)]
+    if with_tracks and config.crops != 1:
         raise ConfigError(
-            f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {recipe.crops}"
+            f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {config.crops}"
         )
-    if recipe.movers and recipe.instances in with_tracks:
-        raise ConfigError(f"movers: {recipe.instances} are movers themselves; leave it out, or score cells")
+    if config.movers and config.instances in with_tracks:
+        raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     for sight in track_cache.wanted(builders).values():
         track_cache.made(sight)  # checks its settings before a video is opened
     near = roi_crops.wanted(builders)
-    if near and not recipe.part("backbone").abilities.usable_on_moving_crops:
+    if near and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
-            f"{recipe.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
-            f"Take --{recipe.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
+            f"{config.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
+            f"Take --{config.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
         )
