@@ -40,6 +40,19 @@ MakeBag = Callable[..., Bag]
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "../shared"))
 
 
+SLOWEST = (
+    "test_recording.py", "test_parallel.py", "test_inputs.py", "test_clip.py", "test_distributed.py", "test_names.py",
+    "api/test_extraction.py", "test_videomae.py", "test_reader.py", "contracts/test_methods.py", "test_words_by_clip.py",
+    "engines/test_contract.py", "contracts/test_backbones.py", "test_runs.py", "test_benchmark.py", "test_detection.py",
+)  # fmt: skip
+"""Files of tests that take longest: they begin first, so that no worker waits for another one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the order of tests within a file stays."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(SLOWEST))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """No test reads or fills the user's own cache."""
