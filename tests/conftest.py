@@ -42,7 +42,7 @@ SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "..
 
 SLOWEST = (
     "test_recording.py", "test_parallel.py", "test_inputs.py", "test_clip.py", "test_distributed.py", "test_names.py",
-    "api/test_extraction.py", "test_videomae.py", "test_reader.py", "contracts/test_methods.py", "test_words_by_clip.py",
+    "api/test_extraction.py", "test_videomae.py", "test_reader.py", "test_methods.py", "test_words_by_clip.py",
     "engines/test_contract.py", "contracts/test_backbones.py", "test_runs.py", "test_benchmark.py", "test_detection.py",
 )  # fmt: skip
 """Files of tests that take longest: they begin first, so that no worker waits for another one at the end."""
