@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from wherewhen import cli
-from wherewhen.core import registry, store
+from wherewhen.core import array_files, registry
 from wherewhen.core.errors import ConfigError, StoreError, WherewhenError
 from wherewhen.core.values import Instances
 from wherewhen.inference.model import Model
@@ -43,11 +43,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def changed(source: Path, target: Path, change: Change) -> Path:
     """A copy with changed arrays and passport, as an earlier version or a careless tool may write it: no digest."""
-    arrays, passport = store.load(source)
+    arrays, passport = array_files.load(source)
     arrays = {name: array.copy() for name, array in arrays.items()}
     del passport["digest"]
     change(arrays, passport)
-    store.save(target, arrays, passport)
+    array_files.save(target, arrays, passport)
     return target
 
 
@@ -265,7 +265,7 @@ def coded(script: Path, tmp_path: Path, opened: list[object]) -> Path:
 
 
 def test_a_model_runs_no_code_unasked(coded: Path, script: Path, opened: list[object], tmp_path: Path) -> None:
-    assert "trust" not in store.load(coded)[1]["config"]["file"]
+    assert "trust" not in array_files.load(coded)[1]["config"]["file"]
     path = changed(coded, tmp_path / "sly.safetensors", _set("config.file.trust", True))
     for one in (coded, path):
         with pytest.raises(ConfigError) as caught:

@@ -188,8 +188,8 @@ PROBED = {
     ("downloads", "answer"): "urllib",
     ("guard", "error"): "PyAV",
     ("hardware", "os"): "Python on this system",
+    ("predictions", "values"): "an array of any library",
     ("prompt_writer", "error"): "urllib",
-    ("values", "values"): "an array of any library",
 }
 """Objects whose attributes may be looked for by name: file and object, and whose object it is."""
 

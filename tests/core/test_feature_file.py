@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from wherewhen.core import extents as ext
+from wherewhen.core.array_files import load, save
 from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.feature_file import content, differences, inside, open_features, save_features, store_of
-from wherewhen.core.store import load, save
 from wherewhen.core.values import Instances, Paths, Scores
 from wherewhen.video import reader
 

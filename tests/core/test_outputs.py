@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen.core import outputs
+from wherewhen.core.array_files import save
 from wherewhen.core.errors import OutputError
 from wherewhen.core.outputs import MANIFEST
-from wherewhen.core.store import save, write_atomic, write_json
+from wherewhen.core.store import write_atomic, write_json
 
 
 def test_what_the_toolkit_wrote_is_replaced(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.core import store
+from wherewhen.core import array_files, store
 from wherewhen.core.errors import StoreError
 from wherewhen.core.outputs import MANIFEST
 
@@ -27,8 +27,8 @@ def test_arrays_and_passport_come_back(tmp_path: Path) -> None:
         "track": np.array([1, -1]),
         "step": np.float32(7),
     }
-    store.save(tmp_path / "a.safetensors", arrays, {"backbone": "motion", "size": (7, 7)})
-    found, passport = store.load(tmp_path / "a.safetensors", {"backbone": "motion", "size": [7, 7]})
+    array_files.save(tmp_path / "a.safetensors", arrays, {"backbone": "motion", "size": (7, 7)})
+    found, passport = array_files.load(tmp_path / "a.safetensors", {"backbone": "motion", "size": [7, 7]})
     assert passport == {"backbone": "motion", "size": [7, 7]}
     for name, array in arrays.items():
         assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)
@@ -45,7 +45,7 @@ def test_the_library_reads_what_we_write(tmp_path: Path, monkeypatch: pytest.Mon
     arrays: dict[str, Any] = {kind.__name__: rng.integers(0, 2, (7, 3, 5)).astype(kind) for kind in kinds}
     arrays |= {"turned": arrays["float32"].T, "every other": arrays["float64"][::2, 1:], "none": np.zeros((0, 4))}
     arrays |= {"number": np.array(2.5), 'ü "quoted"': np.ones(1), "wide": rng.normal(size=(2, 100))}
-    store.save(tmp_path / "a.safetensors", arrays, {})
+    array_files.save(tmp_path / "a.safetensors", arrays, {})
     found = load_file(tmp_path / "a.safetensors")
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -53,7 +53,7 @@ def test_the_library_reads_what_we_write(tmp_path: Path, monkeypatch: pytest.Mon
         np.testing.assert_array_equal(found[name], array)
     for bad in (np.array(["word"]), np.array([1j]), np.array([None])):
         with pytest.raises(StoreError, match="can't be written"):
-            store.save(tmp_path / "a.safetensors", {"x": bad}, {})
+            array_files.save(tmp_path / "a.safetensors", {"x": bad}, {})
     assert load_file(tmp_path / "a.safetensors").keys() == arrays.keys()
 
 
@@ -61,8 +61,8 @@ def test_mapped_arrays_are_those_that_were_written(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     arrays: dict[str, Any] = {np.dtype(k).name: rng.integers(0, 2, (7, 3)).astype(k) for k in "dfeqiBb?"}
     arrays |= {"none": np.zeros((0, 4)), "number": np.array(2.5)}
-    store.save(tmp_path / "a.safetensors", arrays, {"how": "so"})
-    found, passport = store.mapped(tmp_path / "a.safetensors")
+    array_files.save(tmp_path / "a.safetensors", arrays, {"how": "so"})
+    found, passport = array_files.mapped(tmp_path / "a.safetensors")
     assert found.keys() == arrays.keys() and passport == {"how": "so"}
     for name, array in arrays.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape), name
@@ -99,29 +99,29 @@ def _file(head: bytes, data: bytes = bytes(8)) -> bytes:
 def test_a_damaged_file_is_not_mapped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(StoreError, match=r"safetensors|passport"):
-        store.mapped(tmp_path / "a.safetensors")
+        array_files.mapped(tmp_path / "a.safetensors")
     with pytest.raises(StoreError, match="no such file"):
-        store.mapped(tmp_path / "b.safetensors")
+        array_files.mapped(tmp_path / "b.safetensors")
 
 
 def test_a_different_passport_is_refused_and_named(tmp_path: Path) -> None:
-    store.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
+    array_files.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
     with pytest.raises(StoreError, match="backbone: expected 'i3d', found 'motion'"):
-        store.load(tmp_path / "a.safetensors", {"backbone": "i3d"})
+        array_files.load(tmp_path / "a.safetensors", {"backbone": "i3d"})
 
 
 def test_pickles_and_truncated_files_are_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(pickle.dumps({"x": 1}))
     with pytest.raises(StoreError, match="not a readable safetensors file"):
-        store.load(bad)
+        array_files.load(bad)
     bad.unlink()
-    store.save(bad, {"x": np.zeros(1000)}, {})
+    array_files.save(bad, {"x": np.zeros(1000)}, {})
     bad.write_bytes(bad.read_bytes()[:-10])
     with pytest.raises(StoreError, match="delete it and run again"):
-        store.load(bad)
+        array_files.load(bad)
     with pytest.raises(StoreError, match="no such file"):
-        store.load(tmp_path / "absent.safetensors")
+        array_files.load(tmp_path / "absent.safetensors")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wherewhen.core.array_files import save
 from wherewhen.core.errors import StoreError
-from wherewhen.core.store import save
 from wherewhen.text import search_segments as parts
 from wherewhen.text import search_vectors
 from wherewhen.text.search_segments import Part

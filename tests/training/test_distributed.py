@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from wherewhen import cli
+from wherewhen.core.array_files import load
 from wherewhen.core.contracts import Output
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.store import load
 from wherewhen.inference.model import view
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import distributed, fit, loop

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from wherewhen import datasets
 from wherewhen.api import runs
-from wherewhen.core import registry, store
+from wherewhen.core import array_files, registry
 from wherewhen.core.contracts import DatasetReader, MethodAbilities, Output, Provenance, Training
 from wherewhen.core.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.core.values import Bag, Dataset, Instances, Video
@@ -219,7 +219,7 @@ def test_kill_minus_nine_leaves_a_checkpoint_that_can_be_read(tmp_path: Path, to
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    arrays, kept = store.load(checkpoint)
+    arrays, kept = array_files.load(checkpoint)
     assert kept["step"] == len(kept["history"]) > 0
     assert {name.split(".")[0] for name in arrays} == {"method", "best", "optimizer"}
     rows = (tmp_path / "training.csv").read_text().splitlines()[1:]
@@ -238,10 +238,10 @@ def _cut(path: Path) -> None:
 
 def _rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> None:
     """Changed with a digest that fits, or none, as a file of an earlier version has it."""
-    arrays, kept = store.load(path)
+    arrays, kept = array_files.load(path)
     kept.pop("digest")
     change(arrays, kept)
-    store.save(path, arrays, kept, ours=True)
+    array_files.save(path, arrays, kept, ours=True)
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {

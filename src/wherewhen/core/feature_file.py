@@ -38,12 +38,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.array_files import Arrays, save
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.printable import fitted
 from wherewhen.core.recordings import no_file
 from wherewhen.core.spill import Spool
-from wherewhen.core.store import Arrays, content_hash, pieces, plain, save
+from wherewhen.core.store import content_hash, pieces, plain
 from wherewhen.core.values import Floats, Instances, Paths, Scores
 
 SUFFIX = ".safetensors"

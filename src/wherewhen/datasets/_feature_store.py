@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from wherewhen.core import documents
+from wherewhen.core.array_files import Arrays, load, save
 from wherewhen.core.errors import DataError, StoreError
 from wherewhen.core.feature_file import INDEX, inside
-from wherewhen.core.store import Arrays, load, plain, save, write_json
+from wherewhen.core.store import plain, write_json
 from wherewhen.core.values import Dataset, Fold, Masks, Truth, Video
 from wherewhen.datasets._table import quoted
 

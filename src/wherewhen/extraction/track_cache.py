@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from wherewhen.core import registry
+from wherewhen.core.array_files import Arrays, load, save
 from wherewhen.core.config import build
 from wherewhen.core.contracts import Builder, ClipSpec, TrackSource
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.feature_file import content, is_features
 from wherewhen.core.linking import LinkConfig
-from wherewhen.core.store import Arrays, Spare, cache_folder, fingerprint, load, plain, save
+from wherewhen.core.store import Spare, cache_folder, fingerprint, plain
 from wherewhen.core.values import Boxes, Scores, Video
 from wherewhen.extraction import box_tracks, roi_crops, sampling
 from wherewhen.extraction.assembly import Streams

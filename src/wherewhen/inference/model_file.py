@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wherewhen.core.array_files import Arrays, load, save
 from wherewhen.core.config import from_file, typed
 from wherewhen.core.errors import StoreError, WherewhenError
-from wherewhen.core.store import Arrays, load, plain, save
+from wherewhen.core.store import plain
 from wherewhen.core.values import Instances
 from wherewhen.inference.normalizer import Normalizer
 

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wherewhen.core import registry
+from wherewhen.core.array_files import load, save
 from wherewhen.core.contracts import Backbone, Engine
 from wherewhen.core.errors import EngineError, StoreError, unknown
-from wherewhen.core.store import Spare, cache_folder, fingerprint, load, save
+from wherewhen.core.store import Spare, cache_folder, fingerprint
 from wherewhen.core.values import Features, Pixels
 from wherewhen.runtime.batching import AUTO_BOUNDS, BOUNDS, NONE, Batched, EngineChoice, deviation
 from wherewhen.runtime.devices import has_bf16, kind_of, machine, recall, remember, source_hash

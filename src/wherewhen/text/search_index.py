@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.array_files import Arrays
 from wherewhen.core.documents import read_json
 from wherewhen.core.errors import StoreError
 from wherewhen.core.progress import track
-from wherewhen.core.store import Arrays, fingerprint, locked, sweep, write_json
+from wherewhen.core.store import fingerprint, locked, sweep, write_json
 from wherewhen.core.values import Features, Floats
 from wherewhen.text import search_segments as parts
 from wherewhen.text.search_segments import LISTS, Part

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.array_files import Arrays, mapped, save
 from wherewhen.core.errors import StoreError
-from wherewhen.core.store import Arrays, mapped, save
 from wherewhen.core.values import Features, Floats, Masks
 from wherewhen.text import search_vectors as sv
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core import outputs
+from wherewhen.core.array_files import Arrays, load, save
 from wherewhen.core.contracts import Classes, Output, StagedMethod
 from wherewhen.core.errors import ConfigError, DataError, StoreError
 from wherewhen.core.progress import track
-from wherewhen.core.store import Arrays, load, plain, save, write_atomic
+from wherewhen.core.store import plain, write_atomic
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.model_file import DIGEST, digest
 from wherewhen.training import distributed

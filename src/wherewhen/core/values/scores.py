@@ -1,0 +1,88 @@
+"""Boxes and tubes with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.core import extents as ext
+from wherewhen.core.values.arrays import (
+    Floats,
+    freeze,
+    seconds,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Scores:
+    """Numbers with a place: extents ``(N, 6)``, values ``(N,)`` and track numbers ``(N,)`` (-1 = none).
+
+    Rows may be cells, boxes of frames, or tubes (rows that share a track number).
+    """
+
+    extents: Floats
+    values: Floats
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "scores")
+        values = np.array(self.values, np.float64).reshape(-1)
+        track = np.array(self.track, np.int64).reshape(-1)
+        if not len(track):
+            track = np.full(len(rows), -1, np.int64)
+        if not len(rows) == len(values) == len(track):
+            raise ValueError(f"scores: {len(rows)} extents, {len(values)} values, {len(track)} track numbers")
+        if not np.isfinite(values).all():
+            raise ValueError("scores: every value must be finite")
+        freeze(self, extents=rows, values=values, track=track)
+
+    def __repr__(self) -> str:
+        values = f", {self.values.min():.2f} to {self.values.max():.2f}" if len(self.values) else ""
+        return f"Scores({len(self.values)}{values})"
+
+    @classmethod
+    def chained(cls, some: Iterable[Scores | Boxes]) -> Scores:
+        """The rows of several sets, one after another."""
+        sets = list(some)
+        if not sets:
+            return cls(np.empty((0, 6)), np.empty(0))
+        return cls(*(np.concatenate([getattr(one, name) for one in sets]) for name in ("extents", "values", "track")))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Boxes:
+    """What was seen in one frame, over ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
+
+    ``names``: a class name per row, or empty where nobody knows one. ``track``: ``(N,)`` (-1 = none). ``note``: why
+    these boxes are less sure than others, empty where nothing is wrong.
+    """
+
+    start: float
+    end: float
+    extents: Floats = field(default_factory=lambda: np.empty((0, 6)))
+    values: Floats = field(default_factory=lambda: np.empty(0))
+    names: tuple[str, ...] = ()
+    track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.start < self.end:
+            raise ValueError(f"boxes: time must advance, got [{self.start}, {self.end})")
+        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "boxes")
+        values = np.array(self.values, np.float64).reshape(-1)
+        track = np.array(self.track, np.int64).reshape(-1)
+        if not len(track):
+            track = np.full(len(rows), -1, np.int64)
+        if not len(rows) == len(values) == len(track) or len(self.names) not in (0, len(rows)):
+            raise ValueError(
+                f"boxes: {len(rows)} extents, {len(values)} values, {len(track)} track numbers, {len(self.names)} names"
+            )
+        if not ((values >= 0) & (values <= 1)).all():
+            raise ValueError("boxes: confidence lies in [0, 1]")
+        freeze(self, extents=rows, values=values, track=track)
+
+    def __repr__(self) -> str:
+        return f"Boxes({len(self.values)}, {seconds(self.start, self.end)})"

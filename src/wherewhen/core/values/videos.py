@@ -1,0 +1,77 @@
+"""Videos with their labels, and data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wherewhen.core.printable import legible
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
+
+    ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens, or of
+    several, "a+b". Names hold no character that is not `legible`.
+    """
+
+    id: str
+    path: Path
+    label: int | None = None
+    category: str | None = None
+    span: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            raise ValueError("a video needs an id")
+        object.__setattr__(self, "id", legible(self.id))
+        object.__setattr__(self, "category", None if self.category is None else legible(self.category))
+        if self.label not in (0, 1, None):
+            raise ValueError(f"{self.id}: label is 0, 1 or None, got {self.label!r}")
+        if self.span is not None and not 0 <= self.span[0] < self.span[1]:
+            raise ValueError(f"{self.id}: span must be a rising pair of seconds, got {self.span}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One way to divide a data set: videos to train on and videos to test on.
+
+    ``validation``: ids of those training videos that choose the model instead of being learned from; empty where the
+    data set says nothing of it.
+    """
+
+    name: str
+    train: tuple[Video, ...]
+    test: tuple[Video, ...]
+    validation: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known = {v.id for v in self.train}
+        shared = known & {v.id for v in self.test}
+        if shared:
+            raise ValueError(f"fold {self.name}: {', '.join(sorted(shared)[:5])} in train and test")
+        if lost := set(self.validation) - known:
+            raise ValueError(f"fold {self.name}: {', '.join(sorted(lost)[:5])} to validate on, but not in train")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone.
+
+    ``default``: the fold that training and evaluation take where none is named; empty = all videos.
+    """
+
+    name: str
+    videos: tuple[Video, ...]
+    folds: tuple[Fold, ...] = ()
+    default: str = ""
+
+    def __post_init__(self) -> None:
+        if self.default and self.default not in {fold.name for fold in self.folds}:
+            raise ValueError(f"{self.name}: there is no fold called {self.default!r}")
+        seen: set[str] = set()
+        for video in self.videos:
+            if video.id in seen:
+                raise ValueError(f"{self.name}: two videos are called {video.id!r}")
+            seen.add(video.id)
