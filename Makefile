@@ -3,13 +3,24 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SOURCES := src tests benchmarks
 
-.PHONY: demo test fuzz lint docs bench clean system
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# Processes that tests start would otherwise compile the whole package each time.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo test coverage fuzz lint docs wheel clean system
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/ready  ## train on toy scenes, detect on unseen ones, write demo/
 	$(BIN)/wherewhen demo --output demo
 
 test: .venv/extras system lint  ## lint, types, all tests, file by file on up to four cores
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(PYTEST)
+
+coverage: .venv/extras system  ## all tests with the share of lines that they run; lines that are not run: htmlcov/
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=html
 
 SECONDS ?= 7200
 SEED ?= 0
@@ -25,6 +36,16 @@ lint: .venv/extras  ## style and strict types
 docs: .venv/extras  ## the generated pages of docs/, and the site in site/
 	$(BIN)/python docs/make.py
 	$(BIN)/python -m mkdocs build --strict --clean
+
+# The newest releases that the package allows, not those of constraints.txt: what a user gets.
+wheel: .venv/ready  ## build dist/, install the wheel into an empty environment and run its commands there
+	rm -rf dist .wheel
+	$(BIN)/python -m build --no-isolation
+	$(PYTHON) -m venv .wheel
+	.wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd .wheel && bin/python -I -m wherewhen doctor && bin/python -I -m wherewhen list methods >/dev/null
+	cd .wheel && WHEREWHEN_CACHE=cache bin/python -I -m wherewhen demo --output demo
+	rm -rf .wheel
 
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,5 +66,6 @@ system:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
 	else echo "no chromium: browser tests are skipped; to run them: sudo apt-get install chromium"; fi
 
-clean:
-	rm -rf .venv demo runs site
+clean:  ## remove all that the targets make
+	rm -rf .venv .wheel dist site demo runs fuzz-findings htmlcov .coverage .coverage.* .hypothesis .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,7 @@ def test_it_says_all_in_text_and_json(capsys: pytest.CaptureFixture[str], monkey
     assert code == int(bool(found["problems"]))
     assert set(found["engines"]) == set(registry.names("engines")) and found["engines"]["torch"]["runs"] is True
     assert found["extras"]["search"]["libraries"]["faiss-cpu"] and found["versions"]["torch"]
+    assert not set(found["extras"]) & {"all", "dev", "docs"}, "extras of developers are no part of an installation"
     assert found["processor"]["cores"] >= found["processor"]["usable_cores"] >= 1
     assert found["memory"]["total"] > 2**28 and found["folders"]["weights"]["free"] > 0
     code, text = doctor(capsys)

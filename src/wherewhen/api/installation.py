@@ -113,7 +113,7 @@ def extras() -> dict[str, dict[str, Any]]:
     for line in metadata.requires("wherewhen") or ():
         extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", line)
         name = re.match(r"[\w.-]+", line)
-        if extra and name and extra[1] not in ("all", "dev"):
+        if extra and name and extra[1] not in ("all", "dev", "docs"):
             found.setdefault(extra[1], {})[name[0]] = _version(name[0])
     return {
         extra: {
