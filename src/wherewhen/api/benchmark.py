@@ -6,10 +6,8 @@ import ast
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from wherewhen import datasets
 from wherewhen.core import registry
 from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
-from wherewhen.core.errors import ConfigError, DataError, VideoError
+from wherewhen.core.errors import ConfigError, DataError, VideoError, WherewhenError
 from wherewhen.core.feature_file import content
 from wherewhen.core.progress import track
 from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
@@ -40,6 +38,7 @@ from wherewhen.evaluation.measurable import Judged, by_fold, judged, measurable
 from wherewhen.evaluation.statistics import Pair, interval, paired
 from wherewhen.extraction import frame_rates, loading, track_cache
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
 from wherewhen.training.fit import fit
 
 log = logging.getLogger("wherewhen")
@@ -134,13 +133,8 @@ def _cached(job: Job, key: str) -> Results:
     return found
 
 
-def _in_parallel(jobs: Sequence[tuple[Job, str]], workers: int) -> Iterator[Results]:
-    if workers == 1:
-        for job, key in jobs:
-            yield _cached(job, key)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_cached, *zip(*jobs, strict=True))
+def _work(task: tuple[Job, str]) -> Results:
+    return _cached(*task)
 
 
 def truth_hash(truths: Mapping[str, Truth]) -> str:
@@ -217,9 +211,13 @@ def bench(
     jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], configs, quiet)
     cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
-    done = track(_in_parallel(jobs, cores), "training and judging", len(jobs), quiet=quiet)
+    done: dict[int, Results] = {}
+    for number, results in track(spread(_work, jobs, Workers(cores)), "training and judging", len(jobs), quiet=quiet):
+        if results is None:
+            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; take fewer --workers")
+        done[number] = results
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (name, job), numbers in zip(made, done, strict=True):
+    for (name, job), numbers in zip(made, (done[k] for k in range(len(made))), strict=True):
         for row, values in numbers.items():
             shown = _shown(row, job.config["method"], name)
             if shown:

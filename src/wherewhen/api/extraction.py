@@ -15,7 +15,7 @@ from wherewhen.core.addresses import address_in
 from wherewhen.core.diagnostics import summed
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.core.feature_file import INDEX, STORED, inside, is_features, open_features
-from wherewhen.core.printable import printable
+from wherewhen.core.printable import printable, unused
 from wherewhen.core.progress import track
 from wherewhen.core.store import cache_folder, sweep
 from wherewhen.core.values import Dataset, Truth, Video
@@ -166,11 +166,7 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
     videos: dict[str, Video] = {}
     for path in paths:
         own = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
-        name = stem = printable(own)
-        number = 1
-        while name in videos:
-            number += 1
-            name = f"{stem}-{number}"
+        name = unused(printable(own), videos.__contains__)
         videos[name] = Video(name, path)
     return Sources(Dataset((base or paths[0]).resolve().stem, tuple(videos.values())), {})
 

@@ -12,7 +12,7 @@ from glob import has_magic
 from pathlib import Path
 
 from wherewhen.api.results import About
-from wherewhen.core.printable import printable
+from wherewhen.core.printable import printable, unused
 from wherewhen.video.sources import Source, SourceLike, is_frames_folder, is_live, parsed, shown, stem
 
 
@@ -109,9 +109,7 @@ def _new(source: Source, ways: Sequence[Way], alike: Mapping[str, int], taken: s
         if alike[_key(id)] == 1 and _key(id) not in taken:
             return Place(source, id, file, _relative(folder, output))
     first, file, folder = ways[0]
-    number = 1
-    while _key(id := first if number == 1 else f"{first}-{number}") in taken:
-        number += 1
+    id = unused(first, lambda name: _key(name) in taken)
     return Place(source, id, file, _relative(folder, output))
 
 

@@ -15,11 +15,12 @@ from wherewhen.api import sanity
 from wherewhen.api.sanity import Sanity
 from wherewhen.api.tables import write_events, write_scores
 from wherewhen.core import diagnostics, outputs
-from wherewhen.core.config import read_yaml, write_yaml
+from wherewhen.core.config import flat, read_yaml, write_yaml
 from wherewhen.core.console import Discreet
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, expected
 from wherewhen.core.feature_file import content
+from wherewhen.core.printable import unused
 from wherewhen.core.store import draft, plain, write_json
 from wherewhen.core.values import Bag, Video
 from wherewhen.data_tools.dataset_checks import check_contents, check_few
@@ -35,7 +36,7 @@ from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import distributed
-from wherewhen.training.fit import Fitted, check_labels, fit, split_videos
+from wherewhen.training.fit import Fitted, check_labels, fit
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
 
@@ -91,10 +92,7 @@ def _points_to_a_run(link: Path) -> bool:
 
 def next_folder(parent: str | Path, name: str) -> Path:
     """A folder that is not there yet: ``parent/name``, ``parent/name-2``, ..."""
-    number = 1
-    while (folder := Path(parent) / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return folder
+    return Path(parent) / unused(name, lambda one: (Path(parent) / one).exists())
 
 
 def train(
@@ -164,7 +162,7 @@ def train(
         held = _validating(seen, validation)
         distributed.tell((seen, views, exact, folder, resume, held))
         fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
-        parts = split_videos(seen, config.validation, config.seed, held)
+        parts = fitted.learned, fitted.held_out
         _save(folder, fitted, seen)
         sane = sanity.check(bags, fitted, exact, parts[1], device, cross=check, quiet=quiet)
         _keep(folder, fitted, bags, parts, config, quarantine, sane)
@@ -215,7 +213,7 @@ def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
         return
     if not resume:
         raise ConfigError(f"{folder}: holds a run already; add --resume to go on with it, or choose another --output")
-    before, now = _flat(read_yaml(folder / "config.yaml")), _flat(plain(config.plain()))
+    before, now = flat(read_yaml(folder / "config.yaml")), flat(plain(config.plain()))
     other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if other:
         told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in other[:5])
@@ -230,14 +228,6 @@ def _check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> N
     if not (folder / outputs.MANIFEST).exists():
         outputs.adopt(folder / name for name in before)
     outputs.check_folder(folder, names)
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their dotted names."""
-    rows: dict[str, Any] = {}
-    for key, value in values.items():
-        rows |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {key: value}
-    return rows
 
 
 def _save(folder: Path, fitted: Fitted, videos: Sequence[Video]) -> None:

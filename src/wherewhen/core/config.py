@@ -69,6 +69,19 @@ def typed(kind: Any, value: Any, name: str) -> Any:
     return _cast(kind, plain(value), "", name)
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted names; an empty section stays as it is.
+
+    >>> flat({"seed": 1, "tubes": {"shape": {"window": 2}}})
+    {'seed': 1, 'tubes.shape.window': 2}
+    """
+    rows: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        rows |= flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return rows
+
+
 def mapping(value: object, section: str) -> dict[str, Any]:
     """Settings as a mapping, an empty one for None; ConfigError where they are something else."""
     if value is not None and not isinstance(value, Mapping):

@@ -39,6 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.core.array_files import Arrays, save
+from wherewhen.core.config import flat
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.printable import fitted
@@ -237,17 +238,9 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str
     >>> differences({"backbone": "motion", "motion": {"width": 320}}, {"backbone": "motion", "motion": {"width": 160}})
     ['motion.width: wanted 320, found 160']
     """
-    one, other = _flat(plain(wanted)), _flat(plain(found))
+    one, other = flat(plain(wanted)), flat(plain(found))
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     return [f"{key}: wanted {one.get(key)!r}, found {other.get(key)!r}" for key in keys]
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    rows: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{before}{key}"
-        rows |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return rows
 
 
 def stamp(path: Path) -> tuple[str, int, int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
+from itertools import chain, count
 
 LONGEST = 180  # bytes of a part of a name for files to come; systems allow 255, and suffixes and drafts take some
 
@@ -73,3 +75,13 @@ def _short(part: str) -> str:
         return part
     mark = hashlib.sha256(data).hexdigest()[:16]
     return f"{data[: LONGEST - len(mark) - 1].decode('utf-8', 'ignore')}-{mark}"
+
+
+def unused(name: str, is_used: Callable[[str], bool]) -> str:
+    """The first of ``name``, ``name-2``, ``name-3``, ... that is not used.
+
+    >>> unused("run", {"run", "run-2"}.__contains__)
+    'run-3'
+    """
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(one for one in names if not is_used(one))

@@ -15,7 +15,7 @@ from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Dataset, Fold, Video
 from wherewhen.datasets._class_folders import Folders, below, listed
 
-__all__ = ["ALL", "LAST", "Folders", "reader_of", "recognized", "to_judge", "to_learn"]
+__all__ = ["ALL", "LAST", "Folders", "fold_of", "reader_of", "recognized", "to_judge", "to_learn"]
 
 ALL = "all"  # in place of a fold's name: every video
 LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
@@ -72,7 +72,7 @@ def to_learn(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video]
 
     ``fold``: its name, `ALL` for every labelled video, or None for what the data set takes by default.
     """
-    chosen = _fold(dataset, fold)
+    chosen = fold_of(dataset, fold)
     if chosen is None:
         return [v for v in dataset.videos if v.label is not None], ()
     return chosen.train, chosen.validation
@@ -80,11 +80,12 @@ def to_learn(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video]
 
 def to_judge(dataset: Dataset, fold: str | None = None) -> Sequence[Video]:
     """The videos to evaluate on: the test part of a fold, or every video; ``fold`` as in `to_learn`."""
-    chosen = _fold(dataset, fold)
+    chosen = fold_of(dataset, fold)
     return dataset.videos if chosen is None else chosen.test
 
 
-def _fold(dataset: Dataset, name: str | None) -> Fold | None:
+def fold_of(dataset: Dataset, name: str | None) -> Fold | None:
+    """The fold with a name, or the data set's default; None for all videos. DataError for an unknown name."""
     named = {fold.name: fold for fold in dataset.folds}
     name = name if name is not None else dataset.default or ALL
     if name == ALL and ALL not in named:

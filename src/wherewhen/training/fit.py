@@ -67,12 +67,15 @@ def check_labels(videos: Sequence[Video]) -> None:
 class Fitted:
     """The outcome of training: the model of the last step and the one that validation liked best.
 
-    ``checkpoints``: the models at every evaluation of the validation videos, if asked for.
+    ``learned``, ``held_out``: the videos that it learned from, and those that validated it. ``checkpoints``: the models
+    at every evaluation of the validation videos, if asked for.
     """
 
     last: Model
     best: Model
     history: list[dict[str, float]]
+    learned: list[Video] = field(default_factory=list)
+    held_out: list[Video] = field(default_factory=list)
     checkpoints: list[Model] = field(default_factory=list)
 
 
@@ -151,7 +154,7 @@ def fit(
     last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
     best = finish(state.best) if held else last
     checkpoints = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
-    return Fitted(last, best, state.history, checkpoints)
+    return Fitted(last, best, state.history, learn, hold, checkpoints)
 
 
 def _normalizer(

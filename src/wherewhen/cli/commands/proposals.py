@@ -61,7 +61,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen import datasets
-    from wherewhen.core.errors import ConfigError, DataError, unknown
+    from wherewhen.core.errors import DataError
     from wherewhen.core.linking import LinkConfig
     from wherewhen.core.progress import track
     from wherewhen.core.tubes import TubeConfig
@@ -74,12 +74,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     root = Path(options.data)
     reader = datasets.reader_of(root, options.reader)
     dataset, truths = reader.load(root), reader.truth(root)
-    videos = dataset.videos
-    if options.fold is not None:
-        folds = {fold.name: fold.test for fold in dataset.folds}
-        if options.fold not in folds:
-            raise ConfigError(unknown("fold", options.fold, folds))
-        videos = folds[options.fold]
+    videos = dataset.videos if options.fold is None else datasets.to_judge(dataset, options.fold)
     judged = [v for v in videos if v.id in truths and truths[v.id].label and len(truths[v.id].boxes)]
     if not judged:
         raise DataError(f"{root}: no anomalous video with boxes in its truth to judge proposals by")

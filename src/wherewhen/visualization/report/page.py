@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from wherewhen.core.config import flat
 from wherewhen.core.store import write_atomic
 from wherewhen.core.values import Pixels
 from wherewhen.visualization.render.curves import clock
@@ -113,18 +114,8 @@ def settings(nested: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
     groups = [("", plain)] if plain else []
     for key, value in nested.items():
         if isinstance(value, Mapping) and value:
-            groups.append((str(key), _flat(value)))
+            groups.append((str(key), [(name, _word(one)) for name, one in flat(value).items()]))
     return groups
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for key, value in nested.items():
-        if isinstance(value, Mapping) and value:
-            pairs += _flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append((f"{prefix}{key}", _word(value)))
-    return pairs
 
 
 def _word(value: object) -> str:
