@@ -35,6 +35,7 @@ lint: .venv/extras  ## style and strict types
 
 docs: .venv/extras  ## the generated pages of docs/, and the site in site/
 	$(BIN)/python docs/make.py
+	$(BIN)/python docs/chart.py
 	$(BIN)/python -m mkdocs build --strict --clean
 
 # The newest releases that the package allows, not those of constraints.txt: what a user gets.

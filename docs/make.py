@@ -1,4 +1,4 @@
-"""Write the pages that the code states: reference.md (plug-ins and settings) and commands.md (verbs and options)."""
+"""Write the pages that the code states: plug-ins and settings, commands, the Python API, contracts of plug-ins."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 
+import wherewhen
 from wherewhen import cli
 from wherewhen.cli.arguments import help, known_words, parts
 from wherewhen.cli.needs import Told
@@ -73,8 +74,54 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"reference.md": page, "commands.md": commands}
+FIRST = ("train", "load", "detect")
+CONTRACTS = {
+    "backbones": "Backbones",
+    "instances": "Instance builders",
+    "methods": "Methods",
+    "localize": "Localizers",
+    "proposals": "Sources of boxes",
+    "engines": "Engines",
+    "metrics": "Metrics",
+    "datasets": "Data sets",
+    "baselines": "Baselines",
+    "formats": "Formats",
+    "classes": "Classes",
+    "provenance": "Provenance",
+}
+
+
+def python_api() -> str:
+    """The page of the public names of the package, functions first, each rendered from its docstring."""
+    functions = [name for name in wherewhen.__all__ if inspect.isfunction(getattr(wherewhen, name))]
+    functions.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    classes = [name for name in wherewhen.__all__ if name not in functions]
+    lines = ["# Python API", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    lines += ["Everything here is imported from `wherewhen`: `wherewhen.train`, `wherewhen.Video`, ...", ""]
+    for title, names in (("Functions", functions), ("Classes", classes)):
+        lines += [f"## {title}", ""]
+        for name in names:
+            home = getattr(wherewhen, name)
+            lines += [f"::: {home.__module__}.{home.__qualname__}"]
+            lines += ["    options:", "      inherited_members: true", ""] if name in classes else [""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def contracts() -> str:
+    """The page of the contracts of plug-ins, one section per kind."""
+    lines = ["# Contracts of plug-ins", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    lines += [
+        "A plug-in is one file that ends with `PLUGIN = ...`; see [Add one file](../architecture.md#add-one-file).",
+        "",
+    ]
+    for module, title in CONTRACTS.items():
+        lines += [f"## {title}", "", f"::: wherewhen.core.contracts.{module}"]
+        lines += ["    options:", "      show_root_heading: false", "      show_root_toc_entry: false", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"reference.md": page, "commands.md": commands, "api/index.md": python_api, "api/contracts.md": contracts}
 
 if __name__ == "__main__":
     for name, made in PAGES.items():
-        Path(__file__).with_name(name).write_text(made(), encoding="utf-8")
+        (Path(__file__).parent / name).write_text(made(), encoding="utf-8")

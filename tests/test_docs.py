@@ -12,7 +12,7 @@ import pytest
 import yaml
 from markdown.extensions.toc import slugify, unique
 
-from wherewhen.cli import VERBS
+from wherewhen.cli import VERBS, main
 from wherewhen.cli.arguments import parse
 from wherewhen.core import registry
 from wherewhen.core.errors import WherewhenError
@@ -92,6 +92,35 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.py"))
 
 
+def run_page(page: Path) -> dict[str, object]:
+    """Run the blocks of a page in order, ``sh`` as commands and ``python`` in one namespace, which is returned."""
+    names: dict[str, object] = {}
+    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+        if language == "python":
+            exec(compile(block, str(page), "exec"), names)
+            continue
+        for line in block.splitlines():
+            program, *words = shlex.split(line)
+            assert (program, main(words)) == ("wherewhen", 0), line
+    return names
+
+
+def test_the_tutorial_on_training_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
+    result = run_page(DOCS / "tutorials" / "train_and_detect.md")["result"]
+    assert len(result.events) > 0 and result.scores.max() > 0.5  # type: ignore[attr-defined]
+    made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert {"overlay.mp4", "timeline.png", "out/events.json", "runs/street/report.html"} <= made
+
+
+def test_the_tutorial_on_benchmarks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
+    auc = run_page(DOCS / "tutorials" / "benchmark.md")["auc"]
+    assert auc["cuboid_mil"] > auc["motion_only"] and auc["grid_oracle"] > 0.9  # type: ignore[index]
+
+
 def test_generated_pages_are_what_the_code_says() -> None:
     pages = runpy.run_path(str(ROOT / "docs" / "make.py"))["PAGES"]
     for name, made in pages.items():
@@ -130,3 +159,10 @@ def test_tests_and_commands_of_the_page_on_reliability_exist() -> None:
     assert len(files) > 20 and targets >= {"test", "fuzz"}
     assert [name for name in files if not (ROOT / name).is_file()] == []
     assert targets <= made
+
+
+def test_the_summary_of_results_has_the_numbers_of_the_tables() -> None:
+    chart = runpy.run_path(str(DOCS / "chart.py"))
+    lines = chart["summary"]((DOCS / "results_tables.md").read_text(encoding="utf-8"))
+    assert len(lines) > 12
+    assert "\n".join(lines) in (DOCS / "results.md").read_text(encoding="utf-8"), "run: python docs/chart.py"

@@ -1,0 +1,1 @@
+"""Values, geometry, contracts of plug-ins, registry, settings, files and errors."""

@@ -1,0 +1,1 @@
+"""Tools for data sets: checks, drawn videos, imported features."""

@@ -1,0 +1,1 @@
+"""Videos to features and instances, live or from the cache."""

@@ -1,0 +1,1 @@
+"""Models: instances to scores, heat maps and events."""

@@ -1,0 +1,1 @@
+"""What runs networks: weights, engines, devices, processes."""

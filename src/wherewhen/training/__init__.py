@@ -1,0 +1,1 @@
+"""Training of methods on bags of instances."""
