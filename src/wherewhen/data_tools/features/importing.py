@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from wherewhen.core.errors import ConfigError, DataError, StoreError, unknown
 from wherewhen.core.extents import WHOLE_PICTURE
 from wherewhen.core.feature_file import INDEX, inside, open_features, save_features
 from wherewhen.core.store import content_hash, plain
-from wherewhen.core.values import Dataset, Features, Floats, Fold, Instances, Video
+from wherewhen.core.values import Dataset, Features, Floats, Fold, Instances, Truth, Video
 from wherewhen.data_tools.features import layouts
 from wherewhen.data_tools.features.brought import Brought
 from wherewhen.data_tools.features.clocks import RELATIVE, SECONDS, Clips, Clock, clock_of, seconds_of
@@ -131,34 +131,10 @@ def bring(
     told = _known_of(sizes, labels, known, from_name, lists)
     known = _rated(known, told, sizes)
     task = _task(name, turned, known, told, sizes)
-    outputs.remove(target / "quarantine.json")
-    videos, kept, truths, odd = [], 0, {}, dict[str, str]()
-    for key in sizes:
-        path = inside(target, task.look.name(Video(key, root)), key)
-        try:
-            fresh, clock = _import(key, files[key], path, task, stored)
-        except DataError as error:
-            quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = str(error)
-            continue
-        kept += not fresh
-        row = told.rows.get(plain_name(key), Named())
-        videos.append(Video(key, path, row.label, row.category))
-        if clock.truth is not None:
-            truths[key] = clock.truth
-        if clock.odd():
-            odd[key] = clock.odd()
-    if quarantine.reasons:
-        quarantine.write()
-        for path_told, reason in quarantine.reasons.items():
-            log.warning("set aside %s: %s", path_told, reason)
-    if not videos:
-        first, reason = next(iter(quarantine.reasons.items()))
-        raise DataError(f"{root}: nothing could be imported; {first}: {reason}. {target / 'quarantine.json'} lists all")
-    if odd:
-        first, share = next(iter(odd.items()))
-        text = f"the features of {len(odd)} of {len(videos)} videos cover another length than the videos have"
-        told.notes.append(f"{text} ({first}: {share}); check --frames-per-clip, --stride and --rate")
-        log.warning("%s", told.notes[-1])
+    outputs.remove(quarantine.file)
+    imported = _imported(sizes, files, task, target, stored, quarantine)
+    videos, truths = imported.videos, imported.truths
+    _report(imported, told, quarantine, root)
     folds = _folds(videos, told)
     default = told.default if told.default in {fold.name for fold in folds} else ""
     dataset = Dataset(root.resolve().stem, tuple(videos), folds, default)
@@ -168,9 +144,63 @@ def bring(
     counts = (labels_found.count(0), labels_found.count(1))
     placed = any(place != WHOLE_PICTURE for place in task.places)
     return Brought(
-        len(videos), kept, labels_found.count(None), counts, len(truths),
+        len(videos), imported.kept, labels_found.count(None), counts, len(truths),
         quarantine, name, task.crops, placed, task.time, tuple(told.notes),
     )  # fmt: skip
+
+
+@dataclass
+class _Imported:
+    """What was imported: videos, how many of them were there already, their truths, and lengths that don't fit."""
+
+    videos: list[Video] = field(default_factory=list)
+    kept: int = 0
+    truths: dict[str, Truth] = field(default_factory=dict)
+    other_lengths: dict[str, str] = field(default_factory=dict)
+
+
+def _imported(
+    names: Iterable[str],
+    files: Mapping[str, Mapping[int | None, Path]],
+    task: _Task,
+    target: Path,
+    stored: str,
+    quarantine: Quarantine,
+) -> _Imported:
+    """Write the features of each video of a task; one that can't be read goes to the quarantine."""
+    result = _Imported()
+    for key in names:
+        path = inside(target, task.look.name(Video(key, target)), key)
+        try:
+            fresh, clock = _import(key, files[key], path, task, stored)
+        except DataError as error:
+            quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = str(error)
+            continue
+        result.kept += not fresh
+        row = task.labels.rows.get(plain_name(key), Named())
+        result.videos.append(Video(key, path, row.label, row.category))
+        if clock.truth is not None:
+            result.truths[key] = clock.truth
+        if clock.odd():
+            result.other_lengths[key] = clock.odd()
+    return result
+
+
+def _report(imported: _Imported, labels: Labels, quarantine: Quarantine, root: Path) -> None:
+    """Write the quarantine and warn of lengths that don't fit; DataError where nothing was imported."""
+    if quarantine.reasons:
+        quarantine.write()
+        for path, reason in quarantine.reasons.items():
+            log.warning("listed in quarantine.json: %s: %s", path, reason)
+    if not imported.videos:
+        first, reason = next(iter(quarantine.reasons.items()))
+        raise DataError(f"{root}: nothing could be imported; {first}: {reason}. {quarantine.file} lists all")
+    if imported.other_lengths:
+        first, share = next(iter(imported.other_lengths.items()))
+        count = f"{len(imported.other_lengths)} of {len(imported.videos)} videos"
+        text = f"the features of {count} cover another length than the videos have"
+        labels.notes.append(f"{text} ({first}: {share}); check --frames-per-clip, --stride and --rate")
+        log.warning("%s", labels.notes[-1])
 
 
 def _known_of(
