@@ -235,10 +235,15 @@ def test_weights_of_another_activation_are_refused(tmp_path: Path) -> None:
         Clip(ClipConfig(str(tmp_path / "model.safetensors")))
 
 
-def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("call", "settings"), [(Clip, {"weights": "random"}), (Clip, {}), (Clip.identity, {})])
+def test_a_missing_library_says_how_to_get_it(
+    call: Callable[[Any], Any], settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without weights too: the library is an error before a large download."""
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(ConfigError, match=r'pip install "wherewhen\[clip\]"'):
-        Clip(ClipConfig("random"))
+    with pytest.raises(ConfigError, match=r'clip needs transformers: pip install "wherewhen\[clip\]"'):
+        call(ClipConfig(**settings))
 
 
 @pytest.mark.parametrize("wrong", [{"sampling": 0}, {"sampling": 17}, {"variant": "b32"}, {"stride": 0}])

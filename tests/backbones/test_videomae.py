@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,17 @@ def test_weights_that_lack_a_block_are_refused(reference: Any, tmp_path: Path) -
         VideoMae(VideoMaeConfig(str(tmp_path / "model.safetensors"), block=2))
 
 
-def test_a_missing_library_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("call", "settings"), [(VideoMae, {"weights": "random"}), (VideoMae, {}), (VideoMae.identity, {})]
+)
+def test_a_missing_library_says_how_to_get_it(
+    call: Callable[[Any], Any], settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without weights too: the library is an error before a large download."""
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path))
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(ConfigError, match=r'videomae needs transformers: pip install "wherewhen\[clip\]"'):
-        VideoMae(VideoMaeConfig("random"))
+        call(VideoMaeConfig(**settings))
 
 
 @pytest.mark.parametrize(

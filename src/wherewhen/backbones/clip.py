@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wherewhen.backbones import _clip_names as names
+from wherewhen.backbones import _transformers
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, unit
-from wherewhen.runtime import weights as files
 from wherewhen.runtime.network import Network, NetworkConfig
 from wherewhen.runtime.weights import RANDOM, Weights
 
@@ -76,13 +76,18 @@ class Clip(Network):
 
     def __init__(self, config: ClipConfig) -> None:
         if config.weights != RANDOM:
-            names.check(files.locate(config.weights, self.weights))
+            names.check(self.weights_file(config))
         super().__init__(config)
 
     @classmethod
     def spec(cls, config: ClipConfig) -> ClipSpec:
         """The clips that the network eats."""
         return ClipSpec(config.frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
+
+    @classmethod
+    def check_libraries(cls) -> None:
+        """ConfigError where transformers is not installed."""
+        _transformers.check("clip")
 
     @classmethod
     def build(cls, config: ClipConfig) -> torch.nn.Module:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from wherewhen.backbones import _transformers
 from wherewhen.core.contracts import ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.runtime.network import Network, NetworkConfig
@@ -77,6 +78,11 @@ class VideoMae(Network):
         """The clips that the network eats."""
         frames = 16 * config.sampling
         return ClipSpec(frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
+
+    @classmethod
+    def check_libraries(cls) -> None:
+        """ConfigError where transformers is not installed."""
+        _transformers.check("videomae")
 
     @classmethod
     def build(cls, config: VideoMaeConfig) -> torch.nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -64,7 +65,7 @@ class Network:
             torch.manual_seed(0)
             self.module = self.build(config).eval().requires_grad_(False)
         if config.weights != RANDOM:
-            path = files.locate(config.weights, self.weights)
+            path = self.weights_file(config)
             files.fit(self.module, self.renamed(files.read(path)), path)
 
     @classmethod
@@ -86,7 +87,17 @@ class Network:
         """sha256 of the weights' file, or how they were made: what a passport says of them."""
         if config.weights == RANDOM:
             return "random, seed 0"
-        return files.checksum(files.locate(config.weights, cls.weights))
+        return files.checksum(cls.weights_file(config))
+
+    @classmethod
+    def check_libraries(cls) -> None:
+        """ConfigError where a library that the module needs is not installed."""
+
+    @classmethod
+    def weights_file(cls, config: Any) -> Path:
+        """The file of the weights; a missing library is an error before missing weights, which are a large download."""
+        cls.check_libraries()
+        return files.locate(config.weights, cls.weights)
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
