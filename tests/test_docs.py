@@ -161,6 +161,28 @@ def test_tests_and_commands_of_the_page_on_reliability_exist() -> None:
     assert targets <= made
 
 
+def test_the_newcomers_table_names_files_and_tests_that_exist() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| .+ \|$", page.split("## Where is it?")[1].split("\n## ")[0], re.MULTILINE)[1:]
+    assert len(table) == 10
+    for row in table:
+        _, file, changed, _, test = (cell.strip() for cell in row.strip("|").split(" | "))
+        source = re.match(r"`(src/[\w/]+\.py)`", file)
+        assert source and (ROOT / source[1]).is_file(), row
+        assert (ROOT / test.strip("` ")).is_file(), row
+        code = (ROOT / source[1]).read_text(encoding="utf-8")
+        for name in re.findall(r"`([A-Za-z_.]+)`", changed):
+            assert name.split(".")[-1] in code, f"{source[1]} has no {name}"
+
+
+def test_every_decision_states_its_parts() -> None:
+    records = [page for page in (DOCS / "decisions").glob("*.md") if page.name != "index.md"]
+    assert [int(page.name[:3]) for page in sorted(records)] == list(range(1, len(records) + 1))
+    for page in records:
+        parts = re.findall(r"^\*\*(\w+)\.\*\*", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert parts == ["Status", "Context", "Decision", "Consequence"], page.name
+
+
 def test_the_summary_of_results_has_the_numbers_of_the_tables() -> None:
     chart = runpy.run_path(str(DOCS / "chart.py"))
     lines = chart["summary"]((DOCS / "results_tables.md").read_text(encoding="utf-8"))
