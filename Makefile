@@ -1,7 +1,7 @@
 # The commands of the project; each sets itself up. On Debian as root the system packages come too.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks hatch_build.py
 
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
@@ -48,7 +48,7 @@ wheel: .venv/ready  ## build dist/, install the wheel into an empty environment 
 	cd .wheel && WHEREWHEN_CACHE=cache bin/python -I -m wherewhen demo --output demo
 	rm -rf .wheel
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml hatch_build.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; say where it is: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv

@@ -84,7 +84,18 @@ def test_the_metadata_is_complete(built: Built) -> None:
     assert told["Version"] == PROJECT["version"] and told["License-Expression"] == "Apache-2.0"
     assert dict(line.split(", ", 1) for line in told.get_all("Project-URL", [])) == PROJECT["urls"]
     assert path.with_name("licenses").joinpath("LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    assert told.get_payload() == (ROOT / "README.md").read_text("utf-8")
+
+
+def test_links_of_the_description_are_absolute_and_lead_to_files(built: Built) -> None:
+    (path,) = built.folder.glob("*.dist-info/METADATA")
+    text = str(message_from_string(path.read_text("utf-8")).get_payload())
+    prefix = re.escape(PROJECT["urls"]["Repository"])
+    tag = "main" if "dev" in PROJECT["version"] else f"v{PROJECT['version']}"
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    files = re.findall(rf"\]\({prefix}/(?:blob|raw)/{re.escape(tag)}/([^)#\s]+)", text)
+    assert links == [] and len(files) > 10
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    assert re.sub(rf"{prefix}/(blob|raw)/{re.escape(tag)}/", "", text) == (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_source_distribution_holds_what_make_test_needs(built: Built) -> None:
