@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 from wherewhen.core import progress, registry
 from wherewhen.core.config import build
@@ -24,6 +24,8 @@ from wherewhen.extraction import assembly, roi_crops, sampling, track_cache
 from wherewhen.runtime.batching import NONE, EngineChoice, SharedBatcher
 from wherewhen.runtime.network import Network, fitted
 from wherewhen.runtime.select import attach, remembered
+
+T = TypeVar("T")
 
 VERSION = 6  # of features: raise it when the same settings give other ones
 AUTO = "auto"
@@ -209,68 +211,99 @@ Still = list[tuple[float, float]]
 Beside = Mapping[str, Iterator[Boxes]]
 
 
-def extract_features(video: Video, looks: Sequence[FeatureSpec], effort: Effort | None = None) -> list[Extracted]:
-    """What several looks see in one video, which is decoded once, ahead of them; VideoError if it can't be read.
+@dataclass(frozen=True)
+class _Group:
+    """Feature specs that share a backbone, with what they need of one video.
 
-    Those that differ in nothing but their instances share one run of their backbone.
+    ``sharper``: the sharper frames of each builder that has regions cut out.
+    """
+
+    loaded: LoadedBackbone
+    specs: list[FeatureSpec]
+    boxes: Beside
+    sharper: Mapping[str, ClipSpec]
+
+    @classmethod
+    def all_of(cls, specs: Sequence[FeatureSpec], video: Video) -> list[_Group]:
+        """The specs by their backbone; tracks are made here where the cache has none."""
+        by_backbone: dict[str, list[FeatureSpec]] = {}
+        for spec in specs:
+            by_backbone.setdefault(spec.eye, []).append(spec)
+        groups = []
+        for shared in by_backbone.values():
+            loaded, builders = shared[0].opened(video), _builders(shared)
+            boxes = track_cache.kept(video, track_cache.wanted(builders))
+            groups.append(cls(loaded, shared, boxes, roi_crops.specs(builders, loaded.backbone.clip)))
+        return groups
+
+
+def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort | None = None) -> list[Extracted]:
+    """Features of a video by several specs; it is decoded once, ahead of them. VideoError if it can't be read.
+
+    Specs that differ in nothing but their instances share one run of their backbone.
     """
     from wherewhen.video import reader
     from wherewhen.video.ahead import ahead
 
-    shared: dict[str, list[FeatureSpec]] = {}
-    for look in looks:
-        shared.setdefault(look.eye, []).append(look)
-    eyes = [(some[0].opened(video), some) for some in shared.values()]
-    began = perf_counter()
-    boxes = [track_cache.kept(video, track_cache.wanted(_builders(some))) for some in shared.values()]
     effort = effort or Effort()
+    began = perf_counter()
+    groups = _Group.all_of(specs, video)
     effort.compute += perf_counter() - began
-    wants = [_want(one.backbone.clip, some[0].crops) for one, some in eyes]
+    wants = [_want(group.loaded.backbone.clip, group.specs[0].crops) for group in groups]
+    sharper = [(number, kind) for number, group in enumerate(groups) for kind in dict.fromkeys(group.sharper.values())]
     spent = reader.Spent()
-    needed = [roi_crops.specs(_builders(some), one.backbone.clip) for one, some in eyes]
-    sharp = [(number, kind) for number, own in enumerate(needed) for kind in dict.fromkeys(own.values())]
-    more = [_want(kind, 1) for _, kind in sharp]
     with progress.item() as report, reader.reading(video.path) as reading:
-        info = reading.info
-        with ahead(reading, wants, beside=more, span=video.span, spent=spent) as (takers, stop):
+        info = reading.info  # before another thread reads
+        beside = [_want(kind, 1) for _, kind in sharper]
+        with ahead(reading, wants, beside=beside, span=video.span, spent=spent) as (takers, stop):
 
             def work(number: int) -> tuple[list[Instances], Still]:
-                own = {kind: takers[k] for k, (eye, kind) in enumerate(sharp, len(eyes)) if eye == number}
-                near = roi_crops.shared(needed[number], {kind: iter(taker) for kind, taker in own.items()})
+                group = groups[number]
+                sharp = {kind: takers[k] for k, (owner, kind) in enumerate(sharper, len(groups)) if owner == number}
+                closeups = roi_crops.shared(group.sharper, {kind: iter(taker) for kind, taker in sharp.items()})
+                frames = iter(takers[number])
+                if number == 0:
+                    frames = progress.reported(takers[0], info.duration, report)
                 began = perf_counter()
                 try:
-                    pictures = iter(takers[number]) if number else progress.reported(takers[0], info.duration, report)
-                    return _see(*eyes[number], boxes[number], pictures, near)
+                    return _see(group, frames, closeups)
                 except BaseException:
                     stop.set()
                     raise
                 finally:
-                    waited = sum(taker.waited for taker in (takers[number], *own.values()))
+                    waited = sum(taker.waited for taker in (takers[number], *sharp.values()))
                     effort.compute += perf_counter() - began - waited
 
             try:
-                if len(eyes) == 1:
-                    found = [work(0)]
-                else:
-                    with ThreadPoolExecutor(len(eyes)) as pool:
-                        jobs = [pool.submit(work, number) for number in range(len(eyes))]
-                        found = [job.result() for job in jobs]
+                results = _side_by_side(work, len(groups))
             except ValueError as error:
                 raise VideoError(video.path, str(error)) from None
-        clock, damage = reading.whole(), reading.damage
-    effort.decode += spent.decode
-    effort.resize += spent.resize
+        clock = reading.whole()
+        facts = _facts(info, clock, reading.damage)
+    effort.decode, effort.resize = effort.decode + spent.decode, effort.resize + spent.resize
     effort.pictures += spent.pictures
-    shown: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
-    shown |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
-    shown |= {"damage": damage} if damage else {}
-    by_look: dict[int, Extracted] = {}
-    for (one, some), (seen, still) in zip(eyes, found, strict=True):
-        for look, instances in zip(some, seen, strict=True):
-            about = {**shown, **_about(one, look, instances, still)}
-            passport = {"made": look.made(video), "source": look.source(video), "about": about}
-            by_look[id(look)] = Extracted(instances, clock, passport)
-    return [by_look[id(look)] for look in looks]
+    by_spec: dict[int, Extracted] = {}
+    for group, (instances, still) in zip(groups, results, strict=True):
+        for spec, rows in zip(group.specs, instances, strict=True):
+            about = {**facts, **_about(group.loaded, spec, rows, still)}
+            passport = {"made": spec.made(video), "source": spec.source(video), "about": about}
+            by_spec[id(spec)] = Extracted(rows, clock, passport)
+    return [by_spec[id(spec)] for spec in specs]
+
+
+def _side_by_side(work: Callable[[int], T], count: int) -> list[T]:
+    """Results of ``work(0)``, ``work(1)``, ... in threads of their own."""
+    if count == 1:
+        return [work(0)]
+    with ThreadPoolExecutor(count) as pool:
+        return [job.result() for job in [pool.submit(work, number) for number in range(count)]]
+
+
+def _facts(info: Any, clock: Floats, damage: str | None) -> dict[str, Any]:
+    """What a passport says of a recording that was read to its end."""
+    facts: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
+    facts |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
+    return facts | ({"damage": damage} if damage else {})
 
 
 def _want(spec: ClipSpec, crops: int) -> Any:
@@ -284,21 +317,17 @@ def _builders(looks: Sequence[FeatureSpec]) -> dict[str, Builder]:
 
 
 def _see(
-    one: LoadedBackbone,
-    looks: Sequence[FeatureSpec],
-    boxes: Beside,
-    pictures: Iterator[Frame],
-    sharp: Mapping[str, Iterator[Frame]],
+    group: _Group, frames: Iterator[Frame], closeups: Mapping[str, Iterator[Frame]]
 ) -> tuple[list[Instances], Still]:
-    """What looks that share a backbone see in pictures, and in ``sharp`` ones; and which spans were not looked at."""
+    """Instances of each spec of a group, and the spans that were gated."""
     still: Still = []
-    builders = _builders(looks)
-    seen = {name: assembly.InstanceJoiner() for name in builders}
-    streams = assembly.Streams(pictures, boxes, sharp)
-    how: dict[str, Any] = {"crops": looks[0].crops, "gate": looks[0].gate, "batch": one.running.batch}
-    for name, part in assembly.instances(streams, one.backbone, builders, **how, patient=True, still=still):
-        seen[name].add(part)
-    return [one.whole() for one in seen.values()], still
+    loaded, builders = group.loaded, _builders(group.specs)
+    joiners = {name: assembly.InstanceJoiner() for name in builders}
+    streams = assembly.Streams(frames, group.boxes, closeups)
+    how: dict[str, Any] = {"crops": group.specs[0].crops, "gate": group.specs[0].gate, "batch": loaded.running.batch}
+    for name, part in assembly.instances(streams, loaded.backbone, builders, **how, patient=True, still=still):
+        joiners[name].add(part)
+    return [joiner.whole() for joiner in joiners.values()], still
 
 
 def _about(one: LoadedBackbone, look: FeatureSpec, seen: Instances, still: Still) -> dict[str, Any]:
