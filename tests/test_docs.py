@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+import operator
 import re
 import runpy
 import shlex
@@ -12,6 +14,7 @@ import pytest
 import yaml
 from markdown.extensions.toc import slugify, unique
 
+import wherewhen
 from wherewhen.cli import VERBS, main
 from wherewhen.cli.arguments import parse
 from wherewhen.core import registry
@@ -159,6 +162,17 @@ def test_tests_and_commands_of_the_page_on_reliability_exist() -> None:
     assert len(files) > 20 and targets >= {"test", "fuzz"}
     assert [name for name in files if not (ROOT / name).is_file()] == []
     assert targets <= made
+
+
+@pytest.mark.parametrize("name", [*wherewhen.__all__, "Model.detect"])
+def test_public_functions_describe_every_parameter(name: str) -> None:
+    public = operator.attrgetter(name)(wherewhen)
+    if not inspect.isfunction(public):
+        assert inspect.getdoc(public), name
+        return
+    parameters = [parameter for parameter in inspect.signature(public).parameters if parameter != "self"]
+    described = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(public) or "", re.DOTALL | re.MULTILINE)
+    assert described and re.findall(r"^    (\w+): ", described[1], re.MULTILINE) == parameters
 
 
 def test_the_newcomers_table_names_files_and_tests_that_exist() -> None:

@@ -178,13 +178,27 @@ def bench(
     quiet: bool = False,
     ablate: str | None = None,
 ) -> Bench:
-    """Train and judge every method on every backbone over all folds of a data set and all seeds.
+    """Train and evaluate every method on every backbone over all folds of a data set and all seeds.
 
-    ``settings``: plain values of a configuration. ``test``: train on all labelled videos of ``root`` and evaluate on
-    this other data set instead. ``families``: of metrics; DataError at once if one is defined in no fold.
-    None: the usual ones, where those that are not defined are skipped with a note. ``ablate``: this method with each of
-    its parts changed, one at a time, instead of ``methods``; every row is compared with the method as it is. Results of
-    finished jobs are kept in the cache and not made again.
+    Results of finished jobs are cached and not computed again.
+
+    Args:
+        root: folder of a data set with folds and ground truth.
+        methods: names of methods.
+        backbones: names of backbones.
+        seeds: numbers that all random choices depend on; each is a repeat.
+        families: metric families; None: the usual ones that the ground truth allows.
+        settings: plain values as in ``config.yaml``, for all methods.
+        test: train on all labelled videos of ``root`` and evaluate on this data set, in place of folds.
+        workers: number of processes; None: one per core.
+        reader: name of the data set's reader; None: the one that recognizes the folder.
+        normal: names of the folders of normal videos, separated by commas; needs ``anomalous`` too.
+        anomalous: names of the folders of anomalous videos.
+        quiet: no progress bars.
+        ablate: compare this method with each of its parts changed, in place of ``methods``.
+
+    Raises:
+        DataError: no folds, or a metric family that is defined in no fold.
     """
     folders = Folders.of(normal, anomalous)
     source = datasets.reader_of(root, reader, folders)

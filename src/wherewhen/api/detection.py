@@ -50,17 +50,28 @@ def detect(
     quiet: bool = False,
     damaged: Damaged = "keep",
 ) -> tuple[list[Result], Quarantine]:
-    """Find what happens in videos, and write events, scores, overlays and timelines to the folder ``output``.
+    """Detect anomalies in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
-    ``model``: a trained one, or words alone. ``sources``: as `Model.detect` takes them. Each video's results are on
-    disk as soon as they are known; tables join those of all videos in the folder, also of earlier runs and after an
-    interruption. ``resume``: videos whose results are whole are skipped. A video that can't be read is set aside with
-    its reason, and the rest goes on. ``base``: the folder that videos are called relative to; default: a folder that
-    is searched, else the working directory. ``where``: in which processes, or on which Ray cluster, each with one
-    thread; here, with all threads, unless told. ``damaged``: keep reads a damaged recording as far as it goes, which
-    is told in the log and in ``events.json``; set-aside sets it aside. Heat maps are kept by `Model.detect` alone.
+    Each video's results are written as soon as they are computed. Tables join those of all videos in the folder, of
+    earlier runs too. Unreadable videos are listed in ``quarantine.json``; the run continues. Results hold no heat maps;
+    those of `Model.detect` do.
 
-    Raises OutputError where files would be lost, or the folder holds results of one of the videos by another model.
+    Args:
+        model: a trained model, or text prompts.
+        sources: a path, folder, glob, camera number, address, or a list of them.
+        output: folder to write.
+        render: write overlay videos and timelines.
+        where: in which processes, or on which Ray cluster; None: in this process with all threads.
+        resume: skip videos whose results are complete.
+        base: folder that ids of videos are relative to; None: the folder that is searched, or the working directory.
+        quiet: no progress bars.
+        damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
+
+    Returns:
+        The results of the videos, and the quarantine with the reasons of those without a result.
+
+    Raises:
+        OutputError: files would be lost, or the folder holds results of one of the videos by another model.
     """
     policy(damaged)
     folder, wanted = Path(output), list(_all(sources))

@@ -110,14 +110,28 @@ def train(
     damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Model:
-    """Learn from labelled videos and write a run folder; gives the model that validation liked best.
+    """Learn from labelled videos, write a run folder, and return the model that validation chose.
 
-    ``root``: ``normal/`` and ``anomalous/`` folders, a ``labels.csv``, or a known data set; ``reader`` names who reads
-    it. ``normal``, ``anomalous``: names of these folders, between commas, where they are called otherwise.
-    ``fold``: train on its training part alone; "all" = every labelled video; default: what the data set says itself.
-    ``settings``: plain values as in ``config.yaml``. ``resume``: go on with a run that was interrupted. ``check``:
-    estimate what the model does on new videos, which takes about as long as its training. A video that can't be read is
-    set aside. ``damaged``: keep uses a damaged recording as far as it can be read and says so; set-aside leaves it out.
+    Unreadable videos are listed in ``quarantine.json`` of the run folder; training continues without them.
+
+    Args:
+        root: folder with ``normal/`` and ``anomalous/`` videos, with a ``labels.csv``, or of a known data set.
+        output: run folder to write; None: a new one below ``runs/``.
+        settings: plain values as in ``config.yaml``, such as ``{"cuboid_mil": {"dropout": 0.5}}``.
+        fold: train on the training part of this fold; "all": on every labelled video; None: as the data set states.
+        reader: name of the data set's reader; None: the one that recognizes the folder.
+        normal: names of the folders of normal videos, separated by commas; needs ``anomalous`` too.
+        anomalous: names of the folders of anomalous videos.
+        device: auto, cpu or cuda.
+        resume: continue an interrupted run in ``output``.
+        check: estimate the quality on new videos by cross-validation, which takes about as long as training.
+        damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
+        quiet: no progress bars.
+
+    Raises:
+        ConfigError: unknown settings, or ``output`` holds another run.
+        DataError: labels or files are wrong.
+        OutputError: a file that the toolkit did not write would be replaced.
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
@@ -172,10 +186,16 @@ def train(
 
 
 def load(run: str | Path = "runs/latest", which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
-    """The model of a run folder: ``best`` (by validation) or ``last``; StoreError if there is none.
+    """Open the model of a run folder.
 
-    ``run``: the folder, or the path of a weights file. ``device``: auto, cpu or cuda.
-    ``trust``: run the code in the TorchScript file that the model's configuration names, if it names one.
+    Args:
+        run: the run folder, or the path of a weights file.
+        which: best (by validation) or last checkpoint.
+        device: auto, cpu or cuda.
+        trust: run the code in the TorchScript file that the model names, if it names one.
+
+    Raises:
+        StoreError: no model is there, or its file is damaged.
     """
     if not isinstance(run, str | Path):
         raise expected("run", "the path of a run folder", run)
@@ -306,8 +326,17 @@ def evaluate(
 ) -> EvaluationReport:
     """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
 
-    ``fold``, ``reader``, ``normal``, ``anomalous`` and ``damaged`` as in `train`. ``families``: of metrics; None = the
-    usual ones that the truth allows. Labels of whole videos allow ``video``.
+    Args:
+        model: a trained model.
+        root: folder of a data set with ground truth; labels of whole videos allow the family ``video`` only.
+        output: folder to write.
+        fold: evaluate on the test part of this fold; None: as the data set states.
+        reader: name of the data set's reader; None: the one that recognizes the folder.
+        normal: names of the folders of normal videos, separated by commas; needs ``anomalous`` too.
+        anomalous: names of the folders of anomalous videos.
+        families: metric families; None: the usual ones that the ground truth allows.
+        damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
+        quiet: no progress bars.
     """
     folder = Path(output)
     _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())

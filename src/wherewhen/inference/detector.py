@@ -91,12 +91,17 @@ class Detector:
     def detect(
         self, source: Any, *, damaged: Damaged = "keep", rate: float = 25.0, threshold: float | None = None
     ) -> Result | list[Result]:
-        """What happens in a video, when and where; VideoError if it can't be read.
+        """Detect anomalies in a video: when and where.
 
-        ``source``: a file, a folder of pictures, a camera's number, an address, or pictures in memory, uint8 RGB
-        ``(T, H, W, 3)`` with ``rate`` per second. A list of sources, a folder of videos or a glob gives a list.
-        ``damaged``: what becomes of a recording that can't be read as a whole, see `wherewhen.video.reader.reading`.
-        ``threshold``: the score from which an alarm goes off, see `with_threshold`; None = as the model has it.
+        Args:
+            source: file, folder of pictures, camera number, address, or pictures in memory, uint8 RGB
+                ``(T, H, W, 3)``. A list of sources, a folder of videos or a glob gives a list of results.
+            damaged: keep uses a damaged video as far as it can be read; set-aside raises VideoError for it.
+            rate: pictures per second of pictures in memory.
+            threshold: score from 0 to 1 at which an alarm starts, see `with_threshold`; None: as the model has it.
+
+        Raises:
+            VideoError: a source can't be read.
         """
         model = self if threshold is None else self.with_threshold(threshold)
         if isinstance(source, Video):
