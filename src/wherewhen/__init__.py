@@ -1,10 +1,10 @@
-"""Learn from labels on whole videos, then say when and where it happens.
+"""Weakly supervised video anomaly detection: labels of whole videos in, events with time and place out.
 
 import wherewhen
 
 model = wherewhen.train("clips/", "runs/yard")  # or wherewhen.load("runs/yard")
-found = model.detect("new.mp4")
-found.events, found.scores, found.heatmap(2.0), found.render("out.mp4")
+result = model.detect("new.mp4")
+result.events, result.scores, result.heatmap(2.0), result.render("out.mp4")
 """
 
 from __future__ import annotations
@@ -14,25 +14,40 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wherewhen.api.benchmark import bench
+    from wherewhen.api.benchmark import Bench, bench
     from wherewhen.api.detection import detect
-    from wherewhen.api.runs import evaluate, load, train
-    from wherewhen.core.errors import WherewhenError
+    from wherewhen.api.runs import EvaluationReport, evaluate, load, train
+    from wherewhen.core.errors import (
+        ConfigError,
+        DataError,
+        EngineError,
+        OutputError,
+        StoreError,
+        VideoError,
+        WherewhenError,
+    )
     from wherewhen.core.values import Event, HeatMap, Pictures, Prediction, Scores, Truth, Video
     from wherewhen.inference.model import Model
     from wherewhen.inference.model_config import ModelConfig
     from wherewhen.inference.result import Result
+    from wherewhen.text.zero_shot import ZeroShot
+    from wherewhen.video.batch import Quarantine
 
 _HOMES = {
+    "Bench": "api.benchmark",
     "bench": "api.benchmark",
-    "WherewhenError": "core.errors",
-    "Result": "inference.result",
-    "Model": "inference.model",
-    "ModelConfig": "inference.model_config",
     "detect": "api.detection",
+    "EvaluationReport": "api.runs",
     "evaluate": "api.runs",
     "load": "api.runs",
     "train": "api.runs",
+    "ConfigError": "core.errors",
+    "DataError": "core.errors",
+    "EngineError": "core.errors",
+    "OutputError": "core.errors",
+    "StoreError": "core.errors",
+    "VideoError": "core.errors",
+    "WherewhenError": "core.errors",
     "Event": "core.values",
     "HeatMap": "core.values",
     "Pictures": "core.values",
@@ -40,20 +55,35 @@ _HOMES = {
     "Scores": "core.values",
     "Truth": "core.values",
     "Video": "core.values",
+    "Model": "inference.model",
+    "ModelConfig": "inference.model_config",
+    "Result": "inference.result",
+    "ZeroShot": "text.zero_shot",
+    "Quarantine": "video.batch",
 }
 
 __all__ = [
+    "Bench",
+    "ConfigError",
+    "DataError",
+    "EngineError",
+    "EvaluationReport",
     "Event",
     "HeatMap",
     "Model",
     "ModelConfig",
+    "OutputError",
     "Pictures",
     "Prediction",
+    "Quarantine",
     "Result",
     "Scores",
+    "StoreError",
     "Truth",
     "Video",
+    "VideoError",
     "WherewhenError",
+    "ZeroShot",
     "bench",
     "detect",
     "evaluate",
@@ -63,7 +93,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Public names, loaded when first asked for: ``import wherewhen`` loads neither torch nor PyAV."""
+    """Public names, loaded on first access: ``import wherewhen`` loads neither torch nor PyAV."""
     if name == "__version__":
         return version("wherewhen")
     if name not in _HOMES:

@@ -186,10 +186,10 @@ def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path
 def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
     (video, *_) = datasets.reader_of(store).load(store).videos
     for settings, told in [
-        ({"motion": {"width": 48}}, r"motion\.width: wanted 48, found 320"),
-        ({"cells": {"rows": 2}}, r"cells\.rows: wanted 2, found None"),
-        ({"crops": 5}, "crops: wanted 5, found 1"),
-        ({"gate": 2.0}, r"gate: wanted 2\.0, found 0\.0"),
+        ({"motion": {"width": 48}}, r"motion\.width: expected 48, got 320"),
+        ({"cells": {"rows": 2}}, r"cells\.rows: expected 2, got None"),
+        ({"crops": 5}, "crops: expected 5, got 1"),
+        ({"gate": 2.0}, r"gate: expected 2\.0, got 0\.0"),
     ]:
         with pytest.raises(StoreError, match=told):
             saved.instances(video, ModelConfig.of(settings).feature_spec())
@@ -197,7 +197,7 @@ def test_features_made_in_another_way_are_refused_by_field(store: Path) -> None:
 
 def test_a_store_of_another_backbone_says_what_it_holds(store: Path) -> None:
     (video, *_) = datasets.reader_of(store).load(store).videos
-    told = "holds no features of pixels, but of frame_difference, motion; say which: --backbone NAME"
+    told = "has no features of pixels, only of frame_difference, motion; choose one with --backbone NAME"
     with pytest.raises(StoreError, match=told):
         saved.instances(video, FeatureSpec.named("pixels"))
 
@@ -211,7 +211,7 @@ def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: P
     (mine,) = [name for name in index["looks"] if name.startswith("motion")]
     index["looks"][mine]["cells"] |= {"rows": 1, "columns": 1}
     (tmp_path / "mixed" / "features.json").write_text(json.dumps(index))
-    with pytest.raises(StoreError, match=r"made in another way \(cells\.rows: wanted 1, found None"):
+    with pytest.raises(StoreError, match=r"has other settings \(cells\.rows: expected 1, got None"):
         saved.instances(video, coarse)
     (tmp_path / "mixed" / mine / f"{video.id}.safetensors").unlink()
     with pytest.raises(VideoError, match=r"no features .* extract them"):
@@ -438,7 +438,7 @@ def test_a_store_is_taken_with_the_engine_that_made_it(clips: Path, tmp_path: Pa
     chosen = saved.settled(free, video)
     assert (chosen.engine, chosen.precision) == ("torch", "fp32")
     same(saved.instances(video, free), saved.instances(video, chosen))
-    with pytest.raises(StoreError, match="precision: wanted 'bf16', found 'fp32'"):
+    with pytest.raises(StoreError, match="precision: expected 'bf16', got 'fp32'"):
         saved.instances(video, replace(free, precision="bf16"))
 
 

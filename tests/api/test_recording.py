@@ -280,6 +280,6 @@ def test_a_full_disk_loses_nothing_that_was_written(
     left = contents(out)
     assert code == 1 and "Traceback" not in told
     assert left["results/a0.jsonl"] == whole["results/a0.jsonl"] and left["a0.mp4"] == whole["a0.mp4"]
-    assert ("results/a1.jsonl" in left) == kept and "go on with --resume" in " ".join(told.split())
+    assert ("results/a1.jsonl" in left) == kept and "continue with --resume" in " ".join(told.split())
     detection.detect(model, str(home / "clips"), out, resume=True, quiet=True)
     assert contents(out) == whole

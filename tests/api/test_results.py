@@ -87,7 +87,7 @@ def test_a_whole_file_that_is_damaged_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged in (whole[:-30], whole[:200], b"", b"[1]\n", b"\xff\n", whole.replace(b'"step"', b'"stop"')):
         path.write_bytes(damaged)
-        with pytest.raises(StoreError, match=r"cam\.jsonl: .*(remove it|move it away)"):
+        with pytest.raises(StoreError, match=r"cam\.jsonl: .*(remove it|move it to another folder)"):
             read(path)
 
 

@@ -70,7 +70,7 @@ def test_a_training_says_what_to_expect(run: Path, clips: Path, tmp_path: Path) 
     assert told["anomalous"]["videos"] == told["normal"]["videos"] == 2 and len(told["scores"]) == 4
     assert told["motion"] is not None and told["low"] <= told["vauc"] <= told["high"]
     page = html.unescape((run / "report.html").read_text())
-    assert "would alarm" in page and "each by a model that did not see it" in page
+    assert "would alarm" in page and "each by a model that was not trained on it" in page
     assert all(warning in page for warning in told["warnings"])
     runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", check=False, quiet=True)
     other = json.loads((tmp_path / "run" / "metrics.json").read_text())["sanity"]
@@ -87,7 +87,7 @@ def test_one_anomalous_clip_validates_nothing(clips: Path, tmp_path: Path) -> No
     runs.train(root, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())["sanity"]
     assert told["how"] == "in sample"
-    assert told["warnings"] == ["all anomalous videos come from one file: nothing can be validated"]
+    assert told["warnings"] == ["all anomalous videos are from one file, so validation is not possible"]
 
 
 def test_frame_scores_are_a_table(run: Path) -> None:
@@ -237,7 +237,7 @@ def test_labels_alone_say_which_video_and_not_when(model: Model, clips: Path, tm
     assert {row.metric for row in made.table} == {"vauc", "vap"} and made.families == ("video",)
     assert "frame, pixel, tiou, pointing: skipped, the truth has labels of whole videos but no times" in made.notes[0]
     page = (tmp_path / "judged" / "report.html").read_text()
-    assert "labels of whole videos but no times" in page and "nobody said when" in page
+    assert "labels of whole videos but no times" in page and "times unknown" in page
     with pytest.raises(DataError, match="can't be measured by frame"):
         runs.evaluate(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
     assert not (tmp_path / "none").exists()
@@ -308,7 +308,7 @@ def test_judging_on_training_videos_is_called_what_it_is(
     with caplog.at_level("WARNING", "wherewhen"):
         runs.evaluate(model, natives, tmp_path / "all", quiet=True)
     assert "2 of these 4 videos were trained on" in caplog.text
-    assert "no honest figure" in (tmp_path / "all" / "report.html").read_text()
+    assert "the figures are too high" in (tmp_path / "all" / "report.html").read_text()
     caplog.clear()
     runs.evaluate(model, natives, tmp_path / "part", fold="first", quiet=True)
     assert "trained on" not in caplog.text

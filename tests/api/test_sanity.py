@@ -39,8 +39,9 @@ def sane(anomalous: Sequence[float], normal: Sequence[float], **more: Any) -> Sa
 def test_one_line_says_it_all() -> None:
     found = sane([0.9] * 12 + [0.15] * 8, [0.1] * 9 + [0.2] * 10 + [0.7], motion=0.69, parts=4)
     assert found.line == (
-        "12 of 20 anomalous and 1 of 20 normal training videos would alarm, out of fold: each by a model that did not "
-        "see it; AUC 0.78, plain motion 0.69; 40 videos are few: expect an AUC of 0.60 to 0.89 on others like these"
+        "12 of 20 anomalous and 1 of 20 normal training videos would alarm, out of fold: each by a model that was "
+        "not trained on it; AUC 0.78, plain motion 0.69; 40 videos are few: expect an AUC of 0.60 to 0.89 on others "
+        "like these"
     )
     assert found.warnings == []
     few = sane([0.9, 0.2, 0.7, 0.6], [0.1, 0.3, 0.65, 0.2])
@@ -68,8 +69,10 @@ def test_a_better_threshold_is_named_where_alarms_are_rare() -> None:
 
 def test_in_sample_nothing_is_expected() -> None:
     found = sane([0.9], [0.1, 0.2], how="in sample", motion=1.0, single=("anomalous",))
-    assert "in sample: the model has seen them, so this is no estimate" in found.line and "expect" not in found.line
-    assert found.warnings == ["all anomalous videos come from one file: nothing can be validated"]
+    assert (
+        "in sample: the model was trained on them, so this is no estimate" in found.line and "expect" not in found.line
+    )
+    assert found.warnings == ["all anomalous videos are from one file, so validation is not possible"]
     assert found.level is None
 
 
@@ -192,7 +195,7 @@ def test_how_videos_are_scored(
     found = check(bags, fitted, CONFIG, [bag.video for bag in bags[:held]], "cpu", cross=cross)
     assert (found.how, len(found.labels)) == (how, count)
     assert found.auc == 1 and found.count(1) == len(found.of(1)) and found.count(0) == 0
-    told = any("nothing can be validated" in warning for warning in found.warnings)
+    told = any("validation is not possible" in warning for warning in found.warnings)
     assert told == (labels.count(1) == 1)
 
 

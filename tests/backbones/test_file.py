@@ -136,7 +136,7 @@ def test_other_shapes_than_the_settings_say(tmp_path: Path) -> None:
     path = onnx_pool(tmp_path / "pool.onnx", "batch")
     with pytest.raises(ConfigError, match=r"gives \(4, 3, 2, 3\) for 4 frames; that is not BD"):
         File(FileConfig(path, input="BCHW", output="BD", **PLAIN))(noise(1, 4, 16, 24))
-    with pytest.raises(ConfigError, match=r"wants \['batch', 3, 16, 24\], not \(4, 3, 32, 32\)"):
+    with pytest.raises(ConfigError, match=r"expects \['batch', 3, 16, 24\], got \(4, 3, 32, 32\)"):
         File(FileConfig(path, input="BCHW", output="BCHW", **PLAIN | {"size": (32, 32)}))(noise(1, 4, 16, 24))
     with pytest.raises(ConfigError, match="more than 2 outputs"):
         File(FileConfig(path, take=2))

@@ -60,7 +60,7 @@ def test_words_it_does_not_know_are_told_with_those_it_does() -> None:
     toy = ToyWords(ToyWordsConfig())
     with pytest.raises(ConfigError, match=r"unknown word 'runing'; did you mean 'running'\? Known: abandoned, "):
         toy.encode(["a person runing"])
-    with pytest.raises(ConfigError, match="no word of 'a person' means anything"):
+    with pytest.raises(ConfigError, match="no word of 'a person' is known"):
         toy.encode(["a person"])
     assert toy.tokens(["a person running"]) == [3]
     assert toy.encode([]).shape == (0, len(CONCEPTS))

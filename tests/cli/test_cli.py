@@ -60,9 +60,11 @@ def test_train_says_what_comes_next_and_what_it_was_told_for_nothing(clips: Path
     (tmp_path / "own.yaml").write_text("tubes: {part: 1.28}")  # a file may hold settings of several methods
     words = ["--training.steps=2", "-c", tmp_path / "own.yaml", "--device", "cpu", "--quiet"]
     code, out, err = run("train", clips, "--output", tmp_path / "run", *words)
-    assert code == 0 and "settings of tubes say nothing here" in " ".join(err.split())
+    assert code == 0 and "settings of tubes have no effect" in " ".join(err.split())
     assert f"wherewhen detect VIDEO --model {tmp_path / 'run'}" in out
-    assert "of 2 normal training videos would alarm, out of fold: each by a model that did not see it; AUC" in out
+    assert (
+        "of 2 normal training videos would alarm, out of fold: each by a model that was not trained on it; AUC" in out
+    )
     assert (tmp_path / "run" / "weights" / "best.safetensors").exists()
 
 
@@ -309,7 +311,7 @@ def test_words_that_can_not_be_meant_are_told(words: list[str], told: str, run: 
         ("movers: {proposals: motion, tracks: /etc/passwd}", "tracks: expected 'name: value' pairs, got '/etc/passwd'"),
         ("movers: {proposals: motion, boxes: {rate: {class_path: antigravity.x}}}", "rate: expected"),
         ("a: &a [b]\nb: *a", "line 2: an alias"),
-        ("seed: 1\nseed: 2", "'seed' stands twice"),
+        ("seed: 1\nseed: 2", "'seed' is repeated"),
         ("training.steps: 5\ntraining: 7", "settings of training"),
     ],
 )
@@ -342,7 +344,7 @@ def test_no_settings_file_gives_consent(clips: Path, tmp_path: Path, run: Run, m
 
 def test_a_section_is_no_option(clips: Path, run: Run) -> None:
     code, _, err = run("train", clips, "--motion.rate", "5", "--motion", "/etc/passwd")
-    assert code == 2 and "say which of its settings: --motion.NAME VALUE" in err
+    assert code == 2 and "name one of its settings: --motion.NAME VALUE" in err
 
 
 def test_other_failures_have_exit_code_1(tmp_path: Path, run: Run) -> None:
@@ -373,7 +375,7 @@ class Torch(RuntimeError):
         (OSError(errno.ENAMETOOLONG, "long", "x" * 9), "xxxxxxxxx: the name is too long"),
         (OSError(errno.EREMOTEIO, "Remote I/O error", "a"), "a: Remote I/O error"),
         (OSError(errno.ENOSPC, "No space"), "the disk is full"),
-        (MemoryError(), "not enough memory; take fewer --workers"),
+        (MemoryError(), "not enough memory; use fewer --workers"),
         (Torch("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), "not enough memory (DefaultCPU"),
         (RecursionError("maximum"), "nested too deeply"),
         (UnicodeDecodeError("utf-8", b"x\xff", 1, 2, "invalid start byte"), "characters that can't be read"),

@@ -24,7 +24,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         (BOMB, "line 2: an alias"),
         ("a: &a\n  b: *a", "line 2: an alias"),
-        ("a: 1\nb: 2\na: 3", "line 3: 'a' stands twice"),
+        ("a: 1\nb: 2\na: 3", "line 3: 'a' is repeated"),
         ("a: !!python/object/apply:os.system [ls]", "line 1: a tag"),
         ("a: !!python/name:os.system", "line 1: a tag"),
         ("a: !!binary aGk=", "line 1: a tag"),
@@ -69,7 +69,7 @@ def test_names_and_numbers_are_as_they_stand() -> None:
         ("[" * 100_000, "nested more than 100 levels"),
         ("[" * 101 + "]" * 101, "nested more than 100 levels"),
         ('{"a":' * 900 + "1" + "}" * 900, "nested more than 100 levels"),
-        ('{"a": 1, "a": 2}', "'a' stands twice"),
+        ('{"a": 1, "a": 2}', "'a' is repeated"),
         ("[1e400]", "not finite"),
         ("[NaN]", "NaN is no JSON number"),
         ("[" + "7" * 5000 + "]", "5000 digits, too large"),

@@ -71,8 +71,8 @@ def test_a_picture_holds_the_highest_of_what_covers_it(boxes: list[tuple[int, in
     [
         ([[0, 1, 0, 0, 1]], "expected shape"),
         ([[0, np.nan, 0, 0, 1, 1]], "finite"),
-        ([[1, 0, 0, 0, 1, 1]], "end lies before its start"),
-        ([[0, 1, 0.5, 0, 0.4, 1]], "end lies before its start"),
+        ([[1, 0, 0, 0, 1, 1]], "end is before its start"),
+        ([[0, 1, 0.5, 0, 0.4, 1]], "end is before its start"),
         ([[0, 1, 0, 0, 1, 1.5]], "fractions of the picture"),
     ],
 )

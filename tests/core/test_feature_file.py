@@ -194,12 +194,12 @@ def test_names_stay_inside_a_store(tmp_path: Path) -> None:
     for bad in ("../n0", "a/../../b", "/etc/x"):
         with pytest.raises(StoreError, match="leads out"):
             inside(tmp_path, "look", bad)
-    with pytest.raises(StoreError, match="no store"):
+    with pytest.raises(StoreError, match="not in a store"):
         store_of(tmp_path / "look" / "a.safetensors")
 
 
 def test_differences_name_fields_on_either_side() -> None:
     one, other = {"a": {"b": 1, "c": (2,)}, "d": 3}, {"a": {"b": 1, "c": [2]}, "e": {"f": None}}
-    assert differences(one, other) == ["d: wanted 3, found None"]
-    assert differences(other, {**other, "e": {"f": 0}}) == ["e.f: wanted None, found 0"]
+    assert differences(one, other) == ["d: expected 3, got None"]
+    assert differences(other, {**other, "e": {"f": 0}}) == ["e.f: expected None, got 0"]
     assert differences(one, one) == []

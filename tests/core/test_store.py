@@ -106,7 +106,7 @@ def test_a_damaged_file_is_not_mapped(tmp_path: Path, content: bytes) -> None:
 
 def test_a_different_passport_is_refused_and_named(tmp_path: Path) -> None:
     array_files.save(tmp_path / "a.safetensors", {"x": np.zeros(1)}, {"backbone": "motion"})
-    with pytest.raises(StoreError, match="backbone: expected 'i3d', found 'motion'"):
+    with pytest.raises(StoreError, match="backbone: expected 'i3d', got 'motion'"):
         array_files.load(tmp_path / "a.safetensors", {"backbone": "i3d"})
 
 

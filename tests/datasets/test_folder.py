@@ -133,7 +133,7 @@ def test_what_is_no_data_set_says_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="all 1 videos are normal"):
         PLUGIN.load(tmp_path)
     touch(tmp_path, "anomalous/0001.png")
-    with pytest.raises(DataError, match="pictures lie directly in it"):
+    with pytest.raises(DataError, match="pictures are directly in it"):
         PLUGIN.load(tmp_path)
 
 
@@ -174,9 +174,7 @@ def test_a_row_that_stands_twice_counts_once(tmp_path: Path) -> None:
     table(tmp_path, "path,label\na.mp4,0\nb.mp4,1\n./a.mp4,normal\nsub/c.avi,1\nframes,1\n")
     with listening() as found:
         assert [one[0] for one in rows(tmp_path)] == ["a", "b", "sub/c", "frames"]
-    assert [str(one) for one in found] == [
-        f"{tmp_path}/labels.csv: line 4: a.mp4: says the same as line 2 [name-repeated]"
-    ]
+    assert [str(one) for one in found] == [f"{tmp_path}/labels.csv: line 4: a.mp4: repeats line 2 [name-repeated]"]
 
 
 SPLIT = "path,label,split\na.mp4,0,Train\nb.mp4,1,training\nsub/c.avi,1,test\nframes,0,val\nd.mp4,1,valid\ne.mp4,0,\n"
@@ -329,8 +327,8 @@ def test_folders_may_have_names_of_their_own(tmp_path: Path) -> None:
         ("noFight", "a.mp4", r"no folder a\.mp4 in it"),
         ("noFight", None, "--anomalous: name a folder; --normal and --anomalous are given together"),
         ("noFight", ",", "--anomalous: name a folder"),
-        ("noFight", "noFight", "noFight and noFight lie in each other"),
-        ("noFight", "fight,fight/night", "lie in each other"),
+        ("noFight", "noFight", "noFight and noFight contain each other"),
+        ("noFight", "fight,fight/night", "contain each other"),
         ("noFight", "../fight", "is not the name of a folder inside the data"),
         ("/data", "fight", "is not the name of a folder inside the data"),
         ("noFight", "fight/empty", r"fight/empty: no videos in it, so there is nothing anomalous"),
@@ -343,10 +341,10 @@ def test_folders_that_are_not_there_are_told(tmp_path: Path, normal: str, anomal
 
 
 def test_names_of_folders_are_refused_where_labels_come_from_elsewhere(natives: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--normal and --anomalous say nothing here.*--reader folder"):
+    with pytest.raises(ConfigError, match=r"--normal and --anomalous have no effect.*--reader folder"):
         datasets.reader_of(natives, folders=Folders.of("a", "b"))
     table(tmp_path, "a.mp4,0\nb.mp4,1\n")
-    with pytest.raises(ConfigError, match=r"labels\.csv: the table says the labels"):
+    with pytest.raises(ConfigError, match=r"labels\.csv: the table has the labels"):
         datasets.reader_of(tmp_path, folders=Folders.of("sub", "frames")).load(tmp_path)
 
 
@@ -393,7 +391,7 @@ def test_what_is_passed_over_is_found_with_the_reason(tmp_path: Path) -> None:
         assert rows(root) == [("anomalous/b", 1, None), ("normal/a", 0, None)]
     told = [finding for finding in found if finding.kind == "passed-over"]
     assert len(told) == 1 and told[0].where == str(root / "normal")
-    assert "note.txt" in told[0].message and "1 link that leads nowhere (gone.mp4)" in told[0].message
+    assert "note.txt" in told[0].message and "1 broken link (gone.mp4)" in told[0].message
 
 
 def test_videos_that_no_label_reaches_are_told(tmp_path: Path) -> None:

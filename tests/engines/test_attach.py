@@ -138,7 +138,7 @@ def test_features_that_change_too_much_are_refused(fake: type[Fake], make_toy: A
 
 def test_an_engine_that_breaks_says_why_and_what_to_take(fake: type[Fake], make_toy: Any, draw: Any) -> None:
     fake.broken = {"bf16"}
-    with pytest.raises(EngineError, match=r"can't run Toy in bf16 here \(no kernel for this\); take engine torch"):
+    with pytest.raises(EngineError, match=r"can't run Toy in bf16 here \(no kernel for this\); use engine torch"):
         attach(make_toy("look"), "fake", "bf16", clips=draw(1, 2))
     assert attach(make_toy("look"), clips=draw(1, 2)).precision == "fp32", "auto goes on without it"
     fake.broken = {"bf16", "fp32"}
@@ -174,7 +174,7 @@ def test_a_long_start_is_part_of_the_price() -> None:
 
 def test_made_up_pictures_do_where_there_are_none_but_not_for_int8(fake: type[Fake], make_toy: Any) -> None:
     assert attach(make_toy("look"), "fake", "fp32").relative < 1e-6
-    with pytest.raises(EngineError, match="takes its ranges from real clips"):
+    with pytest.raises(EngineError, match="needs real clips for calibration"):
         attach(make_toy("look"), "fake", "int8")
 
 

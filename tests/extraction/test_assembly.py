@@ -245,7 +245,7 @@ def test_steps_together_are_one_prediction() -> None:
     assert whole.heat.values.shape == (2, 2, 2)
     assert whole.boxes.values.tolist() == [0.25, 0.75]
     assert whole.events == (early, late)
-    with pytest.raises(ValueError, match="nothing was predicted"):
+    with pytest.raises(ValueError, match="no predictions"):
         scoring.join_predictions([])
 
 

@@ -68,7 +68,7 @@ def test_what_lies_far_outside_the_video_is_an_error_and_a_rounding_is_not() -> 
     near = Annotated("a", CLOCK, Scores(np.array([[1.0, 1.02, 0, 0, 1, 1], [-0.05, 0, 0, 0, 1, 1]]), [1, 1]))
     assert to_frames(near).frame.tolist() == [9, 0]
     far = Annotated("a", CLOCK, Scores(np.array([[2, 3, 0, 0, 1, 1]]), [1.0]))
-    with pytest.raises(DataError, match=r"a: something at 2.5 s lies outside the video.*is this its clock"):
+    with pytest.raises(DataError, match=r"a: an annotation at 2.5 s is outside the video.*is this its clock"):
         to_frames(far)
 
 

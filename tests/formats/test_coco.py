@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, part: str, change: dict[str,
 def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
     document = foreign()
     document["images"] *= 2
-    with pytest.raises(DataError, match="30 stands twice"):
+    with pytest.raises(DataError, match="30 is repeated"):
         read(tmp_path / "a.json", document)
 
 

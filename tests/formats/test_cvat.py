@@ -129,7 +129,7 @@ def test_a_document_type_does_not_hide_in_another_encoding(tmp_path: Path) -> No
         (f'<track id="0">{box(1, float("nan"))}</track>', "xtl: expected a number of finite"),
         ('<track id="0"><box frame="1" xtl="1"/></track>', "'ytl' is missing"),
         ("<track><box/></track>", "'id' is missing"),
-        ('<track id="0"/><track id="0"/>', "stands once"),
+        ('<track id="0"/><track id="0"/>', "unique"),
         (f'<track id="0">{box(1, 700)}</track>', "outside the picture"),
     ],
 )

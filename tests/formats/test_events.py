@@ -83,7 +83,7 @@ def test_pixels_stand_in_where_fractions_are_missing_and_the_picture_where_both_
         ("video", {"file": "/home/me/a.mp4"}, "relative"),
         ("event", {"score": "high"}, "score: expected a number, got 'high'"),
         ("event", {"score": 10**400}, "sensible size|401 digits, too large"),
-        ("box", {"time": 4.0}, "an end lies before its start"),
+        ("box", {"time": 4.0}, "an end is before its start"),
         ("box", {"fraction": [0, 0, 2, 1]}, "fractions of the picture"),
     ],
 )

@@ -101,7 +101,7 @@ def test_annotations_come_before_predictions_and_kind_chooses(tmp_path: Path) ->
     [
         (track(key(0, 1)), "frame 0, but the video has 131, counted from 1"),
         (track(key(132, 1)), "frame 132"),
-        (track(key(1, 1), key(1, 2)), "frame 1 stands twice"),
+        (track(key(1, 1), key(1, 2)), "frame 1 is repeated"),
         (track(key(1, 1, enabled=1)), "expected true or false, got 1"),  # type: ignore[arg-type]
         (track({"frame": 1}), "'x' is missing"),
         (track(key(1, 150)), "outside the picture"),

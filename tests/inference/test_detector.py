@@ -97,7 +97,7 @@ def test_a_moment_outside_the_video_is_told(time: Any) -> None:
 
 def test_a_result_prints_as_one_line_and_as_a_table_that_escapes_names() -> None:
     found = Bright().detect(pictures(), rate=10)
-    assert repr(found) == "Found('pictures', 0.40 s, 1 events, peak 0.50)"
+    assert repr(found) == "Result('pictures', 0.40 s, 1 events, peak 0.50)"
     assert "<td>&lt;b&gt;</td>" in found._repr_html_() and "<td>0.75</td>" in found._repr_html_()
 
 

@@ -33,6 +33,13 @@ def untrained(config: ModelConfig) -> Model:
     return Model(config, {"cells": Normalizer.fit([seen])}, config.make("method", {"cells": 96}), 0.5, seen)
 
 
+def test_a_model_prints_as_one_short_line() -> None:
+    assert (
+        repr(untrained(ModelConfig.of(NETWORK)))
+        == "Model(shufflenet, cells, cuboid_mil, regions, 0 training videos, cpu)"
+    )
+
+
 def test_another_engine_runs_the_backbone_of_a_model(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 

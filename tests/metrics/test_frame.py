@@ -160,5 +160,5 @@ def test_ids_and_parts_must_fit():
         frame.compute(predictions | {"more": predictions["v0"]}, truths)
     with pytest.raises(DataError, match="reads 'frames', but the prediction has none for 'v1'"):
         frame.compute(predictions | {"v1": Prediction()}, truths)
-    with pytest.raises(DataError, match="nothing to judge"):
+    with pytest.raises(DataError, match="nothing to evaluate"):
         frame.compute({}, {})

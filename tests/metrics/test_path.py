@@ -117,5 +117,5 @@ def test_without_truth_or_anomaly_nothing_can_be_judged() -> None:
     nobody = Prediction(boxes=Scores(np.empty((0, 6)), np.empty(0)))
     with pytest.raises(DataError, match="no anomalous video"):
         path.compute({"a": nobody}, {"a": normal})
-    with pytest.raises(DataError, match="a: an anomalous video without a truth box"):
+    with pytest.raises(DataError, match="a: an anomalous video without a ground-truth box"):
         path.compute({"a": nobody}, {"a": Truth(np.arange(3.0), [[0, 1]])})

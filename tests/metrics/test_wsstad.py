@@ -109,7 +109,7 @@ def test_errors_say_what_is_missing():
     nothing = {"a": Prediction(boxes=Scores(np.empty((0, 6)), []))}
     with pytest.raises(DataError, match="no anomalous video"):
         wsstad.compute(nothing, {"a": Truth([0, 1])})
-    with pytest.raises(DataError, match="a: an anomalous video without a truth box"):
+    with pytest.raises(DataError, match="a: an anomalous video without a ground-truth box"):
         wsstad.compute(nothing, {"a": Truth([0, 1], [[0, 1]])})
     truth = Truth([0, 1], [[0, 1]], [[0, 1, 0, 0, 1, 1]])
     with pytest.raises(DataError, match="a: expected detector_frames"):

@@ -49,7 +49,7 @@ def test_what_was_written_comes_back_frame_by_frame(
 
 
 def test_a_file_that_does_not_fit_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="say which file"):
+    with pytest.raises(ConfigError, match="expected the file or folder"):
         File(FileConfig())
     with pytest.raises(ConfigError, match="did you mean 'coco'"):
         FileConfig(format="cocoo")
@@ -58,7 +58,7 @@ def test_a_file_that_does_not_fit_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="confidence from 57 to 57; expected numbers in"):
         list(File(FileConfig(path=str(tmp_path / "m")))(frames()))
     (tmp_path / "m" / "b.txt").write_text("1,1,1,1,20,20,0.5,-1,-1,-1\n")
-    with pytest.raises(ConfigError, match="holds 2 videos; say which"):
+    with pytest.raises(ConfigError, match="holds 2 videos; set video to one of"):
         list(File(FileConfig(path=str(tmp_path / "m")))(frames()))
     with pytest.raises(ConfigError, match="unknown video"):
         list(File(FileConfig(path=str(tmp_path / "m"), video="c"))(frames()))
@@ -127,7 +127,7 @@ def test_what_is_missing_or_twice_there_is_told(tmp_path: Path) -> None:
     for kind in ("gt", "det"):
         (tmp_path / "Abuse" / "a 1" / kind).mkdir(parents=True)
         (tmp_path / "Abuse" / "a 1" / kind / f"{kind}.txt").write_text("1,1,1,1,20,20,0.5,-1,-1,-1\n")
-    with pytest.raises(ConfigError, match=r"gt\.txt and .*det\.txt; say which one"):
+    with pytest.raises(ConfigError, match=r"gt\.txt and .*det\.txt; choose one"):
         File(config, CLIP)
     assert File(FileConfig(path=str(tmp_path), kind="det"), CLIP).path.name == "det.txt"
     assert File(FileConfig(path=str(tmp_path), video="a 1"), CLIP).path == tmp_path / "a 1.txt"
@@ -153,7 +153,7 @@ def test_one_file_of_several_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert first_x(File(config, CLIP)) == pytest.approx(0.35, abs=1e-6)
     other = File(config, Video("b", Path("b.mp4")))
     assert first_x(other, (600, 800)) == pytest.approx(0.25, abs=1e-6)
-    with pytest.raises(DataError, match=r"lies outside the picture; is its size 80x60\?"):
+    with pytest.raises(DataError, match=r"is outside the picture; is its size 80x60\?"):
         first_x(File(config, Video("b", Path("b.mp4"))))
     with pytest.raises(VideoError, match=r"no boxes of 'd' in .*but of b\.mp4, Abuse/a 1, c"):
         first_x(File(config, Video("d", Path("d.mp4"))))
@@ -161,4 +161,4 @@ def test_one_file_of_several_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not said
     coco.PLUGIN.write(path, [moved("c", 0.3)])
     assert first_x(File(config, CLIP)) == pytest.approx(0.45, abs=1e-6), "read again, as it changed"
-    assert len(said) == 1 and "boxes of c are taken for Abuse/a 1" in said[0]
+    assert len(said) == 1 and "boxes of c are used for Abuse/a 1" in said[0]

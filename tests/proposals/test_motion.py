@@ -105,7 +105,7 @@ def test_a_moving_camera_is_noted_once_and_its_movers_are_still_found(
     assert notes[26:48] == [CAMERA] * 22
     assert [record.message.split(" the ", 1)[1] for record in caplog.records] == [
         "camera moves: boxes are around what moves against it",
-        "camera rests: the scene is learnt anew",
+        "camera is static: the background is learned again",
     ]
     assert max(len(boxes.values) for boxes in found) <= 12
     moving = [fit(found[k], one.boxes(k)[0], (240, 240)) for k in range(27, 48)]

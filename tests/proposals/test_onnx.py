@@ -32,7 +32,7 @@ def test_a_real_detector_finds_who_walks_by() -> None:
 
 
 def test_what_can_not_be_run_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="say which detector"):
+    with pytest.raises(ConfigError, match="expected a detector"):
         Onnx(OnnxConfig())
     with pytest.raises(ConfigError, match="no such file"):
         Onnx(OnnxConfig(path=str(tmp_path / "none.onnx")))

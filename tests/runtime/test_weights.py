@@ -110,7 +110,7 @@ def test_a_broken_connection_is_gone_on_with(server: Server, wanted: Weights) ->
 
 def test_what_a_broken_run_left_the_next_one_takes_up(server: Server, wanted: Weights) -> None:
     server.cuts = [1000, 1000, 1000]
-    with pytest.raises(StoreError, match=r"broke after 3000 of .* 3000 bytes are kept; run it again to go on"):
+    with pytest.raises(StoreError, match=r"broke after 3000 of .* 3000 bytes are kept; run it again to continue"):
         downloads.fetch(wanted)
     assert not wanted.path.exists()
     assert downloads.fetch(wanted).read_bytes() == DATA

@@ -78,12 +78,12 @@ def test_descriptions_come_clean(server: Server, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ("I can't help with that.", "holds no JSON object"),
-        ('{"fighting": ["a brawl"]', "holds no JSON object"),
+        ("I can't help with that.", "has no JSON object"),
+        ('{"fighting": ["a brawl"]', "has no JSON object"),
         ('{"fighting": ["a brawl"]}', "the answer lacks fall"),
         ('{"fighting": "a brawl", "fall": ["x"]}', "fighting: expected a list of descriptions"),
-        ('{"fighting": [" "], "fall": ["x"]}', "fighting: no description of 1 to 500"),
-        ("{" * 100_000 + "}", "holds no JSON object"),
+        ('{"fighting": [" "], "fall": ["x"]}', "fighting: the answer has no description of 1 to 500"),
+        ("{" * 100_000 + "}", "has no JSON object"),
     ],
 )
 def test_what_is_wrong_with_an_answer_is_told(server: Server, answer: str, said: str) -> None:
@@ -98,7 +98,7 @@ def test_what_is_wrong_with_an_answer_is_told(server: Server, answer: str, said:
         (b"<html>", 200, "not an OpenAI-compatible answer"),
         (b'{"choices": []}', 200, "not an OpenAI-compatible answer"),
         (b'{"choices": [{"message": {"content": null}}]}', 200, "expected text, got NoneType"),
-        (b"x" * (LARGEST + 1), 200, "bytes came"),
+        (b"x" * (LARGEST + 1), 200, "the answer has more than"),
         (b"no such key", 401, "answered 401 .*no such key.*WHEREWHEN_API_KEY or OPENAI_API_KEY"),
         (b"busy", 500, "answered 500"),
     ],

@@ -111,7 +111,7 @@ def test_finds_lie_apart(store: Path) -> None:
 
 
 def test_what_can_not_be_searched_is_told(clips: Path, store: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="motion doesn't read"):
+    with pytest.raises(ConfigError, match="motion doesn't encode text"):
         Archive(store, "motion")
     with pytest.raises(StoreError, match=r"wherewhen extract VIDEOS --output .* --backbone clip"):
         Archive(store, "clip")

@@ -230,7 +230,7 @@ def test_a_slower_source_keeps_its_rate(make: Make) -> None:
 def test_a_span_past_the_end_is_an_error_and_one_over_it_is_not(make: Make) -> None:
     path = make("s.mp4", 50)
     assert len(list(frames(path, span=(1.0, 9.0)))) == 25
-    with pytest.raises(VideoError, match=r"ends at 2\.000 s, before the asked span begins \(5\.000 s\)"):
+    with pytest.raises(VideoError, match=r"ends at 2\.000 s, before the requested span begins \(5\.000 s\)"):
         list(frames(path, span=(5.0, 9.0)))
 
 

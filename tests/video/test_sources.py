@@ -119,7 +119,7 @@ def test_what_is_passed_over_is_told_with_the_reason(tree: Path, caplog: pytest.
     (told,) = caplog.messages
     assert told == (
         f"passed over in {tree}: 1 no video by the suffix (.txt: note.txt), 1 picture beside videos (thumb.jpg), "
-        "2 hidden (.git, .hidden.mp4), 1 link that leads nowhere (gone.mp4), "
+        "2 hidden (.git, .hidden.mp4), 1 broken link (gone.mp4), "
         "1 link to a folder that is searched anyway (around), 1 pipe, socket or device (pipe.mp4), "
         "1 empty folder (empty)"
     )
@@ -145,7 +145,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
     (tmp_path / "loop.mp4").symlink_to("loop.mp4")
-    nowhere = "a link that leads nowhere"
+    nowhere = "a broken link"
     with socket.socket(socket.AF_UNIX) as there:
         there.bind(str(tmp_path / "s.mp4"))
         for name, told in (("pipe", "a pipe"), ("gone", nowhere), ("loop", nowhere), ("s", "a socket")):

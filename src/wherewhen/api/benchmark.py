@@ -126,7 +126,7 @@ def _cached(job: Job, key: str) -> Results:
             found: Results = read_json(path)
             return found
         except DataError as error:
-            log.warning("made again: %s", error)
+            log.warning("recomputed: %s", error)
     found = job.run()
     with Spare(path):
         write_json(path, found)
@@ -143,7 +143,7 @@ def truth_hash(truths: Mapping[str, Truth]) -> str:
     return fingerprint(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bench:
     """The outcome: a table, how sure it is, and what it rests on.
 
@@ -154,6 +154,9 @@ class Bench:
     intervals: list[tuple[float, float]]
     pairs: list[Pair]
     facts: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Bench({len(self.table)} rows, {len(self.pairs)} paired comparisons)"
 
     def as_json(self) -> dict[str, Any]:
         """What ``--json`` writes."""
@@ -204,7 +207,7 @@ def bench(
     source = datasets.reader_of(root, reader, folders)
     found = source.load(Path(root))
     if not found.folds and test is None:
-        raise DataError(f"{root}: says no train/test folds, so there is nothing to repeat; use train and evaluate")
+        raise DataError(f"{root}: has no train/test folds, so there is nothing to repeat; use train and evaluate")
     judge = datasets.reader_of(test) if test else source
     truths = judge.truth(Path(test or root))
     parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]

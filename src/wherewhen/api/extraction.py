@@ -73,7 +73,7 @@ class Task:
         except StoreError:  # damaged
             return
         if other == source["sha256"] and "boxes" in source:
-            told = f"{path}: holds features of {self.video.id} with other boxes; delete it, or take another store"
+            told = f"{path}: holds features of {self.video.id} with other boxes; delete it, or choose another store"
             raise StoreError(told)
         raise StoreError(f"{path}: holds the features of another video called {self.video.id} ({str(other)[:12]}...)")
 
@@ -134,7 +134,7 @@ class Sources:
         """
         labels = [video.label for video in self.dataset.videos]
         if all(label is None for label in labels):
-            return "labels: none, so these features can be looked at and searched, but not learned from"
+            return "labels: none, so these features can be searched, but not used for training"
         told = f"labels: {labels.count(1)} anomalous, {labels.count(0)} normal"
         told += f", {labels.count(None)} unknown" if None in labels else ""
         folds = ", ".join(fold.name for fold in self.dataset.folds) or "none"
@@ -189,7 +189,7 @@ class Outcome:
         """A summary for people: what was made, how fast, and what it spent its time on."""
         aside = len(self.quarantine.reasons)
         told = [
-            f"{self.videos} videos: {self.made} files made, {self.kept} there already, {aside} videos set aside",
+            f"{self.videos} videos: {self.made} files made, {self.kept} already present, {aside} videos skipped",
             f"features: {self.store or NO_STORE} ({', '.join(self.looks)})",
         ]
         if self.known:
@@ -234,12 +234,12 @@ def extract_all(
     outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()
     results = spread(do, tasks, where or Workers())
-    for number, tally in track(results, "looking at videos", len(tasks), quiet=quiet):
+    for number, tally in track(results, "reading videos", len(tasks), quiet=quiet):
         tallies[number] = tally or Tally(cause=GIVEN_UP)
     for number in sorted(tallies):
         if (cause := tallies[number].cause) is not None:
             quarantine.reasons[quarantine.named(tasks[number].video.path)] = cause
-            log.warning("set aside %s: %s", tasks[number].video.id, cause)
+            log.warning("skipped %s: %s", tasks[number].video.id, cause)
         else:
             quarantine.passes(tasks[number].video, tallies[number].damage)
     if quarantine.reasons:
@@ -279,7 +279,7 @@ def _settled(looks: Sequence[FeatureSpec], videos: Sequence[Video]) -> Iterator[
             except VideoError as error:
                 causes.append(error)
         else:
-            raise causes[0] if causes else DataError("there is no video to look at")
+            raise causes[0] if causes else DataError("there is no video to measure")
 
 
 def _told(

@@ -29,7 +29,7 @@ from wherewhen.video.writer import Writer
 log = logging.getLogger("wherewhen")
 
 STOPPED = "stopped by the user"
-GO_ON = "results so far are kept, go on with --resume"
+GO_ON = "results so far are kept; continue with --resume"
 ONCE = "no overlay: a camera or stream is read once, so its pictures are gone"
 
 

@@ -249,7 +249,9 @@ def _busy(path: Path) -> bool:
 
 def _about(told: Any, path: Path) -> About:
     if not isinstance(told, dict) or told.get("version") != VERSION:
-        raise StoreError(f"{path}: expected results of version {VERSION}; move it away, or choose another --output")
+        raise StoreError(
+            f"{path}: expected results of version {VERSION}; move it to another folder, or choose another --output"
+        )
     return About(**{field.name: told[field.name] for field in fields(About)})
 
 

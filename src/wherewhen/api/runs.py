@@ -158,10 +158,10 @@ def train(
         diagnostics.tell(odd, root)
         if fold is None and dataset.default:
             some = f", {len(validation)} of them to choose the model by" if validation else ""
-            told = "fold %s: %d videos to train on%s; the others are left out (--fold all takes all)"
+            told = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"
             log.info(told, dataset.default, len(videos), some)
         for name in sorted(set(settings or {}) - set(config.plain())):
-            log.warning("the settings of %s say nothing here: %s on %s", name, config.method, config.instances)
+            log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
         quarantine = Quarantine(folder, damaged)
         outputs.remove(quarantine.file)
         views = config.feature_specs(device)
@@ -232,7 +232,7 @@ def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
     if not (folder / "config.yaml").exists():
         return
     if not resume:
-        raise ConfigError(f"{folder}: holds a run already; add --resume to go on with it, or choose another --output")
+        raise ConfigError(f"{folder}: holds a run already; add --resume to continue it, or choose another --output")
     before, now = flat(read_yaml(folder / "config.yaml")), flat(plain(config.plain()))
     other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if other:
@@ -310,6 +310,10 @@ class EvaluationReport(NamedTuple):
     families: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        skipped = f"{len(self.quarantine.reasons)} videos skipped"
+        return f"EvaluationReport({len(self.table)} rows, {len(self.families)} metric families, {skipped})"
+
 
 def evaluate(
     model: Model,
@@ -351,9 +355,9 @@ def evaluate(
         quarantine.write()
         known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
         count = f"{len(known)} of these {len(subject.videos)} videos"
-        notes = [f"{count} were trained on: no honest figure"] if known else []
+        notes = [f"{count} were trained on, so the figures are too high"] if known else []
         for note in notes:
-            log.warning("%s; judge on others, or on the test part of a --fold", note)
+            log.warning("%s; evaluate on other videos, or on the test part of a --fold", note)
         table, found, truths, used, more = evaluate_videos(model, subject, asked, quarantine=quarantine, quiet=quiet)
         for note in more:
             log.info("%s", note)

@@ -34,9 +34,9 @@ GOOD = 0.98  # from which AUC on there is nothing left to be better in
 
 How = Literal["out of fold", "on validation videos", "in sample"]
 WORDS: Mapping[str, str] = {
-    "out of fold": "each by a model that did not see it",
+    "out of fold": "each by a model that was not trained on it",
     "on validation videos": "which also chose the checkpoint",
-    "in sample": "the model has seen them, so this is no estimate",
+    "in sample": "the model was trained on them, so this is no estimate",
 }
 
 
@@ -96,12 +96,12 @@ class Sanity:
         if self.trouble:
             found.append(self.trouble)
         if self.single and self.how == "in sample":
-            found.append(f"all {' and all '.join(self.single)} videos come from one file: nothing can be validated")
+            found.append(f"all {' and all '.join(self.single)} videos are from one file, so validation is not possible")
         elif self.how != "in sample" and self.interval[0] <= 0.5:
-            found.append("no better than chance, as far as these videos tell: label more, or look at what they show")
+            found.append("no better than chance on these videos: label more videos, or check their labels")
         if self.how != "in sample" and self.motion is not None and self.auc < min(self.motion + ALIKE, GOOD):
             told = f"motion alone {_short(self.motion)}, this model {_short(self.auc)}"
-            found.append(f"it tells videos apart no better than plain motion ({told})")
+            found.append(f"it separates videos no better than plain motion ({told})")
         if (level := self.level) is not None:
             reached = [sum(self.scores[name] >= level for name in self.of(label)) for label in (1, 0)]
             found.append(

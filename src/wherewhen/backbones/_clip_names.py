@@ -109,8 +109,8 @@ def _no_archive(path: Path) -> None:
         holds_code = any("/code/" in name for name in archive.namelist())
     if holds_code:
         raise StoreError(
-            f"{path}: a TorchScript archive holds code, so it is not opened. If you trust who made it, take its "
-            f"tensors out once:\n  python -c \"import torch; torch.save(torch.jit.load('{path}', map_location='cpu')"
-            f".state_dict(), '{path.with_suffix('.plain.pt')}')\"\nor take the same weights from Hugging Face "
+            f"{path}: a TorchScript archive holds code, so it is not opened. If you trust it, extract its "
+            f"tensors once:\n  python -c \"import torch; torch.save(torch.jit.load('{path}', map_location='cpu')"
+            f".state_dict(), '{path.with_suffix('.plain.pt')}')\"\nor use the same weights from Hugging Face "
             "(model.safetensors or pytorch_model.bin)."
         )

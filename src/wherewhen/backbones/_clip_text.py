@@ -160,7 +160,7 @@ class Texts:
             place = folder or "(none: these weights are random)"
             published = ", ".join(f"wherewhen weights get {weights.name}" for weights in names.PUBLISHED)
             raise StoreError(
-                f"words need CLIP's vocabulary: vocab.json and merges.txt (or tokenizer.json) are not in {place}. They "
-                f"come with the weights ({published}); or say in which folder they lie: --clip.vocabulary FOLDER"
+                f"text needs CLIP's vocabulary: vocab.json and merges.txt (or tokenizer.json) are not in {place}. They "
+                f"come with the weights ({published}); or give their folder: --clip.vocabulary FOLDER"
             )
         return transformers("clip").CLIPTokenizer.from_pretrained(str(folder), local_files_only=True)

@@ -44,7 +44,7 @@ class C3DConfig(NetworkConfig):
         if self.view == "center" and self.layer not in VECTORS:
             raise ConfigError(
                 f"c3d: the center of the picture is no place for the cells of {self.layer}; "
-                f"take view=whole, or one of {', '.join(VECTORS)}"
+                f"use view=whole, or one of {', '.join(VECTORS)}"
             )
 
 

@@ -76,7 +76,7 @@ class FileConfig:
             if self.sha256 not in ("", found):
                 raise ConfigError(
                     f"file: {self.path} has changed: its sha256 is {found}, the settings say {self.sha256}; features "
-                    "and models made with it before don't fit it. Leave sha256 empty to take it as it is."
+                    "and models made with it before don't fit it. Leave sha256 empty to accept it."
                 )
             object.__setattr__(self, "sha256", found)  # so that passports of features know the very file
 
@@ -180,7 +180,7 @@ def _onnx(path: Path, take: int) -> Run:
         try:
             parts = [session.run([wanted], {given.name: rows[k : k + size]})[0] for k in range(0, len(rows), size)]
         except Exception as error:  # the library has errors of many kinds
-            raise ConfigError(f"file: {path} wants {given.shape}, not {values.shape}: {error}") from None
+            raise ConfigError(f"file: {path} expects {given.shape}, got {values.shape}: {error}") from None
         return np.concatenate(parts).astype(np.float32)[: len(values)]
 
     return run
@@ -190,8 +190,8 @@ def _script(path: Path, config: FileConfig) -> Run:
     take = config.take
     if not config.trust:
         raise ConfigError(
-            f"file: {path} is TorchScript, which holds code that runs when it is opened. If you made it or trust who "
-            "did, say so on the command line: --file.trust (--trust where there is that option). Or export the "
+            f"file: {path} is TorchScript, which holds code that runs when it is opened. If you trust it, "
+            "add --file.trust (--trust where there is that option). Or export the "
             "network to ONNX, which holds none."
         )
     import warnings
@@ -213,7 +213,7 @@ def _script(path: Path, config: FileConfig) -> Run:
             with torch.inference_mode():
                 found = module(torch.from_numpy(values))
         except RuntimeError as error:
-            raise ConfigError(f"file: {path} can't take {values.shape}: {error}") from None
+            raise ConfigError(f"file: {path} fails on {values.shape}: {error}") from None
         several = (
             list(found.values()) if isinstance(found, dict) else [found] if isinstance(found, torch.Tensor) else found
         )

@@ -83,8 +83,8 @@ class Imported:
         config = self.config
         if config.backbone == UNKNOWN:
             raise ConfigError(
-                "this model learned from imported features, and nobody said how they were made, so it can't look at "
-                "videos. Detect on features of the same making, or import them again with --backbone NAME"
+                "this model was trained on imported features of an unknown backbone, so it can't process "
+                "videos. Detect on imported features of the same kind, or import them again with --backbone NAME"
             )
         plugin = registry.load("backbones", config.backbone)
         runs_code = plugin.abilities.runs_code_of is not None
@@ -106,7 +106,7 @@ class Imported:
         found = self.declared(clips)
         if self.config.length not in (None, found.shape[-1]):
             raise ConfigError(
-                f"{self.config.backbone} can't have made these imported features: its own are {found.shape[-1]} long, "
+                f"{self.config.backbone} can't have made these imported features: it gives length {found.shape[-1]}, "
                 f"these {self.config.length}; check its layer and weights"
             )
         return found

@@ -153,7 +153,7 @@ def _bag(text: str) -> Features:
         elif word not in PASSED_OVER:
             raise ConfigError(f"toywords: {unknown('word', word, KNOWN)} (in {text!r})")
     if not found.any():
-        raise ConfigError(f"toywords: no word of {text!r} means anything to it. Known: {', '.join(sorted(KNOWN))}")
+        raise ConfigError(f"toywords: no word of {text!r} is known. Known words: {', '.join(sorted(KNOWN))}")
     return found
 
 

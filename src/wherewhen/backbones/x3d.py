@@ -46,7 +46,7 @@ class X3DConfig(NetworkConfig):
         others = {f"x3d_{other}_kinetics400" for other in VARIANTS if other != self.variant}
         if self.weights in others:
             fitting = f"x3d_{self.variant}_kinetics400"
-            raise ConfigError(f"x3d: the weights {self.weights} are not of variant {self.variant}; take {fitting}")
+            raise ConfigError(f"x3d: the weights {self.weights} are not of variant {self.variant}; use {fitting}")
 
 
 class X3D(Network):

@@ -157,7 +157,7 @@ def _told(error: Exception) -> str | None:
         return os_message(error)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(text)):
         return (
-            f"not enough memory{f' ({text[:160]})' if text else ''}; take fewer --workers, or shorter or smaller videos"
+            f"not enough memory{f' ({text[:160]})' if text else ''}; use fewer --workers, or shorter or smaller videos"
         )
     if isinstance(error, RecursionError):
         return "something in these files is nested too deeply; WHEREWHEN_DEBUG=1 shows where"

@@ -70,7 +70,7 @@ class Need:
                 able = " and ".join(f"{verb} {one}" for one in self.wanted)
                 return f"{option} has no effect in {verb} {value}{why}; it belongs to {able}. Leave it out"
             able = " or ".join(f"{other} {one}" for one in self.wanted)
-            return f"{option} has no effect with {other} {value}{why}; take {able}, or leave it out"
+            return f"{option} has no effect with {other} {value}{why}; use {able}, or leave it out"
         if said(value) == self.wanted:
             return None
         if self.wanted:
@@ -178,12 +178,12 @@ def no_engine(told: Told) -> str | None:
 
 def features_alone(told: Told) -> str:
     """Why what is learnt from features, and found with them, says nothing: only features are made."""
-    return "only features are made, and they don't depend on it"
+    return "only features are extracted, and they don't depend on it"
 
 
 def no_look(told: Told) -> str | None:
     """Why ``features verify`` needs no backbone: no video is looked at."""
-    return None if told.get("action") == "import" or said(told.get("video")) else "no --video is looked at"
+    return None if told.get("action") == "import" or said(told.get("video")) else "without --video no clip is processed"
 
 
 def of_configs(told: Told) -> dict[str, Any]:

@@ -63,8 +63,8 @@ def load(
         wanted = plain(expect)
         wrong = sorted(key for key in wanted.keys() | passport.keys() if wanted.get(key) != passport.get(key))
         if wrong:
-            told = "; ".join(f"{key}: expected {wanted.get(key)!r}, found {passport.get(key)!r}" for key in wrong)
-            raise StoreError(f"{path}: made in another way ({told})")
+            told = "; ".join(f"{key}: expected {wanted.get(key)!r}, got {passport.get(key)!r}" for key in wrong)
+            raise StoreError(f"{path}: has other settings ({told})")
     return arrays, passport
 
 
@@ -98,7 +98,7 @@ def _opened(path: str | Path, advice: str, data: Callable[[int], NDArray[Any]]) 
     except ValueError as error:
         raise StoreError(f"{path}: not a readable safetensors file ({error}); {advice}") from None
     if not isinstance(passport, dict):
-        raise StoreError(f"{path}: has no passport, so nobody can tell how it was made")
+        raise StoreError(f"{path}: has no passport, so its settings are unknown")
     return arrays, passport
 
 

@@ -126,7 +126,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
-        raise _Refused(f"{_short(next(n for n in names if names.count(n) > 1))} stands twice in one object")
+        raise _Refused(f"{_short(next(n for n in names if names.count(n) > 1))} is repeated in one object")
     return made
 
 
@@ -237,7 +237,7 @@ def _mapping(node: Any) -> dict[str, Any]:
         if not isinstance(name, yaml.ScalarNode) or name.tag not in _PLAIN:
             raise _at(name, "expected a name before the colon")
         if name.value in made:
-            raise _at(name, f"{_short(name.value)} stands twice")
+            raise _at(name, f"{_short(name.value)} is repeated")
         made[name.value] = _value(inner)
     return made
 

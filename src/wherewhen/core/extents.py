@@ -27,7 +27,7 @@ def check(extents: ArrayLike, name: str = "extents") -> FloatArray:
     if not np.isfinite(rows).all():
         raise ValueError(f"{name}: every number must be finite")
     if (rows[:, 1] < rows[:, 0]).any() or (rows[:, 4:] < rows[:, 2:4]).any():
-        raise ValueError(f"{name}: an end lies before its start")
+        raise ValueError(f"{name}: an end is before its start")
     if rows.size and (rows[:, 2:].min() < -1e-9 or rows[:, 2:].max() > 1 + 1e-9):
         raise ValueError(f"{name}: x and y are fractions of the picture, from 0 to 1")
     return rows

@@ -221,7 +221,7 @@ def store_of(path: str | Path) -> Path:
     for folder in Path(path).parents:
         if (folder / INDEX).is_file():
             return folder
-    raise StoreError(f"{path}: lies in no store of features (no {INDEX} above it)")
+    raise StoreError(f"{path}: is not in a store of features (no {INDEX} in a folder above it)")
 
 
 def inside(store: Path, look: str, video: str) -> Path:
@@ -236,11 +236,11 @@ def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str
     """How two records differ, field by field, by dotted names.
 
     >>> differences({"backbone": "motion", "motion": {"width": 320}}, {"backbone": "motion", "motion": {"width": 160}})
-    ['motion.width: wanted 320, found 160']
+    ['motion.width: expected 320, got 160']
     """
     one, other = flat(plain(wanted)), flat(plain(found))
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    return [f"{key}: wanted {one.get(key)!r}, found {other.get(key)!r}" for key in keys]
+    return [f"{key}: expected {one.get(key)!r}, got {other.get(key)!r}" for key in keys]
 
 
 def stamp(path: Path) -> tuple[str, int, int]:

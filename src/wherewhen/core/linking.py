@@ -48,7 +48,7 @@ class LinkConfig:
         if not 0 <= self.low <= self.high <= 1:
             raise ConfigError(f"tracks: expected 0 <= low <= high <= 1; got {self.low} and {self.high}")
         if not 0 < self.overlap <= 1 or not 0 < self.overlap_low <= 1 or not 0 <= self.widen <= 2:
-            raise ConfigError(f"tracks: overlaps lie in (0, 1] and widen in [0, 2]; got {self}")
+            raise ConfigError(f"tracks: expected overlaps in (0, 1] and widen in [0, 2]; got {self}")
         if not 0 <= self.gap <= 60 or self.confirm < 1 or self.most < 1:
             raise ConfigError(f"tracks: gap is 0 to 60 seconds, confirm and most at least 1; got {self}")
 

@@ -71,7 +71,7 @@ def check_folder(folder: str | Path, names: Iterable[str], instead: str = "choos
         raise OutputError(f"{root}: is a file, and a folder is to be written there; {instead}")
     above = next((p for p in root.absolute().parents if os.path.lexists(p)), root)
     if not above.is_dir():
-        raise OutputError(f"{root}: {above} is a file, so no folder can be made in it; {instead}")
+        raise OutputError(f"{root}: {above} is a file, so no folder can be created in it; {instead}")
     check((root / name for name in names), instead)
 
 

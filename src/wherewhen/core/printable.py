@@ -85,3 +85,12 @@ def unused(name: str, is_used: Callable[[str], bool]) -> str:
     """
     names = chain([name], (f"{name}-{number}" for number in count(2)))
     return next(one for one in names if not is_used(one))
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text for a repr, quoted; of a longer one than ``most`` characters the end.
+
+    >>> cut("clips/a.mp4"), cut("x" * 90 + "a.mp4", 10)
+    ("'clips/a.mp4'", "'...xxa.mp4'")
+    """
+    return repr(text if len(text) <= most else "..." + text[3 - most :])

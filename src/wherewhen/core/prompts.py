@@ -48,7 +48,7 @@ class Prompts:
     def __post_init__(self) -> None:
         for side, found in (("normal", self.normal), ("classes", self.classes)):
             if not found:
-                raise ConfigError(f"prompts: {side} is empty; what is odd shows only beside what is normal")
+                raise ConfigError(f"prompts: {side} is empty; expected texts of what is normal and of each class")
         for name, texts in {"normal": self.normal, **self.classes}.items():
             if not name.strip() or not texts:
                 raise ConfigError(f"prompts: the class {name!r} has no text; a class has a name and a text at least")

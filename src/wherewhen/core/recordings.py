@@ -31,10 +31,10 @@ REASONS = {
     "pictures": "picture beside videos",
     "rendered": "overlay or timeline of results",
     "hidden": "hidden",
-    "link": "link that leads nowhere",
+    "link": "broken link",
     "circle": "link to a folder that is searched anyway",
     "special": "pipe, socket or device",
-    "closed": "not permitted to be looked into",
+    "closed": "no permission to read it",
     "empty": "empty folder",
 }
 """Why something in a folder is passed over."""
@@ -93,7 +93,7 @@ def no_file(path: Path) -> str | None:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
-        return "a link that leads nowhere" if os.path.islink(path) else None  # noqa: PTH114 (an error for long names)
+        return "a broken link" if os.path.islink(path) else None  # noqa: PTH114 (an error for long names)
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         return None
     return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"

@@ -139,7 +139,7 @@ def _files(root: Path, dataset: Dataset) -> None:
         inside = video.path.relative_to(root).parts[:-1] if video.path.is_relative_to(root) else ()
         says = {int(not part.lower().startswith("normal")) for part in inside if _LABELLED.match(part.lower())}
         if video.label is not None and says and video.label not in says:
-            report("label-conflict", f"label {video.label}, but it lies in {'/'.join(inside)}/", video.id)
+            report("label-conflict", f"label {video.label}, but it is in {'/'.join(inside)}/", video.id)
 
 
 _LABELLED = re.compile(r"(ab)?normal|anomal")
@@ -205,7 +205,7 @@ def _boxes(video: Video, truth: Truth) -> None:
     before = np.concatenate([[0], np.cumsum(truth.frames)])
     astray = before[ranges[:, 1]] - before[ranges[:, 0]] < ranges[:, 1] - ranges[:, 0]
     if astray.any():
-        report("box-outside-span", f"{int(astray.sum())} boxes lie in no span", video.id)
+        report("box-outside-span", f"{int(astray.sum())} boxes are outside all spans", video.id)
     if (flat := ext.area(truth.boxes) <= 0).any():
         report("box-empty", f"{int(flat.sum())} boxes have no area", video.id)
 
@@ -215,7 +215,7 @@ def _masks(video: Video, truth: Truth) -> None:
     if masks.ndim != 3 or len(masks) != len(truth.edges) - 1:
         report("mask-shape", f"masks {masks.shape} for {len(truth.edges) - 1} frames", video.id)
     elif (odd := masks.any((1, 2)) != truth.frames).any():
-        message = f"{int(odd.sum())} frames, the first {int(odd.argmax())}, have a mask or lie in a span, not both"
+        message = f"{int(odd.sum())} frames, the first {int(odd.argmax())}, have a mask or are in a span, not both"
         report("mask-conflict", message, video.id)
 
 

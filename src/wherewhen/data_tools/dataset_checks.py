@@ -41,9 +41,9 @@ def check_few(videos: Sequence[Video]) -> None:
         found = [video for video in videos if video.label == label]
         if len(found) == 1:
             told = (
-                f"the only {word} video: {FEW[label]}. Nothing is held out to validate on (that takes 8 of each label),"
+                f"the only {word} video: {FEW[label]}. Nothing is held out for validation (it needs 8 of each label),"
             )
-            report("few-videos", f"{told} so no figure of this training says how good the model is", found[0].id)
+            report("few-videos", f"{told} so the quality of the model is not measured", found[0].id)
 
 
 def pairs(videos: Sequence[Video]) -> Iterator[tuple[Video, Video]]:

@@ -52,7 +52,7 @@ def reader_of(root: str | Path, name: str | None = None, folders: Folders | None
         return chosen
     raise DataError(
         f"{root}: expected normal/ and anomalous/ folders, a labels.csv with path,label lines, or a known data set "
-        f"(wherewhen list datasets). {listed(below(Path(root)))} If two of them hold the two kinds of videos, say so: "
+        f"(wherewhen list datasets). {listed(below(Path(root)))} If two folders hold the two kinds, name them: "
         "--normal NAME --anomalous NAME"
     )
 
@@ -60,7 +60,7 @@ def reader_of(root: str | Path, name: str | None = None, folders: Folders | None
 def _by_folders(root: str | Path, name: str | None, chosen: DatasetReader | None, folders: Folders) -> DatasetReader:
     last: DatasetReader = registry.load("datasets", LAST)
     if chosen is not None and chosen is not last:
-        told = f"{root}: --normal and --anomalous say nothing here: the labels come from the files of this data set"
+        told = f"{root}: --normal and --anomalous have no effect: the labels are in the files of this data set"
         raise ConfigError(f"{told} ({chosen.source.title})" + ("" if name else f"; --reader {LAST} leaves them out"))
     load: Any = last.load
     truth: Any = last.truth

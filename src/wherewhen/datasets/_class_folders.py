@@ -35,7 +35,7 @@ class Folders:
             for other in names[number + 1 :]:
                 if name == other or name in other.parents or other in name.parents:
                     both = f"{named(str(name))} and {named(str(other))}"
-                    raise ConfigError(f"--normal, --anomalous: {both} lie in each other; name folders apart")
+                    raise ConfigError(f"--normal, --anomalous: {both} contain each other; name separate folders")
 
     @classmethod
     def of(cls, normal: str | None, anomalous: str | None) -> Folders | None:

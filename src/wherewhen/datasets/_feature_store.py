@@ -43,7 +43,7 @@ def _fault(index: Mapping[str, Any]) -> str | None:
     for row in videos:
         name = row.get("id") if isinstance(row, dict) else None
         if not isinstance(name, str) or not name or name in ids:
-            return f"a video needs an id of its own, got {quoted(name)}"
+            return f"a video needs a unique id, got {quoted(name)}"
         ids.add(name)
         if row.get("label") not in (0, 1, None) or not isinstance(row.get("category"), str | None):
             return f"{quoted(name)}: label is 0, 1 or null, category a name or null"

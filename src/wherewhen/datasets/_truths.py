@@ -77,7 +77,7 @@ def _spans(video: str, measure: Measure, draft: Draft) -> tuple[list[tuple[int, 
         if stop <= first:
             report("span-reversed", f"the span ends before it starts: {text}", video, draft.where)
         elif first >= measure.frames or first < 0:
-            report("span-outside", f"the span lies outside the video: {text}", video, draft.where)
+            report("span-outside", f"the span is outside the video: {text}", video, draft.where)
         else:
             if stop > measure.frames:
                 kind = "span-end" if stop == measure.frames + 1 else "span-past-end"
@@ -129,7 +129,7 @@ def build(video: str, measure: Measure, draft: Draft) -> Truth:
     frames = boxes[:, 1].astype(np.int64)
     if (astray := ~positive[frames]).any():
         first = frames[astray][0]
-        message = f"{int(astray.sum())} boxes lie in no span, the first in frame {first}"
+        message = f"{int(astray.sum())} boxes are outside all spans, the first in frame {first}"
         report("box-outside-span", message, video, draft.where)
     edges = measure.edges
     times = np.stack([edges[frames], edges[frames + 1]], 1)

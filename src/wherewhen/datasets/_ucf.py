@@ -52,7 +52,7 @@ def _video(key: str, listed: str, footage: _files.Footage, where: Path) -> Video
     folder = listed.replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
     by_name, by_folder = key.startswith("Normal"), "Normal" in folder
     if folder and (by_name != by_folder or not (by_name or key.startswith(folder))):
-        report("label-conflict", f"the name says {key}, the folder {folder}", key, where)
+        report("label-conflict", f"the name has {key}, the folder {folder}", key, where)
     category = "" if by_name else folder or re.split(r"\d", key)[0]
     relative = listed.replace("\\", "/").lstrip("/") if folder else f"{key}.mp4"
     return Video(key, footage.path(key, relative), int(not by_name), category or None)

@@ -40,7 +40,7 @@ def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
         if first is entry:
             yield entry
         elif (first.label, first.category, first.split) == (entry.label, entry.category, entry.split):
-            report("name-repeated", f"says the same as {_line(first)}", entry.path, entry.where)
+            report("name-repeated", f"repeats {_line(first)}", entry.path, entry.where)
         else:
             told = f"{entry.where}: {named(entry.path)} is {_said(entry)} here and {_said(first)} in {_line(first)}"
             raise DataError(f"{told}; remove one of the two rows")
@@ -102,7 +102,7 @@ def _near(path: Path) -> str:
 def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
     for folder, label in folders.chosen(root) if folders else usual(root):
         if is_video(folder):
-            raise DataError(f"{folder}: pictures lie directly in it; give every video a folder of its own")
+            raise DataError(f"{folder}: pictures are directly in it; give every video a separate folder")
         found = videos_in(folder)
         if not found:
             raise DataError(f"{folder}: no videos in it, so there is nothing {WORDS[label]}")
@@ -148,7 +148,7 @@ def _entries(root: Path, folders: Folders | None) -> list[_Entry]:
     table = root / TABLE
     if table.exists():
         if folders:
-            raise ConfigError(f"{table}: the table says the labels; leave --normal and --anomalous out, or rename it")
+            raise ConfigError(f"{table}: the table has the labels; leave --normal and --anomalous out, or rename it")
         found = list(_in_table(root, table))
         if not found:
             raise DataError(f"{table}: no videos in it")
@@ -170,7 +170,7 @@ def _tell_left(root: Path, taken: list[Path]) -> None:
 def nothing(root: Path) -> str:
     """What a folder without labels needs, and what is there instead."""
     told = f"expected a file {TABLE} (path,label[,class]) or folders normal/ and anomalous/"
-    return f"{told}, or --normal NAMES --anomalous NAMES with names of your own. {listed(below(root))}"
+    return f"{told}, or --normal NAMES --anomalous NAMES with other names. {listed(below(root))}"
 
 
 def _fold(videos: dict[str, Video], parts: dict[str, str | None], table: Path) -> Fold | None:

@@ -103,7 +103,7 @@ def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
         frames = clips[clip]["frames"]
         start, end = _whole(bag, "start", where, 0), _whole(bag, "end", where, 1)
         if not start < end <= frames:
-            raise DataError(f"{where}: frames {start} to {end} don't lie in the clip's {frames}")
+            raise DataError(f"{where}: frames {start} to {end} are not within the clip's {frames}")
         if _whole(bag, "label", where, 0) > 1:
             raise DataError(f"{where}: 'label' is 0 (normal) or 1 (anomalous), got {bag['label']}")
         if bag["label"] > clips[clip]["label"]:
@@ -187,7 +187,7 @@ def _segments(clip: Record, where: str) -> list[tuple[int, int]]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(type(k) is int for k in pair):
             raise DataError(f"{where}: {key!r} must be a list of [first, last + 1], got {pair!r}")
         if not 0 <= pair[0] < pair[1] <= frames:
-            raise DataError(f"{where}: segment {pair} doesn't lie in frames 0 to {frames}")
+            raise DataError(f"{where}: segment {pair} is not within frames 0 to {frames}")
     if bool(segments) != bool(clip["label"]):
         raise DataError(f"{where}: label {clip['label']} but {len(segments)} segments")
     names = clip.get("categories", [])

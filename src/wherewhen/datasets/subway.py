@@ -64,7 +64,7 @@ def truth(root: Path) -> dict[str, Truth]:
         path = _files.need(root, f"{name}/01.txt", what=f"the region tracks of {name}")
         boxes = _tubes.read(path, name, inclusive=False)
         if (early := boxes[:, 1] < FIRST[name]).any():
-            report("normal-positive", f"{int(np.sum(early))} boxes lie in the training frames", f"{name}_train", path)
+            report("normal-positive", f"{int(np.sum(early))} boxes are in the training frames", f"{name}_train", path)
         whole = build(name, measure, Draft(_tubes.spans(boxes), boxes=boxes, where=path))
         first = min(FIRST[name], measure.frames - 1)
         out[f"{name}_train"] = _part(whole, measure, 0, first)

@@ -51,7 +51,7 @@ def load(root: Path) -> Dataset:
             key = _files.stem(path.name)
             category = re.sub(r"^\d+_|_\d+$", "", key) if label else None
             if label == key.startswith("Normal"):
-                report("label-conflict", f"lies in {folder}/", key, path)
+                report("label-conflict", f"is in {folder}/", key, path)
             videos[key] = Video(key, path, label, category)
     tested = _drafts(root)
     for key in sorted(set(tested) - set(videos)):
@@ -70,7 +70,7 @@ def truth(root: Path) -> dict[str, Truth]:
     for key, measure in Measures(root).need(tests, lengths).items():
         if bool(drafts[key].spans) != bool(tests[key].label):
             spans = len(drafts[key].spans)
-            report("label-conflict", f"{spans} spans, but it lies in {tests[key].path.parent.name}/", key, root)
+            report("label-conflict", f"{spans} spans, but it is in {tests[key].path.parent.name}/", key, root)
         out[key] = build(key, measure, drafts[key])
     return out
 

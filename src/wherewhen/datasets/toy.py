@@ -179,7 +179,7 @@ def _film(settings: Toy, index: int, path: Path, write: Writer) -> Truth:
     spans = _spans(hot, settings.rate)
     kind = plan(settings)[index].kind
     if bool(kind) != bool(spans):
-        raise DataError(f"{path.stem}: nothing of {kind!r} could be seen; take another seed or a larger picture")
+        raise DataError(f"{path.stem}: nothing of {kind!r} is visible; use another seed or a larger picture")
     times = np.array([[frame, frame + 1] for frame, _, _ in rows]).reshape(-1, 2) / settings.rate
     boxes = ext.from_pixels([box for _, _, box in rows], times, settings.width, settings.height)
     return Truth(

@@ -116,7 +116,7 @@ def _named(key: str, draft: Draft, told: dict[tuple[int, int], str]) -> None:
         draft.spans, draft.categories = list(told), list(told.values())
     elif told:
         report(
-            "span-differs", f"{CLASSES} marks other frames; all spans bear all classes of the name", key, draft.where
+            "span-differs", f"{CLASSES} marks other frames; all spans have all classes of the name", key, draft.where
         )
 
 
@@ -162,7 +162,7 @@ def truth(root: Path) -> dict[str, Truth]:
             drafts[video.id] = Draft()
         if bool(drafts[video.id].spans) != bool(video.label):
             spans = len(drafts[video.id].spans)
-            report("label-conflict", f"{spans} spans, but the name says label {video.label}", video.id, root)
+            report("label-conflict", f"{spans} spans, but the name has label {video.label}", video.id, root)
         _named(video.id, drafts[video.id], classes.get(video.id, {}))
     known = Measures(root, USUAL).need(drafts, lengths)
     return {key: build(key, measure, drafts[key]) for key, measure in known.items()}

@@ -39,7 +39,7 @@ class CompileEngine:
     def version(cls) -> str:
         """Of torch; EngineError where there is no C++ compiler."""
         if not any(shutil.which(name) for name in ("g++", "c++", "clang++", "cl")):
-            raise EngineError("engine compile needs a C++ compiler (g++ or clang++); install one or take engine torch")
+            raise EngineError("engine compile needs a C++ compiler (g++ or clang++); install one or use engine torch")
         return str(torch.__version__)
 
     def __call__(self, clips: Pixels) -> Features:

@@ -36,7 +36,7 @@ class OpenVINOEngine:
         core = openvino.Core()
         known = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in known:
-            raise EngineError("engine openvino: this processor has no bf16; take precision fp32")
+            raise EngineError("engine openvino: this processor has no bf16; use precision fp32")
         model = converted(openvino, network, shaped(clips, batch))
         if precision == "int8":
             model = quantized(model, [shaped(clips[k : k + 1], batch) for k in range(len(clips))])

@@ -139,6 +139,9 @@ class Evaluation(NamedTuple):
     families: tuple[str, ...]
     notes: list[str]
 
+    def __repr__(self) -> str:
+        return f"Evaluation({len(self.table)} rows, {len(self.truths)} videos, {len(self.families)} metric families)"
+
 
 def evaluate_videos(
     model: Model,
@@ -154,7 +157,7 @@ def evaluate_videos(
     frame_rates.tell_seen((bag.video for bag in bags), seen.values())
     held = known.seen(bags, model.config.scored)
     if not held:
-        raise DataError("no video is left to evaluate; quarantine.json says why")
+        raise DataError("no video is left to evaluate; see the reasons in quarantine.json")
     left = measurable(asked.families, held.values())  # a video that can't be read may have been the only one
     found = detect_bags(model, bags)
     table = rows(model.config.method, model.config.backbone, [measure(found, held, left.families)])

@@ -164,7 +164,7 @@ def _remarks(truths: Iterable[Truth]) -> list[str]:
     if anomalous and all(truth.frames.all() for truth in anomalous):
         return [
             "every anomalous video is anomalous from its first to its last frame: frame measures rank whole videos "
-            "and weigh them by their length; judge by vauc and vap"
+            "and weigh them by their length; use vauc and vap instead"
         ]
     return []
 

@@ -99,8 +99,8 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
         title=f"Benchmark on {outcome['test']}" + ("" if same else f", trained on {outcome['train']}"),
         notes=(
             f"{outcome['folds']} folds, seeds {', '.join(map(str, outcome['seeds']))}; mean and deviation over both.",
-            "A method's own row is the checkpoint that its validation videos chose. The test oracle is what choosing "
-            "by the test videos would give: no result, only the size of the temptation.",
+            "A method's own row is the checkpoint that its validation videos chose. The test oracle row shows what "
+            "choosing the checkpoint by the test videos would give: an upper bound, not a result.",
             *outcome["notes"],
         ),
         rows=_rows(table),

@@ -32,7 +32,7 @@ AUTO = "auto"
 SAMPLES = 4  # clips that an engine is measured on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FeatureSpec:
     """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
 
@@ -48,6 +48,9 @@ class FeatureSpec:
     crops: int = 1
     gate: float = 0.0
     device: str = AUTO
+
+    def __repr__(self) -> str:
+        return f"FeatureSpec({self.backbone}, {self.instances}, {self.engine}, {self.precision}, {self.device})"
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> FeatureSpec:

@@ -85,10 +85,10 @@ def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Fe
         file = open_features(path)
         wrong = differences(made, file.passport["made"]) + differences(source, file.passport["source"])
     except StoreError as error:
-        log.warning("made again: %s", error)
+        log.warning("recomputed: %s", error)
         return None
     if wrong:
-        log.warning("made again: %s: made in another way (%s)", path, "; ".join(wrong))
+        log.warning("recomputed: %s: has other settings (%s)", path, "; ".join(wrong))
         return None
     return file
 
@@ -104,7 +104,7 @@ def stored(video: Video, look: FeatureSpec) -> FeatureFile:
     found = {key: value for key, value in file.passport["made"].items() if key in wanted}
     wrong = differences(wanted, found) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
     if wrong:
-        raise StoreError(f"{path}: made in another way ({'; '.join(wrong)})")
+        raise StoreError(f"{path}: has other settings ({'; '.join(wrong)})")
     return file
 
 
@@ -120,12 +120,13 @@ def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
     held = sorted({str(made.get("backbone")) for made in kept.values()})
     if wanted["backbone"] not in held:
         raise StoreError(
-            f"{store}: holds no features of {wanted['backbone']}, but of {', '.join(held)}; say which: --backbone NAME"
+            f"{store}: has no features of {wanted['backbone']}, only of {', '.join(held)}; "
+            "choose one with --backbone NAME"
         )
     if apart[best]:
         raise StoreError(
-            f"{store}: holds no features made as wanted; the nearest are {best} ({'; '.join(apart[best])}). "
-            "Ask for these settings, or extract from the videos with yours"
+            f"{store}: has no features with these settings; the closest are {best} ({'; '.join(apart[best])}). "
+            "Use their settings, or extract features with yours"
         )
     return best
 

@@ -44,8 +44,8 @@ def note(rates: Iterable[float], wanted: float | None) -> str | None:
     span = low if low == high else f"{low} to {high}"
     return (
         f"{len(few)} of {len(every)} video{'s'[: len(every) > 1]} ha{'ve' if len(few) > 1 else 's'} less than "
-        f"{SHARE * wanted:.3g} pictures a second ({span}): motion in them is measured per second, but what takes "
-        f"less than {2 / few[0]:.2g} s can't be seen"
+        f"{SHARE * wanted:.3g} pictures a second ({span}): motion in them is measured per second, but events shorter "
+        f"than {2 / few[0]:.2g} s can be missed"
     )
 
 

@@ -47,7 +47,7 @@ def bags(
     count = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(count) as pool:
         found = zip(wanted, _in_order(pool, work, wanted, 4 * count), strict=True)
-        for video, bag in track(found, "looking at videos", len(wanted), quiet=quiet):
+        for video, bag in track(found, "reading videos", len(wanted), quiet=quiet):
             if isinstance(bag, Bag) and (quarantine is None or quarantine.passes(video, bag.damage)):
                 yield bag
             elif isinstance(bag, Bag):
@@ -56,7 +56,7 @@ def bags(
                 raise bag
             else:
                 quarantine.add(video.path, bag.cause)
-                log.warning("set aside %s: %s", video.id, bag.cause)
+                log.warning("skipped %s: %s", video.id, bag.cause)
 
 
 def _in_order(

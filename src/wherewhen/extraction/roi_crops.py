@@ -232,8 +232,8 @@ class FrameBuffer:
         place = self._free.pop() if self._free else len(self._frames)
         if (place + 1) * image.nbytes > self.most:
             raise ConfigError(
-                f"tubes: pictures of more than {self.most / 2**30:g} GiB would wait for the end of a window, to have "
-                "crops cut out of them; take a shorter shape.window, or a smaller width"
+                f"tubes: pictures of more than {self.most / 2**30:g} GiB would be kept until the end of a window, to "
+                "cut crops from them; use a shorter shape.window, or a smaller width"
             )
         if (place + 1) * image.nbytes <= self.in_memory:
             self._kept[place] = image.copy()  # what a decoder gave may hold on to more than its pixels

@@ -200,7 +200,7 @@ def _read(path: Path, passport: Mapping[str, Any]) -> list[Boxes]:
     arrays, found = load(path)
     words = found.pop("words", None)
     if words is None or found != passport:
-        raise StoreError(f"{path}: boxes made in another way")
+        raise StoreError(f"{path}: its boxes have other settings")
     if not len(arrays["counts"]):
         return []
     borders = np.cumsum(arrays["counts"])[:-1]

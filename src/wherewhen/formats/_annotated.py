@@ -135,7 +135,7 @@ def frame_spans(extents: Floats, clock: Clock, video: str) -> Whole:
     outside = (middles < 2 * edges[0] - edges[1]) | (middles > 2 * edges[-1] - edges[-2])
     if outside.any():
         raise DataError(
-            f"{video}: something at {middles[outside][0]:g} s lies outside the video, "
+            f"{video}: an annotation at {middles[outside][0]:g} s is outside the video, "
             f"which lasts from {edges[0]:g} s to {edges[-1]:g} s; is this its clock?"
         )
     around = (np.searchsorted(edges, middles, "right") - 1).clip(0, clock.frames - 1)
@@ -181,7 +181,7 @@ def from_frames(rows: FrameBoxes, clock: Clock, where: str) -> Scores:
     bad = np.flatnonzero(((high < 0) | (low > size)).any(1))
     if len(bad):
         shape = f"{clock.width}x{clock.height}"
-        raise DataError(f"{where}: box {rows.box[bad[0]].tolist()} lies outside the picture; is its size {shape}?")
+        raise DataError(f"{where}: box {rows.box[bad[0]].tolist()} is outside the picture; is its size {shape}?")
     pixels = np.concatenate([low, np.maximum(low, high)], 1)
     times = np.stack([clock.edges[rows.frame], clock.edges[rows.frame + 1]], -1)
     return Scores(ext.from_pixels(pixels, times, clock.width, clock.height), rows.score, rows.track)
@@ -219,9 +219,7 @@ def clock_of(video: str, clocks: Mapping[str, Clock] | None, source: Path, own: 
         return own
     near = get_close_matches(video, known, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
-    raise DataError(
-        f"{source}: the file does not tell the frame times and picture size of {video!r}; give a clock for it{hint}"
-    )
+    raise DataError(f"{source}: the file has no frame times and picture size of {video!r}; give a clock for it{hint}")
 
 
 def from_prediction(video: str, prediction: Prediction, clock: Clock) -> Annotated:

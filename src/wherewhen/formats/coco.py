@@ -71,7 +71,7 @@ def _by_id(nodes: Node) -> dict[int, Node]:
     for node in nodes:
         number = node["id"].whole()
         if number in found:
-            raise DataError(f"{node.where}.id: {number} stands twice")
+            raise DataError(f"{node.where}.id: {number} is repeated")
         found[number] = node
     return found
 

@@ -132,7 +132,7 @@ def _read_one(file: Path, clocks: Mapping[str, Clock] | None) -> Annotated:
         where = f"{file}: track {track.get('id')}"
         key = whole(_cell(track, "id", where), where)
         if key < 0 or key in seen:
-            raise DataError(f"{where}: expected a track id that is at least 0 and stands once")
+            raise DataError(f"{where}: expected a track id that is at least 0 and unique")
         seen.add(key)
         order, rows, shows = _keys(track, where)
         if order and not 0 <= order[0] <= order[-1] < clock.frames:

@@ -101,7 +101,7 @@ def _boxes(region: Node, clock: Clock) -> tuple[list[int], list[list[float]], li
         if not 0 <= frame < clock.frames:
             raise DataError(f"{key.where}: frame {frame + 1}, but the video has {clock.frames}, counted from 1")
         if frame in keys:
-            raise DataError(f"{key.where}: frame {frame + 1} stands twice")
+            raise DataError(f"{key.where}: frame {frame + 1} is repeated")
         place = [key[name].number() for name in ("x", "y", "width", "height")]
         turn, score, shows = key.get("rotation"), key.get("score") or default, key.get("enabled")
         extra = [turn.number() if turn else 0.0, score.number() if score else 1.0]

@@ -54,7 +54,7 @@ def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
     )
 
 
-@dataclass
+@dataclass(repr=False)
 class Model(Detector):
     """A trained model: pictures in, when and where out.
 
@@ -83,6 +83,10 @@ class Model(Detector):
         self.builders = self.config.builders()
         self.dims = {self.config.scored: int(self.bank.features.shape[1]), **self.dims}
         self.method = self.method.to(self.device).eval()
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"Model({self.config.summary}, {len(self.trained_on)} training videos{classes}, {self.device})"
 
     def with_movers(self, movers: object) -> Model:
         """The same model, whose events are told by movers' boxes: a source of boxes by its name, or its settings.
@@ -233,13 +237,11 @@ def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
         return
     path, sha256 = named
     if not sha256:
-        raise stored.wrong(
-            f"its configuration doesn't say the sha256 of {path}, so nobody can tell which file is meant"
-        )
+        raise stored.wrong(f"its configuration has no sha256 of {path}, so the file can't be identified")
     if not config.trusted:
         raise ConfigError(
             f"{stored.path}: this model runs the code in {path} (sha256 {sha256}). "
-            "If you made that file or trust who did: --trust (in Python: trust=True)"
+            "If you trust that file: --trust (in Python: trust=True)"
         )
 
 

@@ -52,7 +52,7 @@ OPTIONS: Mapping[str, Option] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelConfig:
     """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
 
@@ -78,6 +78,18 @@ class ModelConfig:
     crops: int = 1
     gate: float = 0.0
     movers: track_cache.MoversConfig | None = None
+
+    def __repr__(self) -> str:
+        return f"ModelConfig({self.summary}, seed {self.seed})"
+
+    @property
+    def summary(self) -> str:
+        """The names of its plug-ins.
+
+        >>> ModelConfig.of().summary
+        'motion, cells, cuboid_mil, regions'
+        """
+        return ", ".join([self.backbone, self.instances, self.method, self.localizer])
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> ModelConfig:
@@ -124,8 +136,8 @@ class ModelConfig:
         """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
         if self.validation != ModelConfig.validation:
             raise ConfigError(
-                f"{root}: --validation {self.validation:g} has no effect: this data set says itself which videos "
-                f"validate; leave it out, or train on all with --fold all"
+                f"{root}: --validation {self.validation:g} has no effect: this data set defines the videos "
+                f"to validate on; leave it out, or train on all with --fold all"
             )
 
     @property
@@ -253,6 +265,6 @@ def _check_fit(config: ModelConfig) -> None:
     near = roi_crops.wanted(builders)
     if near and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
-            f"{config.backbone} tells what changes in a picture that stands still; a crop goes along with its mover. "
-            f"Take --{config.views[next(iter(near))]}.features pool, or a backbone that looks, such as shufflenet"
+            f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
+            f"Use --{config.views[next(iter(near))]}.features pool, or an image backbone such as shufflenet"
         )

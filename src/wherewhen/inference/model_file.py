@@ -66,7 +66,9 @@ class Stored:
 
     def wrong(self, told: object) -> StoreError:
         """An error that says what is wrong with this file."""
-        return StoreError(f"{self.path}: can't be used as a model: {told}. Train it again, or take a whole copy of it")
+        return StoreError(
+            f"{self.path}: can't be used as a model: {told}. Train it again, or use a complete copy of it"
+        )
 
     def part(self, prefix: str) -> Arrays:
         """The arrays whose names begin so, without the beginning."""
@@ -81,7 +83,7 @@ class Stored:
         except ValueError as error:
             raise self.wrong(f"bank: {error}") from None
         if made.features.shape[1] != length:
-            raise self.wrong(f"bank.features are {made.features.shape[1]} long, and its dims say {length}")
+            raise self.wrong(f"bank.features have length {made.features.shape[1]}, expected {length} (its dims)")
         return made
 
     def normalizer(self, prefix: str, length: int) -> Normalizer:
@@ -138,12 +140,12 @@ def _fixed(method: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def read(path: Path) -> Stored:
     """The parts of a model's file; StoreError names the file and what is wrong with it."""
-    arrays, passport = load(path, advice="expected the weights of a model; take a whole copy of it, or train again")
+    arrays, passport = load(path, advice="expected the weights of a model; use a complete copy of it, or train again")
     if "config" not in passport:
         raise StoreError(f"{path}: is not a model of this toolkit: it has no configuration")
     expected = passport.pop(DIGEST, None)
     if expected is not None and expected != digest(arrays, passport):
-        raise StoreError(f"{path}: damaged, or changed by hand: its numbers are not those that were written")
+        raise StoreError(f"{path}: damaged or edited: the digest of its numbers differs from the stored one")
     told = {name: passport.get(name) for name in ("config", "threshold", "dims")}
     try:
         config, threshold, dims = (typed(kind, told[name], name) for name, kind in _KINDS.items())

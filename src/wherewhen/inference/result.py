@@ -14,7 +14,7 @@ import numpy as np
 
 from wherewhen.core import outputs
 from wherewhen.core.errors import ConfigError, expected, unknown
-from wherewhen.core.printable import legible
+from wherewhen.core.printable import cut, legible
 from wherewhen.core.values import Event, Features, Floats, Pixels, Prediction, Truth
 from wherewhen.video.sources import Source
 
@@ -44,8 +44,8 @@ class Result:
 
     def __repr__(self) -> str:
         peak = "" if self.prediction.frames is None else f", peak {self.prediction.frames.values.max():.2f}"
-        damage = f", {self.damage}" if self.damage else ""
-        return f"Found({self.id!r}, {self.clock[-1]:.2f} s, {len(self.events)} events{peak}{damage})"
+        damage = f", damaged: {cut(self.damage, 40)}" if self.damage else ""
+        return f"Result({cut(self.id)}, {self.clock[-1]:.2f} s, {len(self.events)} events{peak}{damage})"
 
     def _repr_html_(self) -> str:
         """A table of the events, for notebooks."""

@@ -171,7 +171,7 @@ class PredictionJoiner:
     def whole(self) -> Prediction:
         """All of it; ValueError if there was no time step."""
         if not self._starts:
-            raise ValueError("nothing was predicted: the video gave no time step")
+            raise ValueError("no predictions: the video has no time step")
         edges = np.array([*self._starts, self._end])
         scores = HeatMap(np.array(self._scores, np.float32), edges)
         shares = {name: HeatMap(np.array(values, np.float32), edges) for name, values in self._shares.items()}

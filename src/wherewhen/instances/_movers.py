@@ -59,11 +59,11 @@ class TubesConfig:
         if self.part is not None and not self.part > 0:
             raise ConfigError(f"tubes: part is above 0 seconds or null; got {self.part}")
         if not 0 <= self.margin <= 2:
-            raise ConfigError(f"tubes: margin lies in [0, 2]; got {self.margin}")
+            raise ConfigError(f"tubes: expected margin in [0, 2]; got {self.margin}")
         if self.width is not None and self.width < 1:
             raise ConfigError(f"tubes: width is at least 1 px or null; got {self.width}")
         if self.shape.frame == "never":
-            raise ConfigError("tubes: shape.frame never leaves a video without movers empty; take fallback or always")
+            raise ConfigError("tubes: shape.frame never leaves a video without movers empty; use fallback or always")
 
     @property
     def sight(self) -> TrackSource:

@@ -22,7 +22,7 @@ def demand(method: str, config: Any, *, positive: str = "", share: str = "", wei
             raise ConfigError(f"{method}: {name} must be at least 1, got {value}")
     for name in share.split():
         if not 0 <= getattr(config, name) < 1:
-            raise ConfigError(f"{method}: {name} must lie in [0, 1), got {getattr(config, name)}")
+            raise ConfigError(f"{method}: {name} must be in [0, 1), got {getattr(config, name)}")
     for name in weight.split():
         if not 0 <= getattr(config, name) < float("inf"):
             raise ConfigError(f"{method}: {name} must be a number from 0 up, got {getattr(config, name)}")

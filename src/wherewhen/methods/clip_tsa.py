@@ -52,7 +52,7 @@ class CLIPTSAConfig(MagnitudeConfig):
         demand("clip_tsa", self, positive="width segments samples", share="dropout top")
         demand("clip_tsa", self, weight="margin magnitude sparsity smoothness")
         if not 0 < self.keep <= 1:
-            raise ConfigError(f"clip_tsa: keep must lie in (0, 1], got {self.keep}")
+            raise ConfigError(f"clip_tsa: keep must be in (0, 1], got {self.keep}")
         if not 0 < self.sigma < float("inf"):
             raise ConfigError(f"clip_tsa: sigma must be above 0, got {self.sigma}")
 

@@ -54,7 +54,7 @@ class CuboidMILConfig:
                 raise ConfigError(f"cuboid_mil: {name} must be at least 1, got {getattr(self, name)}")
         for name in ("dropout", "top"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"cuboid_mil: {name} must lie in [0, 1), got {getattr(self, name)}")
+                raise ConfigError(f"cuboid_mil: {name} must be in [0, 1), got {getattr(self, name)}")
         for name in ("margin", "sparsity", "smoothness"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"cuboid_mil: {name} can't be negative, got {getattr(self, name)}")

@@ -58,7 +58,7 @@ class GCLNCConfig:
                 raise ConfigError(f"gclnc: {name} must be at least 1, got {getattr(self, name)}")
         for name in ("dropout", "momentum"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"gclnc: {name} must lie in [0, 1), got {getattr(self, name)}")
+                raise ConfigError(f"gclnc: {name} must be in [0, 1), got {getattr(self, name)}")
         if not 0 < self.certain <= 1:
             raise ConfigError(f"gclnc: certain is a share above 0 and up to 1, got {self.certain}")
         for name in ("rounds", "steady"):

@@ -73,7 +73,7 @@ class PEL4VADConfig:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"pel4vad: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"pel4vad: dropout must lie in [0, 1), got {self.dropout}")
+            raise ConfigError(f"pel4vad: dropout must be in [0, 1), got {self.dropout}")
         for name in ("gamma", "bias", "prompting", "smoothness", "sparsity"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"pel4vad: {name} can't be negative, got {getattr(self, name)}")

@@ -71,7 +71,7 @@ class ProximityConfig:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"proximity: {name} can't be negative, got {getattr(self, name)}")
         if not 0 <= self.dropout < 1 / 3:
-            raise ConfigError(f"proximity: dropout must lie in [0, 1/3), got {self.dropout}")
+            raise ConfigError(f"proximity: dropout must be in [0, 1/3), got {self.dropout}")
         if not 0 < self.top <= 1:
             raise ConfigError(f"proximity: top is a share above 0 and up to 1, got {self.top}")
         if not 0 < self.sigma < float("inf"):

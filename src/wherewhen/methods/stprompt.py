@@ -74,7 +74,7 @@ class STPromptConfig:
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"stprompt: {name} must be above 0, got {getattr(self, name)}")
         if not self.normal.strip():
-            raise ConfigError("stprompt: normal is empty; say what normal videos are called")
+            raise ConfigError("stprompt: normal is empty; expected a name for normal videos")
 
 
 class Adapter(nn.Module):

@@ -59,7 +59,7 @@ class URDMUConfig:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"urdmu: {name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"urdmu: dropout must lie in [0, 1), got {self.dropout}")
+            raise ConfigError(f"urdmu: dropout must be in [0, 1), got {self.dropout}")
         for name in ("margin", "distance", "memories", "triplet", "divergence", "apart"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"urdmu: {name} can't be negative, got {getattr(self, name)}")

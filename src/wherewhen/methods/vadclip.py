@@ -75,7 +75,7 @@ class VadCLIPConfig:
         if not 0 < self.temperature < float("inf"):
             raise ConfigError(f"vadclip: temperature must be above 0, got {self.temperature}")
         if not self.normal.strip():
-            raise ConfigError("vadclip: normal is empty; say what normal videos are called")
+            raise ConfigError("vadclip: normal is empty; expected a name for normal videos")
 
 
 PUBLISHED = VadCLIPConfig(segments=256, top=16, standardize=False, skip=False, compat=True)

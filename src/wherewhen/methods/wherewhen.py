@@ -72,7 +72,7 @@ class WhereWhenConfig:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"wherewhen: {name} can't be negative, got {getattr(self, name)}")
         if not 0 <= self.top < 1 or not 0 < self.share <= 1:
-            raise ConfigError(f"wherewhen: top lies in [0, 1) and share in (0, 1]; got {self.top} and {self.share}")
+            raise ConfigError(f"wherewhen: expected top in [0, 1) and share in (0, 1]; got {self.top} and {self.share}")
         if self.length is not None and not 0 < self.length < float("inf"):
             raise ConfigError(f"wherewhen: length must be above 0 or null, got {self.length}")
 

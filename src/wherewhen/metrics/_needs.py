@@ -24,7 +24,7 @@ def _frames(truths: Sequence[Truth]) -> str | None:
     if not any(truth.label for truth in truths):
         return NORMAL
     if not any(truth.frames.any() for truth in truths):
-        return "no frame lies in a span: the spans are shorter than a frame"
+        return "no frame is in a span: the spans are shorter than a frame"
     if all(truth.frames.all() for truth in truths):
         return "no frame is normal: every video is anomalous from its first to its last frame"
     return None

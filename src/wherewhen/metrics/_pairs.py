@@ -22,7 +22,7 @@ def paired(
     ``parts`` names the fields of a prediction that the caller reads.
     """
     if not truths:
-        raise DataError("no truth given: there is nothing to judge")
+        raise DataError("no ground truth given: there is nothing to evaluate")
     if missing := truths.keys() - predictions.keys():
         raise DataError(f"no prediction for {_some(missing)}; every video of the truth needs one")
     if extra := predictions.keys() - truths.keys():

@@ -73,7 +73,7 @@ def compute(
             continue
         place = places(truth, masks_first=False)
         if not place.regions:
-            raise DataError(f"{key}: an anomalous video without a truth box or mask can't be judged by paths")
+            raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by paths")
         known = known_frames(truth, place)
         paths = list(_paths(prediction.boxes, truth.edges, place, known))
         real = np.flatnonzero(place.region_of >= 0)

@@ -103,7 +103,7 @@ def compute(
             continue
         place = places(truth, masks_first=False)
         if not place.regions:
-            raise DataError(f"{key}: an anomalous video without a truth box or mask can't be judged by tubes")
+            raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by tubes")
         known = known_frames(truth, place)
         detected = np.zeros(len(known), bool)
         detected[found.frame] = True

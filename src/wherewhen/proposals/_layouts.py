@@ -148,5 +148,5 @@ LAYOUTS = {
 def known(raw: Raw, names: Sequence[str]) -> Raw:
     """What was decoded, if every class has a name; ConfigError otherwise."""
     if len(raw[2]) and raw[2].max() >= len(names):
-        raise ConfigError(f"onnx: the file tells class {raw[2].max()}, but there are {len(names)} names; give --names")
+        raise ConfigError(f"onnx: the file has class {raw[2].max()}, but there are {len(names)} names; give --names")
     return raw

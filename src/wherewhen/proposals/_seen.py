@@ -42,7 +42,9 @@ class DetectorConfig:
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "tiles", tuple(self.tiles))
         if not 0 <= self.score <= 1 or not 0 < self.overlap <= 1:
-            raise ConfigError(f"detector: score lies in [0, 1] and overlap in (0, 1]; got {self.score}, {self.overlap}")
+            raise ConfigError(
+                f"detector: expected score in [0, 1] and overlap in (0, 1]; got {self.score}, {self.overlap}"
+            )
         if self.most < 1 or self.stride < 1:
             raise ConfigError(f"detector: most and stride are at least 1; got {self.most} and {self.stride}")
         if len(self.tiles) != 2 or min(self.tiles) < 1 or self.tiles[0] * self.tiles[1] > MOST_TILES:

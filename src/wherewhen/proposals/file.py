@@ -44,7 +44,7 @@ class FileConfig:
             their endings .txt, .json and .xml.
         kind: mot only: det, results or gt; null takes the one that is there.
         video: its name in the file; null means its id, or the only one there.
-        confidence: of every box; null takes the file's, which must lie in [0, 1].
+        confidence: of every box; null takes the file's, which must be in [0, 1].
         score: boxes less sure than this are left out.
         classes: names to keep; an empty list means all.
         stride: every so many frames are looked at.
@@ -66,7 +66,7 @@ class FileConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         if self.confidence is not None and not 0 <= self.confidence <= 1:
-            raise ConfigError(f"file: confidence lies in [0, 1]; got {self.confidence}")
+            raise ConfigError(f"file: expected confidence in [0, 1]; got {self.confidence}")
         if self.stride < 1 or self.frames < 1:
             raise ConfigError(f"file: stride and frames are at least 1; got {self.stride} and {self.frames}")
         if self.format is not None and self.format not in registry.names("formats"):
@@ -143,7 +143,7 @@ class File:
 
     def __init__(self, config: FileConfig, video: Video | None = None) -> None:
         if not config.path or not Path(config.path).exists():
-            raise ConfigError(f"file: {config.path or 'path is empty'}: say which file or folder holds the boxes")
+            raise ConfigError(f"file: {config.path or 'path is empty'}: expected the file or folder of the boxes")
         self.config, self.video = config, video
         self.path = Path(config.path) if video is None else self.file_of(config, video)
         self.clip = ClipSpec(1, config.stride)
@@ -163,7 +163,7 @@ class File:
             found = [place for place in places.values() if (folder / place.format(name)).is_file()]
             if len(found) > 1:
                 told = " and ".join(place.format(name) for place in found)
-                raise ConfigError(f"file: {folder} has {told}; say which one: format, or for mot kind")
+                raise ConfigError(f"file: {folder} has {told}; choose one with the settings format, or for mot kind")
             if found:
                 return folder / found[0].format(name)
         told = ", ".join(place.format(names[0]) for place in places.values())
@@ -188,7 +188,7 @@ class File:
         places = boxes.extents[:, 2:] * VAST / np.array([width, height, width, height])
         if outside := np.flatnonzero((places[:, :2] > 1).any(1)).tolist():
             corners = (boxes.extents[outside[0], 2:] * VAST).tolist()
-            raise DataError(f"{path}: box {corners} lies outside the picture; is its size {width}x{height}?")
+            raise DataError(f"{path}: box {corners} is outside the picture; is its size {width}x{height}?")
         places = places.clip(0, 1)
         values = boxes.values if config.confidence is None else np.full(len(boxes.values), config.confidence)
         if len(values) and not (values.min() >= 0 and values.max() <= 1):
@@ -216,7 +216,7 @@ def form_of(path: Path) -> str:
     forms = {"": "mot", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
     if path.is_dir() or path.suffix.lower() in forms:
         return "mot" if path.is_dir() else forms[path.suffix.lower()]
-    raise ConfigError(f"file: {path.name} ends in none of .txt, .json and .xml; say which format it has")
+    raise ConfigError(f"file: {path.name} ends in none of .txt, .json and .xml; set its format")
 
 
 def kind_of(path: Path) -> str:
@@ -268,11 +268,11 @@ def _one(found: list[Any], config: FileConfig, path: Path, video: Video | None) 
         return own[0]
     if len(found) == 1:
         if video is not None and path == Path(config.path):
-            log.warning("%s: the boxes of %s are taken for %s", path, ids[0], video.id)
+            log.warning("%s: the boxes of %s are used for %s", path, ids[0], video.id)
         return found[0]
     if video is not None:
         raise VideoError(video.path, f"there are no boxes of {video.id!r} in {path}, but of {', '.join(ids[:10])}")
-    raise ConfigError(f"{path} holds {len(found)} videos; say which: video is one of {', '.join(ids[:10])}")
+    raise ConfigError(f"{path} holds {len(found)} videos; set video to one of {', '.join(ids[:10])}")
 
 
 PLUGIN: type[Proposer] = File

@@ -171,7 +171,7 @@ class _Eye:
             log.warning("from %.1f s on the camera moves: boxes are around what moves against it", frame.start)
             self._moving = True
         elif self._moving and not any(self._moves):
-            log.warning("from %.1f s on the camera rests: the scene is learnt anew", frame.start)
+            log.warning("from %.1f s on the camera is static: the background is learned again", frame.start)
             self._moving = False
             self._start([frame.image], frame.start)
 

@@ -95,7 +95,7 @@ def _names(config: OnnxConfig) -> tuple[str, ...]:
 
 def _session(config: OnnxConfig) -> Any:
     if not config.path:
-        raise ConfigError("onnx: say which detector to run: path is its .onnx file")
+        raise ConfigError("onnx: expected a detector: set path to its .onnx file")
     if not Path(config.path).is_file():
         raise ConfigError(f"onnx: {config.path}: no such file")
     try:

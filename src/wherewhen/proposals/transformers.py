@@ -141,7 +141,7 @@ def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
     size = told.get("size") if isinstance(told, dict) else None
     if not isinstance(size, dict) or not all(isinstance(size.get(side), int) for side in ("height", "width")):
         raise ConfigError(
-            f"transformers: {config.model} wants pictures of size {size}; "
+            f"transformers: {config.model} needs pictures of size {size}; "
             "only networks with one height and width can be used, such as RT-DETR"
         )
     scale = told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0

@@ -40,7 +40,7 @@ def pick_device(name: str) -> str:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         reason = first_line(error)
-        raise ConfigError(f"device {name!r} can't be used here ({reason}); take auto, cpu or cuda") from None
+        raise ConfigError(f"device {name!r} can't be used here ({reason}); use auto, cpu or cuda") from None
     return name
 
 

@@ -46,7 +46,7 @@ def source(weights: Weights) -> str:
         )
     if os.environ.get(OFFLINE, "") not in ("", "0") and not address.startswith("file:"):
         raise StoreError(
-            f"{weights.name}: {OFFLINE} is set, so {address} is not asked; put the file at {weights.path}, "
+            f"{weights.name}: {OFFLINE} is set, so {address} is not contacted; put the file at {weights.path}, "
             f"or set {MIRROR} to a folder"
         )
     return address
@@ -150,7 +150,7 @@ def _into(part: Path, weights: Weights, address: str, progress: Progress | None)
 def _why(weights: Weights, address: str, part: Path, error: Exception) -> str:
     done = part.stat().st_size if part.exists() else 0
     reason = error.reason if isinstance(error, URLError) else error
-    kept = f" {done} bytes are kept; run it again to go on." if done else ""
+    kept = f" {done} bytes are kept; run it again to continue." if done else ""
     if isinstance(reason, OSError) and reason.strerror:
         reason = reason.strerror
     return (

@@ -71,12 +71,12 @@ class Network:
     @classmethod
     def spec(cls, config: Any) -> ClipSpec:
         """The clips that the network eats."""
-        raise TypeError(f"{cls.__name__} does not say what clips it eats")
+        raise TypeError(f"{cls.__name__} has no clip specification")
 
     @classmethod
     def build(cls, config: Any) -> torch.nn.Module:
         """The module with random weights."""
-        raise TypeError(f"{cls.__name__} does not say how it is built")
+        raise TypeError(f"{cls.__name__} has no method that builds its network")
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A checkpoint's tensors under the module's own names."""

@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 DEATHS = 3  # of processes that did the same thing, after which it is given up
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-GIVEN_UP = f"every one of {DEATHS} processes that looked at it died (out of memory?)"
+GIVEN_UP = f"{DEATHS} processes that read it ended abnormally (out of memory?)"
 
 
 @dataclass(frozen=True)

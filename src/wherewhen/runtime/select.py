@@ -129,7 +129,7 @@ def candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]
             wanted = wanted if precision == AUTO else [precision] if precision in plugin.precisions else []
             pairs += [(name, one) for one in wanted]
     if not pairs:
-        raise EngineError(f"engine {engine} has no {precision} on {device}; wherewhen list engines says what there is")
+        raise EngineError(f"engine {engine} has no {precision} on {device}; see wherewhen list engines")
     return pairs
 
 
@@ -186,7 +186,7 @@ def _cannot(running: EngineChoice, backbone: Network, error: Exception) -> Engin
     told = (str(error).strip().splitlines() or [type(error).__name__])[0]
     name = type(backbone).__name__
     return EngineError(f"engine {running.engine} can't run {name} in {running.precision} here ({told}); "
-                       "take engine torch, precision fp32")  # fmt: skip
+                       "use engine torch, precision fp32")  # fmt: skip
 
 
 def _chosen(trials: list[tuple[Trial, Engine | None]], engine: str, precision: str) -> tuple[Trial, Engine]:
@@ -209,7 +209,7 @@ def _too_far(running: EngineChoice, bounds: tuple[float, float]) -> str:
     return (
         f"engine {running.engine} in {running.precision} changes the features too much: relative error "
         f"{running.relative:.3g}, cosine {running.cosine:.5g} to plain fp32, allowed are {bounds[0]:g} and "
-        f"{bounds[1]:g}; take a finer precision"
+        f"{bounds[1]:g}; use a finer precision"
     )
 
 
@@ -218,7 +218,7 @@ def _real(backbone: Network, clips: Clips, precision: str) -> Pixels:
     if given is not None and len(given):
         return backbone.prepared(given[:CALIBRATION])
     if precision == "int8":
-        raise EngineError("precision int8 takes its ranges from real clips, and there are none; take bf16 or fp32")
+        raise EngineError("precision int8 needs real clips for calibration, and there are none; use bf16 or fp32")
     return _drawn(backbone)
 
 

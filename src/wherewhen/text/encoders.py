@@ -20,7 +20,7 @@ def settings_of(name: str, given: Mapping[str, Any] | None = None, **fixed: Any)
     """The settings of a backbone that reads; ConfigError for one that doesn't. ``fixed`` count where it has them."""
     plugin = registry.load("backbones", name)
     if name not in encoders():
-        raise ConfigError(f"the backbone {name} doesn't read; words need one of {', '.join(encoders())}")
+        raise ConfigError(f"the backbone {name} doesn't encode text; prompts need one of {', '.join(encoders())}")
     own = {f.name for f in fields(plugin.Config)}
     return build(plugin.Config, {**(given or {}), **{k: v for k, v in fixed.items() if k in own}}, name)
 

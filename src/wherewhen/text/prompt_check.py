@@ -63,7 +63,7 @@ def _repeated(prompts: Prompts) -> Iterator[Fault]:
     for text, owners in places.items():
         sides = list(dict.fromkeys(_side(prompts, owner) for owner in owners))
         if len(sides) > 1:
-            told = f"in {', '.join(sides)}: it tells nothing apart; keep it in one"
+            told = f"in {', '.join(sides)}: so it doesn't separate them; keep it in one"
             yield Fault("error", "repeated", text, told)
         elif len(owners) > 1:
             yield Fault("warning", "repeated", text, f"{len(owners)} times in {sides[0]}, so it counts as often")
@@ -72,7 +72,7 @@ def _repeated(prompts: Prompts) -> Iterator[Fault]:
 def _few(prompts: Prompts) -> Iterator[Fault]:
     for name, texts in prompts.classes.items():
         if len(texts) < FEW:
-            yield Fault("info", "few", name, "one text stands or falls with its wording; describe it in other ways too")
+            yield Fault("info", "few", name, "a single text depends on its wording; add other descriptions")
 
 
 def _worded(prompts: Prompts) -> Iterator[Fault]:

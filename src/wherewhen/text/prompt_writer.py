@@ -57,12 +57,12 @@ def write(
     ``scene``: where the camera hangs, in words. DataError says what was wrong with an answer.
     """
     if not classes or not all(name.strip() for name in classes):
-        raise ConfigError("prompts write: say which classes: --classes fighting,robbery")
+        raise ConfigError("prompts write: expected class names: --classes fighting,robbery")
     told = _asked(endpoint, _question(classes, count, scene))
     found = _parsed(told)
     missing = [name for name in classes if name not in found]
     if missing:
-        raise DataError(f"{endpoint.full}: the answer lacks {', '.join(missing)}; ask again, or fewer at once")
+        raise DataError(f"{endpoint.full}: the answer lacks {', '.join(missing)}; try again, or with fewer classes")
     return Prompts(tuple(normal), {name: _texts(endpoint, name, found[name], count) for name in classes})
 
 
@@ -87,12 +87,12 @@ def _asked(endpoint: Endpoint, question: str) -> str:
             data = answer.read(LARGEST + 1)
     except HTTPError as error:
         said = error.read(300).decode(errors="replace")
-        hint = f"; its key is taken from {' or '.join(KEYS)}" if error.code in (401, 403) else ""
+        hint = f"; set its key in {' or '.join(KEYS)}" if error.code in (401, 403) else ""
         raise DataError(f"{endpoint.full}: answered {error.code} {error.reason}: {said!r}{hint}") from None
     except (URLError, OSError) as error:
         raise DataError(f"{endpoint.full}: can't be reached ({getattr(error, 'reason', error)})") from None
     if len(data) > LARGEST:
-        raise DataError(f"{endpoint.full}: more than {LARGEST} bytes came; that is no answer")
+        raise DataError(f"{endpoint.full}: the answer has more than {LARGEST} bytes; check the address")
     try:
         told: Any = json_of(data)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
@@ -110,7 +110,7 @@ def _parsed(told: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise DataError(f"the model's answer holds no JSON object: {told[:200]!r}; ask again or another model")
+        raise DataError(f"the model's answer has no JSON object: {told[:200]!r}; try again, or another model")
     return found
 
 
@@ -120,5 +120,5 @@ def _texts(endpoint: Endpoint, name: str, listed: Any, count: int) -> tuple[str,
     texts = dict.fromkeys(" ".join(text.split()) for text in listed)
     kept = [text for text in texts if text and len(text) <= LONGEST][:count]
     if not kept:
-        raise DataError(f"{endpoint.full}: {name}: no description of 1 to {LONGEST} characters came")
+        raise DataError(f"{endpoint.full}: {name}: the answer has no description of 1 to {LONGEST} characters")
     return tuple(kept)

@@ -92,12 +92,12 @@ class Archive:
         except ConfigError as error:
             if "weights" in self.settings:
                 raise
-            told = f"{error}; name the weights that they were made with: --{name}.weights"
+            told = f"{error}; name the weights of these features: --{name}.weights"
             raise StoreError(f"{self.store}: its features: {told}") from None
         plugin = registry.load("backbones", name)
         if issubclass(plugin, Network) and plugin.identity(config) != made[name].get("weights"):
             raise StoreError(
-                f"{self.store}: its features were made with other weights than {config.weights}; name the same ones: "
+                f"{self.store}: its features have other weights than {config.weights}; name the same ones: "
                 f"--{name}.weights"
             )
         self.encoder = plugin(config)
@@ -116,7 +116,7 @@ class Archive:
         if not able:
             wanted = self.backbone or " or ".join(known)
             raise StoreError(
-                f"{self.store}: holds no features of {wanted} in the space of words; make them: "
+                f"{self.store}: has no features of {wanted} in its text space; extract them: "
                 f"wherewhen extract VIDEOS --output {self.store} --backbone {self.backbone or known[0]}"
             )
         return max(able.items(), key=lambda item: item[1][item[1]["backbone"]].get("layer") == "patches")

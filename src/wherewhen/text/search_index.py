@@ -76,7 +76,7 @@ class _Told:
         except (StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
             if not path.exists():
                 return cls(made)
-            log.warning("made again: %s can't be read (%s)", path, error)
+            log.warning("rebuilt: %s can't be read (%s)", path, error)
             return cls(made)
 
 
@@ -132,7 +132,7 @@ class Index:
             try:
                 self._part(name)
             except StoreError as error:
-                log.warning("made again: %s", error)
+                log.warning("rebuilt: %s", error)
                 lost = self._told.files.pop(name)
                 kept = ((video, told) for video, told in self._told.videos.items() if told[0] not in lost)
                 self._told.videos = dict(kept)

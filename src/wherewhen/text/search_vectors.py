@@ -68,7 +68,7 @@ def faiss() -> Any:
         return import_module("faiss")
     except ImportError:
         raise ConfigError(
-            'so many moments are searched with faiss: pip install "wherewhen[search]", and ask again; nothing is lost'
+            'an index of this size needs faiss: pip install "wherewhen[search]", then search again; the index is kept'
         ) from None
 
 

@@ -45,7 +45,9 @@ class SpatialConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shares", tuple(self.shares))
         if not self.shares or not all(0 < share <= 1 for share in self.shares) or not 0 < self.stride <= 1:
-            raise ConfigError(f"spatial: shares and stride lie above 0 and up to 1; got {self.shares}, {self.stride}")
+            raise ConfigError(
+                f"spatial: expected shares and stride above 0 and up to 1; got {self.shares}, {self.stride}"
+            )
         if not self.scale > 0 or not 1 <= self.raster <= 512 or self.width < 16:
             raise ConfigError(f"spatial: expected scale above 0, raster 1 to 512, width of 16 at least; got {self}")
         count = sum((int(np.ceil((1 - share) / (share * self.stride))) + 1) ** 2 for share in self.shares)

@@ -1,4 +1,4 @@
-"""Detection by words alone, without training: pictures against prompts, then the same localizer as ever.
+"""Detection by prompts, without training: likelihoods of texts for pictures, then the localizer of trained models.
 
 frames(source) -> clips -> features(encoder) -> likelihoods(prompts) -> events(localizer), each with a class
 """
@@ -39,9 +39,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {"regions": {"top": 1, "smooth_cells"
 share of what is not normal. A mean over cells would ask for more of a single one (five times as much by default)."""
 
 
-@dataclass
+@dataclass(repr=False)
 class ZeroShot(Detector):
-    """A model made of words: pictures in, when, where and what out.
+    """Detection by prompts, without training: scores pictures by the texts of a prompt file.
 
     ``settings``: of the backbone, the localizer ``regions`` and the spatial stream, by their names. ``threshold``: the
     raw frame score that becomes 0.5.
@@ -63,7 +63,7 @@ class ZeroShot(Detector):
         known = (self.backbone, self.localizer, "spatial")
         for name in self.settings:
             if name not in known:
-                raise ConfigError(f"settings of {name}: words alone take those of {', '.join(known)}")
+                raise ConfigError(f"settings of {name}: detection by prompts has those of {', '.join(known)}")
         self.spatial: SpatialConfig = build(SpatialConfig, self.settings.get("spatial"), "spatial")
         whole = self.spatial.view == "windows"
         fixed = {"layer": "embedding", "frames": 1, "sampling": 1} if whole else {"layer": "patches"}
@@ -74,6 +74,9 @@ class ZeroShot(Detector):
         self.clip = replace(spec, size=None, width=self.spatial.width) if whole else spec
         assert isinstance(self.encoder, TextImage)
         self.texts: Features = self.encoder.encode(self.prompts.texts)
+
+    def __repr__(self) -> str:
+        return f"ZeroShot({self.backbone}, {self.localizer}, {len(self.prompts.classes)} classes)"
 
     def with_localizer(self, **settings: Any) -> ZeroShot:
         """The same model with other settings of its localizer; ConfigError for one that is unknown."""

@@ -54,7 +54,7 @@ class Quarantine:
             log.warning("%s: not all of it was read: %s", video.id, damage)
             return True
         self.add(video.path, damage)
-        log.warning("set aside %s: %s", video.id, damage)
+        log.warning("skipped %s: %s", video.id, damage)
         return False
 
     def keep(self, sources: Iterable[SourceLike]) -> None:

@@ -93,10 +93,10 @@ def missing(promise: Promise, came: Came, pictures: int | None) -> str | None:
     ``pictures``: how many were decoded; None where nothing was.
 
     >>> missing(Promise(MOV, frames=50), Came(), 0)
-    'the file promises 50 pictures, 0 came'
+    'the file declares 50 pictures, 0 were read'
     """
     if max(promise.step, came.longest) > DAY:
-        return f"the file says that one picture lasts {max(promise.step, came.longest):,.0f} s"
+        return f"the file declares that one picture lasts {max(promise.step, came.longest):,.0f} s"
     checks = {MOV: _of_index, AVI: _of_times} | dict.fromkeys(TOLD, _of_times)
     check = checks.get(promise.container, _of_bytes)
     return check(promise, came) or _of_bytes(promise, came) or _undecoded(promise, came, pictures)
@@ -104,30 +104,30 @@ def missing(promise: Promise, came: Came, pictures: int | None) -> str | None:
 
 def _of_index(promise: Promise, came: Came) -> str | None:
     if came.packets < _least(promise.indexed):
-        return f"the index promises {promise.indexed} pictures, {came.packets} came"
+        return f"the index declares {promise.indexed} pictures, {came.packets} were read"
     short = came.packets < _least(promise.frames)
     if promise.lasts is None:
-        return f"the file promises {promise.frames} pictures, {came.packets} came" if short else None
+        return f"the file declares {promise.frames} pictures, {came.packets} were read" if short else None
     # fewer pictures that last as long as promised are no loss: a list of edits leaves the others out
     slack = (SHARE if short else ODD) * promise.lasts + _steps(promise.step, promise.lasts)
     if promise.frames and abs(came.lasts - promise.lasts) > slack:
-        came_text = f"{came.packets} came that last {came.lasts:.2f} s"
-        return f"the file promises {promise.frames} pictures that last {promise.lasts:.2f} s, {came_text}"
+        came_text = f"{came.packets} that last {came.lasts:.2f} s were read"
+        return f"the file declares {promise.frames} pictures that last {promise.lasts:.2f} s, {came_text}"
     return None
 
 
 def _of_times(promise: Promise, came: Came) -> str | None:
     if promise.container == AVI and came.packets < _least(promise.indexed):
-        return f"the index promises {promise.indexed} pictures, {came.packets} came"
+        return f"the index declares {promise.indexed} pictures, {came.packets} were read"
     until = promise.until or 0.0
     if came.until < (1 - SHARE) * until - max(_steps(promise.step, until), 1.01 * promise.step):
-        return f"the file promises {until:.2f} s, {came.until:.2f} s came"
+        return f"the file declares {until:.2f} s, {came.until:.2f} s were read"
     return None
 
 
 def _of_bytes(promise: Promise, came: Came) -> str | None:
     if came.bytes < (1 - LEFT) * promise.reach - PACKET:
-        return f"nothing came from the last {promise.reach - came.bytes:,} of {promise.reach:,} bytes"
+        return f"nothing was read from the last {promise.reach - came.bytes:,} of {promise.reach:,} bytes"
     return None
 
 

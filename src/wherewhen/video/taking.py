@@ -82,7 +82,9 @@ class Taking:
         if trouble is not None:
             raise trouble
         if last is not None and last < self._since:
-            cause = f"the video ends at {last + self._step:.3f} s, before the asked span begins ({self._since:.3f} s)"
+            cause = (
+                f"the video ends at {last + self._step:.3f} s, before the requested span begins ({self._since:.3f} s)"
+            )
             raise VideoError(self._name, cause)
 
     def _clocked(self, shots: Iterator[Shot]) -> Iterator[Shot]:

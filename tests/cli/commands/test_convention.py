@@ -153,7 +153,7 @@ def test_rows_of_plug_ins_have_typed_values(capsys: pytest.CaptureFixture[str]) 
         ("bench x --epochs 3", "did you mean '--training.steps'?"),
         ("train x --settings y", "did you mean '--config'?"),
         ("train x --weights y", "unknown option '--weights'; wherewhen train --help lists all options"),
-        ("train x --backbone motion --motion x", "--motion: say which of its settings"),
+        ("train x --backbone motion --motion x", "--motion: name one of its settings"),
     ],
 )
 def test_words_that_break_the_convention_are_told(line: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:

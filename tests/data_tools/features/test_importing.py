@@ -111,7 +111,7 @@ def test_times_by_rate_and_by_length(tmp_path: Path) -> None:
     assert found.time == "seconds"
     write(tmp_path / "in", "rtfm", "w", values(1))
     found = bring(tmp_path / "in", tmp_path / "c", labels=labels_of(tmp_path / "labels.csv"))
-    assert found.videos == 1 and "nobody said how long it is" in next(iter(found.quarantine.reasons.values()))
+    assert found.videos == 1 and "its length is unknown" in next(iter(found.quarantine.reasons.values()))
 
 
 def test_the_passport_says_unknown_and_never_guesses(tmp_path: Path) -> None:
@@ -238,13 +238,13 @@ def test_what_cannot_be_is_told(tmp_path: Path) -> None:
 def test_a_declared_backbone_must_fit() -> None:
     assert Imported(ImportedConfig(backbone="motion", stride=4, rate=10.0)).clip.stride == 4
     clips = np.zeros((1, 9, 48, 64, 3), np.uint8)
-    with pytest.raises(ConfigError, match=r"its own are .* long, these 7"):
+    with pytest.raises(ConfigError, match=r"it gives length 21, these 7"):
         Imported(ImportedConfig(backbone="motion", length=7))(clips)
     wrong: list[dict[str, Any]] = [{"frames": 16}, {"segments": 32}, {"averaged": 10}]
     for told in wrong:
         with pytest.raises(ConfigError, match="motion can't make these imported features"):
             _ = Imported(ImportedConfig(backbone="motion", **told)).clip
-    with pytest.raises(ConfigError, match="nobody said how they were made"):
+    with pytest.raises(ConfigError, match="imported features of an unknown backbone"):
         _ = Imported(ImportedConfig()).clip
 
 
@@ -274,7 +274,7 @@ def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_p
     found = {row.metric: row.mean for row in rows if row.method == "cuboid_mil"}
     assert found["frame_auc"] > 0.9 and not quarantine.reasons
     assert "motion_only" not in {row.method for row in rows}
-    with pytest.raises(ConfigError, match="nobody said how they were made"):
+    with pytest.raises(ConfigError, match="imported features of an unknown backbone"):
         model.detect(next((natives / "videos").iterdir()))
 
 
@@ -314,9 +314,9 @@ def test_the_commands_of_the_page_do_what_it_says(
         told.append(capsys.readouterr().out)
     assert codes == [0] * 6, told
     assert "next:  wherewhen train theirs" in told[0]
-    assert "not equal" not in told[4] and "as the passport says" in told[5]
+    assert "not equal" not in told[4] and "as in the passport" in told[5]
     assert cli.main(["detect", str(videos[0].path), "--model", "run"]) == 2
-    assert "nobody said how they were made" in capsys.readouterr().err
+    assert "imported features of an unknown backbone" in capsys.readouterr().err
 
 
 def test_verify_tells_by_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

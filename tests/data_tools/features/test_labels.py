@@ -40,7 +40,7 @@ def test_names_of_published_sets_say_labels(name: str, label: int, category: str
 
 @pytest.mark.parametrize("name", ["clip", "0001", "2024-01-01T10:00:00", "_"])
 def test_other_names_are_refused_and_never_guessed(name: str) -> None:
-    with pytest.raises(DataError, match=r"the name tells no label; .* Give a table with --labels"):
+    with pytest.raises(DataError, match=r"the name has no label; .* Give a table with --labels"):
         by_name(name)
 
 
@@ -50,7 +50,7 @@ def test_names_that_dont_agree_are_an_error_with_both_sides(tmp_path: Path, caps
     words = ["features", "import", str(tmp_path / "in"), "--output", str(tmp_path / "store")]
     assert cli.main([*words, "--labels", str(tmp_path / "labels.csv")]) == 1
     told = capsys.readouterr().err
-    assert "knows none of the 2 videos" in told and "video-1, video-2" in told and "clip1, clip2" in told
+    assert "names none of the 2 videos" in told and "video-1, video-2" in told and "clip1, clip2" in told
     assert not (tmp_path / "store").exists()
 
 
@@ -106,7 +106,7 @@ def test_files_with_time_last_are_refused_until_that_is_said(
     tmp_path: Path, shapes: dict[str, tuple[int, int]]
 ) -> None:
     features(tmp_path / "in", shapes)
-    with pytest.raises(DataError, match=r"Did you mean \(D, T\), transposed\? Say --axes time-last"):
+    with pytest.raises(DataError, match=r"Did you mean \(D, T\), transposed\? If so, add --axes time-last"):
         bring(tmp_path / "in", tmp_path / "store")
     found = bring(tmp_path / "in", tmp_path / "store", axes="time-last")
     assert found.videos == len(shapes) and found.layout == "rtfm"

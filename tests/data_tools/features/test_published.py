@@ -251,7 +251,10 @@ def test_lengths_are_wanted_of_imported_videos_alone(tmp_path: Path) -> None:
 def test_where_nobody_knows_lengths_those_of_the_features_are_taken_and_told(tmp_path: Path) -> None:
     lists_, features = official(tmp_path / "ucf", 30), some_features(tmp_path / "in", HERE)
     found = bring(features, tmp_path / "store", known=Known(frames=16), labels=Said(lists_))
-    assert found.truths == 2 and "lengths of 2 videos are those of their features: nobody else says them" in found.notes
+    assert (
+        found.truths == 2
+        and "lengths of 2 videos are those of their features, because no other file has them" in found.notes
+    )
     found = bring(features, tmp_path / "blind", labels=Said(lists_))
     assert found.truths == 0 and any("no truth for 2 of 2 test videos" in note for note in found.notes)
     folds = datasets.reader_of(tmp_path / "blind").load(tmp_path / "blind").folds

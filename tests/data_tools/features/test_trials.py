@@ -95,7 +95,7 @@ def test_what_cannot_be_tried_is_told(video: Path) -> None:
     a, b = sides(video, np.zeros((3, 4, 7), np.float32))
     with pytest.raises(DataError, match="none of its clips gives features of 7 numbers"):
         tried(a, b, str(video), clips=1)
-    with pytest.raises(ConfigError, match="no passport says which backbone"):
+    with pytest.raises(ConfigError, match="no passport that names their backbone"):
         tried(b, b, str(video))
     with pytest.raises(ConfigError, match="clips are at least 1"):
         tried(a, b, str(video), clips=0)

@@ -77,7 +77,7 @@ def _check_whole(command: Any, known: Known, whole: Mapping[str, Any]) -> None:
         if one.default is MISSING and one.name not in whole:
             raise ConfigError(
                 f"{known.verb} needs {place(one)}: {one.text.rstrip('.')}. "
-                f"Type: {usage(known)}; wherewhen {known.verb} --help says more"
+                f"Type: {usage(known)}; wherewhen {known.verb} --help explains"
             )
 
 

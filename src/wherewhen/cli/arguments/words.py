@@ -109,7 +109,7 @@ def _valued(path: tuple[str, ...], kind: Any, given: str | None, todo: _Words, k
         raise ConfigError(f"{name} needs a value: {name} {metavar(kind)}")
     text = next(todo) if given is None else given
     if path[0] in known.sections and len(path) == 1 and not text.lstrip().startswith("{"):
-        raise ConfigError(f"{name}: say which of its settings: {name}.NAME VALUE, or write them to a file: -c FILE")
+        raise ConfigError(f"{name}: name one of its settings: {name}.NAME VALUE, or write them to a file: -c FILE")
     return of_text(kind, text, name)
 
 

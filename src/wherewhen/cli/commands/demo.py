@@ -69,7 +69,7 @@ def run(options: Options) -> int:
         return 0
     print(markdown(made.table, SHOWN))
     print()
-    print(f"{events} events in {len(found)} unseen clips. Look at:")
+    print(f"{events} events in {len(found)} unseen clips. Results:")
     print(f"  {folder}/found/*.mp4             the clips with the events drawn in")
     print(f"  {folder}/found/events.json       start and end in seconds and frames, and boxes")
     print(f"  {folder}/evaluation/report.html  metrics beside the trivial baselines")

@@ -11,15 +11,15 @@ GROUP = "start"
 MODEL_OPTIONS = ("backbone", "localizer", "engine", "precision", "movers")
 ADDRESSES = ("source", "ray_address")
 NEEDS = (
-    Need(("view",), "prompts", True, "a trained model looks at pictures as it did in training"),
-    Need(("backbone", "localizer"), "prompts", True, "a trained model has its own"),
-    Need(("model", "which", "trust"), "prompts", False, "prompts take the place of a trained model"),
-    Need(("movers",), "prompts", False, "words are looked for in places, so there are no movers"),
+    Need(("view",), "prompts", True, "a trained model processes pictures as in training"),
+    Need(("backbone", "localizer"), "prompts", True, "a trained model includes it"),
+    Need(("model", "which", "trust"), "prompts", False, "prompts replace a trained model"),
+    Need(("movers",), "prompts", False, "prompts score parts of the picture, so there are no movers"),
     Need(("ray_address",), "distributed"),
     Need(("resume",), "output", True, "results of an earlier run are in its folder"),
     Fits(("which",), one_model, note="run folders only"),
     Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_detection, "a trained model has its own; only with --prompts they can be chosen"),
+    Sections(of_detection, "a trained model includes them; they can be chosen only with --prompts"),
 )
 
 

@@ -26,7 +26,7 @@ NEEDS = (
     Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
     Need(("width",), "height"),
     Need(("height",), "width"),
-    Need(("stride",), "frames_per_clip", True, "alone it says nothing about times"),
+    Need(("stride",), "frames_per_clip", True, "alone it gives no times"),
     Sections(of_named),
 )  # fmt: skip
 

@@ -14,7 +14,7 @@ MODEL_OPTIONS = ("backbone",)
 ADDRESSES = ("endpoint", "scene_text", "classes")
 NEEDS = (
     Need(("similar", "backbone"), "action", ("check",)),
-    Need(("similar",), "backbone", True, "without one, texts are compared by their words alone"),
+    Need(("similar",), "backbone", True, "without it, texts are compared by their words alone"),
     Need(("endpoint", "language_model", "classes", "count", "scene_text"), "action", ("write",)),
     Sections(of_backbone),
 )
@@ -69,7 +69,7 @@ def _check(options: Options, settings: dict[str, Any]) -> int:
         return int(any(fault.severity == "error" for fault in faults))
     for fault in faults:
         print(f"{fault.severity:<8} {fault.kind:<9} {fault.about}: {fault.message}")
-    by = f"as {name} reads them" if name else "by their words alone (--backbone NAME: as an encoder reads them)"
+    by = f"by the encoder {name}" if name else "by their words alone (--backbone NAME: by an encoder)"
     print(f"{len(made.texts)} texts, {len(made.names)} classes, {len(faults)} remarks, {by}")
     return int(any(fault.severity == "error" for fault in faults))
 

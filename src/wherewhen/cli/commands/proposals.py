@@ -77,7 +77,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     videos = dataset.videos if options.fold is None else datasets.to_judge(dataset, options.fold)
     judged = [v for v in videos if v.id in truths and truths[v.id].label and len(truths[v.id].boxes)]
     if not judged:
-        raise DataError(f"{root}: no anomalous video with boxes in its truth to judge proposals by")
+        raise DataError(f"{root}: no anomalous video with boxes in its ground truth to evaluate proposals on")
     watched = track(judged, "proposals", len(judged), quiet=options.quiet or options.json)
     found = proposal_recall.report(
         watched, truths, lambda video: box_tracks.proposed(video, box_tracks.of_video(source, video), linking, making)

@@ -12,7 +12,7 @@ MODEL_OPTIONS = ("backbone",)
 ADDRESSES = ("text",)
 NEEDS = (
     Need(("videos",), "output", True, "pictures of the moments are written there"),
-    Need(("output",), "videos", True, "pictures of the moments are taken from there"),
+    Need(("output",), "videos", True, "pictures of the moments are read from there"),
     Sections(of_backbone),
 )
 

@@ -45,10 +45,10 @@ def fault(kind: str, plugin: Any) -> str | None:
         return f"{name}.Config: expected a dataclass with its settings, got {config!r}"
     required: Required = abilities.required()
     if lacking := [member for member in required.members if not _states(plugin, member)]:
-        return f"the class {name} has no {lacking[0]}, which the contract of {kind} and its {wanted} ask for"
+        return f"the class {name} has no {lacking[0]}, which the contract of {kind} and its {wanted} require"
     known = {setting.name for setting in fields(config)}
     if lacking := [setting for setting in required.settings if setting not in known]:
-        return f"{config.__name__} has no setting {lacking[0]}, which the contract of {kind} and its {wanted} ask for"
+        return f"{config.__name__} has no setting {lacking[0]}, which the contract of {kind} and its {wanted} require"
     return None
 
 

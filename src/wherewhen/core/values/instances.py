@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.core import extents as ext
+from wherewhen.core.printable import cut
 from wherewhen.core.values.arrays import (
     ALWAYS,
     Features,
@@ -69,7 +70,7 @@ class Paths:
     def __post_init__(self) -> None:
         edges = edges_of(self.edges, len(np.asarray(self.edges)) - 1, "paths")
         if len(edges) < 2:
-            raise ValueError("paths: at least one frame was looked at")
+            raise ValueError("paths: expected edges of at least one frame")
         freeze(self, edges=edges)
 
     def __repr__(self) -> str:
@@ -145,4 +146,5 @@ class Bag:
             raise ValueError(f"{self.video.id}: a bag needs at least one instance in every view")
 
     def __repr__(self) -> str:
-        return f"Bag({self.video.id!r}, {', '.join(f'{name}: {one!r}' for name, one in self.views.items())})"
+        views = ", ".join(f"{name}: {len(one.features)}" for name, one in self.views.items())
+        return f"Bag({cut(self.video.id)}, {views[:60]})"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.core import extents as ext
+from wherewhen.core.printable import cut
 from wherewhen.core.values.arrays import (
     Features,
     Floats,
@@ -106,7 +107,7 @@ class Event:
         freeze(self, extents=rows)
 
     def __repr__(self) -> str:
-        name = f", {self.category!r}" if self.category else ""
+        name = f", {cut(self.category)}" if self.category else ""
         track = f", track {self.track}" if self.track >= 0 else ""
         return f"Event({seconds(self.start, self.end)}, score {self.score:.2f}{name}{track})"
 

@@ -81,7 +81,7 @@ class Boxes:
                 f"boxes: {len(rows)} extents, {len(values)} values, {len(track)} track numbers, {len(self.names)} names"
             )
         if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError("boxes: confidence lies in [0, 1]")
+            raise ValueError("boxes: expected confidence in [0, 1]")
         freeze(self, extents=rows, values=values, track=track)
 
     def __repr__(self) -> str:

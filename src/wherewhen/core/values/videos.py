@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherewhen.core.printable import legible
+from wherewhen.core.printable import cut, legible
+from wherewhen.core.values.arrays import seconds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Video:
     """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
 
@@ -32,8 +33,13 @@ class Video:
         if self.span is not None and not 0 <= self.span[0] < self.span[1]:
             raise ValueError(f"{self.id}: span must be a rising pair of seconds, got {self.span}")
 
+    def __repr__(self) -> str:
+        label = "no label" if self.label is None else f"label {self.label}"
+        category = f", {cut(self.category, 40)}" if self.category else ""
+        return f"Video({cut(self.id)}, {label}{category}{f', {seconds(*self.span)}' if self.span else ''})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Fold:
     """One way to divide a data set: videos to train on and videos to test on.
 
@@ -54,8 +60,12 @@ class Fold:
         if lost := set(self.validation) - known:
             raise ValueError(f"fold {self.name}: {', '.join(sorted(lost)[:5])} to validate on, but not in train")
 
+    def __repr__(self) -> str:
+        validation = f" ({len(self.validation)} for validation)" if self.validation else ""
+        return f"Fold({cut(self.name)}, {len(self.train)} training videos{validation}, {len(self.test)} test videos)"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Dataset:
     """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone.
 
@@ -75,3 +85,6 @@ class Dataset:
             if video.id in seen:
                 raise ValueError(f"{self.name}: two videos are called {video.id!r}")
             seen.add(video.id)
+
+    def __repr__(self) -> str:
+        return f"Dataset({cut(self.name)}, {len(self.videos)} videos, {len(self.folds)} folds)"

@@ -31,11 +31,11 @@ class Brought:
     def lines(self, store: str | Path) -> list[str]:
         """A summary for people, with what is unknown."""
         aside = len(self.quarantine.reasons)
-        told = [f"{self.videos} videos in layout {self.layout} ({self.kept} there already), {aside} set aside"]
+        told = [f"{self.videos} videos in layout {self.layout} ({self.kept} already present), {aside} skipped"]
         if self.time == RELATIVE:
-            told.append("times are relative (0 to 1): nobody said how long the videos are")
+            told.append("times are relative (0 to 1): the lengths of the videos are unknown")
         if self.crops > 1 and not self.placed:
-            told.append(f"each of the {self.crops} crops counts as the whole picture: nobody said where they lie")
+            told.append(f"each of the {self.crops} crops counts as the whole picture: their places are unknown")
         if self.unlabelled < self.videos:
             told.append(f"labels: {self.labels[1]} anomalous, {self.labels[0]} normal, {self.unlabelled} unknown")
         if self.truths:

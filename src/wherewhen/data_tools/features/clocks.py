@@ -85,7 +85,7 @@ def clock_of(name: str, count: int, clips: Clips, labels: Labels, unit: str) -> 
         share = span / clips.rate / seconds if seconds else None
         return Clock(_shared(edges[first], edges[first + clips.frames]), edges, share)
     if seconds is None:
-        raise DataError("nobody said how long it is, but other videos' lengths are known; complete the table")
+        raise DataError("its length is unknown, but other videos' lengths are known; complete the table")
     begin = float(truth.edges[0]) if truth is not None else 0.0
     times, edges = _even(count, begin, begin + seconds)
     return Clock(times, edges if truth is None else np.array(truth.edges), None, truth)

@@ -57,7 +57,7 @@ class Known:
         if self.crop_order not in (None, *ORDERS):
             raise ConfigError(unknown("order of crops", str(self.crop_order), ORDERS))
         if self.stride is not None and self.frames is None:
-            raise ConfigError("a stride without frames per clip says nothing about times; give both")
+            raise ConfigError("a stride without frames per clip gives no times; give both")
         if self.backbone != UNKNOWN:
             plugin = registry.load("backbones", self.backbone)
             build(plugin.Config, self.settings, self.backbone)

@@ -65,7 +65,7 @@ class Labels:
         """DataError where none of these names (plain ones of features) is known, a note where some aren't."""
         lacking = [name for name in names if name not in self.rows]
         if self.rows and len(lacking) == len(names):
-            told = f"{self.source}: knows none of the {len(names)} videos that have features"
+            told = f"{self.source}: names none of the {len(names)} videos that have features"
             there = f"the features are called {some(names)}, the videos there {some(self.rows)}"
             raise DataError(f"{told}; {there}. Names must agree, without folders, suffixes and endings like _i3d")
         if self.rows:
@@ -129,7 +129,9 @@ def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | Non
     diagnostics.refuse([one for one in concern if frames is None or one.kind != "length-unknown"], source)
     diagnostics.tell(concern, source)
     if taken:
-        known.notes.append(f"lengths of {len(taken)} videos are those of their features: nobody else says them")
+        known.notes.append(
+            f"lengths of {len(taken)} videos are those of their features, because no other file has them"
+        )
     tested = {name for part in known.folds.values() for name in part.test} & set(frames or ())
     if lost := sorted(tested - known.truths.keys()):
         told = f"no truth for {len(lost)} of {len(tested)} test videos ({some(lost)}): their lengths are not known"
@@ -188,4 +190,4 @@ def by_name(video: str) -> Known:
     if kind := re.match(r"([A-Za-z]+)_?\d", name):
         return Known(1, kind[1])
     known = "Normal_Videos001, Abuse001, ..._label_A, ..._label_B1-0-0, 01_0014"
-    raise DataError(f"{named(name)}: the name tells no label; expected one like {known}. Give a table with --labels")
+    raise DataError(f"{named(name)}: the name has no label; expected one like {known}. Give a table with --labels")

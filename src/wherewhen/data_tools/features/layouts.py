@@ -109,8 +109,8 @@ def recognized(root: Path, files: Mapping[str, Mapping[int | None, Path]], turne
     swapped = len(size) == 3 and {5, 10} & {size[0], size[2]}
     hint = " Crops must be the axis behind time: (T, crops, D)." if swapped else ""
     raise DataError(
-        f"{root}: can't tell the layout of these files (most are {size or 'unreadable'}).{hint} Say --layout, one of "
-        + "; ".join(f"{name} ({layout.title})" for name, layout in LAYOUTS.items())
+        f"{root}: the layout of these files is unclear (most are {size or 'unreadable'}).{hint} "
+        "Choose --layout, one of " + "; ".join(f"{name} ({layout.title})" for name, layout in LAYOUTS.items())
     )
 
 
@@ -206,7 +206,7 @@ def turned(root: Path, files: Mapping[str, Mapping[int | None, Path]], axes: str
     if sure or likely:
         shape = sorted(shapes)[0]
         told = f"{root}: files like {shape} would be {shape[0]} features of {shape[1]} numbers each"
-        raise DataError(f"{told}. Did you mean (D, T), transposed? Say --axes time-last, or --axes time-first if not")
+        raise DataError(f"{told}. Did you mean (D, T), transposed? If so, add --axes time-last, else --axes time-first")
     return False
 
 

@@ -21,11 +21,11 @@ def fields_apart(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, str]:
     told = differences({key: one[key] for key in both}, {key: other[key] for key in both})
     found = {}
     for line in told:
-        match = re.fullmatch(r"(.*?): wanted (.*), found (.*)", line, re.DOTALL)
+        match = re.fullmatch(r"(.*?): expected (.*), got (.*)", line, re.DOTALL)
         assert match
         key, mine, theirs = match.groups()
         if "'unknown'" not in (mine, theirs):
-            found[key] = f"the passports differ in {key}: a says {_short(mine)}, b {_short(theirs)}"
+            found[key] = f"the passports differ in {key}: a has {_short(mine)}, b {_short(theirs)}"
     return found
 
 

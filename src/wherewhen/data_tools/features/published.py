@@ -58,7 +58,7 @@ def listed(path: Path) -> list[str]:
         if not name or not name.isprintable():
             raise DataError(f"{path}: line {number}: expected the path of a file of features, got {quoted(text)}")
         if name in names and name != last:
-            report("name-repeated", f"stands in line {names[name]} already", name, f"{path}: line {number}")
+            report("name-repeated", f"is already in line {names[name]}", name, f"{path}: line {number}")
         names.setdefault(name, number)
         last = name
     if not names:
@@ -125,7 +125,7 @@ def _cut(
 ) -> None:
     """Cut frame labels into videos: so many frames for each feature, in the order of the list."""
     if labels.truths:
-        raise ConfigError(f"{labels.source} says already what happens when; leave --gt out, or give labels in a table")
+        raise ConfigError(f"{labels.source} has ground truth already; leave --gt out, or give labels in a table")
     flags = frame_labels(gt)
     lost = [name for name in names if name not in sizes]
     if lost:

@@ -23,7 +23,7 @@ from wherewhen.runtime.network import Network
 from wherewhen.video import reader
 
 RATES = (None, 10.0, 15.0, 24.0, 25.0, 30.0)
-AS_TOLD = "as the passport says"
+AS_TOLD = "as in the passport"
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def concluded(verdict: Verdict, trials: list[Trial]) -> Verdict:
     best = trials[0] if trials else None
     if verdict.equal or best is None or best is told or best.error > 0.1 or (told and best.error > 0.1 * told.error):
         return verdict
-    sure = "gives b's features" if best.error <= EXACT else "comes nearest to b's features"
-    text = f"looking again at {best.clips} time steps, '{best.way}' {sure}: cosine {best.cosine:.6f}"
-    text += f", as the passport says {told.cosine:.6f}" if told else ""
+    sure = "gives b's features" if best.error <= EXACT else "is closest to b's features"
+    text = f"{best.clips} time steps extracted again: '{best.way}' {sure}: cosine {best.cosine:.6f}"
+    text += f", as in the passport {told.cosine:.6f}" if told else ""
     return replace(verdict, causes=[Cause(best.way, text, best.error), *verdict.causes])
 
 
@@ -128,7 +128,7 @@ def _looker(passport: Mapping[str, Any], backbone: str | None, settings: Mapping
     made = passport.get("made") or {}
     name = backbone or made.get("backbone")
     if name in (None, "imported"):
-        raise ConfigError("no passport says which backbone made these features; name one: --backbone NAME")
+        raise ConfigError("these features have no passport that names their backbone; name one: --backbone NAME")
     plugin = registry.load("backbones", str(name))
     own = settings
     if own is None and made.get("backbone") == name:

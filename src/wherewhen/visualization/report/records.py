@@ -24,7 +24,7 @@ class Curve:
         if x.ndim != 1 or x.shape != y.shape or not len(x):
             raise ValueError(f"curve {self.name}: expected x (N,) and y (N,), got {x.shape} and {y.shape}")
         if not (np.isfinite(x) & np.isfinite(y)).all() or min(x.min(), y.min()) < 0 or max(x.max(), y.max()) > 1:
-            raise ValueError(f"curve {self.name}: every point must lie between 0 and 1")
+            raise ValueError(f"curve {self.name}: every point must be between 0 and 1")
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y)
 

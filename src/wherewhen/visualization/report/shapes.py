@@ -79,7 +79,7 @@ def timeline(result: VideoResult) -> TimeLine:
     words = [f"Score of {result.video} from {clock(start)} to {clock(end)}"]
     words.append(f"highest score {peak}" if peak else "no score")
     if truth is not None:
-        words.append("truth: " + ((_words(spans) or "nothing happens") if timed else "anomalous, nobody said when"))
+        words.append("truth: " + ((_words(spans) or "nothing happens") if timed else "anomalous, times unknown"))
     if found:
         words.append("found: " + _words(found))
     return TimeLine(
