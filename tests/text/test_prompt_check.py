@@ -67,7 +67,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["prompts", "check"]) == 0
     assert "by their words alone" in capsys.readouterr().out
     assert cli.main(["prompts", "check", "toy", "--backbone", "toywords"]) == 0
-    assert "as toywords reads them" in capsys.readouterr().out
+    assert "by the encoder toywords" in capsys.readouterr().out
     prompts.write(tmp_path / "own.yaml", Prompts(("red",), {"x": ("red", "a zebra")}))
     assert cli.main(["prompts", "check", str(tmp_path / "own.yaml"), "--backbone", "toywords", "--json"]) == 1
     rows = json.loads(capsys.readouterr().out)

@@ -215,7 +215,7 @@ def test_a_model_of_words_can_be_told(tmp_path: Path) -> None:
     [
         ({"backbone": "motion", "settings": {}}, "motion doesn't encode text; prompts need one of clip, toywords"),
         ({"threshold": 1.0}, "threshold: expected"),
-        ({"settings": {"cuboid_mil": {}}}, "words alone take those of toywords, regions, spatial"),
+        ({"settings": {"cuboid_mil": {}}}, "detection by prompts has those of toywords, regions, spatial"),
         ({"prompts": Prompts(("a road",), {"x": ("a zebra",)})}, "unknown word 'zebra'"),
     ],
 )
