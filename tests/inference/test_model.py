@@ -84,7 +84,7 @@ def test_a_share_to_validate_on_is_refused_where_the_data_says_it(clips: Path, t
         for number, split in enumerate(("train", "val", "train", "test"))
     ]
     (root / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
-    with pytest.raises(ConfigError, match=r"--validation 0\.3 has no effect: this data set defines the videos.*--fold all"):
+    with pytest.raises(ConfigError, match=r"--validation 0\.3 has no effect: this data set defines.*--fold all"):
         runs.train(root, tmp_path / "run", settings={"validation": 0.3}, quiet=True)
     assert not (tmp_path / "run").exists()
     with pytest.raises(ConfigError, match=r"--validation 0\.3 has no effect"):
