@@ -61,7 +61,7 @@ def test_detect_and_search(
     (row,) = json.loads(capsys.readouterr().out)
     assert -1 <= row["score"] <= 1 and len(row["heat"]) == 7
     assert cli.main(["search", "store", "a", "--backbone", "clip", "--quiet"]) == 1
-    assert "name the weights that they were made with: --clip.weights" in capsys.readouterr().err
+    assert "name the weights of these features: --clip.weights" in capsys.readouterr().err
 
 
 @pytest.mark.slow

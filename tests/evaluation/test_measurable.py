@@ -74,7 +74,7 @@ def test_labels_alone_say_whether_and_not_when() -> None:
 
 def test_clips_that_are_anomalous_throughout_are_called_so() -> None:
     (note,) = judged([video("a", 1)], {"a": Truth(EDGES, [[0, 4]])}, "D").notes
-    assert "judge by vauc and vap" in note
+    assert "use vauc and vap instead" in note
     assert not judged([video("a", 1)], {"a": SPAN}, "D").notes
 
 

@@ -38,7 +38,7 @@ def test_what_is_told_of_rates() -> None:
     note = frame_rates.note([25, 5, 4, 2.5], 12.5)
     assert note == (
         "3 of 4 videos have less than 6.25 pictures a second (2.5 to 5): motion in them is measured per second, "
-        "but what takes less than 0.8 s can't be seen"
+        "but events shorter than 0.8 s can be missed"
     )
     assert str(frame_rates.note([5.0], 12.5)).startswith("1 of 1 video has less than 6.25 pictures a second (5): ")
     assert frame_rates.rate_of(np.array([0.0, 0.2])) == 0 == frame_rates.rate_of(np.array([0.0]))

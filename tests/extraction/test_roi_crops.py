@@ -423,7 +423,7 @@ def test_who_wants_closeups_says_so() -> None:
 
 @pytest.mark.parametrize("backbone", ["motion", "frame_difference"])
 def test_what_stands_still_can_not_go_along(backbone: str) -> None:
-    with pytest.raises(ConfigError, match=r"a crop goes along with its mover.*--tubes\.features pool"):
+    with pytest.raises(ConfigError, match=r"a crop follows its mover.*--tubes\.features pool"):
         recipe_of("mgpr", backbone)
     assert recipe_of("mgpr", backbone, features="pool").backbone == backbone
 

@@ -73,6 +73,6 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(capsys.readouterr().out)
     assert [row["kind"] for row in rows] == ["repeated", "unread"]
     assert cli.main(["prompts", "check", "toy", "--backbone", "motion"]) == 2
-    assert "doesn't read" in capsys.readouterr().err
+    assert "doesn't encode text" in capsys.readouterr().err
     assert cli.main(["prompts", "show", "toy", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["fall"] == ["a person falling", "a fallen person"]

@@ -266,7 +266,7 @@ def test_a_folder_of_pictures(
     assert next(frames(folder)).end == 0.04
     info = probe(folder)
     assert (info.width, info.height, info.frames, info.rate, info.codec) == (64, 48, 12, 25.0, suffix[1:])
-    with pytest.raises(VideoError, match="before the asked span"):
+    with pytest.raises(VideoError, match="before the requested span"):
         list(frames(folder, span=(5, 6)))
 
 

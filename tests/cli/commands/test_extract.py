@@ -52,7 +52,7 @@ def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFix
             ["--backbone", "shufflenet", "--shufflenet.tail", "x"],
             "--shufflenet.tail: expected one of back, drop, got 'x'",
         ),
-        (["--device", "tpu"], "device 'tpu' can't be used here (there is no such kind); take auto, cpu or cuda"),
+        (["--device", "tpu"], "device 'tpu' can't be used here (there is no such kind); use auto, cpu or cuda"),
         (["--device", "cuda:77"], "device 'cuda:77' can't be used here"),
         (["--backbone", "motino"], "did you mean 'motion'"),
     ]:
