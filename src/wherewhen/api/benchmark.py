@@ -1,4 +1,4 @@
-"""The honest protocol: every fold, every seed, several methods and backbones, trivial rows always, one table."""
+"""Benchmarks: every fold, every seed, several methods and backbones, always with trivial baselines, in one table."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def truth_hash(truths: Mapping[str, Truth]) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Bench:
-    """The outcome: a table, how sure it is, and what it rests on.
+    """Result of `bench`: a table, its confidence intervals, and the settings and data behind it.
 
     ``intervals``: 95 % bootstrap interval of each row's mean over the repeats, in the order of the table.
     """

@@ -1,4 +1,4 @@
-"""Detection over many videos: each one's results as they come, and tables of all in one folder."""
+"""Detection in many videos: results of each as they are computed, and tables of all in one folder."""
 
 from __future__ import annotations
 

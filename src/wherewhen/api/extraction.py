@@ -1,4 +1,4 @@
-"""Features of many videos ahead of time: into the cache where training looks for them, or into a store of their own."""
+"""Feature extraction for many videos: into the cache that training reads, or into a store."""
 
 from __future__ import annotations
 

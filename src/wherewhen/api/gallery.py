@@ -1,4 +1,4 @@
-"""The page of a detection: its events with pictures and links to their time, and the scores of every video."""
+"""The report page of a detection: its events with pictures and links to their time, and the scores of every video."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What videos are called in results: by their file relative to a folder, so that no two are mistaken for each other."""
+"""Names of videos in results: their file relative to a folder, unique within a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed here: versions, engines, extras, folders and variables; it asks no network and measures nothing."""
+"""The installation: versions, engines, extras, folders and variables, without network access or measurements."""
 
 from __future__ import annotations
 

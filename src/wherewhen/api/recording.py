@@ -1,4 +1,4 @@
-"""Detection in one video whose results are written as they come; Ctrl-C ends the video with what was found."""
+"""Detection in one video whose results are written as they are computed; Ctrl-C ends it and keeps its results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What was found in one video as a file that grows while it is found: a line of JSON for each time step and event.
+"""The result of one video as a file that grows during detection: a line of JSON for each time step and event.
 
-``results/<id>.jsonl`` below an output folder; until it is whole it is called ``.jsonl.part``. Its lines::
+``results/<id>.jsonl`` below an output folder; ``.jsonl.part`` until it is complete. Its lines::
 
     {"version": 1, "id": "a/cam", "file": "a/cam.mp4", "folder": "../clips", "sha256": "...", "model": "...", ...}
     {"frames": [0.0, 0.04]}                             when further frames of the video begin, in seconds
@@ -9,7 +9,7 @@
     {"event": {"score": 0.9, "category": null, "track": -1, "extents": [[0.0, 0.08, 0.1, 0.1, 0.2, 0.2]]}}
     {"end": 9.96, "complete": true, "damage": null}
 
-What a killed process leaves can be read as far as it goes. Only whole results are skipped by a later run.
+The file of a killed process can be read up to its end. A later run skips only complete results.
 """
 
 from __future__ import annotations

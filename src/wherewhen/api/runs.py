@@ -1,4 +1,4 @@
-"""Runs: folders that hold what a training or an evaluation made, and how it was made."""
+"""Run folders of trainings and evaluations: their results and their settings."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def _keep(
 
 
 class EvaluationReport(NamedTuple):
-    """What an evaluation gives: a table, the videos set aside, the metric families in it, notes for its reader."""
+    """Result of `evaluate`: a table, the unreadable videos, the metric families in it, notes on it."""
 
     table: list[Row]
     quarantine: Quarantine

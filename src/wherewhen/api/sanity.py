@@ -1,7 +1,7 @@
-"""What a model would do on new videos, estimated right after training from labels of whole videos, and said how.
+"""Estimated quality of a model on new videos, right after training, from labels of whole videos.
 
-The labels that taught a model can't judge it. So each training video is scored by a model that did not see it
-(cross-fitting): together these models take about as many steps as the training itself.
+Labels that a model was trained on can't evaluate it. So each training video is scored by a model not trained on it
+(cross-fitting): together these models need about as many steps as the training itself.
 """
 
 from __future__ import annotations

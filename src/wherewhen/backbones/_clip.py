@@ -1,4 +1,4 @@
-"""CLIP's picture tower over the frames of clips."""
+"""CLIP's image encoder for the frames of clips."""
 
 from __future__ import annotations
 

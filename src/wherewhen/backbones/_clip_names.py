@@ -1,4 +1,4 @@
-"""CLIP's weights as they are published; OpenAI's names become those of Hugging Face."""
+"""CLIP's published weights; OpenAI's parameter names are converted to those of Hugging Face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLIP's text tower: words, token ids or learnt prompts to vectors in the space of pictures."""
+"""CLIP's text encoder: texts, token ids or learned prompts to vectors in the space of pictures."""
 
 from __future__ import annotations
 

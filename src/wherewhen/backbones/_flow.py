@@ -1,4 +1,4 @@
-"""Dense optical flow of pictures in turn, each shrunk once to the finest scale that the flow looks at."""
+"""Dense optical flow of consecutive pictures, each shrunk once to the finest scale of the flow."""
 
 from __future__ import annotations
 

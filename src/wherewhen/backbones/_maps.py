@@ -1,4 +1,4 @@
-"""What each pixel of a pair of pictures says about motion, at every second row and column."""
+"""Motion measures of the pixels of a pair of pictures, at every second row and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Motion between two pictures as motion of one step, however far apart in time the pictures are."""
+"""Motion between two pictures, normalized by the time between them."""
 
 from __future__ import annotations
 

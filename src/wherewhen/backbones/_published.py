@@ -1,4 +1,4 @@
-"""Networks that others published: noise in the place of weights, and checkpoints that hold more than is built."""
+"""Published networks: random weights for tests, and checkpoints with more parameters than are built."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library of transformers, if it is installed; nothing is ever downloaded through it."""
+"""The transformers library, if it is installed; nothing is downloaded through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C3D: 3 x 3 x 3 convolutions all the way, learnt on Sports-1M; its fc6 began weakly supervised anomaly detection."""
+"""C3D: 3 x 3 x 3 convolutions, trained on Sports-1M; its fc6 is the feature of Sultani et al., CVPR 2018."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class C3DConfig(NetworkConfig):
         rate: frames per second after resampling by timestamps; null keeps the source's.
         tail: frames left over at the end make a last clip that reaches back, or are dropped.
         layer: features after the ReLU; fc6, fc7 and logits are one vector per clip, the others maps.
-        view: whole squeezes the scene to 112 x 112; center shrinks it to 128 x 171 and sees the middle, as published.
+        view: whole squeezes the scene to 112 x 112; center shrinks it to 128 x 171 and uses the middle, as published.
     """
 
     weights: str = "c3d_sports1m"

@@ -1,4 +1,4 @@
-"""CLIP sees frames, as a whole or patch by patch, in the space where it also reads texts."""
+"""CLIP: features of frames or of their patches in the space of texts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class ClipConfig(NetworkConfig):
         weights: name of published weights, path of a file in Hugging Face's or OpenAI's layout, or "random".
         stride: a new clip every so many frames.
         frames: frames per clip.
-        sampling: of so many frames one is seen, the middle one.
+        sampling: of so many frames the middle one is used.
         variant: ViT-B with patches of 16 or 32 px.
         layer: patches are tokens in the space of texts (patches_penultimate: one block earlier), tokens are those
             of the last block but one as they are, embedding is one vector per frame.
-        vocabulary: folder with vocab.json and merges.txt (or tokenizer.json); null: they lie beside the weights. No
+        vocabulary: folder with vocab.json and merges.txt (or tokenizer.json); null: the folder of the weights. No
             feature depends on it.
     """
 

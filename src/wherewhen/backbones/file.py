@@ -1,4 +1,4 @@
-"""A network of one's own, from an ONNX or TorchScript file."""
+"""A user's network, from an ONNX or TorchScript file."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ class FileConfig:
 
     Args:
         path: an ONNX file (.onnx), or a TorchScript file (.pt, .pth, .ts, .torchscript).
-        sha256: of the file; found by itself, and what makes a changed file another one.
-        trust: TorchScript files hold code; true runs one that you made, or whose maker you trust. Only the command line
-            (--file.trust, or --trust for a trained model) or an argument in Python can say so, never a file.
+        sha256: checksum of the file; empty: computed. A file with another checksum is an error.
+        trust: TorchScript files contain code; true runs it, for files that you trust. Only the command line
+            (--file.trust, or --trust for a trained model) or an argument in Python can set it, never a file.
         frames: frames per clip.
         stride: a new clip every so many frames.
         rate: frames per second after resampling by timestamps; null keeps the source's.
         tail: frames left over at the end make a last clip that reaches back, or are dropped.
-        sampling: of so many frames one is seen, the middle one.
+        sampling: of so many frames the middle one is used.
         size: height and width in px that the whole scene is squeezed into.
-        mean: taken from the channels, as red, green and blue in [0, 1].
-        std: what they are divided by then.
+        mean: subtracted from the channels red, green and blue in [0, 1].
+        std: divisor of the channels after that.
         bgr: blue comes first; mean and std stay red first.
-        input: layout that the network eats; without T it sees frame by frame.
-        output: layout of what it gives.
-        take: which of several outputs, counted from 0.
+        input: layout of the network's input; without T it processes single frames.
+        output: layout of the network's output.
+        take: index of the output that is used, from 0.
     """
 
     path: str = ""

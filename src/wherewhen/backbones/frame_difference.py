@@ -1,4 +1,4 @@
-"""How much each cell changes from frame to frame: the least that anything must beat."""
+"""Frame differences per grid cell: the simplest backbone, a lower bound for others."""
 
 from __future__ import annotations
 

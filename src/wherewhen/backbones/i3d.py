@@ -1,4 +1,4 @@
-"""I3D: an inception network blown up to three dimensions, learnt on Kinetics."""
+"""I3D: an inception network inflated to three dimensions, trained on Kinetics."""
 
 from __future__ import annotations
 

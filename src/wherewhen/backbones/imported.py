@@ -1,4 +1,4 @@
-"""Features of somebody else's making, as a model knows them: what was said of them, and no more."""
+"""Imported features of other tools, as declared at their import."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class ImportedConfig:
-    """Settings of `Imported`; ``wherewhen features import`` writes them. What nobody said is unknown or null.
+    """Settings of `Imported`; ``wherewhen features import`` writes them. Undeclared values are unknown or null.
 
     Args:
-        backbone: what made the features, as declared; only with it can a model look at videos.
+        backbone: declared backbone of the features; without it a model can't process videos.
         settings: of that backbone, where they are not its defaults.
-        layout: how the files lay there.
-        length: how many numbers a feature has.
+        layout: arrangement of the imported files.
+        length: length of a feature vector.
         frames: frames per clip.
         stride: frames from one clip to the next.
         rate: frames per second.
-        segments: into so many spans of time each video was averaged.
-        averaged: the mean of so many crops.
+        segments: number of spans of time that each video was averaged into.
+        averaged: number of crops that features are the mean of.
         crop_order: corners-first, center-first or unknown.
-        time: seconds, or relative: 0 is the begin of a video and 1 its end.
-        trust: run the code in a TorchScript file that ``settings`` names; only a user's own call can say so.
+        time: seconds, or relative: from 0 (start of a video) to 1 (end).
+        trust: run the code in a TorchScript file that ``settings`` names; only a call or the command line can set it.
     """
 
     backbone: str = UNKNOWN

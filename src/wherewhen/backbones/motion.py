@@ -1,4 +1,4 @@
-"""Motion and the look of what moves, per grid cell: no weights, any picture size, fast on one core."""
+"""Motion and appearance of moving pixels per grid cell: no weights, any picture size, fast on one core."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class MotionConfig:
         cell: px between cell centers.
         window: px that a cell pools over; wider than ``cell`` means that cells overlap.
         flow: preset of the DIS optical flow.
-        camera: take out the camera's own motion.
+        camera: subtract the motion of the camera.
     """
 
     frames: int = 9

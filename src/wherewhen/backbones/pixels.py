@@ -1,4 +1,4 @@
-"""Gray patches as they are, for methods that learn their own look at pictures (Sabokrou et al., CVPR 2018)."""
+"""Gray patches of pictures, for methods that learn features themselves (Sabokrou et al., CVPR 2018)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class PixelsConfig:
     """Settings of `PixelPatches`.
 
     Args:
-        stride: a new clip of ``stride + 1`` frames every so many frames; its middle frame is what patches show.
+        stride: a new clip of ``stride + 1`` frames every so many frames; patches show its middle frame.
         rate: frames per second after resampling by timestamps; null keeps the source's.
         height: pictures are resized to this many px, 240 in the official code of ALOCC.
-        width: and to this many, 360 there.
-        side: of a patch in px, 45 there.
-        step: px from patch to patch at least, 25 there.
+        width: pictures are resized to this many px, 360 there.
+        side: size of a patch in px, 45 there.
+        step: least distance of patches in px, 25 there.
         still: a patch whose gray changes less than this on average, as a share of white, from the middle frame to its
             neighbors holds nothing; 0 keeps all.
     """

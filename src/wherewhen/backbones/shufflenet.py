@@ -1,4 +1,4 @@
-"""A very small image network, frame by frame: what a place looks like, fast enough for one core."""
+"""ShuffleNetV2 x0.5: appearance features of single frames, fast on one core."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ShuffleNetConfig(NetworkConfig):
         stride: a new clip every so many frames.
         rate: frames per second after resampling by timestamps; null keeps the source's.
         frames: frames per clip.
-        sampling: of so many frames one is seen, the middle one.
+        sampling: of so many frames the middle one is used.
         size: height and width in px that the whole scene is squeezed into.
         layer: stage2, stage3 or stage4 has a cell every 8, 16 or 32 px; pooled is the mean of stage4.
     """

@@ -1,4 +1,4 @@
-"""A toy that reads and sees: colors are its concepts, and in the drawn world each kind of anomaly wears one."""
+"""A toy text-image encoder: its concepts are colors, and each kind of anomaly of the toy data set has one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ToyWordsConfig:
 
     Args:
         layer: patches are rows x columns cells, embedding is one vector per picture.
-        frames: frames per clip, of which the middle one is seen.
+        frames: frames per clip, of which the middle one is used.
         stride: a new clip every so many frames.
         rate: frames per second after resampling by timestamps; null keeps the source's.
         rows: cells from top to bottom.
@@ -117,7 +117,7 @@ class ToyWords:
         return [len(_words(text)) for text in texts]
 
     def tower(self) -> ToyTower:
-        """What learnable prompts go through."""
+        """The text encoder of learnable prompts."""
         return ToyTower()
 
 

@@ -1,4 +1,4 @@
-"""UniFormer-B: a video network that looks around itself first and everywhere last."""
+"""UniFormer-B: a video network with convolutions in early stages and global attention in late ones."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class UniFormerConfig(NetworkConfig):
         weights: name of published weights, path of a file in the same format, or "random" (seeded noise).
         stride: a new clip every so many frames.
         frames: frames per clip.
-        sampling: of so many frames one is seen, the middle one.
+        sampling: of so many frames the middle one is used.
         size: height and width in px that the whole scene is squeezed into.
         layer: stage1 to stage4 have a cell every 4, 8, 16 or 32 px; stage4 is normalized; pooled is its mean.
-        steps: time steps per clip that all positions are averaged into; null keeps every second seen frame.
+        steps: time steps per clip that all positions are averaged into; null keeps every second used frame.
         bgr: blue comes first, as REWARD has it; the network was trained with red first.
     """
 

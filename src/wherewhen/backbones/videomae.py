@@ -21,13 +21,13 @@ BLOCKS = 12
 
 @dataclass(frozen=True)
 class VideoMaeConfig(NetworkConfig):
-    """Settings of `VideoMae`; a clip has 16 frames that are seen.
+    """Settings of `VideoMae`; 16 frames of a clip are used.
 
     Args:
         weights: name of published weights, path of a file in Hugging Face's layout, or "random" (seeded noise).
         stride: a new clip every so many frames.
-        sampling: of so many frames one is seen, the middle one; a clip is 16 times as long.
-        block: tokens are taken after so many of the 12 blocks.
+        sampling: of so many frames the middle one is used; a clip is 16 times as long.
+        block: number of the 12 blocks after which tokens are read.
         layer: tokens make a grid of 14 x 14 cells, pooled is their normalized mean.
         steps: time steps per clip that the eight positions are averaged into (1, 2 or 4); null keeps eight.
     """

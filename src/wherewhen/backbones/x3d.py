@@ -1,4 +1,4 @@
-"""X3D: small networks of depthwise convolutions for slow machines, learnt on Kinetics."""
+"""X3D: small networks of depthwise convolutions for slow machines, trained on Kinetics."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class X3DConfig(NetworkConfig):
         stride: a new clip every so many frames; 78 is a whole clip of variant s, 80 of m.
         rate: frames per second after resampling by timestamps; null keeps the source's.
         tail: frames left over at the end make a last clip that reaches back, or are dropped.
-        variant: s sees 13 frames of 160 x 160 px, m 16 frames of 224 x 224.
-        sampling: of so many frames one is seen, the middle one; null is what the variant was trained with, 6 or 5.
+        variant: s uses 13 frames of 160 x 160 px, m 16 frames of 224 x 224.
+        sampling: of so many frames the middle one is used; null is what the variant was trained with, 6 or 5.
         layer: stem or a stage's map; pooled is the vector before the classifier.
     """
 

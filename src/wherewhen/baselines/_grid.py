@@ -1,4 +1,4 @@
-"""What the trivial rows share: the time steps of a bag and constant maps over them."""
+"""Shared parts of trivial baselines: the time steps of a bag and constant maps over them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grid oracle: the best that the cells of the grid can do, told by the truth."""
+"""Grid oracle: the best possible scores of the grid's cells, from the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean prior: where cells of normal training videos stand out on average, the same at all times."""
+"""Mean prior: the average deviation of the cells of normal training videos, constant in time."""
 
 from __future__ import annotations
 

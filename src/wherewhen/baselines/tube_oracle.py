@@ -1,4 +1,4 @@
-"""Tube oracle: the best that the tubes at hand can do, told by the truth; the upper bound of who picks one of them."""
+"""Tube oracle: the best possible scores of the given tubes, from the ground truth; an upper bound for methods."""
 
 from __future__ import annotations
 

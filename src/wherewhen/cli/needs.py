@@ -1,6 +1,6 @@
 """Which options of a verb apply only with others: a verb declares its ``NEEDS``, and what can't apply is an error.
 
-An option counts as given where the command line says it, or a settings file says something else than the default.
+An option counts as given if it is on the command line, or differs from the default in a settings file.
 """
 
 from __future__ import annotations

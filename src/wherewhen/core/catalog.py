@@ -1,4 +1,4 @@
-"""What each plug-in says about itself, as plain rows for lists and docs."""
+"""Descriptions of plug-ins, as plain rows for lists and docs."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Settings: typed frozen records from plain values and back; an unknown key or a wrong type is an error.
 
-Values are only ever compared with the types of a record: no text of a setting is looked up, imported or opened here.
+Values are only compared with the types of a record: no text of a setting is resolved, imported or opened here.
 """
 
 from __future__ import annotations

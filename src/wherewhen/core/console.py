@@ -1,4 +1,4 @@
-"""What goes to terminals and logs: without secrets of addresses, and in characters that they take."""
+"""Output to terminals and logs: without secrets of addresses, in characters that they support."""
 
 from __future__ import annotations
 

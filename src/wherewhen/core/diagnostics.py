@@ -1,8 +1,8 @@
-"""What is odd in a data set, as records: readers report it, and whoever listens gets all of it at once.
+"""Findings in data sets, as records: readers report them, and a listener collects them.
 
-A reader calls ``report`` where a label file is dirty. While somebody listens (``listening``), every finding is kept
-and the reader goes on with the repaired or skipped row. While nobody does, an error raises DataError at once and
-everything milder goes to the log.
+A reader calls ``report`` for each fault of a label file. With a listener (``listening``), every finding is kept
+and the reader continues with the repaired or skipped row. Without one, an error raises DataError at once and
+all other findings are logged.
 """
 
 from __future__ import annotations

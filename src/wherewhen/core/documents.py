@@ -1,4 +1,4 @@
-"""YAML and JSON that a user's file holds, as plain values: read within limits, without running or expanding anything.
+"""YAML and JSON of users' files as plain values: read within limits, without running or expanding anything.
 
 A file that is too large, nested too deeply, not UTF-8, that repeats a key or holds a number out of range is refused,
 with an error that names the file and the place. No error quotes the text of a file.

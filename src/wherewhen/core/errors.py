@@ -1,4 +1,4 @@
-"""What can go wrong, in the user's words: what was expected, what came, what to do."""
+"""Errors of the toolkit: messages name what was expected, what was found and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wherewhen.core.printable import legible, printable
 
 
 class WherewhenError(Exception):
-    """Every error that the toolkit raises on purpose; its message holds no secret of an address."""
+    """Base class of all errors of the toolkit; messages contain no secrets of addresses."""
 
     def __init__(self, *told: object) -> None:
         super().__init__(*(_fit(one) if isinstance(one, str) else one for one in told))
@@ -37,11 +37,11 @@ def short(name: str) -> str:
 
 
 class DataError(WherewhenError):
-    """A label file, annotation or data set that can't be used as it is."""
+    """A label file, annotation or data set with a fault."""
 
 
 class VideoError(WherewhenError):
-    """A video that can't be read; ``path`` names it and ``cause`` says why."""
+    """A video that can't be read; ``path`` is its path and ``cause`` the reason."""
 
     def __init__(self, path: object, cause: str) -> None:
         name = legible(path) if isinstance(path, str) else printable(path)
@@ -57,11 +57,11 @@ class ConfigError(WherewhenError):
 
 
 class StoreError(WherewhenError):
-    """A cached array that is missing, damaged or made in another way than asked for."""
+    """A stored array that is missing, damaged or has other settings than requested."""
 
 
 class OutputError(WherewhenError):
-    """A file that can't be written without loss: it is a source, or this toolkit did not make it."""
+    """A file that can't be written without loss: it is a source, or this toolkit did not write it."""
 
 
 class EngineError(WherewhenError):

@@ -1,4 +1,4 @@
-"""The one geometry: extents, rows ``(t0, t1, x0, y0, x1, y1)`` in seconds and fractions of the picture, half-open.
+"""Geometry of extents: rows ``(t0, t1, x0, y0, x1, y1)`` in seconds and fractions of the picture, half-open.
 
 Every function takes and returns float64 arrays whose last axis is such a row, unless it says otherwise.
 """

@@ -1,6 +1,6 @@
-"""Files of features: what was seen in one video, with the passport that says how; opened without being read whole.
+"""Files of features of one video with a passport of their settings; opened without reading all of it.
 
-One safetensors file per video and look, written whole or not at all. Its tensors:
+One safetensors file per video and feature specification, written atomically. Its tensors:
 
     features  (N, D) float32 or float16   one row per instance, in order of time
     times     (T, 2) float64, seconds     where the instances are a grid: of its T time steps

@@ -1,4 +1,4 @@
-"""Boxes of single frames to tracks: who is who from frame to frame, causal, with gaps filled."""
+"""Tracking: links boxes of single frames to tracks, causally, with gaps filled."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class LinkConfig:
     """Settings of `link`.
 
     Args:
-        high: boxes at least this sure begin tracks, and are linked first.
-        low: less sure boxes only continue tracks; below this they are left out.
-        overlap: least IoU between where a track should be and a sure box.
-        overlap_low: the same for less sure boxes.
+        high: boxes of at least this confidence start tracks and are linked first.
+        low: boxes of lower confidence only continue tracks; below this value they are left out.
+        overlap: least IoU between the predicted place of a track and a box of high confidence.
+        overlap_low: the same for boxes of lower confidence.
         widen: share of its size by which each box is enlarged on each side for the first overlap, so that small, fast
-            things still overlap.
-        gap: seconds that a track may be out of sight; then it is over. Rows wait that long.
-        confirm: boxes that a track needs to count.
-        most: tracks that are followed at once, the freshest.
+            objects still overlap.
+        gap: seconds without a box after which a track ends. Output is delayed by as much.
+        confirm: least number of boxes of a track.
+        most: largest number of simultaneous tracks; the latest are kept.
     """
 
     high: float = 0.5

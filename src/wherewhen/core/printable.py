@@ -1,6 +1,6 @@
-"""Names of files as text that every file, log and terminal takes: what can't be shown is escaped, and can be got back.
+"""File names as text for files, logs and terminals: characters that can't be shown are escaped, reversibly.
 
-A file's name is bytes. Python reads those that are no UTF-8 as lone surrogates, which no file format takes; control
+A file's name is bytes. Python reads those that are no UTF-8 as lone surrogates, which file formats reject; control
 characters break lines and tables and steer terminals. Each byte of both becomes ``\\xNN``.
 """
 

@@ -1,4 +1,4 @@
-"""Progress with rate and time left for whatever takes longer than a moment, within one long video as well."""
+"""Progress bars with rate and remaining time, within one long video as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompt files: what is normal and what is not, in words that a text-image encoder compares pictures with.
+"""Prompt files: texts of normal and anomalous pictures for a text-image encoder.
 
 A file is YAML::
 

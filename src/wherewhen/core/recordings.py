@@ -1,4 +1,4 @@
-"""Which files and folders are videos, and what in a folder is none, with the reason."""
+"""Which files and folders are videos, and the reason for those that are not."""
 
 from __future__ import annotations
 

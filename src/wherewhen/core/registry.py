@@ -1,7 +1,7 @@
-"""A folder is a list: every module of a plug-in folder is a plug-in, and its file name is its public name.
+"""The registry of plug-ins: every module of a plug-in folder is a plug-in, and its file name is its public name.
 
-A module offers itself as ``PLUGIN``. Other packages add theirs by an entry point in the group ``wherewhen.<kind>``.
-Nothing is imported before it is asked for.
+A module exports ``PLUGIN``. Other packages add plug-ins by an entry point in the group ``wherewhen.<kind>``.
+Plug-ins are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays that come piece by piece and may outgrow memory: beyond a limit they lie in a file that nobody else sees."""
+"""Arrays that grow in pieces and may exceed memory: beyond a limit they are kept in an anonymous temporary file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tubes out of tracks: one mover's way, the way of two that touch, and even parts of them.
+"""Tubes from tracks: the path of one mover, the union of two that touch, and equal parts of them.
 
 A tube is rows ``(N, 6)`` in time order that share a track number; times are seconds.
 """

@@ -1,7 +1,7 @@
-"""Looks a data set over before it costs a night of training: labels, files and truth, and what they say together.
+"""Checks of a data set before training: labels, files, ground truth, and their consistency.
 
-Readers report what is odd in their own files while somebody listens; this adds what only shows across videos.
-What looks at the videos comes in as two functions, ``Eyes``.
+Readers report findings in their own files; this module adds those across videos.
+The functions that read the videos are arguments, ``Eyes``.
 """
 
 from __future__ import annotations

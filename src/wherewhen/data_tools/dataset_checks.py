@@ -1,4 +1,4 @@
-"""What a set of labelled videos says about itself before anything is learned: one file twice, too few of a kind."""
+"""Checks of labelled videos before training: the same file twice, too few videos of a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two videos show the same thing, by what moves in them: survives coding, scaling and cutting."""
+"""Detection of near-duplicate videos by their motion, robust to coding, scaling and cutting."""
 
 from __future__ import annotations
 

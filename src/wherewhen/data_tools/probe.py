@@ -1,4 +1,4 @@
-"""Measures the videos of a data set and writes what published annotations lack: ``videos.json``."""
+"""Measures the videos of a data set and writes their rates, lengths and sizes to ``videos.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two annotations of the same videos disagree about: times and boxes, video by video."""
+"""Differences of two annotations of the same videos: times and boxes, per video."""
 
 from __future__ import annotations
 

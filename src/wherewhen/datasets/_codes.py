@@ -1,4 +1,4 @@
-"""What the names of videos say in published data sets."""
+"""Labels in the names of videos of published data sets."""
 
 from __future__ import annotations
 

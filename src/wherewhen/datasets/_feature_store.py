@@ -1,4 +1,4 @@
-"""What a store of features says besides numbers: its index, and what really happens in its videos."""
+"""The index of a feature store, and the ground truth of its videos."""
 
 from __future__ import annotations
 

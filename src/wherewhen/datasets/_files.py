@@ -1,4 +1,4 @@
-"""Finding and reading the files of a data set, however its folders were laid out on somebody's disk."""
+"""Finding and reading the files of a data set, whatever the arrangement of its folders."""
 
 from __future__ import annotations
 

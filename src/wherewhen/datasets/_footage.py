@@ -1,4 +1,4 @@
-"""Which files and folders of a user's folder are videos; what is passed over is a finding."""
+"""Which files and folders of a user's folder are videos; skipped entries are findings."""
 
 from __future__ import annotations
 

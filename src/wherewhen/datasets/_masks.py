@@ -1,4 +1,4 @@
-"""Pixel masks as they are published: pictures in a folder, arrays in a file; and the boxes around their parts."""
+"""Published pixel masks: pictures in a folder or arrays in a file; and the boxes around their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that people write: text with commas, semicolons or tabs, read within limits, every fault with its line."""
+"""Tables of text with commas, semicolons or tabs, read within limits; every fault is reported with its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens in the toy: everyday acts, some of them look alike, and the seven kinds of anomaly."""
+"""Activities of the toy data set: normal ones, some of them similar to anomalies, and the seven kinds of anomaly."""
 
 from __future__ import annotations
 

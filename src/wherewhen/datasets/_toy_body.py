@@ -1,4 +1,4 @@
-"""The toy's bodies: people made of limbs, and what they ride or carry: points in the world, shapes between them."""
+"""Bodies of the toy data set: people made of limbs, and objects that they ride or carry, as points and shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The toy's camera: a pinhole on a mast that looks down on a flat ground.
+"""The camera of the toy data set: a pinhole on a mast, directed down at a flat ground.
 
 World: x along the street, y up, z away from the camera, in meters; the camera stands at ``(0, mast, 0)``.
 """

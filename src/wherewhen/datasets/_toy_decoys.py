@@ -1,4 +1,4 @@
-"""Still things in the colors of the palette: they stand about in every clip, so color alone tells nothing."""
+"""Still objects in the colors of the palette, in every clip, so that color alone is no sign of an anomaly."""
 
 from __future__ import annotations
 

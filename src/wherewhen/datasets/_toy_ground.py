@@ -1,4 +1,4 @@
-"""What the toy's ground and wall look like: stone, grass, asphalt, bricks and windows as functions of place."""
+"""Textures of the toy's ground and wall: stone, grass, asphalt, bricks and windows as functions of place."""
 
 from __future__ import annotations
 

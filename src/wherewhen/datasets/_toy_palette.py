@@ -1,4 +1,4 @@
-"""The toy in plain clothes: everything dull but the anomaly, which wears the color of its kind while it lasts."""
+"""The palette of the toy data set: everything is gray but the anomaly, which has the color of its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The toy's pictures: shadows, bodies, blur, changing light and noise over the place, and what is where."""
+"""Rendering of the toy data set: shadows, bodies, blur, changing light, noise, and masks of the objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The toy's place: a camera, a one-way walkway, a plaza, a lawn that nobody enters, and what stands there."""
+"""The scene of the toy data set: a camera, a one-way walkway, a plaza, a lawn that is not entered, and objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One mover's way through the toy: steps written one after the other become points in the world, frame by frame."""
+"""The script of one mover of the toy data set: a sequence of steps to points in the world, frame by frame."""
 
 from __future__ import annotations
 

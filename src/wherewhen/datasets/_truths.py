@@ -1,4 +1,4 @@
-"""From frame numbers and pixels to Truth: the one place where a published annotation becomes seconds and fractions."""
+"""Conversion of published annotations in frames and pixels to `Truth` in seconds and fractions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all readings of UCF-Crime share: lists, official spans, lengths.
+"""Shared parts of the readers of UCF-Crime: lists, official spans, lengths.
 
 Layout (any of it may lie in subfolders): ``Anomaly_Train.txt``, ``Anomaly_Test.txt``,
 ``Temporal_Anomaly_Annotation.txt``, videos as ``<Category>/<id>.mp4``, and ``videos.json`` with their lengths.

@@ -1,4 +1,4 @@
-"""What UCSD Ped1 and Ped2 share.
+"""Shared parts of the readers of UCSD Ped1 and Ped2.
 
 Layout: ``UCSDped2/Train/Train001/001.tif``, ``UCSDped2/Test/Test001/001.tif``, masks ``Test/Test001_gt/001.bmp``,
 ``Test/UCSDped2.m`` with a row ``TestVideoFile{end+1}.gt_frame = [61:180];`` per test clip; the root may be the folder

@@ -1,4 +1,4 @@
-"""A store of features: a data set whose videos are not needed any more."""
+"""A store of features as a data set; its videos are not needed."""
 
 from __future__ import annotations
 

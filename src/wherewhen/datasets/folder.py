@@ -1,4 +1,4 @@
-"""Labels on whole videos as a user has them: ``labels.csv``, or folders ``normal/`` and ``anomalous/``."""
+"""Labels of whole videos: a ``labels.csv``, or folders ``normal/`` and ``anomalous/``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The toolkit's own exchange format: a folder with ``gt.json``, ``splits.json``, ``videos/`` and ``masks/``.
 
-Labels and truth lie in one file but are read by two functions: ``load`` never looks at a time, box or mask.
+Labels and ground truth are in one file but are read by two functions: ``load`` reads no time, box or mask.
 """
 
 from __future__ import annotations

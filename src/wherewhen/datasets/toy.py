@@ -1,7 +1,7 @@
-"""A surveillance world that is drawn, not filmed: labels, times, boxes, tracks and masks are exact, at any length.
+"""A drawn surveillance data set: labels, times, boxes, tracks and masks are exact, at any length.
 
-A fixed camera looks at a plaza, a walkway with one direction and a lawn that nobody enters. In anomalous clips
-something of one kind happens for a part of the time; in normal ones something that looks alike does.
+A fixed camera shows a plaza, a walkway with one direction and a lawn that is not entered. In anomalous clips
+an anomaly of one kind happens for a part of the time; in normal ones a similar activity does.
 """
 
 from __future__ import annotations

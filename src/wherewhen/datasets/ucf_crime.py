@@ -1,4 +1,4 @@
-"""UCF-Crime with its official temporal annotation: when, in the 290 test videos.
+"""UCF-Crime with its official temporal annotation of the 290 test videos.
 
 Layout: see ``_ucf``. A folder that also has a file of boxes is recognized as the set of those boxes instead.
 """

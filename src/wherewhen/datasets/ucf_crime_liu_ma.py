@@ -1,4 +1,4 @@
-"""UCF-Crime with the boxes of Liu & Ma: where, in about every 16th anomalous frame of the 140 anomalous test videos.
+"""UCF-Crime with the boxes of Liu & Ma in about every 16th anomalous frame of the 140 anomalous test videos.
 
 Beside the files of ``ucf_crime``: ``Test_annotation.pkl``, a Python 2 pickle that maps a video to rows
 ``[".../image_0861.jpg", x1, y1, x2, y2]``. Image numbers count from 1 (three boxes lie in the last frame of an official

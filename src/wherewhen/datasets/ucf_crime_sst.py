@@ -1,4 +1,4 @@
-"""UCF-Crime with the events and boxes of SST-WSVADL: where, in every frame of 909 training and test videos.
+"""UCF-Crime with the events and boxes of SST-WSVADL in every frame of 909 training and test videos.
 
 Beside the lists of ``ucf_crime``: ``merged_ucf_crime.json``. Its spans mostly equal the official ones; some end at the
 last whole 16 frames instead, and Arson010 has one event more. The truth of training videos is for analysis only.

@@ -1,4 +1,4 @@
-"""XD-Violence: when, in 500 violent and 300 normal test videos.
+"""XD-Violence: temporal annotation of 500 violent and 300 normal test videos.
 
 Layout: ``annotations.txt`` (or ``XD_Annotation.txt``, or ``vera_xd_annotations.json``), test videos in ``videos/`` or
 ``test/``, training videos in ``train/`` or in folders like ``1-1004``. ``label_A`` in a name means normal, other codes

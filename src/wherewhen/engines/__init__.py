@@ -1,1 +1,1 @@
-"""What runs a network: the same module, as fast as the machine allows."""
+"""Engines that run networks."""

@@ -1,4 +1,4 @@
-"""Libraries that come with an extra of the package: there, or what to install."""
+"""Optional libraries of the package's extras: imported, or an error with the install command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a processor does faster than the ordinary layers of torch do it: weights laid out for it, pools in slices."""
+"""Faster forms of torch layers on processors: reordered weights, pooling in slices."""
 
 from __future__ import annotations
 

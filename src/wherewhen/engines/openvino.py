@@ -1,4 +1,4 @@
-"""OpenVINO: fast on most processors; fp32, bf16 where the processor has it, int8 calibrated on one's own clips."""
+"""OpenVINO: fast on most processors; fp32, bf16 where supported, int8 calibrated on the user's clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good it is: every metric of a model on videos with truth, beside the trivial rows."""
+"""Evaluation: every metric of a model on videos with ground truth, beside trivial baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a truth allows to be measured: which videos can be judged, by which metric families, and why not by others."""
+"""Which videos and metric families a ground truth allows to evaluate, and why not others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report pages of runs and evaluations, put together from what these made."""
+"""The report pages of runs and evaluations."""
 
 from __future__ import annotations
 

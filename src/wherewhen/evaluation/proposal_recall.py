@@ -1,4 +1,4 @@
-"""How much of what happens some proposals could ever cover: the ceiling of whatever picks one of them.
+"""Recall of proposals: the upper bound of methods that choose among them.
 
 Evaluation only: it reads the truth.
 """

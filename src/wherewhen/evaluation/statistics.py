@@ -1,4 +1,4 @@
-"""How sure a table is: bootstrap intervals of means, and paired comparisons of two rows."""
+"""Statistics of a table: bootstrap intervals of means, and paired comparisons of two rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks: a backbone and an instance builder with their settings, and what several of them see in one video."""
+"""Feature specifications (a backbone, a builder, their settings) and the extraction of several from a video."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What looks saw, made once: it lies in the user's cache by the content of the video, or in a store of a data set.
+"""Stored features: in the user's cache by the content of the video, or in a store of a data set.
 
-A store stands for a data set whose videos are not needed any more; `wherewhen.core.feature_file` describes its files.
+A store replaces a data set's videos; `wherewhen.core.feature_file` describes its files.
 """
 
 from __future__ import annotations

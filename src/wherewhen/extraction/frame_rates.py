@@ -1,4 +1,4 @@
-"""Videos with so few pictures a second that motion can't be measured well: told once per run, with their number."""
+"""Warning about videos with too few pictures per second to measure motion, once per run."""
 
 from __future__ import annotations
 

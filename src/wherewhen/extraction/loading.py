@@ -1,4 +1,4 @@
-"""Videos to bags: what each look sees in each video, made once, and a bad file set aside."""
+"""Loading of bags: features of each video, computed once; unreadable videos are quarantined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Movers seen from near: their boxes are cut out of the pictures, and the backbone looks at them like at any clip."""
+"""Features of movers: their boxes are cropped from the pictures, and the backbone processes the crops as clips."""
 
 from __future__ import annotations
 

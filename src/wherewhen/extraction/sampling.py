@@ -1,4 +1,4 @@
-"""Pictures become clips, and clips what a backbone sees in them; crops, batches and a gate on the way."""
+"""Pictures to clips, and clips to features of a backbone; with crops, batches and a gate for static clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What builders of tubes see beside a grid: tracked boxes, live as pictures come, or kept like features."""
+"""Tracked boxes for builders of tubes: computed live, or cached like features."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ MOVERS = "movers"
 
 @dataclass(frozen=True)
 class MoversConfig:
-    """Whose movers come beside the maps of a method that scores cells.
+    """Source of tracked boxes for events of a method that scores cells.
 
     Args:
-        proposals: where boxes come from (wherewhen list proposals).
-        boxes: its own settings, such as {rate: 6}.
-        tracks: how boxes become tracks.
+        proposals: source of boxes (wherewhen list proposals).
+        boxes: settings of that source, such as {rate: 6}.
+        tracks: settings of the tracker that links boxes.
     """
 
     proposals: str

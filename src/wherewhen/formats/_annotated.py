@@ -1,4 +1,4 @@
-"""The neutral value between our words and other tools' files: one video, its frame clock, boxes and events."""
+"""The neutral record between our values and other tools' files: one video, its frame times, boxes and events."""
 
 from __future__ import annotations
 

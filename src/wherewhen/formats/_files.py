@@ -1,4 +1,4 @@
-"""Reading what others wrote, with care: JSON, tables and XML that may be wrong or hostile, and safe file names."""
+"""Safe reading of other tools' files: JSON, tables and XML that may be malformed or malicious, and safe file names."""
 
 from __future__ import annotations
 

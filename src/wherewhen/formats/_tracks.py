@@ -1,4 +1,4 @@
-"""Key frames to boxes and back: what video annotation tools do between the frames that a person drew."""
+"""Key frames to boxes and back: interpolation between annotated frames, as in video annotation tools."""
 
 from __future__ import annotations
 

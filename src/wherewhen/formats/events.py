@@ -1,4 +1,4 @@
-"""``events.json``, what a user is told: each event's time, place, score and category, in seconds and in frames.
+"""``events.json``: each event's time, place, score and category, in seconds and in frames.
 
 All ranges are half-open, frames count from 0, seconds from the start of the file, and pixels from the top left corner::
 

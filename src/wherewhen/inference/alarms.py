@@ -1,4 +1,4 @@
-"""What of a model's alarms can be changed after training: from which score on one goes off, how long, how often."""
+"""Settings of alarms that can be changed after training: threshold, duration, frequency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events get the name of the class that is most of what shows where they are, and frames a score for each class.
+"""Classes of events by the likelihoods at their place, and scores of frames for each class.
 
 Both are one stage of the stream.
 """

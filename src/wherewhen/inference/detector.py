@@ -1,8 +1,8 @@
-"""Detection in videos as a user calls it, whatever scores them: a trained model, or words.
+"""Detection in videos, by a trained model or by prompts.
 
     frames(source) -> clips -> features(backbone) -> instances(builder) -> scores(method) -> events(localizer)
 
-A file is a camera that ends: `Detector.detect` runs `Detector.stream` to its end, and there is no second way.
+A file is a camera that ends: `Detector.detect` runs `Detector.stream` to its end.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Detector:
     @property
     @abstractmethod
     def alarm(self) -> float:
-        """The score from which an alarm goes off."""
+        """The score at which an alarm starts."""
 
     @abstractmethod
     def with_localizer(self, **settings: Any) -> Self:

@@ -1,4 +1,4 @@
-"""A model: what it is made of (its configuration), how it looks at a stream, and how it lies on disk."""
+"""A model: its configuration, its processing of a stream, and its file."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
 
 @dataclass(repr=False)
 class Model(Detector):
-    """A trained model: pictures in, when and where out.
+    """A trained model, which detects when and where events happen in videos.
 
     ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
-    ``bank``: normalized scored instances of normal training videos, for comparison with what is normal. ``dims``:
-    length of the features of each view. ``classes``: names of what happened in training videos, where the method tells
-    them apart. ``trained_on``: content hashes of the training videos.
+    ``bank``: normalized scored instances of normal training videos, for comparison. ``dims``:
+    length of the features of each view. ``classes``: classes of anomalies in training videos, where the method predicts
+    them. ``trained_on``: content hashes of the training videos.
     """
 
     config: ModelConfig
@@ -89,7 +89,7 @@ class Model(Detector):
         return f"Model({self.config.summary}, {len(self.trained_on)} training videos{classes}, {self.device})"
 
     def with_movers(self, movers: object) -> Model:
-        """The same model, whose events are told by movers' boxes: a source of boxes by its name, or its settings.
+        """The same model with events from boxes of movers: a source of boxes by its name, or its settings.
 
         ConfigError where movers are scored already.
         """
@@ -99,7 +99,7 @@ class Model(Detector):
     def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
         """The same model whose backbone another engine runs, or the same one in another precision.
 
-        ConfigError where the backbone is no network, EngineError where the engine doesn't run networks so.
+        ConfigError where the backbone is no network, EngineError where the engine doesn't support them.
         """
         if not isinstance(self.backbone, Network):
             raise ConfigError(
@@ -124,7 +124,7 @@ class Model(Detector):
 
     @property
     def alarm(self) -> float:
-        """The score from which an alarm goes off."""
+        """The score at which an alarm starts."""
         return alarms.level(self.config.settings[self.config.localizer])
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
@@ -198,10 +198,10 @@ class Model(Detector):
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
-        """Open the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
+        """Load the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
 
-        ``trust``: run the code in the TorchScript file that its configuration names, if any. StoreError: what is wrong
-        with a file; ConfigError: it would run code without consent.
+        ``trust``: run the code in the TorchScript file that its configuration names, if any. StoreError: a fault of
+        the file; ConfigError: it would run code without consent.
         """
         path = Path(run)
         if path.is_dir():
@@ -230,7 +230,7 @@ class Model(Detector):
 
 
 def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
-    """ConfigError where a model would run code that its user did not agree to, StoreError if it isn't plain which."""
+    """ConfigError where a model would run code without consent, StoreError where the file is not identified."""
     code = config.part("backbone").abilities.runs_code_of
     named = code(mapping(stored.config.get(config.backbone), config.backbone)) if code else None
     if named is None:

@@ -1,4 +1,4 @@
-"""A model configuration: the plug-ins that a model is made of, and their settings."""
+"""A model configuration: the plug-ins of a model and their settings."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ OPTIONS: Mapping[str, Option] = {
 class ModelConfig:
     """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
 
-    ``instances``: the builder of what is scored, the first view of the method; its other views are made by the builders
+    ``instances``: the builder of the scored instances, the first view of the method; other views come from the builders
     that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own
-    unless told otherwise.
-    ``engine`` and ``precision`` say how a backbone that is a network is run; ``auto`` measures once what is fastest.
-    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that don't change by so many gray levels,
-    or hold no more contrast, are not looked at. ``movers``: whose movers come beside the maps of cells, so that events
-    get their boxes; None = nobody's. They change neither what is learnt nor any frame score.
+    by default.
+    ``engine`` and ``precision``: how a backbone that is a network is run; ``auto`` measures once what is fastest.
+    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that change by fewer gray levels,
+    or have less contrast, are not processed. ``movers``: source of tracked boxes beside the cells' maps, so that events
+    get their boxes; None = none. They change neither training nor any frame score.
     """
 
     backbone: str
@@ -133,7 +133,7 @@ class ModelConfig:
         }
 
     def check_share(self, root: str) -> None:
-        """ConfigError where a share of videos to validate on is asked for, but a data set says itself which do."""
+        """ConfigError for a share of validation videos where the data set defines them."""
         if self.validation != ModelConfig.validation:
             raise ConfigError(
                 f"{root}: --validation {self.validation:g} has no effect: this data set defines the videos "
@@ -142,7 +142,7 @@ class ModelConfig:
 
     @property
     def trusted(self) -> bool:
-        """Whether the user of this call agreed that code in the backbone's file is run."""
+        """Whether the user consented to run the code in the backbone's file."""
         return bool(getattr(self.settings[self.backbone], CONSENT, False))
 
     @property
@@ -187,12 +187,12 @@ class ModelConfig:
 
     @property
     def tells_classes(self) -> bool:
-        """Whether the method tells kinds of anomalies apart."""
+        """Whether the method predicts classes."""
         return bool(self.part("method").abilities.predicts_classes)
 
     @property
     def reads(self) -> bool:
-        """Whether the backbone has words."""
+        """Whether the backbone encodes text."""
         return bool(self.part("backbone").abilities.reads_text)
 
     def reader(self) -> TextImage | None:

@@ -1,4 +1,4 @@
-"""The file of a model: written with a digest, and checked as a whole before anything is made of it."""
+"""The file of a model: written with a digest, and checked completely before use."""
 
 from __future__ import annotations
 

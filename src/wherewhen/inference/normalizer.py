@@ -1,4 +1,4 @@
-"""Features told apart by how unusual they are: scaled and decorrelated by what normal training videos hold."""
+"""Normalization of features: scaled and decorrelated by the statistics of normal training videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found in a video, as a user holds it: events, scores, heat maps, an overlay, files."""
+"""The result of detection in a video: events, scores, heat maps, overlay videos, tables, files."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PREFIX = "score_"  # of a class, in the name of its column
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What was found in one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
+    """The result for one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
-    ``id``: its name, `legible` everywhere.
-    ``damage``: why less of it was read than the file promised, or how a live stream ended; None if all came.
-    ``threshold``: the score from which an alarm went off.
+    ``id``: its name, of `legible` characters.
+    ``damage``: why less was read than the file declares, or how a live stream ended; None if all was read.
+    ``threshold``: the score at which an alarm starts.
     """
 
     id: str
@@ -56,18 +56,18 @@ class Result:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What happened, in order of time."""
+        """The events, in order of time."""
         return self.prediction.events
 
     @cached_property
     def scores(self) -> Features:
-        """One score per frame of the video ``(F,)`` in [0, 1]; an alarm goes off from ``threshold`` on."""
+        """One score per frame of the video ``(F,)`` in [0, 1]; an alarm starts at ``threshold``."""
         assert self.prediction.frames is not None
         return self.prediction.frames.on(self.clock)[:, 0, 0]
 
     @cached_property
     def class_scores(self) -> dict[str, Features]:
-        """One score per class and frame ``(F,)``, by name: parts of `scores`. Empty where classes aren't told apart."""
+        """One score per class and frame ``(F,)``, by name: parts of `scores`. Empty for methods without classes."""
         return {name: part.on(self.clock)[:, 0, 0] for name, part in self.prediction.classes.items()}
 
     def heatmap(self, time: float) -> Features:

@@ -1,4 +1,4 @@
-"""Scored instances as pictures: of a grid as it lies, of others on a raster, of movers along their ways."""
+"""Heat maps of scored instances: of grids, of other instances on a raster, of movers along their paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances become predictions: scores with past and future, boxes beside maps, time steps put together."""
+"""Instances to predictions: scores with temporal context, boxes beside maps, joined time steps."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a bag is made of, one file each."""
+"""Builders of instances, one file each."""

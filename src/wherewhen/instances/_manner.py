@@ -1,4 +1,4 @@
-"""How a mover moves, out of its boxes alone: path, speed in its own sizes, change of shape, and who is near."""
+"""Motion features of a mover from its boxes: path, speed relative to its size, change of shape, neighbors."""
 
 from __future__ import annotations
 

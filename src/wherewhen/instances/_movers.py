@@ -30,18 +30,18 @@ class TubesConfig:
     """Settings of `Tubes` and `TubeFrames`.
 
     Args:
-        proposals: where boxes come from (wherewhen list proposals).
-        boxes: its own settings, such as {rate: 6}.
-        tracks: how boxes become tracks.
-        shape: which tubes are made of tracks; where nobody says otherwise its window is 12.8 seconds, and movers that
+        proposals: source of boxes (wherewhen list proposals).
+        boxes: settings of that source, such as {rate: 6}.
+        tracks: settings of the tracker that links boxes.
+        shape: how tubes are built from tracks; by default its window is 12.8 seconds, and movers that
             touch have no union.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
-        features: pool takes what cells of the grid hold inside the boxes; crop cuts the boxes out of the pictures and
-            has the backbone look at them. Tubes only.
-        margin: share of its size by which a box is enlarged on each side before features are taken from it.
+        features: pool averages the grid cells inside the boxes; crop cuts the boxes out of the pictures and
+            runs the backbone on them. Tubes only.
+        margin: share of its size by which a box is enlarged on each side before its features are computed.
         width: crops are cut out of pictures at most so many px wide; null keeps them as they are.
-        l2: scale what pictures say to unit length, as Sultani et al.
-        manner: add how each mover moves: path, speed in its own sizes, change of shape, who is near. Tubes only.
+        l2: scale features of pictures to unit length, as Sultani et al.
+        manner: add each mover's motion: path, speed relative to its size, change of shape, neighbors. Tubes only.
     """
 
     proposals: str = "motion"

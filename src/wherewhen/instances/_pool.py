@@ -1,4 +1,4 @@
-"""Features of moving boxes, taken from a grid that is there already: cheap, and as sharp as its cells are."""
+"""Features of moving boxes, pooled from the grid's features."""
 
 from __future__ import annotations
 

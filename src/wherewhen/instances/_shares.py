@@ -1,4 +1,4 @@
-"""How parts of time and picture are shared out to cells, and which time a grid's cells stand for."""
+"""Shares of time and picture that cells cover, and the times of a grid's cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much every cell of every clip moves, by its pictures, whatever the backbone saw."""
+"""The amount of motion in every cell of every clip, from its pictures, independent of the backbone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wherewhen.instances._shares import overlaps, placed, retimed
 
 @dataclass(frozen=True)
 class MovingConfig:
-    """Settings of `Moving`; take those of `cells` where a method looks at both.
+    """Settings of `Moving`; use those of `cells` where a method has both views.
 
     Args:
         steps: time steps per clip; null keeps the backbone's.

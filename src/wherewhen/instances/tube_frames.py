@@ -1,4 +1,4 @@
-"""The tubes once more, seen from afar: whole pictures of a tube's time in place of what its boxes show."""
+"""Tubes with features of the whole pictures of their time in place of those of their boxes."""
 
 from __future__ import annotations
 

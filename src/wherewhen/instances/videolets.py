@@ -1,4 +1,4 @@
-"""A few clips of the whole picture are one instance: what happens when, wherever it is."""
+"""Videolets: a few clips of the whole picture are one instance, with a time but no place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class VideoletsConfig:
     """Settings of `Videolets`.
 
     Args:
-        clips: how many clips, one after another, make a videolet; what the end leaves over makes a shorter one. Sultani
+        clips: number of consecutive clips of a videolet; clips left over at the end make a shorter one. Sultani
             et al., CVPR 2018, cut every video into 32: that is ``segments`` of a method in training, and needs the end.
         l2: scale features to unit length, as Sultani et al.
     """

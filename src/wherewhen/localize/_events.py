@@ -1,4 +1,4 @@
-"""From an alarm to events: chains of regions that last, those that are one thing told as one, and how sure each is."""
+"""Events of an alarm: chains of regions, merged where they belong together, with a score each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Movers whose boxes are known: their scores smoothed along their paths, and which of them events are about."""
+"""Tracked movers: their scores smoothed along their paths, and the choice of those that become events."""
 
 from __future__ import annotations
 

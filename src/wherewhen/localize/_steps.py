@@ -1,4 +1,4 @@
-"""Heat maps as a stream of steps: overlaps averaged, time smoothed, each step given out once it is final."""
+"""Heat maps as a stream of steps: overlaps averaged, smoothed over time, each step emitted once it is final."""
 
 from __future__ import annotations
 

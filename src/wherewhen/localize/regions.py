@@ -61,25 +61,25 @@ class RegionsConfig:
 
     Args:
         smooth_seconds: Gaussian sigma over time.
-        follow: share of the picture by which what is hot may move in a second while time is smoothed.
+        follow: share of the picture by which high scores may move in a second while time is smoothed.
         smooth_cells: Gaussian sigma over the picture, in cells.
         sharpen: how far the map is lowered inside a cell where little moves, from 0 (not at all) to 1.
         top: how many of the highest cells make the frame score.
-        level: a region is what reaches this share of the map's peak.
+        level: regions are where the map reaches this share of its peak.
         most: regions per step at most.
-        link: two boxes of neighboring steps are one tube from this IoU on.
+        link: least IoU of two boxes of neighboring steps that belong to one tube.
         alarm: the calibrated frame score from which an alarm goes off; no event has a lower score.
         keep: an alarm lasts while the calibrated frame score stays at or above this, with an alarm from 0.5; with an
             alarm from another score it moves in proportion, and is never above it.
         gap_seconds: a shorter pause doesn't end an alarm or a tube.
-        cooldown_seconds: for so long after an alarm has ended no other one goes off.
+        cooldown_seconds: time after an alarm in which no other one goes off.
         shortest_seconds: shorter alarms and events are dropped.
-        longest_seconds: an alarm that lasts longer is told in pieces, so that nothing waits for its end.
-        merge: events of one alarm that overlap in time are told as one where their boxes are no more than this share of
+        longest_seconds: a longer alarm is reported in parts, so that no event waits for its end.
+        merge: events of one alarm that overlap in time are merged where their boxes are no more than this share of
             the picture apart.
-        within: of two known movers only the better one is told where one lies in the other by this share; and a mover
-            is told in place of a region.
-        inside: score of a mover beside a map: what this share of its box doesn't exceed in the map, 1 is the highest.
+        within: share of the smaller of two movers covered by the other, from which only the better is reported; a mover
+            is reported in place of a region.
+        inside: score of a mover beside a map: the value that this share of its box doesn't exceed, 1 is the highest.
     """
 
     smooth_seconds: float = 0.5

@@ -1,1 +1,1 @@
-"""What learns from labels on whole videos, one file each."""
+"""Methods that learn from labels of whole videos, one file each."""

@@ -1,4 +1,4 @@
-"""What losses say about the scores of bags of lanes ``(B, T, P)``: how uneven they are, how many lanes there are."""
+"""Loss terms over the scores of bags of lanes ``(B, T, P)``: smoothness, sparsity, counts of lanes."""
 
 from __future__ import annotations
 

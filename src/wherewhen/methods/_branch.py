@@ -1,4 +1,4 @@
-"""A branch of a network over bags: instances are related to each other, then each is scored by a small head."""
+"""A branch of a network over bags: relations between instances, then a small head that scores each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropout that costs next to nothing: one mask per bag, shared by all its instances."""
+"""Fast dropout: one mask per bag, shared by all its instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphs over the instances of a bag: who is near, who is alike, and convolutions along them."""
+"""Graphs over the instances of a bag, by distance and by similarity, and convolutions on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers of published heads, as far as they let no bag see another."""
+"""Layers of published heads, without interaction between bags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feature magnitude learning: a network in time whose longest features stand for their bag (Tian et al., ICCV 2021)."""
+"""Feature magnitude learning: a temporal network, bags by their longest features (Tian et al., ICCV 2021)."""
 
 from __future__ import annotations
 

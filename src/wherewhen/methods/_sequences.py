@@ -1,4 +1,4 @@
-"""Lanes of cells as sequences for networks that run through time; and what the best of a bag have in common."""
+"""Lanes of cells as sequences for temporal networks, and pooling of the highest scores of a bag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes as vectors in the space of features: prompts around their names that are learnt, or vectors that are."""
+"""Classes as vectors in the space of features: learned prompts around their names, or learned vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversarially learned one-class classifier (ALOCC, Sabokrou et al., CVPR 2018): knows normal patches only."""
+"""Adversarially learned one-class classifier (ALOCC, Sabokrou et al., CVPR 2018): trained on normal patches only."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class ALOCCConfig:
     """Settings of `ALOCC`; `PUBLISHED` holds the official code's.
 
     Args:
-        channels: of the first layer of the discriminator; all others are multiples. 16 in the official code; null
+        channels: channels of the discriminator's first layer; all others are multiples. 16 in the official code; null
             takes that, less where patches are smaller than its 45 px.
-        patches: how many patches of each bag one step of training sees; 128 in all in the official code.
-        noise: deviation of what is added to the patches that the reconstructor sees; the paper's is not given.
+        patches: number of patches of each bag in one training step; 128 in all in the official code.
+        noise: standard deviation of the noise added to the reconstructor's input; not given in the paper.
         refinement: weight of the reconstruction's error, .4 in the paper and .2 in the official code.
         score: how anomalous a patch is: the discriminator on what the reconstructor makes of it, as in the paper
             (``refined``); the discriminator on the patch, as in the official code (``original``); the error of the
             reconstruction; or the first and the last of these together.
-        compat: as the official code: statistics of all patches that are judged together (here those of one bag)
+        compat: as the official code: statistics of all patches that are scored together (here those of one bag)
             instead of those kept from training, and the reconstruction's tanh output taken for a logit in its error.
     """
 

@@ -1,4 +1,4 @@
-"""Actor-supervised attention (after Escorcia et al., CVIU 2020): a video is what its most telling tubes are."""
+"""Actor-supervised attention (after Escorcia et al., CVIU 2020): videos as attention-weighted means of tubes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ VIEW = "tubes"
 
 @dataclass(frozen=True)
 class ASAConfig:
-    """Settings of `ASA`; nothing of the published ones could be read, so all defaults are ours unless told otherwise.
+    """Settings of `ASA`; the published ones are not available; defaults are ours unless stated otherwise.
 
     Args:
         hidden: width of the layer (ReLU) that features pass first; null: 512, less for short ones.
         attention: width of the attention, 128 in Ilse et al., ICML 2018; null: 128, less for short features.
         gate: multiply its tanh by a sigmoid, as the gated attention of Ilse et al.
         dropout: after the first layer, whole channels of a bag.
-        instances: of a bag that training looks at, a random subset of more, as in Wu et al., 2021; null takes all.
+        instances: number of instances of a bag in training, a random subset, as in Wu et al., 2021; null: all.
     """
 
     hidden: int | None = None

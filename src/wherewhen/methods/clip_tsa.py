@@ -1,4 +1,4 @@
-"""CLIP-TSA (Joo et al., ICIP 2023): a hard attention drops the dullest instances, RTFM's network scores the rest."""
+"""CLIP-TSA (Joo et al., ICIP 2023): hard attention drops uninformative instances, RTFM's network scores the rest."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class CLIPTSAConfig(MagnitudeConfig):
 
     Args:
         width: channels of each branch in time; null: 128, a quarter of CLIP's 512, less where features are short.
-        dropout: after the network in time and in the head, and share of instances that training hides from the choice
+        dropout: after the network in time and in the head, and share of instances excluded in training from the choice
             of the longest; .7 in the paper.
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
-        top: share of a bag's instances, those of the longest features, whose mean stands for it, but at least 3; 3 of
+        top: share of a bag's instances, those of the longest features, whose mean represents it, but at least 3; 3 of
             32 in the paper.
         margin: length that features of anomalous bags should reach, 100 in the paper; counted as in RTFM.
         magnitude: weight of the lengths, 1e-4 in the paper, too much for few videos.
@@ -38,9 +38,9 @@ class CLIPTSAConfig(MagnitudeConfig):
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
         compat: count the loss as RTFM's code does, and draw noise outside of training too, from one fixed seed.
         keep: share of a bag's instances that the attention keeps: .95 (UCF), .9 (XD), .01 (ShanghaiTech) in the paper.
-        samples: draws of noise by which training learns what to keep, 100 in the paper.
+        samples: draws of noise per training step of the attention, 100 in the paper.
         sigma: deviation of that noise, .05 in the paper.
-        attention: drop instances at all.
+        attention: whether instances are dropped.
     """
 
     keep: float = 0.95

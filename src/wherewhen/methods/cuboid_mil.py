@@ -1,4 +1,4 @@
-"""Multiple instance learning over spatio-temporal cuboids (arXiv 2605.13746): ranks the worst cell of two bags."""
+"""Multiple instance learning over spatio-temporal cuboids (arXiv 2605.13746): ranks the highest cells of two bags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEW = "cells"
 
 @dataclass(frozen=True)
 class CuboidMILConfig:
-    """Settings of `CuboidMIL`; the defaults served best, `SYSTEM_A` holds the published ones.
+    """Settings of `CuboidMIL`; the defaults gave the best results, `SYSTEM_A` holds the published ones.
 
     Args:
         hidden: width of the head's first layer (ReLU); 512 in Sultani et al., CVPR 2018.

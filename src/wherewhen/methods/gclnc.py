@@ -31,12 +31,12 @@ class GCLNCConfig:
         hidden: width of the classifier; the published one is a whole video network. Null = ``width``.
         dropout: of both networks, 0.6 in the official code; whole channels of a bag here.
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
-        rounds: how often cleaner and classifier take turns after the classifier's first training.
+        rounds: number of alternations of cleaner and classifier after the classifier's first training.
         graph: joins the times of one cell (``lane``; on a grid of one cell that is the paper), or all cells of a video.
             Tubes, which have track numbers and no grid, are all joined, by how near they are in time.
-        certain: share of an anomalous bag's cells that teach the cleaner, half of them its highest scores and half its
+        certain: share of an anomalous bag's cells that train the cleaner, half of them its highest scores and half its
             lowest; 0.3 in the official code, which takes those that vary least over crops.
-        steady: weight of the L1 distance to what the cleaner of earlier steps said; published terms are just added.
+        steady: weight of the L1 distance to the output of the cleaner of earlier steps; published terms are just added.
         momentum: of those earlier steps' weights; the official code keeps predictions instead, .5 an epoch.
     """
 

@@ -35,15 +35,15 @@ class MGFNConfig:
         width: channels of the last stage, a 16th and an 8th of them (at least 32) in the stages before; null: 1024 as
             published, less for features far shorter than 2048.
         depths: blocks of the glance stage and of the two focus stages; 3, 3 and 2 in the authors' code.
-        dropout: share of instances that training hides from that choice; .7 in the authors' code.
+        dropout: share of instances that training excludes from that choice; .7 in the authors' code.
         segments: longer training bags are averaged into this many spans of time, 32 as published; null keeps all.
-        choose: what picks the instances that stand for a bag: the lengths of the features that come in, the scores, or
-            the lengths of the features that come out, as in the authors' code. Layer norm makes the latter all alike
-            where training starts, so among many cells they pick at random; scores lock on what they first found.
-        top: share of a bag's instances that stand for it, but at least 3; 3 of 32 as published.
-        amplify: how much the length of a feature is worth beside it, .1 in the authors' code.
+        choose: how the instances that represent a bag are chosen: by the lengths of the input features, the scores, or
+            the lengths of the output features, as in the authors' code. Layer norm makes the latter all alike
+            when training starts, so among many cells the choice is random; scores keep to their first choice.
+        top: share of a bag's instances that represent it, but at least 3; 3 of 32 as published.
+        amplify: weight of a feature's length added to it, .1 in the authors' code.
         margin: how far apart lengths of normal and anomalous bags should be, for 1024 channels; 200 as published.
-        contrast: weight of all that is said about lengths, 1e-3 in the authors' code, too much for few videos.
+        contrast: weight of all loss terms of lengths, 1e-3 in the authors' code, too much for few videos.
         apart: weight of keeping normal and anomalous bags apart, within it; 1e-3 in the authors' code.
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the authors' code.
         smoothness: weight of squared changes in time of all bags, 8e-4 in the authors' code.

@@ -31,15 +31,15 @@ class MGPRConfig:
         hidden: of the head's first layer (ReLU), 512 in Sultani et al., CVPR 2018; null: less for short features.
         middle: of the head's second layer, which is linear; 32 in Sultani et al.
         dropout: in the head, .6 as in Sultani et al.; there for each instance, here whole channels of a bag.
-        instances: tubes of a bag that training looks at, a random subset of more; 200 in the paper. Null takes all.
+        instances: number of tubes of a bag in training, a random subset; 200 in the paper. Null: all.
         segments: longer bags of videolets are averaged into this many spans of time in training, 32 in Sultani et al.
-        relation: how instances learn of each other: attention in the paper, graph in a row of its table 4, or none.
+        relation: how instances are related: attention in the paper, graph in a row of its table 4, or none.
         branches: both, or the tube or the temporal one alone (table 2).
         ranking: guided by the other branch (equations 4 to 6), plain as in Sultani et al., or none (table 3).
         entropy: whether the best instances also learn the label by cross-entropy (equation 7; table 3).
         pairs: every anomalous bag against every normal one, or the i-th against the i-th.
         prior: start from "the longer its normalized features, the more anomalous", with score 0.5 at this length (root
-            of the mean square; 1 is usual); null starts at random, as in the paper, and may never find what is meant
+            of the mean square; 1 is usual); null starts at random, as in the paper, and may not find the anomaly
             in few videos.
     """
 

@@ -1,4 +1,4 @@
-"""PEL4VAD (Pu et al., TIP 2024): one attention that sees all of the time and what is near, then a causal classifier."""
+"""PEL4VAD (Pu et al., TIP 2024): global and local temporal attention, then a causal classifier."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class PEL4VADConfig:
 
     Args:
         width: of the layer after attention; null = 512 as published, less where features are short.
-        window: steps that local attention sees, 9 in the paper.
+        window: steps of local attention, 9 in the paper.
         gamma: nearness in time starts as exp(-|gamma d^2 - bias|) for steps d apart; .6 (UCF), .06 (XD).
         bias: see ``gamma``; .2 (UCF), .02 (XD).
-        power_norm: roots of what attention finds, then unit length; on for UCF, off for XD.
+        power_norm: roots of the attention's output, then unit length; on for UCF, off for XD.
         layer_norm: unit deviation of features after attention, on in the official code; ours is off, for the length of
-            standardized features tells how unusual they are.
+            standardized features shows how unusual they are.
         taps: steps of the causal classifier, 9 (UCF), 3 (XD).
         dropout: .1 in the official code; whole channels of a lane here.
         segments: longer training bags are averaged into this many spans of time, 200 in the paper; null keeps all.
@@ -40,12 +40,12 @@ class PEL4VADConfig:
         smooth: scores of a test video are averaged over ``kappa`` steps from each on (slide) or by blocks (fixed).
         kappa: 7 (UCF), 8 (XD).
         prompts: file of text features ``(classes, width)``, .npy or .safetensors with one tensor, the first row for
-            background and the second for anomalies; further rows where labels tell classes. null: no such term.
+            background and the second for anomalies; further rows where labels have classes. null: no such term.
         temperature: of the likeness of videos and texts, .09 (UCF), .05 (XD).
         prompting: weight of that term, 1 in the paper.
         smoothness: weight of squared changes in time, 0 as published (8e-5 in the unused part of the official code).
         sparsity: weight of the sum of scores, 0 as published.
-        compat: as the official code: unit length over time in place of features, cells without features are looked at,
+        compat: as the official code: unit length over time in place of features, cells without features are used,
             the sliding mean ends in zeros, and the last change in time is left out.
     """
 

@@ -1,4 +1,4 @@
-"""Patch grid with proximity-aware top-k (arXiv 2606.29498): the cells around the best window's peak speak for a bag."""
+"""Patch grid with proximity-aware top-k (arXiv 2606.29498): the cells around the best window's peak represent a bag."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ VIEW = "cells"
 
 @dataclass(frozen=True)
 class ProximityConfig:
-    """Settings of `Proximity`; the paper's text leaves most open, `PUBLISHED` holds what is nearest to it.
+    """Settings of `Proximity`; the paper's text leaves most open, `PUBLISHED` holds the closest ones.
 
     Args:
         width: channels per cell, 512 in the authors' code; null takes that, less where features are short.
         layers: of attention across frames; 0 turns it off, so that a score needs no other time.
         heads: of attention.
         distance: attention falls with distance, at a rate that each head learns.
-        mixing: how the cells of one frame share what they hold: not at all, by a 3x3 convolution, or by attention.
+        mixing: how the cells of one frame exchange features: not at all, by a 3x3 convolution, or by attention.
         hidden: width of the head.
         dropout: in attention and mixing; the head drops three times as much.
         segments: longer training bags are averaged into this many spans of time; null keeps all.
@@ -40,7 +40,7 @@ class ProximityConfig:
         smoothness: weight of squared changes of the frame score.
         prior: start from "the longer its normalized features, the more anomalous", with score 0.5 at this length (root
             of the mean square; 1 is usual); null starts at random.
-        patches: what a map shows after training: scores; the 3x3 mean of the map with repeated edges; or that mean
+        patches: output map after training: scores; the 3x3 mean of the map with repeated edges; or that mean
             stretched to [0, 1] frame by frame, times the frame score.
     """
 

@@ -29,7 +29,7 @@ class RewardConfig:
         width: of the two hidden layers; null: 1000 as published, less for features far shorter than 512.
         last: of the layer before the score; null: 512 as published, less likewise.
         segments: longer training bags are averaged into this many spans of time; null keeps all, as published.
-        bank: how many normal instances are kept to compare with; the authors keep all.
+        bank: number of normal instances to compare with; the authors keep all.
         neighbors: how many nearest ones an instance is compared with, 20 as published.
         seed: what the accumulated distance of an anomalous seed exceeds, as a share of its highest; .8 as published.
         balance: count labelled anomalous instances as much as normal ones, however few; or all alike, as published.

@@ -25,10 +25,10 @@ class RTFMConfig(MagnitudeConfig):
 
     Args:
         width: channels of each branch in time; null: 512 as published, less for features far shorter than 2048.
-        dropout: after the network in time and in the head, and share of instances that training hides from the choice
+        dropout: after the network in time and in the head, and share of instances excluded in training from the choice
             of the longest; .7 in the paper.
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
-        top: share of a bag's instances, those of the longest features, whose mean stands for it, but at least 3; 3 of
+        top: share of a bag's instances, those of the longest features, whose mean represents it, but at least 3; 3 of
             32 in the paper.
         margin: length that features of anomalous bags should reach, 100 in the paper; others than 2048 features are
             counted by the root of their mean square as if they were 2048 (not with ``compat``).

@@ -1,4 +1,4 @@
-"""Spatio-temporal instance learning (after Mettes and Snoek, 2018): a max-margin line between tubes, found in turns."""
+"""Spatio-temporal instance learning (after Mettes and Snoek, 2018): a max-margin classifier of tubes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ UNSTUDIED = -1
 
 @dataclass(frozen=True)
 class STILConfig:
-    """Settings of `STIL`; nothing of the published ones could be read, so all defaults are ours.
+    """Settings of `STIL`; the published ones are not available, so all defaults are ours.
 
     Args:
-        rounds: how often the latent instance of each anomalous bag is chosen anew after the first fit.
+        rounds: number of times the latent instance of each anomalous bag is chosen again after the first fit.
         penalty: weight of half the squared length of the lines, the other side of the margin.
         rerank: weight of the video's own line in an instance's score, in [0, 1); 0 leaves it out.
-        instances: of a bag that training looks at, a random subset of more, as in Wu et al., 2021; null takes all.
+        instances: number of instances of a bag in training, a random subset, as in Wu et al., 2021; null: all.
     """
 
     rounds: int = 4

@@ -1,4 +1,4 @@
-"""STPrompt (Wu et al., ACM MM 2024): what moves is added to the picture, time by distance alone, place by words."""
+"""STPrompt (Wu et al., ACM MM 2024): motion patches added to pictures, a temporal adapter, places by prompts."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class STPromptConfig:
     """Settings of `STPrompt`; the paper's text leaves most of them open.
 
     Args:
-        patches: how many patches of a picture speak for what moves in it; 12 of 49 (ours).
-        choose: the patches that move most (motion), drawn ones (random), all of them, or none (no SA2 at all).
-        adapter: distance looks at other steps by how near they are, attention by what they show, none not at all.
+        patches: number of patches that represent the motion in a picture; 12 of 49 (ours).
+        choose: the patches with most motion (motion), random ones (random), all of them, or none (no SA2 at all).
+        adapter: distance weights other steps by their distance in time, attention by their features, none not at all.
         layers: of the adapter, 2 (ours).
-        sigma: steps at which a neighbor counts e times less, where training starts; learnt. 1 (ours).
+        sigma: initial distance in steps at which a neighbor counts e times less; learned. 1 (ours).
         segments: longer training bags are averaged into this many spans of time; null keeps all.
         top: a bag's score is the mean over its best n // top + 1 of n steps, for each class too; 16 (ours).
         temperature: of the cosines of features and texts, .07 (ours).
         prefix: learnt rows before a class name, 10 (ours); only where the backbone reads.
         suffix: learnt rows behind it, 10 (ours).
-        normal: what the class of normal videos is called.
+        normal: name of the class of normal videos.
         classes: weight of the class term, 1 (ours).
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
         standardize: adapter and C-branch see features as deviations from normal training videos (ours), the A-branch as

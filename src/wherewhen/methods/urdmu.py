@@ -1,4 +1,4 @@
-"""UR-DMU (Zhou et al., AAAI 2023): two memories, one of what is normal and one of what is not, read through time."""
+"""UR-DMU (Zhou et al., AAAI 2023): two memories, one of normal and one of anomalous features."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class URDMUConfig:
         top: a bag's score is the mean over its best n // top + 1 of n instances; 16 in the official code.
         dropout: in the transformer, .5 in the official code; whole channels of a lane here.
         margin: of the triplet, 1 in the paper.
-        distance: that the lengths of normal and anomalous latent features shall be apart, 100 in the paper.
-        memories: weight of the four terms that teach the memories, .1 in the paper.
+        distance: target distance of the lengths of normal and anomalous latent features, 100 in the paper.
+        memories: weight of the four loss terms of the memories, .1 in the paper.
         triplet: its weight, .1 in the paper.
         divergence: weight of the KL divergence of the normal latent features, 1e-3 in the paper.
         apart: weight of the distance term, 1e-4 in the paper.

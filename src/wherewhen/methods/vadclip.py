@@ -28,7 +28,7 @@ class VadCLIPConfig:
     """Settings of `VadCLIP`; `PUBLISHED` holds those for UCF-Crime, `PUBLISHED_XD` those for XD-Violence.
 
     Args:
-        length: steps of a sequence, 256 in the paper; longer videos are seen in pieces of it.
+        length: steps of a sequence, 256 in the paper; longer videos are processed in pieces of it.
         layers: of windowed attention, 2 (UCF), 1 (XD).
         window: steps that attend to each other, 8 (UCF), 64 (XD); windows don't overlap.
         width: of the graph layers; null = 256 as published, less where features are short.
@@ -36,17 +36,17 @@ class VadCLIPConfig:
         segments: longer training bags are averaged into this many spans of time, 256 in the paper; null keeps all.
         top: a bag's score is the mean over its best n // top + 1 of n instances, for each class too; 16 in the paper.
         temperature: of the cosines of features and texts, .07 in the official code.
-        visual: what a lane shows where scores are high is added to the texts (visual prompt), on in the paper.
+        visual: add the features of a lane's high scores to the texts (visual prompt), on in the paper.
         score: binary takes the scores of the first branch, classes 1 - the likelihood of normal; the paper reports
             the better one of the two on the test set.
         prefix: learnt rows before a class name, 10 in the paper; only where the backbone reads.
         suffix: learnt rows behind it, 10 in the paper.
-        normal: what the class of normal videos is called.
+        normal: name of the class of normal videos.
         classes: weight of the class term, 1 in the paper.
         separation: weight of the mean |cosine| of normal and each class, .1 (UCF), 1e-4 (XD).
-        standardize: all but the look at texts sees features as deviations from normal training videos; ours, off in the
+        standardize: all but the text branch gets features as deviations from normal training videos; ours, off in the
             paper.
-        skip: features themselves are added to what time has to say of them; ours, off in the paper.
+        skip: add the features to the output of the temporal layers; ours, off in the paper.
         compat: as the official code: padding up to ``length`` is attended to, in graphs and in the visual prompt.
     """
 

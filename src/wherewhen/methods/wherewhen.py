@@ -1,4 +1,4 @@
-"""Our own: what is learnt from labels and what is known of normality, in one score of many small heads."""
+"""The toolkit's method: scores of many small heads, from labels and from distances to normal training videos."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class WhereWhenConfig:
         heads: independent heads whose scores are averaged.
         hidden: width of each head's only layer (ReLU).
         share: of the features that each head sees, drawn once (random subspaces, Ho 1998).
-        context: each cell also sees the mean of what its neighbors hold.
-        memory: typical normal cells that are kept; 0 leaves their distance out.
+        context: each cell also gets the mean of its neighbors' features.
+        memory: number of typical normal cells to compare with; 0 leaves this distance out.
         length: start from "the longer its normalized features, the more anomalous", 0.5 at this length; null leaves it.
         top: share of a bag's cells whose mean is its score, at least one.
         margin: of the ranking between anomalous and normal bags.
-        calm: weight of the mean score of all that normal bags hold.
-        single: weight of how far the scores of one moment lie apart in anomalous bags.
+        calm: weight of the mean score of all cells of normal bags.
+        single: weight of the spread of the scores of one time step in anomalous bags.
         segments: longer training bags are averaged into this many spans of time; null keeps all.
     """
 

@@ -1,4 +1,4 @@
-"""Numbers that judge, one family a file; pure functions over predictions and truths.
+"""Metrics, one family per file; pure functions over predictions and ground truths.
 
 The functions on plain arrays need no other part of the toolkit: ``from wherewhen.metrics import roc_auc``.
 """

@@ -1,4 +1,4 @@
-"""What a truth must hold for a number to be defined, by name; metrics and trivial rows list the names they need."""
+"""Requirements of metrics on the ground truth, by name; metrics and trivial baselines list those that they need."""
 
 from __future__ import annotations
 

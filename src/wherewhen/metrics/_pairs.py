@@ -1,4 +1,4 @@
-"""Every judged video, once: predictions and truths joined by video id."""
+"""Pairs of predictions and ground truths, joined by video id."""
 
 from __future__ import annotations
 

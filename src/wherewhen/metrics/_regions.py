@@ -1,4 +1,4 @@
-"""Where the truth lies, frame by frame, and how much of each cell of a score map it covers.
+"""Ground-truth regions frame by frame, and how much of each cell of a score map they cover.
 
 Truth is boxes or pixel masks; both become regions. Frames with the same region and the same score map are counted
 together, so an hour of video costs as much as it has changes.

@@ -1,6 +1,6 @@
-"""Scores of snippets and segments brought onto frames, by the rules of published scripts.
+"""Scores of snippets and segments expanded to frames, by the rules of published scripts.
 
-Inside the toolkit scores carry their own times; these functions are for features and scores made elsewhere.
+Scores of the toolkit have times; these functions are for features and scores of other tools.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an operator feels: how late the alarm comes, how many false ones, and how much is found at a budget of them."""
+"""Alarms as an operator sees them: delay, false alarm rate, and recall at a budget of false alarms."""
 
 from __future__ import annotations
 

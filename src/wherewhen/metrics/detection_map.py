@@ -1,4 +1,4 @@
-"""Events found: average precision of spans in time and of tubes in time and place."""
+"""Average precision of events: of spans in time and of tubes in time and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When: ranking of single frames, pooled over all videos (7.1 of the metric list in docs/metrics.md)."""
+"""Temporal: ranking of single frames, pooled over all videos (7.1 of the metric list in docs/metrics.md)."""
 
 from __future__ import annotations
 

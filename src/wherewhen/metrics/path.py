@@ -1,4 +1,4 @@
-"""The stretch of a mover's path that stands out most, against the mover that it covers best."""
+"""The part of a mover's path with the highest scores, against the ground-truth mover that it overlaps most."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where, pixel by pixel: the criterion of UCSD Ped, and ranking of the pixels within a frame."""
+"""Spatial localization by pixels: the criterion of UCSD Ped, and ranking of the pixels within a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where, with one finger: does the highest cell of the map point at the truth?"""
+"""Pointing game: whether the highest cell of the map is in the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where, at the moments that were annotated: overlap of one predicted box with the truth, gated by the frame score."""
+"""Spatial localization in annotated frames: overlap of one predicted box with the truth, gated by the frame score."""
 
 from __future__ import annotations
 

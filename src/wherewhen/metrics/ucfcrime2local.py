@@ -1,4 +1,4 @@
-"""UCFCrime2Local in three readings, since the published one can't be told from its text."""
+"""UCFCrime2Local in three readings, since the published text is ambiguous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether at all: ranking of whole videos by their highest score."""
+"""Video-level detection: ranking of whole videos by their highest score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and when, tube against truth: S_loc, IoU@eps and MIoU of weakly supervised spatio-temporal detection."""
+"""Spatio-temporal localization by tubes: S_loc, IoU@eps and MIoU of weakly supervised spatio-temporal detection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scene looks like when nobody is there: colors and noise that are learnt as they change."""
+"""Background model: colors and noise of the empty scene, adapted over time."""
 
 from __future__ import annotations
 

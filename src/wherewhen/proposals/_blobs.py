@@ -1,4 +1,4 @@
-"""What stands out, blob by blob: pixels that belong together, and blobs of several movers cut apart."""
+"""Foreground blobs: connected pixels, and blobs of several movers split."""
 
 from __future__ import annotations
 

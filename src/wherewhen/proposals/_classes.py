@@ -1,4 +1,4 @@
-"""What detectors call things: the names of COCO, and which of them are wanted."""
+"""Class names of detectors: those of COCO, and the default selection."""
 
 from __future__ import annotations
 

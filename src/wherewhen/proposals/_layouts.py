@@ -1,4 +1,4 @@
-"""How detectors want pictures and what their numbers mean, by the name of the layout.
+"""Input and output formats of detectors, by the name of the layout.
 
 Each layout turns pictures into the network's input and its outputs into boxes: ``(N, 4)`` ``x0 y0 x1 y1`` in shares of
 the picture, confidence ``(N,)`` and class ``(N,)``.

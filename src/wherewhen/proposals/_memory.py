@@ -1,4 +1,4 @@
-"""Who was apart a moment ago: blobs that flow together are cut again, along the boxes that each mover had."""
+"""Memory of separate movers: blobs that merge are split along the boxes that each mover had before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of boxes that show the same thing, the surest."""
+"""Non-maximum suppression of boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector saw, as boxes: sure enough, of a class that is wanted, each thing once."""
+"""Detections as boxes: filtered by confidence and class, without duplicates."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class DetectorConfig:
     """Settings that every detector has.
 
     Args:
-        classes: names to look for; an empty list means all.
-        score: boxes less sure than this are left out.
-        overlap: of boxes of one class that overlap by more (IoU), the surest stays.
-        most: boxes per picture, the surest first.
-        stride: every so many frames are looked at.
-        rate: frames per second before that; null keeps the source's.
-        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
+        classes: names of classes to detect; an empty list means all.
+        score: boxes of lower confidence are left out.
+        overlap: of boxes of one class with a higher IoU, the one of highest confidence is kept.
+        most: boxes per picture, those of highest confidence.
+        stride: one of so many frames is used.
+        rate: frames per second before ``stride`` applies; null keeps the source's.
+        tiles: rows and columns of overlapping tiles, processed beside the whole picture, for small objects.
     """
 
     classes: tuple[str, ...] = MOVERS

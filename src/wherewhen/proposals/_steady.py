@@ -1,4 +1,4 @@
-"""Whether the camera moves, and how: a shift, turn and zoom that most of the picture shares."""
+"""Camera motion: the shift, rotation and zoom of most of the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small things in large pictures: a detector looks at a picture, and at overlapping tiles of it, closer up."""
+"""Detection of small objects: a detector processes a picture and overlapping tiles of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes of your own, from a file: MOTChallenge, COCO or CVAT, or another format that holds boxes."""
+"""Boxes of the user, from a file: MOTChallenge, COCO or CVAT, or another format that holds boxes."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class FileConfig:
     Args:
         path: a file with boxes in pixels of the video's own pictures, or a folder with a file for each video: ID.txt,
             ID/gt/gt.txt, ID/det/det.txt, ID.json or ID.xml.
-        format: of the file: mot, coco, cvat, or another that holds boxes (wherewhen list formats); null tells them by
-            their endings .txt, .json and .xml.
-        kind: mot only: det, results or gt; null takes the one that is there.
-        video: its name in the file; null means its id, or the only one there.
-        confidence: of every box; null takes the file's, which must be in [0, 1].
-        score: boxes less sure than this are left out.
+        format: of the file: mot, coco, cvat, or another that holds boxes (wherewhen list formats); null: by
+            the endings .txt, .json and .xml.
+        kind: mot only: det, results or gt; null: the one that exists.
+        video: its name in the file; null: its id, or the only one in the file.
+        confidence: confidence of every box; null: that of the file, in [0, 1].
+        score: boxes of lower confidence are left out.
         classes: names to keep; an empty list means all.
-        stride: every so many frames are looked at.
+        stride: one of so many frames is used.
         relink: leave out the file's own track numbers.
-        frames: of the video, for a file that doesn't say: the most that it can have.
+        frames: upper limit of the number of frames, for a video whose length is unknown.
     """
 
     path: str = ""

@@ -1,4 +1,4 @@
-"""What moves in front of a static camera: no weights, any picture size, from the first second on."""
+"""Boxes of moving objects of a static camera: no weights, any picture size."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class MotionConfig:
     """Settings of `Motion`.
 
     Args:
-        rate: pictures per second that are looked at; null keeps the source's.
+        rate: pictures per second that are processed; null keeps the source's.
         width: wider pictures are shrunk to this many px; null keeps them.
-        stride: of the pictures at that rate, every so many are looked at.
+        stride: one of so many pictures at that rate is processed.
         smallest: share of the picture that the pixels of a box must cover.
-        most: boxes per picture, the surest first.
-        warmup: seconds at the start that are held back, to learn the empty scene from.
-        patience: seconds after which what came and rests belongs to the scene.
-        split: cut a blob where it moves in two ways.
+        most: boxes per picture, those of highest confidence.
+        warmup: seconds at the start that are buffered, to learn the background.
+        patience: seconds after which an object at rest belongs to the background.
+        split: split a blob whose parts move differently.
     """
 
     rate: float | None = 12.5

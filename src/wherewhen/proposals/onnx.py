@@ -1,4 +1,4 @@
-"""A detector in an ONNX file of your own: FastestDet, YOLOX, RF-DETR, or what has their layout."""
+"""A detector in a user's ONNX file: FastestDet, YOLOX, RF-DETR, or one with the same layout."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class OnnxConfig(DetectorConfig):
 
     Args:
         path: the detector's file.
-        layout: how it wants pictures and what its numbers mean: fastestdet, yolox or rfdetr.
-        names: text file with a class name a line; null means COCO's.
-        threads: of the processor.
-        classes: names to look for; an empty list means all.
-        score: boxes less sure than this are left out.
-        overlap: of boxes of one class that overlap by more (IoU), the surest stays.
-        most: boxes per picture, the surest first.
-        stride: every so many frames are looked at.
-        rate: frames per second before that; null keeps the source's.
-        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
+        layout: format of its input and output: fastestdet, yolox or rfdetr.
+        names: text file with one class name per line; null: COCO's classes.
+        threads: number of processor threads.
+        classes: names of classes to detect; an empty list means all.
+        score: boxes of lower confidence are left out.
+        overlap: of boxes of one class with a higher IoU, the one of highest confidence is kept.
+        most: boxes per picture, those of highest confidence.
+        stride: one of so many frames is used.
+        rate: frames per second before ``stride`` applies; null keeps the source's.
+        tiles: rows and columns of overlapping tiles, processed beside the whole picture, for small objects.
     """
 
     path: str = ""

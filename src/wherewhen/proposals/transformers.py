@@ -1,4 +1,4 @@
-"""A detector by its name on Hugging Face or its folder: RT-DETR, D-FINE, RF-DETR and their like."""
+"""A detector by its name on Hugging Face or its folder: RT-DETR, D-FINE, RF-DETR and similar ones."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class TransformersConfig(DetectorConfig):
 
     Args:
         model: name on Hugging Face, or a folder; only safetensors are read, and no code that comes with them is run.
-        revision: of the model; null means the newest.
+        revision: revision of the model; null: the newest.
         device: cpu or cuda.
-        classes: names to look for; an empty list means all.
-        score: boxes less sure than this are left out.
-        overlap: of boxes of one class that overlap by more (IoU), the surest stays; 1 keeps all.
-        most: boxes per picture, the surest first.
-        stride: every so many frames are looked at.
-        rate: frames per second before that; null keeps the source's.
-        tiles: rows and columns of overlapping tiles that are looked at as well as the whole picture, for small things.
+        classes: names of classes to detect; an empty list means all.
+        score: boxes of lower confidence are left out.
+        overlap: of boxes of one class with a higher IoU, the one of highest confidence is kept; 1 keeps all.
+        most: boxes per picture, those of highest confidence.
+        stride: one of so many frames is used.
+        rate: frames per second before ``stride`` applies; null keeps the source's.
+        tiles: rows and columns of overlapping tiles, processed beside the whole picture, for small objects.
     """
 
     model: str = "PekingU/rtdetr_r18vd_coco_o365"

@@ -1,4 +1,4 @@
-"""What runs a network and how true it is to the plain module: a record, and the measures that go into it."""
+"""The choice of an engine and its deviation from the plain module, and batches of clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""This machine: what it can do, and what was found out about engines on it."""
+"""Devices of this machine, and measurements of engines on it."""
 
 from __future__ import annotations
 

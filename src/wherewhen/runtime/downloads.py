@@ -1,4 +1,4 @@
-"""Fetching published weights: goes on where it broke off, checks what came, and puts it in its place at once."""
+"""Download of published weights: resumes, verifies the checksum, and writes atomically."""
 
 from __future__ import annotations
 

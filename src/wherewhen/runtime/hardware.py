@@ -1,4 +1,4 @@
-"""What this machine consists of: processor, instruction sets, cores, memory, GPUs, disks. Nothing is measured."""
+"""The hardware of this machine: processor, instruction sets, cores, memory, GPUs, disks. Nothing is measured."""
 
 from __future__ import annotations
 

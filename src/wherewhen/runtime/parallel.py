@@ -1,6 +1,6 @@
-"""The same work on many things: here, in several processes, or on the machines of a Ray cluster.
+"""Parallel work: in this process, in several processes, or on the machines of a Ray cluster.
 
-Results come as they are done. A process that is killed loses nothing: what it was at is done again.
+Results are yielded as they are done. The task of a killed process is run again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a network is run on this machine: an engine and a precision, measured once, remembered, never trusted blindly."""
+"""Choice of engine and precision for a network on this machine: measured once, remembered, and verified."""
 
 from __future__ import annotations
 

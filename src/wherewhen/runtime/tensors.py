@@ -1,4 +1,4 @@
-"""Clips as a module takes them, and features as everyone else does."""
+"""Conversion between clips and module inputs, and between outputs and features."""
 
 from __future__ import annotations
 

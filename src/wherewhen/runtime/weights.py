@@ -1,4 +1,4 @@
-"""Weights that somebody published: what is known of them, where they lie, and how they are read without unpickling."""
+"""Published weights: their metadata, their place on disk, and reading without unpickling."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Weights:
         trained_on: data that they were learnt from.
         sha256: of the file; empty where nobody published it, then it is recorded at the first download.
         homepage: of the authors' project.
-        file: its name on disk; the end of the address unless told otherwise.
+        file: its name on disk; the end of the address by default.
         beside: addresses of small files that belong to it, such as a vocabulary; they come and lie with it.
     """
 

@@ -1,4 +1,4 @@
-"""Backbones that also read: which there are, and their settings."""
+"""Backbones that also encode text, and their settings."""
 
 from __future__ import annotations
 

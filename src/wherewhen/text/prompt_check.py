@@ -1,4 +1,4 @@
-"""What is wrong with prompts: texts twice, texts that mean the same on both sides, texts that are cut."""
+"""Checks of prompts: repeated texts, texts of the same meaning on both sides, truncated texts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Prompts written by a language model behind any OpenAI-compatible endpoint, once, for people to edit.
+"""Prompts written by a language model at any OpenAI-compatible endpoint, to be edited by people.
 
-Nothing that trains or detects ever asks one.
+Training and detection never use a language model.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ PATIENCE = 120.0  # seconds
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a language model answers.
+    """An OpenAI-compatible endpoint of a language model.
 
     Args:
         address: such as http://localhost:8000/v1; ``/chat/completions`` is added where it isn't there.
-        model: its name there.
+        model: name of the model at the endpoint.
     """
 
     address: str

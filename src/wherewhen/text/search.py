@@ -1,4 +1,4 @@
-"""Search in words over an archive: moments whose pictures are nearest to a text, when and where.
+"""Text search in an archive: the moments and places whose pictures are closest to a text.
 
 An archive is a store that ``wherewhen extract`` wrote with a backbone that reads. Every second of each video is kept by
 a few vectors: the picture as a whole, and the places that differ most from what that place mostly shows. So a question
@@ -36,8 +36,8 @@ class SearchConfig:
     """Settings of the index.
 
     Args:
-        every: seconds of video that are one entry.
-        parts: places of each entry that are kept beside the whole picture: those that stand out most.
+        every: seconds of video per entry.
+        parts: number of the most distinctive places of an entry that are indexed beside the whole picture.
     """
 
     every: float = 1.0

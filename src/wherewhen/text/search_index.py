@@ -1,4 +1,4 @@
-"""Vectors by the million and which of them are nearest to one: a folder of parts that grows and shrinks by videos.
+"""Nearest-neighbor index of vectors: a folder of parts to which videos are added and removed.
 
 What is new is written as parts whose vectors are all compared. Once these hold more than `EXACT`, they are packed into
 parts with lists, of which a question reads a small share. Rows of a video that is gone are passed over, and left out

@@ -1,4 +1,4 @@
-"""Pictures of the moments that a search found, their place framed."""
+"""Pictures of the moments of a search, with a frame around the place."""
 
 from __future__ import annotations
 

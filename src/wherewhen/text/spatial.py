@@ -1,4 +1,4 @@
-"""Where a picture shows what a text says, without training: crops or patches against prompts, then a map and a box.
+"""Spatial localization by text, without training: crops or patches against prompts, then a map and a box.
 
 After the spatial stream of STPrompt (Wu et al., ACM MM 2024, section 3.4); what the paper leaves open is a setting.
 """
@@ -24,13 +24,13 @@ class SpatialConfig:
     """Settings of the spatial stream.
 
     Args:
-        view: patches look once at each picture; windows look at overlapping crops of it, one by one.
-        shares: sides of windows, as shares of the picture's.
+        view: patches processes each picture once; windows processes overlapping crops of it.
+        shares: sides of windows, as shares of the picture's sides.
         stride: from window to window, as a share of the window.
         scale: of cosines before the softmax over all prompts.
-        raster: rows and columns of the map that windows make; multiples of 24 fit the default windows exactly.
-        stretch: stretch every map so that its lowest place becomes 0 and its highest 1; then something is always found,
-            so it wants a gate from elsewhere.
+        raster: rows and columns of the map of windows; multiples of 24 fit the default windows exactly.
+        stretch: stretch every map so that its lowest value becomes 0 and its highest 1; then every picture has a peak,
+            so another stage must decide whether anything happens.
         width: windows are cut out of pictures no wider than this, in px.
     """
 

@@ -93,7 +93,7 @@ class ZeroShot(Detector):
 
     @property
     def alarm(self) -> float:
-        """The score from which an alarm goes off."""
+        """The score at which an alarm starts."""
         return alarms.level(self.localizing())
 
     def save(self, path: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Training bags packed once into one array, from which each step takes its batch without a loop and without waste."""
+"""Training bags packed once into one array, from which batches are indexed without loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training in several processes that torchrun started: each takes its share of a step's bags, the loss is of all."""
+"""Distributed training under torchrun: each process has a share of a step's bags, the loss is that of all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning from labels on whole videos: bags in, model out."""
+"""Training from labels of whole videos: bags to a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A method learns step by step; killed at any moment, it goes on from its checkpoint to the same result."""
+"""The training loop of a method; a run that is killed resumes from its checkpoint to the same result."""
 
 from __future__ import annotations
 

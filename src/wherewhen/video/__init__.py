@@ -1,1 +1,1 @@
-"""Videos in and out: the only room that touches PyAV."""
+"""Reading and writing of videos: the only folder that uses PyAV."""

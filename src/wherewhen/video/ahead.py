@@ -1,4 +1,4 @@
-"""Reading ahead: a thread decodes and resizes while others compute, never further ahead than a few pictures."""
+"""Prefetching: a thread decodes and resizes a few pictures ahead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch outlives its broken videos: they are set aside with the reason, and the rest goes on."""
+"""Quarantine of unreadable videos: listed with the reason, while the run continues."""
 
 from __future__ import annotations
 

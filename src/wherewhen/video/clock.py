@@ -1,4 +1,4 @@
-"""When a frame begins: raw stamps of a stream become seconds that rise, and a faster source is thinned out."""
+"""Frame times: raw timestamps of a stream to rising seconds, and subsampling of a faster source."""
 
 from __future__ import annotations
 

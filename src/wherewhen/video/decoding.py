@@ -1,4 +1,4 @@
-"""From packets to pictures: where decoding can begin, what is left out where it can't go on, and what came."""
+"""Packets to pictures: where decoding can begin, what is left out on errors, and counts of what was read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A video file, stream or camera: its pictures in order, exact times, what is missing, errors in plain words."""
+"""A video file, stream or camera: its pictures in order with exact times, missing parts, plain errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One guard around all decoders: whatever they raise is an error of ours."""
+"""Conversion of all exceptions of decoders to the toolkit's errors."""
 
 from __future__ import annotations
 

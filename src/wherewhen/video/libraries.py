@@ -1,4 +1,4 @@
-"""The libraries that read and write videos: versions, and the codecs that they know."""
+"""The libraries that read and write videos: versions and supported codecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens a file, stream or camera through FFmpeg (PyAV), and says in plain words why one can't be opened."""
+"""Opens a file, stream or camera through FFmpeg (PyAV), with plain errors."""
 
 from __future__ import annotations
 

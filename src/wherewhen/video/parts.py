@@ -1,4 +1,4 @@
-"""Walks through the parts of files that tell their lengths: where does one end before it should, or stop to be one."""
+"""Parsers of chunked containers: where a chunk ends early or is invalid."""
 
 from __future__ import annotations
 

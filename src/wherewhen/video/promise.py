@@ -1,4 +1,4 @@
-"""What a file promises about its length, what came of it, and what is missing: in words."""
+"""The declared length of a file, the part that was read, and a description of what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks through files that are a head and one picture after another: YUV4MPEG2 (y4m) and IVF."""
+"""Parsers of files with a header and consecutive pictures: YUV4MPEG2 (y4m) and IVF."""
 
 from __future__ import annotations
 

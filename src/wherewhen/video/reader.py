@@ -1,4 +1,4 @@
-"""Frames of any source with exact times: the one way in which pictures enter the toolkit."""
+"""Frames of any source with exact times: the only reader of pictures."""
 
 from __future__ import annotations
 

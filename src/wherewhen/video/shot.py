@@ -1,4 +1,4 @@
-"""The words of this room: a picture before conversion, what a video says about itself, what can be read."""
+"""Records of the video folder: a picture before conversion, metadata of a video, readable sources."""
 
 from __future__ import annotations
 

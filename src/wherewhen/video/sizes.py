@@ -1,4 +1,4 @@
-"""Width and height of a picture file by its head, and by how much it may be reduced while it is decoded."""
+"""Width and height of a picture file from its header, and its possible reduction while decoding."""
 
 from __future__ import annotations
 

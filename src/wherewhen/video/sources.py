@@ -1,4 +1,4 @@
-"""What a user may call a source: a file, a folder, a glob, a camera's number or an address."""
+"""Sources of videos: a file, a folder, a glob, a camera number or an address."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Camera:
 
     @property
     def stem(self) -> str:
-        """The same."""
+        """The name of their results."""
         return self.name
 
     def __str__(self) -> str:

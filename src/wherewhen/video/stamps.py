@@ -1,4 +1,4 @@
-"""Times of all pictures of a file as its packets tell them, without decoding."""
+"""Times of all pictures of a file from its packets, without decoding."""
 
 from __future__ import annotations
 

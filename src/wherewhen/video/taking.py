@@ -1,4 +1,4 @@
-"""Frames for several takers out of one pass: thinned out, resized, each with its end, in order of start."""
+"""Frames for several consumers from one pass: subsampled, resized, each with its end, in order of start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left of a video in a file of features: its times and its size, but no pictures."""
+"""A video as recorded in a feature file: its times and its size, without pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file is all there, by what its container itself says about its length."""
+"""Completeness of a file by the lengths that its container declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures to an H.264 mp4 that plays everywhere, whole or not at all."""
+"""Writing of H.264 mp4 files that common players support, atomically."""
 
 from __future__ import annotations
 

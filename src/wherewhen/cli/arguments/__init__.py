@@ -1,6 +1,6 @@
-"""A verb's words as typed options and settings: those of the command line go before those of settings files.
+"""Options and settings of a verb as typed values: the command line takes precedence over settings files.
 
-Only what was given comes out: what was not stays each method's own. An option that can't apply is an error.
+Only given values are returned; others keep each method's defaults. An option that can't apply is an error.
 """
 
 from __future__ import annotations

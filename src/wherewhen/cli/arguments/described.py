@@ -1,4 +1,4 @@
-"""Settings as they are typed: name, type, default and description, out of typed records and their docstrings."""
+"""Descriptions of settings: name, type, default and text, from typed records and their docstrings."""
 
 from __future__ import annotations
 

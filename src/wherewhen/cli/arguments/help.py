@@ -1,4 +1,4 @@
-"""Help of a verb: its own options, then those that choose parts of a model, then the settings of the chosen parts."""
+"""Help of a verb: its options, then those that choose parts of a model, then the settings of the chosen parts."""
 
 from __future__ import annotations
 

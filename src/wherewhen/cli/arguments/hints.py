@@ -1,4 +1,4 @@
-"""What a command line may hold, and what was probably meant by a word that it may not hold."""
+"""The options that a verb has, and suggestions for unknown ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of plug-ins that a verb takes: flags that choose them, and a section for each that is spoken of."""
+"""Settings of plug-ins on a command line: options that choose plug-ins, and a section of settings for each one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of a command line as values of a type, and what stands for such a value in help."""
+"""Texts of a command line as typed values, and placeholders of such values in help."""
 
 from __future__ import annotations
 

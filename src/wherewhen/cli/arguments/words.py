@@ -1,4 +1,4 @@
-"""Words of a command line as typed values: ``--name VALUE``, ``--name=VALUE``, ``--flag`` and ``--no-flag``."""
+"""Arguments of a command line as typed values: ``--name VALUE``, ``--name=VALUE``, ``--flag`` and ``--no-flag``."""
 
 from __future__ import annotations
 

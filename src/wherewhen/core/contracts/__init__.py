@@ -1,4 +1,4 @@
-"""What each kind of plug-in must offer, a file for each kind; one contract test per kind holds every plug-in to it."""
+"""Contracts of plug-ins, one file per kind; one contract test per kind checks every plug-in."""
 
 from __future__ import annotations
 

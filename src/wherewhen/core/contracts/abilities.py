@@ -1,4 +1,4 @@
-"""What each kind of plug-in states of itself, and what a plug-in lacks to be one of its kind."""
+"""The abilities records of each kind of plug-in, and the check that a plug-in class is complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ABILITIES: Mapping[str, type[Any]] = {
 
 
 def fault(kind: str, plugin: Any) -> str | None:
-    """The first thing that a plug-in lacks to be one of its kind; None where it lacks nothing.
+    """The first fault of a plug-in class against its contract; None where it has none.
 
     >>> fault("methods", type("Mine", (), {}))
     'the class Mine has no abilities; add abilities: ClassVar[MethodAbilities] = MethodAbilities()'

@@ -1,4 +1,4 @@
-"""What a backbone must offer, and one that also encodes text."""
+"""Contracts of backbones, and of those that also encode text."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ClipSpec:
 
     ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
     than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
-    ``size``: instead, every picture becomes exactly ``(height, width)``, its whole scene squeezed into it.
+    ``size``: instead, every picture is resized to exactly ``(height, width)``, without keeping the aspect.
     ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
-    ``changes``: features tell what changes from picture to picture, so a clip tells of one time step less than it has
+    ``changes``: features describe change from picture to picture, so a clip covers one time step less than it has
     pictures, and a stride of ``frames - 1`` overlaps by nothing.
     """
 
@@ -38,10 +38,10 @@ class ClipSpec:
 
 @dataclass(frozen=True, slots=True)
 class BackboneAbilities:
-    """What a backbone offers beyond the contract; the defaults are those of a backbone that offers nothing more.
+    """Optional abilities of a backbone; the defaults are those of a backbone without any.
 
     Args:
-        takes_seconds: calls take the seconds between pictures ``(B, T - 1)`` as a second argument. Features measure
+        takes_seconds: calls need the seconds between pictures ``(B, T - 1)`` as a second argument. Features measure
             change per second, so they do not depend on the rate of a source that shows enough pictures.
         usable_on_moving_crops: features of crops that follow a mover are meaningful. False where features measure
             change at a fixed place of the picture.
@@ -58,7 +58,7 @@ class BackboneAbilities:
     runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
 
     def required(self) -> Required:
-        """What a class with these abilities must have."""
+        """Members and settings that a class with these abilities must have."""
         members = ("encode", "tokens", "tower", "limit") if self.reads_text else ()
         return Required(
             ("source", *members), (*self.settings_without_effect, *((CONSENT,) if self.runs_code_of else ()))
@@ -80,9 +80,9 @@ class Backbone(Protocol):
 
 
 class TextTower(Protocol):
-    """The frozen half of a text-image encoder that reads, where gradients are wanted: prompts can be learnt.
+    """The frozen text encoder of a text-image encoder with gradients, so that prompts can be learned.
 
-    A text is given as words or, where a vocabulary is not at hand, as token ids from its start to its end.
+    A text is given as words or, without a vocabulary, as token ids from its start to its end.
     ``width``: length of a token vector; ``length``: how many tokens a text has room for.
     """
 
@@ -94,26 +94,26 @@ class TextTower(Protocol):
     ) -> torch.Tensor:
         """Embeddings ``(N, D)``, not of unit length, of texts between rows of ``learnt`` ``(length, width)``.
 
-        Gradients reach the rows that have a say. ValueError where texts and rows together are too long.
+        Gradients reach the rows that are used. ValueError where texts and rows together are too long.
         """
 
 
 @runtime_checkable
 class TextImage(Protocol):
-    """A backbone that also reads: words and pictures as vectors of one space, compared by cosine.
+    """A backbone that also encodes text: texts and pictures as vectors of one space, compared by cosine.
 
     Its settings include ``layer``: at ``embedding`` it gives one cell per picture, at ``patches`` a grid of cells in
-    one pass, both in the space of words. A clip of one frame is a picture. ``limit``: how many tokens of a text it
+    one pass, both in the space of texts. A clip of one frame is a picture. ``limit``: how many tokens of a text it
     reads, None = all.
     """
 
     limit: ClassVar[int | None]
 
     def encode(self, texts: Sequence[str]) -> Features:
-        """Unit vectors ``(N, D)`` of texts; an error in the user's words where it can't read one."""
+        """Unit vectors ``(N, D)`` of texts; ConfigError for a text that it can't encode."""
 
     def tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, uncut."""
+        """The number of tokens of each text before truncation."""
 
     def tower(self) -> TextTower:
-        """What learnable prompts go through."""
+        """The text encoder of learnable prompts."""

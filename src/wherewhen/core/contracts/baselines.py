@@ -1,4 +1,4 @@
-"""What a trivial row of a table must offer."""
+"""Contract of trivial baselines."""
 
 from __future__ import annotations
 

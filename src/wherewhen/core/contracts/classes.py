@@ -1,4 +1,4 @@
-"""Names of what happens, as videos bear them and methods learn them."""
+"""Classes of anomalies, as names in labels and as numbers for methods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JOIN = "+"  # between the names of several classes in one video
 
 
 def classes_of(category: str | None) -> tuple[str, ...]:
-    """The classes that a category names, in the order of the alphabet.
+    """The classes in a category, in alphabetical order.
 
     >>> classes_of("riot + fight"), classes_of(None)
     (('fight', 'riot'), ())
@@ -21,10 +21,10 @@ def classes_of(category: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """What a method that tells classes apart is made for: ``names`` of what happens, in the order of labels from 1 on.
+    """Classes that a method predicts: ``names`` of anomalies, in the order of labels from 1 on.
 
-    ``reader``: the backbone of its features where that also reads, None otherwise and for a model from disk. ``mixed``:
-    what else labels stand for, after the names: several of them in one video, joined by "+".
+    ``reader``: the backbone of its features if it encodes text; None otherwise and for a model from disk. ``mixed``:
+    labels after those of the names: several names in one video, joined by "+".
 
     >>> Classes(("fall", "fight"), mixed=("fall+fight",)).members
     ((1,), (2,), (1, 2))
@@ -36,7 +36,7 @@ class Classes:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What labels from 1 on stand for."""
+        """The names of labels from 1 on."""
         return (*self.names, *self.mixed)
 
     @property
@@ -47,5 +47,5 @@ class Classes:
 
     @property
     def named(self) -> bool:
-        """Whether anybody said what happens."""
+        """Whether there is any class name."""
         return self.names != (UNNAMED,)

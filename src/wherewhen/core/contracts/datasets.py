@@ -1,4 +1,4 @@
-"""What a reader of a data set must offer."""
+"""Contract of readers of data sets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from wherewhen.core.values import Dataset, Truth
 class DatasetReader:
     """A data set described as data, and the two functions that read it.
 
-    ``load(root)`` gives videos and folds; ``truth(root)`` gives what really happens, by video id, for evaluation.
-    ``matches(root)`` tells whether a folder looks like this data set. ``counts``: what a complete copy holds.
+    ``load(root)`` returns videos and folds; ``truth(root)`` returns the ground truth by video id, for evaluation only.
+    ``matches(root)``: whether a folder is a copy of this data set. ``counts``: sizes of a complete copy.
     """
 
     source: Provenance

@@ -1,4 +1,4 @@
-"""What an engine must offer."""
+"""Contract of engines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Runs a network: made once for a module, an example batch and a precision, then called on batches of that shape.
+    """Runs a network: created for a module, an example batch and a precision, then called on batches of that shape.
 
-    ``extra``: what of ``pip install "wherewhen[...]"`` it needs; empty where nothing. ``devices`` and ``precisions``
-    say what it can do. ``clips`` are real ones: int8 is calibrated on them.
+    ``extra``: the extra of ``pip install "wherewhen[...]"`` that it needs, or empty. ``devices`` and ``precisions``:
+    those that it supports. ``clips`` are real ones: int8 is calibrated on them.
     """
 
     extra: ClassVar[str]
@@ -25,7 +25,7 @@ class Engine(Protocol):
 
     @classmethod
     def version(cls) -> str:
-        """Of the library that runs the network; EngineError says how to install it where it is missing."""
+        """Version of the library that runs the network; EngineError with the install command where it is missing."""
 
     def __call__(self, clips: Pixels) -> Features:
         """Pixels ``(batch, T, H, W, 3)`` uint8 to features ``(batch, t, h, w, D)`` float32."""

@@ -1,4 +1,4 @@
-"""What an outer format must offer."""
+"""Contract of file formats of other tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wherewhen.core.contracts.provenance import Provenance
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An outer format: ``write`` our values to a path, ``read`` them back; None where only one way exists."""
+    """A file format of another tool: ``write`` values to a path, ``read`` them back; None where not supported."""
 
     source: Provenance
     suffix: str

@@ -1,4 +1,4 @@
-"""What a builder of instances must offer."""
+"""Contract of builders of instances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wherewhen.core.values import Grid, Instances
 
 @dataclass(frozen=True, slots=True)
 class TrackSource:
-    """Whose boxes a builder wants to see: a source of boxes with its settings, and how boxes become tracks."""
+    """The boxes that a builder needs: a source of boxes with its settings, and the settings of the tracker."""
 
     proposals: str
     settings: Mapping[str, Any]
@@ -35,10 +35,10 @@ class BoxesConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RoiSpec:
-    """How instances that move are looked at: their boxes, enlarged by a share ``margin`` of their size on each side.
+    """How moving instances are cropped: their boxes, enlarged by a share ``margin`` of their size on each side.
 
-    They are cut out of pictures at most ``width`` px wide (None = as they are), and the backbone looks at each.
-    ``l2``: what it sees of an instance is scaled to unit length.
+    They are cut out of pictures at most ``width`` px wide (None = original width); the backbone processes each.
+    ``l2``: the features of an instance are scaled to unit length.
     """
 
     margin: float = 0.0
@@ -48,17 +48,17 @@ class RoiSpec:
 
 @dataclass(frozen=True, slots=True)
 class BuilderAbilities:
-    """What a builder states of itself; the defaults are those of a builder that stands alone.
+    """Abilities of a builder; the defaults are those of an independent builder.
 
     Args:
-        shares_settings_with: name of the builder from whose instances it makes others. Settings that the user does not
+        shares_settings_with: name of the builder from whose instances it derives its own. Settings that a user doesn't
             give are those given to that builder.
     """
 
     shares_settings_with: str | None = None
 
     def required(self) -> Required:
-        """What a class with these abilities must have."""
+        """Members and settings that a class with these abilities must have."""
         return Required(("sight", "closeup", "wait"))
 
 
@@ -75,7 +75,7 @@ class Builder(Protocol):
 
     @property
     def sight(self) -> TrackSource | None:
-        """The boxes that grids come with, tracked; None where it needs none."""
+        """The tracked boxes that it needs with grids; None where it needs none."""
 
     @property
     def closeup(self) -> RoiSpec | None:
@@ -86,7 +86,7 @@ class Builder(Protocol):
 
     @property
     def wait(self) -> float:
-        """Seconds that it may hold grids back for boxes; 0 where it needs none."""
+        """Largest delay of grids in seconds, to wait for boxes; 0 where it needs none."""
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """Instances, a stretch of video at a time, in time order."""

@@ -1,4 +1,4 @@
-"""What a localizer must offer."""
+"""Contract of localizers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wherewhen.core.values import HeatMap, Prediction
 class LocalizerConfig(Protocol):
     """Settings that every localizer has.
 
-    ``alarm``: the calibrated score from which an alarm is on; no event has a lower score. ``longest_seconds``: an event
+    ``alarm``: the calibrated score at which an alarm starts; no event has a lower score. ``longest_seconds``: an event
     that lasts longer is reported in parts.
     """
 
@@ -28,7 +28,7 @@ class LocalizerConfig(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LocalizerAbilities:
-    """What a localizer states of itself.
+    """Abilities of a localizer.
 
     Args:
         score_settings: settings that raw frame scores depend on. The threshold of a trained model is chosen with them,
@@ -38,7 +38,7 @@ class LocalizerAbilities:
     score_settings: tuple[str, ...] = ()
 
     def required(self) -> Required:
-        """What a class with these abilities must have."""
+        """Members and settings that a class with these abilities must have."""
         return Required(("raw",), ("alarm", "longest_seconds", *self.score_settings))
 
 

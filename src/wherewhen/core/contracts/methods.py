@@ -1,4 +1,4 @@
-"""What a method must offer."""
+"""Contract of methods."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Training:
 
     Args:
         steps: steps of the optimizer.
-        bags: how many bags of each label one step sees, drawn without repeats as far as they last.
+        bags: number of bags of each label per step, drawn without replacement while there are enough.
         optimizer: adam, adamw, adagrad or sgd.
         learning_rate: step size.
         weight_decay: L2 penalty (decoupled for adamw).
-        validate_every: steps between two looks at the validation videos, and between two checkpoints.
+        validate_every: steps between two validations, and between two checkpoints.
         precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
-            loss is always fp32. No machine chooses for itself: the same settings give the same model everywhere.
+            loss is always fp32. The machine does not choose: the same settings give the same model everywhere.
     """
 
     steps: int = 1000
@@ -60,7 +60,7 @@ class View:
 
 @dataclass(slots=True)
 class Output:
-    """A method's answer: ``scores`` ``(B, N)`` in [0, 1] for the instances of its scored view, 0 where padded.
+    """Output of a method: ``scores`` ``(B, N)`` in [0, 1] for the instances of its scored view, 0 where padded.
 
     ``extra``: named tensors that its loss needs, each with the bags as its first axis.
     """
@@ -71,20 +71,20 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class MethodAbilities:
-    """What a method offers beyond the contract; the defaults are those of a method that offers nothing more.
+    """Optional abilities of a method; the defaults are those of a method without any.
 
     Args:
-        other_builders: builders whose instances it takes in place of those that its first view is named after.
-        predicts_classes: it predicts classes of anomalies. It is made with `Classes` as a third argument, its labels
+        other_builders: builders whose instances it accepts in place of those that its first view is named after.
+        predicts_classes: it predicts classes of anomalies. It is created with `Classes` as a third argument, its labels
             are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that reads text come
             unnormalized, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, the likelihood of
             each class for each instance.
-        unnormalized_views: views whose features come as the backbone made them.
+        unnormalized_views: views whose features are not normalized.
         averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
             averaged into so many spans of time, once before training.
         samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
             Training bags of other methods hold at most 200 tubes, chosen by the seed.
-        feature_length: a length of features that it works with; None where it works with any. For tests.
+        feature_length: a length of features that it supports; None where it supports any. For tests.
         ablations: rows of ``bench --ablate``, each with the settings in which it differs: its own or, by its name,
             another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``.
     """
@@ -98,18 +98,18 @@ class MethodAbilities:
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def required(self) -> Required:
-        """What a class with these abilities must have."""
+        """Members and settings that a class with these abilities must have."""
         segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
         return Required(("schedule", "source", "views", "presets", "forward", "loss"), segments + instances)
 
 
 class Method(Protocol):
-    """What learns: a torch module over bags. ``views`` it needs (the first one is scored) and ``reach`` in seconds.
+    """A trainable torch module over bags; the first of its ``views`` is scored, and its ``reach`` is in seconds.
 
-    A view is made by the builder of that name. With several views, ``forward`` gets all of them.
+    The builder of the same name makes a view. With several views, ``forward`` gets all of them.
 
     ``reach``: how much past and future a score depends on; None = the whole video. ``presets``: settings of other
-    parts that it was published with, by plug-in name, taken where nothing else is said: ``{"cells": {"rows": 7}}``.
+    parts that it was published with, by plug-in name, used as defaults: ``{"cells": {"rows": 7}}``.
     """
 
     Config: ClassVar[type]
@@ -121,23 +121,23 @@ class Method(Protocol):
     reach: float | None
 
     def forward(self, bags: Mapping[str, View]) -> Output:
-        """Scores; sees neither labels nor, across bags, the batch."""
+        """Scores; independent of labels and of the other bags of the batch."""
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Named terms to add up; no term joins two bags' instances."""
+        """Named loss terms, to be summed; no term combines instances of two bags."""
 
 
 @runtime_checkable
 class StagedMethod(Protocol):
-    """A method that also looks at its training set as a whole: a normality to compare with, pseudo-labels, alternation.
+    """A method that also uses its training set as a whole: a bank of normal instances, pseudo-labels, alternation.
 
-    Training is cut into ``stages`` equal parts; ``study`` comes before each, and before validation ever does.
+    Training is cut into ``stages`` equal parts; ``study`` is called before each, and before the first validation.
     """
 
     stages: int
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], torch.Tensor]]) -> None:
-        """Look at the training bags once, one by one with their labels ``(1,)``; what it keeps are buffers.
+        """Process the training bags once, one by one with their labels ``(1,)``; results are kept in buffers.
 
-        Buffers have the sizes that settings and feature length give, so that weights load without the data.
+        Sizes of buffers follow from settings and feature length, so that weights load without the data.
         """

@@ -1,4 +1,4 @@
-"""What a metric must offer."""
+"""Contract of metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Metric:
 
     ``reads`` names the parts of a Prediction that it needs, ``needs`` what the truth must hold (names of
     ``metrics/_needs.py``, the most general first): where it does, ``compute`` gives numbers. ``lower_is_better``: the
-    numbers that fall as things get better. A missing video id is an error, never a zero.
+    numbers where lower is better. A missing video id is an error, never a zero.
     """
 
     compute: Callable[..., dict[str, float]]

@@ -1,4 +1,4 @@
-"""What a source of boxes must offer."""
+"""Contract of sources of boxes."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from wherewhen.core.values import Boxes, Frame, Video
 
 @dataclass(frozen=True, slots=True)
 class ProposerAbilities:
-    """What a source of boxes offers beyond the contract; the defaults are those of one that offers nothing more.
+    """Optional abilities of a source of boxes; the defaults are those of one without any.
 
     Args:
-        by_video: it reads boxes that belong to a video from a file, as a `ByVideo`.
+        by_video: it reads the boxes of a video from a file, as a `ByVideo`.
     """
 
     by_video: bool = False
 
     def required(self) -> Required:
-        """What a class with these abilities must have."""
+        """Members and settings that a class with these abilities must have."""
         return Required(("source", *(("file_of",) if self.by_video else ())))
 
 
 class Proposer(Protocol):
-    """Frames to the boxes in them, a stream to a stream: one `Boxes` for each frame, in order, none kept for later.
+    """Frames to the boxes in them, as a stream: one `Boxes` for each frame, in order.
 
-    ``clip`` says which frames it wants: one at a time (``frames`` 1), every ``stride``-th, at a rate and width. It may
-    hold frames back for at most ``wait`` seconds. ``tracks``: its boxes bear track numbers; known from the first frame
-    on. Nothing of one stream reaches the next.
+    ``clip``: the frames that it needs: one at a time (``frames`` 1), every ``stride``-th, at a rate and width. It may
+    delay frames by at most ``wait`` seconds. ``tracks``: its boxes have track numbers; known from the first frame
+    on. It keeps no state between streams.
     """
 
     Config: ClassVar[type]
@@ -51,10 +51,10 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class ByVideo(Protocol):
-    """A source of boxes that reads what belongs to a video: it is made with the video as a second argument."""
+    """A source of boxes that reads a file of a video: it is created with the video as a second argument."""
 
     config: Any
 
     @classmethod
     def file_of(cls, config: Any, video: Video) -> Path:
-        """The file or folder with the boxes of a video; VideoError, which names the places, where there is none."""
+        """The file or folder with the boxes of a video; VideoError with the searched places where there is none."""

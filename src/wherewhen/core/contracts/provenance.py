@@ -1,4 +1,4 @@
-"""Where a plug-in, data set or format comes from."""
+"""Provenance of plug-ins, data sets and formats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where something comes from, as data: for lists, docs and checks."""
+    """Source, licence and publication of a plug-in, data set or format: for lists, docs and checks."""
 
     title: str
     homepage: str = ""

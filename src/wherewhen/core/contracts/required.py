@@ -1,4 +1,4 @@
-"""What a plug-in class must have to be loaded."""
+"""Members and settings that a plug-in class must have."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Required:
-    """What a plug-in class must have to be loaded: ``members`` of the class and ``settings`` of its ``Config``."""
+    """What a plug-in class must have: ``members`` of the class and ``settings`` of its ``Config``."""
 
     members: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()

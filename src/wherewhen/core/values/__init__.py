@@ -1,6 +1,6 @@
-"""The values that all parts exchange: frozen records, checked when they are made.
+"""The values that all modules exchange: frozen records, validated when created.
 
-Seconds count from the start of the file; every range is half-open; scores lie in [0, 1], higher = more anomalous.
+Seconds count from the start of the file; every range is half-open; scores are in [0, 1], higher = more anomalous.
 """
 
 from wherewhen.core.values.arrays import ALWAYS, Features, Floats, Masks, Pixels, unit

@@ -60,7 +60,7 @@ def edges_of(values: object, steps: int, name: str) -> Floats:
 
 
 def answered(span: tuple[float, float], start: float, end: float, name: str) -> tuple[float, float]:
-    """The seconds that what shows ``[start, end)`` answers for: all of it, or a span that ends within it."""
+    """The seconds that a record of ``[start, end)`` covers: all of it, or a span that ends within it."""
     if span == ALWAYS:
         return start, end
     if not span[0] < span[1] or not start < span[1] <= end + ext.TICK:

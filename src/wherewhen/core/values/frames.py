@@ -45,8 +45,8 @@ class Frame:
 class Pictures:
     """Pictures in memory as a source: uint8 RGB ``(T, H, W, 3)``, ``rate`` of them per second.
 
-    A list of pictures ``(H, W, 3)`` of one size does as well, as do gray ones ``(H, W)``. ConfigError for anything
-    else: numbers from 0 to 1 are not scaled, since nobody can tell whether they were meant so.
+    A list of pictures ``(H, W, 3)`` of one size is accepted too, as are gray ones ``(H, W)``. ConfigError for anything
+    else: values from 0 to 1 are not scaled, since their range is ambiguous.
 
     >>> Pictures(np.zeros((50, 48, 64, 3), np.uint8), rate=10)
     Pictures(50 of 64x48, 10 per second)
@@ -72,12 +72,12 @@ class Pictures:
 
     @property
     def name(self) -> str:
-        """What results about them are called."""
+        """The name of their results."""
         return "pictures"
 
     @property
     def stem(self) -> str:
-        """The same."""
+        """The name of their results."""
         return self.name
 
 
@@ -99,8 +99,8 @@ def _stacked(images: Any) -> Pixels:
 class Clip:
     """Consecutive pictures: uint8 RGB ``(T, H, W, 3)`` and their T + 1 time edges in seconds.
 
-    ``span``: the seconds that the clip answers for, where that is not all that it shows; clips of one video answer for
-    no moment twice. It may begin before the first picture.
+    ``span``: the seconds that the clip covers, where they are not all that it shows; spans of clips of one video
+    don't overlap. It may begin before the first picture.
     """
 
     images: Pixels

@@ -27,12 +27,12 @@ from wherewhen.core.values.videos import Video
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Grid:
-    """A backbone's answer to one clip: float32 features ``(t, h, w, D)`` that divide one extent.
+    """Features of one clip: float32 ``(t, h, w, D)`` that divide one extent.
 
-    ``edges``: the t + 1 borders of its time steps in seconds; even ones if nobody says. ``span``: the seconds that the
-    grid answers for, see `Clip`; grids of one video answer for no moment twice, and what is made of them lies in that
-    time. ``detail``: how much moves, on a finer raster ``(t, H, W)``; None where nobody looked. ``boxes``: tracked
-    frames that begin before the end of ``span`` and came with no grid before it; empty where nobody asked.
+    ``edges``: the t + 1 borders of its time steps in seconds; even by default. ``span``: the seconds that the
+    grid covers, see `Clip`; spans of grids of one video don't overlap, and instances of a grid are within its
+    span. ``detail``: amount of motion on a finer raster ``(t, H, W)``; None where not measured. ``boxes``: tracked
+    frames that begin before the end of ``span`` and are in no earlier grid; empty where none are needed.
     """
 
     features: Features
@@ -59,9 +59,9 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Paths:
-    """The ways of instances that move: ``rows``, a box per frame, with the row number of their instance as ``track``.
+    """Paths of moving instances: ``rows``, a box per frame, with the row number of their instance as ``track``.
 
-    ``edges`` ``(F + 1,)``: borders in seconds of all frames that were looked at; where a frame has no row, nobody was.
+    ``edges`` ``(F + 1,)``: borders in seconds of all processed frames; a frame without a row has no box.
     """
 
     rows: Scores
@@ -79,11 +79,11 @@ class Paths:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Instances:
-    """What a bag is made of: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
+    """The instances of a bag: features ``(N, D)``, extents ``(N, 6)``, track numbers ``(N,)`` (-1 = none).
 
     ``shape`` is ``(t, h, w)`` where the instances are a regular grid in that order, else None; no time step of a grid
-    begins before the one before it ends. ``detail``: how much
-    moves in a grid's time steps, on a finer raster ``(t, H, W)``. ``paths``: where instances that move are in each
+    begins before the one before it ends. ``detail``: amount of
+    motion in a grid's time steps, on a finer raster ``(t, H, W)``. ``paths``: where moving instances are in each
     frame, as tubes do; an extent is the hull of its path then.
     """
 
@@ -134,7 +134,7 @@ class Instances:
 class Bag:
     """One labelled video as named views, each a set of instances.
 
-    ``damage``: why they come from less than the whole video; None if all of it was read.
+    ``damage``: why less than the whole video was read; None if all of it was read.
     """
 
     video: Video

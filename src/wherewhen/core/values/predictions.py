@@ -26,12 +26,12 @@ CHUNK = 256  # steps of a heat map that are checked at once
 
 
 def _finite(values: Features) -> bool:
-    """Whether every value is finite; looked at in pieces, since there may be more than memory holds."""
+    """Whether every value is finite; checked in parts, since values may exceed memory."""
     return all(bool(np.isfinite(values[k : k + CHUNK]).all()) for k in range(0, len(values), CHUNK))
 
 
 def _elsewhere(values: object) -> bool:
-    """Whether values lie in a file, so that they are not copied."""
+    """Whether values are in a file, so that they are not copied."""
     mapped = isinstance(values, np.memmap) and values.dtype == np.float32
     return mapped or (hasattr(values, "shape") and not isinstance(values, np.ndarray))
 
@@ -40,10 +40,10 @@ def _elsewhere(values: object) -> bool:
 class HeatMap:
     """Scores on a regular grid: values ``(T, h, w)`` over the whole picture, T + 1 time edges in seconds.
 
-    Frame scores are the 1x1 grid. ``detail``: how much moves, on a finer raster ``(T, H, W)``. ``boxes``: for each step
+    Frame scores are the 1x1 grid. ``detail``: motion on a finer raster ``(T, H, W)``. ``boxes``: for each step
     the scored movers that the map was painted from; None where it was not. ``movers``: for each step the tracked boxes
-    of all frames that last in it, not scored; None where nobody looked. Many values may lie in a file: then ``values``
-    is mapped, or a `wherewhen.core.spill.Packed`, which is an array to those who ask for steps or for all.
+    of all frames within it, not scored; None where there are none. Many values may be in a file: then ``values``
+    is mapped, or a `wherewhen.core.spill.Packed`, which can be indexed by steps or converted to an array.
     """
 
     values: Features
@@ -88,9 +88,9 @@ class HeatMap:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Event:
-    """Something that happened: a chain of extents ``(N, 6)`` in time order, one score, and a name if known.
+    """A detected event: a chain of extents ``(N, 6)`` in time order, one score, and a category if known.
 
-    ``track``: number of the mover whose path it is, -1 where it is nobody's.
+    ``track``: number of the mover whose path it is, -1 for none.
     """
 
     extents: Floats
@@ -113,22 +113,22 @@ class Event:
 
     @property
     def start(self) -> float:
-        """When it begins, in seconds."""
+        """Start in seconds."""
         return float(self.extents[0, 0])
 
     @property
     def end(self) -> float:
-        """When it is over, in seconds."""
+        """End in seconds."""
         return float(self.extents[:, 1].max())
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Prediction:
-    """What was found in one video; a part that a method doesn't give is None.
+    """The predictions for one video; a part that a method doesn't give is None.
 
     ``frames``: scores per time step (1x1 heat map). ``heat``: scores per cell. ``boxes``: one row per box and
-    frame, graded by score; rows of one tube share a track number. ``events``: what a user is told. ``classes``: the
-    frame scores divided among classes, by name (1x1 heat maps); empty where classes aren't told apart.
+    frame, with scores; rows of one tube share a track number. ``events``: the detected events. ``classes``: the
+    frame scores divided among classes, by name (1x1 heat maps); empty for methods without classes.
     """
 
     frames: HeatMap | None = None
@@ -144,12 +144,12 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Truth:
-    """What really happens in one video: for evaluation only, out of reach of training.
+    """The ground truth of one video: for evaluation only, never for training.
 
     ``edges``: F + 1 borders of the F frames in seconds. ``spans``: ``(S, 2)`` seconds. ``boxes``: extents
     ``(N, 6)``, ``track``: ``(N,)`` (-1 = none). ``categories``: a name per span, or empty. ``masks``: reads the
-    pixel masks ``(F, H, W)``. ``boxed``: frames ``(F,)`` where a missing box means that there is none; None = all.
-    ``timed``: false where only the label is known, and the span is the whole video because nobody said when.
+    pixel masks ``(F, H, W)``. ``boxed``: frames ``(F,)`` where a missing box means no anomaly; None = all.
+    ``timed``: false where only the label is known; the span is the whole video then.
     """
 
     edges: Floats
@@ -184,12 +184,12 @@ class Truth:
 
     @property
     def label(self) -> int:
-        """1 if anything happens."""
+        """1 if the video is anomalous."""
         return int(len(self.spans) > 0)
 
     @property
     def frames(self) -> Masks:
-        """Which frames ``(F,)`` lie, with their middle, in a span."""
+        """The frames ``(F,)`` whose middle is in a span."""
         inside = np.zeros(len(self.edges) - 1, bool)
         rows = np.concatenate([self.spans, np.zeros((len(self.spans), 4))], 1)
         for first, last in ext.frames_of(rows, self.edges):

@@ -18,7 +18,7 @@ from wherewhen.core.values.arrays import (
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Scores:
-    """Numbers with a place: extents ``(N, 6)``, values ``(N,)`` and track numbers ``(N,)`` (-1 = none).
+    """Scores with time and place: extents ``(N, 6)``, values ``(N,)`` and track numbers ``(N,)`` (-1 = none).
 
     Rows may be cells, boxes of frames, or tubes (rows that share a track number).
     """
@@ -54,10 +54,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Boxes:
-    """What was seen in one frame, over ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
+    """The boxes in one frame of ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
 
-    ``names``: a class name per row, or empty where nobody knows one. ``track``: ``(N,)`` (-1 = none). ``note``: why
-    these boxes are less sure than others, empty where nothing is wrong.
+    ``names``: a class name per row, or empty where unknown. ``track``: ``(N,)`` (-1 = none). ``note``: why
+    these boxes are less reliable than others, or empty.
     """
 
     start: float

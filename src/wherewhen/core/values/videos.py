@@ -11,10 +11,10 @@ from wherewhen.core.values.arrays import seconds
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Video:
-    """One video (or a span of one, in seconds) with the label of the whole: all that training may know.
+    """One video (or a span of one, in seconds) with its label: all that training may use.
 
-    ``label``: 1 = something happens, 0 = nothing does, None = unknown. ``category``: the name of what happens, or of
-    several, "a+b". Names hold no character that is not `legible`.
+    ``label``: 1 = anomalous, 0 = normal, None = unknown. ``category``: the class of the anomaly, or
+    several, "a+b". Names contain only `legible` characters.
     """
 
     id: str
@@ -43,8 +43,8 @@ class Video:
 class Fold:
     """One way to divide a data set: videos to train on and videos to test on.
 
-    ``validation``: ids of those training videos that choose the model instead of being learned from; empty where the
-    data set says nothing of it.
+    ``validation``: ids of the training videos that select the model and are not trained on; empty where the
+    data set defines none.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Fold:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dataset:
-    """Labelled videos and the folds that divide them; truth is read apart, by evaluation alone.
+    """Labelled videos and the folds that divide them; ground truth is read separately, by evaluation only.
 
-    ``default``: the fold that training and evaluation take where none is named; empty = all videos.
+    ``default``: the fold that training and evaluation use by default; empty = all videos.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Stores of features: other people's made ours, and two held side by side."""
+"""Stores of features: import of other tools' files, and comparison of two stores."""

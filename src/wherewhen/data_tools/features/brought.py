@@ -1,4 +1,4 @@
-"""What an import did, in words."""
+"""The summary of an import."""
 
 from __future__ import annotations
 

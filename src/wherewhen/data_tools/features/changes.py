@@ -1,4 +1,4 @@
-"""What may have been done to features: every change that might turn one set of numbers into another, tried."""
+"""Changes that may turn one set of features into another, tried one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each feature of others' making was: seconds as far as they are known, else shares of the video."""
+"""Times of imported features: in seconds where known, else as shares of the video."""
 
 from __future__ import annotations
 

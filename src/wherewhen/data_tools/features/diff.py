@@ -1,4 +1,4 @@
-"""Two sets of features of the same videos: how far apart they are, clip by clip, and what probably made them differ."""
+"""Comparison of two sets of features of the same videos, clip by clip, with the probable cause of differences."""
 
 from __future__ import annotations
 

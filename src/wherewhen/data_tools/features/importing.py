@@ -1,4 +1,4 @@
-"""Features of somebody else's making into a store of ours: labels, places and times as far as they are known."""
+"""Import of other tools' features into a store: with labels, places and times where known."""
 
 from __future__ import annotations
 

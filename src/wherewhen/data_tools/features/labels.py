@@ -1,4 +1,4 @@
-"""What is known of videos whose features others made: labels, folds, lengths and what really happens in them."""
+"""Labels, folds, lengths and ground truth of videos with imported features."""
 
 from __future__ import annotations
 

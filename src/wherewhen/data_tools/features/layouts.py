@@ -1,4 +1,4 @@
-"""How others lay out their files of features: which belong to one video, how they are read, where their crops lie."""
+"""Layouts of other tools' feature files: which belong to one video, how they are read, the places of crops."""
 
 from __future__ import annotations
 

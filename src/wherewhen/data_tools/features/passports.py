@@ -1,4 +1,4 @@
-"""What the passports of two sets of features say of each other: the fields that differ, the likeliest cause first."""
+"""Comparison of the passports of two sets of features: the fields that differ, the likeliest cause first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists and frame labels as code of published methods ships them: ``*.list`` files of feature paths, ``gt-*.npy``."""
+"""Lists and frame labels of published code: ``*.list`` files of feature paths, ``gt-*.npy``."""
 
 from __future__ import annotations
 

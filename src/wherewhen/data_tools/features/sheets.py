@@ -1,4 +1,4 @@
-"""Stores, files of features and other people's arrays as sheets to compare: one per video, read when asked for."""
+"""Stores, feature files and arrays of other tools as sheets to compare: one per video, read on access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few clips of a video looked at again in other ways: which one gives the features that somebody else made?"""
+"""Extraction of a few clips in several ways, to find the one that reproduces given features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees: scores painted on the pictures, and a score curve as one image."""
+"""Visualization: scores painted on pictures, and score curves as images."""
 
 from wherewhen.visualization.render.chart import timeline
 from wherewhen.visualization.render.curves import clock, curve

@@ -1,4 +1,4 @@
-"""One score per moment, whatever parts a prediction has, and that score over the columns of a drawing."""
+"""One score per time step of a prediction, and that score over the columns of a drawing."""
 
 from __future__ import annotations
 

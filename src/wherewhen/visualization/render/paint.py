@@ -1,4 +1,4 @@
-"""Ink on pictures: letters, boxes, trails and heat. Everything paints on a uint8 RGB ``(H, W, 3)`` in place."""
+"""Drawing on pictures: letters, boxes, trails and heat, on a uint8 RGB ``(H, W, 3)`` in place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The running curve under a picture: drawn once played and once dim, then joined at the present moment."""
+"""The running curve under a picture: drawn bright and dim, joined at the current time."""
 
 from __future__ import annotations
 

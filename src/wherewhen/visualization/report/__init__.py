@@ -1,4 +1,4 @@
-"""What came out of a run, as one page that needs nothing but a browser."""
+"""Reports: the results of a run as one self-contained HTML page."""
 
 from wherewhen.visualization.report.page import jpeg_bytes, report
 from wherewhen.visualization.report.records import Curve, EventCard, Example, Facts, Picture, ReportData, VideoResult

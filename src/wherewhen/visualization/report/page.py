@@ -1,4 +1,4 @@
-"""The page itself: everything inside one HTML file, no script, nothing fetched."""
+"""The HTML page of a report: self-contained, without scripts or external files."""
 
 from __future__ import annotations
 

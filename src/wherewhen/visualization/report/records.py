@@ -1,4 +1,4 @@
-"""What a report can tell; a part without data has no section on the page."""
+"""The data of a report; a part without data has no section on the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results one number at a time, turned into a table: a row per method, a column per metric."""
+"""Results as a table: a row per method, a column per metric."""
 
 from __future__ import annotations
 
