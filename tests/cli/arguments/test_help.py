@@ -60,7 +60,7 @@ def test_defaults_are_those_of_the_method(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_is_given_is_the_default_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(helped(capsys, "train", "--cells.rows", "3", "--no-motion.camera").split())
-    assert "7 in cuboid MIL (default: 3)" in text and "--motion.camera take out the camera's own motion" in text
+    assert "7 in cuboid MIL (default: 3)" in text and "--motion.camera subtract the motion of the camera" in text
 
 
 @pytest.mark.parametrize(
