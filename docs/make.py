@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import wherewhen
 from wherewhen import cli
 from wherewhen.cli.arguments import help, known_words, parts
+from wherewhen.cli.arguments.described import descriptions
 from wherewhen.cli.needs import Told
 from wherewhen.core import registry
 from wherewhen.core.catalog import describe, in_words
@@ -29,15 +31,18 @@ TITLES = {
 
 
 def settings(kind: str, name: str) -> list[str]:
-    """The settings of a plug-in: what its record says, and a table of defaults."""
+    """The settings of a plug-in: what its record is for, and a table with type, default and description of each."""
     record = getattr(registry.load(kind, name), "Config", None)
     if record is None or not is_dataclass(record):
         return []
-    lines = ["", inspect.getdoc(record) or "", "", "| setting | type | default |", "|---|---|---|"]
+    texts = descriptions(record)
+    introduction = re.sub(r"\nArgs:\n(?:    .*\n?|\n(?=    ))*", "", inspect.getdoc(record) or "").strip()
+    lines = ["", introduction, "", "| setting | type | default | description |", "|---|---|---|---|"]
     for field in fields(record):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
         kind_of = field.type if isinstance(field.type, str) else field.type.__name__
-        lines.append(f"| `{name}.{field.name}` | `{kind_of}` | `{default!r}` |".replace(" | None`", " or None`"))
+        cells = (f"`{name}.{field.name}`", f"`{kind_of}`", f"`{default!r}`", texts.get(field.name, ""))
+        lines.append("| " + " | ".join(cell.replace(" | ", " or ").replace("|", "\\|") for cell in cells) + " |")
     return lines
 
 

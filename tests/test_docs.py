@@ -202,3 +202,9 @@ def test_the_summary_of_results_has_the_numbers_of_the_tables() -> None:
     lines = chart["summary"]((DOCS / "results_tables.md").read_text(encoding="utf-8"))
     assert len(lines) > 12
     assert "\n".join(lines) in (DOCS / "results.md").read_text(encoding="utf-8"), "run: python docs/chart.py"
+
+
+def test_every_setting_of_the_reference_has_a_description() -> None:
+    rows = re.findall(r"^\| `[\w.]+` \| .*$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(rows) > 300
+    assert [row for row in rows if not re.fullmatch(r"\| `[\w.]+` \| `.+` \| `.+` \| \S.* \|", row)] == []
