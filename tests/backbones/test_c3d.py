@@ -103,7 +103,7 @@ def test_the_center_is_what_the_official_network_sees() -> None:
     np.testing.assert_allclose(found, by_hand(whole, clip[:, :, 8:120, 29:141]), rtol=1e-4, atol=1e-2)
     clip[:, :, :8] = clip[:, :, 120:] = clip[:, :, :, :29] = clip[:, :, :, 141:] = 0
     np.testing.assert_array_equal(center(clip), found)
-    with pytest.raises(ConfigError, match="c3d: the center of the picture is no place for the cells of pool5"):
+    with pytest.raises(ConfigError, match="c3d: view=center has no cells for layer pool5"):
         C3DConfig(layer="pool5", view="center")
 
 

@@ -234,7 +234,7 @@ def test_what_can_not_be_is_told(bags: dict[str, View]) -> None:
         MGPR(MGPRConfig(), {**DIMS, "tubes": 5})
     with pytest.raises(ConfigError, match="are the same instances"):
         model()({**bags, "tube_frames": bags["videolets"]})
-    with pytest.raises(ConfigError, match="nothing to learn from"):
+    with pytest.raises(ConfigError, match="there is no loss"):
         MGPRConfig(ranking="none", entropy=False)
     with pytest.raises(ConfigError, match="multiple of heads = 8, got 12"):
         MGPRConfig(width=12)

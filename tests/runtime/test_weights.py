@@ -215,7 +215,7 @@ def test_offline_asks_nobody(server: Server, wanted: Weights, monkeypatch: pytes
 
 
 def test_weights_without_an_address_are_put_there_by_hand() -> None:
-    with pytest.raises(StoreError, match="its authors give no lasting address; see https://here"):
+    with pytest.raises(StoreError, match="its authors give no permanent address; see https://here"):
         downloads.fetch(Weights("lone", "", "MIT", "toys", homepage="https://here", file="net.pt"))
 
 

@@ -53,7 +53,7 @@ Results = dict[str, Numbers]
 class Job:
     """One training and its judgment: where to train, where to test, a configuration and what to measure.
 
-    ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to judge on, None for the
+    ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to evaluate on, None for the
     test part of the fold.
     """
 
@@ -68,7 +68,7 @@ class Job:
     trust: bool = False
 
     def validation(self) -> tuple[str, ...]:
-        """Ids of the training videos that validate, where the data set says which."""
+        """Ids of the validation videos among the training videos, where the data set defines them."""
         if self.fold is None:
             return ()
         return (
@@ -76,7 +76,7 @@ class Job:
         )
 
     def videos(self) -> tuple[Sequence[Video], Judged]:
-        """Training videos, and the test videos that can be judged with what is known of them."""
+        """Training videos, and the test videos that can be evaluated with their ground truth."""
         reader = datasets.reader_of(self.root, self.reader, self.folders)
         dataset = reader.load(Path(self.root))
         labelled = [v for v in dataset.videos if v.label is not None]
@@ -88,7 +88,7 @@ class Job:
         return train, judged(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
 
     def run(self) -> Results:
-        """Train and judge: numbers by row name.
+        """Train and evaluate: numbers by row name.
 
         The row of a method is the checkpoint that its validation videos chose. The last one and the one that the test
         videos would have chosen, where they can rank, stand apart: the gap between is what selection on test data is
@@ -231,7 +231,7 @@ def bench(
     done: dict[int, Results] = {}
     for number, results in track(spread(_work, jobs, Workers(cores)), "training and judging", len(jobs), quiet=quiet):
         if results is None:
-            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; take fewer --workers")
+            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; use fewer --workers")
         done[number] = results
     by_row: dict[tuple[str, str], list[Numbers]] = {}
     for (name, job), numbers in zip(made, (done[k] for k in range(len(made))), strict=True):
@@ -293,7 +293,7 @@ def _shown(row: str, method: str, name: str) -> str | None:
 
 
 def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench]:
-    """The protocol on every data set, and trained on each and judged on every other one.
+    """The protocol on every data set, and trained on each and evaluated on every other one.
 
     Takes what `bench` takes; the outcome of the first data set comes first. One data set makes one outcome.
     """
@@ -378,7 +378,7 @@ def _boxes_of(video: Video, sighted: Sequence[TrackSource]) -> list[dict[str, An
 def code_key(home: Path = Path(__file__).parents[1]) -> str:
     """A fingerprint of what the toolkit computes: a changed method or metric finds no old results.
 
-    Where a source file lies, what it imports and what it says of itself don't count.
+    The paths, imports and docstrings of source files don't count.
     """
     return fingerprint(sorted(_statements(path) for path in home.rglob("*.py")))
 

@@ -39,7 +39,7 @@ NO_STORE = "the cache"
 
 @dataclass(frozen=True)
 class Task:
-    """One video, how to look at it, and where to put what is seen; ``store`` None is the cache."""
+    """Extraction of one video: its feature specifications and the store; ``store`` None is the cache."""
 
     video: Video
     looks: tuple[FeatureSpec, ...]
@@ -54,7 +54,7 @@ class Task:
         return inside(self.store, folder_of(look, self.video, self.stored), self.video.id)
 
     def missing(self) -> dict[Path, FeatureSpec]:
-        """Looks whose features are not there yet, by where they belong; StoreError where others lie in their place."""
+        """Specifications without features yet, by path; StoreError where a path has other features."""
         found = {}
         for look in self.looks:
             path = self.path(look)
@@ -80,7 +80,7 @@ class Task:
 
 @dataclass
 class Tally:
-    """What became of one video: files made and found, the effort, what it lacks, or why it is set aside."""
+    """Outcome of one video: new and existing files, the effort, its damage, or why it is unreadable."""
 
     made: int = 0
     kept: int = 0
@@ -95,7 +95,7 @@ def folder_of(look: FeatureSpec, video: Video, stored: str) -> str:
 
 
 def do(task: Task) -> Tally:
-    """Look at one video with all looks that have not seen it yet; what can't be read is told, not raised."""
+    """Extract the missing features of one video; an unreadable video is an outcome, not an exception."""
     effort, damage = Effort(), None
     try:
         missing = task.missing()
@@ -121,7 +121,7 @@ def do(task: Task) -> Tally:
 
 @dataclass(frozen=True)
 class Sources:
-    """What there is to look at: videos, their folds, and what really happens where it is known."""
+    """The videos to extract, their folds, and ground truth where it is known."""
 
     dataset: Dataset
     known: Mapping[str, Truth]
@@ -216,11 +216,11 @@ def extract_all(
     damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Outcome:
-    """Look at every video with every look, as far as that was not done before, and write the store's index.
+    """Extract the missing features of every video, and write the store's index.
 
-    ``stored``: float32 keeps features exact; float16, for stores only, halves them. A video that can't be read is set
-    aside in ``quarantine.json``; what a damaged one lacks is told, unless ``damaged`` is set-aside. What was killed is
-    gone on with by calling this again.
+    ``stored``: float32 keeps features exact; float16, for stores only, halves them. Unreadable videos are
+    listed in ``quarantine.json``; damaged ones are logged, or listed too if ``damaged`` is set-aside. Call it again to
+    continue after an interruption.
     """
     _check(what, store, stored)
     target = store or cache_folder() / "features"

@@ -44,7 +44,7 @@ def write_thumbnail(output: Path, id: str, event: int, picture: Pixels) -> None:
 
 
 def cards(output: Path, result: StoredResult) -> Iterator[EventCard]:
-    """The events of one video, with pictures and links to what lies in the output folder."""
+    """The events of one video, with pictures and links to files of the output folder."""
     id, overlay = result.about.id, picture_of(output, result.about.id, ".mp4")
     link = overlay.relative_to(output).as_posix() if outputs.rendered(overlay) else ""
     for number, event in enumerate(result.prediction.events):

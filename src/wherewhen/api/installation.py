@@ -35,7 +35,7 @@ Report = dict[str, Any]
 
 
 def report() -> Report:
-    """All that a question about an installation needs, by section; what can't be found out says why."""
+    """Facts about the installation, by section; unknown ones have the reason."""
     from wherewhen.video import libraries
 
     made: Report = {

@@ -51,7 +51,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it: ``cause``: why it is set aside, else None; ``notes``: what is to be told of it."""
+    """Outcome of a video: ``cause``: why it is unreadable, else None; ``notes``: remarks for the user."""
 
     cause: str | None = None
     stopped: bool = False
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def record(model: Detector, order: Order) -> Outcome:
-    """Detect in one video and write its results, overlay and timeline; what can't be read is told, not raised."""
+    """Detect in one video and write its results, overlay and timeline; unreadable videos do not raise."""
     source = order.place.source
     try:
         with outputs.reading([source]), resumable(order.output):
@@ -75,7 +75,7 @@ def record(model: Detector, order: Order) -> Outcome:
 
 @contextmanager
 def resumable(output: Path) -> Iterator[None]:
-    """Errors of writing, such as on a full disk, say that --resume goes on."""
+    """Errors of writing, such as on a full disk, get the hint to continue with --resume."""
     try:
         yield
     except OSError as error:
@@ -87,7 +87,7 @@ def resumable(output: Path) -> Iterator[None]:
 
 
 def can_be_painted(source: Source) -> bool:
-    """Whether a source lies here, so that its pictures can be had a second time."""
+    """Whether a source is a local file, so that its pictures can be read again."""
     return isinstance(source, Path | Pictures)
 
 
@@ -176,7 +176,7 @@ def _politely(one: Reading) -> Iterator[None]:
     taken = [number for number, usual in handlers.items() if ours and signal.getsignal(number) == usual]
 
     def stop(number: int, frame: FrameType | None) -> None:
-        log.warning("stopping: what was found so far is written; Ctrl-C again stops at once")
+        log.warning("stopping: results so far are written; press Ctrl-C again to stop at once")
         one.stop(STOPPED)
         restore()
 

@@ -43,7 +43,7 @@ BUSY = "it is still being watched"
 
 @dataclass(frozen=True)
 class About:
-    """Which video, and how it was looked at.
+    """The video and the settings of its detection.
 
     ``file``: relative to ``folder``, which is relative to the output folder; of a stream its address without secrets,
     and no folder. ``sha256``: of the file's content. ``model``: a fingerprint of the model and its settings.
@@ -62,7 +62,7 @@ class About:
 
 @dataclass(frozen=True, eq=False)
 class StoredResult:
-    """What a file of results says: ``clock`` are the F + 1 borders of the video's frames in seconds.
+    """The content of a file of results: ``clock`` are the F + 1 borders of the video's frames in seconds.
 
     ``damage``: why less was found than the video holds, or how a stream ended. ``complete``: whether the video was
     watched as far as it can be read.
@@ -86,7 +86,7 @@ def picture_of(output: Path, id: str, ending: str) -> Path:
 
 
 def thumbnail_of(output: Path, id: str, event: int) -> Path:
-    """Where the picture of an event lies; ``event``: its number in the video, from 0."""
+    """The path of the picture of an event; ``event``: its number in the video, from 0."""
     return output / THUMBNAILS / fitted(id) / f"{event}.jpg"
 
 
@@ -121,7 +121,7 @@ class Recorder:
             self._write({"event": {**told, "extents": event.extents.tolist()}})
 
     def close(self, end: float, damage: str | None, complete: bool, keep: bool = False) -> None:
-        """Say how it ended. ``keep``: an earlier whole file stays, and this one is dropped."""
+        """Write the end of the results. ``keep``: an earlier complete file is kept, and this one is deleted."""
         self._write({"end": end, "complete": complete, "damage": damage})
         if keep:
             self.drop()

@@ -203,7 +203,7 @@ def load(run: str | Path = "runs/latest", which: str = "best", device: str = "au
 
 
 def follow(device: str = "auto") -> None:
-    """Train beside the process that called `train`, on what it says; writes nothing."""
+    """Train in a further process of distributed training, with the arguments of the first one; writes nothing."""
     said = distributed.tell(None)
     if said is not None:
         videos, views, config, folder, resume, held = said

@@ -67,7 +67,7 @@ class Sanity:
 
     @property
     def auc(self) -> float:
-        """How well the highest scores tell anomalous videos from normal ones."""
+        """AUC of the highest scores of videos."""
         return roc_auc([self.scores[name] for name in self.labels], list(self.labels.values()))
 
     @property
@@ -91,7 +91,7 @@ class Sanity:
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against the model."""
+        """Problems of the model."""
         found = []
         if self.trouble:
             found.append(self.trouble)
@@ -252,7 +252,7 @@ def _files(videos: Sequence[Video]) -> dict[str, int]:
 
 
 def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -> float | None:
-    """AUC of the same videos by how much moves in them, without learning; None where the bags don't say."""
+    """AUC of the same videos by their amount of motion, without training; None where it is unknown."""
     seen = model.config.scored
     peaks = []
     for bag in bags:
@@ -268,7 +268,7 @@ def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -
 
 
 def moving(seen: Instances) -> Instances | None:
-    """What moves in the pictures of instances on a grid, as a grid of one number; None where nobody looked."""
+    """The amount of motion of instances on a grid, as a grid of one number; None where not measured."""
     if seen.shape is None or seen.detail is None:
         return None
     steps, rows, columns = seen.detail.shape

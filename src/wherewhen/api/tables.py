@@ -31,7 +31,7 @@ NAMES = ("events.json", "scores.parquet", "scores.csv", gallery.NAME)
 def join(output: Path, quarantine: Sequence[tuple[str, str]] = ()) -> list[str]:
     """Write the tables and the page of all results below an output folder, whole or not; gives the ids of the videos.
 
-    Results that can't be read are left out and told. ``quarantine``: paths and reasons for the page. One process at a
+    Unreadable results are left out with a warning. ``quarantine``: paths and reasons for the page. One process at a
     time.
     """
     with locked(output / FOLDER / "tables"):
@@ -155,7 +155,7 @@ def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
 
 
 def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
-    """``events.json`` of predictions, in frames and pixels of the video files, which are told relative to a folder."""
+    """``events.json`` of predictions, in frames and pixels of the video files, with paths relative to a folder."""
     from wherewhen.formats import Annotated, Clock
 
     base = os.path.commonpath([video.path.parent.absolute() for video in videos]) if videos else ""

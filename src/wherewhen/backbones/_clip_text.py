@@ -24,7 +24,7 @@ Sequences = list[list[int]]
 
 
 def _no_words(texts: Sequence[str]) -> Sequences:
-    raise ValueError("this tower has no vocabulary: give token ids, from the start to the end of each text")
+    raise ValueError("this text encoder has no vocabulary: give token ids, from the start to the end of each text")
 
 
 class TextTower(nn.Module):

@@ -43,8 +43,7 @@ class C3DConfig(NetworkConfig):
         super().__post_init__()
         if self.view == "center" and self.layer not in VECTORS:
             raise ConfigError(
-                f"c3d: the center of the picture is no place for the cells of {self.layer}; "
-                f"use view=whole, or one of {', '.join(VECTORS)}"
+                f"c3d: view=center has no cells for layer {self.layer}; use view=whole, or one of {', '.join(VECTORS)}"
             )
 
 

@@ -38,7 +38,7 @@ def write_yaml(path: str | Path, values: Mapping[str, Any]) -> None:
 
 
 def from_file(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that came out of a file: without any `CONSENT`, which only the user's own call can give.
+    """Settings of a file without any `CONSENT`, which only a call or the command line can give.
 
     >>> from_file({"file": {"path": "net.pt", "trust": True}})
     {'file': {'path': 'net.pt'}}

@@ -59,7 +59,7 @@ def read_text(path: str | Path, error: Error = DataError, what: str = "file", mo
         raise error(f"{path}: no such {what}") from None
     except UnicodeDecodeError as wrong:
         raise error(
-            f"{path}: expected UTF-8 text, found another encoding at byte {wrong.start}; save it anew"
+            f"{path}: expected UTF-8 text, found another encoding at byte {wrong.start}; save it again"
         ) from None
     except OSError as wrong:
         raise error(f"{path}: the {what} can't be read: {os_reason(wrong)}") from None

@@ -126,7 +126,7 @@ class FeatureFile:
         try:
             yield
         except (SafetensorError, ValueError, TypeError, IndexError) as error:
-            raise StoreError(f"{self.path}: {error}; delete it and make the features again") from None
+            raise StoreError(f"{self.path}: {error}; delete it and extract the features again") from None
 
     def _read(self, steps: NDArray[np.intp], asked: str) -> Instances:
         """Instances of some steps of the grid (or some rows): one stretch of the file is read."""

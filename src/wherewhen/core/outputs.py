@@ -51,7 +51,7 @@ _READING: list[tuple[frozenset[Identity], frozenset[Path]]] = []
 
 
 def check(paths: Iterable[str | Path], instead: str = "choose another output") -> None:
-    """OutputError, before any work, if one of these files can't be written without loss; says what to do ``instead``.
+    """OutputError, before any work, if one of these files can't be written without loss, with advice ``instead``.
 
     >>> check(["a/file/that/is/not/there.json"])
     """
@@ -68,7 +68,7 @@ def check_folder(folder: str | Path, names: Iterable[str], instead: str = "choos
     """The same for files in an output folder, which may be there or not."""
     root = Path(folder)
     if root.exists() and not root.is_dir():
-        raise OutputError(f"{root}: is a file, and a folder is to be written there; {instead}")
+        raise OutputError(f"{root}: is a file, expected a folder to write; {instead}")
     above = next((p for p in root.absolute().parents if os.path.lexists(p)), root)
     if not above.is_dir():
         raise OutputError(f"{root}: {above} is a file, so no folder can be created in it; {instead}")
@@ -116,7 +116,7 @@ def is_source(path: Path) -> bool:
 
 
 def made(path: str | Path) -> bool:
-    """Whether the toolkit wrote this file or folder, and nobody changed the file since."""
+    """Whether the toolkit wrote this file or folder, and the file is unchanged since."""
     path = Path(path)
     if path.is_symlink():
         return False
@@ -172,7 +172,7 @@ def _note(target: Path, file: Path, more: Mapping[str, bool]) -> None:
 
 
 def grow(path: str | Path) -> Path:
-    """Note a file that is going to be appended to, or a folder that is filled; OutputError if somebody else's is there.
+    """Note a file that is going to be appended to, or a folder that is filled; OutputError if another one exists.
 
     Gives the path.
     """

@@ -36,7 +36,7 @@ _SHIPPED = Path(__file__).parent / "prompt_files"
 class Prompts:
     """Texts of what is normal, and of each class of what is not, in the order of the file.
 
-    ConfigError where a side is empty, a class says nothing, or a text is empty or endless.
+    ConfigError where a side or class has no text, or a text is empty or too long.
 
     >>> Prompts(("a road",), {"fight": ("two fight", "a brawl")}).owners.tolist()
     [-1, 0, 0]
@@ -82,7 +82,7 @@ def shipped() -> tuple[str, ...]:
 
 
 def read(source: str | Path) -> Prompts:
-    """The prompts of a file, or of one that comes along, by its name; ConfigError says what is wrong with it.
+    """The prompts of a file, or of an included one by its name; ConfigError with the fault of the file.
 
     >>> len(read("default").names)
     13

@@ -53,7 +53,7 @@ def names(kind: str) -> list[str]:
 def load(kind: str, name: str) -> Any:
     """The plug-in called ``name``; ConfigError names the nearest one if there is none.
 
-    ConfigError also names a plug-in whose module can't be imported, or that lacks what its kind must have.
+    ConfigError also names a plug-in whose module can't be imported, or that lacks a member of its contract.
     """
     if name not in names(kind):
         raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))

@@ -92,7 +92,7 @@ def built(stream: Iterable[Boxes], config: TubeConfig | None = None) -> Iterator
 def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
     """The tubes of tracked frames in time order; ValueError without a frame."""
     if not frames:
-        raise ValueError("no frames to make tubes of")
+        raise ValueError("no frames for tubes")
     settings = config or TubeConfig()
     rows = Scores.chained(frames)
     called = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}

@@ -34,9 +34,9 @@ SAMPLES = 4  # clips that an engine is measured on
 
 @dataclass(frozen=True, repr=False)
 class FeatureSpec:
-    """One way to look at a video: a backbone and an instance builder with their settings, and how they are run.
+    """A specification of features: a backbone and an instance builder with their settings, and how they are run.
 
-    ``device``: cpu, cuda or auto, where a network runs; a passport tells it, nobody asks for it.
+    ``device``: cpu, cuda or auto, where a network runs; passports record it, but features don't depend on it.
     """
 
     backbone: str
@@ -66,11 +66,11 @@ class FeatureSpec:
 
     @property
     def timed(self) -> bool:
-        """Whether its backbone tells how fast things move, see `contracts.Backbone`."""
+        """Whether its backbone measures speed, see `contracts.BackboneAbilities`."""
         return bool(registry.load("backbones", self.backbone).abilities.takes_seconds)
 
     def wanted(self) -> dict[str, Any]:
-        """What features must be made with, by the names of the settings; an engine only where one is asked for."""
+        """The settings that features must have, by name; an engine only where one is requested."""
         left_out = registry.load("backbones", self.backbone).abilities.settings_without_effect
         own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
         wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
@@ -100,7 +100,7 @@ class FeatureSpec:
         return known or self.opened(video).running
 
     def made(self, video: Video) -> dict[str, Any]:
-        """Everything that determines the numbers, whatever the video: what a passport says under ``made``."""
+        """Everything that determines the numbers besides the video: the part ``made`` of a passport."""
         running = self.running(video)
         if self.network is None:
             return self.wanted()
@@ -131,7 +131,7 @@ class FeatureSpec:
             return _OPEN[key]
 
     def extract(self, video: Video) -> Instances:
-        """Look at the video itself; VideoError if it can't be read."""
+        """Extract from the video itself; VideoError if it can't be read."""
         (seen,) = extract_features(video, [self])
         return seen.instances
 

@@ -38,7 +38,7 @@ def instances(video: Video, look: FeatureSpec, cache: Path | None = None) -> Ins
 
 
 def bag_of(video: Video, looks: Mapping[str, FeatureSpec], cache: Path | None = None) -> Bag:
-    """What each look sees in one video; those that nobody kept look together, at one reading."""
+    """The features of each specification in one video; those not stored are extracted in one reading."""
     if is_features(video.path):
         files = {name: stored(video, look) for name, look in looks.items()}
         damage = next((file.damage for file in files.values() if file.damage), None)

@@ -29,7 +29,7 @@ def rate_of(clock: Floats) -> float:
 
 
 def note(rates: Iterable[float], wanted: float | None) -> str | None:
-    """What to tell of videos with so many pictures a second each; None where all have enough of those ``wanted``.
+    """A warning about videos with these pictures per second each; None where all have enough of those ``wanted``.
 
     A rate of 0 is unknown.
 
@@ -50,7 +50,7 @@ def note(rates: Iterable[float], wanted: float | None) -> str | None:
 
 
 def tell_found(clocks: Iterable[Floats], backbone: Backbone) -> None:
-    """Warn of slow videos with these borders of frames, where a backbone saw them that tells how fast things move."""
+    """Warn of videos of low frame rate with these frame edges, for a backbone that measures speed."""
     if backbone.abilities.takes_seconds:
         _tell(map(rate_of, clocks), backbone.clip.rate)
 

@@ -77,7 +77,7 @@ def _in_order(
 
 
 class LazyBags(Sequence[Bag]):
-    """Bags that are made when they are looked at, for more of them than memory holds; kinds say how in ``at``."""
+    """Bags that are created on access, for more of them than memory holds; subclasses implement ``at``."""
 
     @abstractmethod
     def at(self, index: int) -> Bag:
@@ -123,7 +123,7 @@ class BagSubset(LazyBags):
 
 @dataclass(frozen=True)
 class StoredBags(LazyBags):
-    """Bags whose features lie in a store or the cache, read when they are looked at."""
+    """Bags whose features are in a store or the cache, read on access."""
 
     videos: Sequence[Video]
     looks: Mapping[str, FeatureSpec]
@@ -144,7 +144,7 @@ def gathered(
     quiet: bool = False,
     held: int | None = None,
 ) -> Sequence[Bag]:
-    """Bags as `bags` gives them: in memory up to ``held`` bytes (default `HELD`), else read when they are looked at."""
+    """Bags as `bags` gives them: in memory up to ``held`` bytes (default `HELD`), else read on access."""
     limit = HELD if held is None else held
     known, kept, size = list[Video](), list[Bag](), 0
     for bag in bags(videos, looks, quarantine=quarantine, quiet=quiet):

@@ -28,7 +28,7 @@ _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
-    """The builders whose instances are looked at from near, and how."""
+    """The builders whose instances are cropped, and how."""
     return {name: builder.closeup for name, builder in builders.items() if builder.closeup is not None}
 
 

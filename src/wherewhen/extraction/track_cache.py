@@ -68,7 +68,7 @@ def movers(given: object) -> MoversConfig | None:
 
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, TrackSource]:
-    """The builders that want to see boxes, and whose."""
+    """The builders that need boxes, and their sources."""
     return {name: builder.sight for name, builder in builders.items() if builder.sight is not None}
 
 
@@ -137,7 +137,7 @@ def live(
 def kept(video: Video, sights: Mapping[str, TrackSource], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
     """The same boxes of a file for each builder: made once, and read from the cache afterwards."""
     if sights and is_features(video.path):
-        raise ConfigError(f"{video.id}: movers are found in pictures, and there are only features; give its videos")
+        raise ConfigError(f"{video.id}: tracked boxes need pictures, and there are only features; give its videos")
     different = {fingerprint(made(sight)): sight for sight in sights.values()}
     return _for_each(sights, {key: iter(_kept(video, sight, cache)) for key, sight in different.items()})
 

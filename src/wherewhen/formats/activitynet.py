@@ -69,7 +69,7 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
     file = read_json(Path(path))
     kind = next((kind for kind in KINDS if file.get(kind) is not None), None)
     if kind is None:
-        raise DataError(f"{path}: neither 'results' nor 'database' is here; is this an ActivityNet file?")
+        raise DataError(f"{path}: expected 'results' or 'database'; is this an ActivityNet file?")
     return [
         Annotated(
             video,

@@ -130,7 +130,7 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
     root = folder(Path(path))
     manifest, temporal = root / "manifest.json", root / "labels.json"
     if not manifest.is_file() and not temporal.is_file():
-        raise DataError(f"{root}: neither manifest.json nor labels.json is here; is this a FiftyOne export?")
+        raise DataError(f"{root}: expected manifest.json or labels.json; is this a FiftyOne export?")
     found: dict[str, Annotated] = {}
     if manifest.is_file():
         for entry in read_json(manifest)["index"]:

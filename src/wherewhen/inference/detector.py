@@ -31,7 +31,7 @@ WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
 class Detector:
     """Frames in, when and where out.
 
-    A kind of detector says how a source becomes `instances`, and how these become `predictions`.
+    A subclass implements `instances` of a source, and `predictions` of these.
     """
 
     def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
@@ -65,7 +65,7 @@ class Detector:
     def with_threshold(self, threshold: float) -> Self:
         """The same model with an alarm from another score on, in [0, 1]: 0.5 as trained, less for more alarms.
 
-        Scores stay what they are: the frame scores of `detect` say what each threshold would find.
+        Scores don't change: compare the frame scores of `detect` with a threshold.
         """
         return self.with_localizer(**alarms.sensitivity(threshold))
 

@@ -97,7 +97,7 @@ class Model(Detector):
         return replace(self, config=changed)
 
     def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
-        """The same model whose backbone another engine runs, or the same one in another precision.
+        """The same model with another engine or precision for its backbone.
 
         ConfigError where the backbone is no network, EngineError where the engine doesn't support them.
         """
@@ -163,7 +163,7 @@ class Model(Detector):
         return self.localizer(beside(maps, tracks))
 
     def movers_of(self, video: Video) -> Iterator[Boxes] | None:
-        """The movers of a file that come beside its maps, kept in the cache; None where nobody asked for them."""
+        """The tracked boxes of a file beside its maps, cached; None where the model has no source of boxes."""
         return track_cache.kept(video, self._beside)[track_cache.MOVERS] if self._beside else None
 
     @property

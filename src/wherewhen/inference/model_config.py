@@ -178,7 +178,7 @@ class ModelConfig:
         return registry.load(registry.PARTS[kind], getattr(self, kind))
 
     def raw(self, view: str) -> bool:
-        """Whether the features of a view come as they were made: where the method wants it, or words are told by them.
+        """Whether the features of a view are not normalized: where the method or prompts require it.
 
         >>> [ModelConfig.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
         [False, False]
@@ -201,7 +201,7 @@ class ModelConfig:
         return made
 
     def student(self, dims: Mapping[str, int], classes: Classes | None = None) -> Any:
-        """The method for features of these lengths, and for ``classes`` where it tells them apart."""
+        """The method for features of these lengths, and for ``classes`` where it predicts them."""
         return self.make("method", dims, *([classes or Classes()] if self.tells_classes else []))
 
     def make(self, kind: str, *more: Any) -> Any:

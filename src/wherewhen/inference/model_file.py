@@ -65,7 +65,7 @@ class Stored:
     trained_on: tuple[str, ...]
 
     def wrong(self, told: object) -> StoreError:
-        """An error that says what is wrong with this file."""
+        """An error about this file."""
         return StoreError(
             f"{self.path}: can't be used as a model: {told}. Train it again, or use a complete copy of it"
         )

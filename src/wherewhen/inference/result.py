@@ -144,7 +144,7 @@ def score_rows(found: Sequence[Result], classes: Iterable[str] | None = None) ->
     """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class.
 
     ``classes``: their names, where they are not those of ``found``. The prefix keeps a class called "video" apart from
-    the other columns; a class that a video knows nothing of stays open.
+    the other columns; a class without scores in a video is empty.
     """
     names = dict.fromkeys(name for one in found for name in one.prediction.classes) if classes is None else classes
     by_class: dict[str, list[Any]] = {name: [] for name in names}

@@ -64,7 +64,7 @@ class MGPRConfig:
         if self.width and self.width % self.heads:
             raise ConfigError(f"mgpr: width must be a multiple of heads = {self.heads}, got {self.width}")
         if self.ranking == "none" and not self.entropy:
-            raise ConfigError("mgpr: without ranking and entropy there is nothing to learn from; keep one of them")
+            raise ConfigError("mgpr: without ranking and entropy there is no loss; keep one of them")
 
 
 PUBLISHED = MGPRConfig(width=4096, hidden=512, prior=None)

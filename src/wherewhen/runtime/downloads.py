@@ -41,7 +41,7 @@ def source(weights: Weights) -> str:
         address = weights.address
     if not address:
         raise StoreError(
-            f"{weights.name}: its authors give no lasting address; see {weights.homepage}, "
+            f"{weights.name}: its authors give no permanent address; see {weights.homepage}, "
             f"and put the file at {weights.path}"
         )
     if os.environ.get(OFFLINE, "") not in ("", "0") and not address.startswith("file:"):

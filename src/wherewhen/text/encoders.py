@@ -26,7 +26,7 @@ def settings_of(name: str, given: Mapping[str, Any] | None = None, **fixed: Any)
 
 
 def asked(settings: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
-    """The backbone that is asked for and its settings; settings of one alone ask for it, and None means any.
+    """The requested backbone and its settings; settings of a single one choose it, and None means any.
 
     ConfigError where settings of several are given.
 

@@ -43,7 +43,7 @@ class Endpoint:
 
     @property
     def full(self) -> str:
-        """The address that is asked."""
+        """The address of requests."""
         end = "/chat/completions"
         base = self.address.rstrip("/")
         return base if base.endswith(end) else base + end
@@ -54,7 +54,7 @@ def write(
 ) -> Prompts:
     """Prompts for classes: ``count`` descriptions each, beside ``normal`` ones that are given.
 
-    ``scene``: where the camera hangs, in words. DataError says what was wrong with an answer.
+    ``scene``: description of the camera's scene. DataError with the fault of an answer.
     """
     if not classes or not all(name.strip() for name in classes):
         raise ConfigError("prompts write: expected class names: --classes fighting,robbery")

@@ -71,7 +71,7 @@ class Moment:
 
 @dataclass
 class Archive:
-    """A store of features that can be asked in words. StoreError where it holds none of a backbone that reads."""
+    """A store of features for text search. StoreError where it has none of a backbone that encodes text."""
 
     store: Path
     backbone: str | None = None

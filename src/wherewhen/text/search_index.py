@@ -44,7 +44,7 @@ Entries = Iterable[tuple[NDArray[Any], Floats]]
 
 
 class Found(NamedTuple):
-    """Rows that were found, best first: cosines ``(N,)``, whose video, times ``(N, 2)``, places ``(N, 4)``."""
+    """Results of a search, best first: cosines ``(N,)``, whose video, times ``(N, 2)``, places ``(N, 4)``."""
 
     scores: Features
     videos: list[str]
@@ -65,7 +65,7 @@ class _Told:
 
     @classmethod
     def read(cls, path: Path, made: str) -> _Told:
-        """As the file says; an empty one where it is missing, damaged or made in another way."""
+        """The index of a file; an empty one where it is missing, damaged or has other settings."""
         try:
             told = read_json(path, StoreError)
             if (told["version"], told["made"]) != (VERSION, made):
@@ -81,7 +81,7 @@ class _Told:
 
 
 class Index:
-    """Vectors of videos in a folder, that can be asked. ``made``: all that they depend on; another one begins anew."""
+    """A searchable folder of vectors of videos. ``made``: all that they depend on; a change rebuilds it."""
 
     def __init__(self, folder: Path, made: Any = None) -> None:
         self.folder, self.made = Path(folder), fingerprint(made)
@@ -239,7 +239,7 @@ class Index:
                 path.unlink(missing_ok=True)
 
     def nearest(self, query: Features, count: int) -> Found:
-        """The ``count`` rows nearest to a unit vector ``(D,)`` among those looked at."""
+        """The ``count`` rows nearest to a unit vector ``(D,)`` among those compared."""
         told: list[tuple[Features, Numbers, int]] = []
         held = [self._part(name) for name in self._told.files]
         query = np.asarray(query, np.float32)

@@ -63,7 +63,7 @@ def number_of_lists(count: int) -> int:
 
 
 def faiss() -> Any:
-    """The library; ConfigError says how to install it."""
+    """The library; ConfigError with the install command."""
     try:
         return import_module("faiss")
     except ImportError:

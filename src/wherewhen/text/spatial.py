@@ -76,7 +76,7 @@ def windows(shares: Sequence[float] = (1 / 4, 1 / 3, 1 / 2), stride: float = 0.5
 def likelihoods(seen: Features, texts: Features, scale: float = SCALE) -> Features:
     """How much ``(..., M)`` each of M unit text vectors ``(M, D)`` is what vectors ``(..., D)`` show; they sum to 1.
 
-    The softmax of scaled cosines. A vector of zeros, which nobody looked at, shows all alike.
+    The softmax of scaled cosines. A vector of zeros, which was not processed, has equal likelihoods.
     """
     cosines = unit(seen) @ texts.T
     raised = np.exp(scale * (cosines - cosines.max(-1, keepdims=True)))

@@ -102,7 +102,7 @@ class ZeroShot(Detector):
 
     @classmethod
     def load(cls, path: str | Path) -> ZeroShot:
-        """The same model made anew, in another process say."""
+        """The same model, created again, for example in another process."""
         told = documents.read_json(path, ConfigError)
         texts = told.pop("prompts")
         classes = {name: tuple(listed) for name, listed in texts["classes"].items()}
@@ -110,7 +110,7 @@ class ZeroShot(Detector):
 
     @cached_property
     def running(self) -> Any:
-        """What runs the encoder, attached when pictures are first looked at."""
+        """The engine of the encoder, attached on first use."""
         return attach(self.encoder, self.engine, self.precision, self.device)
 
     def localized(self, pieces: Iterable[ClassMap], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:

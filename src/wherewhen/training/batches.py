@@ -59,7 +59,7 @@ def some_movers(instances: Instances, most: int | None, seed: tuple[int, ...]) -
 
 
 def class_names(videos: Iterable[Video]) -> tuple[str, ...]:
-    """What happens in anomalous videos, by name; those that don't say are of one class more, "a+b" is of two.
+    """Classes of anomalous videos, by name; those without a category are one further class, "a+b" is two.
 
     >>> from pathlib import Path
     >>> class_names([Video("a", Path("a"), 1, "fight"), Video("b", Path("b"), 0), Video("c", Path("c"), 1)])
@@ -138,9 +138,9 @@ class Pack:
         seed: int = 0,
         names: Sequence[str] = (),
     ) -> Pack:
-        """Pack bags, each averaged into ``segments`` spans of time; they are looked at one by one.
+        """Pack bags, each averaged into ``segments`` spans of time; they are read one by one.
 
-        ``raw``: bags of the same sizes that are cheaper to look at. ``movers``: instances that move are no more than
+        ``raw``: bags of the same sizes that are cheaper to read. ``movers``: instances that move are no more than
         these, chosen by ``seed``. ``names``: of the classes that labels number.
         """
         import torch

@@ -75,7 +75,7 @@ class Team:
         return torch.cat(parts)
 
     def average(self, method: Any) -> None:
-        """The mean of every parameter's gradient over all processes; one that nobody has stays None."""
+        """The mean of every parameter's gradient over all processes; None where no process has one."""
         import torch
 
         learns = [p for p in method.parameters() if p.requires_grad]
@@ -131,7 +131,7 @@ def rows(views: Mapping[str, View], wanted: list[int]) -> dict[str, View]:
 
 @contextmanager
 def started(device: str = "auto") -> Iterator[tuple[Team, str]]:
-    """The team of a process that torchrun started, and its device; any other process is a team of its own.
+    """The process group of a process under torchrun, and its device; a group of one for any other process.
 
     gloo on processors, nccl on GPUs, one GPU per process. ConfigError where accelerate is missing.
     """
@@ -150,7 +150,7 @@ def started(device: str = "auto") -> Iterator[tuple[Team, str]]:
 
 
 def tell(value: Any) -> Any:
-    """What the leader says, to everyone; the others may say anything."""
+    """The value of the first process, in every process."""
     import torch
 
     if team().size == 1:

@@ -36,8 +36,8 @@ def split_videos(
 ) -> tuple[list[Video], list[Video]]:
     """Divide training videos into those to learn from and those to validate on, label by label.
 
-    With fewer than 8 videos of a label none is held out: each of so few teaches more than it can judge. ``chosen``:
-    ids of those to validate on, where the data set says which.
+    With fewer than 8 videos of a label none is held out: all are trained on. ``chosen``:
+    ids of the validation videos, where the data set defines them.
 
     >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
     >>> [len(part) for part in split_videos(clips, 0.2, 0)]
@@ -68,7 +68,7 @@ class Fitted:
     """The outcome of training: the model of the last step and the one that validation liked best.
 
     ``learned``, ``held_out``: the videos that it learned from, and those that validated it. ``checkpoints``: the models
-    at every evaluation of the validation videos, if asked for.
+    at every evaluation of the validation videos, if requested.
     """
 
     last: Model
@@ -113,8 +113,8 @@ def fit(
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
-    ``folder``: where checkpoints and logs go; ``resume`` goes on from the checkpoint there. ``validation``: ids of the
-    videos to validate on; else a share of them all is drawn.
+    ``folder``: where checkpoints and logs go; ``resume`` continues from the checkpoint there. ``validation``: ids of
+    the videos to validate on; else a share of them all is drawn.
     """
     names = list(config.views)
     check_labels([b.video for b in bags])

@@ -67,7 +67,7 @@ class State:
         save(path, arrays, {**passport, DIGEST: digest(arrays, passport)})
 
     def load(self, path: Path, key: str) -> None:
-        """Go on from a checkpoint; StoreError if it is damaged or belongs to other data or settings."""
+        """Continue from a checkpoint; StoreError if it is damaged or of other data or settings."""
         arrays, kept = load(path, advice=ANEW)
         written = kept.pop(DIGEST, None)
         if written is not None and written != digest(arrays, kept):
@@ -122,7 +122,7 @@ def optimizer(method: Any, config: ModelConfig) -> Any:
 
 
 def answer(method: Any, packed: Any, precision: str) -> Output:
-    """What a method says of a batch, in float32 whatever its matrix products were made in."""
+    """The output of a method for a batch, in float32 whatever the precision of its matrix products."""
     import torch
 
     if precision == "fp32":
@@ -285,7 +285,7 @@ class Record:
         return cls(state, key, checkpoint, logbook, keep_checkpoints)
 
     def look(self) -> None:
-        """Keep what a look at the validation videos found."""
+        """Record the result of a validation."""
         if self.keep_checkpoints:
             self.seen.append(_copied(self.state.method))
         if self.checkpoint and self.logbook:

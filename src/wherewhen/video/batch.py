@@ -26,10 +26,10 @@ S = TypeVar("S", bound=SourceLike)
 
 
 class Quarantine:
-    """Videos set aside, kept in ``quarantine.json`` of a results folder: a list of ``{"path", "reason"}``.
+    """Unreadable videos, kept in ``quarantine.json`` of a results folder: a list of ``{"path", "reason"}``.
 
-    The file is written anew, all or nothing, with each video; paths in it are relative to the folder. ``damaged``: keep
-    or set-aside, what becomes of a video that was not read as a whole.
+    The file is rewritten atomically with each video; paths in it are relative to the folder. ``damaged``: keep
+    uses a partly readable video, set-aside lists it.
     """
 
     def __init__(self, folder: Path, damaged: Damaged = "keep") -> None:
@@ -42,12 +42,12 @@ class Quarantine:
         return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
 
     def add(self, source: SourceLike, reason: str) -> None:
-        """Set a video aside."""
+        """Add a video."""
         self.reasons[self.named(source)] = legible(masked(reason))
         self.write()
 
     def passes(self, video: Video, damage: str | None) -> bool:
-        """Whether a video is used; what it lacks is told, or it is set aside for that."""
+        """Whether a video is used; a damaged one is logged, or added."""
         if damage is None:
             return True
         if self.damaged == "keep":
@@ -58,7 +58,7 @@ class Quarantine:
         return False
 
     def keep(self, sources: Iterable[SourceLike]) -> None:
-        """Keep what other runs set aside, before and meanwhile, but for these sources, which are tried anew."""
+        """Keep the entries of other runs, except for these sources, which are tried again."""
         self._own = {self.named(source) for source in sources}
 
     def write(self) -> None:
@@ -69,7 +69,7 @@ class Quarantine:
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Path and reason of each video that is set aside, also of other runs where these are kept."""
+        """Path and reason of each video, also of other runs where these are kept."""
         return list((self._others() | self.reasons).items())
 
     def _others(self) -> dict[str, str]:
@@ -90,7 +90,7 @@ class Quarantine:
 
 
 def survivors(sources: Iterable[S], work: Callable[[S], T], quarantine: Quarantine) -> Iterator[tuple[S, T]]:
-    """Every source with the result of ``work``; one that raises VideoError is set aside instead, no other error is."""
+    """Every source with the result of ``work``; one that raises VideoError is added instead."""
     quarantine.write()
     for source in sources:
         try:

@@ -85,7 +85,7 @@ def _stream_of(container: InputContainer, name: str, live: bool) -> VideoStream:
         raise VideoError(name, f"the file holds no video{sound}")
     stream = streams[0]
     if stream.codec_context is None:
-        raise VideoError(name, "the video is coded in a way that can't be decoded here: convert it to H.264")
+        raise VideoError(name, "the video's codec is not supported here: convert it to H.264")
     if stream.codec_context.name in _TEXT_AS_VIDEO:
         raise VideoError(name, "this is text, not a video")
     width, height = stream.width, stream.height

@@ -32,7 +32,7 @@ METAVARS = {
     "SECONDS": ("seconds", "every"),
     "ADDRESS": ("endpoint", "ray_address"),
 }  # fmt: skip
-"""What stands for the value of an option in help, where its type says too little."""
+"""Placeholders of values in help, where the type is not informative."""
 
 Row = tuple[str, str]
 Rules = tuple[Needs, Told]

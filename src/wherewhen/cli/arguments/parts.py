@@ -17,7 +17,7 @@ FLAGS: Mapping[str, Any] = {
 """Settings of a model outside of any section, with their types."""
 
 OPEN = {"backbone": "motion", "instances": "what the method scores"}
-"""Parts that something else may say: a store of imported features its backbone, a method what it scores."""
+"""Parts with other defaults: the backbone of a store of imported features, the instances of a method."""
 
 TEXTS = {
     "backbone": "network or operator that makes features",

@@ -14,10 +14,10 @@ class Baseline:
     """A trivial row of a table: what a method must beat.
 
     ``heat(bag, truth, bank, seed)`` sees the views ``cells`` (normalized) and ``difference`` of one video, and
-    ``bank``: cells of normal training videos. Only the oracle looks at the truth. Its alarm is always on.
-    ``settings``: what the row changes of the localizer's, such as a map that is taken as it is.
+    ``bank``: cells of normal training videos. Only the oracle reads the truth. Its alarm is always on.
+    ``settings``: changed settings of the localizer, such as a map without smoothing.
 
-    ``needs``: what the truth must hold for the row to say anything, as for a `Metric`.
+    ``needs``: requirements on the ground truth, as for a `Metric`.
 
     A row for instances that move has ``scores(bag, truth, seed)`` instead, which gives ``(N,)`` in [0, 1] for the view
     ``movers``; where nothing moves, there is no such row.

@@ -32,7 +32,7 @@ def sheets(path: str | Path) -> Sheets:
         looks = [name for name in read_index(root)["looks"] if (root / name).is_dir()]
         chosen = [name for name in looks if not name.startswith("frame_difference-")] or looks
         if len(chosen) != 1:
-            raise ConfigError(f"{root}: holds several looks; name one of {', '.join(str(root / n) for n in chosen)}")
+            raise ConfigError(f"{root}: has several sets; name one of {', '.join(str(root / n) for n in chosen)}")
         folder = root / chosen[0]
     found = {p.relative_to(folder).with_suffix("").as_posix(): partial(of_file, p) for p in folder.rglob(f"*{SUFFIX}")}
     if found:
