@@ -188,3 +188,17 @@ def test_doors_open_light() -> None:
 @pytest.mark.parametrize("word", ["utils", "helpers", "common", "base", "misc", "manager"])
 def test_no_room_for_odds_and_ends(word: str) -> None:
     assert not [path for path in SOURCE.rglob("*") if path.stem.strip("_") == word]
+
+
+MOST_LINES = 400  # of a file
+MOST_STATEMENT_LINES = 60  # of a function, without its docstring
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_files_and_functions_are_short(name: str) -> None:
+    text = modules()[name].read_text("utf-8")
+    assert len(text.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[1 if ast.get_docstring(node) is not None and len(node.body) > 1 else 0]
+            assert (node.end_lineno or 0) - first.lineno < MOST_STATEMENT_LINES, node.name

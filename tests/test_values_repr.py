@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wherewhen.api.benchmark import Bench
-from wherewhen.api.runs import EvaluationReport
+from wherewhen.api.evaluation import EvaluationReport
 from wherewhen.core.prompts import Prompts
 from wherewhen.core.values import (
     Bag,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wherewhen.api.benchmark import Bench, bench
     from wherewhen.api.detection import detect
-    from wherewhen.api.runs import EvaluationReport, evaluate, load, train
+    from wherewhen.api.evaluation import EvaluationReport, evaluate
+    from wherewhen.api.runs import load, train
     from wherewhen.core.errors import (
         ConfigError,
         DataError,
@@ -37,8 +38,8 @@ _HOMES = {
     "Bench": "api.benchmark",
     "bench": "api.benchmark",
     "detect": "api.detection",
-    "EvaluationReport": "api.runs",
-    "evaluate": "api.runs",
+    "EvaluationReport": "api.evaluation",
+    "evaluate": "api.evaluation",
     "load": "api.runs",
     "train": "api.runs",
     "ConfigError": "core.errors",

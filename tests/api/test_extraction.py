@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from wherewhen import datasets
-from wherewhen.api import extraction, runs
+from wherewhen.api import evaluation, extraction, runs
 from wherewhen.api.extraction import Sources, extract_all, sources
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
@@ -176,10 +176,10 @@ def test_a_model_learns_and_is_judged_without_the_videos(natives: Path, tmp_path
     model = runs.train(tmp_path / "store", tmp_path / "b", settings=settings, fold="first", device="cpu", quiet=True)
     weights = "weights/best.safetensors"
     assert (tmp_path / "a" / weights).read_bytes() == (tmp_path / "b" / weights).read_bytes()
-    table, quarantine, *_ = runs.evaluate(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
+    table, quarantine, *_ = evaluation.evaluate(model, tmp_path / "store", tmp_path / "c", fold="first", quiet=True)
     assert not quarantine.reasons and {row.metric for row in table} >= {"frame_auc", "pixel_auc"}
     shutil.move(tmp_path / "gone", tmp_path / "yard" / "videos")
-    other, *_ = runs.evaluate(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
+    other, *_ = evaluation.evaluate(model, tmp_path / "yard", tmp_path / "d", fold="first", quiet=True)
     assert table == other
 
 

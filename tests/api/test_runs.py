@@ -17,7 +17,7 @@ import pytest
 
 import wherewhen
 from wherewhen import cli, datasets
-from wherewhen.api import runs
+from wherewhen.api import evaluation, runs
 from wherewhen.core import registry
 from wherewhen.core.config import read_yaml
 from wherewhen.core.errors import ConfigError, DataError, StoreError
@@ -211,7 +211,7 @@ def test_static_normal_videos_can_be_learnt_from(tmp_path: Path) -> None:
 
 
 def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path, tmp_path: Path) -> None:
-    table, quarantine, *_ = runs.evaluate(model, natives, tmp_path / "judged", fold="first", quiet=True)
+    table, quarantine, *_ = evaluation.evaluate(model, natives, tmp_path / "judged", fold="first", quiet=True)
     assert kept(tmp_path / "judged") == {
         "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "quarantine.json"
     }  # fmt: skip
@@ -229,17 +229,17 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
     assert by_name["full_frame", "frame_auc"] == 0.5
     assert by_name["motion_only", "frame_auc"] > 0.65
     with pytest.raises(DataError, match="no fold called"):
-        runs.evaluate(model, natives, tmp_path / "other", fold="third", quiet=True)
+        evaluation.evaluate(model, natives, tmp_path / "other", fold="third", quiet=True)
 
 
 def test_labels_alone_say_which_video_and_not_when(model: Model, clips: Path, tmp_path: Path) -> None:
-    made = runs.evaluate(model, clips, tmp_path / "judged", quiet=True)
+    made = evaluation.evaluate(model, clips, tmp_path / "judged", quiet=True)
     assert {row.metric for row in made.table} == {"vauc", "vap"} and made.families == ("video",)
     assert "frame, pixel, tiou, pointing: skipped, the truth has labels of whole videos but no times" in made.notes[0]
     page = (tmp_path / "judged" / "report.html").read_text()
     assert "labels of whole videos but no times" in page and "times unknown" in page
     with pytest.raises(DataError, match="can't be measured by frame"):
-        runs.evaluate(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
+        evaluation.evaluate(model, clips, tmp_path / "none", families=("video", "frame"), quiet=True)
     assert not (tmp_path / "none").exists()
 
 
@@ -276,7 +276,7 @@ TIMES = {"boxes": None, "tracks": None}
 def test_whatever_the_truth_holds_is_measured(
     model: Model, natives: Path, tmp_path: Path, told: dict[str, Any], families: set[str], note: str
 ) -> None:
-    made = runs.evaluate(model, changed(natives, tmp_path / "yard", told), tmp_path / "judged", quiet=True)
+    made = evaluation.evaluate(model, changed(natives, tmp_path / "yard", told), tmp_path / "judged", quiet=True)
     assert set(made.families) == families and any(note in one for one in made.notes)
     numbers = json.loads((tmp_path / "judged" / "metrics.json").read_text())
     assert len(numbers["rows"]) == len(made.table) > 0 and set(made.notes) <= set(numbers["notes"])
@@ -294,7 +294,7 @@ def test_truth_of_a_part_judges_that_part(
     real = native.PLUGIN
     some = replace(real, truth=lambda root: {k: v for k, v in real.truth(root).items() if k != "n1"})
     monkeypatch.setattr(datasets, "reader_of", lambda root, name=None, folders=None: some)
-    made = runs.evaluate(model, natives, tmp_path / "judged", quiet=True)
+    made = evaluation.evaluate(model, natives, tmp_path / "judged", quiet=True)
     assert "left out, no truth is known: n1" in made.notes
     assert set(json.loads((tmp_path / "judged" / "events.json").read_text())["videos"]) == {"n0", "a0", "a1"}
 
@@ -306,11 +306,11 @@ def test_judging_on_training_videos_is_called_what_it_is(
     assert len(model.trained_on) == 2
     assert Model.load(tmp_path / "run").trained_on == model.trained_on
     with caplog.at_level("WARNING", "wherewhen"):
-        runs.evaluate(model, natives, tmp_path / "all", quiet=True)
+        evaluation.evaluate(model, natives, tmp_path / "all", quiet=True)
     assert "2 of these 4 videos were trained on" in caplog.text
     assert "the figures are too high" in (tmp_path / "all" / "report.html").read_text()
     caplog.clear()
-    runs.evaluate(model, natives, tmp_path / "part", fold="first", quiet=True)
+    evaluation.evaluate(model, natives, tmp_path / "part", fold="first", quiet=True)
     assert "trained on" not in caplog.text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wherewhen import datasets
-from wherewhen.api import extraction, runs
+from wherewhen.api import evaluation, extraction, runs
 from wherewhen.core.errors import ConfigError
 from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference.model import Model
@@ -80,11 +80,11 @@ def test_evaluate_judges_what_can_be_read(
     target.write_bytes(copy)
     cut(target)
     caplog.clear()
-    table, quarantine, _, _ = runs.evaluate(model, yard, tmp_path / "kept", quiet=True)
+    table, quarantine, _, _ = evaluation.evaluate(model, yard, tmp_path / "kept", quiet=True)
     assert table and not quarantine.reasons and TOLD in caplog.text
     told = json.loads((tmp_path / "kept" / "events.json").read_text())["videos"]
     assert told["a0"]["frames"] < told["a1"]["frames"]
-    _, quarantine, _, _ = runs.evaluate(model, yard, tmp_path / "aside", damaged="set-aside", quiet=True)
+    _, quarantine, _, _ = evaluation.evaluate(model, yard, tmp_path / "aside", damaged="set-aside", quiet=True)
     assert list(reasons(tmp_path / "aside")) == ["a0"]
 
 

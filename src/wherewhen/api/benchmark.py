@@ -133,6 +133,17 @@ def _cached(job: Job, key: str) -> Results:
     return found
 
 
+def _run(jobs: Sequence[tuple[Job, str]], workers: int, root: str, quiet: bool) -> list[Results]:
+    """Results of all jobs, in their order; an error where the processes of one died."""
+    done: dict[int, Results] = {}
+    running = spread(_work, jobs, Workers(workers))
+    for number, results in track(running, "training and evaluating", len(jobs), quiet=quiet):
+        if results is None:
+            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; use fewer --workers")
+        done[number] = results
+    return [done[number] for number in range(len(jobs))]
+
+
 def _work(task: tuple[Job, str]) -> Results:
     return _cached(*task)
 
@@ -227,14 +238,9 @@ def bench(
     made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
     jobs = [(job, _key(job, truth)) for _, job in made]
     _look_at_all([job for job, _ in jobs], configs, quiet)
-    cores = min(workers or os.cpu_count() or 1, max(1, len(jobs)))
-    done: dict[int, Results] = {}
-    for number, results in track(spread(_work, jobs, Workers(cores)), "training and judging", len(jobs), quiet=quiet):
-        if results is None:
-            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; use fewer --workers")
-        done[number] = results
+    results = _run(jobs, min(workers or os.cpu_count() or 1, max(1, len(jobs))), str(root), quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (name, job), numbers in zip(made, (done[k] for k in range(len(made))), strict=True):
+    for (name, job), numbers in zip(made, results, strict=True):
         for row, values in numbers.items():
             shown = _shown(row, job.config["method"], name)
             if shown:

@@ -6,9 +6,9 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from wherewhen import datasets
 from wherewhen.api import sanity
@@ -17,7 +17,7 @@ from wherewhen.api.tables import write_events, write_scores
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.config import flat, read_yaml, write_yaml
 from wherewhen.core.console import Discreet
-from wherewhen.core.documents import json_of
+from wherewhen.core.contracts import DatasetReader
 from wherewhen.core.errors import ConfigError, expected
 from wherewhen.core.feature_file import content
 from wherewhen.core.printable import unused
@@ -27,8 +27,7 @@ from wherewhen.data_tools.dataset_checks import check_contents, check_few
 from wherewhen.data_tools.features.importing import adopted
 from wherewhen.datasets import Folders
 from wherewhen.evaluation import pages
-from wherewhen.evaluation.evaluator import Row, detect_bags, evaluate_videos, normalized
-from wherewhen.evaluation.measurable import demanded, judged
+from wherewhen.evaluation.evaluator import detect_bags, normalized
 from wherewhen.extraction import frame_rates, loading
 from wherewhen.extraction.feature_cache import settled
 from wherewhen.inference.model import Model
@@ -138,50 +137,87 @@ def train(
     config, device = ModelConfig.of(adopted(root, settings)), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
     _check_folder(folder, config, resume)
-    _check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
-    chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
-    with diagnostics.listening() as odd:
-        dataset = chosen.load(Path(root))
-        videos, validation = datasets.to_learn(dataset, fold)
-        if validation:
-            config.check_share(str(root))
-        check_labels(videos)
-        check_contents(videos)
-        check_few(videos)
-    diagnostics.refuse(odd, root)
+    check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
+    data = _TrainingData.of(root, config, datasets.reader_of(root, reader, Folders.of(normal, anomalous)), fold)
     if resume and _finished(folder):
         log.info("%s: finished already", folder)
         distributed.tell(None)
         return Model.load(folder, device=device, trust=config.trusted)
-    with outputs.reading(video.path for video in videos), log_file(folder):
-        log.info("learning from %d videos of %s, %d anomalous", len(videos), root, sum(v.label == 1 for v in videos))
-        diagnostics.tell(odd, root)
-        if fold is None and dataset.default:
-            some = f", {len(validation)} of them to choose the model by" if validation else ""
-            told = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"
-            log.info(told, dataset.default, len(videos), some)
-        for name in sorted(set(settings or {}) - set(config.plain())):
-            log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
-        quarantine = Quarantine(folder, damaged)
-        outputs.remove(quarantine.file)
-        views = config.feature_specs(device)
-        bags = loading.gathered(videos, views, quarantine=quarantine, quiet=quiet)
-        seen = [bag.video for bag in bags]
-        frame_rates.tell_seen(seen, views.values())
-        check_labels(seen)
-        if not (folder / "config.yaml").exists():
-            write_yaml(folder / "config.yaml", config.plain())
-        look = settled(views[config.scored], seen[0])  # so that detection runs what training saw
-        exact = replace(config, engine=look.engine, precision=look.precision)
-        held = _validating(seen, validation)
-        distributed.tell((seen, views, exact, folder, resume, held))
-        fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
-        parts = fitted.learned, fitted.held_out
-        _save(folder, fitted, seen)
-        sane = sanity.check(bags, fitted, exact, parts[1], device, cross=check, quiet=quiet)
-        _keep(folder, fitted, bags, parts, config, quarantine, sane)
-        log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
+    with outputs.reading(video.path for video in data.videos), log_file(folder):
+        data.report(config, settings or {})
+        best = _learned(data, config, folder, device, resume, check, Quarantine(folder, damaged), quiet)
     point_latest(folder)
+    return best
+
+
+@dataclass(frozen=True)
+class _TrainingData:
+    """The videos to train on, the ids of those that validate, and what the reader found odd.
+
+    ``fold``: the data set's default fold, where nothing else was asked for.
+    """
+
+    root: str | Path
+    videos: Sequence[Video]
+    validation: tuple[str, ...]
+    findings: list[diagnostics.Finding]
+    fold: str
+
+    @classmethod
+    def of(cls, root: str | Path, config: ModelConfig, reader: DatasetReader, fold: str | None) -> _TrainingData:
+        """Read and check them; DataError for labels or contents that nothing can be learned from."""
+        with diagnostics.listening() as findings:
+            dataset = reader.load(Path(root))
+            videos, validation = datasets.to_learn(dataset, fold)
+            if validation:
+                config.check_share(str(root))
+            check_labels(videos)
+            check_contents(videos)
+            check_few(videos)
+        diagnostics.refuse(findings, root)
+        return cls(root, videos, validation, findings, dataset.default if fold is None else "")
+
+    def report(self, config: ModelConfig, settings: Mapping[str, Any]) -> None:
+        """Log what is trained on, and settings without effect."""
+        anomalous = sum(video.label == 1 for video in self.videos)
+        log.info("learning from %d videos of %s, %d anomalous", len(self.videos), self.root, anomalous)
+        diagnostics.tell(self.findings, self.root)
+        if self.fold:
+            some = f", {len(self.validation)} of them to choose the model by" if self.validation else ""
+            text = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"
+            log.info(text, self.fold, len(self.videos), some)
+        for name in sorted(set(settings) - set(config.plain())):
+            log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
+
+
+def _learned(
+    data: _TrainingData,
+    config: ModelConfig,
+    folder: Path,
+    device: str,
+    resume: bool,
+    check: bool,
+    quarantine: Quarantine,
+    quiet: bool,
+) -> Model:
+    """Extract features, train, check and write the run folder; the model that validation chose."""
+    outputs.remove(quarantine.file)
+    specs = config.feature_specs(device)
+    bags = loading.gathered(data.videos, specs, quarantine=quarantine, quiet=quiet)
+    videos = [bag.video for bag in bags]
+    frame_rates.tell_seen(videos, specs.values())
+    check_labels(videos)
+    if not (folder / "config.yaml").exists():
+        write_yaml(folder / "config.yaml", config.plain())
+    spec = settled(specs[config.scored], videos[0])  # so that detection runs what training used
+    exact = replace(config, engine=spec.engine, precision=spec.precision)
+    held = _validating(videos, data.validation)
+    distributed.tell((videos, specs, exact, folder, resume, held))
+    fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
+    _save(folder, fitted, videos)
+    checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=check, quiet=quiet)
+    _keep(folder, fitted, bags, (fitted.learned, fitted.held_out), config, quarantine, checked)
+    log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
     return fitted.best
 
 
@@ -243,7 +279,7 @@ def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
         )
 
 
-def _check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> None:
+def check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> None:
     """OutputError where a file of somebody else is in the way; ``before``: what version 0.1 left there unnoted."""
     if not (folder / outputs.MANIFEST).exists():
         outputs.adopt(folder / name for name in before)
@@ -300,91 +336,3 @@ def _keep(
         quarantine=quarantine,
     )
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
-
-
-class EvaluationReport(NamedTuple):
-    """Result of `evaluate`: a table, the unreadable videos, the metric families in it, notes on it."""
-
-    table: list[Row]
-    quarantine: Quarantine
-    families: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        skipped = f"{len(self.quarantine.reasons)} videos skipped"
-        return f"EvaluationReport({len(self.table)} rows, {len(self.families)} metric families, {skipped})"
-
-
-def evaluate(
-    model: Model,
-    root: str | Path,
-    output: str | Path,
-    *,
-    fold: str | None = None,
-    reader: str | None = None,
-    normal: str | None = None,
-    anomalous: str | None = None,
-    families: Sequence[str] | None = None,
-    damaged: Damaged = "keep",
-    quiet: bool = False,
-) -> EvaluationReport:
-    """Evaluate a model on a data set and write metrics, scores, events and a report to a folder.
-
-    Args:
-        model: a trained model.
-        root: folder of a data set with ground truth; labels of whole videos allow the family ``video`` only.
-        output: folder to write.
-        fold: evaluate on the test part of this fold; None: as the data set states.
-        reader: name of the data set's reader; None: the one that recognizes the folder.
-        normal: names of the folders of normal videos, separated by commas; needs ``anomalous`` too.
-        anomalous: names of the folders of anomalous videos.
-        families: metric families; None: the usual ones that the ground truth allows.
-        damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
-        quiet: no progress bars.
-    """
-    folder = Path(output)
-    _check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
-    chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
-    with diagnostics.summed(root):
-        dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
-    videos = datasets.to_judge(dataset, fold)
-    subject = judged(videos, truths, str(root))
-    asked = demanded(families, subject.truths.values(), str(root))
-    quarantine = Quarantine(folder, damaged)
-    with outputs.reading(video.path for video in videos), log_file(folder):
-        quarantine.write()
-        known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
-        count = f"{len(known)} of these {len(subject.videos)} videos"
-        notes = [f"{count} were trained on, so the figures are too high"] if known else []
-        for note in notes:
-            log.warning("%s; evaluate on other videos, or on the test part of a --fold", note)
-        table, found, truths, used, more = evaluate_videos(model, subject, asked, quarantine=quarantine, quiet=quiet)
-        for note in more:
-            log.info("%s", note)
-        notes += more
-        write_scores(folder / "scores.parquet", found)
-        write_events(folder / "events.json", videos, found)
-        rows = [row._asdict() for row in table]
-        told = {"dataset": dataset.name, "fold": fold or dataset.default or None, "notes": notes, "rows": rows}
-        write_json(folder / "metrics.json", told)
-        pages.page(
-            folder / "report.html",
-            f"Evaluation on {dataset.name}",
-            videos=videos,
-            found=found,
-            truths=truths,
-            table=table,
-            settings=model.config.plain(),
-            notes=notes,
-            quarantine=quarantine,
-        )
-    return EvaluationReport(table, quarantine, used, tuple(more))
-
-
-def _judged(folder: Path) -> bool:
-    """Whether a folder holds an evaluation, by its numbers."""
-    try:
-        told = json_of((folder / "metrics.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and set(told) >= {"dataset", "fold", "rows"}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wherewhen import cli, datasets
-from wherewhen.api import runs
+from wherewhen.api import evaluation, runs
 from wherewhen.backbones.imported import Imported, ImportedConfig
 from wherewhen.core.errors import ConfigError, DataError, StoreError
 from wherewhen.core.feature_file import open_features
@@ -270,7 +270,7 @@ def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_p
             runs.train(tmp_path / "store", tmp_path / "run", settings={**settings, **asked}, quiet=True)
     model = runs.train(tmp_path / "store", tmp_path / "run", settings=settings, device="cpu", quiet=True)
     assert model.config.backbone == "imported" and model.config.crops == crops
-    rows, quarantine, *_ = runs.evaluate(model, tmp_path / "store", tmp_path / "eval", quiet=True)
+    rows, quarantine, *_ = evaluation.evaluate(model, tmp_path / "store", tmp_path / "eval", quiet=True)
     found = {row.metric: row.mean for row in rows if row.method == "cuboid_mil"}
     assert found["frame_auc"] > 0.9 and not quarantine.reasons
     assert "motion_only" not in {row.method for row in rows}

@@ -38,7 +38,7 @@ def run(options: Options) -> int:
     """Run all steps, print the table and the files to look at."""
     from pathlib import Path
 
-    from wherewhen.api import detection, runs
+    from wherewhen.api import detection, evaluation, runs
     from wherewhen.core import outputs
     from wherewhen.core.console import print_json
     from wherewhen.data_tools import toy_videos
@@ -59,7 +59,9 @@ def run(options: Options) -> int:
     )
     unseen = [video.path for video in fold.test if video.label == 1]
     found, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)
-    made = runs.evaluate(model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet)
+    made = evaluation.evaluate(
+        model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet
+    )
     for part in parts:
         outputs.stamp(part)
     events = sum(len(one.events) for one in found)

@@ -54,7 +54,7 @@ def run(options: Options) -> int:
     """Evaluate, print the table and write the report."""
     from pathlib import Path
 
-    from wherewhen.api import runs
+    from wherewhen.api import evaluation
     from wherewhen.core.console import print_json
     from wherewhen.evaluation.evaluator import headlines, markdown
     from wherewhen.evaluation.measurable import named
@@ -64,7 +64,7 @@ def run(options: Options) -> int:
     model = Model.load(options.model, options.which, options.device, trust=options.trust)
     folder = Path(options.output) if options.output else Path(options.model) / "evaluation"
     families = named(options.metrics)
-    table, quarantine, families, notes = runs.evaluate(
+    table, quarantine, families, notes = evaluation.evaluate(
         model,
         options.data,
         folder,
