@@ -115,7 +115,7 @@ WEIGHT = "method.head.0.weight"
         (_set("bank.features", _one(np.inf)), "not finite"),
         (_drop("bank.features"), "lacks 'bank.features'"),
         (_set("bank.extents", lambda a: a[:3]), "bank"),
-        (_set("bank.features", lambda a: a[:, :3]), "3 long"),
+        (_set("bank.features", lambda a: a[:, :3]), "length 3"),
         (_set("normalizer.scale", _one(0.0)), "normalizer.scale: expected scales above 0, found 0"),
         (_set("normalizer.scale", _one(-1.0)), "scales above 0"),
         (_set("normalizer.scale", _one(np.nan)), "not finite"),

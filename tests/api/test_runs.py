@@ -187,7 +187,7 @@ def test_one_fold_is_learnt_from_alone(natives: Path, tmp_path: Path) -> None:
     runs.train(natives, tmp_path / "run", fold="second", settings=SETTINGS, device="cpu", quiet=True)
     numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(numbers["video_scores"]) == {"n1", "a1"}
-    with pytest.raises(DataError, match="no fold called 'third'; there are first, second"):
+    with pytest.raises(ConfigError, match=r"unknown fold 'third'\. Known: all, first, second"):
         runs.train(natives, tmp_path / "other", fold="third", settings=SETTINGS, device="cpu", quiet=True)
 
 
@@ -228,7 +228,7 @@ def test_judging_leaves_numbers_beside_trivial_rows(model: Model, natives: Path,
     assert by_name["grid_oracle", "frame_auc"] > 0.95
     assert by_name["full_frame", "frame_auc"] == 0.5
     assert by_name["motion_only", "frame_auc"] > 0.65
-    with pytest.raises(DataError, match="no fold called"):
+    with pytest.raises(ConfigError, match="unknown fold"):
         evaluation.evaluate(model, natives, tmp_path / "other", fold="third", quiet=True)
 
 

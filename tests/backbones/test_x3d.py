@@ -96,7 +96,7 @@ def test_published_weights_are_known_by_name() -> None:
     with pytest.raises(StoreError, match="wherewhen weights get x3d_m_kinetics400"):
         X3D(X3DConfig("x3d_m_kinetics400", variant="m"))
     for weights, variant in (("x3d_s_kinetics400", "m"), ("x3d_m_kinetics400", "s")):
-        with pytest.raises(ConfigError, match=f"not of variant {variant}; take x3d_{variant}_kinetics400"):
+        with pytest.raises(ConfigError, match=f"not of variant {variant}; use x3d_{variant}_kinetics400"):
             X3DConfig(weights, variant=variant)
     assert X3D.identity(X3DConfig("random")) == "random, seed 0"
 

@@ -192,7 +192,7 @@ def test_a_column_split_is_a_fold(tmp_path: Path) -> None:
     assert [v.id for v in learn] == ["a", "b", "frames", "d"] and validation == ("frames", "d")
     assert [v.id for v in datasets.to_judge(dataset)] == ["sub/c"]
     assert len(datasets.to_learn(dataset, "all")[0]) == len(datasets.to_judge(dataset, "all")) == 6
-    with pytest.raises(DataError, match="no fold called 'seed0'; there are split, and all"):
+    with pytest.raises(ConfigError, match=r"unknown fold 'seed0'\. Known: all, split"):
         datasets.to_learn(dataset, "seed0")
 
 

@@ -44,7 +44,7 @@ def test_what_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({"version": "1"}, "neither 'results' nor 'database'"),
+        ({"version": "1"}, "expected 'results' or 'database'"),
         ({"results": {"a": [{"label": "x", "segment": [2, 2], "score": 1}]}}, "ends before it starts"),
         ({"results": {"a": [{"label": "x", "segment": [2], "score": 1}]}}, "expected 2 numbers"),
         ({"results": {"a": [{"label": 5, "segment": [1, 2], "score": 1}]}}, "expected a string"),

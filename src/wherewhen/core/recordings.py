@@ -63,7 +63,7 @@ class PassedOver:
         >>> passed.add("suffix", Path("a.txt"))
         >>> passed.add("link", Path("b.mp4"))
         >>> print(passed)
-        1 no video by the suffix (.txt: a.txt), 1 link that leads nowhere (b.mp4)
+        1 no video by the suffix (.txt: a.txt), 1 broken link (b.mp4)
         """
         told = []
         for reason, words in REASONS.items():

@@ -11,7 +11,7 @@ from typing import Any
 from wherewhen.core import registry
 from wherewhen.core.addresses import address_in
 from wherewhen.core.contracts import DatasetReader
-from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.core.errors import ConfigError, DataError, unknown
 from wherewhen.core.values import Dataset, Fold, Video
 from wherewhen.datasets._class_folders import Folders, below, listed
 
@@ -85,11 +85,11 @@ def to_judge(dataset: Dataset, fold: str | None = None) -> Sequence[Video]:
 
 
 def fold_of(dataset: Dataset, name: str | None) -> Fold | None:
-    """The fold with a name, or the data set's default; None for all videos. DataError for an unknown name."""
+    """The fold with a name, or the data set's default; None for all videos. ConfigError for an unknown name."""
     named = {fold.name: fold for fold in dataset.folds}
     name = name if name is not None else dataset.default or ALL
     if name == ALL and ALL not in named:
         return None
     if name not in named:
-        raise DataError(f"{dataset.name}: no fold called {name!r}; there are {', '.join(named) or 'none'}, and {ALL}")
+        raise ConfigError(f"{dataset.name}: {unknown('fold', name, (*named, ALL))}")
     return named[name]

@@ -34,7 +34,7 @@ def note(rates: Iterable[float], wanted: float | None) -> str | None:
     A rate of 0 is unknown.
 
     >>> note([25, 12.0], 12.5), note([25, 5, 4.0], 12.5)  # doctest: +ELLIPSIS
-    (None, "2 of 3 videos have less than 6.25 pictures a second (4 to 5): motion ...")
+    (None, '2 of 3 videos have less than 6.25 pictures a second (4 to 5): motion ...')
     """
     every = list(rates)
     few = sorted(rate for rate in every if wanted is not None and 0 < rate < SHARE * wanted)

@@ -32,11 +32,11 @@ def test_a_dry_run_writes_nothing(clips: Path, tmp_path: Path, capsys: pytest.Ca
 def test_a_store_is_extracted_and_learnt_from(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["--motion.width", 48, "--cells.rows", 2, "--cells.columns", 2]
     assert run("extract", clips, "--output", "store", "--workers", 1, "--quiet", *settings) == 0
-    assert "4 videos: 4 files made, 0 there already" in capsys.readouterr().out
+    assert "4 videos: 4 files made, 0 already present" in capsys.readouterr().out
     more = ["--training.steps", 2, "--device", "cpu", "--quiet"]
     assert run("train", "store", "--output", "run", *more, *settings) == 0
     assert run("train", "store", "--output", "other", *more) == 1
-    assert "cells.rows: wanted None, found 2" in capsys.readouterr().err
+    assert "cells.rows: expected None, got 2" in capsys.readouterr().err
     names = json.loads((tmp_path / "store" / "features.json").read_text())
     assert [row["label"] for row in names["videos"]] == [1, 1, 0, 0] and len(names["looks"]) == 1
 
