@@ -34,9 +34,9 @@ class Streams:
     closeups: Mapping[str, Iterable[Frame]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, video: sampling.AnySource, spec: ClipSpec, crops: int = 1) -> Streams:
+    def of(cls, video: sampling.AnySource, spec: ClipSpec) -> Streams:
         """The frames of a video at the rate and size of a backbone, for builders that ask for nothing else."""
-        return cls(sampling.frames(video, spec, crops))
+        return cls(sampling.frames(video, spec))
 
 
 def instances(

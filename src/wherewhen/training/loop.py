@@ -235,7 +235,7 @@ def learn(
 
 
 class Logbook:
-    """The history of a run as ``fit.csv`` and as TensorBoard events, complete at every look."""
+    """The history of a run as ``training.csv`` and as TensorBoard events, complete at every look."""
 
     def __init__(self, folder: Path, history: list[dict[str, float]]) -> None:
         from torch.utils.tensorboard import SummaryWriter
