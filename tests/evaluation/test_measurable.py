@@ -65,7 +65,7 @@ def test_labels_alone_say_whether_and_not_when() -> None:
     assert measurable(None, found.truths.values()).families == ("video",)
     rows = np.array([[k, k + 2, 0, 0, 1, 1] for k in range(3)], float)
     bags = [Bag(one, {"cells": Instances(np.zeros((3, 1), np.float32), rows)}) for one in found.videos]
-    truths = found.seen(bags, "cells")
+    truths = found.truths_of(bags, "cells")
     assert truths["a"].edges.tolist() == [0, 1, 2, 3, 4] and truths["a"].spans.tolist() == [[0, 4]]
     assert (truths["a"].timed, truths["n"].timed, truths["n"].label) == (False, True, 0)
     with pytest.raises(DataError, match="D: no truth and no label is known of any of its 1 videos"):

@@ -27,7 +27,7 @@ from wherewhen.evaluation.evaluator import (
     Numbers,
     Row,
     detect_bags,
-    looks,
+    feature_specs,
     measure,
     normalized,
     rows,
@@ -100,11 +100,11 @@ class Job:
         train, test = self.videos()
         config = ModelConfig.of(self.config, trust=self.trust)
         own = config.feature_specs()
-        seen = looks(own)
+        seen = feature_specs(own)
         learned = list(loading.bags(train, own, workers=1, quiet=True))
         fitted = fit(learned, config, device="cpu", keep_checkpoints=True, validation=self.validation())
         bags = normalized(fitted.best, loading.bags(test.videos, seen, workers=1, quiet=True))
-        truths = test.seen(bags, config.scored)
+        truths = test.truths_of(bags, config.scored)
         models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
         seen_by = {key: detect_bags(model, bags) for key, model in models.items()}
         chosen = {"": id(fitted.best), LAST: id(fitted.last)}
@@ -333,7 +333,7 @@ def _look_at_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: boo
         wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
     for own in {fingerprint(config.feature_specs()): config.feature_specs() for config in configs}.values():
         seen = []
-        for bag in loading.bags(wanted.values(), looks(own), quiet=quiet):
+        for bag in loading.bags(wanted.values(), feature_specs(own), quiet=quiet):
             seen.append(bag.video)
             if bag.damage:
                 log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)

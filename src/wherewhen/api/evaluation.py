@@ -94,7 +94,7 @@ def evaluate(
             folder / "report.html",
             f"Evaluation on {dataset.name}",
             videos=videos,
-            found=found,
+            predictions=found,
             truths=truths,
             table=table,
             settings=model.config.plain(),

@@ -325,7 +325,7 @@ def _keep(
         folder / "report.html",
         f"Training run {folder.name}",
         videos=videos,
-        found=predictions,
+        predictions=predictions,
         settings=config.plain(),
         notes=[
             *sane.warnings,

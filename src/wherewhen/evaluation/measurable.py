@@ -13,7 +13,7 @@ from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Bag, Floats, Instances, Truth, Video
 from wherewhen.metrics import lacks
 
-FAMILIES = ("frame", "video", "pixel", "tiou", "pointing")  # of metrics, where nobody asks for others
+FAMILIES = ("frame", "video", "pixel", "tiou", "pointing")  # of metrics, measured by default
 ALARMS = "delay"  # the family for normal videos alone: how often an alarm is false
 USUAL = (*FAMILIES, ALARMS)
 SHOWN = 5  # names in a note
@@ -34,11 +34,12 @@ class Measurable:
         ['pixel, tiou: skipped, the truth has no boxes']
         """
         reasons = dict.fromkeys(self.skipped.values())
-        return [f"{', '.join(k for k, why in self.skipped.items() if why == one)}: skipped, {one}" for one in reasons]
+        by_reason = {reason: [name for name, r in self.skipped.items() if r == reason] for reason in reasons}
+        return [f"{', '.join(names)}: skipped, {reason}" for reason, names in by_reason.items()]
 
 
 def named(text: str | None) -> tuple[str, ...] | None:
-    """Metric families out of names between commas; None where nobody asks. ConfigError for a name that is unknown.
+    """Metric families out of names between commas; None without text. ConfigError for a name that is unknown.
 
     >>> named("frame, pixel,"), named(None)
     (('frame', 'pixel'), None)
@@ -53,32 +54,32 @@ def named(text: str | None) -> tuple[str, ...] | None:
     return families
 
 
-def measurable(asked: Sequence[str] | None, truths: Iterable[Truth]) -> Measurable:
-    """Which of the families that were asked for, or of the usual ones, these truths allow.
+def measurable(names: Sequence[str] | None, truths: Iterable[Truth]) -> Measurable:
+    """Which of the named families, or of the usual ones, these truths allow.
 
     Where they allow none of the usual ones, false alarms are counted, if they allow that.
     """
     held = list(truths)
-    reasons = {name: _lack(name, held) for name in (FAMILIES if asked is None else asked)}
+    reasons = {name: _lack(name, held) for name in (FAMILIES if names is None else names)}
     skipped = {name: reason for name, reason in reasons.items() if reason}
     families = tuple(name for name, reason in reasons.items() if not reason)
-    if not families and asked is None and not _lack(ALARMS, held):
+    if not families and names is None and not _lack(ALARMS, held):
         families = (ALARMS,)
     return Measurable(families, skipped)
 
 
-def demanded(asked: Sequence[str] | None, truths: Iterable[Truth], where: str) -> Measurable:
-    """The same, but DataError for a family that was asked for by name and is not defined."""
-    found = measurable(asked, truths)
-    if asked is not None and found.skipped:
-        raise refused(found.skipped, where)
-    return found
+def demanded(names: Sequence[str] | None, truths: Iterable[Truth], where: str) -> Measurable:
+    """The same, but DataError for a named family that is not defined."""
+    allowed = measurable(names, truths)
+    if names is not None and allowed.skipped:
+        raise refused(allowed.skipped, where)
+    return allowed
 
 
 def refused(skipped: Mapping[str, str], where: str) -> DataError:
-    """The error for families that were asked for by name."""
-    told = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
-    return DataError(f"{where}: can't be measured by {told}. Leave it out of --metrics")
+    """The error for named families that are not defined."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+    return DataError(f"{where}: can't be measured by {reasons}. Leave it out of --metrics")
 
 
 def _lack(family: str, truths: Sequence[Truth]) -> str | None:
@@ -88,9 +89,9 @@ def _lack(family: str, truths: Sequence[Truth]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The videos of a data set that can be judged, what is known of each, and what a reader must know about it.
+    """The videos of a data set that can be judged, the truth of each, and notes on them.
 
-    ``labels``: whether labels of whole videos are all that is known.
+    ``labels``: whether the truths are labels of whole videos alone.
     """
 
     videos: tuple[Video, ...]
@@ -98,64 +99,64 @@ class Judged:
     notes: tuple[str, ...]
     labels: bool = False
 
-    def seen(self, bags: Iterable[Bag], view: str) -> dict[str, Truth]:
-        """What is known of the videos of these bags; a label holds for the whole time of this view of its bag."""
+    def truths_of(self, bags: Iterable[Bag], view: str) -> dict[str, Truth]:
+        """The truths of the videos of these bags; a label holds for the whole time of this view of its bag."""
         if self.labels:
             return {bag.video.id: _of_label(bag.video, _clock(bag.views[view])) for bag in bags}
         return {bag.video.id: self.truths[bag.video.id] for bag in bags}
 
 
 def judged(videos: Sequence[Video], truths: Mapping[str, Truth], where: str) -> Judged:
-    """The videos that have a truth; if none has, those with a label, which says whether and not when.
+    """The videos that have a truth; if none has, those with a label of the whole video.
 
-    DataError where neither is known of any video.
+    DataError without both.
     """
     having = tuple(video for video in videos if video.id in truths)
     if having:
-        known = {video.id: truths[video.id] for video in having}
+        by_id = {video.id: truths[video.id] for video in having}
         without = [video.id for video in videos if video.id not in truths]
-        notes = [f"left out, no truth is known: {_some(without)}"] if without else []
-        return Judged(having, known, (*notes, *_remarks(known.values())))
+        notes = [f"left out, no truth is known: {_listed(without)}"] if without else []
+        return Judged(having, by_id, (*notes, *_remarks(by_id.values())))
     labelled = tuple(video for video in videos if video.label is not None)
     if not labelled:
         raise DataError(f"{where}: no truth and no label is known of any of its {len(videos)} videos")
     without = [video.id for video in videos if video.label is None]
-    notes = [f"left out, no label is known: {_some(without)}"] if without else []
-    known = {video.id: _of_label(video, np.array([0.0, 1.0])) for video in labelled}
-    return Judged(labelled, known, tuple(notes), labels=True)
+    notes = [f"left out, no label is known: {_listed(without)}"] if without else []
+    by_id = {video.id: _of_label(video, np.array([0.0, 1.0])) for video in labelled}
+    return Judged(labelled, by_id, tuple(notes), labels=True)
 
 
 def by_fold(
-    asked: Sequence[str] | None, parts: Sequence[Judged], where: str
+    names: Sequence[str] | None, parts: Sequence[Judged], where: str
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     """The families of each fold's test part, and notes: what is left out, and why.
 
-    DataError for a family that was asked for by name and is not defined in any fold.
+    DataError for a named family that is not defined in any fold.
     """
-    found = [measurable(asked or FAMILIES, one.truths.values()) for one in parts]
-    if asked is None and not any(one.families for one in found):
-        found = [measurable(None, one.truths.values()) for one in parts]
-    notes, nowhere = list(dict.fromkeys(note for one in parts for note in one.notes)), dict[str, str]()
-    for family in dict.fromkeys(name for one in found for name in one.skipped):
-        reasons = [one.skipped[family] for one in found if family in one.skipped]
+    folds = [measurable(names or FAMILIES, part.truths.values()) for part in parts]
+    if names is None and not any(fold.families for fold in folds):
+        folds = [measurable(None, part.truths.values()) for part in parts]
+    notes, nowhere = list(dict.fromkeys(note for part in parts for note in part.notes)), dict[str, str]()
+    for family in dict.fromkeys(name for fold in folds for name in fold.skipped):
+        reasons = [fold.skipped[family] for fold in folds if family in fold.skipped]
         if len(reasons) == len(parts):
             nowhere[family] = reasons[0]
         else:
             notes.append(f"{family}: skipped in {len(reasons)} of {len(parts)} folds, {reasons[0]}")
-    if asked and nowhere:
+    if names and nowhere:
         raise refused(nowhere, where)
-    return [one.families for one in found], [*notes, *Measurable((), nowhere).notes]
+    return [fold.families for fold in folds], [*notes, *Measurable((), nowhere).notes]
 
 
 def _of_label(video: Video, edges: Floats) -> Truth:
-    """The truth of a label alone; of a normal video it is all that there is to know."""
+    """The truth of a label alone; for a normal video it is complete."""
     spans = edges[[0, -1]] if video.label else np.empty((0, 2))
     return Truth(edges, spans, timed=not video.label)
 
 
-def _clock(seen: Instances) -> Floats:
+def _clock(view: Instances) -> Floats:
     """The borders of all time steps of a view, in seconds."""
-    edges: Floats = np.unique(seen.extents[:, :2]) if seen.paths is None else seen.paths.edges
+    edges: Floats = np.unique(view.extents[:, :2]) if view.paths is None else view.paths.edges
     return edges
 
 
@@ -169,6 +170,6 @@ def _remarks(truths: Iterable[Truth]) -> list[str]:
     return []
 
 
-def _some(ids: Sequence[str]) -> str:
+def _listed(ids: Sequence[str]) -> str:
     rest = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return f"{len(ids)} videos, {', '.join(ids[:SHOWN])}{rest}" if len(ids) > 1 else ids[0]

@@ -27,7 +27,7 @@ BENCHED = ("bench.json", "bench.md", "report.html")
 
 
 def environment() -> str:
-    """What the numbers were made with."""
+    """The versions of Python and of the packages that the numbers depend on."""
     packages = ("wherewhen", "torch", "numpy", "av", "opencv-python-headless")
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])
 
@@ -48,7 +48,7 @@ def page(
     title: str,
     *,
     videos: Sequence[Video],
-    found: Scored,
+    predictions: Scored,
     truths: Mapping[str, Truth] | None = None,
     table: Sequence[Row] = (),
     settings: Mapping[str, Any] | None = None,
@@ -56,11 +56,11 @@ def page(
     facts: Facts | None = None,
     quarantine: Quarantine | None = None,
 ) -> None:
-    """Write a self-contained page about the predictions ``found`` for some videos."""
-    known = truths or {}
-    judged = {name: known[name] for name in found if name in known and known[name].timed}
-    roc, pr = _curves(found, judged)
-    best, worst = _examples(videos, found, judged)
+    """Write a self-contained page about ``predictions`` for videos."""
+    by_id = truths or {}
+    judged = {name: by_id[name] for name in predictions if name in by_id and by_id[name].timed}
+    roc, pr = _curves(predictions, judged)
+    best, worst = _examples(videos, predictions, judged)
     data = ReportData(
         title=title,
         notes=notes,
@@ -72,7 +72,7 @@ def page(
         pr=pr,
         best=best,
         worst=worst,
-        videos=[VideoResult(name, prediction, known.get(name)) for name, prediction in found.items()],
+        videos=[VideoResult(name, prediction, by_id.get(name)) for name, prediction in predictions.items()],
         quarantine=list(quarantine.reasons.items()) if quarantine else (),
         settings=settings or {},
         environment=environment(),
@@ -112,21 +112,21 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
     report(data, folder / "report.html")
 
 
-def _pooled(found: Scored, truths: Mapping[str, Truth]) -> tuple[Floats, Floats]:
+def _pooled(predictions: Scored, truths: Mapping[str, Truth]) -> tuple[Floats, Floats]:
     """Scores and labels of all frames of all videos."""
     scores, labels = [], []
     for name, truth in truths.items():
-        prediction = found[name]
+        prediction = predictions[name]
         if prediction.frames is not None:
             scores.append(prediction.frames.on(truth.edges)[:, 0, 0])
             labels.append(truth.frames)
     return np.concatenate(scores).astype(np.float64), np.concatenate(labels).astype(np.float64)
 
 
-def _curves(found: Scored, truths: Mapping[str, Truth]) -> tuple[list[Curve], list[Curve]]:
+def _curves(predictions: Scored, truths: Mapping[str, Truth]) -> tuple[list[Curve], list[Curve]]:
     if not truths:
         return [], []
-    scores, labels = _pooled(found, truths)
+    scores, labels = _pooled(predictions, truths)
     if labels.min() == labels.max():
         return [], []
     tp, fp = (np.asarray(counts, np.float64) for counts in operating_points(scores, labels)[1:])
@@ -137,12 +137,12 @@ def _curves(found: Scored, truths: Mapping[str, Truth]) -> tuple[list[Curve], li
 
 
 def _examples(
-    videos: Sequence[Video], found: Scored, truths: Mapping[str, Truth]
+    videos: Sequence[Video], predictions: Scored, truths: Mapping[str, Truth]
 ) -> tuple[list[Example], list[Example]]:
-    """The anomalous videos whose frames are told apart best and worst, each with a picture of its peak."""
+    """The anomalous videos with the highest and lowest frame AUC, each with a picture of its peak."""
     rated: list[tuple[float, Video]] = []
     for video in videos:
-        truth, prediction = truths.get(video.id), found.get(video.id)
+        truth, prediction = truths.get(video.id), predictions.get(video.id)
         if truth is None or prediction is None or prediction.frames is None:
             continue
         if 0 < truth.frames.mean() < 1:
@@ -151,17 +151,17 @@ def _examples(
     half = min(EXAMPLES, (len(rated) + 1) // 2)
     best, worst = rated[:half], rated[half:][-EXAMPLES:][::-1]
 
-    def made(auc: float, video: Video) -> Example:
-        pictures = _peak(video, found[video.id], truths[video.id])
+    def example(auc: float, video: Video) -> Example:
+        pictures = _peak(video, predictions[video.id], truths[video.id])
         return Example(video.id, f"frame AUC {auc:.3f}", pictures)
 
-    return [made(*pair) for pair in best], [made(*pair) for pair in worst]
+    return [example(*pair) for pair in best], [example(*pair) for pair in worst]
 
 
 def _peak(video: Video, prediction: Prediction, truth: Truth) -> tuple[Picture, ...]:
     """The frame with the highest score, painted."""
     assert prediction.frames is not None
-    if is_features(video.path):  # the pictures are not there
+    if is_features(video.path):  # it has no pictures
         return ()
     step = int(prediction.frames.values[:, 0, 0].argmax())
     start, end = prediction.frames.edges[step : step + 2]

@@ -37,14 +37,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rows of the anomalous videos, and why others could not be looked at."""
+    """Rows of the anomalous videos, and the errors of those that could not be read."""
 
     rows: tuple[Row, ...]
     aside: Mapping[str, str]
 
     @property
     def oracle(self) -> float:
-        """MIoU of whoever always picks the tube that fits best; Wu et al. 2021 call it the upper bound."""
+        """MIoU of the best fitting tube of each video; Wu et al. 2021 call it the upper bound."""
         return float(np.mean([row.best for row in self.rows])) if self.rows else 0.0
 
     @property
@@ -54,8 +54,8 @@ class Report:
 
     def recall(self, level: float, by_track: bool = False) -> float:
         """Share of videos, or of the truth's tracks, that some tube covers with an overlap above ``level``."""
-        found = [v for row in self.rows for v in (row.tracks if by_track else (row.best,))]
-        return float(np.mean(np.array(found) > level)) if found else 0.0
+        overlaps = [v for row in self.rows for v in (row.tracks if by_track else (row.best,))]
+        return float(np.mean(np.array(overlaps) > level)) if overlaps else 0.0
 
     def plain(self) -> dict[str, Any]:
         """All numbers, for JSON."""
@@ -92,26 +92,28 @@ def report(videos: Iterable[Video], truths: Mapping[str, Truth], propose: Callab
     return Report(tuple(rows), aside)
 
 
-def row(name: str, found: list[Tubes], truth: Truth) -> Row:
+def row(name: str, candidates: list[Tubes], truth: Truth) -> Row:
     """The best that tubes of one video could do."""
-    kinds = {kind: best(found, truth, kind) for kind in ("unary", "multivariate", "frame")}
+    kinds = {kind: best(candidates, truth, kind) for kind in ("unary", "multivariate", "frame")}
     whole = max(kinds, key=lambda kind: kinds[kind])
     tracks = np.unique(truth.track[truth.track >= 0])
-    own = (replace(truth, boxes=truth.boxes[truth.track == t], track=truth.track[truth.track == t]) for t in tracks)
-    by_track = tuple(best(found, part) for part in own) or (kinds[whole],)
-    count = sum(len(tubes) for tubes in found)
-    unions = sum(tubes.kinds.count("multivariate") for tubes in found)
-    path = best(found, truth, number="path_miou_oracle")
+    parts = (replace(truth, boxes=truth.boxes[truth.track == t], track=truth.track[truth.track == t]) for t in tracks)
+    by_track = tuple(best(candidates, part) for part in parts) or (kinds[whole],)
+    count = sum(len(tubes) for tubes in candidates)
+    unions = sum(tubes.kinds.count("multivariate") for tubes in candidates)
+    path = best(candidates, truth, number="path_miou_oracle")
     return Row(name, count, unions, kinds[whole], whole if kinds[whole] else "-", by_track, path)
 
 
-def best(found: Iterable[Tubes], truth: Truth, kind: str | None = None, number: str = "s_loc_miou_oracle") -> float:
+def best(
+    candidates: Iterable[Tubes], truth: Truth, kind: str | None = None, number: str = "s_loc_miou_oracle"
+) -> float:
     """The largest S_loc of any tube, or of any of a kind, with a truth; 0 without one. ``number``: another oracle."""
     family = registry.load("metrics", "path" if number.startswith("path") else "wsstad")
     values = [0.0]
-    for tubes in found:
-        wanted = np.array([kind is None or own == kind for own in tubes.kinds], bool)
-        keep = wanted[tubes.rows.track] if len(tubes.rows.track) else np.zeros(0, bool)
+    for tubes in candidates:
+        matches = np.array([kind is None or tube_kind == kind for tube_kind in tubes.kinds], bool)
+        keep = matches[tubes.rows.track] if len(tubes.rows.track) else np.zeros(0, bool)
         if not keep.any():
             continue
         rows = replace(

@@ -41,7 +41,7 @@ def interval(values: ArrayLike, seed: int = 0) -> tuple[float, float]:
 def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
     """95 % interval of an AUC over so many positives and negatives; wide where they are few, also at 0 and 1.
 
-    All areas from which ``auc`` lies no more than 1.96 standard errors away (Newcombe, Statistics in Medicine 2006,
+    All areas whose distance to ``auc`` is at most 1.96 standard errors (Newcombe, Statistics in Medicine 2006,
     method 5).
 
     >>> [round(end, 2) for end in auc_interval(1.0, 4, 4)], [round(end, 2) for end in auc_interval(0.7, 50, 50)]
@@ -49,14 +49,14 @@ def auc_interval(auc: float, positives: int, negatives: int) -> tuple[float, flo
     """
     many = (positives + negatives) / 2 - 1
 
-    def near(area: float) -> bool:
+    def is_within(area: float) -> bool:
         spread = 1 + many * (1 - area) / (2 - area) + many * area / (1 + area)
         return (auc - area) ** 2 <= 1.96**2 * area * (1 - area) * spread / (positives * negatives)
 
     def end(inside: float, outside: float) -> float:
         for _ in range(50):
             middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if near(middle) else (inside, middle)
+            inside, outside = (middle, outside) if is_within(middle) else (inside, middle)
         return inside
 
     return end(auc, 0.0), end(auc, 1.0)
@@ -87,7 +87,7 @@ def paired(
 
     ``by_row``: numbers of each repeat by (method, backbone); the repeats are in the same order.
     """
-    made = []
+    comparisons = []
     for backbone in dict.fromkeys(on for _, on in by_row):
         for a, b in combinations([m for m in methods if (m, backbone) in by_row], 2):
             for metric in metrics:
@@ -95,5 +95,7 @@ def paired(
                 gaps = np.array([p[metric] - q[metric] for p, q in pairs if metric in p and metric in q])
                 if len(gaps):
                     low, high = interval(gaps)
-                    made.append(Pair(a, b, backbone, metric, float(gaps.mean()), low, high, sign_flip(gaps), len(gaps)))
-    return made
+                    comparisons.append(
+                        Pair(a, b, backbone, metric, float(gaps.mean()), low, high, sign_flip(gaps), len(gaps))
+                    )
+    return comparisons

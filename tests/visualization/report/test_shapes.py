@@ -67,7 +67,7 @@ def test_a_timeline_says_in_words_what_it_shows() -> None:
     assert shape.words == (
         "Score of a.mp4 from 0:00 to 0:10; highest score 0.90; truth: 0:05.0 to 0:10.0; found: 0:02.0 to 0:04.0"
     )
-    assert shape.true == ((300, 300),) and shape.found == ((120, 120),)
+    assert shape.true == ((300, 300),) and shape.predicted == ((120, 120),)
     assert (shape.label, shape.peak, shape.end) == ("anomalous", "0.90", "0:10")
 
 

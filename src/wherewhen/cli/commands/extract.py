@@ -65,7 +65,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.core.console import print_json
     from wherewhen.core.store import fingerprint
     from wherewhen.datasets import Folders
-    from wherewhen.evaluation.evaluator import looks
+    from wherewhen.evaluation.evaluator import feature_specs
     from wherewhen.inference.model_config import ModelConfig
     from wherewhen.runtime.devices import pick_device
     from wherewhen.runtime.parallel import Workers
@@ -77,7 +77,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         pick_device(options.device)
     own = [config.feature_specs(options.device) for config in configs]
     if what.known:  # evaluation asks for more than training does
-        own = [looks(some) for some in own]
+        own = [feature_specs(some) for some in own]
     wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())
     videos = len(what.dataset.videos)
     where = Workers.of(options.workers, options.distributed, options.ray_address, videos)

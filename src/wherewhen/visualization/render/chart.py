@@ -23,7 +23,7 @@ LONGEST = 96  # letters of a title
 def timeline(
     prediction: Prediction, path: str | Path, *, truth: Truth | None = None, threshold: float = 0.5, title: str = ""
 ) -> Path:
-    """Draw the score over seconds, the threshold, what was found as bars and the truth as shade: a PNG at ``path``.
+    """Draw the score over seconds, the threshold, the events as bars and the truth as shade: a PNG at ``path``.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +42,7 @@ def timeline(
     _truth(axes, truth)
     _events(axes, prediction.events, end - start)
     _dress(axes, (start, end), threshold, bool(prediction.events))
-    # File names are anybody's: a dollar sign is no formula and a missing letter is no reason to stop.
+    # File names may hold any text: a dollar sign is no formula, and a missing letter is no error.
     axes.set_title(
         _short(" ".join(title.split())), loc="left", fontsize=12, fontweight="bold", color=INK, parse_math=False
     )
@@ -82,7 +82,7 @@ def _truth(axes: Axes, truth: Truth | None) -> None:
 def _events(axes: Axes, events: tuple[Event, ...], length: float) -> None:
     for number, event in enumerate(events):
         name = "found" if number == 0 else None
-        # An event of one frame in an hour must still be seen.
+        # An event of one frame in an hour must still be visible.
         width = max(event.end - event.start, length * 0.002)
         axes.barh(-0.13, width, 0.1, event.start, align="center", color=ALARM, lw=0, label=name)
         text = f"{event.category or ''} {event.score:.2f}".strip()

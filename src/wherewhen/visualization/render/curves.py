@@ -41,7 +41,7 @@ def _highest(extents: Floats, values: Floats) -> HeatMap | None:
 
 
 def span(scores: HeatMap | None, truth: Truth | None, events: tuple[Event, ...] = ()) -> tuple[float, float]:
-    """The time in seconds from the first to the last moment that any of these knows; ``(0, 1)`` without any.
+    """The time in seconds from the first to the last moment that any of these covers; ``(0, 1)`` without any.
 
     >>> span(HeatMap([0.1], [2, 3]), Truth([0, 2, 4]))
     (0.0, 4.0)
@@ -74,7 +74,7 @@ def columns(scores: HeatMap, start: float, end: float, count: int) -> Floats:
 
 
 def clock(seconds: float, decimals: int = 0) -> str:
-    """Seconds as people write them.
+    """Seconds as hours, minutes and seconds.
 
     >>> clock(65), clock(3.44, 1), clock(3661), clock(59.96, 1)
     ('1:05', '0:03.4', '1:01:01', '1:00.0')

@@ -27,7 +27,7 @@ def overlay(
     threshold: float = 0.5,
     trail: float = 2.0,
 ) -> Iterator[Pixels]:
-    """Each frame with what was found painted on it: uint8 RGB ``(H', W', 3)``, one at a time, all of one even size.
+    """Each frame with the prediction painted on it: uint8 RGB ``(H', W', 3)``, one at a time, all of one even size.
 
     Pictures narrower than 640 pixels are enlarged. Boxes show from ``threshold`` on; boxes of one track leave a
     ``trail`` of so many seconds, and so do events that are a mover's path, with its number.
@@ -46,7 +46,7 @@ def overlay(
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Rows that can be asked for by time without looking at all of them: sorted by their start."""
+    """Rows sorted by their start, for queries by time that read only a part of them."""
 
     extents: Floats
     values: Floats
@@ -83,7 +83,7 @@ def _called(event: Event) -> str:
 
 
 class _Stage:
-    """All that stays the same from frame to frame: sizes, the strip, rows sorted by time."""
+    """All that is the same for every frame: sizes, the strip, rows sorted by time."""
 
     def __init__(
         self, first: Frame, prediction: Prediction, truth: Truth | None, threshold: float, trail: float
@@ -101,7 +101,7 @@ class _Stage:
         self.events = _events(prediction)
         true = truth.boxes if truth else np.empty((0, 6))
         self.truth = _Rows.of(true, np.ones(len(true)), np.full(len(true), -1))
-        self.told = truth is not None
+        self.has_truth = truth is not None
         start, end = span(self.scores, truth)
         plot = Plot(self.scores, start, end, threshold, truth.spans if truth else np.empty((0, 2)))
         self.strip = Strip(plot, self.width, 2 * round(self.unit * 3.1), self.unit)
@@ -177,7 +177,7 @@ class _Stage:
         right = float(self.width - unit * 0.8)
         if self.scores is not None:
             right = self._gauge(canvas, float(self.scores.at(time).max()), right)
-        if self.told and self.width > unit * 30:
+        if self.has_truth and self.width > unit * 30:
             paint.write(canvas, "truth", right - unit, middle, paint.Pen(small.size, small.color, align="right"))
             x1 = round(right - unit * 1.4 - paint.text_width("truth", small))
             size = round(unit * 0.5)

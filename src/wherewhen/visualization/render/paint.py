@@ -37,7 +37,7 @@ TRACKS: tuple[Color, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """How letters look: height in pixels, color, weight, and which end of the text stands at the given place."""
+    """Style of letters: height in pixels, color, weight, and which end of the text is at its position."""
 
     size: float
     color: Color = BRIGHT
@@ -47,7 +47,7 @@ class Pen:
 
 @lru_cache(maxsize=32)
 def _font(size: int, bold: bool) -> FreeTypeFont:
-    # matplotlib brings this font along, so the same letters are there on every machine.
+    # matplotlib contains this font, so letters are the same on every machine.
     import matplotlib
     from PIL import ImageFont
 
@@ -62,7 +62,7 @@ def text_width(text: str, pen: Pen) -> int:
 
 @lru_cache(maxsize=256)
 def _letters(text: str, size: int, bold: bool) -> Features:
-    """How much ink ``(h, w)``, 0 to 1, with the middle of the capitals on the middle row."""
+    """Ink ``(h, w)``, 0 to 1, with the middle of the capitals on the middle row."""
     from PIL import Image, ImageDraw
 
     font = _font(size, bold)
@@ -72,7 +72,7 @@ def _letters(text: str, size: int, bold: bool) -> Features:
 
 
 def write(canvas: Pixels, text: str, x: float, y: float, pen: Pen) -> None:
-    """Write one line with the middle of its capitals at height ``y``; what lies outside is cut off."""
+    """Write one line with the middle of its capitals at height ``y``; the part outside the canvas is cut off."""
     ink = _letters(" ".join(text.split()), max(6, round(pen.size)), pen.bold)
     height, width = ink.shape
     left = round(x) - {"left": 0, "center": width // 2, "right": width}[pen.align]
@@ -124,7 +124,7 @@ def dashes(canvas: Pixels, corners: tuple[int, int, int, int], length: int, thic
 
 
 def trail(canvas: Pixels, points: Floats, color: Color, thickness: int) -> None:
-    """A way ``(N, 2)`` in pixels, oldest first, that gets thicker towards its end."""
+    """A path ``(N, 2)`` in pixels, oldest first, that gets thicker towards its end."""
     import cv2
 
     grid = np.round(points * 16).astype(int)
@@ -139,7 +139,7 @@ def _heat_colors() -> tuple[Pixels, Features]:
     import cv2
 
     level = np.linspace(0, 1, 256, dtype=np.float32)
-    # The lowest third of the color map is nearly black and would only dirty the picture.
+    # The lowest third of the color map is nearly black and would only darken the picture.
     places = np.round(255 * (0.32 + 0.63 * level)).astype(np.uint8)
     colors = cv2.applyColorMap(places[:, None], cv2.COLORMAP_INFERNO)[..., ::-1]
     rise = ((level - 0.08) / 0.75).clip(0, 1)
@@ -147,7 +147,7 @@ def _heat_colors() -> tuple[Pixels, Features]:
 
 
 def heat(picture: Pixels, scores: Features, threshold: float) -> Pixels:
-    """The picture under a translucent map of scores ``(h, w)``, with a fine line around all above ``threshold``."""
+    """The picture below a translucent map of scores ``(h, w)``, with a fine line around all above ``threshold``."""
     import cv2
 
     colors, opacity = _heat_colors()

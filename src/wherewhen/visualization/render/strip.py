@@ -14,7 +14,7 @@ from wherewhen.visualization.render.curves import clock, columns, ticks
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What the strip shows: scores, the time in seconds from ``start`` to ``end``, a threshold and true spans."""
+    """Content of the strip: scores, the time in seconds from ``start`` to ``end``, a threshold and true spans."""
 
     scores: HeatMap | None
     start: float
@@ -78,19 +78,19 @@ class Strip:
             paint.write(canvas, "no score", (self.left + self.right) / 2, (self.top + self.bottom) / 2, pen)
             return
         values = columns(self.plot.scores, self.plot.start, self.plot.end, self.right - self.left)
-        known = np.isfinite(values)
-        heights = self._y(np.where(known, values, 0))
+        finite = np.isfinite(values)
+        heights = self._y(np.where(finite, values, 0))
         rows = np.arange(self.top, self.bottom)[:, None]
-        hot = known & (values >= self.plot.threshold)
-        for chosen, color in ((known & ~hot, paint.COOL), (hot, paint.HOT)):
+        hot = finite & (values >= self.plot.threshold)
+        for chosen, color in ((finite & ~hot, paint.COOL), (hot, paint.HOT)):
             fill = ((rows >= heights) & chosen).astype(np.float32)[..., None]
             paint.mix(canvas[self.top : self.bottom, self.left : self.right], color, fill * 0.30 * light)
         line = np.stack([np.arange(self.left, self.right) + 0.5, heights], -1)
         thickness = max(1, round(self.unit * 0.11))
-        for first, last, above in _runs(known, hot):
+        for first, last, above in _runs(finite, hot):
             color = paint.HOT if above else paint.COOL
             shade = tuple(round(p + (c - p) * light) for p, c in zip(paint.PANEL, color, strict=True))
-            points = np.round(line[max(first - 1, 0) if known[max(first - 1, 0)] else first : last] * 16)
+            points = np.round(line[max(first - 1, 0) if finite[max(first - 1, 0)] else first : last] * 16)
             cv2.polylines(canvas, [points.astype(np.int32)], False, shade, thickness, cv2.LINE_AA, 4)
 
     def _axes(self, canvas: Pixels) -> None:
@@ -111,8 +111,8 @@ class Strip:
             paint.write(canvas, text, x, self.bottom + self.unit * 0.9, middle)
 
 
-def _runs(known: np.ndarray, hot: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Half-open stretches of known columns that lie all above or all below the threshold."""
-    state = np.where(known, hot.astype(int), -1)
+def _runs(finite: np.ndarray, hot: np.ndarray) -> list[tuple[int, int, bool]]:
+    """Half-open ranges of finite columns that are all above or all below the threshold."""
+    state = np.where(finite, hot.astype(int), -1)
     borders = [0, *(np.flatnonzero(np.diff(state)) + 1).tolist(), len(state)]
     return [(a, b, bool(state[a] == 1)) for a, b in pairwise(borders) if state[a] >= 0]

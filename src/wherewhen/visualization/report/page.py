@@ -28,14 +28,14 @@ MOST_EVENTS = 200  # of a gallery, the highest scores: each brings a picture
 
 
 def report(run: ReportData, path: str | Path) -> Path:
-    """Write what came out of a run as one self-contained HTML file, whole or not at all.
+    """Write the results of a run as one self-contained HTML file, atomically.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     "<h1" in report(ReportData("A run"), Path(folder) / "report.html").read_text()
     True
     """
-    # File names may hold bytes that are no text; they must not keep the page from being written.
+    # File names may hold bytes that are no text; the page is written with replacement characters.
     write_atomic(path, render(run).encode("utf-8", "replace"))
     return Path(path)
 
@@ -61,7 +61,7 @@ def render(run: ReportData) -> str:
         settings_open=sum(len(pairs) for _, pairs in groups) <= OPEN_SETTINGS,
         threshold_y=round(100 * (1 - min(max(run.threshold, 0), 1)), 1),
         any_truth=any(result.truth is not None for result in run.videos),
-        any_found=any(result.prediction.events for result in run.videos),
+        any_events=any(result.prediction.events for result in run.videos),
     )
 
 
@@ -114,7 +114,7 @@ def settings(nested: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]
     groups = [("", plain)] if plain else []
     for key, value in nested.items():
         if isinstance(value, Mapping) and value:
-            groups.append((str(key), [(name, _word(one)) for name, one in flat(value).items()]))
+            groups.append((str(key), [(name, _word(item)) for name, item in flat(value).items()]))
     return groups
 
 

@@ -31,7 +31,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """An image, uint8 RGB ``(H, W, 3)``, and the words that stand for it."""
+    """An image, uint8 RGB ``(H, W, 3)``, and its caption, also the alternative text."""
 
     image: Pixels
     caption: str
@@ -44,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A video worth looking at: its id, why it is shown, and a few pictures of it."""
+    """An example video: its id, why it is shown, and a few pictures of it."""
 
     video: str
     note: str = ""
@@ -69,7 +69,7 @@ class EventCard:
 
 @dataclass(frozen=True, slots=True)
 class VideoResult:
-    """What was found in one video and, if known, what really happens there."""
+    """The prediction and, if known, the truth of one video."""
 
     video: str
     prediction: Prediction
@@ -92,7 +92,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All that one page tells about a training run, an evaluation or a comparison.
+    """The content of one page about a training run, an evaluation or a comparison.
 
     ``rows``: results as ``{"method", "metric", "mean"}`` and perhaps ``"backbone", "std", "n"``, one per number.
     ``trivial``: names of the methods that the others must beat. ``lower_is_better``: names of such metrics.

@@ -37,11 +37,11 @@ def stairs(values: Floats) -> tuple[str, str]:
     ('M0 100H200V0H600', 'M0 100H200V0H600V100H0Z')
     """
     edges = np.linspace(0, WIDTH, len(values) + 1).round().astype(int)
-    known = np.isfinite(values)
-    heights = np.where(known, (HEIGHT * (1 - np.clip(values, 0, 1))).round(), -1).astype(int)
+    finite = np.isfinite(values)
+    heights = np.where(finite, (HEIGHT * (1 - np.clip(values, 0, 1))).round(), -1).astype(int)
     line, area = [], []
-    starts = np.flatnonzero(known & ~np.concatenate([[False], known[:-1]]))
-    ends = np.flatnonzero(known & ~np.concatenate([known[1:], [False]])) + 1
+    starts = np.flatnonzero(finite & ~np.concatenate([[False], finite[:-1]]))
+    ends = np.flatnonzero(finite & ~np.concatenate([finite[1:], [False]])) + 1
     for first, last in zip(starts, ends, strict=True):
         changes = first + 1 + np.flatnonzero(np.diff(heights[first:last]))
         steps = "".join(f"H{edges[number]}V{heights[number]}" for number in changes)
@@ -53,13 +53,13 @@ def stairs(values: Floats) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class TimeLine:
-    """One video's line as the page draws it; ``true`` and ``found`` are starts and lengths on a width of 600."""
+    """One video's line as the page draws it; ``true`` and ``predicted`` are starts and lengths on a width of 600."""
 
     video: str
     line: str
     area: str
     true: tuple[tuple[float, float], ...]
-    found: tuple[tuple[float, float], ...]
+    predicted: tuple[tuple[float, float], ...]
     start: str
     end: str
     peak: str
@@ -68,26 +68,26 @@ class TimeLine:
 
 
 def timeline(result: VideoResult) -> TimeLine:
-    """The shapes of one video, and the words for those who can't see them."""
+    """The shapes of one video, and their description in words for screen readers."""
     scores, truth, events = curve(result.prediction), result.truth, result.prediction.events
     start, end = span(scores, truth, events)
     line, area = stairs(columns(scores, start, end, COLUMNS)) if scores is not None else ("", "")
     timed = truth is not None and truth.timed
     spans = [(float(a), float(b)) for a, b in truth.spans] if truth is not None and timed else []
-    found = [(event.start, event.end) for event in events]
+    predicted = [(event.start, event.end) for event in events]
     peak = "" if scores is None else f"{scores.values.max():.2f}"
     words = [f"Score of {result.video} from {clock(start)} to {clock(end)}"]
     words.append(f"highest score {peak}" if peak else "no score")
     if truth is not None:
         words.append("truth: " + ((_words(spans) or "nothing happens") if timed else "anomalous, times unknown"))
-    if found:
-        words.append("found: " + _words(found))
+    if predicted:
+        words.append("found: " + _words(predicted))
     return TimeLine(
         video=result.video,
         line=line,
         area=area,
         true=tuple(_bar(a, b, start, end) for a, b in spans),
-        found=tuple(_bar(a, b, start, end) for a, b in found),
+        predicted=tuple(_bar(a, b, start, end) for a, b in predicted),
         start=clock(start),
         end=clock(end),
         peak=peak,

@@ -52,7 +52,7 @@ class Table:
 def pivot(data: ReportData) -> Table | None:
     """The table of ``data.rows``, methods first and trivial rows last; None without rows.
 
-    Raises ValueError where a row lacks its method, metric or mean, or says the same thing twice.
+    Raises ValueError where a row lacks its method, metric or mean, or repeats a number.
 
     >>> pivot(ReportData("", rows=[{"method": "a", "metric": "auc", "mean": 0.5}])).rows[0].cells[0].mean
     '0.500'
@@ -79,11 +79,11 @@ def pivot(data: ReportData) -> Table | None:
 
 
 def _column(
-    found: Sequence[Mapping[str, Any] | None], keys: Sequence[tuple[str, str]], metric: str, data: ReportData
+    results: Sequence[Mapping[str, Any] | None], keys: Sequence[tuple[str, str]], metric: str, data: ReportData
 ) -> list[Cell]:
-    means = [float("nan") if row is None or row["mean"] is None else float(row["mean"]) for row in found]
-    known = [mean for mean in means if isfinite(mean)]
-    size = max((abs(mean) for mean in known), default=0)
+    means = [float("nan") if row is None or row["mean"] is None else float(row["mean"]) for row in results]
+    finite = [mean for mean in means if isfinite(mean)]
+    size = max((abs(mean) for mean in finite), default=0)
     digits = 3 if size < 2 else 2 if size < 20 else 1
     sign = -1 if metric in data.lower_is_better else 1
     # Rounded as they are shown: two equal numbers must not differ in weight.
@@ -93,7 +93,7 @@ def _column(
     top = max(serious, default=None)
     several = len(serious) > 1
     cells = []
-    for row, mean, rank, plain in zip(found, means, ranks, trivial, strict=True):
+    for row, mean, rank, plain in zip(results, means, ranks, trivial, strict=True):
         if row is None or not isfinite(mean):
             cells.append(Cell())
             continue
