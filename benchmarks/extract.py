@@ -223,7 +223,9 @@ def whole(name: str, video: Path, options: argparse.Namespace, memory: bool = Fa
     look = type(look)(**{**vars(look), "backbone_settings": settings, "engine": options.engine,
                          "precision": options.precision})  # fmt: skip
     one = Video("v", video, 0)
-    look.made(one) if hasattr(look, "made") else look.extract(one)  # the engine is measured and made before
+    look.resolved_settings(one) if hasattr(look, "resolved_settings") else look.extract(
+        one
+    )  # the engine is measured and made before
     marks, done = [held()], threading.Event()
 
     def watch() -> None:

@@ -199,7 +199,7 @@ class _Planned:
         """No settings."""
 
     abilities = BuilderAbilities()
-    sight, closeup, wait = None, None, 0.0
+    track_source, roi, wait = None, None, 0.0
 
     def __init__(self, config: Config) -> None:
         self.config = config

@@ -454,7 +454,9 @@ def test_networks_run_where_they_are_told_to(clips: Path, tmp_path: Path, monkey
     config = ModelConfig.of({**NETWORK, "cells": {"rows": 1, "columns": 1}, "training": {"steps": 2}})
     free, told = config.feature_spec(), config.feature_spec("cuda:3")
     video = two(clips).dataset.videos[0]
-    assert free.device == "auto" and told.made(video) == free.made(video), "the device is no part of what is looked for"
+    assert free.device == "auto" and told.resolved_settings(video) == free.resolved_settings(video), (
+        "the device is no part of what is looked for"
+    )
     assert set(asked) == {"auto", "cuda:3", "cpu"}, "cpu is what the picker said"
     asked.clear()
     extract_all(two(clips), [free], tmp_path / "store", quiet=True)

@@ -189,7 +189,7 @@ def test_features_know_the_file_wherever_it_lies(tmp_path: Path) -> None:
     one, other, third = (
         ModelConfig.of({"backbone": "file", "file": {"path": str(tmp_path / f"{name}.onnx")}})
         .feature_spec()
-        .wanted()["file"]
+        .required_settings()["file"]
         for name in "abc"
     )
     assert one == other and "path" not in one and one["frames"] == 16

@@ -147,7 +147,7 @@ def test_what_is_no_plug_in_is_told(
     ("kind", "abilities", "lacking"),
     [
         ("methods", "MethodAbilities()", "class PLUGIN has no schedule"),
-        ("instances", "BuilderAbilities()", "class PLUGIN has no sight"),
+        ("instances", "BuilderAbilities()", "class PLUGIN has no track_source"),
         ("localize", "LocalizerAbilities()", "Settings has no setting alarm"),
         ("backbones", "BackboneAbilities(reads_text=True)", "class PLUGIN has no encode"),
         ("backbones", "BackboneAbilities(settings_without_effect=('path',))", "Settings has no setting path"),
@@ -171,9 +171,9 @@ def test_members_may_be_promised_by_annotations(tmp_path: Path, monkeypatch: pyt
     text = (
         "from dataclasses import make_dataclass\nfrom wherewhen.core.contracts import BuilderAbilities\n"
         "class PLUGIN:\n    Config, abilities = make_dataclass('Settings', []), BuilderAbilities()\n"
-        "    sight: object\n    closeup = None\n    wait: float\n"
+        "    track_source: object\n    roi = None\n    wait: float\n"
     )
-    assert offered(tmp_path, monkeypatch, text, "instances").closeup is None
+    assert offered(tmp_path, monkeypatch, text, "instances").roi is None
 
 
 PROBED = {

@@ -188,12 +188,12 @@ def test_a_column_split_is_a_fold(tmp_path: Path) -> None:
     (fold,) = dataset.folds
     assert [v.id for v in fold.train] == ["a", "b", "frames", "d"]
     assert fold.validation == ("frames", "d") and [v.id for v in fold.test] == ["sub/c"]
-    learn, validation = datasets.to_learn(dataset)
+    learn, validation = datasets.training_videos(dataset)
     assert [v.id for v in learn] == ["a", "b", "frames", "d"] and validation == ("frames", "d")
-    assert [v.id for v in datasets.to_judge(dataset)] == ["sub/c"]
-    assert len(datasets.to_learn(dataset, "all")[0]) == len(datasets.to_judge(dataset, "all")) == 6
+    assert [v.id for v in datasets.evaluation_videos(dataset)] == ["sub/c"]
+    assert len(datasets.training_videos(dataset, "all")[0]) == len(datasets.evaluation_videos(dataset, "all")) == 6
     with pytest.raises(ConfigError, match=r"unknown fold 'seed0'\. Known: all, split"):
-        datasets.to_learn(dataset, "seed0")
+        datasets.training_videos(dataset, "seed0")
 
 
 def test_encodings_that_say_what_they_are(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Bag, Instances, Truth, Video
-from wherewhen.evaluation.measurable import FAMILIES, by_fold, demanded, judged, measurable, named
+from wherewhen.evaluation.measurable import FAMILIES, by_fold, demanded, evaluation_set, measurable, named
 
 EDGES = np.arange(5.0)
 NORMAL, SPAN = Truth(EDGES), Truth(EDGES, [[1, 2]])
@@ -54,13 +54,13 @@ def test_names_of_families_are_checked_before_anything_is_done() -> None:
 
 def test_videos_without_truth_are_left_out_and_named() -> None:
     videos = [video("a", 1), video("n", 0), *(video(f"x{k}", 1) for k in range(7))]
-    found = judged(videos, {"a": SPAN, "n": NORMAL}, "D")
+    found = evaluation_set(videos, {"a": SPAN, "n": NORMAL}, "D")
     assert [v.id for v in found.videos] == ["a", "n"] and not found.labels
     assert found.notes == ("left out, no truth is known: 7 videos, x0, x1, x2, x3, x4 and 2 more",)
 
 
 def test_labels_alone_say_whether_and_not_when() -> None:
-    found = judged([video("a", 1), video("n", 0), video("u", None)], {}, "D")
+    found = evaluation_set([video("a", 1), video("n", 0), video("u", None)], {}, "D")
     assert found.labels and found.notes == ("left out, no label is known: u",)
     assert measurable(None, found.truths.values()).families == ("video",)
     rows = np.array([[k, k + 2, 0, 0, 1, 1] for k in range(3)], float)
@@ -69,17 +69,19 @@ def test_labels_alone_say_whether_and_not_when() -> None:
     assert truths["a"].edges.tolist() == [0, 1, 2, 3, 4] and truths["a"].spans.tolist() == [[0, 4]]
     assert (truths["a"].timed, truths["n"].timed, truths["n"].label) == (False, True, 0)
     with pytest.raises(DataError, match="D: no truth and no label is known of any of its 1 videos"):
-        judged([video("u", None)], {}, "D")
+        evaluation_set([video("u", None)], {}, "D")
 
 
 def test_clips_that_are_anomalous_throughout_are_called_so() -> None:
-    (note,) = judged([video("a", 1)], {"a": Truth(EDGES, [[0, 4]])}, "D").notes
+    (note,) = evaluation_set([video("a", 1)], {"a": Truth(EDGES, [[0, 4]])}, "D").notes
     assert "use vauc and vap instead" in note
-    assert not judged([video("a", 1)], {"a": SPAN}, "D").notes
+    assert not evaluation_set([video("a", 1)], {"a": SPAN}, "D").notes
 
 
 def test_folds_are_judged_by_what_each_allows() -> None:
-    parts = [judged([video("a", 1), video("n", 0)], {"a": truth, "n": NORMAL}, "D") for truth in (BOXED, SPAN, SPAN)]
+    parts = [
+        evaluation_set([video("a", 1), video("n", 0)], {"a": truth, "n": NORMAL}, "D") for truth in (BOXED, SPAN, SPAN)
+    ]
     families, notes = by_fold(None, parts, "D")
     assert families == [FAMILIES, FAMILIES[:2], FAMILIES[:2]]
     assert notes[0] == "pixel: skipped in 2 of 3 folds, the truth has times but no boxes or masks"

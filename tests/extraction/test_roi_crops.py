@@ -408,7 +408,7 @@ def test_every_network_takes_crops(name: str) -> None:
     assert (seen.features == 1).all() and {shape[1:4] for shape in asked} == {(Fake.clip.frames, *Fake.clip.size)}
 
 
-def test_who_wants_closeups_says_so() -> None:
+def test_builders_with_a_roi_spec_need_crops() -> None:
     near = roi_crops.wanted(recipe_of("mgpr").builders())
     assert near == {"tubes": RoiSpec(0.1, 96)}, "whole pictures of the same times are what they were"
     assert not roi_crops.wanted(recipe_of("mgpr", features="pool").builders())

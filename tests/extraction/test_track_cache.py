@@ -251,7 +251,7 @@ def test_movers_beside_maps_are_the_same_live(method: str, video: Video, monkeyp
 
 def test_movers_are_asked_for_in_the_words_of_the_user() -> None:
     config = ModelConfig.of({"movers": "motion"})
-    assert config.movers is not None and config.movers.sight == TrackSource("motion", {}, LinkConfig())
+    assert config.movers is not None and config.movers.track_source == TrackSource("motion", {}, LinkConfig())
     assert ModelConfig.of(as_plain(config.plain())) == config and ModelConfig.of({"movers": ""}).movers is None
     for given, words in (("moton", "did you mean 'motion'"), ({"boxs": {}}, "unknown setting of movers"), (3, "name")):
         with pytest.raises(ConfigError, match=words):

@@ -34,7 +34,7 @@ from wherewhen.evaluation.evaluator import (
     trivial_numbers,
     trivial_rows,
 )
-from wherewhen.evaluation.measurable import Judged, by_fold, judged, measurable
+from wherewhen.evaluation.measurable import EvaluationSet, by_fold, evaluation_set, measurable
 from wherewhen.evaluation.statistics import Pair, interval, paired
 from wherewhen.extraction import frame_rates, loading, track_cache
 from wherewhen.inference.model_config import ModelConfig
@@ -75,7 +75,7 @@ class Job:
             datasets.reader_of(self.root, self.reader, self.folders).load(Path(self.root)).folds[self.fold].validation
         )
 
-    def videos(self) -> tuple[Sequence[Video], Judged]:
+    def videos(self) -> tuple[Sequence[Video], EvaluationSet]:
         """Training videos, and the test videos that can be evaluated with their ground truth."""
         reader = datasets.reader_of(self.root, self.reader, self.folders)
         dataset = reader.load(Path(self.root))
@@ -83,9 +83,9 @@ class Job:
         train = labelled if self.fold is None else dataset.folds[self.fold].train
         if self.test is not None:
             other = datasets.reader_of(self.test)
-            return train, judged(other.load(Path(self.test)).videos, other.truth(Path(self.test)), self.test)
+            return train, evaluation_set(other.load(Path(self.test)).videos, other.truth(Path(self.test)), self.test)
         assert self.fold is not None
-        return train, judged(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
+        return train, evaluation_set(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
 
     def run(self) -> Results:
         """Train and evaluate: numbers by row name.
@@ -222,7 +222,7 @@ def bench(
     judge = datasets.reader_of(test) if test else source
     truths = judge.truth(Path(test or root))
     parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]
-    known = [judged(part, truths, str(test or root)) for part in parts]
+    known = [evaluation_set(part, truths, str(test or root)) for part in parts]
     allowed, notes = by_fold(families, known, str(test or root))
     truth = truth_hash(truths)
     told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
@@ -365,7 +365,10 @@ def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files and their boxes, truth, configuration and version."""
     train, test = job.videos()
     config = ModelConfig.of(job.config)
-    sighted = [*track_cache.wanted(config.builders()).values(), *([config.movers.sight] if config.movers else [])]
+    sighted = [
+        *track_cache.wanted(config.builders()).values(),
+        *([config.movers.track_source] if config.movers else []),
+    ]
     boxes = [track_cache.made(sight) for sight in sighted]
     seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
     told = [job.config, job.families, job.trivial, job.validation()]

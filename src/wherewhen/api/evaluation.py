@@ -17,7 +17,7 @@ from wherewhen.core.store import write_json
 from wherewhen.datasets import Folders
 from wherewhen.evaluation import pages
 from wherewhen.evaluation.evaluator import Row, evaluate_videos
-from wherewhen.evaluation.measurable import demanded, judged
+from wherewhen.evaluation.measurable import demanded, evaluation_set
 from wherewhen.inference.model import Model
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
@@ -70,8 +70,8 @@ def evaluate(
     chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
     with diagnostics.summed(root):
         dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
-    videos = datasets.to_judge(dataset, fold)
-    subject = judged(videos, truths, str(root))
+    videos = datasets.evaluation_videos(dataset, fold)
+    subject = evaluation_set(videos, truths, str(root))
     asked = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder, damaged)
     with outputs.reading(video.path for video in videos), log_file(folder):

@@ -59,7 +59,7 @@ class Task:
         for look in self.looks:
             path = self.path(look)
             source = look.source(self.video)
-            if usable(path, source, look.made(self.video)) is None:
+            if usable(path, source, look.resolved_settings(self.video)) is None:
                 self._check(path, source)
                 found[path] = look
         return found
@@ -288,7 +288,7 @@ def _told(
     """Write the index of a store; the names of the looks, or of their backbones where nothing could be read."""
     if not done:
         return tuple(look.backbone for look in looks)
-    names = {folder_of(look, done[0], stored): look.made(done[0]) for look in looks}
+    names = {folder_of(look, done[0], stored): look.resolved_settings(done[0]) for look in looks}
     if store is not None:
         ids = {video.id for video in done}
         write_truths(store, {name: truth for name, truth in what.known.items() if name in ids})

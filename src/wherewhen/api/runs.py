@@ -168,7 +168,7 @@ class _TrainingData:
         """Read and check them; DataError for labels or contents that nothing can be learned from."""
         with diagnostics.listening() as findings:
             dataset = reader.load(Path(root))
-            videos, validation = datasets.to_learn(dataset, fold)
+            videos, validation = datasets.training_videos(dataset, fold)
             if validation:
                 config.check_share(str(root))
             check_labels(videos)

@@ -24,7 +24,7 @@ from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Dataset, Floats, Fold, Pixels, Truth, Video
 from wherewhen.data_tools.dataset_checks import check_contents, check_few
 from wherewhen.data_tools.near_duplicates import alike, fingerprint
-from wherewhen.datasets import to_learn
+from wherewhen.datasets import training_videos
 from wherewhen.video.reader import frames, probe
 from wherewhen.video.shot import VideoInfo
 
@@ -78,7 +78,7 @@ def check(
     for fold in dataset.folds:
         _fold(fold)
     check_contents(dataset.videos, dataset.folds)
-    check_few(to_learn(dataset)[0])
+    check_few(training_videos(dataset)[0])
     _coverage(dataset, truths)
     for video in dataset.videos:
         if video.id in truths:

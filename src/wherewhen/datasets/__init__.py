@@ -15,7 +15,7 @@ from wherewhen.core.errors import ConfigError, DataError, unknown
 from wherewhen.core.values import Dataset, Fold, Video
 from wherewhen.datasets._class_folders import Folders, below, listed
 
-__all__ = ["ALL", "LAST", "Folders", "fold_of", "reader_of", "recognized", "to_judge", "to_learn"]
+__all__ = ["ALL", "LAST", "Folders", "evaluation_videos", "fold_of", "reader_of", "recognized", "training_videos"]
 
 ALL = "all"  # in place of a fold's name: every video
 LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
@@ -67,7 +67,7 @@ def _by_folders(root: str | Path, name: str | None, chosen: DatasetReader | None
     return replace(last, load=partial(load, folders=folders), truth=partial(truth, folders=folders))
 
 
-def to_learn(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video], tuple[str, ...]]:
+def training_videos(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video], tuple[str, ...]]:
     """The videos to train on, and the ids of those among them that validate, where the data set says which.
 
     ``fold``: its name, `ALL` for every labelled video, or None for what the data set takes by default.
@@ -78,8 +78,8 @@ def to_learn(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video]
     return chosen.train, chosen.validation
 
 
-def to_judge(dataset: Dataset, fold: str | None = None) -> Sequence[Video]:
-    """The videos to evaluate on: the test part of a fold, or every video; ``fold`` as in `to_learn`."""
+def evaluation_videos(dataset: Dataset, fold: str | None = None) -> Sequence[Video]:
+    """The videos to evaluate on: the test part of a fold, or every video; ``fold`` as in `training_videos`."""
     chosen = fold_of(dataset, fold)
     return dataset.videos if chosen is None else chosen.test
 

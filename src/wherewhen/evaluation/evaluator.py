@@ -12,7 +12,7 @@ from wherewhen.core import registry
 from wherewhen.core.contracts import Baseline, Metric
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Bag, HeatMap, Prediction, Truth
-from wherewhen.evaluation.measurable import FAMILIES, Judged, Measurable, measurable
+from wherewhen.evaluation.measurable import FAMILIES, EvaluationSet, Measurable, measurable
 from wherewhen.extraction import frame_rates, loading
 from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference import score_maps
@@ -147,7 +147,7 @@ class Evaluation(NamedTuple):
 
 def evaluate_videos(
     model: Model,
-    judged: Judged,
+    judged: EvaluationSet,
     selection: Measurable,
     *,
     quarantine: Quarantine | None = None,

@@ -88,7 +88,7 @@ def _lack(family: str, truths: Sequence[Truth]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EvaluationSet:
     """The videos of a data set that can be judged, the truth of each, and notes on them.
 
     ``labels``: whether the truths are labels of whole videos alone.
@@ -106,7 +106,7 @@ class Judged:
         return {bag.video.id: self.truths[bag.video.id] for bag in bags}
 
 
-def judged(videos: Sequence[Video], truths: Mapping[str, Truth], where: str) -> Judged:
+def evaluation_set(videos: Sequence[Video], truths: Mapping[str, Truth], where: str) -> EvaluationSet:
     """The videos that have a truth; if none has, those with a label of the whole video.
 
     DataError without both.
@@ -116,18 +116,18 @@ def judged(videos: Sequence[Video], truths: Mapping[str, Truth], where: str) -> 
         by_id = {video.id: truths[video.id] for video in having}
         without = [video.id for video in videos if video.id not in truths]
         notes = [f"left out, no truth is known: {_listed(without)}"] if without else []
-        return Judged(having, by_id, (*notes, *_remarks(by_id.values())))
+        return EvaluationSet(having, by_id, (*notes, *_remarks(by_id.values())))
     labelled = tuple(video for video in videos if video.label is not None)
     if not labelled:
         raise DataError(f"{where}: no truth and no label is known of any of its {len(videos)} videos")
     without = [video.id for video in videos if video.label is None]
     notes = [f"left out, no label is known: {_listed(without)}"] if without else []
     by_id = {video.id: _of_label(video, np.array([0.0, 1.0])) for video in labelled}
-    return Judged(labelled, by_id, tuple(notes), labels=True)
+    return EvaluationSet(labelled, by_id, tuple(notes), labels=True)
 
 
 def by_fold(
-    names: Sequence[str] | None, parts: Sequence[Judged], where: str
+    names: Sequence[str] | None, parts: Sequence[EvaluationSet], where: str
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     """The families of each fold's test part, and notes: what is left out, and why.
 

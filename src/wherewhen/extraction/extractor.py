@@ -54,13 +54,13 @@ class FeatureSpec:
 
     @classmethod
     def named(cls, backbone: str, instances: str = "cells") -> FeatureSpec:
-        """A look with default settings."""
+        """A specification with default settings."""
         first, second = registry.load("backbones", backbone), registry.load("instances", instances)
         return cls(backbone, instances, build(first.Config, None, backbone), build(second.Config, None, instances))
 
     @property
     def network(self) -> type[Network] | None:
-        """The network that looks, or None where no network does."""
+        """The class of the network; None for backbones without one."""
         plugin = registry.load("backbones", self.backbone)
         return plugin if isinstance(plugin, type) and issubclass(plugin, Network) else None
 
@@ -69,19 +69,19 @@ class FeatureSpec:
         """Whether its backbone measures speed, see `contracts.BackboneAbilities`."""
         return bool(registry.load("backbones", self.backbone).abilities.takes_seconds)
 
-    def wanted(self) -> dict[str, Any]:
+    def required_settings(self) -> dict[str, Any]:
         """The settings that features must have, by name; an engine only where one is requested."""
         left_out = registry.load("backbones", self.backbone).abilities.settings_without_effect
-        own = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
-        wanted = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
-        wanted |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
+        backbone = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
+        settings = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
+        settings |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
         if self.network is not None:
-            own["weights"] = _identity(self.backbone, self.backbone_settings)
+            backbone["weights"] = _identity(self.backbone, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
-            wanted |= {key: value for key, value in run.items() if value != AUTO}
-        for sight in track_cache.wanted({self.instances: self.builder}).values():
-            wanted["sight"] = track_cache.made(sight)
-        return {**wanted, self.backbone: own}
+            settings |= {key: value for key, value in run.items() if value != AUTO}
+        for track_source in track_cache.wanted({self.instances: self.builder}).values():
+            settings["sight"] = track_cache.made(track_source)
+        return {**settings, self.backbone: backbone}
 
     def source(self, video: Video) -> dict[str, Any]:
         """Which video, for a passport: the hash of its content, its span in seconds, its own file of boxes if any."""
@@ -89,42 +89,42 @@ class FeatureSpec:
 
     def boxes(self, video: Video) -> dict[str, Any]:
         """The file of boxes that belongs to a video, see `track_cache.own`; VideoError where it is missing."""
-        sight = self.builder.sight
-        return {} if sight is None else track_cache.own(sight, video)
+        track_source = self.builder.track_source
+        return {} if track_source is None else track_cache.own(track_source, video)
 
     def running(self, video: Video) -> EngineChoice:
-        """What runs it here; measured on clips of ``video`` where this machine never did so."""
+        """The engine on this machine; measured on clips of ``video`` where it is not known yet."""
         if (network := self.network) is None:
             return NONE
-        known = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
-        return known or self.opened(video).running
+        choice = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
+        return choice or self.opened(video).running
 
-    def made(self, video: Video) -> dict[str, Any]:
-        """Everything that determines the numbers besides the video: the part ``made`` of a passport."""
+    def resolved_settings(self, video: Video) -> dict[str, Any]:
+        """All settings that determine the features, with the engine: the part ``made`` of a passport."""
         running = self.running(video)
         if self.network is None:
-            return self.wanted()
+            return self.required_settings()
         calibration = {"calibration": running.calibration} if running.calibration else {}
-        return {**self.wanted(), "engine": running.engine, "precision": running.precision, **calibration}
+        return {**self.required_settings(), "engine": running.engine, "precision": running.precision, **calibration}
 
     def name(self, video: Video) -> str:
-        """What the folder of its features is called: backbone, builder and a fingerprint of what it is made with."""
-        return f"{self.backbone}-{self.instances}-{fingerprint(self.made(video))[:8]}"
+        """The name of the folder of its features: backbone, builder and a fingerprint of the settings."""
+        return f"{self.backbone}-{self.instances}-{fingerprint(self.resolved_settings(video))[:8]}"
 
     @property
     def builder(self) -> Builder:
-        """What makes its instances."""
-        made: Builder = registry.load("instances", self.instances)(self.instances_settings)
-        return made
+        """The builder of its instances."""
+        builder: Builder = registry.load("instances", self.instances)(self.instances_settings)
+        return builder
 
     @property
-    def eye(self) -> str:
-        """What looks that differ in nothing but their instances have in common."""
+    def backbone_key(self) -> str:
+        """A key that specifications share which differ only in their instances."""
         return fingerprint(replace(self, instances="", instances_settings=None))
 
     def opened(self, video: Video) -> LoadedBackbone:
-        """The backbone of this look, made once per process; ``video`` gives clips that an engine is measured on."""
-        key = self.eye
+        """The backbone, loaded once per process; ``video`` gives clips that an engine is measured on."""
+        key = self.backbone_key
         with _OPENING:
             if key not in _OPEN:
                 _OPEN[key] = _open(self, video)
@@ -132,19 +132,19 @@ class FeatureSpec:
 
     def extract(self, video: Video) -> Instances:
         """Extract from the video itself; VideoError if it can't be read."""
-        (seen,) = extract_features(video, [self])
-        return seen.instances
+        (extracted,) = extract_features(video, [self])
+        return extracted.instances
 
 
 @lru_cache(maxsize=32)
 def _identity(backbone: str, settings: Any) -> str:
-    """What weights a network has; the file is read once per process."""
+    """The identity of the weights of a network; the file is read once per process."""
     return str(registry.load("backbones", backbone).identity(settings))
 
 
 @dataclass
 class LoadedBackbone:
-    """The backbone of a look, ready to run."""
+    """A backbone, ready to run."""
 
     backbone: Backbone
     running: EngineChoice
@@ -231,7 +231,7 @@ class _Group:
         """The specs by their backbone; tracks are made here where the cache has none."""
         by_backbone: dict[str, list[FeatureSpec]] = {}
         for spec in specs:
-            by_backbone.setdefault(spec.eye, []).append(spec)
+            by_backbone.setdefault(spec.backbone_key, []).append(spec)
         groups = []
         for shared in by_backbone.values():
             loaded, builders = shared[0].opened(video), _builders(shared)
@@ -289,7 +289,7 @@ def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort 
     for group, (instances, still) in zip(groups, results, strict=True):
         for spec, rows in zip(group.specs, instances, strict=True):
             about = {**facts, **_about(group.loaded, spec, rows, still)}
-            passport = {"made": spec.made(video), "source": spec.source(video), "about": about}
+            passport = {"made": spec.resolved_settings(video), "source": spec.source(video), "about": about}
             by_spec[id(spec)] = Extracted(rows, clock, passport)
     return [by_spec[id(spec)] for spec in specs]
 

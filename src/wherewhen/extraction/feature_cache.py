@@ -48,7 +48,7 @@ def bag_of(video: Video, looks: Mapping[str, FeatureSpec], cache: Path | None = 
     missing: dict[str, Path] = {}
     for name, look in looks.items():
         path = cached(video, look, cache)
-        kept = usable(path, look.source(video), look.made(video))
+        kept = usable(path, look.source(video), look.resolved_settings(video))
         if kept is None:
             missing[name] = path
         else:
@@ -66,7 +66,7 @@ def file_of(video: Video, look: FeatureSpec, cache: Path | None = None) -> Featu
     """The file that keeps what a look saw in a video; StoreError where none does."""
     if is_features(video.path):
         store = store_of(video.path)
-        return open_features(inside(store, _look_in(store, look.wanted()), video.id))
+        return open_features(inside(store, _look_in(store, look.required_settings()), video.id))
     return open_features(cached(video, look, cache))
 
 
@@ -95,7 +95,7 @@ def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Fe
 
 def stored(video: Video, look: FeatureSpec) -> FeatureFile:
     """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
-    store, wanted = store_of(video.path), look.wanted()
+    store, wanted = store_of(video.path), look.required_settings()
     name = _look_in(store, wanted)
     path = inside(store, name, video.id)
     if not path.exists():
@@ -148,7 +148,7 @@ def settled(look: FeatureSpec, video: Video) -> FeatureSpec:
         return look
     if is_features(video.path):
         store = store_of(video.path)
-        made = _kept(store, (store / INDEX).stat().st_mtime_ns)[_look_in(store, look.wanted())]
+        made = _kept(store, (store / INDEX).stat().st_mtime_ns)[_look_in(store, look.required_settings())]
         return replace(look, engine=made.get("engine", AUTO), precision=made.get("precision", AUTO))
     running = look.running(video)
     return replace(look, engine=running.engine, precision=running.precision)

@@ -29,12 +29,12 @@ _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
     """The builders whose instances are cropped, and how."""
-    return {name: builder.closeup for name, builder in builders.items() if builder.closeup is not None}
+    return {name: builder.roi for name, builder in builders.items() if builder.roi is not None}
 
 
 def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
     """Which pictures those builders need: the ones that a backbone with this ``spec`` sees, but sharper."""
-    return {name: ClipSpec(1, 1, spec.rate, closeup.width) for name, closeup in wanted(builders).items()}
+    return {name: ClipSpec(1, 1, spec.rate, roi.width) for name, roi in wanted(builders).items()}
 
 
 def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[Frame]]) -> dict[str, Iterator[Frame]]:
@@ -54,14 +54,14 @@ def near(
     gate: float = 0.0,
     patient: bool = False,
 ) -> dict[str, Builder]:
-    """The same builders, where those that want closeups get them out of their ``pictures``.
+    """The same builders, where those with regions to crop get crops of their ``pictures``.
 
     ``batch``: clips that the backbone is given at once. ``patient``: instances wait until a batch is full, as those of
     a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `sampling.grids`.
     """
     found = dict(builders)
-    for name, closeup in wanted(builders).items():
-        found[name] = RoiFeatures(builders[name], closeup, backbone, pictures[name], batch, gate, patient)
+    for name, roi in wanted(builders).items():
+        found[name] = RoiFeatures(builders[name], roi, backbone, pictures[name], batch, gate, patient)
     return found
 
 
@@ -77,7 +77,7 @@ class RoiFeatures:
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
 
     builder: Builder
-    closeup: RoiSpec
+    roi: RoiSpec
     backbone: Backbone
     pictures: Iterable[Frame]
     batch: int = 1
@@ -85,9 +85,9 @@ class RoiFeatures:
     patient: bool = False
 
     @property
-    def sight(self) -> TrackSource | None:
+    def track_source(self) -> TrackSource | None:
         """The boxes that the other builder needs."""
-        return self.builder.sight
+        return self.builder.track_source
 
     @property
     def wait(self) -> float:
@@ -122,10 +122,10 @@ class RoiFeatures:
             if not self.patient:
                 look()
             while waiting and not waiting[0].left:
-                yield waiting.popleft().whole(self.closeup.l2)
+                yield waiting.popleft().whole(self.roi.l2)
         look()
         for sums in waiting:
-            yield sums.whole(self.closeup.l2)
+            yield sums.whole(self.roi.l2)
 
     @property
     def spec(self) -> ClipSpec:
@@ -146,9 +146,9 @@ class RoiFeatures:
     def _clips(self, part: Instances, roll: FrameBuffer) -> Iterator[tuple[int, Clip]]:
         """The clips of each instance of a stretch, one after the other; its pictures are forgotten then."""
         if part.paths is None:
-            raise ValueError("closeups need the paths of instances")
+            raise ValueError("crops need the paths of instances")
         size = self.spec.size or (SIDE, SIDE)
-        rows, owner = ext.widened(part.paths.rows.extents, self.closeup.margin), part.paths.rows.track
+        rows, owner = ext.widened(part.paths.rows.extents, self.roi.margin), part.paths.rows.track
         order = np.lexsort((rows[:, 0], owner))
         for number, own in enumerate(np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))):
             way = rows[own]

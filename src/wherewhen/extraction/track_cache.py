@@ -46,10 +46,10 @@ class MoversConfig:
     tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
-        made(self.sight)
+        made(self.track_source)
 
     @property
-    def sight(self) -> TrackSource:
+    def track_source(self) -> TrackSource:
         """The boxes to see beside each map."""
         return TrackSource(self.proposals, self.boxes, self.tracks)
 
@@ -69,7 +69,7 @@ def movers(given: object) -> MoversConfig | None:
 
 def wanted(builders: Mapping[str, Builder]) -> dict[str, TrackSource]:
     """The builders that need boxes, and their sources."""
-    return {name: builder.sight for name, builder in builders.items() if builder.sight is not None}
+    return {name: builder.track_source for name, builder in builders.items() if builder.track_source is not None}
 
 
 def made(sight: TrackSource) -> dict[str, Any]:

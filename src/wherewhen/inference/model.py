@@ -168,7 +168,7 @@ class Model(Detector):
 
     @property
     def _beside(self) -> dict[str, TrackSource]:
-        return {track_cache.MOVERS: self.config.movers.sight} if self.config.movers else {}
+        return {track_cache.MOVERS: self.config.movers.track_source} if self.config.movers else {}
 
     @property
     def localizer(self) -> Localizer:

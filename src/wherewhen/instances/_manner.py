@@ -13,20 +13,19 @@ NAMES = (
     "right", "down", "speed", "fastest", "straight", "size", "aspect", "aspect_change", "size_change", "growth",
     "touched", "nearest",
 )  # fmt: skip
-"""What each of the numbers of a mover is."""
+"""The names of the features of a mover."""
 
-STRIDE = 0.4  # seconds between two places that a velocity is told from: boxes tremble
-FAR = 3.0  # own sizes, from which on it makes no difference how far others are
-LEAST = 1e-3  # share of the picture that a box is taken to have at least on each side
+STRIDE = 0.4  # seconds between the two places of a velocity: boxes jitter
+FAR = 3.0  # largest gap, in the sizes of the mover
+LEAST = 1e-3  # share of the picture: least side of a box
 
 
 def manner(rows: Floats, others: Sequence[Floats]) -> Features:
     """How one mover moves ``(K,)``, K = len(`NAMES`), from its boxes ``(n, 6)`` in time order.
 
-    Velocities are in its own mean width and height per second, so that who is far away, and small, counts as who is
-    near: the perspective of the scene drops out. ``others``: boxes ``(m, 6)`` of the others at each of its rows;
-    ``touched`` is the share of rows in which one overlaps it, ``nearest`` the least gap to any, in its own sizes, at
-    most `FAR`.
+    Velocities are in the mover's mean width and height per second, so that they don't depend on its distance from the
+    camera. ``others``: boxes ``(m, 6)`` of the other movers at each row; ``touched`` is the share of rows in which one
+    overlaps it, ``nearest`` the least gap to any, in sizes of the mover, at most `FAR`.
 
     >>> walk = np.array([[t, t + 1, 0.1 * t, 0.2, 0.1 * t + 0.1, 0.4] for t in range(3)])
     >>> dict(zip(NAMES, manner(walk, [np.empty((0, 6))] * 3).round(3).tolist()))["right"]
@@ -38,18 +37,18 @@ def manner(rows: Floats, others: Sequence[Floats]) -> Features:
     speed = np.hypot(*velocity.T)
     way = float(speed.sum())
     shape, large = np.log(sides[:, 0] / sides[:, 1]), np.log(sides).mean(1)
-    near = np.array([_gap(row, some, size) for row, some in zip(rows, others, strict=True)])
-    found = [
+    gaps = np.array([_gap(row, boxes, size) for row, boxes in zip(rows, others, strict=True)])
+    values = [
         *velocity.mean(0), speed.mean(), np.quantile(speed, 0.9),
         float(np.hypot(*velocity.sum(0))) / way if way > 0 else 0.0,
         large.mean(), shape.mean(), shape.std(), large.std(), large[-1] - large[0],
-        float((near <= 0).mean()), near.min(),
+        float((gaps <= 0).mean()), gaps.min(),
     ]  # fmt: skip
-    return np.array(found, np.float32)
+    return np.array(values, np.float32)
 
 
 def _velocities(rows: Floats, size: Floats) -> Floats:
-    """Velocities ``(n', 2)`` in own sizes per second, between places `STRIDE` apart; zero for a single box."""
+    """Velocities ``(n', 2)`` in sizes of the mover per second, between rows `STRIDE` apart; zero for a single box."""
     if len(rows) < 2:
         return np.zeros((1, 2))
     step = (rows[-1, 0] - rows[0, 0]) / (len(rows) - 1)
@@ -61,7 +60,7 @@ def _velocities(rows: Floats, size: Floats) -> Floats:
 
 
 def _gap(row: Floats, others: Floats, size: Floats) -> float:
-    """Distance from the rim of a box to the nearest other one in own sizes, 0 where they overlap, at most `FAR`."""
+    """Distance from a box to the nearest other one in sizes of the mover, 0 where they overlap, at most `FAR`."""
     if not len(others):
         return FAR
     low = np.maximum(others[:, 2:4] - row[4:], row[2:4] - others[:, 4:]) / size
@@ -69,11 +68,11 @@ def _gap(row: Floats, others: Floats, size: Floats) -> float:
 
 
 def beside(frames: Sequence[Boxes], rows: Floats, members: Sequence[int]) -> list[Floats]:
-    """Boxes ``(m, 6)`` of everybody else at each of the rows ``(n, 6)`` of a tube that is made of some tracks."""
+    """Boxes ``(m, 6)`` of the tracks outside of ``members``, at each row ``(n, 6)`` of a tube."""
     starts = np.array([boxes.start for boxes in frames])
     at = np.searchsorted(starts, rows[:, 0] + 1e-9, "right") - 1
-    found = []
+    others = []
     for moment in at.clip(0).tolist():
         boxes = frames[moment]
-        found.append(ext.check(boxes.extents[~np.isin(boxes.track, members)]))
-    return found
+        others.append(ext.check(boxes.extents[~np.isin(boxes.track, members)]))
+    return others

@@ -1,4 +1,4 @@
-"""Grids and tracked boxes to tubes as instances, a window of time after the other."""
+"""Grids and tracked boxes to tubes as instances, one window of time after the other."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ class TubesConfig:
             raise ConfigError("tubes: shape.frame never leaves a video without movers empty; use fallback or always")
 
     @property
-    def sight(self) -> TrackSource:
-        """The boxes to see with each grid."""
+    def track_source(self) -> TrackSource:
+        """The source of the boxes that come with each grid."""
         return TrackSource(self.proposals, self.boxes, self.tracks)
 
     @property
-    def closeup(self) -> RoiSpec | None:
-        """How movers are looked at where they are cut out of the pictures."""
+    def roi(self) -> RoiSpec | None:
+        """How movers are cropped; None where the features are pooled."""
         return RoiSpec(self.margin, self.width, self.l2) if self.features == "crop" else None
 
     @property
@@ -84,27 +84,27 @@ class TubesConfig:
 def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list[Grid], list[Boxes]]]:
     """Tracked frames a window at a time, with the grids of their time; None waits for the end.
 
-    A grid that comes without a frame, after the last one, is a frame in which nobody is.
+    A grid without a tracked frame counts as one frame without boxes.
     """
     held: deque[Grid] = deque()
     frames: list[Boxes] = []
-    told = -np.inf
+    covered = -np.inf
     for grid in grids:
         held.append(grid)
-        for boxes in _frames(grid, told):
+        for boxes in _frames(grid, covered):
             if frames and seconds is not None and boxes.start - frames[0].start >= seconds - ext.TICK:
                 yield list(held), frames
                 frames = []
                 while held and held[0].span[1] <= boxes.start:
                     held.popleft()
             frames.append(boxes)
-            told = boxes.end
+            covered = boxes.end
     if frames:
         yield list(held), frames
 
 
-def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
-    start, end = max(told, grid.span[0]), grid.span[1]
+def _frames(grid: Grid, covered: float) -> tuple[Boxes, ...]:
+    start, end = max(covered, grid.span[0]), grid.span[1]
     return grid.boxes or ((Boxes(start, end),) if end > start + ext.TICK else ())
 
 
@@ -112,13 +112,13 @@ def _frames(grid: Grid, told: float) -> tuple[Boxes, ...]:
 class Movers:
     """Tubes of windows as instances, with a number for each mover that stays the same from window to window.
 
-    ``whole``: features of whole pictures in place of those inside the boxes. Who looks at crops gets no others here.
+    ``whole``: features of whole pictures in place of those inside the boxes. Features of crops are added later.
     """
 
     config: TubesConfig
     whole: bool = False
     next: int = 0
-    known: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
+    numbers: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
 
     def __call__(self, grids: Sequence[Grid], frames: list[Boxes]) -> Instances:
         """The instances of one window."""
@@ -133,36 +133,36 @@ class Movers:
         if self.whole:
             return Instances(features, whole_picture(hulls), numbers)
         if self.config.manner:
-            found = np.zeros((len(parts), len(NAMES)), np.float32)
-            for one, (k, (a, b)) in enumerate(zip(order.tolist(), pairwise(borders.tolist()), strict=True)):
-                if parts.kinds[k] != "frame":  # a picture that stands in for nobody doesn't move
+            motion = np.zeros((len(parts), len(NAMES)), np.float32)
+            for index, (k, (a, b)) in enumerate(zip(order.tolist(), pairwise(borders.tolist()), strict=True)):
+                if parts.kinds[k] != "frame":  # the whole picture does not move
                     way = rows.extents[a:b]
-                    found[one] = manner(way, beside(frames, way, parts.members[k]))
-            features = np.concatenate([features, found], 1)
+                    motion[index] = manner(way, beside(frames, way, parts.members[k]))
+            features = np.concatenate([features, motion], 1)
         edges = np.array([*(boxes.start for boxes in frames), frames[-1].end])
         return Instances(features, hulls, numbers, paths=Paths(rows, edges))
 
     def _features(self, grids: Sequence[Grid], rows: Scores, count: int) -> Features:
-        """What cells of the grids say of each of ``count`` tubes: nothing where crops will say it."""
-        if self.config.closeup and not self.whole:
+        """Pooled features of each of ``count`` tubes ``(count, D)``; D = 0 where crops give the features."""
+        if self.config.roi and not self.whole:
             return np.empty((count, 0), np.float32)
         places = whole_picture(rows.extents) if self.whole else ext.widened(rows.extents, self.config.margin)
         features = pool(cells(grids), places, rows.track)[1]
         return unit(features) if self.config.l2 else features
 
     def _numbers(self, parts: Tubes) -> NDArray[np.int64]:
-        """Whose part each one is; who is not in this window is forgotten."""
+        """The number of the mover of each part; movers that are not in this window are forgotten."""
         numbers = {}
         for key in zip(parts.kinds, parts.members, strict=True):
             if key not in numbers:
-                numbers[key] = self.known.get(key, self.next)
+                numbers[key] = self.numbers.get(key, self.next)
                 self.next = max(self.next, numbers[key] + 1)
-        self.known = numbers  # type: ignore[assignment]
+        self.numbers = numbers  # type: ignore[assignment]
         return np.array([numbers[key] for key in zip(parts.kinds, parts.members, strict=True)], np.int64)
 
 
 class Windowed:
-    """A builder that makes instances of tracked boxes a window at a time; ``whole`` says of what pictures."""
+    """A builder that makes instances of tracked boxes a window at a time; ``whole``: see `Movers`."""
 
     Config: ClassVar[type] = TubesConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
@@ -173,28 +173,28 @@ class Windowed:
 
     @property
     def wait(self) -> float:
-        """Seconds that it may hold grids back: a window, and the pause that a track may make."""
+        """Largest delay of grids in seconds: a window and the gap of a track."""
         return self.config.wait
 
     @property
-    def sight(self) -> TrackSource:
-        """The boxes that it wants to see."""
-        return self.config.sight
+    def track_source(self) -> TrackSource:
+        """The source of its boxes."""
+        return self.config.track_source
 
     @property
-    def closeup(self) -> RoiSpec | None:
-        """How its instances are looked at where not the grids tell their features; whole pictures never need it."""
-        return None if self.whole else self.config.closeup
+    def roi(self) -> RoiSpec | None:
+        """How its instances are cropped; None for features of whole pictures and for pooled ones."""
+        return None if self.whole else self.config.roi
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The tubes of each window."""
         movers = Movers(self.config, self.whole)
-        for own, frames in windows(grids, self.config.shape.window):
-            yield movers(own, frames)
+        for window, frames in windows(grids, self.config.shape.window):
+            yield movers(window, frames)
 
 
 def in_time(rows: Scores, count: int) -> tuple[Scores, NDArray[np.intp]]:
-    """Rows of ``count`` tubes, numbered anew in order of their begin, and which tube each number was before."""
+    """Rows of ``count`` tubes, renumbered in order of their begin, and the former number of each."""
     starts = np.full(count, np.inf)
     np.minimum.at(starts, rows.track, rows.extents[:, 0])
     order = np.argsort(starts, kind="stable")

@@ -32,11 +32,11 @@ def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDAr
     high, wide = _shared(rows[:, [3, 5]], down), _shared(rows[:, [2, 4]], across)
     sums, weights = np.zeros((len(numbers), features.shape[-1])), np.zeros(len(numbers))
     for step in range(steps):
-        near = np.flatnonzero(long[:, step])
-        if len(near):
-            share = long[near, step, None, None] * high[near, :, None] * wide[near, None] * held[step]
-            np.add.at(sums, tube[near], np.tensordot(share, features[step], 2))
-            np.add.at(weights, tube[near], share.sum((1, 2)))
+        touching = np.flatnonzero(long[:, step])
+        if len(touching):
+            share = long[touching, step, None, None] * high[touching, :, None] * wide[touching, None] * held[step]
+            np.add.at(sums, tube[touching], np.tensordot(share, features[step], 2))
+            np.add.at(weights, tube[touching], share.sum((1, 2)))
     mean = sums / np.where(weights > 0, weights, 1)[:, None]
     return numbers, mean.astype(np.float32)
 
@@ -49,7 +49,7 @@ def whole_picture(rows: Floats) -> Floats:
 
 
 def _shared(rows: Floats, cells: Floats) -> Floats:
-    """How much of each side ``(R, 2)`` lies in each of the sides of cells ``(C, 2)``: ``(R, C)``."""
+    """Length ``(R, C)`` that each side ``(R, 2)`` shares with each side of the cells ``(C, 2)``."""
     low, high = np.maximum(rows[:, None, 0], cells[:, 0]), np.minimum(rows[:, None, 1], cells[:, 1])
     shared: Floats = (high - low).clip(0)
     return shared

@@ -27,15 +27,15 @@ def overlaps(source: int, target: int, window: float) -> Weights:
 
 
 def retimed(detail: Features | None, steps: int) -> Features | None:
-    """What moves, for another number of time steps: the nearest one of each."""
+    """The amount of motion for another number of time steps: that of the nearest step."""
     return None if detail is None else detail[((np.arange(steps) + 0.5) * len(detail) / steps).astype(int)]
 
 
 def placed(grid: Grid, features: Features) -> Instances:
-    """Features ``(t, h, w, D)`` of a grid, with as many steps and cells as one likes, as instances with their places.
+    """Features ``(t, h, w, D)`` of a grid, with any number of steps and cells, as instances with their places.
 
-    Steps that lie outside of the time that the grid answers for are left out, and the first and last of the others
-    reach to its ends; so instances of grids that follow each other neither overlap nor leave a hole.
+    Steps outside of the span of the grid are left out, and the first and last of the others
+    reach to its ends; so instances of consecutive grids neither overlap nor leave a hole.
 
     >>> grid = Grid(np.zeros((4, 1, 1, 1), np.float32), np.array([0, 4, 0, 0, 1, 1.0]), span=(2.5, 4))
     >>> placed(grid, grid.features).extents[:, :2].tolist()
@@ -56,7 +56,7 @@ def placed(grid: Grid, features: Features) -> Instances:
 
 
 def _times(grid: Grid, steps: int) -> tuple[int, Floats]:
-    """The first of ``steps`` time steps that a grid answers for, and the borders of that one and those after it."""
+    """The first of ``steps`` time steps in the span of a grid, and the borders of that step and those after it."""
     borders: Floats = np.interp(np.linspace(0, len(grid.features), steps + 1), np.arange(len(grid.edges)), grid.edges)
     start, end = grid.span
     first = int(np.clip(np.searchsorted(borders, start + ext.TICK, "right") - 1, 0, steps - 1))

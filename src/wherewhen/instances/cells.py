@@ -23,7 +23,7 @@ class CellsConfig:
         rows: cells from top to bottom; null keeps the backbone's, 7 in cuboid MIL.
         columns: cells from left to right; null keeps the backbone's, 7 in cuboid MIL.
         window: how many cells a cell pools over in height and width; above 1 they overlap.
-        pool: mean, or max over whatever a window touches.
+        pool: mean, or max over all cells that a window touches.
         l2: scale features to unit length, as Sultani et al., CVPR 2018.
     """
 
@@ -44,7 +44,7 @@ class CellsConfig:
 class Cells:
     """Grids ``(t, h, w, D)`` to instances, one `Instances` of ``steps * rows * columns`` cells per grid, time slowest.
 
-    Of a grid that answers only for a part of its time, the steps outside of that are left out.
+    Time steps outside of the span of a grid are left out.
 
     >>> grid = Grid(np.ones((4, 14, 14, 2), np.float32), np.array([0, 1, 0, 0, 1, 1.0]))
     >>> next(Cells(CellsConfig(steps=1, rows=7, columns=7))([grid])).shape
@@ -53,8 +53,8 @@ class Cells:
 
     Config: ClassVar[type] = CellsConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: TrackSource | None = None
-    closeup: RoiSpec | None = None
+    track_source: TrackSource | None = None
+    roi: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: CellsConfig) -> None:
@@ -66,8 +66,8 @@ class Cells:
             yield self._cells(grid)
 
     def _cells(self, grid: Grid) -> Instances:
-        asked = (self.config.steps, self.config.rows, self.config.columns)
-        t, h, w = (size or own for size, own in zip(asked, grid.features.shape, strict=False))
+        sizes = (self.config.steps, self.config.rows, self.config.columns)
+        t, h, w = (size or grid_size for size, grid_size in zip(sizes, grid.features.shape, strict=False))
         features = grid.features
         for axis, (size, window) in enumerate(((t, 1.0), (h, self.config.window), (w, self.config.window))):
             features = _resample(features, axis, size, window, self.config.pool)

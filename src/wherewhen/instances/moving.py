@@ -36,7 +36,7 @@ class MovingConfig:
 class Moving:
     """Grids to instances of one number, the mean absolute difference of gray in a cell, in [0, 1].
 
-    It is 0 where nobody looked at pictures: in crops, and in features that came without them.
+    It is 0 where no pictures were compared: in crops, and in imported features.
 
     >>> detail = np.zeros((1, 4, 4), np.float32)
     >>> detail[0, :2, 2:] = 0.5
@@ -47,8 +47,8 @@ class Moving:
 
     Config: ClassVar[type] = MovingConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: TrackSource | None = None
-    closeup: RoiSpec | None = None
+    track_source: TrackSource | None = None
+    roi: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: MovingConfig) -> None:
@@ -57,14 +57,14 @@ class Moving:
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """Instances of each grid, in order; a grid may have any size."""
         for grid in grids:
-            asked = (self.config.steps, self.config.rows, self.config.columns)
-            t, h, w = (size or own for size, own in zip(asked, grid.features.shape, strict=False))
+            sizes = (self.config.steps, self.config.rows, self.config.columns)
+            t, h, w = (size or grid_size for size, grid_size in zip(sizes, grid.features.shape, strict=False))
             detail = retimed(grid.detail, t)
-            found = np.zeros((t, h, w), np.float32)
+            motion = np.zeros((t, h, w), np.float32)
             if detail is not None:
                 down, across = (overlaps(side, size, 1.0) for side, size in zip(detail.shape[1:], (h, w), strict=True))
-                found = np.einsum("hr,trc,wc->thw", down, detail, across, optimize=True)
-            yield placed(grid, found[..., None])
+                motion = np.einsum("hr,trc,wc->thw", down, detail, across, optimize=True)
+            yield placed(grid, motion[..., None])
 
 
 PLUGIN = Moving

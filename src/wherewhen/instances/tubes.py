@@ -8,9 +8,9 @@ from wherewhen.instances._movers import Windowed
 
 
 class Tubes(Windowed):
-    """Grids with tracked boxes to one instance per tube, or part of it: what the grid's cells hold inside the boxes.
+    """Grids with tracked boxes to one instance per tube, or part of it: the mean of the cells inside the boxes.
 
-    One mover's way (unary), the way of movers that touch (multivariate), or where nobody is the whole picture. An
+    The path of one mover (unary), of movers that touch (multivariate), or the whole picture where there is no mover. An
     instance's extent is the hull of its boxes, `Instances.paths` are the boxes, and ``track`` numbers the movers.
     Instances come a window at a time. Region-level tubes T^r of Wu et al., IJCAI 2021, who crop pictures (``features:
     crop``).

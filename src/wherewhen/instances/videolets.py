@@ -44,15 +44,15 @@ class Videolets:
 
     Config: ClassVar[type] = VideoletsConfig
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
-    sight: TrackSource | None = None
-    closeup: RoiSpec | None = None
+    track_source: TrackSource | None = None
+    roi: RoiSpec | None = None
     wait: float = 0.0
 
     def __init__(self, config: VideoletsConfig) -> None:
         self.config = config
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
-        """A videolet at a time, as soon as its last clip is there."""
+        """A videolet at a time, as soon as its last clip is read."""
         waiting: list[Grid] = []
         for grid in grids:
             waiting.append(grid)

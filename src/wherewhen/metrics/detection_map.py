@@ -21,7 +21,7 @@ from wherewhen.metrics.wsstad import Tubes, tubes
 __all__ = ["compute", "detection_ap", "hits", "span_iou", "tube_iou", "vadclip_detection_map", "vadclip_proposals"]
 
 TUBE_THRESHOLDS = (0.1, 0.2, 0.5)
-Judged = tuple[Floats, Floats]
+ScoredOverlaps = tuple[Floats, Floats]
 
 
 def span_iou(found: ArrayLike, truth: ArrayLike) -> Floats:
@@ -80,7 +80,7 @@ def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np
     return found
 
 
-def detection_ap(videos: Sequence[Judged], threshold: float, interpolated: bool = True) -> float:
+def detection_ap(videos: Sequence[ScoredOverlaps], threshold: float, interpolated: bool = True) -> float:
     """Average precision of detections over videos of ``(scores (N,), overlaps (N, S))``.
 
     ``interpolated`` takes the highest precision at any larger recall (ActivityNet), else that of each step; equal
@@ -127,7 +127,7 @@ def _event_tubes(events: Sequence[Event], edges: Floats) -> Tubes:
 
 def _numbers(
     name: str,
-    videos: list[tuple[Judged, list[str | None], list[str | None]]],
+    videos: list[tuple[ScoredOverlaps, list[str | None], list[str | None]]],
     thresholds: Sequence[float],
     interpolated: bool,
 ) -> dict[str, float]:
@@ -149,7 +149,7 @@ def _numbers(
     return found
 
 
-def _of_class(judged: Judged, found: list[str | None], real: list[str | None], name: str) -> Judged:
+def _of_class(judged: ScoredOverlaps, found: list[str | None], real: list[str | None], name: str) -> ScoredOverlaps:
     rows, columns = (np.array([name in classes_of(n) for n in names], bool) for names in (found, real))
     return judged[0][rows], judged[1][rows][:, columns]
 

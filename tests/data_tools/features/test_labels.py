@@ -77,9 +77,9 @@ def test_a_column_split_becomes_the_fold_that_is_taken(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     bring(tmp_path / "in", tmp_path / "store", labels=Said(tmp_path / "labels.csv"))
     dataset = datasets.reader_of(tmp_path / "store").load(tmp_path / "store")
-    learn, held = datasets.to_learn(dataset)
+    learn, held = datasets.training_videos(dataset)
     assert [v.id for v in learn] == ["a", "b", "c", "d"] and held == ("c", "d")
-    assert [v.id for v in datasets.to_judge(dataset)] == ["e"]
+    assert [v.id for v in datasets.evaluation_videos(dataset)] == ["e"]
     (tmp_path / "labels.csv").write_text("path,label,split\na,0,train\na,0,test\n")
     with pytest.raises(DataError, match=r"line 3: a is in test here and in train above"):
         labels_of(tmp_path / "labels.csv")

@@ -74,7 +74,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     root = Path(options.data)
     reader = datasets.reader_of(root, options.reader)
     dataset, truths = reader.load(root), reader.truth(root)
-    videos = dataset.videos if options.fold is None else datasets.to_judge(dataset, options.fold)
+    videos = dataset.videos if options.fold is None else datasets.evaluation_videos(dataset, options.fold)
     judged = [v for v in videos if v.id in truths and truths[v.id].label and len(truths[v.id].boxes)]
     if not judged:
         raise DataError(f"{root}: no anomalous video with boxes in its ground truth to evaluate proposals on")

@@ -59,13 +59,13 @@ class BuilderAbilities:
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
-        return Required(("sight", "closeup", "wait"))
+        return Required(("track_source", "roi", "wait"))
 
 
 class Builder(Protocol):
     """Grids of a stretch of video to instances of one view.
 
-    ``sight``, ``closeup`` and ``wait`` follow from its settings. The class states them, as attributes or properties.
+    ``track_source``, ``roi`` and ``wait`` follow from its settings. The class states them, as attributes or properties.
     """
 
     Config: ClassVar[type]
@@ -74,11 +74,11 @@ class Builder(Protocol):
     def __init__(self, config: Any) -> None: ...
 
     @property
-    def sight(self) -> TrackSource | None:
+    def track_source(self) -> TrackSource | None:
         """The tracked boxes that it needs with grids; None where it needs none."""
 
     @property
-    def closeup(self) -> RoiSpec | None:
+    def roi(self) -> RoiSpec | None:
         """How its instances are cut out of the pictures; None where they are not.
 
         Its instances then have `Instances.paths`, and features of the crops stand before those that it gives.

@@ -138,7 +138,7 @@ def bring(
     folds = _folds(videos, told)
     default = told.default if told.default in {fold.name for fold in folds} else ""
     dataset = Dataset(root.resolve().stem, tuple(videos), folds, default)
-    write_index(target, dataset, {task.look.name(videos[0]): task.look.wanted()})
+    write_index(target, dataset, {task.look.name(videos[0]): task.look.required_settings()})
     write_truths(target, truths)
     labels_found = [v.label for v in videos]
     counts = (labels_found.count(0), labels_found.count(1))
@@ -316,7 +316,7 @@ def _import(key: str, parts: Mapping[int | None, Path], path: Path, task: _Task,
     about |= {"layout": task.layout.title, "stored": stored, "rate_known": task.known.rate is not None}
     if task.known.size:
         about |= {"width": task.known.size[0], "height": task.known.size[1]}
-    passport = {"made": task.look.wanted(), "source": source, "about": about}
+    passport = {"made": task.look.required_settings(), "source": source, "about": about}
     save_features(path, _instances(values, clock.times, task.places), clock.edges, passport, stored)
     return True, clock
 
