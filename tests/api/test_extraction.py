@@ -24,7 +24,7 @@ from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.core.feature_file import content, open_features
 from wherewhen.core.values import Instances, Truth, Video
-from wherewhen.evaluation.evaluator import looks
+from wherewhen.evaluation.evaluator import feature_specs
 from wherewhen.extraction import assembly, loading
 from wherewhen.extraction import feature_cache as saved
 from wherewhen.extraction.extractor import VERSION, FeatureSpec, extract_features
@@ -34,7 +34,7 @@ from wherewhen.inference.normalizer import Normalizer
 from wherewhen.runtime.parallel import Workers
 
 LOOK = ModelConfig.of().feature_spec()
-BOTH = list(looks({"cells": LOOK}).values())
+BOTH = list(feature_specs({"cells": LOOK}).values())
 
 
 @pytest.fixture(autouse=True)

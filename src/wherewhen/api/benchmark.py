@@ -365,20 +365,18 @@ def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files and their boxes, truth, configuration and version."""
     train, test = job.videos()
     config = ModelConfig.of(job.config)
-    sighted = [
-        *track_cache.wanted(config.builders()).values(),
-        *([config.movers.track_source] if config.movers else []),
-    ]
-    boxes = [track_cache.made(sight) for sight in sighted]
-    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, sighted)] for v in (*train, *test.videos)]
+    track_sources = list(track_cache.wanted(config.builders()).values())
+    track_sources += [config.movers.track_source] if config.movers else []
+    boxes = [track_cache.made(track_source) for track_source in track_sources]
+    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
     told = [job.config, job.families, job.trivial, job.validation()]
     return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
 
 
-def _boxes_of(video: Video, sighted: Sequence[TrackSource]) -> list[dict[str, Any]] | None:
+def _boxes_of(video: Video, track_sources: Sequence[TrackSource]) -> list[dict[str, Any]] | None:
     """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
     try:
-        return [track_cache.own(sight, video) for sight in sighted]
+        return [track_cache.own(source, video) for source in track_sources]
     except VideoError:
         return None
 
