@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wherewhen.core.errors import ConfigError
-from wherewhen.proposals._classes import COCO, sparse_coco, wanted
+from wherewhen.proposals._classes import COCO, selected, sparse_coco
 from wherewhen.proposals._layouts import GRAY, LAYOUTS, MEAN, STD
 
 
@@ -91,7 +91,7 @@ def test_names_of_coco() -> None:
         "person", "stop sign", "bottle", "dining table", "toilet", "toothbrush",
     ]  # fmt: skip
     assert [name for name in sparse if name] == list(COCO)
-    assert wanted(("car",), ("person", "car", "")) == [False, True, False]
-    assert wanted((), ("person", "car", "")) == [True, True, False]
+    assert selected(("car",), ("person", "car", "")) == [False, True, False]
+    assert selected((), ("person", "car", "")) == [True, True, False]
     with pytest.raises(ConfigError, match="did you mean 'person'"):
-        wanted(("persn",), COCO)
+        selected(("persn",), COCO)

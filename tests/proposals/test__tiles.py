@@ -6,9 +6,9 @@ import pytest
 from wherewhen.core.contracts import ClipSpec
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Pixels
+from wherewhen.proposals._detections import DetectorConfig
 from wherewhen.proposals._layouts import Raw
-from wherewhen.proposals._seen import DetectorConfig
-from wherewhen.proposals._tiles import SHARED, close_up, looked, tiles
+from wherewhen.proposals._tiles import SHARED, close_up, tiled, tiles
 
 
 @pytest.mark.parametrize(("size", "count"), [((240, 360), (2, 3)), ((97, 61), (3, 1)), ((5, 4), (8, 8))])
@@ -42,7 +42,7 @@ def test_what_is_too_small_in_the_whole_is_seen_in_a_tile_in_its_place() -> None
     picture = np.zeros((100, 200, 3), np.uint8)
     picture[30:38, 150:155] = 255
     assert len(bright(picture)[0]) == 0
-    corners, values, classes = looked(picture, (2, 3), bright)
+    corners, values, classes = tiled(picture, (2, 3), bright)
     assert len(corners) >= 1 and set(classes.tolist()) == {3} and (values == 0.9).all()
     np.testing.assert_allclose(corners, [[150 / 200, 0.30, 155 / 200, 0.38]] * len(corners), atol=1e-9)
 
@@ -51,11 +51,11 @@ def test_what_a_tile_cuts_off_is_left_to_its_neighbor() -> None:
     picture = np.zeros((100, 200, 3), np.uint8)
     (_, _, end, _) = tiles((100, 200), (1, 2))[1]
     picture[30:60, end - 10 : end + 10] = 255  # the first tile sees its left half only
-    corners, _, _ = looked(picture, (1, 2), bright)
+    corners, _, _ = tiled(picture, (1, 2), bright)
     np.testing.assert_allclose(corners, [[(end - 10) / 200, 0.3, (end + 10) / 200, 0.6]] * 2)  # the whole, a neighbor
     edge = np.zeros((100, 200, 3), np.uint8)
     edge[30:60, :10] = 255  # at a border of the picture nothing is cut off
-    assert len(looked(edge, (1, 2), bright)[0]) == 2
+    assert len(tiled(edge, (1, 2), bright)[0]) == 2
 
 
 def test_tiles_are_looked_at_as_large_as_they_are() -> None:

@@ -70,7 +70,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists from 300 vectors on, a quarter of which are looked at; steps of two videos, full parts of five."""
     for name, value in {"EXACT": 300, "STEP": 120, "FULL": 300, "LOOSE": 3}.items():
         monkeypatch.setattr(search_index, name, value)
-    monkeypatch.setattr(search_vectors, "LOOKED", 0.4)
+    monkeypatch.setattr(search_vectors, "PROBED", 0.4)
 
 
 def names(first: int, last: int) -> list[str]:

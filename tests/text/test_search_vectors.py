@@ -58,7 +58,7 @@ def test_vectors_come_out_of_lists_with_their_numbers(lists: tuple[Any, np.ndarr
 def test_the_nearest_in_all_lists_are_those_of_comparing_each(
     lists: tuple[Any, np.ndarray], some: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_vectors, "LOOKED", 1.0)
+    monkeypatch.setattr(search_vectors, "PROBED", 1.0)
     alive = np.random.default_rng(4).random(90) < 0.5 if some else None
     stored = np.empty_like(lists[1])
     for vectors, numbers in listed(lists[0]):
@@ -76,7 +76,7 @@ def test_the_nearest_in_all_lists_are_those_of_comparing_each(
 def test_a_question_looks_into_some_lists_only(lists: tuple[Any, np.ndarray]) -> None:
     held, query = lists[0], unit(1, seed=1)[0]
     centers = np.stack([held.quantizer.reconstruct(k) for k in range(held.nlist)])
-    near = np.argsort(-(centers @ query))[: search_vectors.LEAST_LOOKED]
+    near = np.argsort(-(centers @ query))[: search_vectors.LEAST_PROBED]
     of = {int(k): number for number, (_, own) in enumerate(listed(held)) for k in own}
     filled = [k for k in range(held.nlist) if held.invlists.list_size(k)]
     looked = {filled[of[int(k)]] for k in nearest(held, query, 90, None)[1]}

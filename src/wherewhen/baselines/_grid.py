@@ -6,7 +6,7 @@ import numpy as np
 
 from wherewhen.core.values import Features, Floats, HeatMap, Instances
 
-EXACT = {"smooth_seconds": 0.0, "smooth_cells": 0.0}  # the map is taken as it is
+EXACT = {"smooth_seconds": 0.0, "smooth_cells": 0.0}  # no smoothing of the map
 
 
 def steps(cells: Instances) -> Floats:

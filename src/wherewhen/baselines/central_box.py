@@ -9,7 +9,7 @@ from wherewhen.core.contracts import Baseline
 from wherewhen.core.values import Bag, HeatMap, Instances, Truth
 
 SIDE = 0.6
-PIXELS = (60, 60)  # fine enough for the box to have its size whatever the grid of the method
+PIXELS = (60, 60)  # fine enough for the box to have its size, independent of the method's grid
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:

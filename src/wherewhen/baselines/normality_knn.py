@@ -20,16 +20,16 @@ def distances(cells: Features, bank: Features, nearest: int = NEAREST) -> Featur
     """
     k = min(nearest, len(bank))
     lengths = (bank**2).sum(1)
-    found = [np.empty(0, np.float32)]
+    means = [np.empty(0, np.float32)]
     for start in range(0, len(cells), ROWS):
         rows = cells[start : start + ROWS]
         squares = (rows**2).sum(1)[:, None] + lengths - 2 * (rows @ bank.T)
-        found.append(np.sqrt(np.partition(squares, k - 1, 1)[:, :k].clip(0)).mean(1))
-    return np.concatenate(found).astype(np.float32)
+        means.append(np.sqrt(np.partition(squares, k - 1, 1)[:, :k].clip(0)).mean(1))
+    return np.concatenate(means).astype(np.float32)
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
-    """Distance to the 5 nearest normal cells, squeezed into [0, 1); a cell of zeros holds nothing and gets 0."""
+    """Distance to the 5 nearest normal cells, scaled to [0, 1); empty cells (zeros) get 0."""
     cells = bag.views["cells"]
     held = cells.features.any(1)
     far = np.zeros(len(cells.features), np.float32)

@@ -16,7 +16,7 @@ def overlaps(rows: Floats, truth: Floats) -> Floats:
     >>> overlaps(np.array([[0, 1, 0, 0, 1, 1], [2, 3, 0, 0, 1, 1]]), np.array([[0, 1, 0, 0, 0.5, 1]])).tolist()
     [0.5, nan]
     """
-    found = np.full(len(rows), np.nan)
+    values = np.full(len(rows), np.nan)
     order = np.argsort(truth[:, 0], kind="stable")
     rising, longest = truth[order], float((truth[:, 1] - truth[:, 0]).max(initial=0))
     for number, row in enumerate(rows):
@@ -25,8 +25,8 @@ def overlaps(rows: Floats, truth: Floats) -> Floats:
         now = rising[max(0, first - 1) : last]
         now = now[now[:, 1] > middle]
         if len(now):
-            found[number] = ext.iou(row, ext.hull(now))
-    return found
+            values[number] = ext.iou(row, ext.hull(now))
+    return values
 
 
 def scores(bag: Bag, truth: Truth, seed: int) -> Features:
@@ -41,12 +41,12 @@ def scores(bag: Bag, truth: Truth, seed: int) -> Features:
         return values
     rows, owner = movers.paths.rows.extents, movers.paths.rows.track
     overlap, length = overlaps(rows, truth.boxes), rows[:, 1] - rows[:, 0]
-    there = _covered(truth)
+    seconds = _covered(truth)
     touched = np.bincount(owner, np.nan_to_num(overlap), len(values)) > 0
     for track in np.unique(movers.track):
-        own = movers.track[owner] == track
-        alone = length[own & np.isnan(overlap)].sum()
-        share = float((np.nan_to_num(overlap) * length)[own].sum()) / (there + alone)
+        of_track = movers.track[owner] == track
+        alone = length[of_track & np.isnan(overlap)].sum()
+        share = float((np.nan_to_num(overlap) * length)[of_track].sum()) / (seconds + alone)
         values[(movers.track == track) & touched] = share
     return values
 

@@ -12,35 +12,35 @@ from wherewhen.core.values import Masks, Pixels
 
 Array = NDArray[np.float32]
 
-BASE = 9.0  # gray levels that differ in any scene, above its noise
-NOISES = 3.0  # a pixel stands out by so many times its usual difference
-SURE = 64  # level of a pixel that stands out as far as it must
-WEAK = 44  # level of what belongs to what stands out near it
-SHARE = 0.22  # of the highest level near it, which a pixel must reach: soft borders don't
-AROUND = 11  # px that are near
-WINDOWED = 15  # pictures that the median is taken of
-LOUDEST = 25.0  # gray levels: the most that noise may count for, so that rustling leaves hide no passer-by for good
-LEARN = 0.03  # share of a new picture that goes into the background, once a second or so of them were seen
-SHADE = (0.4, 0.93)  # how much of its light a place keeps in shadow
-SHADE_GRAY = 0.75  # the least where no color bears witness: a darker thing may be gray itself
-FEW = 0.08  # share of a blob that must be darker before shadow is looked for
-MOSTLY = 0.85  # share of a blob: where more looks like shadow, it is a thing as even as one
-MOSTLY_GRAY = 0.35  # the same where no color bears witness
-SHADE_SPREAD = 0.065  # how far the light that is kept differs within a shadow: it darkens evenly
-SHADE_SPREAD_IN_COLOR = 0.08  # the same where color bears witness too
-SHADE_TINT = 0.05  # how far it differs between colors
+BASE = 9.0  # gray levels of difference from the background in any scene, added to the noise
+NOISES = 3.0  # factor of a pixel's usual difference from which it is foreground
+SURE = 64  # level of certain foreground pixels
+WEAK = 44  # level of foreground pixels close to certain ones
+SHARE = 0.22  # of the highest level around a pixel that it must reach: soft borders don't
+AROUND = 11  # px: size of that surrounding
+WINDOWED = 15  # pictures of the median
+LOUDEST = 25.0  # gray levels: upper limit of the noise, so that moving leaves don't hide objects permanently
+LEARN = 0.03  # weight of a new picture in the background, after about a second of pictures
+SHADE = (0.4, 0.93)  # range of the ratio of light in shadow to light without
+SHADE_GRAY = 0.75  # lower limit of that ratio in gray pictures: a darker object may be gray itself
+FEW = 0.08  # share of a blob that must be darker before it is searched for shadow
+MOSTLY = 0.85  # share of a blob: with more shadow pixels, it is an object of even brightness
+MOSTLY_GRAY = 0.35  # the same in gray pictures
+SHADE_SPREAD = 0.065  # deviation of the ratio within a shadow: it darkens evenly
+SHADE_SPREAD_IN_COLOR = 0.08  # the same in pictures with color
+SHADE_TINT = 0.05  # difference of the ratio between colors
 COLORED = 3.0  # gray levels by which the tint differs from place to place, in a picture that isn't gray
-WINDOW = 5  # px in which evenness is judged
-RIM = 7  # px: around the even core of a shadow its soft edge lies
-FADE = (0.6, 1.6)  # change of the light of the whole picture that is still the same scene
-SPARSE = 6  # px between the places that tell the light
+WINDOW = 5  # px: side of the window of that deviation
+RIM = 7  # px: width of the soft edge around the even core of a shadow
+FADE = (0.6, 1.6)  # change of the light of the whole picture within one scene
+SPARSE = 6  # px between the places at which light is measured
 
 
 class Background:
     """The empty scene, from the first few pictures ``(H, W, 3)`` uint8 RGB of one size on.
 
-    At first it is the median of pictures from as long ago as there are, since somebody may always be in the way; then
-    it follows what changes slowly.
+    At first it is the median of the pictures so far, since objects may hide the scene at any time; then it follows slow
+    changes.
     """
 
     def __init__(self, pictures: Sequence[Pixels]) -> None:
@@ -54,16 +54,16 @@ class Background:
         self._colored = bool((self._mean[..., :2] - self._mean[..., 2:]).std((0, 1)).max() > COLORED)
 
     def remember(self, picture: Pixels) -> None:
-        """Take a picture into the median; called now and then, while the scene is young."""
+        """Add a picture to the median; for the first seconds of a scene."""
         self._history.append(picture.copy())
         if len(self._history) > WINDOWED:
             del self._history[0]
         self._mean = _median(self._history)
 
     def differs(self, picture: Pixels) -> tuple[Pixels, Pixels]:
-        """What stands out ``(H, W)``: a mask (255 or 0), and how far, SURE = as far as it must.
+        """The foreground ``(H, W)``: a mask (255 or 0), and a level, SURE for certain pixels.
 
-        The mask is generous: of a thing, some pixels must reach SURE. Next to what stands out far, it is strict.
+        The mask includes weak pixels: only some pixels of an object must reach SURE. Near high levels it is stricter.
         """
         import cv2
 
@@ -86,7 +86,7 @@ class Background:
         return mask, level
 
     def absorb(self, picture: Pixels, where: Masks, corner: tuple[int, int] = (0, 0)) -> None:
-        """Take what is seen ``where`` ``(h, w)``, with its upper left ``corner`` (row, column), for background."""
+        """Add the pixels ``where`` ``(h, w)``, with the upper left ``corner`` (row, column), to the background."""
         part = np.s_[corner[0] : corner[0] + where.shape[0], corner[1] : corner[1] + where.shape[1]]
         self._mean[part][where] = picture[part][where]
         self._plain[part][where] = picture[part][where]
@@ -101,7 +101,7 @@ class Background:
         return np.asarray(cv2.cvtColor(self._plain, cv2.COLOR_RGB2GRAY), np.uint8)
 
     def _light(self, picture: Pixels) -> float:
-        """How bright the picture is, as a multiple of the background."""
+        """Brightness of the picture as a multiple of the background's."""
         places = np.s_[SPARSE // 2 :: SPARSE, SPARSE // 2 :: SPARSE, 1]
         now, then = picture[places].astype(np.float32), self._mean[places]
         lit = (then > 20) & (now < 250)
@@ -111,10 +111,10 @@ class Background:
         return gain if FADE[0] < gain < FADE[1] else 1.0
 
     def shadows(self, picture: Pixels, where: Masks, corner: tuple[int, int]) -> Masks:
-        """Which pixels of a part ``where`` ``(h, w)`` of what stands out are darker evenly, as a shadow makes them.
+        """Shadow pixels of a part ``where`` ``(h, w)`` of the foreground: those that are evenly darker.
 
         ``corner``: row and column of its upper left. Jacques, Jung and Musse, Background subtraction and shadow
-        detection in grayscale video sequences, 2005; here with the colors as a second witness.
+        detection in grayscale video sequences, 2005; here with a second test by color.
         """
         import cv2
 
@@ -122,10 +122,10 @@ class Background:
         darker = where & (picture[part][..., 1] < self._plain[part][..., 1])
         if np.count_nonzero(darker) < FEW * np.count_nonzero(where):
             return np.zeros_like(where)
-        now, then = (cv2.blur(one[part], (3, 3)).astype(np.float32) for one in (picture, self._plain))
-        kept = cv2.divide(now, then + 1)
-        gray = cv2.transform(kept, np.full((1, 3), 1 / 3, np.float32))
-        red, green, blue = cv2.split(kept)
+        now, then = (cv2.blur(image[part], (3, 3)).astype(np.float32) for image in (picture, self._plain))
+        ratio = cv2.divide(now, then + 1)
+        gray = cv2.transform(ratio, np.full((1, 3), 1 / 3, np.float32))
+        red, green, blue = cv2.split(ratio)
         tint = cv2.max(cv2.max(cv2.absdiff(red, gray), cv2.absdiff(green, gray)), cv2.absdiff(blue, gray))
         inside = where.astype(np.float32)
         size = (WINDOW, WINDOW)
@@ -137,10 +137,10 @@ class Background:
         spread = SHADE_SPREAD_IN_COLOR if self._colored else SHADE_SPREAD
         core = where & dark & (mean < SHADE[1]) & (square - mean * mean < spread**2)
         solid = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        near = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
-        found: Masks = near & dark & where
+        surrounding = cv2.dilate(solid, np.ones((RIM, RIM), np.uint8)) > 0
+        shadow: Masks = surrounding & dark & where
         most = MOSTLY if self._colored else MOSTLY_GRAY
-        return found if np.count_nonzero(found) <= most * np.count_nonzero(where) else np.zeros_like(found)
+        return shadow if np.count_nonzero(shadow) <= most * np.count_nonzero(where) else np.zeros_like(shadow)
 
 
 def _median(pictures: Sequence[Pixels]) -> Array:

@@ -15,18 +15,18 @@ from wherewhen.proposals._background import SURE
 
 Array = NDArray[np.float32]
 
-SURE_SHARE = 0.15  # of a blob's pixels that must stand out as far as things must
+SURE_SHARE = 0.15  # of a blob's pixels that must reach the level SURE
 APART = 0.8  # px a frame: movers that differ by less in velocity stay one blob
 CLEAR = 2.2  # times the spread within each: how clearly their velocities must differ
 LEAST_SHARE = 0.15  # of a blob: smaller parts are arms and legs
-UPRIGHT = 0.5  # share of the narrower part's width that lies under or over the other
-TALL = 1.2  # times its width: a blob that may be one mover on foot
+UPRIGHT = 0.5  # share of the narrower part's width that is below or above the other
+TALL = 1.2  # times its width: a higher blob may be one mover on foot
 SLIM = 0.7  # times its height: a narrower blob is one mover
-NECK = 2  # px at 320: half the width of what is thin
+NECK = 2  # px at 320: half the width of thin parts
 CORE = 0.2  # share of all thick parts that one must have to be a mover, not a head or a bag
 VALLEY = 0.4  # of the lower neighbor: a gap between two side by side
 DEEPEST = 3  # cuts of one blob, one after the other
-MOST = 200  # blobs of one picture that are looked at, the largest first
+MOST = 200  # blobs of one picture, the largest first
 
 
 class Blob(NamedTuple):
@@ -38,7 +38,7 @@ class Blob(NamedTuple):
 
     @property
     def area(self) -> int:
-        """How many pixels."""
+        """Number of pixels."""
         return int(np.count_nonzero(self.mask))
 
     @property
@@ -48,7 +48,7 @@ class Blob(NamedTuple):
         return self.column, self.row, self.column + width, self.row + height
 
     def of(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """The part of a picture that it lies in."""
+        """The part of a picture in the blob's box."""
         height, width = self.mask.shape
         return picture[self.row : self.row + height, self.column : self.column + width]
 
@@ -79,12 +79,12 @@ def blobs(mask: Pixels, smallest: float, row: int = 0, column: int = 0) -> Itera
 
 
 def sure(blob: Blob, level: Pixels) -> bool:
-    """Whether enough of a blob reaches the level that things must reach somewhere."""
+    """Whether enough pixels of a blob reach the level SURE."""
     return bool(np.count_nonzero(blob.mask & (blob.of(level) >= SURE)) >= SURE_SHARE * blob.area)
 
 
 def broad(blob: Blob, smallest: float) -> bool:
-    """Whether a blob may be several side by side: no more than TALL times as high as wide, and large enough."""
+    """Whether a blob may be several movers side by side: no more than TALL times as high as wide, and large enough."""
     return blob.area >= 2 * smallest and blob.mask.shape[0] <= TALL * blob.mask.shape[1]
 
 
@@ -133,11 +133,11 @@ def _necks(blob: Blob, smallest: float, size: tuple[int, ...]) -> list[Blob]:
         (~np.isin(labels, cores)).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
     )
     nearest = nearest[1:-1, 1:-1]
-    found: list[Blob] = []
+    parts: list[Blob] = []
     for number in np.unique(nearest[blob.mask]).tolist():
-        found += blobs(((nearest == number) & blob.mask).view(np.uint8), smallest, blob.row, blob.column)
-    on_foot = blob.mask.shape[0] > TALL * blob.mask.shape[1] and any(_stacked(pair) for pair in combinations(found, 2))
-    return found if len(found) > 1 and not on_foot else [blob]
+        parts += blobs(((nearest == number) & blob.mask).view(np.uint8), smallest, blob.row, blob.column)
+    on_foot = blob.mask.shape[0] > TALL * blob.mask.shape[1] and any(_stacked(pair) for pair in combinations(parts, 2))
+    return parts if len(parts) > 1 and not on_foot else [blob]
 
 
 def _columns(blob: Blob, smallest: float) -> list[Blob]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from wherewhen.core.errors import ConfigError, unknown
 
 MOVERS = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
-"""Who is looked for where nobody says otherwise."""
+"""The classes that are detected by default."""
 
 COCO = (
     "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
@@ -44,8 +44,8 @@ def read_names(path: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def wanted(classes: Sequence[str], names: Sequence[str]) -> list[bool]:
-    """Which of ``names`` are looked for: those in ``classes``, or all if it is empty; ConfigError for unknown ones."""
+def selected(classes: Sequence[str], names: Sequence[str]) -> list[bool]:
+    """Whether each of ``names`` is in ``classes``, or all if these are empty; ConfigError for unknown classes."""
     for name in classes:
         if name not in names:
             raise ConfigError(unknown("class", name, [n for n in names if n]))

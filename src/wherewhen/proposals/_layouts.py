@@ -16,8 +16,8 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Pixels
 
 Raw = tuple[Floats, Floats, NDArray[np.int64]]
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors, as RF-DETR wants them
-GRAY = 114  # what YOLOX fills the rest of its square with
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colors, for RF-DETR
+GRAY = 114  # fill value of YOLOX for the rest of its square
 STRIDES = (8, 16, 32)  # px of YOLOX's three grids
 
 
@@ -26,7 +26,7 @@ class Layout:
     """``prepare(image, (height, width))`` gives ``(1, 3, height, width)``; ``decode(outputs, (height, width), size)``.
 
     ``size``: height and width of the image; outputs by name.
-    ``squeezed``: the whole picture becomes the input, its aspect lost. ``unique``: the network shows a thing once.
+    ``squeezed``: the picture is resized without its aspect ratio. ``unique``: the network has no duplicates.
     """
 
     prepare: Callable[[Pixels, tuple[int, int]], Features]
@@ -41,16 +41,16 @@ def _resized(image: Pixels, size: tuple[int, int]) -> Pixels:
     if image.shape[:2] == size:
         return image
     shrunk = size[0] < image.shape[0] or size[1] < image.shape[1]
-    how = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=how), np.uint8)
+    interpolation = cv2.INTER_AREA if shrunk else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=interpolation), np.uint8)
 
 
 def _first(outputs: dict[str, Features], layout: str, dimensions: int) -> Features:
-    found = next(iter(outputs.values()))
-    if len(outputs) != 1 or found.ndim != dimensions or len(found) != 1:
+    output = next(iter(outputs.values()))
+    if len(outputs) != 1 or output.ndim != dimensions or len(output) != 1:
         shapes = [value.shape for value in outputs.values()]
         raise ConfigError(f"onnx: this file's outputs {shapes} are not those of {layout}; try another layout")
-    only: Features = found[0]
+    only: Features = output[0]
     return only
 
 
@@ -71,8 +71,8 @@ def _fastestdet_input(image: Pixels, size: tuple[int, int]) -> Features:
 def _fastestdet(outputs: dict[str, Features], size: tuple[int, int], picture: tuple[int, int]) -> Raw:
     """One map ``(1, 5 + C, H, W)``: objectness, box and class shares of each cell.
 
-    github.com/dog-qiuqiu/FastestDet: middles lie tanh cells from their own cell, sizes are sigmoids of the picture's,
-    confidence is objectness^0.6 class^0.4.
+    github.com/dog-qiuqiu/FastestDet: offsets of middles from their cell are tanh in cells, sizes are sigmoids of the
+    picture's, confidence is objectness^0.6 class^0.4.
     """
     cells = _first(outputs, "fastestdet", 4)
     if len(cells) < 6:
@@ -127,7 +127,7 @@ def _rfdetr_input(image: Pixels, size: tuple[int, int]) -> Features:
 
 
 def _rfdetr(outputs: dict[str, Features], size: tuple[int, int], picture: tuple[int, int]) -> Raw:
-    """``dets`` ``(1, Q, 4)``, middle and size in shares, and ``labels`` ``(1, Q, C)``, logits, told apart by name.
+    """``dets`` ``(1, Q, 4)``, middle and size in shares, and ``labels`` ``(1, Q, C)``, logits, by name.
 
     rfdetr.roboflow.com, exports to ONNX.
     """
@@ -145,8 +145,8 @@ LAYOUTS = {
 }
 
 
-def known(raw: Raw, names: Sequence[str]) -> Raw:
-    """What was decoded, if every class has a name; ConfigError otherwise."""
+def checked(raw: Raw, names: Sequence[str]) -> Raw:
+    """The decoded boxes, if every class has a name; ConfigError otherwise."""
     if len(raw[2]) and raw[2].max() >= len(names):
         raise ConfigError(f"onnx: the file has class {raw[2].max()}, but there are {len(names)} names; give --names")
     return raw

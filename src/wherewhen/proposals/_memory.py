@@ -11,21 +11,21 @@ from wherewhen.proposals._blobs import Blob, blobs
 
 Corners = tuple[float, float, float, float]
 
-KNOWN = 5  # pictures in which a mover must have been alone before it is cut out of others
-WITHIN = 0.6  # share of a mover's box that must lie in a blob
-NEAR = 1.1  # box sizes from a mover's middle: farther pixels belong to somebody new
+ESTABLISHED = 5  # pictures in which a mover must have been separate before blobs are split along it
+WITHIN = 0.6  # share of a mover's box that must be in a blob
+NEAR = 1.1  # box sizes from a mover's middle: farther pixels belong to a new mover
 ALIKE = 0.3  # share of the larger mover's box area that a smaller one must have: arms and shadows have less
 MEET = 0.15  # overlap of boxes from which a blob continues a mover
-MISSED = 3  # pictures after which a mover that isn't found is forgotten
-JOINED = 50  # pictures after which those who stay together count as one
-STEADY = 0.3  # share of news in a mover's velocity and size
+MISSED = 3  # pictures after which a mover without a blob is removed
+JOINED = 50  # pictures after which movers in one blob count as one
+STEADY = 0.3  # weight of a new picture in a mover's velocity and size
 
 
 @dataclass(slots=True)
 class _Mover:
     box: Corners
     speed: tuple[float, float]
-    known: int = 1
+    pictures: int = 1
     missed: int = 0
     joined: int = 0
 
@@ -36,13 +36,13 @@ class Memory:
     def __init__(self) -> None:
         self._movers: list[_Mover] = []
 
-    def parted(self, found: list[Blob], smallest: float) -> list[Blob]:
-        """The blobs of a new picture, those of several known movers cut; movers are brought up to date."""
+    def parted(self, whole_blobs: list[Blob], smallest: float) -> list[Blob]:
+        """The blobs of a new picture, those of several established movers split; movers are updated."""
         for mover in self._movers:
             mover.box = _moved(mover.box, *mover.speed)
         parts: list[Blob] = []
         owners: list[_Mover | None] = []
-        for blob in found:
+        for blob in whole_blobs:
             inside = self._inside(blob)
             if len(inside) < 2:
                 parts.append(blob)
@@ -55,73 +55,73 @@ class Memory:
         return parts
 
     def _inside(self, blob: Blob) -> list[_Mover]:
-        """Known movers that should lie in a blob, without those that are much smaller than the others."""
+        """Established movers expected in a blob, without those that are much smaller than the others."""
         box = blob.corners
-        known = [m for m in self._movers if m.known >= KNOWN and m.joined < JOINED]
-        inside = [m for m in known if _overlap(m.box, box) >= WITHIN * _area(m.box)]
+        established = [m for m in self._movers if m.pictures >= ESTABLISHED and m.joined < JOINED]
+        inside = [m for m in established if _overlap(m.box, box) >= WITHIN * _area(m.box)]
         largest = max((_area(m.box) for m in inside), default=0.0)
         return [m for m in inside if _area(m.box) >= ALIKE * largest]
 
     def _learn(self, parts: list[Blob], owners: list[_Mover | None]) -> None:
         boxes = [part.corners for part in parts]
-        taken = {id(owner) for owner in owners if owner is not None}
+        matched = {id(owner) for owner in owners if owner is not None}
         pairs = [
             (_iou(mover.box, boxes[k]), -number, k)
             for number, mover in enumerate(self._movers)
-            if id(mover) not in taken
+            if id(mover) not in matched
             for k, owner in enumerate(owners)
             if owner is None
         ]
         done: set[int] = set()
         for overlap, number, k in sorted(pairs, reverse=True):
             mover = self._movers[-number]
-            if overlap < MEET or k in done or id(mover) in taken:
+            if overlap < MEET or k in done or id(mover) in matched:
                 continue
             done.add(k)
-            taken.add(id(mover))
+            matched.add(id(mover))
             _renew(mover, boxes[k], alone=True)
         for k, owner in enumerate(owners):
             if owner is not None:
                 _renew(owner, boxes[k], alone=False)
             elif k not in done:
                 self._movers.append(_Mover(boxes[k], (0.0, 0.0)))
-                taken.add(id(self._movers[-1]))
+                matched.add(id(self._movers[-1]))
         for mover in self._movers:
-            mover.missed = 0 if id(mover) in taken else mover.missed + 1
+            mover.missed = 0 if id(mover) in matched else mover.missed + 1
         self._movers = [m for m in self._movers if m.missed <= MISSED]
 
 
 def _renew(mover: _Mover, box: Corners, alone: bool) -> None:
-    """Take what was seen; a mover among others keeps its size."""
+    """Update a mover with its new box; a mover that shares a blob keeps its size."""
     right, down = ((box[k] + box[k + 2] - mover.box[k] - mover.box[k + 2]) / 2 for k in (0, 1))
-    share = max(STEADY, 1 / (mover.known + 1)) if alone else STEADY / 2
+    share = max(STEADY, 1 / (mover.pictures + 1)) if alone else STEADY / 2
     mover.speed = (mover.speed[0] + share * right, mover.speed[1] + share * down)
     if alone:
-        mover.box, mover.known, mover.joined = box, mover.known + 1, max(0, mover.joined - 5)
+        mover.box, mover.pictures, mover.joined = box, mover.pictures + 1, max(0, mover.joined - 5)
     else:
         mover.box = _moved(mover.box, right / 2, down / 2)
         mover.joined += 1
 
 
 def _cut(blob: Blob, movers: list[_Mover], smallest: float) -> list[tuple[Blob, _Mover | None]]:
-    """Each pixel goes to the mover that it is nearest to, in sizes of that mover; what is far from all is new."""
+    """Assign each pixel to its nearest mover, in box sizes of that mover; pixels far from all form new blobs."""
     ys, xs = np.nonzero(blob.mask)
     points = np.stack([xs + blob.column + 0.5, ys + blob.row + 0.5], -1)
     boxes = np.array([mover.box for mover in movers])
     middles, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, np.maximum(boxes[:, 2:] - boxes[:, :2], 2)
     far = np.abs((points[:, None] - middles) / sizes).max(2)
     nearest = np.where(far.min(1) > NEAR, len(movers), far.argmin(1))
-    found: list[tuple[Blob, _Mover | None]] = []
+    parts: list[tuple[Blob, _Mover | None]] = []
     for number in range(len(movers) + 1):
-        own: Masks = np.zeros_like(blob.mask)
-        own[ys[nearest == number], xs[nearest == number]] = True
+        mask: Masks = np.zeros_like(blob.mask)
+        mask[ys[nearest == number], xs[nearest == number]] = True
         least = smallest if number == len(movers) else smallest / 2
-        pieces = list(blobs(own.view(np.uint8), least, blob.row, blob.column))
+        pieces = list(blobs(mask.view(np.uint8), least, blob.row, blob.column))
         if number == len(movers):
-            found += [(piece, None) for piece in pieces]
+            parts += [(piece, None) for piece in pieces]
         elif pieces:
-            found.append((pieces[0], movers[number]))
-    return found
+            parts.append((pieces[0], movers[number]))
+    return parts
 
 
 def _moved(box: Corners, right: float, down: float) -> Corners:

@@ -11,8 +11,8 @@ from wherewhen.core.contracts import ClipSpec
 from wherewhen.core.values import Floats, Masks, Pixels
 from wherewhen.proposals._layouts import Raw
 
-SHARED = 0.2  # of a tile's side that lies in the next one as well
-CUT = 0.01  # of a tile's side: a box that is this near to a border inside the picture goes on beyond it
+SHARED = 0.2  # share of a tile's side that overlaps the next tile
+CUT = 0.01  # share of a tile's side: a box this close to a border inside the picture counts as cut by it
 
 Place = tuple[int, int, int, int]
 
@@ -38,26 +38,26 @@ def _stretches(side: int, parts: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in np.linspace(0, side - length, parts).round().astype(int).tolist()]
 
 
-def looked(picture: Pixels, count: tuple[int, int], look: Callable[[Pixels], Raw]) -> Raw:
-    """What ``look`` sees in a picture and in each of its tiles, in shares of the picture.
+def tiled(picture: Pixels, count: tuple[int, int], detect: Callable[[Pixels], Raw]) -> Raw:
+    """Detections of ``detect`` in a picture and in each of its tiles, in shares of the picture.
 
-    What a tile cuts off is left to its neighbor: boxes at a border that is none of the picture's are left out.
+    Boxes at a border of a tile inside the picture are left out: the neighboring tile has them whole.
     """
     height, width = picture.shape[:2]
-    found = []
+    parts = []
     for x0, y0, x1, y1 in tiles((height, width), count):
-        corners, values, classes = look(np.ascontiguousarray(picture[y0:y1, x0:x1]))
+        corners, values, classes = detect(np.ascontiguousarray(picture[y0:y1, x0:x1]))
         inner = np.array([x0 > 0, y0 > 0, x1 < width, y1 < height])
         entire = ~(inner & _touching(corners)).any(1)
         scale, shift = np.array([x1 - x0, y1 - y0] * 2), np.array([x0, y0] * 2)
         placed = (corners[entire] * scale + shift) / np.array([width, height] * 2)
-        found.append((placed, values[entire], classes[entire]))
-    corners, values, classes = (np.concatenate(part) for part in zip(*found, strict=True))
+        parts.append((placed, values[entire], classes[entire]))
+    corners, values, classes = (np.concatenate(part) for part in zip(*parts, strict=True))
     return corners, values, classes
 
 
 def close_up(clip: ClipSpec, count: tuple[int, int]) -> ClipSpec:
-    """What pictures a detector wants: where it looks at tiles, as large as they are."""
+    """Clips for a detector: with tiles, in the original size."""
     return clip if count == (1, 1) else replace(clip, width=None, size=None)
 
 

@@ -1,4 +1,4 @@
-"""Boxes of the user, from a file: MOTChallenge, COCO or CVAT, or another format that holds boxes."""
+"""Boxes from a file of the user: MOTChallenge, COCO or CVAT, or another format that holds boxes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PLACES = {
     ("coco", None): "{}.json",
     ("cvat", None): "{}.xml",
 }
-"""Where the boxes of a video lie in a folder, by format and kind of file."""
+"""Path of the file with the boxes of a video in a folder, by format and kind of file."""
 
-VAST = 2**20  # px a side of pictures whose size nobody knows yet: a power of two, so that no digit is lost
+VAST = 2**20  # px a side of pictures of unknown size: a power of two, so that scaling is exact
 
 
 @dataclass(frozen=True)
@@ -74,30 +74,30 @@ class FileConfig:
 
     @property
     def places(self) -> dict[tuple[str, str | None], str]:
-        """Where to look in a folder, as far as format and kind are not told."""
-        asked = {
+        """The entries of `PLACES` that the settings format and kind allow."""
+        patterns = {
             (form, kind): place
             for (form, kind), place in PLACES.items()
             if self.format in (None, form) and (form != "mot" or self.kind in (None, kind))
         }
-        return asked
+        return patterns
 
 
 def names_of(video: Video) -> tuple[str, ...]:
-    """What files call a video: its id or the end of its path, as folders or as one name; without endings.
+    """Names of a video in files: its id or the end of its path, as folders or as one name; without endings.
 
     >>> names_of(Video("a 1", Path("videos/Abuse/a 1.mp4")))
     ('a 1', 'Abuse/a 1', 'Abuse%2Fa 1')
     """
     parent = video.path.parent.name
-    own = [video.id, *([f"{parent}/{video.path.stem}"] if parent else [])]
-    names = dict.fromkeys(form for name in own for form in (name, quote(name, safe=" +-_.,()[]=@&")))
+    ids = [video.id, *([f"{parent}/{video.path.stem}"] if parent else [])]
+    names = dict.fromkeys(form for name in ids for form in (name, quote(name, safe=" +-_.,()[]=@&")))
     return tuple(name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute())
 
 
 @dataclass(frozen=True)
 class _Counter:
-    """A clock that ticks once a frame: what formats need to count, before anybody knows the video's times."""
+    """A clock with one second per frame and `VAST` pictures, while times and size are unknown."""
 
     frames: int
     width: int = VAST
@@ -111,7 +111,7 @@ class _Counter:
 
 
 class _Any(Mapping[str, _Counter]):
-    """The same clock for whatever video a file speaks of."""
+    """The same clock for every video name in a file."""
 
     def __init__(self, clock: _Counter) -> None:
         self._clock = clock
@@ -130,9 +130,9 @@ class _Any(Mapping[str, _Counter]):
 
 
 class File:
-    """Boxes that lie in a file, frame by frame; its track numbers stay, unless they are to be found anew.
+    """Boxes in a file, frame by frame, with its track numbers unless ``relink`` is set.
 
-    ``video``: whose boxes they are; it finds its file in a folder, and itself in a file of several videos.
+    ``video``: the video of the boxes; it selects the file in a folder, and the part of a file of several videos.
     """
 
     Config: ClassVar[type] = FileConfig
@@ -160,15 +160,15 @@ class File:
             return folder
         names = names_of(video) if config.video is None else (config.video,)
         for name in names:
-            found = [place for place in places.values() if (folder / place.format(name)).is_file()]
-            if len(found) > 1:
-                told = " and ".join(place.format(name) for place in found)
-                raise ConfigError(f"file: {folder} has {told}; choose one with the settings format, or for mot kind")
-            if found:
-                return folder / found[0].format(name)
-        told = ", ".join(place.format(names[0]) for place in places.values())
+            matches = [place for place in places.values() if (folder / place.format(name)).is_file()]
+            if len(matches) > 1:
+                listed = " and ".join(place.format(name) for place in matches)
+                raise ConfigError(f"file: {folder} has {listed}; choose one with the settings format, or for mot kind")
+            if matches:
+                return folder / matches[0].format(name)
+        listed = ", ".join(place.format(names[0]) for place in places.values())
         also = f"; or the same for {', '.join(names[1:])}" if names[1:] else ""
-        raise VideoError(video.path, f"there are no boxes of {video.id!r} in {folder}: expected one of {told}{also}")
+        raise VideoError(video.path, f"there are no boxes of {video.id!r} in {folder}: expected one of {listed}{also}")
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """One `Boxes` per frame; DataError for a file that can't be read or doesn't fit the first picture."""
@@ -182,8 +182,8 @@ class File:
         """Boxes by frame number, for pictures of this size."""
         config, path = self.config, self.path
         form, kind = config.format or form_of(path), config.kind or kind_of(path)
-        found = _read(path, stamp(path), form, kind if form == "mot" else None, config.frames)
-        video = _one(found, config, path, self.video)
+        videos = _read(path, stamp(path), form, kind if form == "mot" else None, config.frames)
+        video = _select_video(videos, config, path, self.video)
         boxes = video.boxes
         places = boxes.extents[:, 2:] * VAST / np.array([width, height, width, height])
         if outside := np.flatnonzero((places[:, :2] > 1).any(1)).tolist():
@@ -206,8 +206,8 @@ class File:
                 groups.setdefault(number, []).append(k)
         track = boxes.track if self.tracks else np.full(len(boxes.track), -1)
         return {
-            number: _Row(places[own], values[own], tuple(names[k] for k in own), track[own])
-            for number, own in groups.items()
+            number: _Row(places[indices], values[indices], tuple(names[k] for k in indices), track[indices])
+            for number, indices in groups.items()
         }
 
 
@@ -231,12 +231,12 @@ def kind_of(path: Path) -> str:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, changed: object, form: str, kind: str | None, frames: int) -> list[Any]:
-    """All videos of a file, with a vast picture: read once, however many videos of it are asked for."""
+    """All videos of a file, with `VAST` pictures; cached, so that a file of many videos is read once."""
     reader = registry.load("formats", form).read
     if reader is None:
         raise ConfigError(f"file: the format {form} is only written, not read")
-    found: list[Any] = reader(path, _Any(_Counter(frames)), **({} if kind is None else {"kind": kind}))
-    return found
+    videos: list[Any] = reader(path, _Any(_Counter(frames)), **({} if kind is None else {"kind": kind}))
+    return videos
 
 
 @dataclass(frozen=True)
@@ -255,24 +255,24 @@ def _boxes(row: _Row | None, frame: Frame) -> Boxes:
     return Boxes(frame.start, frame.end, np.concatenate([times, row.places], 1), row.values, names, row.track)
 
 
-def _one(found: list[Any], config: FileConfig, path: Path, video: Video | None) -> Any:
-    """The video that is asked for, by name or by its id; or the only one."""
-    ids = [one.id for one in found]
+def _select_video(videos: list[Any], config: FileConfig, path: Path, video: Video | None) -> Any:
+    """The video with the name of the setting or the id of ``video``; or the only one."""
+    ids = [item.id for item in videos]
     if config.video is not None and path == Path(config.path):
         if config.video not in ids:
             raise ConfigError(unknown(f"video in {path}", config.video, ids))
-        return found[ids.index(config.video)]
-    wanted = () if video is None else names_of(video)
-    own = [one for one in found if one.id in wanted or str(PurePosixPath(one.id).with_suffix("")) in wanted]
-    if len(own) == 1:
-        return own[0]
-    if len(found) == 1:
+        return videos[ids.index(config.video)]
+    names = () if video is None else names_of(video)
+    matches = [item for item in videos if item.id in names or str(PurePosixPath(item.id).with_suffix("")) in names]
+    if len(matches) == 1:
+        return matches[0]
+    if len(videos) == 1:
         if video is not None and path == Path(config.path):
             log.warning("%s: the boxes of %s are used for %s", path, ids[0], video.id)
-        return found[0]
+        return videos[0]
     if video is not None:
         raise VideoError(video.path, f"there are no boxes of {video.id!r} in {path}, but of {', '.join(ids[:10])}")
-    raise ConfigError(f"{path} holds {len(found)} videos; set video to one of {', '.join(ids[:10])}")
+    raise ConfigError(f"{path} holds {len(videos)} videos; set video to one of {', '.join(ids[:10])}")
 
 
 PLUGIN: type[Proposer] = File

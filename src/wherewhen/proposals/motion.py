@@ -18,7 +18,7 @@ from wherewhen.core.values import Boxes, Frame, Masks, Pixels
 from wherewhen.proposals._background import SURE, Background
 from wherewhen.proposals._blobs import Blob, blobs, broad, closed, split, sure
 from wherewhen.proposals._memory import Memory
-from wherewhen.proposals._steady import camera, telling
+from wherewhen.proposals._steady import camera, informative
 
 Array = NDArray[np.float32]
 
@@ -26,22 +26,22 @@ log = logging.getLogger(__name__)
 
 CAMERA = "the camera moves"
 CHANGED = "the picture changed as a whole"
-FLOODED = 0.55  # share of the picture that stands out when light or camera, not things, changed
+FLOODED = 0.55  # share of the picture in the foreground from which light or camera changed, not objects
 STILL = 6.0  # gray levels that a pixel may change from picture to picture and count as still
 RESTING = 0.9  # share of a blob's pixels that are still where it rests
-SETTLED = 2.0  # seconds that a thing must rest before it is believed to be one, and not a place that one left
-YOUNG = 30.0  # seconds in which the scene is learnt from pictures far apart
+SETTLED = 2.0  # seconds of rest after which a blob counts as an object, not as a place that one left
+YOUNG = 30.0  # seconds in which the scene is learned from pictures far apart
 PAUSE = 0.5  # seconds between them
-DOUBT = 0.6  # times the surety of what rests since a moment ago
-GHOST = 1.15  # times the edges along a ghost's rim that are in the background and no longer in the picture
-MOVES = 3  # of the last RECENT pictures in which the camera must move, or none, before that is believed
+DOUBT = 0.6  # factor of the confidence of blobs at rest for less than SETTLED
+GHOST = 1.15  # ratio of edges along a ghost's rim in the background to those in the picture
+MOVES = 3  # of the last RECENT pictures in which the camera must move; it rests again after none of them
 RECENT = 5
-SMALLEST_SIDE = 32  # px: smaller pictures hold nothing to look for
-MOST_HELD = 15  # pictures that the empty scene is learnt from at the start
-OWN = 1.0  # px a frame, at 320 px, that a thing must move against a moving camera
-MARGIN = 12  # px around what stands out in which flow is looked for
-FLOWING = 96  # px: the least side for flow, which searches at several sizes
-COMPENSATED = 18.0  # gray levels by which a thing stands out between pictures of a moving camera
+SMALLEST_SIDE = 32  # px: smaller pictures have no boxes
+MOST_HELD = 15  # pictures from which the empty scene is learned at the start
+LEAST_SPEED = 1.0  # px a frame, at 320 px: lowest speed of an object relative to a moving camera
+MARGIN = 12  # px around the foreground in which flow is computed
+FLOWING = 96  # px: the smallest side for flow, which is computed at several sizes
+COMPENSATED = 18.0  # gray levels by which an object differs between aligned pictures of a moving camera
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ class MotionConfig:
 
 
 class Motion:
-    """Boxes around what stands out from an empty scene that is learnt as it changes.
+    """Boxes around the foreground of an adaptive background model.
 
-    Shadows are left out, places where something was at the start are learnt as soon as it leaves, and blobs of several
-    movers are cut where they move in different ways. While the camera moves, boxes are around what moves against it,
-    and say so.
+    Shadows are left out, places where something was at the start are learned as soon as it leaves, and blobs of several
+    movers are cut where their motions differ. While the camera moves, boxes are around objects that move relative to
+    it, with a note.
     """
 
     Config: ClassVar[type] = MotionConfig
@@ -104,7 +104,7 @@ class Motion:
         self.wait = config.warmup
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
-        """One `Boxes` per frame; the first second comes at once."""
+        """One `Boxes` per frame; the first ``warmup`` seconds are buffered."""
         stream = iter(frames)
         first = next(stream, None)
         if first is None:
@@ -114,27 +114,27 @@ class Motion:
             held.append(frame)
             if frame.end - first.start >= self.config.warmup:
                 break
-        eye = _Eye(self.config, held)
+        detector = _Detector(self.config, held)
         for frame in held:
-            yield eye(frame)
+            yield detector(frame)
         for frame in stream:
-            yield eye(frame)
+            yield detector(frame)
 
 
-class _Eye:
-    """All that is kept from picture to picture; of fixed size."""
+class _Detector:
+    """The state between pictures; of fixed size."""
 
     def __init__(self, config: MotionConfig, held: list[Frame]) -> None:
         import cv2
 
         self._config = config
         self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._flow.setFinestScale(1)  # things are small: the preset's own is too coarse for them
+        self._flow.setFinestScale(1)  # objects are small: the preset's scale is too coarse for them
         self._moving = False
         self._start([frame.image for frame in held[:: max(1, len(held) // MOST_HELD)]], held[0].start)
 
     def _start(self, images: list[Pixels], since: float) -> None:
-        """Learn the scene anew."""
+        """Start with a new background model."""
         self._shape = images[0].shape
         self._scene = Background([image for image in images if image.shape == self._shape])
         self._gray: Pixels | None = None
@@ -153,19 +153,19 @@ class _Eye:
             self._start([frame.image], frame.start)
         gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)
         before = gray if self._gray is None else self._gray
-        places = telling(before, gray)
+        places = informative(before, gray)
         flow = self._flow.calc(before, gray, None) if len(places[0]) or self._moving else None
         move = None if flow is None else camera(flow, places) if len(places[0]) else None
         self._judge(move is not None, frame)
         if self._moving and flow is not None:
-            found, note = self._against(before, gray, flow, move), CAMERA
+            candidates, note = self._against(before, gray, flow, move), CAMERA
         else:
-            found, note = self._before_scene(frame, before, gray, flow)
+            candidates, note = self._before_scene(frame, before, gray, flow)
         self._gray = gray
-        return self._told(found, frame, note)
+        return self._boxes(candidates, frame, note)
 
     def _judge(self, moves: bool, frame: Frame) -> None:
-        """Believe that the camera moves, or rests again, once a few pictures agree."""
+        """Switch between moving and static camera once a few pictures agree."""
         self._moves.append(moves)
         if not self._moving and sum(self._moves) >= MOVES:
             log.warning("from %.1f s on the camera moves: boxes are around what moves against it", frame.start)
@@ -175,8 +175,10 @@ class _Eye:
             self._moving = False
             self._start([frame.image], frame.start)
 
-    def _before_scene(self, frame: Frame, before: Pixels, gray: Pixels, flow: Array | None) -> tuple[list[_Found], str]:
-        """What stands out from the empty scene."""
+    def _before_scene(
+        self, frame: Frame, before: Pixels, gray: Pixels, flow: Array | None
+    ) -> tuple[list[_Candidate], str]:
+        """Foreground blobs of the background model, and a note."""
         import cv2
 
         if frame.start - self._since < YOUNG and frame.start >= self._remembered + PAUSE:
@@ -201,30 +203,30 @@ class _Eye:
                 flow = self._within(before, gray, [blob for blob in parts if broad(blob, smallest)])
             parts = [part for blob in parts for part in split(blob, flow, smallest)]
         edges: tuple[Pixels, Pixels] | None = None
-        kept: list[Blob] = []
+        movers: list[Blob] = []
         for blob in parts:
             if _rests(blob, still):
                 edges = edges or (_edges(gray), _edges(self._scene.gray))
                 if _is_ghost(blob, *edges):
                     self._scene.absorb(frame.image, blob.mask, (blob.row, blob.column))
                     continue
-            kept.append(blob)
-        found = []
-        for blob in self._memory.parted(kept, smallest) if self._config.split else kept:
+            movers.append(blob)
+        candidates = []
+        for blob in self._memory.parted(movers, smallest) if self._config.split else movers:
             surety = _surety(blob, level, smallest)
             doubted = _rests(blob, still) and np.median(blob.of(self._rested)[blob.mask]) < SETTLED
-            found.append(_Found(blob, surety * (DOUBT if doubted else 1.0)))
-        return found, ""
+            candidates.append(_Candidate(blob, surety * (DOUBT if doubted else 1.0)))
+        return candidates, ""
 
-    def _within(self, before: Pixels, gray: Pixels, found: list[Blob]) -> Array:
-        """The flow ``(H, W, 2)`` where blobs are, and nothing elsewhere."""
+    def _within(self, before: Pixels, gray: Pixels, targets: list[Blob]) -> Array:
+        """The flow ``(H, W, 2)`` at blobs, zeros elsewhere."""
         height, width = gray.shape
         flow = np.zeros((height, width, 2), np.float32)
-        if found:
-            corners = np.array([blob.corners for blob in found])
+        if targets:
+            corners = np.array([blob.corners for blob in targets])
             (x0, y0), (x1, y1) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
             rows, columns = _stretch(y0 - MARGIN, y1 + MARGIN, height), _stretch(x0 - MARGIN, x1 + MARGIN, width)
-            first, second = (np.ascontiguousarray(one[rows, columns]) for one in (before, gray))
+            first, second = (np.ascontiguousarray(image[rows, columns]) for image in (before, gray))
             flow[rows, columns] = self._flow.calc(first, second, None)
         return flow
 
@@ -237,8 +239,8 @@ class _Eye:
                 if sure(blob, level):
                     yield blob
 
-    def _against(self, before: Pixels, gray: Pixels, flow: Array, move: Array | None) -> list[_Found]:
-        """What moves in another way than the picture as a whole."""
+    def _against(self, before: Pixels, gray: Pixels, flow: Array, move: Array | None) -> list[_Candidate]:
+        """Blobs that move in another way than the picture as a whole."""
         import cv2
 
         height, width = gray.shape
@@ -248,31 +250,33 @@ class _Eye:
             cv2.convertScaleAbs(cv2.blur(cv2.absdiff(gray, under), (3, 3)), alpha=SURE / COMPENSATED), np.uint8
         )
         ys, xs = np.mgrid[:height, :width].astype(np.float32)
-        own = flow - (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T - np.stack([xs, ys], -1))
-        mask = ((level >= SURE) & (np.hypot(own[..., 0], own[..., 1]) > OWN * width / 320)).astype(np.uint8) * 255
+        relative = flow - (np.stack([xs, ys, np.ones_like(xs)], -1) @ model.T - np.stack([xs, ys], -1))
+        mask = ((level >= SURE) & (np.hypot(relative[..., 0], relative[..., 1]) > LEAST_SPEED * width / 320)).astype(
+            np.uint8
+        ) * 255
         smallest = max(1.0, self._config.smallest * mask.size)
-        return [_Found(blob, _surety(blob, level, smallest)) for blob in blobs(closed(mask), smallest)]
+        return [_Candidate(blob, _surety(blob, level, smallest)) for blob in blobs(closed(mask), smallest)]
 
-    def _told(self, found: list[_Found], frame: Frame, note: str) -> Boxes:
-        found = sorted(found, key=lambda one: -one.surety)[: self._config.most]
+    def _boxes(self, candidates: list[_Candidate], frame: Frame, note: str) -> Boxes:
+        candidates = sorted(candidates, key=lambda candidate: -candidate.surety)[: self._config.most]
         height, width = frame.image.shape[:2]
-        corners = [one.blob.corners for one in found]
-        rows = ext.from_pixels(corners, [(frame.start, frame.end)] * len(found), width, height)
-        return Boxes(frame.start, frame.end, rows, np.array([one.surety for one in found]), note=note)
+        corners = [candidate.blob.corners for candidate in candidates]
+        rows = ext.from_pixels(corners, [(frame.start, frame.end)] * len(candidates), width, height)
+        return Boxes(frame.start, frame.end, rows, np.array([candidate.surety for candidate in candidates]), note=note)
 
 
-class _Found(NamedTuple):
+class _Candidate(NamedTuple):
     blob: Blob
     surety: float
 
 
 def _rests(blob: Blob, still: Masks) -> bool:
-    """Whether nearly all pixels of a blob are as they were in the picture before."""
+    """Whether nearly all pixels of a blob are unchanged since the previous picture."""
     return bool(np.count_nonzero(blob.mask & blob.of(still)) >= RESTING * blob.area)
 
 
 def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
-    """From 0 to 1: how far a blob stands out, how large it is and how much of its box it fills."""
+    """Confidence from 0 to 1: from a blob's contrast, its size and its share of its box."""
     strength = float(np.minimum(blob.of(level)[blob.mask], 2 * SURE).mean()) / (2 * SURE)
     return float(
         min(1.0, 1.2 * strength) * min(1.0, 0.4 + blob.area / (5 * smallest)) * (blob.area / blob.mask.size) ** 0.25
@@ -280,7 +284,7 @@ def _surety(blob: Blob, level: Pixels, smallest: float) -> float:
 
 
 def _stretch(first: int, last: int, most: int) -> slice:
-    """A stretch within 0 to ``most``, of at least FLOWING px if there are so many."""
+    """A range within 0 to ``most``, of at least FLOWING px if possible."""
     first, last = max(0, first), min(most, last)
     if last - first < FLOWING:
         first = max(0, min(first, most - FLOWING))
@@ -289,9 +293,9 @@ def _stretch(first: int, last: int, most: int) -> slice:
 
 
 def _is_ghost(blob: Blob, now: Pixels, then: Pixels) -> bool:
-    """Whether a resting blob is where something was that left: its rim shows in the background, not in the picture.
+    """Whether a resting blob is a place that an object left: its rim is in the background, not in the picture.
 
-    ``now``, ``then``: how steep picture and background are, ``(H, W)``.
+    ``now``, ``then``: gradients of picture and background, ``(H, W)``.
     """
     import cv2
 
@@ -302,7 +306,7 @@ def _is_ghost(blob: Blob, now: Pixels, then: Pixels) -> bool:
 
 
 def _edges(gray: Pixels) -> Pixels:
-    """How steep a picture ``(H, W)`` is at each pixel."""
+    """Gradient of a picture ``(H, W)`` at each pixel."""
     import cv2
 
     return np.asarray(cv2.morphologyEx(gray, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)), np.uint8)

@@ -13,10 +13,10 @@ import numpy as np
 from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Boxes, Frame, Pixels
-from wherewhen.proposals._classes import COCO, read_names, sparse_coco, wanted
-from wherewhen.proposals._layouts import LAYOUTS, Raw, known
-from wherewhen.proposals._seen import DetectorConfig, seen
-from wherewhen.proposals._tiles import close_up, looked
+from wherewhen.proposals._classes import COCO, read_names, selected, sparse_coco
+from wherewhen.proposals._detections import DetectorConfig, filtered_boxes
+from wherewhen.proposals._layouts import LAYOUTS, Raw, checked
+from wherewhen.proposals._tiles import close_up, tiled
 
 FREE = 640  # px: side of the picture for a file that takes any
 
@@ -64,7 +64,7 @@ class Onnx:
     def __init__(self, config: OnnxConfig) -> None:
         self.config, self._layout = config, LAYOUTS[config.layout]
         self.names = _names(config)
-        self._allowed = wanted(config.classes, self.names)
+        self._allowed = selected(config.classes, self.names)
         self._session = _session(config)
         self._input = self._session.get_inputs()[0]
         self.size = _size(self._input.shape, config.path)
@@ -76,15 +76,15 @@ class Onnx:
         tiles = self.config.tiles
         overlap = 1.0 if self._layout.unique and tiles == (1, 1) else self.config.overlap
         for frame in frames:
-            yield seen(
-                looked(frame.image, tiles, self._detected), frame, self.names, self._allowed, self.config, overlap
+            yield filtered_boxes(
+                tiled(frame.image, tiles, self._detected), frame, self.names, self._allowed, self.config, overlap
             )
 
     def _detected(self, image: Pixels) -> Raw:
         outputs = [output.name for output in self._session.get_outputs()]
         numbers = self._session.run(outputs, {self._input.name: self._layout.prepare(image, self.size)})
-        found = {name: np.asarray(value, np.float32) for name, value in zip(outputs, numbers, strict=True)}
-        return known(self._layout.decode(found, self.size, (image.shape[0], image.shape[1])), self.names)
+        arrays = {name: np.asarray(value, np.float32) for name, value in zip(outputs, numbers, strict=True)}
+        return checked(self._layout.decode(arrays, self.size, (image.shape[0], image.shape[1])), self.names)
 
 
 def _names(config: OnnxConfig) -> tuple[str, ...]:
@@ -102,11 +102,11 @@ def _session(config: OnnxConfig) -> Any:
         runtime = import_module("onnxruntime")
     except ImportError:
         raise ConfigError('proposals onnx need onnxruntime: pip install "wherewhen[onnx]"') from None
-    how = runtime.SessionOptions()
-    how.intra_op_num_threads, how.log_severity_level = config.threads, 3
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = config.threads, 3
     try:
-        return runtime.InferenceSession(config.path, how, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library has no class of its own for what a file does wrong
+        return runtime.InferenceSession(config.path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library has no own class of errors for bad files
         raise ConfigError(f"onnx: {config.path}: not a network that ONNX Runtime can run ({error})") from None
 
 

@@ -14,13 +14,13 @@ from wherewhen.core.contracts import ClipSpec, Proposer, ProposerAbilities, Prov
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Boxes, Features, Frame, Pixels
-from wherewhen.proposals._classes import wanted
+from wherewhen.proposals._classes import selected
+from wherewhen.proposals._detections import DetectorConfig, filtered_boxes
 from wherewhen.proposals._layouts import Raw
-from wherewhen.proposals._seen import DetectorConfig, seen
-from wherewhen.proposals._tiles import close_up, looked
+from wherewhen.proposals._tiles import close_up, tiled
 
 EITHER_OR = {"detr", "yolos", "table-transformer"}
-"""Kinds of network whose last class means nothing at all; the others judge each class by itself."""
+"""Kinds of network with a softmax over classes, the last one "no object"; the others have a sigmoid per class."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TransformersConfig(DetectorConfig):
 
 
 class Transformers:
-    """Boxes of a detection transformer; with HF_HUB_OFFLINE=1 only what was fetched before is used."""
+    """Boxes of a detection transformer; with HF_HUB_OFFLINE=1 only cached models are used."""
 
     Config: ClassVar[type] = TransformersConfig
     source: ClassVar[Provenance] = Provenance(
@@ -68,35 +68,35 @@ class Transformers:
         self._network = _network(library, config)
         labels = self._network.config.id2label
         self.names = tuple(_coco(labels.get(k, "")) for k in range(max(labels) + 1))
-        self._allowed = wanted(config.classes, self.names)
+        self._allowed = selected(config.classes, self.names)
         self.clip = close_up(ClipSpec(1, config.stride, config.rate, size=self._look.size), config.tiles)
 
     def __call__(self, frames: Iterable[Frame]) -> Iterator[Boxes]:
         """One `Boxes` per frame."""
         for frame in frames:
-            raw = looked(frame.image, self.config.tiles, self._detected)
-            yield seen(raw, frame, self.names, self._allowed, self.config)
+            raw = tiled(frame.image, self.config.tiles, self._detected)
+            yield filtered_boxes(raw, frame, self.names, self._allowed, self.config)
 
     def _detected(self, image: Pixels) -> Raw:
         import torch
 
         with torch.inference_mode():
             pixels = torch.from_numpy(self._look(image)).to(self.config.device)
-            found = self._network(pixel_values=pixels)
-        logits = found.logits[0].float().cpu()
+            outputs = self._network(pixel_values=pixels)
+        logits = outputs.logits[0].float().cpu()
         if self._network.config.model_type in EITHER_OR:
             shares = logits.softmax(-1)[:, :-1]
         else:
             shares = logits.sigmoid()
         values, classes = shares.max(-1)
-        x, y, wide, tall = found.pred_boxes[0].double().cpu().numpy().T
+        x, y, wide, tall = outputs.pred_boxes[0].double().cpu().numpy().T
         corners = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], -1)
         return corners, values.double().numpy(), classes.numpy()
 
 
 @dataclass(frozen=True)
 class _Look:
-    """How the network wants pictures, as its ``preprocessor_config.json`` tells."""
+    """Preprocessing of pictures by the network's ``preprocessor_config.json``."""
 
     size: tuple[int, int]
     scale: float
@@ -119,7 +119,7 @@ _OLD_NAMES |= {"diningtable": "dining table", "tvmonitor": "tv", "N/A": "", "bac
 
 
 def _coco(name: str) -> str:
-    """A class name as COCO writes it today."""
+    """The current COCO name of a class."""
     return _OLD_NAMES.get(name, name)
 
 
@@ -135,19 +135,19 @@ def _preprocessing(library: Any, config: TransformersConfig) -> _Look:
     try:
         path = library.utils.hub.cached_file(config.model, name, revision=config.revision, local_files_only=_offline())
         with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            told = json_of(file.read())
+            settings = json_of(file.read())
     except (OSError, ValueError) as error:
         raise ConfigError(f"transformers: {config.model}: its {name} can't be had ({_short(error)})") from None
-    size = told.get("size") if isinstance(told, dict) else None
+    size = settings.get("size") if isinstance(settings, dict) else None
     if not isinstance(size, dict) or not all(isinstance(size.get(side), int) for side in ("height", "width")):
         raise ConfigError(
             f"transformers: {config.model} needs pictures of size {size}; "
             "only networks with one height and width can be used, such as RT-DETR"
         )
-    scale = told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0
-    normal = told.get("do_normalize", False)
-    mean = tuple(told.get("image_mean", (0.0,) * 3)) if normal else (0.0,) * 3
-    std = tuple(told.get("image_std", (1.0,) * 3)) if normal else (1.0,) * 3
+    scale = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    normal = settings.get("do_normalize", False)
+    mean = tuple(settings.get("image_mean", (0.0,) * 3)) if normal else (0.0,) * 3
+    std = tuple(settings.get("image_std", (1.0,) * 3)) if normal else (1.0,) * 3
     return _Look((size["height"], size["width"]), float(scale), mean, std)
 
 
@@ -166,7 +166,7 @@ def _network(library: Any, config: TransformersConfig) -> Any:
 
 
 def _offline() -> bool:
-    """Whether nothing may be fetched; the library itself looks once only, when it is imported."""
+    """Whether downloads are forbidden; the library itself reads the variable only when it is imported."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 

@@ -12,25 +12,25 @@ from wherewhen.core.errors import ConfigError
 
 
 def encoders() -> list[str]:
-    """Backbones that also read."""
+    """Names of the backbones that encode text."""
     return [name for name in registry.names("backbones") if registry.load("backbones", name).abilities.reads_text]
 
 
-def settings_of(name: str, given: Mapping[str, Any] | None = None, **fixed: Any) -> Any:
-    """The settings of a backbone that reads; ConfigError for one that doesn't. ``fixed`` count where it has them."""
+def settings_of(name: str, settings: Mapping[str, Any] | None = None, **fixed: Any) -> Any:
+    """The settings of a backbone that encodes text, ConfigError for others; of ``fixed`` those that it has apply."""
     plugin = registry.load("backbones", name)
     if name not in encoders():
         raise ConfigError(f"the backbone {name} doesn't encode text; prompts need one of {', '.join(encoders())}")
-    own = {f.name for f in fields(plugin.Config)}
-    return build(plugin.Config, {**(given or {}), **{k: v for k, v in fixed.items() if k in own}}, name)
+    names = {f.name for f in fields(plugin.Config)}
+    return build(plugin.Config, {**(settings or {}), **{k: v for k, v in fixed.items() if k in names}}, name)
 
 
-def asked(settings: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
-    """The requested backbone and its settings; settings of a single one choose it, and None means any.
+def requested_encoder(settings: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
+    """The requested backbone and its settings; settings of a single one select it; None means any.
 
     ConfigError where settings of several are given.
 
-    >>> asked({"clip": {"weights": "own.pt"}})
+    >>> requested_encoder({"clip": {"weights": "own.pt"}})
     ('clip', {'weights': 'own.pt'})
     """
     sections = {name: values for name, values in settings.items() if name != "backbone"}

@@ -11,15 +11,15 @@ from wherewhen.core.contracts import TextImage
 from wherewhen.core.errors import WherewhenError
 from wherewhen.core.prompts import Prompts
 
-SIMILAR = 0.95  # cosine from which two texts say the same to an encoder
-ALIKE = 0.75  # share of their words from which two texts say the same to a reader
-FEW = 2  # descriptions of a class: one alone stands or falls with its wording
+SIMILAR = 0.95  # cosine from which two texts are equal to an encoder
+ALIKE = 0.75  # share of common words from which two texts are near-synonyms
+FEW = 2  # descriptions of a class: a single one depends on its wording
 _PICTURE = "a an the of picture photo person people someone in on at with"
 PICTURE = frozenset(_PICTURE.split())
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong: how grave it is, its kind, the texts or class that it is about, and what to do."""
+    """One fault: severity, kind, the texts or class concerned, and what to do."""
 
     severity: Literal["error", "warning", "info"]
     kind: str
@@ -28,15 +28,15 @@ class Fault(NamedTuple):
 
 
 def check(prompts: Prompts, encoder: TextImage | None = None, similar: float = SIMILAR) -> list[Fault]:
-    """All faults, gravest first; without an encoder those that need none.
+    """All faults, the most severe first; without an encoder those that need none.
 
     >>> [fault.kind for fault in check(Prompts(("a road",), {"crash": ("A  road", "a crash")}))]
     ['repeated']
     """
-    found = [*_repeated(prompts), *_few(prompts)]
-    found += _worded(prompts) if encoder is None else [*_read(prompts, encoder, similar)]
+    faults = [*_repeated(prompts), *_few(prompts)]
+    faults += _worded(prompts) if encoder is None else [*_read(prompts, encoder, similar)]
     order = ("error", "warning", "info")
-    return sorted(found, key=lambda fault: (order.index(fault.severity), fault.kind, fault.about))
+    return sorted(faults, key=lambda fault: (order.index(fault.severity), fault.kind, fault.about))
 
 
 def _side(prompts: Prompts, owner: int) -> str:
@@ -48,7 +48,7 @@ def _plain(text: str) -> str:
 
 
 def _pairs(prompts: Prompts) -> Iterator[tuple[int, int, str]]:
-    """Numbers of two texts that are not the same, and where they stand."""
+    """Indices of every two different texts, and both with their classes as a text."""
     texts, owners = prompts.texts, prompts.owners.tolist()
     plain = [_plain(text) for text in texts]
     for a, b in combinations(range(len(texts)), 2):
@@ -63,8 +63,8 @@ def _repeated(prompts: Prompts) -> Iterator[Fault]:
     for text, owners in places.items():
         sides = list(dict.fromkeys(_side(prompts, owner) for owner in owners))
         if len(sides) > 1:
-            told = f"in {', '.join(sides)}: so it doesn't separate them; keep it in one"
-            yield Fault("error", "repeated", text, told)
+            message = f"in {', '.join(sides)}: so it doesn't separate them; keep it in one"
+            yield Fault("error", "repeated", text, message)
         elif len(owners) > 1:
             yield Fault("warning", "repeated", text, f"{len(owners)} times in {sides[0]}, so it counts as often")
 
@@ -79,13 +79,13 @@ def _worded(prompts: Prompts) -> Iterator[Fault]:
     """Near-synonyms across the two sides by their words alone."""
     owners = prompts.owners
     words = [frozenset(_plain(text).split()) - PICTURE for text in prompts.texts]
-    for a, b, told in _pairs(prompts):
+    for a, b, pair in _pairs(prompts):
         if (owners[a] < 0) != (owners[b] < 0) and len(words[a] & words[b]) >= ALIKE * len(words[a] | words[b]) > 0:
-            yield Fault("warning", "synonym", told, "nearly the same words on both sides")
+            yield Fault("warning", "synonym", pair, "nearly the same words on both sides")
 
 
 def _read(prompts: Prompts, encoder: TextImage, similar: float) -> Iterator[Fault]:
-    """What an encoder makes of the texts: those it can't read, those it cuts, those that it can't tell apart."""
+    """Faults by an encoder: texts that it can't encode, that it truncates, and that it can't distinguish."""
     broken = False
     for text in prompts.texts:
         try:
@@ -100,12 +100,12 @@ def _read(prompts: Prompts, encoder: TextImage, similar: float) -> Iterator[Faul
             yield Fault("error", "long", text, f"{count} tokens, of which {encoder.limit} are read; shorten it")
     if broken:
         return
-    seen, owners = encoder.encode(prompts.texts), prompts.owners
-    cosines = seen @ seen.T
-    for a, b, told in _pairs(prompts):
+    vectors, owners = encoder.encode(prompts.texts), prompts.owners
+    cosines = vectors @ vectors.T
+    for a, b, pair in _pairs(prompts):
         if cosines[a, b] >= similar and owners[a] != owners[b]:
             across = bool((owners[a] < 0) != (owners[b] < 0))
-            what = "both sides" if across else "two classes"
+            sides = "both sides" if across else "two classes"
             yield Fault(
-                "warning" if across else "info", "synonym", told, f"cosine {cosines[a, b]:.3f}: the same on {what}"
+                "warning" if across else "info", "synonym", pair, f"cosine {cosines[a, b]:.3f}: the same on {sides}"
             )

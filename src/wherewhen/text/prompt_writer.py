@@ -52,18 +52,18 @@ class Endpoint:
 def write(
     endpoint: Endpoint, classes: Sequence[str], normal: Sequence[str], count: int = 4, scene: str = ""
 ) -> Prompts:
-    """Prompts for classes: ``count`` descriptions each, beside ``normal`` ones that are given.
+    """Prompts for classes: ``count`` descriptions each, beside the ``normal`` ones.
 
     ``scene``: description of the camera's scene. DataError with the fault of an answer.
     """
     if not classes or not all(name.strip() for name in classes):
         raise ConfigError("prompts write: expected class names: --classes fighting,robbery")
-    told = _asked(endpoint, _question(classes, count, scene))
-    found = _parsed(told)
-    missing = [name for name in classes if name not in found]
+    answer = _answer(endpoint, _question(classes, count, scene))
+    descriptions = _parse(answer)
+    missing = [name for name in classes if name not in descriptions]
     if missing:
         raise DataError(f"{endpoint.full}: the answer lacks {', '.join(missing)}; try again, or with fewer classes")
-    return Prompts(tuple(normal), {name: _texts(endpoint, name, found[name], count) for name in classes})
+    return Prompts(tuple(normal), {name: _texts(endpoint, name, descriptions[name], count) for name in classes})
 
 
 def _question(classes: Sequence[str], count: int, scene: str) -> str:
@@ -76,8 +76,8 @@ def _question(classes: Sequence[str], count: int, scene: str) -> str:
     )
 
 
-def _asked(endpoint: Endpoint, question: str) -> str:
-    """What the model answers; DataError where it can't be reached or says no."""
+def _answer(endpoint: Endpoint, question: str) -> str:
+    """The answer of the model; DataError where it can't be reached or refuses."""
     body = {"model": endpoint.model, "messages": [{"role": "user", "content": question}], "temperature": 0.7}
     headers = {"Content-Type": "application/json", "User-Agent": "wherewhen"}
     key = next((os.environ[name] for name in KEYS if os.environ.get(name)), "")
@@ -86,39 +86,39 @@ def _asked(endpoint: Endpoint, question: str) -> str:
         with urlopen(Request(endpoint.full, json.dumps(body).encode(), headers), timeout=PATIENCE) as answer:
             data = answer.read(LARGEST + 1)
     except HTTPError as error:
-        said = error.read(300).decode(errors="replace")
+        detail = error.read(300).decode(errors="replace")
         hint = f"; set its key in {' or '.join(KEYS)}" if error.code in (401, 403) else ""
-        raise DataError(f"{endpoint.full}: answered {error.code} {error.reason}: {said!r}{hint}") from None
+        raise DataError(f"{endpoint.full}: answered {error.code} {error.reason}: {detail!r}{hint}") from None
     except (URLError, OSError) as error:
         raise DataError(f"{endpoint.full}: can't be reached ({getattr(error, 'reason', error)})") from None
     if len(data) > LARGEST:
         raise DataError(f"{endpoint.full}: the answer has more than {LARGEST} bytes; check the address")
     try:
-        told: Any = json_of(data)["choices"][0]["message"]["content"]
+        content: Any = json_of(data)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         raise DataError(f"{endpoint.full}: not an OpenAI-compatible answer: {data[:200]!r}") from None
-    if not isinstance(told, str):
-        raise DataError(f"{endpoint.full}: expected text, got {type(told).__name__}")
-    return told
+    if not isinstance(content, str):
+        raise DataError(f"{endpoint.full}: expected text, got {type(content).__name__}")
+    return content
 
 
-def _parsed(told: str) -> dict[str, Any]:
-    """The JSON object in an answer, whatever stands around it."""
-    start, end = told.find("{"), told.rfind("}")
+def _parse(answer: str) -> dict[str, Any]:
+    """The JSON object in an answer, with any text around it."""
+    start, end = answer.find("{"), answer.rfind("}")
     try:
-        found = json_of(told[start : end + 1]) if 0 <= start < end else None
+        value = json_of(answer[start : end + 1]) if 0 <= start < end else None
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise DataError(f"the model's answer has no JSON object: {told[:200]!r}; try again, or another model")
-    return found
+        value = None
+    if not isinstance(value, dict):
+        raise DataError(f"the model's answer has no JSON object: {answer[:200]!r}; try again, or another model")
+    return value
 
 
 def _texts(endpoint: Endpoint, name: str, listed: Any, count: int) -> tuple[str, ...]:
     if not isinstance(listed, list) or not listed or not all(isinstance(text, str) for text in listed):
         raise DataError(f"{endpoint.full}: {name}: expected a list of descriptions, got {listed!r:.100}")
     texts = dict.fromkeys(" ".join(text.split()) for text in listed)
-    kept = [text for text in texts if text and len(text) <= LONGEST][:count]
-    if not kept:
+    descriptions = [text for text in texts if text and len(text) <= LONGEST][:count]
+    if not descriptions:
         raise DataError(f"{endpoint.full}: {name}: the answer has no description of 1 to {LONGEST} characters")
-    return tuple(kept)
+    return tuple(descriptions)

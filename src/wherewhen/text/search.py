@@ -1,8 +1,8 @@
 """Text search in an archive: the moments and places whose pictures are closest to a text.
 
-An archive is a store that ``wherewhen extract`` wrote with a backbone that reads. Every second of each video is kept by
-a few vectors: the picture as a whole, and the places that differ most from what that place mostly shows. So a question
-about something small is answered too, and the index stays small. The map of a moment is read from the store itself.
+An archive is a store that ``wherewhen extract`` wrote with a backbone that encodes text. A few vectors represent each
+second of a video: the mean of the whole picture, and the places that differ most from the mean of their place. So
+small things are found as well, and the index stays small. The map of a moment is read from the store itself.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from wherewhen.runtime.network import Network
 from wherewhen.text import search_index, spatial
 from wherewhen.text.encoders import encoders, settings_of
 
-VERSION = 1  # of what is kept of a video
+VERSION = 1  # of the entries of a video
 FOLDER = "search"
-CHUNK = 120.0  # seconds of a video that are looked at together
-TOUCH = 3.0  # seconds: nearer finds of one video are one moment
+CHUNK = 120.0  # seconds of a video that are read at once
+TOUCH = 3.0  # seconds: results of one video closer than this are one moment
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,9 @@ class Moment:
     heat: Features = field(repr=False)
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it; the map with three digits."""
-        told = {"video": self.video, "start": self.start, "end": self.end, "at": self.at, "score": self.score}
-        return told | {"box": list(self.box), "heat": np.round(self.heat.astype(float), 3).tolist()}
+        """The fields for JSON; the map rounded to three digits."""
+        record = {"video": self.video, "start": self.start, "end": self.end, "at": self.at, "score": self.score}
+        return record | {"box": list(self.box), "heat": np.round(self.heat.astype(float), 3).tolist()}
 
 
 @dataclass
@@ -80,22 +80,22 @@ class Archive:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        """Find the look that can be asked, and its encoder."""
+        """Choose the features to search and load their encoder."""
         self.store = Path(self.store)
         index = read_index(self.store)
         self.videos = [str(row["id"]) for row in index["videos"]]
-        self.look, made = self._chosen(index["looks"])
-        name = str(made["backbone"])
-        own = {key: value for key, value in made[name].items() if key != "weights"}
+        self.look, spec = self._chosen(index["looks"])
+        name = str(spec["backbone"])
+        settings = {key: value for key, value in spec[name].items() if key != "weights"}
         try:
-            config = settings_of(name, {**own, **self.settings})
+            config = settings_of(name, {**settings, **self.settings})
         except ConfigError as error:
             if "weights" in self.settings:
                 raise
-            told = f"{error}; name the weights of these features: --{name}.weights"
-            raise StoreError(f"{self.store}: its features: {told}") from None
+            message = f"{error}; name the weights of these features: --{name}.weights"
+            raise StoreError(f"{self.store}: its features: {message}") from None
         plugin = registry.load("backbones", name)
-        if issubclass(plugin, Network) and plugin.identity(config) != made[name].get("weights"):
+        if issubclass(plugin, Network) and plugin.identity(config) != spec[name].get("weights"):
             raise StoreError(
                 f"{self.store}: its features have other weights than {config.weights}; name the same ones: "
                 f"--{name}.weights"
@@ -103,31 +103,31 @@ class Archive:
         self.encoder = plugin(config)
         self._index: search_index.Index | None = None
 
-    def _chosen(self, looks: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        known = encoders()
-        if self.backbone is not None and self.backbone not in known:
-            settings_of(self.backbone)  # which says that it doesn't read
+    def _chosen(self, specs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+        names = encoders()
+        if self.backbone is not None and self.backbone not in names:
+            settings_of(self.backbone)  # raises: it doesn't encode text
         able = {
-            name: made
-            for name, made in looks.items()
-            if made.get("backbone") in ([self.backbone] if self.backbone else known)
-            and made[made["backbone"]].get("layer", "patches") in ("patches", "patches_penultimate", "embedding")
+            name: spec
+            for name, spec in specs.items()
+            if spec.get("backbone") in ([self.backbone] if self.backbone else names)
+            and spec[spec["backbone"]].get("layer", "patches") in ("patches", "patches_penultimate", "embedding")
         }
         if not able:
-            wanted = self.backbone or " or ".join(known)
+            backbones = self.backbone or " or ".join(names)
             raise StoreError(
-                f"{self.store}: has no features of {wanted} in its text space; extract them: "
-                f"wherewhen extract VIDEOS --output {self.store} --backbone {self.backbone or known[0]}"
+                f"{self.store}: has no features of {backbones} in its text space; extract them: "
+                f"wherewhen extract VIDEOS --output {self.store} --backbone {self.backbone or names[0]}"
             )
         return max(able.items(), key=lambda item: item[1][item[1]["backbone"]].get("layer") == "patches")
 
     def files(self) -> dict[str, Path]:
-        """The file of each video whose features are there, by its id."""
+        """The existing feature files, by video id."""
         paths = {video: inside(self.store, self.look, video) for video in self.videos}
         return {video: path for video, path in paths.items() if path.exists()}
 
     def open(self) -> search_index.Index:
-        """The index; videos that are new in the store or changed are added first, and those gone left out."""
+        """The index; new and changed videos of the store are added first, and missing ones removed."""
         if self._index is None:
             files = self.files()
             if not files:
@@ -135,10 +135,10 @@ class Archive:
             stamps = {video: (path.stat().st_size, path.stat().st_mtime_ns) for video, path in files.items()}
             home = self.store / FOLDER / f"{self.look}-{fingerprint(self.config)[:8]}"
 
-            def made(video: str) -> search_index.Entries:
+            def vectors_of(video: str) -> search_index.Entries:
                 return entries(files[video], self.config)
 
-            self._index = search_index.opened(home, [VERSION, self.look, self.config], stamps, made, self.quiet)
+            self._index = search_index.opened(home, [VERSION, self.look, self.config], stamps, vectors_of, self.quiet)
         return self._index
 
     def find(self, text: str, count: int = 10) -> list[Moment]:
@@ -146,50 +146,50 @@ class Archive:
         if count < 1:
             raise ConfigError(f"search: expected a count of 1 at least, got {count}")
         index, query = self.open(), self.encoder.encode([text])[0]
-        wanted = count * (1 + self.config.parts) * max(2, round(2 * TOUCH / self.config.every))
-        found = index.nearest(query, wanted)
-        rows = zip(found.scores.tolist(), found.videos, found.spans.tolist(), strict=True)
-        told: list[tuple[str, float, float, float]] = []
+        limit = count * (1 + self.config.parts) * max(2, round(2 * TOUCH / self.config.every))
+        neighbors = index.nearest(query, limit)
+        rows = zip(neighbors.scores.tolist(), neighbors.videos, neighbors.spans.tolist(), strict=True)
+        moments: list[tuple[str, float, float, float]] = []
         for score, video, (start, end) in sorted(rows, key=lambda row: (-row[0], *row[1:])):
-            near = (v == video and start < b + TOUCH and end > a - TOUCH for v, a, b, _ in told)
-            if len(told) < count and not any(near):
-                told.append((video, start, end, score))
-        return [self._moment(query, *row) for row in told]
+            overlaps = (v == video and start < b + TOUCH and end > a - TOUCH for v, a, b, _ in moments)
+            if len(moments) < count and not any(overlaps):
+                moments.append((video, start, end, score))
+        return [self._moment(query, *row) for row in moments]
 
     def _moment(self, query: Features, video: str, start: float, end: float, score: float) -> Moment:
-        seen = open_features(inside(self.store, self.look, video)).between(start, end)
-        heat, at = _heat(seen, query)
+        instances = open_features(inside(self.store, self.look, video)).between(start, end)
+        heat, at = _heat(instances, query)
         place = spatial.box(spatial.stretched(heat), 0.6, "peak")
         x0, y0, x1, y1 = ext.WHOLE_PICTURE if place is None else place.tolist()
         return Moment(video, start, end, at, score, (x0, y0, x1, y1), heat)
 
 
-def _heat(seen: Instances, query: Features) -> tuple[Features, float]:
-    """Cosines as a map, of the time step that holds the highest one, and the middle of that step."""
-    cosines = unit(seen.features) @ query
-    best = seen.extents[int(cosines.argmax()), :2]
-    if seen.shape is not None:
-        steps = cosines.reshape(seen.shape)
+def _heat(instances: Instances, query: Features) -> tuple[Features, float]:
+    """The map of cosines at the time step with the highest one, and the middle of that step."""
+    cosines = unit(instances.features) @ query
+    best = instances.extents[int(cosines.argmax()), :2]
+    if instances.shape is not None:
+        steps = cosines.reshape(instances.shape)
         return np.asarray(steps[int(steps.max((1, 2)).argmax())], np.float32), float(best.mean())
-    now = (seen.extents[:, :2] == best).all(1)
-    return ext.mean_map(seen.extents[now], cosines[now][:, None], (24, 24))[..., 0], float(best.mean())
+    now = (instances.extents[:, :2] == best).all(1)
+    return ext.mean_map(instances.extents[now], cosines[now][:, None], (24, 24))[..., 0], float(best.mean())
 
 
 def entries(path: Path, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:
-    """What is kept of a video: unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places; a chunk at a time."""
+    """Entries of a video: unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places; a chunk at a time."""
     file = open_features(path)
     times = file.times
     first, last = float(times[:, 0].min()), float(times[:, 1].max())
     for start in np.arange(first, last, CHUNK):
-        seen = file.between(float(start), float(start) + CHUNK)
-        begun = (seen.extents[:, 0] >= start) & (seen.extents[:, 0] < start + CHUNK)
-        kept = list(_kept(unit(seen.features[begun]), seen.extents[begun], config))
-        if kept:
-            yield np.stack([vector for vector, _ in kept]), np.stack([row for _, row in kept])
+        instances = file.between(float(start), float(start) + CHUNK)
+        begun = (instances.extents[:, 0] >= start) & (instances.extents[:, 0] < start + CHUNK)
+        pairs = list(_entries(unit(instances.features[begun]), instances.extents[begun], config))
+        if pairs:
+            yield np.stack([vector for vector, _ in pairs]), np.stack([row for _, row in pairs])
 
 
-def _kept(cells: Features, extents: Floats, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:
-    """The whole and the parts of each entry of a chunk."""
+def _entries(cells: Features, extents: Floats, config: SearchConfig) -> Iterator[tuple[Features, Floats]]:
+    """The whole picture and the distinctive places of each entry of a chunk."""
     if not len(cells):
         return
     _, place = np.unique(extents[:, 2:], axis=0, return_inverse=True)

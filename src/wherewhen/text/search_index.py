@@ -1,9 +1,9 @@
 """Nearest-neighbor index of vectors: a folder of parts to which videos are added and removed.
 
-What is new is written as parts whose vectors are all compared. Once these hold more than `EXACT`, they are packed into
-parts with lists, of which a question reads a small share. Rows of a video that is gone are passed over, and left out
-when their part is packed again. The file ``index.json`` says which parts count; it is replaced as a whole after every
-step, so a process that is killed loses that step alone.
+New vectors are written as parts without lists; a query compares all of them. Once these hold more than `EXACT` vectors,
+they are packed into parts with inverted lists, of which a query reads a small share. Rows of removed videos are
+ignored, and left out when their part is packed again. The file ``index.json`` lists the parts; it is replaced
+atomically after every step, so a killed process loses that step alone.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ FULL = 500_000  # vectors of a part that isn't packed with others any more
 LOOSE = 32  # parts without lists, beyond which they become one
 RELEARN = 8  # times as many vectors as lists were learnt from, after which they are learnt anew
 VERSION = 2
-TOLD = "index.json"
+MANIFEST = "index.json"
 PART, EMPTY = "part-{:08}.safetensors", "lists-{:08}" + LISTS
 
 Entries = Iterable[tuple[NDArray[Any], Floats]]
 """Unit vectors ``(N, D)`` and rows ``(N, 6)``, times and places, a piece at a time."""
 
 
-class Found(NamedTuple):
-    """Results of a search, best first: cosines ``(N,)``, whose video, times ``(N, 2)``, places ``(N, 4)``."""
+class Neighbors(NamedTuple):
+    """Results of a search, best first: cosines ``(N,)``, video names, times ``(N, 2)``, places ``(N, 4)``."""
 
     scores: Features
     videos: list[str]
@@ -53,8 +53,11 @@ class Found(NamedTuple):
 
 
 @dataclass
-class _Told:
-    """What ``index.json`` says. ``videos``: serial number and stamp by name. ``files``: rows by owner of each part."""
+class _Manifest:
+    """The record in ``index.json``. ``videos``: serial number and stamp by name. ``files``: rows by owner of each part.
+
+    ``made``: digest of the settings of the index.
+    """
 
     made: str
     next: int = 0
@@ -64,62 +67,62 @@ class _Told:
     learnt: int = 0
 
     @classmethod
-    def read(cls, path: Path, made: str) -> _Told:
+    def read(cls, path: Path, digest: str) -> _Manifest:
         """The index of a file; an empty one where it is missing, damaged or has other settings."""
         try:
-            told = read_json(path, StoreError)
-            if (told["version"], told["made"]) != (VERSION, made):
-                return cls(made)
-            videos = {str(name): (int(serial), str(stamp)) for name, (serial, stamp) in told["videos"].items()}
-            files = {str(n): {int(k): int(c) for k, c in rows.items()} for n, rows in told["files"].items()}
-            return cls(made, int(told["next"]), videos, files, str(told["lists"]), int(told["learnt"]))
+            record = read_json(path, StoreError)
+            if (record["version"], record["made"]) != (VERSION, digest):
+                return cls(digest)
+            videos = {str(name): (int(serial), str(stamp)) for name, (serial, stamp) in record["videos"].items()}
+            files = {str(n): {int(k): int(c) for k, c in rows.items()} for n, rows in record["files"].items()}
+            return cls(digest, int(record["next"]), videos, files, str(record["lists"]), int(record["learnt"]))
         except (StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
             if not path.exists():
-                return cls(made)
+                return cls(digest)
             log.warning("rebuilt: %s can't be read (%s)", path, error)
-            return cls(made)
+            return cls(digest)
 
 
 class Index:
-    """A searchable folder of vectors of videos. ``made``: all that they depend on; a change rebuilds it."""
+    """A searchable folder of vectors of videos. ``settings``: all that they depend on; a change rebuilds it."""
 
-    def __init__(self, folder: Path, made: Any = None) -> None:
-        self.folder, self.made = Path(folder), fingerprint(made)
+    def __init__(self, folder: Path, settings: Any = None) -> None:
+        self.folder, self.digest = Path(folder), fingerprint(settings)
         self._parts: dict[str, Part] = {}
-        self._see(_Told.read(self.folder / TOLD, self.made))
+        self._apply(_Manifest.read(self.folder / MANIFEST, self.digest))
 
-    def _see(self, told: _Told) -> None:
-        """What follows from what is told: whose rows count, and the parts of which all do."""
-        self._told = told
-        self._names = {serial: name for name, (serial, _) in told.videos.items()}
-        self._alive = np.zeros(told.next + 1, bool)
+    def _apply(self, manifest: _Manifest) -> None:
+        """Use a manifest: derive the living videos, and the parts with living rows only."""
+        self._manifest = manifest
+        self._names = {serial: name for name, (serial, _) in manifest.videos.items()}
+        self._alive = np.zeros(manifest.next + 1, bool)
         self._alive[list(self._names)] = True
-        self._whole = {name for name, rows in told.files.items() if self._living(rows) == sum(rows.values())}
+        self._whole = {name for name, rows in manifest.files.items() if self._living(rows) == sum(rows.values())}
 
     def __len__(self) -> int:
-        return sum(map(self._living, self._told.files.values()))
+        return sum(map(self._living, self._manifest.files.values()))
 
-    def differs(self, wanted: Mapping[str, Any]) -> bool:
+    def differs(self, videos: Mapping[str, Any]) -> bool:
         """Whether it doesn't hold exactly these videos, with their stamps."""
-        stamps = {name: fingerprint(stamp) for name, stamp in wanted.items()}
-        return stamps != {name: stamp for name, (_, stamp) in self._told.videos.items()}
+        stamps = {name: fingerprint(stamp) for name, stamp in videos.items()}
+        return stamps != {name: stamp for name, (_, stamp) in self._manifest.videos.items()}
 
-    def update(self, wanted: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool = True) -> None:
+    def update(self, videos: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool = True) -> None:
         """Hold exactly these videos: ``entries`` gives the vectors of one that is new or has another stamp.
 
-        One process at a time; what others did meanwhile counts.
+        A lock admits one process at a time; changes by other processes are read first.
         """
-        with locked(self.folder / TOLD):
-            self._see(_Told.read(self.folder / TOLD, self.made))
+        with locked(self.folder / MANIFEST):
+            self._apply(_Manifest.read(self.folder / MANIFEST, self.digest))
             sweep(self.folder)
             self._heal()
-            stamps = {name: fingerprint(stamp) for name, stamp in wanted.items()}
-            gone = {name for name, (_, stamp) in self._told.videos.items() if stamps.get(name) != stamp}
-            self._told.videos = {name: told for name, told in self._told.videos.items() if name not in gone}
-            self._see(self._told)
-            self._told.files = {name: rows for name, rows in self._told.files.items() if self._living(rows)}
+            stamps = {name: fingerprint(stamp) for name, stamp in videos.items()}
+            gone = {name for name, (_, stamp) in self._manifest.videos.items() if stamps.get(name) != stamp}
+            self._manifest.videos = {name: entry for name, entry in self._manifest.videos.items() if name not in gone}
+            self._apply(self._manifest)
+            self._manifest.files = {name: rows for name, rows in self._manifest.files.items() if self._living(rows)}
             self._commit()
-            new = [name for name in wanted if name not in self._told.videos]
+            new = [name for name in videos if name not in self._manifest.videos]
             self._add(track(new, "indexing", len(new), quiet=quiet), stamps, entries)
             self._pack()
             self._tidy()
@@ -127,24 +130,24 @@ class Index:
                 log.info("indexed %d videos, left out %d: %s", len(new), len(gone), self.folder)
 
     def _heal(self) -> None:
-        """Leave out parts that can't be read, and forget the videos that were in them."""
-        for name in list(self._told.files):
+        """Remove parts that can't be read, and the videos in them."""
+        for name in list(self._manifest.files):
             try:
                 self._part(name)
             except StoreError as error:
                 log.warning("rebuilt: %s", error)
-                lost = self._told.files.pop(name)
-                kept = ((video, told) for video, told in self._told.videos.items() if told[0] not in lost)
-                self._told.videos = dict(kept)
+                lost = self._manifest.files.pop(name)
+                rest = ((video, entry) for video, entry in self._manifest.videos.items() if entry[0] not in lost)
+                self._manifest.videos = dict(rest)
         try:
-            if self._told.lists:
-                opened_lists(self.folder / self._told.lists)
+            if self._manifest.lists:
+                opened_lists(self.folder / self._manifest.lists)
         except StoreError:
-            self._told.lists, self._told.learnt = "", 0
+            self._manifest.lists, self._manifest.learnt = "", 0
 
     def map(self) -> None:
         """Open all parts; StoreError if one can't be read."""
-        for name in self._told.files:
+        for name in self._manifest.files:
             self._part(name)
 
     def _add(self, names: Iterable[str], stamps: Mapping[str, str], entries: Callable[[str], Entries]) -> None:
@@ -153,10 +156,10 @@ class Index:
         done: dict[str, tuple[int, str]] = {}
         try:
             for name in names:
-                serial, self._told.next = self._told.next, self._told.next + 1
+                serial, self._manifest.next = self._manifest.next, self._manifest.next + 1
                 for vectors, rows in entries(name):
                     waiting.append(parts.fresh(vectors, rows, serial))
-                    if sum(len(one["codes"]) for one in waiting) >= STEP:
+                    if sum(len(arrays["codes"]) for arrays in waiting) >= STEP:
                         self._write(waiting, done)
                 done[name] = serial, stamps[name]
         finally:
@@ -167,21 +170,21 @@ class Index:
         if waiting:
             path = self._path(PART)
             parts.write(path, parts.joined(waiting))
-            self._told.files[path.name] = Part.open(path).counts()
-        self._told.videos |= done
+            self._manifest.files[path.name] = Part.open(path).counts()
+        self._manifest.videos |= done
         waiting.clear()
         done.clear()
         self._commit()
 
     def _path(self, name: str) -> Path:
-        """A file name that was never used: its place for a number is filled."""
-        number = self._told.next
-        self._told.next += 1
+        """An unused file name: ``name`` with the next serial number."""
+        number = self._manifest.next
+        self._manifest.next += 1
         return self.folder / name.format(number)
 
     def _commit(self) -> None:
-        write_json(self.folder / TOLD, vars(self._told) | {"version": VERSION}, ours=True)
-        self._see(self._told)
+        write_json(self.folder / MANIFEST, vars(self._manifest) | {"version": VERSION}, ours=True)
+        self._apply(self._manifest)
 
     def _living(self, rows: Mapping[int, int]) -> int:
         return sum(count for owner, count in rows.items() if owner in self._names)
@@ -192,70 +195,72 @@ class Index:
         return self._parts[name]
 
     def _pack(self) -> None:
-        """Bring order into the parts, step by step."""
-        held = [self._part(name) for name in self._told.files]
+        """Merge small parts, build lists, and rewrite parts with few living rows, step by step."""
+        held = [self._part(name) for name in self._manifest.files]
         loose = [part for part in held if not part.lists]
         if sum(map(len, loose)) > EXACT:
             self._learn(held)
-            lists = self.folder / self._told.lists
-            rest = [p for p in held if len(p) < FULL // 2 or p.lists != self._told.lists]
+            lists = self.folder / self._manifest.lists
+            rest = [p for p in held if len(p) < FULL // 2 or p.lists != self._manifest.lists]
             for group in _grouped(rest, FULL):
                 self._replace(group, lists)
         elif len(loose) > LOOSE:
             self._replace(loose, None)
-        for name, rows in list(self._told.files.items()):
+        for name, rows in list(self._manifest.files.items()):
             part = self._part(name)
-            if 2 * self._living(rows) < len(part) and (self._told.lists or not part.lists):
-                self._replace([part], self.folder / self._told.lists if part.lists else None)
+            if 2 * self._living(rows) < len(part) and (self._manifest.lists or not part.lists):
+                self._replace([part], self.folder / self._manifest.lists if part.lists else None)
 
     def _learn(self, held: Sequence[Part]) -> None:
-        """Centers of lists, where there are none or many more vectors came since."""
+        """Learn the centers of lists where there are none, or where the number of vectors grew by `RELEARN`."""
         count = sum(map(len, held))
-        if self._told.lists and count < RELEARN * self._told.learnt:
+        if self._manifest.lists and count < RELEARN * self._manifest.learnt:
             return
         number = number_of_lists(count)
-        seen = parts.sample(held, self._alive, SAMPLE * number)
+        vectors = parts.sample(held, self._alive, SAMPLE * number)
         path = self._path(EMPTY)
-        learn(path, seen, min(number, len(seen)))
-        self._told.lists, self._told.learnt = path.name, count
+        learn(path, vectors, min(number, len(vectors)))
+        self._manifest.lists, self._manifest.learnt = path.name, count
         self._commit()
 
     def _replace(self, group: Sequence[Part], lists: Path | None) -> None:
         path = self._path(PART)
         if parts.repacked(path, group, self._alive, lists):
-            self._told.files[path.name] = Part.open(path).counts()
+            self._manifest.files[path.name] = Part.open(path).counts()
         for part in group:
-            del self._told.files[part.path.name]
+            del self._manifest.files[part.path.name]
             self._parts.pop(part.path.name, None)
         self._commit()
         for part in group:
             part.remove()
 
     def _tidy(self) -> None:
-        """Remove what doesn't count any more; who has it open keeps it until then."""
-        used = {Path(name).stem for name in (*self._told.files, self._told.lists)}
+        """Remove unused files; a process that has one open can still read it."""
+        used = {Path(name).stem for name in (*self._manifest.files, self._manifest.lists)}
         for path in (*self.folder.glob("*.safetensors"), *self.folder.glob("*" + LISTS)):
             if path.stem not in used:
                 path.unlink(missing_ok=True)
 
-    def nearest(self, query: Features, count: int) -> Found:
+    def nearest(self, query: Features, count: int) -> Neighbors:
         """The ``count`` rows nearest to a unit vector ``(D,)`` among those compared."""
-        told: list[tuple[Features, Numbers, int]] = []
-        held = [self._part(name) for name in self._told.files]
+        results: list[tuple[Features, Numbers, int]] = []
+        held = [self._part(name) for name in self._manifest.files]
         query = np.asarray(query, np.float32)
         for number, part in enumerate(held):
             whole = part.path.name in self._whole
             alive = None if whole else parts.living(part.arrays["owner"], self._alive)
-            told.append((*part.nearest(query, count, alive), number))
-        return self._found(held, told, count)
+            results.append((*part.nearest(query, count, alive), number))
+        return self._merged(held, results, count)
 
-    def _found(self, held: Sequence[Part], told: Sequence[tuple[Features, Numbers, int]], count: int) -> Found:
-        scores = np.concatenate([np.empty(0, np.float32), *(one[0] for one in told)])
-        rows = np.concatenate([np.empty(0, np.int64), *(one[1] for one in told)])
-        whose = np.concatenate([np.empty(0, np.int64), *(np.full(len(one[0]), one[2]) for one in told)])
+    def _merged(self, held: Sequence[Part], results: Sequence[tuple[Features, Numbers, int]], count: int) -> Neighbors:
+        scores = np.concatenate([np.empty(0, np.float32), *(result[0] for result in results)])
+        rows = np.concatenate([np.empty(0, np.int64), *(result[1] for result in results)])
+        part_numbers = np.concatenate(
+            [np.empty(0, np.int64), *(np.full(len(result[0]), result[2]) for result in results)]
+        )
         best = np.argsort(-scores, kind="stable")[:count]
-        at = [(held[k].arrays, row) for k, row in zip(whose[best].tolist(), rows[best].tolist(), strict=True)]
-        return Found(
+        at = [(held[k].arrays, row) for k, row in zip(part_numbers[best].tolist(), rows[best].tolist(), strict=True)]
+        return Neighbors(
             scores[best],
             [self._names[int(arrays["owner"][row])] for arrays, row in at],
             np.array([arrays["spans"][row] for arrays, row in at]).reshape(-1, 2),
@@ -275,14 +280,16 @@ def _grouped(held: Sequence[Part], most: int) -> Iterator[list[Part]]:
         yield group
 
 
-def opened(folder: Path, made: Any, wanted: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool) -> Index:
+def opened(
+    folder: Path, settings: Any, videos: Mapping[str, Any], entries: Callable[[str], Entries], quiet: bool
+) -> Index:
     """An index that holds exactly these videos; written to only where it doesn't yet."""
-    index = Index(folder, made)
-    if index.differs(wanted):
-        index.update(wanted, entries, quiet)
+    index = Index(folder, settings)
+    if index.differs(videos):
+        index.update(videos, entries, quiet)
     try:
         index.map()
-    except StoreError:  # somebody packed it just now, or a file is damaged
-        index.update(wanted, entries, quiet)
+    except StoreError:  # another process packed it, or a file is damaged
+        index.update(videos, entries, quiet)
         index.map()
     return index

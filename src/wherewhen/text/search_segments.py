@@ -1,13 +1,13 @@
 """A part of a search index: some of its vectors with their times and places, files that never change.
 
-Its vectors lie as they came, and all are compared; or they lie in faiss's lists, and a question looks into the nearest
-ones (inverted lists: Jegou et al., TPAMI 2011). The files are mapped, not read. Arrays of ``part-N.safetensors``:
+Vectors are stored in order of arrival and all compared, or they are in faiss's lists, and a query reads the nearest
+lists (inverted lists: Jegou et al., TPAMI 2011). The files are mapped, not read. Arrays of ``part-N.safetensors``:
 
-    owner   (N,) int32        whose: the serial number of a video
+    owner   (N,) int32        serial number of the video
     spans   (N, 2) float64    seconds
     places  (N, 4) float32    x0 y0 x1 y1
     codes   (N, D) int8       unit vectors, a byte per number; only where there are no lists
-    worth   (N,) float32      what one step of a vector's numbers is worth; as above
+    worth   (N,) float32      scale of a vector's codes; as above
 
 Vectors in lists are numbered as the rows are, in ``part-N.faiss``.
 """
@@ -34,7 +34,7 @@ LISTS = ".faiss"
 
 @dataclass(frozen=True)
 class Part:
-    """A mapped part; ``lists`` is the name of the empty ones that its own began as, empty where it has none."""
+    """A mapped part; ``lists`` is the name of the empty lists that its own are a filled copy of, "" without lists."""
 
     path: Path
     arrays: Arrays = field(repr=False)
@@ -74,11 +74,11 @@ class Part:
         rng = np.random.default_rng(0)
         stored = sv.unpacked(self.arrays["codes"], self.arrays["worth"]) if self.vectors is None else None
         for vectors, numbers in sv.listed(self.vectors) if stored is None else stored:
-            kept = living(self.arrays["owner"][numbers], alive)
+            selected = living(self.arrays["owner"][numbers], alive)
             if share < 1:
-                kept &= rng.random(len(kept)) < share
-            if kept.any():
-                yield vectors[kept], numbers[kept]
+                selected &= rng.random(len(selected)) < share
+            if selected.any():
+                yield vectors[selected], numbers[selected]
 
     def counts(self) -> dict[int, int]:
         """How many rows each owner has."""
@@ -86,13 +86,13 @@ class Part:
         return dict(zip(owners.tolist(), counts.tolist(), strict=True))
 
     def remove(self) -> None:
-        """Delete its files; who has them open keeps them until then."""
+        """Delete its files; a process that has them open can still read them."""
         self.path.unlink(missing_ok=True)
         self.path.with_suffix(LISTS).unlink(missing_ok=True)
 
 
 def living(owner: NDArray[np.int32], alive: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each row's owner is alive ``(N,)``; ``alive`` ends with a dead one, who stands for all beyond."""
+    """Whether each row's owner is alive ``(N,)``; ``alive`` ends with False, which is used for all owners beyond it."""
     return alive.take(owner.view(np.uint32), mode="clip")
 
 
@@ -110,24 +110,24 @@ def fresh(vectors: NDArray[Any], rows: Floats, owner: int) -> Arrays:
 
 def joined(many: Sequence[Arrays]) -> Arrays:
     """One table of several."""
-    return {name: np.concatenate([one[name] for one in many]) for name in DTYPES}
+    return {name: np.concatenate([arrays[name] for arrays in many]) for name in DTYPES}
 
 
 def write(path: Path, arrays: Arrays) -> None:
-    """Write vectors as they came."""
+    """Write vectors without lists."""
     save(path, arrays, {"lists": None}, ours=True)
 
 
 def repacked(path: Path, parts: Sequence[Part], alive: NDArray[np.bool_], lists: Path | None) -> int:
-    """Write the living rows of several parts as one, into ``lists`` that are empty where there are some; how many.
+    """Write the living rows of several parts as one, into a copy of the empty ``lists`` if any; return their number.
 
     ``alive``: see `living`.
     """
     if lists is None:
         keep = [np.flatnonzero(living(part.arrays["owner"], alive)) for part in parts]
-        made = joined([{name: part.arrays[name][k] for name in DTYPES} for part, k in zip(parts, keep, strict=True)])
-        write(path, made)
-        return len(made["owner"])
+        merged = joined([{name: part.arrays[name][k] for name in DTYPES} for part, k in zip(parts, keep, strict=True)])
+        write(path, merged)
+        return len(merged["owner"])
     rows: list[Arrays] = []
 
     def moved() -> Iterator[Features]:
@@ -140,12 +140,12 @@ def repacked(path: Path, parts: Sequence[Part], alive: NDArray[np.bool_], lists:
     if not rows:
         path.with_suffix(LISTS).unlink()
         return 0
-    table = {name: np.concatenate([one[name] for one in rows]) for name in ROWS}
+    table = {name: np.concatenate([arrays[name] for arrays in rows]) for name in ROWS}
     save(path, table, {"lists": lists.name}, ours=True)
     return len(table["owner"])
 
 
 def sample(parts: Sequence[Part], alive: NDArray[np.bool_], count: int) -> Features:
-    """About so many living vectors from all over."""
+    """About ``count`` living vectors, drawn from all parts at random."""
     share = min(1.0, count / max(sum(map(len, parts)), 1))
     return np.concatenate([vectors for part in parts for vectors, _ in part.pieces(alive, share)])

@@ -15,18 +15,18 @@ from wherewhen.visualization.render import paint
 
 
 def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
-    """Write a PNG per moment, ``01-VIDEO.png``; gives the videos that are not in the folder."""
+    """Write a PNG per moment, ``01-VIDEO.png``; return the videos that are not in the folder."""
     from PIL import Image
 
     from wherewhen.video import reader, sources
 
-    known = {sources.stem(path): path for path in sources.expand(videos)}
+    paths = {sources.stem(path): path for path in sources.expand(videos)}
     names = [f"{number:02}-{Path(moment.video).name}.png" for number, moment in enumerate(moments, 1)]
     outputs.check_folder(folder, names)
     folder.mkdir(parents=True, exist_ok=True)
     missing = []
     for name, moment in zip(names, moments, strict=True):
-        path = known.get(Path(moment.video).name)
+        path = paths.get(Path(moment.video).name)
         if path is None:
             missing.append(moment.video)
             continue

@@ -18,17 +18,17 @@ from wherewhen.core.values import Features, Masks
 Codes = NDArray[np.int8]
 Numbers = NDArray[np.int64]
 
-LOOKED = 1 / 32  # of the lists, that a question looks into
-LEAST_LOOKED = 8
+PROBED = 1 / 32  # share of the lists that a query reads
+LEAST_PROBED = 8
 MOST_LISTS = 2048  # more would take longer to fill than they save
 SAMPLE = 40  # vectors per list that its center is learnt from
 ROUNDS = 10  # of learning
-BEYOND = 0.25  # of the range that numbers have there, on each side: what comes later may lie beyond it
+BEYOND = 0.25  # share of the range of the sample that is added on each side, for later vectors
 BLOCK = 2048  # vectors that are compared at once: they stay in the processor's cache
 
 
 def packed(vectors: NDArray[Any]) -> tuple[Codes, Features]:
-    """Vectors ``(N, D)`` as whole numbers up to 127 and what one of them is worth ``(N,)``.
+    """Vectors ``(N, D)`` as integers up to 127, and their scales ``(N,)``.
 
     >>> codes, worth = packed(np.array([[1.0, -0.5]]))
     >>> codes.tolist(), float((codes[0, 0] * worth[0]).round(3))
@@ -49,8 +49,8 @@ def unpacked(codes: Codes, worth: Features) -> Iterator[tuple[Features, Numbers]
 
 def cosines(codes: Codes, worth: Features, query: Features) -> Features:
     """Products ``(N,)`` of packed vectors and a query ``(D,)``."""
-    found = [vectors @ query for vectors, _ in unpacked(codes, worth)]
-    return np.concatenate([np.empty(0, np.float32), *found])
+    products = [vectors @ query for vectors, _ in unpacked(codes, worth)]
+    return np.concatenate([np.empty(0, np.float32), *products])
 
 
 def number_of_lists(count: int) -> int:
@@ -85,7 +85,7 @@ def learn(path: Path, sample: Features, number: int) -> None:
 
 
 def fill(path: Path, empty: Path, vectors: Iterable[Features]) -> None:
-    """Write vectors into a copy of empty lists; they are numbered as they come."""
+    """Write vectors into a copy of empty lists; they are numbered in order."""
     lists = opened(empty)
     for part in vectors:
         lists.add(np.ascontiguousarray(part, np.float32))
@@ -93,7 +93,7 @@ def fill(path: Path, empty: Path, vectors: Iterable[Features]) -> None:
 
 
 def opened(path: Path, mapped: bool = False) -> Any:
-    """Lists that were written, mapped from disk where they are only asked; StoreError if they can't be read."""
+    """Lists that were written, mapped from disk where they are only read; StoreError if they can't be read."""
     library = faiss()
     try:
         return library.read_index(str(path), library.IO_FLAG_MMAP if mapped else 0)
@@ -107,12 +107,12 @@ def nearest(lists: Any, query: Features, count: int, alive: Masks | None) -> tup
     ``alive``: which vectors ``(N,)`` count; None = all.
     """
     library = faiss()
-    how = {} if alive is None else {"sel": library.IDSelectorBitmap(np.packbits(alive, bitorder="little"))}
-    looked = max(LEAST_LOOKED, round(lists.nlist * LOOKED))
-    told = library.SearchParametersIVF(nprobe=min(looked, lists.nlist), **how)
-    scores, numbers = lists.search(np.asarray(query, np.float32)[None], min(count, lists.ntotal), params=told)
-    found = numbers[0] >= 0
-    return scores[0][found], numbers[0][found].astype(np.int64)
+    selector = {} if alive is None else {"sel": library.IDSelectorBitmap(np.packbits(alive, bitorder="little"))}
+    probes = max(LEAST_PROBED, round(lists.nlist * PROBED))
+    parameters = library.SearchParametersIVF(nprobe=min(probes, lists.nlist), **selector)
+    scores, numbers = lists.search(np.asarray(query, np.float32)[None], min(count, lists.ntotal), params=parameters)
+    valid = numbers[0] >= 0
+    return scores[0][valid], numbers[0][valid].astype(np.int64)
 
 
 def listed(lists: Any) -> Iterator[tuple[Features, Numbers]]:

@@ -73,12 +73,12 @@ def windows(shares: Sequence[float] = (1 / 4, 1 / 3, 1 / 2), stride: float = 0.5
     return np.array(places).clip(0, 1)
 
 
-def likelihoods(seen: Features, texts: Features, scale: float = SCALE) -> Features:
-    """How much ``(..., M)`` each of M unit text vectors ``(M, D)`` is what vectors ``(..., D)`` show; they sum to 1.
+def likelihoods(vectors: Features, texts: Features, scale: float = SCALE) -> Features:
+    """Likelihoods ``(..., M)`` of M unit text vectors ``(M, D)`` for vectors ``(..., D)`` of pictures; they sum to 1.
 
     The softmax of scaled cosines. A vector of zeros, which was not processed, has equal likelihoods.
     """
-    cosines = unit(seen) @ texts.T
+    cosines = unit(vectors) @ texts.T
     raised = np.exp(scale * (cosines - cosines.max(-1, keepdims=True)))
     shares: Features = (raised / raised.sum(-1, keepdims=True)).astype(np.float32)
     return shares
@@ -106,7 +106,7 @@ def stretched(heat: Features) -> Features:
 
 
 def gated(heat: Features, score: float) -> Features:
-    """A map ``(h, w)`` times what a temporal stream says of its moment, from 0 to 1."""
+    """A map ``(h, w)`` times the score of a temporal stream at its moment, from 0 to 1."""
     return heat * np.float32(score)
 
 

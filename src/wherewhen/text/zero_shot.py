@@ -35,8 +35,8 @@ from wherewhen.text.spatial import SpatialConfig
 DEFAULT = "clip"
 AT_ONCE = 83  # windows of one picture
 PRESETS: Mapping[str, Mapping[str, Any]] = {"regions": {"top": 1, "smooth_cells": 0.0}}
-"""Of the localizer, so that a threshold means what it says: an alarm goes off where some place, however small, has that
-share of what is not normal. A mean over cells would ask for more of a single one (five times as much by default)."""
+"""Settings of the localizer under which an alarm starts as soon as a single cell reaches the threshold. A mean over
+cells would need a higher value of it (five times by default)."""
 
 
 @dataclass(repr=False)
@@ -60,17 +60,17 @@ class ZeroShot(Detector):
         """Check all that can be checked before a video is opened, and read the prompts."""
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold: expected a score above 0 and below 1, got {self.threshold}")
-        known = (self.backbone, self.localizer, "spatial")
+        sections = (self.backbone, self.localizer, "spatial")
         for name in self.settings:
-            if name not in known:
-                raise ConfigError(f"settings of {name}: detection by prompts has those of {', '.join(known)}")
+            if name not in sections:
+                raise ConfigError(f"settings of {name}: detection by prompts has those of {', '.join(sections)}")
         self.spatial: SpatialConfig = build(SpatialConfig, self.settings.get("spatial"), "spatial")
         whole = self.spatial.view == "windows"
         fixed = {"layer": "embedding", "frames": 1, "sampling": 1} if whole else {"layer": "patches"}
-        given = self.settings.get(self.backbone)
-        plugin, own = registry.load("backbones", self.backbone), settings_of(self.backbone, given)
-        self.encoder = plugin(settings_of(self.backbone, given, **fixed))
-        spec: ClipSpec = plugin.spec(own) if issubclass(plugin, Network) else plugin(own).clip
+        settings = self.settings.get(self.backbone)
+        plugin, config = registry.load("backbones", self.backbone), settings_of(self.backbone, settings)
+        self.encoder = plugin(settings_of(self.backbone, settings, **fixed))
+        spec: ClipSpec = plugin.spec(config) if issubclass(plugin, Network) else plugin(config).clip
         self.clip = replace(spec, size=None, width=self.spatial.width) if whole else spec
         assert isinstance(self.encoder, TextImage)
         self.texts: Features = self.encoder.encode(self.prompts.texts)
@@ -81,15 +81,15 @@ class ZeroShot(Detector):
     def with_localizer(self, **settings: Any) -> ZeroShot:
         """The same model with other settings of its localizer; ConfigError for one that is unknown."""
         changed = copy(self)
-        own = {**self.settings.get(self.localizer, {}), **settings}
-        changed.settings = {**self.settings, self.localizer: own}
+        merged = {**self.settings.get(self.localizer, {}), **settings}
+        changed.settings = {**self.settings, self.localizer: merged}
         changed.localizing()
         return changed
 
     def localizing(self) -> Any:
         """The settings of the localizer."""
-        given = {**PRESETS.get(self.localizer, {}), **self.settings.get(self.localizer, {})}
-        return build(registry.load("localize", self.localizer).Config, given, self.localizer)
+        settings = {**PRESETS.get(self.localizer, {}), **self.settings.get(self.localizer, {})}
+        return build(registry.load("localize", self.localizer).Config, settings, self.localizer)
 
     @property
     def alarm(self) -> float:
@@ -97,16 +97,16 @@ class ZeroShot(Detector):
         return alarms.level(self.localizing())
 
     def save(self, path: str | Path) -> None:
-        """Write all that it was made from as JSON, for `load`."""
-        write_json(path, {one.name: getattr(self, one.name) for one in fields(self)})
+        """Write all fields as JSON, for `load`."""
+        write_json(path, {item.name: getattr(self, item.name) for item in fields(self)})
 
     @classmethod
     def load(cls, path: str | Path) -> ZeroShot:
         """The same model, created again, for example in another process."""
-        told = documents.read_json(path, ConfigError)
-        texts = told.pop("prompts")
+        record = documents.read_json(path, ConfigError)
+        texts = record.pop("prompts")
         classes = {name: tuple(listed) for name, listed in texts["classes"].items()}
-        return cls(Prompts(tuple(texts["normal"]), classes), **told)
+        return cls(Prompts(tuple(texts["normal"]), classes), **record)
 
     @cached_property
     def running(self) -> Any:
@@ -119,7 +119,7 @@ class ZeroShot(Detector):
         return named(pieces, localizer, self.prompts.names, tracks)
 
     def instances(self, source: sampling.AnySource) -> tuple[Iterator[assembly.Part], None]:
-        """What the encoder sees, a clip at a time: a grid of patches, or the windows of one picture."""
+        """Instances of the encoder, a clip at a time: a grid of patches, or the windows of one picture."""
         _ = self.running
         streams = assembly.Streams.of(source, self.clip)
         if self.spatial.view == "windows":
@@ -132,7 +132,7 @@ class ZeroShot(Detector):
     def predictions(
         self, parts: Iterable[assembly.Part], tracks: Iterable[Boxes] | None = None
     ) -> Iterator[Prediction]:
-        """Predictions of what the encoder sees, a time step at a time, each event with its class."""
+        """Predictions for instances of the encoder, a time step at a time, each event with its class."""
         return self.localized(self.maps(part for _, part in parts), tracks)
 
     def maps(self, parts: Iterable[Instances]) -> Iterator[ClassMap]:
@@ -157,19 +157,19 @@ class ZeroShot(Detector):
                 yield ClassMap(self._whole(picture)[None], span, detail)
 
     def _whole(self, picture: Features) -> Features:
-        """A map ``(h, w, C)``, stretched where that is asked for: all classes by the same factor."""
+        """A map ``(h, w, C)``, stretched if so set: all classes by the same factor."""
         if not self.spatial.stretch:
             return picture
         total = picture.sum(-1)
         share = np.divide(spatial.stretched(total), total, out=np.zeros_like(total), where=total > 0)
-        found: Features = picture * share[..., None]
-        return found
+        scaled: Features = picture * share[..., None]
+        return scaled
 
 
 def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:
     """The middle picture of a clip through windows ``(P, 4)``, encoded in batches: one instance per window.
 
-    Windows of one size are cut to the same number of pixels; their extents are what was really cut.
+    Windows of one size are cut to the same number of pixels; their extents are those of the cut pixels.
     """
     picture = clip.images[(len(clip.images) - 1) // 2]
     height, width = picture.shape[:2]
@@ -184,5 +184,5 @@ def cut(clip: Clip, encoder: Any, places: Features | np.ndarray) -> Instances:
             features |= zip(rows.tolist(), encoder(crops).reshape(len(rows), -1), strict=True)
     pixels = np.concatenate([corners, corners + sides], 1) / [width, height, width, height]
     times = np.tile(np.array(clip.span), (len(places), 1))
-    seen = np.stack([features[row] for row in range(len(places))])
-    return Instances(seen, np.concatenate([times, pixels], 1))
+    vectors = np.stack([features[row] for row in range(len(places))])
+    return Instances(vectors, np.concatenate([times, pixels], 1))

@@ -56,11 +56,11 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
 def _check(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.core import prompts, registry
-    from wherewhen.text.encoders import asked, settings_of
+    from wherewhen.text.encoders import requested_encoder, settings_of
     from wherewhen.text.prompt_check import check
 
     made, encoder = prompts.read(options.file), None
-    name, own = asked(settings)
+    name, own = requested_encoder(settings)
     if name:
         encoder = registry.load("backbones", name)(settings_of(name, own))
     faults = check(made, encoder, options.similar)

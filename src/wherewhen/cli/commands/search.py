@@ -50,10 +50,10 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from pathlib import Path
 
     from wherewhen.core.console import print_json
-    from wherewhen.text.encoders import asked
+    from wherewhen.text.encoders import requested_encoder
     from wherewhen.text.search import Archive, SearchConfig
 
-    name, own = asked(settings)
+    name, own = requested_encoder(settings)
     config = SearchConfig(options.every, options.parts)
     archive = Archive(Path(options.archive), name, own, config, options.quiet)
     moments = archive.find(options.text, options.count)

@@ -51,7 +51,7 @@ class DetectorConfig:
             raise ConfigError(f"detector: tiles are rows and columns, {MOST_TILES} in all at most; got {self.tiles}")
 
 
-def seen(
+def filtered_boxes(
     raw: Raw,
     frame: Frame,
     names: Sequence[str],
@@ -59,12 +59,12 @@ def seen(
     config: DetectorConfig,
     overlap: float | None = None,
 ) -> Boxes:
-    """The `Boxes` of a frame; ``allowed`` tells which of ``names`` are wanted. ``overlap``: instead of the setting."""
+    """The `Boxes` of a frame; ``allowed`` ``(C,)``: classes to keep. ``overlap``: instead of the setting."""
     corners, values, classes = raw
     good = np.isfinite(corners).all(1) & (values >= config.score) & np.asarray(allowed)[classes]
     corners, values, classes = corners[good].clip(0, 1), values[good], classes[good]
     times = np.tile([frame.start, frame.end], (len(corners), 1))
     rows = np.concatenate([times, corners], 1)
-    kept = surest(rows, values, classes, config.overlap if overlap is None else overlap, config.most)
-    called = tuple(names[k] for k in classes[kept])
-    return Boxes(frame.start, frame.end, rows[kept], values[kept], called)
+    indices = surest(rows, values, classes, config.overlap if overlap is None else overlap, config.most)
+    labels = tuple(names[k] for k in classes[indices])
+    return Boxes(frame.start, frame.end, rows[indices], values[indices], labels)
