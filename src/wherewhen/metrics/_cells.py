@@ -10,7 +10,7 @@ from wherewhen.metrics._regions import Places, runs, steps
 
 
 def resampled(heat: HeatMap, grid: int) -> NDArray[np.float32]:
-    """Scores ``(T, grid, grid)``: each cell takes that of the map's cell in which its center lies.
+    """Scores ``(T, grid, grid)``: each cell takes that of the map's cell that contains its center.
 
     >>> resampled(HeatMap([[[1, 2, 3]]], [0, 1]), 2)[0].tolist()
     [[1.0, 3.0], [1.0, 3.0]]
@@ -31,13 +31,13 @@ def cell_samples(
     """Scores, labels and numbers of frames ``(3, K)`` of all cells in the frames ``use`` ``(F,)``.
 
     ``marked`` ``(R, grid, grid)``: the cells of each region, those that count as truth. With ``gate`` each score is
-    multiplied by that of the frame. Stretches over which nothing changes give one sample per cell.
+    multiplied by that of the frame. Runs of frames without changes give one sample per cell.
     """
     grid = marked.shape[1]
     step, gates = steps(heat, edges), steps(gate, edges) if gate is not None else np.zeros(len(use), np.int64)
     first, length = runs(step, gates, place.region_of, use)
-    kept = use[first]
-    first, length = first[kept], length[kept]
+    used = use[first]
+    first, length = first[used], length[used]
     values = resampled(heat, grid)[step[first]].reshape(len(first), grid**2).astype(np.float64)
     if gate is not None:
         values *= gate.values.max((1, 2))[gates[first], None]

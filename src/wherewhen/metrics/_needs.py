@@ -34,30 +34,30 @@ def _events(truths: Sequence[Truth]) -> str | None:
     return None if any(len(truth.spans) for truth in truths) else NORMAL
 
 
-def _lacking(truths: Sequence[Truth], what: str) -> str:
+def _lacking(truths: Sequence[Truth], part: str) -> str:
     if not any(truth.label for truth in truths):
         return NORMAL
-    return _times(truths) or f"the truth has times but no {what}"
+    return _times(truths) or f"the truth has times but no {part}"
 
 
 def _places(truths: Sequence[Truth]) -> str | None:
-    found = any(places(truth).regions for truth in truths)
-    return None if found else _lacking(truths, "boxes or masks")
+    present = any(places(truth).regions for truth in truths)
+    return None if present else _lacking(truths, "boxes or masks")
 
 
 def _boxes(truths: Sequence[Truth]) -> str | None:
-    found = any(places(truth, masks_first=False).regions for truth in truths)
-    return None if found else _lacking(truths, "boxes or masks")
+    present = any(places(truth, masks_first=False).regions for truth in truths)
+    return None if present else _lacking(truths, "boxes or masks")
 
 
 def _rows(truths: Sequence[Truth]) -> str | None:
-    found = any(len(frame_rows(truth.boxes, truth.edges)[0]) for truth in truths)
-    return None if found else _lacking(truths, "boxes")
+    present = any(len(frame_rows(truth.boxes, truth.edges)[0]) for truth in truths)
+    return None if present else _lacking(truths, "boxes")
 
 
 def _free(truths: Sequence[Truth]) -> str | None:
-    found = any(places(truth).normal.any() for truth in truths)
-    return None if found else "no frame is normal: every video is anomalous from its first to its last frame"
+    present = any(places(truth).normal.any() for truth in truths)
+    return None if present else "no frame is normal: every video is anomalous from its first to its last frame"
 
 
 def _everywhere(truths: Sequence[Truth]) -> str | None:
@@ -74,10 +74,10 @@ def _cells(truths: Sequence[Truth]) -> str | None:
     on = off = False
     for truth in truths:
         place = places(truth)
-        marked, known = marks(place.regions, 8, 0.25, 5 / 128), known_frames(truth, place)
-        seen = place.region_of[known]
-        on |= bool(marked[seen[seen >= 0]].any())
-        off |= bool((seen < 0).any() or not marked[seen[seen >= 0]].all())
+        marked, valid = marks(place.regions, 8, 0.25, 5 / 128), known_frames(truth, place)
+        numbers = place.region_of[valid]
+        on |= bool(marked[numbers[numbers >= 0]].any())
+        off |= bool((numbers < 0).any() or not marked[numbers[numbers >= 0]].all())
         if on and off:
             return None
     return "every cell is in the truth in every frame" if on else "no box or mask covers a quarter of a cell"
@@ -98,7 +98,7 @@ NEEDS: Mapping[str, Check] = {
 
 
 def lacks(needs: Sequence[str], truths: Sequence[Truth]) -> str | None:
-    """Why these truths are not enough for what needs all of ``needs``; None where they are.
+    """The first of ``needs`` that these truths lack, as a text; None without any.
 
     >>> lacks(["times", "boxes"], [Truth([0, 1], [[0, 1]]), Truth([0, 1])])
     'the truth has times but no boxes'

@@ -8,7 +8,7 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.values import Prediction, Truth
 
 
-def _some(ids: Iterable[str]) -> str:
+def _listed(ids: Iterable[str]) -> str:
     names = sorted(ids)
     rest = len(names) - 5
     return ", ".join(map(repr, names[:5])) + (f" and {rest} more" if rest > 0 else "")
@@ -24,21 +24,21 @@ def paired(
     if not truths:
         raise DataError("no ground truth given: there is nothing to evaluate")
     if missing := truths.keys() - predictions.keys():
-        raise DataError(f"no prediction for {_some(missing)}; every video of the truth needs one")
+        raise DataError(f"no prediction for {_listed(missing)}; every video of the truth needs one")
     if extra := predictions.keys() - truths.keys():
-        raise DataError(f"predictions without truth: {_some(extra)}; leave them out or add their truth")
+        raise DataError(f"predictions without truth: {_listed(extra)}; leave them out or add their truth")
     for part in parts:
         if lacking := [key for key in truths if getattr(predictions[key], part) is None]:
-            raise DataError(f"this metric reads {part!r}, but the prediction has none for {_some(lacking)}")
+            raise DataError(f"this metric reads {part!r}, but the prediction has none for {_listed(lacking)}")
     return [(key, predictions[key], truths[key]) for key in sorted(truths)]
 
 
 def where_defined(numbers: Mapping[str, Callable[[], float]]) -> dict[str, float]:
     """The numbers that the data define; those that raise DataError are absent from the answer."""
-    found: dict[str, float] = {}
+    defined: dict[str, float] = {}
     for name, number in numbers.items():
         try:
-            found[name] = number()
+            defined[name] = number()
         except DataError:
             continue
-    return found
+    return defined

@@ -34,7 +34,7 @@ class Region:
     def cover(self, h: int, w: int) -> Floats:
         """Share of the picture that truth covers within each of ``(h, w)`` cells.
 
-        A pixel belongs to the cell in which its center lies (nearest cell); boxes are cut exactly.
+        A pixel belongs to the cell that contains its center (nearest cell); boxes are cut exactly.
         """
         if self.mask is not None:
             return _pixels_per_cell(self.mask, h, w) / self.mask.size
@@ -134,16 +134,16 @@ def _each(
     other: Callable[[Region], NDArray[Number]],
     kind: type,
 ) -> NDArray[Number]:
-    """One array ``shape`` per region: single boxes all at once, what is left one by one, each region once."""
+    """One array ``shape`` per region: single boxes at once, others one by one, each distinct region once."""
     table: NDArray[Number] = np.zeros((len(regions), *shape), kind)
     single = np.array([region.mask is None and len(region.boxes) == 1 for region in regions], bool)
     if single.any():
         table[single] = alone(np.concatenate([regions[n].boxes for n in np.flatnonzero(single).tolist()]))
-    known: dict[int, NDArray[Number]] = {}
+    cache: dict[int, NDArray[Number]] = {}
     for n in np.flatnonzero(~single).tolist():
-        if id(regions[n]) not in known:
-            known[id(regions[n])] = other(regions[n])
-        table[n] = known[id(regions[n])]
+        if id(regions[n]) not in cache:
+            cache[id(regions[n])] = other(regions[n])
+        table[n] = cache[id(regions[n])]
     return table
 
 
@@ -178,7 +178,7 @@ class Places:
     """The truth of one video: its regions, and for each frame ``(F,)`` the number of its region or -1.
 
     ``normal``: frames outside every span and without a region. A frame in a span without a region is neither:
-    something happens, but nobody said where. ``shape``: that of the pixel masks, None with boxes.
+    anomalous, at an unknown place. ``shape``: that of the pixel masks, None with boxes.
     """
 
     regions: list[Region]
@@ -188,9 +188,9 @@ class Places:
 
 
 def known_frames(truth: Truth, place: Places) -> Bools:
-    """Frames ``(F,)`` of which is known where the truth lies, if anywhere.
+    """Frames ``(F,)`` whose regions are annotated, if any.
 
-    Unknown are frames in a span, without a region, that ``truth.boxed`` doesn't vouch for.
+    Unknown are frames in a span without a region that ``truth.boxed`` doesn't list.
     """
     if truth.boxed is None or place.shape is not None:
         return np.ones(len(place.normal), bool)
@@ -207,7 +207,7 @@ def frame_rows(extents: ArrayLike, edges: ArrayLike) -> tuple[Ints, Ints]:
 
 
 def places(truth: Truth, masks_first: bool = True) -> Places:
-    """Where the truth of one video lies: from its pixel masks if it has any, else from its boxes, filled.
+    """The regions of the truth of one video: from its pixel masks if it has any, else from its boxes, filled.
 
     ``masks_first=False`` prefers boxes where both exist. Boxes without area count as none.
     """
@@ -248,13 +248,13 @@ def _box_regions(truth: Truth, frames: int) -> tuple[list[Region], Ints]:
 
 
 def steps(heat: HeatMap, edges: Floats) -> Ints:
-    """The step of a heat map ``(F,)`` in which each frame's middle lies; the nearest one outside its time."""
+    """The step of a heat map ``(F,)`` that contains each frame's middle; the nearest one outside its time."""
     middles = (edges[1:] + edges[:-1]) / 2
     return (np.searchsorted(heat.edges, middles, "right") - 1).clip(0, len(heat.values) - 1)
 
 
 def runs(*keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
-    """First frame and length of every stretch over which no key ``(F,)`` changes."""
+    """First frame and length of every run of frames over which no key ``(F,)`` changes."""
     change = np.zeros(len(keys[0]) - 1, bool)
     for key in keys:
         change |= key[1:] != key[:-1]
@@ -264,9 +264,9 @@ def runs(*keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A batch of K stretches with truth: score maps and truth side by side.
+    """A batch of K runs of frames with truth: score maps and truth side by side.
 
-    ``values`` ``(K, h, w)`` scores, ``regions`` K of them, ``frames`` ``(K,)`` how many frames each stands for,
+    ``values`` ``(K, h, w)`` scores, ``regions`` K of them, ``frames`` ``(K,)`` number of frames of each,
     ``first`` ``(K,)`` the first of those frames.
     """
 

@@ -38,7 +38,7 @@ def repeat_snippets(
 def segment_borders(snippets: int, segments: int = 32) -> NDArray[np.int64]:
     """First snippet of each segment and, last, the number of snippets: ``(segments + 1,)``, rounded down.
 
-    A segment whose border is that of the next one has no snippet of its own and takes the one that starts there.
+    A segment whose border is that of the next one is empty and takes the snippet that starts there.
     The rule of ``linspace(0, n, segments + 1)`` cast to integers: RTFM, UR-DMU, SST-WSVADL.
 
     >>> segment_borders(5, 4).tolist()

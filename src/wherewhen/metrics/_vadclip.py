@@ -32,10 +32,12 @@ def vadclip_proposals(column: ArrayLike) -> Floats:
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def _average_precision(found: list[tuple[int, float, float, float]], truth: list[Floats], threshold: float) -> float:
+def _average_precision(
+    proposals: list[tuple[int, float, float, float]], truth: list[Floats], threshold: float
+) -> float:
     left = [list(map(tuple, segments)) for segments in truth]
     total, hits, precisions = sum(map(len, left)), 0, 0.0
-    for rank, (video, start, end, _) in enumerate(sorted(found, key=lambda row: -row[3]), 1):
+    for rank, (video, start, end, _) in enumerate(sorted(proposals, key=lambda row: -row[3]), 1):
         overlaps = [_overlap(start, end, *segment) for segment in left[video]]
         best = int(np.argmax(overlaps)) if overlaps else -1
         if best >= 0 and overlaps[best] >= threshold:
@@ -71,15 +73,15 @@ def vadclip_detection_map(
         raise DataError(f"{len(scores)} videos' scores, {len(segments)} of segments, {len(labels)} of labels")
     tables = [np.asarray(table) for table in scores][:first]
     spans = [np.asarray(rows, np.float64).reshape(-1, 2) for rows in segments][:first]
-    found: list[list[tuple[int, float, float, float]]] = []
+    detections: list[list[tuple[int, float, float, float]]] = []
     truth: list[list[Floats]] = []
     for number, name in enumerate(classes):
         proposals = [vadclip_proposals(table[:, number]) for table in tables]
-        found.append([(video, *row) for video, rows in enumerate(proposals) for row in rows.tolist()])
+        detections.append([(video, *row) for video, rows in enumerate(proposals) for row in rows.tolist()])
         truth.append([rows[[label == name for label in names]] for rows, names in zip(spans, labels, strict=False)])
-    if not all(found):
+    if not all(detections):
         return [0.0] * len(thresholds)
     return [
-        float(np.mean([_average_precision(f, t, threshold) for f, t in zip(found, truth, strict=True)]))
+        float(np.mean([_average_precision(f, t, threshold) for f, t in zip(detections, truth, strict=True)]))
         for threshold in thresholds
     ]

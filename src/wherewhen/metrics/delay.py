@@ -1,4 +1,4 @@
-"""Alarms as an operator sees them: delay, false alarm rate, and recall at a budget of false alarms."""
+"""Alarms for an operator: delay, false alarm rate, and recall at a budget of false alarms."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def first_alarms(scores: ArrayLike, edges: ArrayLike, spans: ArrayLike, threshol
 
 
 def quiet_frames(edges: ArrayLike, spans: ArrayLike, tolerance: float) -> Bools:
-    """Frames ``(F,)`` whose middle lies more than ``tolerance`` seconds from every span: an alarm there is false.
+    """Frames ``(F,)`` whose middle is more than ``tolerance`` seconds from every span: an alarm in them is false.
 
     >>> quiet_frames([0, 1, 2, 3, 4], [[0, 1]], 1).tolist()
     [False, False, True, True]
@@ -82,8 +82,8 @@ def recall_at_budget(peaks: ArrayLike, levels: ArrayLike, hours: float, budget: 
     """Highest share of spans with an alarm, going down with the threshold until false alarms exceed the budget.
 
     ``peaks`` ``(S,)``: highest score within each span; ``levels``: :func:`alarm_starts`; ``budget``: false alarms
-    per hour of ``hours`` quiet hours. The search ends where the budget is first exceeded: a threshold so low that
-    all alarms melt into one doesn't count as few alarms.
+    per hour of ``hours`` quiet hours. The search ends where the budget is first exceeded: a low threshold that joins
+    all alarms to one doesn't count as few alarms.
 
     >>> recall_at_budget([0.7, 0.3], [[-np.inf, 0.2], [0.2, 0.5]], hours=1, budget=0)
     0.5
@@ -138,7 +138,7 @@ def compute(
     ``detection_delay_median``; ``missed_events``: share of the spans without one. ``false_alarms_per_hour`` and
     ``false_alarms_per_camera_day``: alarms more than ``tolerance`` seconds from every span, per hour (24 hours) of
     such quiet time; ``false_alarm_share``: share of the quiet time in alarm. ``recall@b/h`` for each of the
-    ``budgets``: highest share of spans found with at most b false alarms per quiet hour, at whatever threshold.
+    ``budgets``: highest share of spans found with at most b false alarms per quiet hour, at any threshold.
     Numbers that need a span, or quiet time, are absent without one.
     """
     if tolerance < 0:
@@ -146,19 +146,19 @@ def compute(
     videos = [_one_video(p, t, threshold, tolerance) for _, p, t in paired(predictions, truths, "frames")]
     delays, peaks = (np.concatenate([getattr(video, name) for video in videos]) for name in ("delays", "peaks"))
     levels, hours = np.concatenate([video.levels for video in videos]), sum(video.quiet for video in videos) / 3600
-    found: dict[str, float] = {}
-    seen = delays[~np.isnan(delays)]
-    if len(seen):
-        found |= {"detection_delay": float(seen.mean()), "detection_delay_median": float(np.median(seen))}
+    numbers: dict[str, float] = {}
+    detected = delays[~np.isnan(delays)]
+    if len(detected):
+        numbers |= {"detection_delay": float(detected.mean()), "detection_delay_median": float(np.median(detected))}
     if len(delays):
-        found["missed_events"] = 1 - len(seen) / len(delays)
+        numbers["missed_events"] = 1 - len(detected) / len(delays)
     if hours:
         rate = false_alarms(levels, threshold) / hours
         share = sum(video.alarmed for video in videos) / 3600 / hours
-        found |= {"false_alarms_per_hour": rate, "false_alarms_per_camera_day": 24 * rate, "false_alarm_share": share}
+        numbers |= {"false_alarms_per_hour": rate, "false_alarms_per_camera_day": 24 * rate, "false_alarm_share": share}
     if len(delays) and hours:
-        found |= {f"recall@{budget:g}/h": recall_at_budget(peaks, levels, hours, budget) for budget in budgets}
-    return found
+        numbers |= {f"recall@{budget:g}/h": recall_at_budget(peaks, levels, hours, budget) for budget in budgets}
+    return numbers
 
 
 LOWER = (

@@ -24,36 +24,36 @@ TUBE_THRESHOLDS = (0.1, 0.2, 0.5)
 ScoredOverlaps = tuple[Floats, Floats]
 
 
-def span_iou(found: ArrayLike, truth: ArrayLike) -> Floats:
+def span_iou(predicted: ArrayLike, truth: ArrayLike) -> Floats:
     """Overlap in time ``(N, S)`` of spans ``(N, 2)`` with spans ``(S, 2)``, in seconds, half-open.
 
     >>> span_iou([[0, 2]], [[1, 3], [5, 6]]).round(3).tolist()
     [[0.333, 0.0]]
     """
-    a, b = np.asarray(found, np.float64).reshape(-1, 1, 2), np.asarray(truth, np.float64).reshape(1, -1, 2)
+    a, b = np.asarray(predicted, np.float64).reshape(-1, 1, 2), np.asarray(truth, np.float64).reshape(1, -1, 2)
     both = (np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])).clip(0)
     union = a[..., 1] - a[..., 0] + b[..., 1] - b[..., 0] - both
     overlap: Floats = np.divide(both, union, out=np.zeros_like(both), where=union > 0)
     return overlap
 
 
-def tube_iou(found: Tubes, truth: Tubes, within: NDArray[np.bool_]) -> Floats:
+def tube_iou(predicted: Tubes, truth: Tubes, within: NDArray[np.bool_]) -> Floats:
     """Overlap ``(N, S)`` of tubes: sum of box overlaps over shared frames, over the frames that either has.
 
     Equal to the overlap in time times the mean overlap of boxes while both last. ``within`` ``(F,)``: frames that
     count.
     """
-    overlap = np.zeros((len(found.scores), len(truth.scores)))
-    use = within[found.frame]
-    tube, frame, boxes = found.tube[use], found.frame[use], found.boxes[use]
+    overlap = np.zeros((len(predicted.scores), len(truth.scores)))
+    use = within[predicted.frame]
+    tube, frame, boxes = predicted.tube[use], predicted.frame[use], predicted.boxes[use]
     lasting = np.bincount(tube, minlength=len(overlap))
     for number in range(len(truth.scores)):
-        own = (truth.tube == number) & within[truth.frame]
+        of_truth = (truth.tube == number) & within[truth.frame]
         row_of = np.full(len(within), -1)
-        row_of[truth.frame[own]] = np.flatnonzero(own)
+        row_of[truth.frame[of_truth]] = np.flatnonzero(of_truth)
         shared = row_of[frame] >= 0
         total = np.bincount(tube[shared], box_iou(boxes[shared], truth.boxes[row_of[frame[shared]]]), len(overlap))
-        union = lasting + own.sum() - np.bincount(tube[shared], minlength=len(overlap))
+        union = lasting + of_truth.sum() - np.bincount(tube[shared], minlength=len(overlap))
         overlap[:, number] = np.divide(total, union, out=np.zeros(len(overlap)), where=union > 0)
     return overlap
 
@@ -68,16 +68,16 @@ def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np
     [True, False]
     """
     values, table = np.asarray(scores, np.float64).reshape(-1), np.array(overlaps, np.float64)
-    found = np.zeros(len(values), bool)
+    correct = np.zeros(len(values), bool)
     if not table.size:
-        return found
+        return correct
     keys = np.concatenate([-values[:, None], np.sort(-table, 1), -table], 1)
     for row in np.lexsort(keys.T[::-1]):
         best = int(table[row].argmax())
         if table[row, best] >= threshold:
-            found[row] = True
+            correct[row] = True
             table[:, best] = -1.0
-    return found
+    return correct
 
 
 def detection_ap(videos: Sequence[ScoredOverlaps], threshold: float, interpolated: bool = True) -> float:
@@ -93,8 +93,8 @@ def detection_ap(videos: Sequence[ScoredOverlaps], threshold: float, interpolate
     if not total:
         raise DataError("no event in the truth: average precision needs at least one")
     scores = np.concatenate([np.asarray(values, np.float64).reshape(-1) for values, _ in videos])
-    found = np.concatenate([hits(values, overlaps, threshold) for values, overlaps in videos])
-    _, tp, fp = operating_points(scores, found)
+    correct = np.concatenate([hits(values, overlaps, threshold) for values, overlaps in videos])
+    _, tp, fp = operating_points(scores, correct)
     if not len(tp):
         return 0.0
     precision = tp / (tp + fp)
@@ -121,8 +121,8 @@ def _truth_tubes(truth: Truth) -> tuple[Tubes, list[str | None]]:
 def _event_tubes(events: Sequence[Event], edges: Floats) -> Tubes:
     rows = np.concatenate([np.empty((0, 6)), *(event.extents for event in events)])
     number = np.repeat(np.arange(len(events)), [len(event.extents) for event in events])
-    found = tubes(Scores(rows, np.zeros(len(rows)), number), edges)
-    return replace(found, scores=np.array([event.score for event in events], np.float64))
+    event_tubes = tubes(Scores(rows, np.zeros(len(rows)), number), edges)
+    return replace(event_tubes, scores=np.array([event.score for event in events], np.float64))
 
 
 def _numbers(
@@ -141,17 +141,17 @@ def _numbers(
         kinds[f"{name}_map"] = lambda threshold: float(
             np.mean([detection_ap(p, threshold, interpolated) for p in parts])
         )
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for kind, number in kinds.items():
         values = [number(threshold) for threshold in thresholds]
-        found[kind] = float(np.mean(values))
-        found |= {f"{kind}@{threshold:g}": value for threshold, value in zip(thresholds, values, strict=True)}
-    return found
+        numbers[kind] = float(np.mean(values))
+        numbers |= {f"{kind}@{threshold:g}": value for threshold, value in zip(thresholds, values, strict=True)}
+    return numbers
 
 
-def _of_class(judged: ScoredOverlaps, found: list[str | None], real: list[str | None], name: str) -> ScoredOverlaps:
-    rows, columns = (np.array([name in classes_of(n) for n in names], bool) for names in (found, real))
-    return judged[0][rows], judged[1][rows][:, columns]
+def _of_class(scored: ScoredOverlaps, predicted: list[str | None], real: list[str | None], name: str) -> ScoredOverlaps:
+    rows, columns = (np.array([name in classes_of(n) for n in names], bool) for names in (predicted, real))
+    return scored[0][rows], scored[1][rows][:, columns]
 
 
 def compute(
@@ -164,7 +164,7 @@ def compute(
 ) -> dict[str, float]:
     """Average precision of events against spans (``temporal_``) and against tubes of truth boxes (``tube_``).
 
-    ``temporal_ap@t``, ``tube_ap@t``: at least ``t`` overlap, names of what happens ignored; ``temporal_map@t``,
+    ``temporal_ap@t``, ``tube_ap@t``: at least ``t`` overlap, class names ignored; ``temporal_map@t``,
     ``tube_map@t``: mean over the classes of the truth, only where truth and events have names; without ``@`` the
     mean over thresholds. A span of several classes (``a+b``) is one event for ``ap`` and one of each class for ``map``:
     the class-wise annotation of XD-Violence that VadCLIP is judged by writes it once for each. Truth boxes without a
@@ -175,13 +175,15 @@ def compute(
     for _, prediction, truth in paired(predictions, truths, "events"):
         events = prediction.events
         scores = np.array([event.score for event in events], np.float64)
-        found: list[str | None] = [event.category for event in events]
+        event_names: list[str | None] = [event.category for event in events]
         spans = np.array([(event.start, event.end) for event in events]).reshape(-1, 2)
         real: list[str | None] = list(truth.categories) or [None] * len(truth.spans)
-        in_time.append(((scores, span_iou(spans, truth.spans)), found, real))
-        known = known_frames(truth, places(truth, masks_first=False))
+        in_time.append(((scores, span_iou(spans, truth.spans)), event_names, real))
+        valid = known_frames(truth, places(truth, masks_first=False))
         real_tubes, categories = _truth_tubes(truth)
-        in_place.append(((scores, tube_iou(_event_tubes(events, truth.edges), real_tubes, known)), found, categories))
+        in_place.append(
+            ((scores, tube_iou(_event_tubes(events, truth.edges), real_tubes, valid)), event_names, categories)
+        )
     numbers = _numbers("temporal", in_time, thresholds, interpolated)
     if any(categories for _, _, categories in in_place):
         numbers |= _numbers("tube", in_place, tube_thresholds, interpolated)

@@ -18,7 +18,7 @@ Scored = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 def frame_scores(prediction: Prediction, truth: Truth) -> NDArray[np.float32]:
-    """One score ``(F,)`` per truth frame: that of the prediction's step in which the frame's middle lies.
+    """One score ``(F,)`` per truth frame: that of the prediction's step that contains the frame's middle.
 
     Outside the time that the prediction covers, the nearest step counts.
     """
@@ -45,19 +45,19 @@ def macro_auc(videos: list[Scored], padded: bool = True) -> float:
 
 def _of_class(name: str, pairs: list[tuple[Truth, Scored]], normal_clips: bool) -> Scored:
     """Frames of one class against normal ones; frames of other classes and clips of them are left out."""
-    kept: list[Scored] = []
+    parts: list[Scored] = []
     for truth, (scores, labels) in pairs:
-        own = [name in classes_of(category) for category in truth.categories]
-        if any(own):
-            spans = truth.spans[own]
+        matches = [name in classes_of(category) for category in truth.categories]
+        if any(matches):
+            spans = truth.spans[matches]
             inside = np.zeros(len(scores), bool)
             for first, last in ext.frames_of(np.c_[spans, np.zeros((len(spans), 4))], truth.edges):
                 inside[first:last] = True
             use = inside | ~labels
-            kept.append((scores[use], inside[use]))
+            parts.append((scores[use], inside[use]))
         elif normal_clips and not truth.label:
-            kept.append((scores, labels))
-    return _pool(kept)
+            parts.append((scores, labels))
+    return _pool(parts)
 
 
 def _pool(videos: list[Scored]) -> Scored:
@@ -73,7 +73,7 @@ def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) 
     """
     pairs = [(t, (frame_scores(p, t), t.frames)) for _, p, t in paired(predictions, truths, "frames")]
     everything, clips = _pool([s for _, s in pairs]), _pool([s for t, s in pairs if t.label])
-    found = {
+    required = {
         "frame_auc": roc_auc(*everything),
         "frame_ap": average_precision(*everything),
         "frame_ap_trapezoid": pr_auc_trapezoid(*everything),
@@ -90,7 +90,7 @@ def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) 
         numbers[f"frame_auc/{name}"] = partial(roc_auc, *everywhere)
         numbers[f"frame_ap/{name}"] = partial(average_precision, *everywhere)
         numbers[f"frame_auc_anomalous/{name}"] = partial(roc_auc, *within)
-    return found | where_defined(numbers)
+    return required | where_defined(numbers)
 
 
 PLUGIN = Metric(

@@ -56,17 +56,17 @@ def compute(
     *,
     epsilons: tuple[float, ...] = EPSILONS,
 ) -> dict[str, float]:
-    """How well the path that stands out most in each anomalous video covers a mover of the truth.
+    """Overlap of the path with the highest scores in each anomalous video with a mover of the truth.
 
-    A path is what rows with one track number make. Of each the stretch is taken whose scores exceed the middle between
-    the video's lowest and highest by the largest sum, and of these the one with the largest: a path that scores well
-    for longer beats a moment. ``path_miou``: mean over videos of ``(1/|F|) sum_{f in F} max_k IoU(G_fk, P_f)``, F the
-    frames in which truth or stretch has a box, k the truth's boxes there. ``path_iou@e``: share of videos above e.
-    ``path_miou_oracle``: the path that fits best, cut to the time of the truth. Of equal ones the mean counts, without
-    a path 0. DataError as of ``wsstad``, whose S_loc this is for one truth box and one stretch. Source: Wu et al. 2021,
-    arXiv 2108.03825; the stretch: Tran, Yuan and Forsyth, TPAMI 2014.
+    A path is the rows with one track number. Of each path the stretch is used whose scores exceed the middle between
+    the video's lowest and highest by the largest sum, and of these the one with the largest sum: long paths with high
+    scores are preferred to single peaks. ``path_miou``: mean over videos of
+    ``(1/|F|) sum_{f in F} max_k IoU(G_fk, P_f)``, F the frames in which truth or stretch has a box, k the truth's boxes
+    there. ``path_iou@e``: share of videos above e. ``path_miou_oracle``: the path that fits best, cut to the time of
+    the truth. Of equal ones the mean counts, without a path 0. DataError as of ``wsstad``; with one truth box and one
+    stretch it is S_loc. Source: Wu et al. 2021, arXiv 2108.03825; the stretch: Tran, Yuan and Forsyth, TPAMI 2014.
     """
-    told, oracle = [], []
+    ious, oracle = [], []
     for key, prediction, truth in paired(predictions, truths, "boxes"):
         assert prediction.boxes is not None
         if not truth.label:
@@ -74,29 +74,29 @@ def compute(
         place = places(truth, masks_first=False)
         if not place.regions:
             raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by paths")
-        known = known_frames(truth, place)
-        paths = list(_paths(prediction.boxes, truth.edges, place, known))
+        valid = known_frames(truth, place)
+        paths = list(_paths(prediction.boxes, truth.edges, place, valid))
         real = np.flatnonzero(place.region_of >= 0)
-        told.append(_told(paths, len(real)))
-        oracle.append(max([told[-1], *(_fitting(path, real) for path in paths)]))
-    if not told:
+        ious.append(_best_overlap(paths, len(real)))
+        oracle.append(max([ious[-1], *(_fitting(path, real) for path in paths)]))
+    if not ious:
         raise DataError("no anomalous video: there is no truth for a path to cover")
-    shares = {f"path_iou@{epsilon:g}": float(np.mean(np.array(told) > epsilon)) for epsilon in epsilons}
-    return {"path_miou": float(np.mean(told)), **shares, "path_miou_oracle": float(np.mean(oracle))}
+    shares = {f"path_iou@{epsilon:g}": float(np.mean(np.array(ious) > epsilon)) for epsilon in epsilons}
+    return {"path_miou": float(np.mean(ious)), **shares, "path_miou_oracle": float(np.mean(oracle))}
 
 
-def _paths(rows: Scores, edges: Floats, place: Places, known: Bools) -> Iterator[_Path]:
-    found = tubes(rows, edges)
-    region = place.region_of[found.frame]
+def _paths(rows: Scores, edges: Floats, place: Places, valid: Bools) -> Iterator[_Path]:
+    path_tubes = tubes(rows, edges)
+    region = place.region_of[path_tubes.frame]
     overlaps = np.zeros(len(region))
     for number in np.unique(region[region >= 0]).tolist():
-        own, one = np.flatnonzero(region == number), place.regions[number]
-        boxes = one.boxes if one.mask is None else one.hull()[None]
-        overlaps[own] = ext.iou(_still(found.boxes[own])[:, None], _still(boxes)[None]).max(1)
-    for number in range(len(found.scores)):
-        own = np.flatnonzero((found.tube == number) & known[found.frame])
-        if len(own):
-            yield _Path(found.frame[own], found.values[own], region[own] >= 0, overlaps[own])
+        index, truth_region = np.flatnonzero(region == number), place.regions[number]
+        boxes = truth_region.boxes if truth_region.mask is None else truth_region.hull()[None]
+        overlaps[index] = ext.iou(_still(path_tubes.boxes[index])[:, None], _still(boxes)[None]).max(1)
+    for number in range(len(path_tubes.scores)):
+        index = np.flatnonzero((path_tubes.tube == number) & valid[path_tubes.frame])
+        if len(index):
+            yield _Path(path_tubes.frame[index], path_tubes.values[index], region[index] >= 0, overlaps[index])
 
 
 def _still(boxes: Floats) -> Floats:
@@ -104,16 +104,16 @@ def _still(boxes: Floats) -> Floats:
     return np.concatenate([np.zeros((len(boxes), 2)), boxes], 1)
 
 
-def _told(paths: list[_Path], frames: int) -> float:
-    """S of the stretch that stands out most; the mean of equal ones."""
+def _best_overlap(paths: list[_Path], frames: int) -> float:
+    """S of the stretch with the largest sum; the mean of equal ones."""
     if not paths:
         return 0.0
     middle = (min(path.scores.min() for path in paths) + max(path.scores.max() for path in paths)) / 2
-    found = [standing_out(path.scores - middle) for path in paths]
-    most = max(sum_ for _, _, sum_ in found)
+    stretches = [standing_out(path.scores - middle) for path in paths]
+    most = max(sum_ for _, _, sum_ in stretches)
     values = [
         path.covers(first, end, frames)
-        for path, (first, end, sum_) in zip(paths, found, strict=True)
+        for path, (first, end, sum_) in zip(paths, stretches, strict=True)
         if sum_ >= most - ext.TICK
     ]
     return float(np.mean(values))

@@ -25,20 +25,20 @@ def compute(
     A cell is truth if a box, ``tolerance`` (share of the picture's side; 5 of 128 pixels) larger on all sides,
     covers at least ``coverage`` of it. ``pauc``; ``pap`` (trapezoids, as published); ``pap_step`` (steps);
     ``pauc_anomalous``, ``pap_anomalous``: only frames within spans, scores without the frame's. Cells take the
-    score of the map's cell in which their center lies. Frames of which nobody said where the truth lies are left
+    score of the map's cell that contains their center. Frames with truth at an unknown place are left
     out. DataError if no cell is truth, or all are. Source: Abdulaziz et al. 2026 (SST-WSVADL).
     """
     gated, inside = [], []
     for _, prediction, truth in paired(predictions, truths, "heat", "frames"):
         assert prediction.heat is not None
         place = places(truth)
-        known, marked = known_frames(truth, place), marks(place.regions, grid, coverage, tolerance)
-        gated.append(cell_samples(prediction.heat, place, truth.edges, known, marked, prediction.frames))
-        inside.append(cell_samples(prediction.heat, place, truth.edges, known & truth.frames, marked))
+        valid, marked = known_frames(truth, place), marks(place.regions, grid, coverage, tolerance)
+        gated.append(cell_samples(prediction.heat, place, truth.edges, valid, marked, prediction.frames))
+        inside.append(cell_samples(prediction.heat, place, truth.edges, valid & truth.frames, marked))
     _, *everything = operating_points(*pooled(gated))
     _, *anomalous = operating_points(*pooled(inside))
-    found = {"pauc": roc_area(*everything), "pap": trapezoid_area(*everything), "pap_step": step_area(*everything)}
-    return found | where_defined(
+    required = {"pauc": roc_area(*everything), "pap": trapezoid_area(*everything), "pap_step": step_area(*everything)}
+    return required | where_defined(
         {
             "pauc_anomalous": lambda: roc_area(*anomalous),
             "pap_anomalous": lambda: trapezoid_area(*anomalous),

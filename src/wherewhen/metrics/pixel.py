@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 
 def covered_scores(values: ArrayLike, cover: ArrayLike, coverage: float = 0.4) -> Floats:
-    """Highest threshold at which at least ``coverage`` of each frame's truth lies at or above it: ``(K,)``.
+    """Highest threshold at which at least ``coverage`` of each frame's truth is at or above it: ``(K,)``.
 
     ``values`` ``(K, N)`` scores of the cells; ``cover`` ``(K, N)`` truth within each, as area or number of pixels.
     DataError if a frame has no truth.
@@ -35,9 +35,9 @@ def covered_scores(values: ArrayLike, cover: ArrayLike, coverage: float = 0.4) -
     if not (total > 0).all():
         raise DataError("a frame without truth pixels has no covered score")
     order = np.argsort(scores, 1)[:, ::-1]
-    found = np.take_along_axis(areas, order, 1).cumsum(1)
+    sums = np.take_along_axis(areas, order, 1).cumsum(1)
     # A sum of areas in another order may differ in its last digits.
-    enough = np.argmax(found >= (coverage * total * (1 - 1e-12))[:, None], 1)
+    enough = np.argmax(sums >= (coverage * total * (1 - 1e-12))[:, None], 1)
     return np.take_along_axis(scores, np.take_along_axis(order, enough[:, None], 1), 1)[:, 0].astype(np.float64)
 
 
@@ -67,9 +67,9 @@ def pixel_criterion_auc(
     highest = np.asarray(peak, np.float64).reshape(-1)
     levels = np.unique(np.r_[calm, hits, highest])[::-1]
     flagged = _at_or_above(calm, np.ones(len(calm)), levels)
-    found = _at_or_above(hits, often, levels)
-    flagged = flagged + _at_or_above(highest, often, levels) - found
-    return _envelope_area(flagged / len(calm), found / often.sum())
+    detected = _at_or_above(hits, often, levels)
+    flagged = flagged + _at_or_above(highest, often, levels) - detected
+    return _envelope_area(flagged / len(calm), detected / often.sum())
 
 
 def _at_or_above(scores: Floats, weights: Floats, levels: Floats) -> Floats:
@@ -184,8 +184,8 @@ def compute(
     ``pixel_auc``, ``pixel_eer``: frames, by the pixel criterion at ``coverage``; an anomalous frame that fires but
     isn't covered is a miss, or with ``under_covered="false_positive"`` a false positive besides (in the AUC alone).
     ``pixel_auroc``, ``pixel_ap``: ranking of the pixels within a frame, averaged over the frames with truth pixels;
-    other frames are not looked at. With ``pooled`` also ``pixel_auroc_pooled`` and ``pixel_ap_pooled``: all pixels
-    of all frames in one ranking. Frames in a span without truth pixels are left out everywhere: nobody said where.
+    other frames are ignored. With ``pooled`` also ``pixel_auroc_pooled`` and ``pixel_ap_pooled``: all pixels
+    of all frames in one ranking. Frames in a span without truth pixels are left out everywhere: their place is unknown.
     DataError if no frame has truth pixels or none is normal. Source: Mahadevan et al. 2010, Li et al. 2014.
     """
     if under_covered not in ("miss", "false_positive"):
@@ -200,7 +200,7 @@ def compute(
     auc, ap = column("auc"), column("ap")
     mixed = ~np.isnan(auc)
     labels = np.r_[np.zeros(len(normal), bool), np.ones(len(covered), bool)]
-    found = {"pixel_auc": pixel_criterion_auc(normal, covered, peak, frames)}
+    required = {"pixel_auc": pixel_criterion_auc(normal, covered, peak, frames)}
     numbers = {
         "pixel_eer": lambda: eer(np.r_[normal, covered], labels, np.r_[np.ones(len(normal)), frames]),
         "pixel_auroc": lambda: _mean(auc[mixed], frames[mixed]),
@@ -209,7 +209,7 @@ def compute(
     if pooled:
         numbers["pixel_auroc_pooled"] = lambda: roc_auc(*column("cells"))
         numbers["pixel_ap_pooled"] = lambda: average_precision(*column("cells"))
-    return found | where_defined(numbers)
+    return required | where_defined(numbers)
 
 
 PLUGIN = Metric(

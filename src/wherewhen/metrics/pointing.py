@@ -18,7 +18,7 @@ def hits(values: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:
     """Chance ``(K,)`` that the highest cell of each map points at the truth.
 
     ``values`` ``(K, ...)`` scores; ``inside`` ``(K, ...)`` which cells have their center in the truth. Of several
-    highest cells each is as likely: a constant map hits as often as its cells lie in the truth.
+    highest cells each is as likely: a constant map hits as often as its cells are in the truth.
 
     >>> hits([[0.9, 0.2], [0.5, 0.5]], [[True, False], [True, False]]).tolist()
     [1.0, 0.5]
@@ -33,7 +33,7 @@ def hits(values: ArrayLike, inside: ArrayLike) -> NDArray[np.float64]:
 def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) -> dict[str, float]:
     """``pointing_hit``: share of the frames with truth whose highest cell has its center in it.
 
-    Truth is pixel masks, or boxes where a video has none. Frames without truth are not looked at. DataError if
+    Truth is pixel masks, or boxes where a video has none. Frames without truth are ignored. DataError if
     there is no frame with truth. Source: Zhang et al. 2018, Top-down Neural Attention (the pointing game).
     """
     total, frames = 0.0, 0

@@ -50,17 +50,17 @@ class Curves:
     tbdr: Floats
 
 
-def overlapping(truth: Regions, found: Regions, beta: float, inclusive: bool = False) -> tuple[Ints, Ints]:
+def overlapping(truth: Regions, detections: Regions, beta: float, inclusive: bool = False) -> tuple[Ints, Ints]:
     """Rows of all pairs (truth, detection) of the same frame with an overlap of at least ``beta``.
 
     ``inclusive``: the boxes end with their last pixel, so a side is ``x1 - x0 + 1`` long; else half-open.
     """
     order = np.argsort(truth.frames, kind="stable")
-    low = np.searchsorted(truth.frames[order], found.frames)
-    counts = np.searchsorted(truth.frames[order], found.frames, "right") - low
+    low = np.searchsorted(truth.frames[order], detections.frames)
+    counts = np.searchsorted(truth.frames[order], detections.frames, "right") - low
     detection = np.repeat(np.arange(len(counts)), counts)
     region = order[np.arange(len(detection)) - np.repeat(np.cumsum(counts) - counts, counts) + low[detection]]
-    a, b, more = truth.boxes[region], found.boxes[detection], float(inclusive)
+    a, b, more = truth.boxes[region], detections.boxes[detection], float(inclusive)
     sides = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + more).clip(0)
     both = sides.prod(1)
     union = (a[:, 2:] - a[:, :2] + more).prod(1) + (b[:, 2:] - b[:, :2] + more).prod(1) - both
@@ -70,7 +70,7 @@ def overlapping(truth: Regions, found: Regions, beta: float, inclusive: bool = F
 
 def curves(
     truth: Regions,
-    found: Regions,
+    detections: Regions,
     frames: int,
     *,
     alpha: float = 0.1,
@@ -90,11 +90,11 @@ def curves(
         raise ConfigError(f"ties: expected 'merge' or 'order', got {ties!r}")
     if not len(truth.frames) or frames < 1:
         raise DataError("no truth region: rates of found regions need at least one, and at least one frame")
-    scores = np.asarray(found.marks, np.float64)
+    scores = np.asarray(detections.marks, np.float64)
     rank = np.empty(len(scores), np.int64)
     order = np.argsort(-scores, kind="stable")
     rank[order] = np.arange(len(scores))
-    region, detection = overlapping(truth, found, beta, inclusive)
+    region, detection = overlapping(truth, detections, beta, inclusive)
     first = np.full(len(truth.frames), len(scores))
     np.minimum.at(first, region, rank[detection])
     false = np.ones(len(scores), bool)
@@ -126,7 +126,7 @@ def _track_ranks(first: Ints, tracks: NDArray[np.generic], alpha: float) -> Ints
 
 
 def area(fpr: ArrayLike, rate: ArrayLike) -> float:
-    """Area under a rate over false positives per frame in [0, 1]; a curve that ends before goes on level.
+    """Area under a rate over false positives per frame in [0, 1]; a curve that ends before 1 is extended level.
 
     >>> area([0, 0, 0.5], [0, 0.5, 0.5])
     0.5
@@ -143,21 +143,21 @@ def area(fpr: ArrayLike, rate: ArrayLike) -> float:
 def joined_regions(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) -> tuple[Regions, Regions, int]:
     """Truth regions, detections and the number of frames of all videos; frames of unknown truth are left out."""
     real: list[tuple[NDArray[np.generic], ...]] = []
-    found: list[tuple[NDArray[np.generic], ...]] = []
+    detections: list[tuple[NDArray[np.generic], ...]] = []
     total, tracks = 0, 0
     for _, prediction, truth in paired(predictions, truths, "boxes"):
         assert prediction.boxes is not None
-        known = known_frames(truth, places(truth, masks_first=False))
-        number = total + np.cumsum(known) - 1
+        valid = known_frames(truth, places(truth, masks_first=False))
+        number = total + np.cumsum(valid) - 1
         frame, row = frame_rows(truth.boxes, truth.edges)
         named = np.where(truth.track < 0, -1 - np.arange(len(truth.track)), truth.track)
         _, track = np.unique(named, return_inverse=True)
         real.append((number[frame], truth.boxes[row, 2:], tracks + track[row]))
         frame, row = frame_rows(prediction.boxes.extents, truth.edges)
-        frame, row = frame[known[frame]], row[known[frame]]
-        found.append((number[frame], prediction.boxes.extents[row, 2:], prediction.boxes.values[row]))
-        total, tracks = total + int(known.sum()), tracks + len(truth.track)
-    joined = [Regions(*(np.concatenate(c) for c in zip(*rows, strict=True))) for rows in (real, found)]
+        frame, row = frame[valid[frame]], row[valid[frame]]
+        detections.append((number[frame], prediction.boxes.extents[row, 2:], prediction.boxes.values[row]))
+        total, tracks = total + int(valid.sum()), tracks + len(truth.track)
+    joined = [Regions(*(np.concatenate(c) for c in zip(*rows, strict=True))) for rows in (real, detections)]
     return joined[0], joined[1], total
 
 
@@ -172,11 +172,11 @@ def compute(
     """``rbdc`` and ``tbdc``: areas under the rates of found regions and tracks for up to one false alarm per frame.
 
     A predicted row is one detection in each frame that it covers. A truth box without a track number is a track by
-    itself. Frames of which nobody said where the truth lies don't count. DataError without a truth box. Source:
+    itself. Frames with truth at an unknown place don't count. DataError without a truth box. Source:
     Ramachandra and Jones 2020.
     """
-    truth, found, frames = joined_regions(predictions, truths)
-    line = curves(truth, found, frames, alpha=alpha, beta=beta, ties=ties)
+    truth, detections, frames = joined_regions(predictions, truths)
+    line = curves(truth, detections, frames, alpha=alpha, beta=beta, ties=ties)
     return {"rbdc": area(line.fpr, line.rbdr), "tbdc": area(line.fpr, line.tbdr)}
 
 

@@ -110,11 +110,11 @@ def gated_numbers(
     ious: Floats, scores: NDArray[np.float32], name: str, theta: float, validated_theta: float | None
 ) -> dict[str, float]:
     """Gated overlap and temporal recall at a fixed threshold and, if given, at a validated one."""
-    found = {name: gated_iou(ious, scores, theta), f"{name}_recall": float(np.mean(scores >= theta))}
+    numbers = {name: gated_iou(ious, scores, theta), f"{name}_recall": float(np.mean(scores >= theta))}
     if validated_theta is not None:
-        found[f"{name}_validated"] = gated_iou(ious, scores, validated_theta)
-        found[f"{name}_recall_validated"] = float(np.mean(scores >= validated_theta))
-    return found
+        numbers[f"{name}_validated"] = gated_iou(ious, scores, validated_theta)
+        numbers[f"{name}_recall_validated"] = float(np.mean(scores >= validated_theta))
+    return numbers
 
 
 PLUGIN = Metric(

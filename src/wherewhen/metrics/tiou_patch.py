@@ -45,8 +45,8 @@ def tight_boxes(active: ArrayLike) -> Floats:
 
 def _span(line: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """First and past-the-last active place on each line ``(K, n)``, as shares of its length."""
-    size, some = line.shape[1], np.any(line, axis=1)
-    return np.where(some, line.argmax(1), 0) / size, np.where(some, size - line[:, ::-1].argmax(1), 0) / size
+    size, active = line.shape[1], np.any(line, axis=1)
+    return np.where(active, line.argmax(1), 0) / size, np.where(active, size - line[:, ::-1].argmax(1), 0) / size
 
 
 def _one_video(prediction: Prediction, truth: Truth, cell_threshold: float) -> tuple[Floats, Floats]:
@@ -88,14 +88,14 @@ def compute(
     patch, tight, coarse, left, scores = table.T
     if not len(table):
         raise DataError("no annotated frame: overlap needs at least one truth box or mask")
-    found = gated_numbers(patch, scores, "tiou_patch", theta, validated_theta)
-    found |= {"iou_patch_ungated": gated_iou(patch, scores, -np.inf), "tiou_tight": gated_iou(tight, scores, theta)}
-    kept = left > 0
-    if kept.any():
-        shut = np.concatenate([scores[~kept], elsewhere]) < theta
-        found["tiou_quantized"] = gated_iou(coarse[kept], scores[kept], theta)
-        found["tiou_legacy"] = found["tiou_quantized"] * float(kept.sum() / (kept.sum() + shut.sum()))
-    return found
+    numbers = gated_numbers(patch, scores, "tiou_patch", theta, validated_theta)
+    numbers |= {"iou_patch_ungated": gated_iou(patch, scores, -np.inf), "tiou_tight": gated_iou(tight, scores, theta)}
+    quantized = left > 0
+    if quantized.any():
+        shut = np.concatenate([scores[~quantized], elsewhere]) < theta
+        numbers["tiou_quantized"] = gated_iou(coarse[quantized], scores[quantized], theta)
+        numbers["tiou_legacy"] = numbers["tiou_quantized"] * float(quantized.sum() / (quantized.sum() + shut.sum()))
+    return numbers
 
 
 PLUGIN = Metric(

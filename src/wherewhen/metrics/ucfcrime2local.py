@@ -54,7 +54,7 @@ def compute(
 
     ``ucfcrime2local_frame``: frames, by the highest cell of the map. ``ucfcrime2local_tube``: annotated frames by
     the score within their truth, as if the place were known, against normal frames by the whole picture; ``pool``
-    says how cells become one score. ``ucfcrime2local_cell``: all cells of a ``grid`` x ``grid`` map, positive if a
+    combines cells to one score. ``ucfcrime2local_cell``: all cells of a ``grid`` x ``grid`` map, positive if a
     box covers at least ``coverage`` of them. DataError if the frames are all normal or none is. Source: Landi et
     al. 2019 (the data and the task).
     """

@@ -37,7 +37,7 @@ class Tubes:
 def tubes(boxes: Scores, edges: Floats) -> Tubes:
     """Rows that share a track number, frame by frame; a row without one is a tube by itself.
 
-    A tube's score is that of its highest row, as the best part speaks for a tube in Wu et al. 2021. Rows of a tube in
+    A tube's score is that of its highest row, as in Wu et al. 2021. Rows of a tube in
     the same frame give the smallest box around them, and the highest of their scores.
     """
     alone = boxes.track.max(initial=-1) + 1 + np.arange(len(boxes.track))
@@ -54,7 +54,7 @@ def tubes(boxes: Scores, edges: Floats) -> Tubes:
     return Tubes(keys // (len(edges) - 1), keys % (len(edges) - 1), np.concatenate([low, high], 1), values, scores)
 
 
-def s_loc(found: Tubes, truth: Truth, within: Bools) -> Floats:
+def s_loc(predicted: Tubes, truth: Truth, within: Bools) -> Floats:
     """Overlap of each tube with the truth: ``S = (1/|G|) sum_{f in G} IoU(G_f, P_f)``, one number per tube.
 
     G: frames of ``within`` ``(F,)`` in which the truth or the tube has a box; a frame with one of them counts 0.
@@ -63,9 +63,9 @@ def s_loc(found: Tubes, truth: Truth, within: Bools) -> Floats:
     frames, hulls = truth_hulls(truth)
     hull_of = np.full(len(within), -1)
     hull_of[frames] = np.arange(len(frames))
-    count = len(found.scores)
-    use = within[found.frame]
-    tube, real, boxes = found.tube[use], hull_of[found.frame[use]], found.boxes[use]
+    count = len(predicted.scores)
+    use = within[predicted.frame]
+    tube, real, boxes = predicted.tube[use], hull_of[predicted.frame[use]], predicted.boxes[use]
     shared = real >= 0
     overlap = np.bincount(tube[shared], box_iou(boxes[shared], hulls[real[shared]]), count)
     size = within[frames].sum() + np.bincount(tube[~shared], minlength=count)
@@ -90,42 +90,42 @@ def compute(
     S_loc > e. Names with ``_detector`` count only frames in which a detector gave a box: ``detector_frames``
     ``(F,)`` by video id, else the frames that any predicted box covers. ``s_loc_miou_oracle``: the tube that fits
     best instead of the one scored best. ``vauc_tube``: AUC of videos by the score of their best tube. Of tubes with
-    equal scores the mean counts; without a tube S_loc is 0. Frames of which nobody said where the truth lies are
+    equal scores the mean counts; without a tube S_loc is 0. Frames with truth at an unknown place are
     left out. DataError if there is no anomalous video or one of them has no truth box. Source: Wu et al. 2021.
     """
-    every, seen, oracle, tops, labels = [], [], [], [], []
+    every, in_detected, oracle, tops, labels = [], [], [], [], []
     for key, prediction, truth in paired(predictions, truths, "boxes"):
         assert prediction.boxes is not None
-        found = tubes(prediction.boxes, truth.edges)
-        tops.append(found.scores.max() if len(found.scores) else None)
+        predicted = tubes(prediction.boxes, truth.edges)
+        tops.append(predicted.scores.max() if len(predicted.scores) else None)
         labels.append(truth.label)
         if not truth.label:
             continue
         place = places(truth, masks_first=False)
         if not place.regions:
             raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by tubes")
-        known = known_frames(truth, place)
-        detected = np.zeros(len(known), bool)
-        detected[found.frame] = True
+        valid = known_frames(truth, place)
+        detected = np.zeros(len(valid), bool)
+        detected[predicted.frame] = True
         if detector_frames is not None:
-            detected = _given(detector_frames, key, len(known))
-        values = s_loc(found, truth, known)
-        every.append(_best(values, found.scores))
-        seen.append(_best(s_loc(found, truth, known & detected), found.scores))
+            detected = _checked_frames(detector_frames, key, len(valid))
+        values = s_loc(predicted, truth, valid)
+        every.append(_best(values, predicted.scores))
+        in_detected.append(_best(s_loc(predicted, truth, valid & detected), predicted.scores))
         oracle.append(values.max(initial=0.0))
     if not every:
         raise DataError("no anomalous video: there is no truth for a tube to cover")
-    numbers = {"s_loc_miou": float(np.mean(every)), "s_loc_miou_detector": float(np.mean(seen))}
+    numbers = {"s_loc_miou": float(np.mean(every)), "s_loc_miou_detector": float(np.mean(in_detected))}
     for epsilon in epsilons:
         numbers[f"s_loc_iou@{epsilon:g}"] = float(np.mean(np.array(every) > epsilon))
-        numbers[f"s_loc_iou_detector@{epsilon:g}"] = float(np.mean(np.array(seen) > epsilon))
+        numbers[f"s_loc_iou_detector@{epsilon:g}"] = float(np.mean(np.array(in_detected) > epsilon))
     numbers["s_loc_miou_oracle"] = float(np.mean(oracle))
     lowest = min((top for top in tops if top is not None), default=0.0) - 1
     scores = [lowest if top is None else top for top in tops]
     return numbers | where_defined({"vauc_tube": lambda: roc_auc(scores, labels)})
 
 
-def _given(detector_frames: Mapping[str, Bools], key: str, frames: int) -> Bools:
+def _checked_frames(detector_frames: Mapping[str, Bools], key: str, frames: int) -> Bools:
     if key not in detector_frames or np.shape(detector_frames[key]) != (frames,):
         raise DataError(f"{key}: expected detector_frames of shape ({frames},), one for each frame")
     return np.asarray(detector_frames[key], bool)
