@@ -1,10 +1,14 @@
-"""Write the pages that the code states: plug-ins and settings, commands, the Python API, contracts of plug-ins."""
+"""Write the pages that follow from the code (settings, commands, Python API, contracts), and notebooks of tutorials."""
 
 from __future__ import annotations
 
 import inspect
+import json
+import posixpath
 import re
+import tomllib
 from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -15,6 +19,9 @@ from wherewhen.cli.arguments.described import descriptions
 from wherewhen.cli.needs import Told
 from wherewhen.core import registry
 from wherewhen.core.catalog import describe, in_words
+
+DOCS = Path(__file__).parent
+TUTORIALS = tuple(sorted((DOCS / "tutorials").glob("*.md")))
 
 TITLES = {
     "methods": "Methods",
@@ -125,8 +132,38 @@ def contracts() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def cells(text: str) -> list[tuple[str, str]]:
+    """The cells of a tutorial as kind and source: blocks of ``python`` and ``sh`` are code, all else is Markdown."""
+    text = re.sub(r"^.*\(\w+\.ipynb\).*\n\n", "", text, flags=re.MULTILINE)
+    parts = re.split(r"^```(python|sh)\n(.*?)^```\n", text, flags=re.DOTALL | re.MULTILINE)
+    sources = [("markdown", parts[0])]
+    for language, block, prose in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        command = re.sub(r"^(?=\S)", "!", block, flags=re.MULTILINE)
+        sources += [("code", block if language == "python" else command), ("markdown", prose)]
+    return [(kind, source.strip()) for kind, source in sources if source.strip()]
+
+
+def notebook(page: Path) -> str:
+    """A tutorial as Jupyter notebook (format 4.5): ids follow the order of cells, no outputs, links of the site."""
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+
+    def address(link: re.Match[str]) -> str:
+        return f"]({project['urls']['Documentation']}{posixpath.normpath(f'{page.parent.name}/{link[1]}')}.html"
+
+    listed = []
+    for number, (kind, source) in enumerate(cells(page.read_text("utf-8")), 1):
+        text = re.sub(r"\]\((?!https?:)([\w./-]+)\.md", address, source) if kind == "markdown" else source
+        cell = {"cell_type": kind, "id": f"cell-{number:02}", "metadata": {}, "source": text.splitlines(keepends=True)}
+        listed.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    content = {"cells": listed, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
 PAGES = {"reference.md": page, "commands.md": commands, "api/index.md": python_api, "api/contracts.md": contracts}
+PAGES |= {f"tutorials/{tutorial.stem}.ipynb": partial(notebook, tutorial) for tutorial in TUTORIALS}
 
 if __name__ == "__main__":
     for name, made in PAGES.items():
-        (Path(__file__).parent / name).write_text(made(), encoding="utf-8")
+        (DOCS / name).write_text(made(), encoding="utf-8")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import operator
 import re
 import runpy
@@ -89,21 +91,54 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert {"index.html", "search/search_index.json", "images/detect.mp4"} <= {
+    assert {"index.html", "search/search_index.json", "images/detect.mp4", "tutorials/benchmark.ipynb"} <= {
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
     }
     assert not list(tmp_path.rglob("*.py"))
 
 
-def run_page(page: Path) -> dict[str, object]:
-    """Run the blocks of a page in order, ``sh`` as commands and ``python`` in one namespace, which is returned."""
+NOTEBOOKS = sorted(DOCS.rglob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
+    """The rules of the notebook format 4.5; that cells equal the page's blocks is tested with the generated pages."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert set(notebook) == {"cells", "metadata", "nbformat", "nbformat_minor"}
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert {"name", "display_name"} <= set(notebook["metadata"]["kernelspec"])
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", name) for name in ids)
+    for cell in notebook["cells"]:
+        shared = {"cell_type", "id", "metadata", "source"}
+        code = cell["cell_type"] == "code"
+        assert code or cell["cell_type"] == "markdown"
+        assert set(cell) == (shared | {"execution_count", "outputs"} if code else shared)
+        assert (cell.get("outputs"), cell.get("execution_count")) == ([] if code else None, None)
+        assert "".join(cell["source"]).strip() and all(line.endswith("\n") for line in cell["source"][:-1])
+        links = [] if code else re.findall(r"\]\(([^)]+)\)", "".join(cell["source"]))
+        home = SITE["site_url"]
+        assert all(link.startswith(home) for link in links)
+        assert all((DOCS / link.removeprefix(home).split("#")[0]).with_suffix(".md").is_file() for link in links)
+
+
+def test_every_tutorial_offers_its_notebook() -> None:
+    pages = sorted((DOCS / "tutorials").glob("*.md"))
+    assert pages and [page.with_suffix(".ipynb") for page in pages] == NOTEBOOKS
+    assert all(f"]({page.stem}.ipynb)" in page.read_text(encoding="utf-8") for page in pages)
+
+
+def run_notebook(path: Path) -> dict[str, object]:
+    """Run the code cells in order, lines after ``!`` as commands and the others in one namespace, which is returned."""
     names: dict[str, object] = {}
-    for language, block in re.findall(r"^```(sh|python)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE):
-        if language == "python":
-            exec(compile(block, str(page), "exec"), names)
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
             continue
-        for line in block.splitlines():
-            program, *words = shlex.split(line)
+        if not cell["source"][0].startswith("!"):
+            exec(compile("".join(cell["source"]), f"{path.name}:{cell['id']}", "exec"), names)
+            continue
+        for line in cell["source"]:
+            program, *words = shlex.split(line.removeprefix("!"))
             assert (program, main(words)) == ("wherewhen", 0), line
     return names
 
@@ -111,7 +146,7 @@ def run_page(page: Path) -> dict[str, object]:
 def test_the_tutorial_on_training_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
-    result = run_page(DOCS / "tutorials" / "train_and_detect.md")["result"]
+    result = run_notebook(DOCS / "tutorials" / "train_and_detect.ipynb")["result"]
     assert len(result.events) > 0 and result.scores.max() > 0.5  # type: ignore[attr-defined]
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
     assert {"overlay.mp4", "timeline.png", "out/events.json", "runs/street/report.html"} <= made
@@ -120,7 +155,7 @@ def test_the_tutorial_on_training_runs(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_tutorial_on_benchmarks_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
-    auc = run_page(DOCS / "tutorials" / "benchmark.md")["auc"]
+    auc = run_notebook(DOCS / "tutorials" / "benchmark.ipynb")["auc"]
     assert auc["cuboid_mil"] > auc["motion_only"] and auc["grid_oracle"] > 0.9  # type: ignore[index]
 
 
@@ -175,18 +210,34 @@ def test_public_functions_describe_every_parameter(name: str) -> None:
     assert described and re.findall(r"^    (\w+): ", described[1], re.MULTILINE) == parameters
 
 
-def test_the_newcomers_table_names_files_and_tests_that_exist() -> None:
+def definitions(source: str) -> set[str]:
+    """The names that a module or its classes define: classes, functions, fields and constants."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_the_newcomers_table_names_files_tests_and_symbols_that_exist() -> None:
+    """Each row: one file, names that this file defines, and other files and their names in the column of effects."""
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| .+ \|$", page.split("## Where is it?")[1].split("\n## ")[0], re.MULTILINE)[1:]
     assert len(table) == 10
     for row in table:
-        _, file, changed, _, test = (cell.strip() for cell in row.strip("|").split(" | "))
+        _, file, changed, effects, test = (cell.strip() for cell in row.strip("|").split(" | "))
         source = re.match(r"`(src/[\w/]+\.py)`", file)
         assert source and (ROOT / source[1]).is_file(), row
         assert (ROOT / test.strip("` ")).is_file(), row
-        code = (ROOT / source[1]).read_text(encoding="utf-8")
-        for name in re.findall(r"`([A-Za-z_.]+)`", changed):
-            assert name.split(".")[-1] in code, f"{source[1]} has no {name}"
+        names = [name.split(".")[-1] for name in re.findall(r"`([A-Za-z_.]+)", changed)]
+        missing = set(names) - definitions((ROOT / source[1]).read_text(encoding="utf-8"))
+        assert names and not missing, f"{source[1]} does not define {missing}"
+        for name, path in re.findall(r"`(\w+)` in `([\w/]+\.py)`", effects):
+            assert name in definitions((ROOT / "src" / "wherewhen" / path).read_text(encoding="utf-8")), row
+        pages = re.findall(r"`(docs/[\w/]+\.?\w*)`?", effects)
+        assert [path for path in pages if not (ROOT / path).exists()] == [], row
 
 
 def test_every_decision_states_its_parts() -> None:

@@ -53,6 +53,12 @@ def test_citation_agrees_with_the_package() -> None:
     assert citation["url"] == project["urls"]["Documentation"]
 
 
+def test_the_site_has_the_declared_addresses() -> None:
+    site, urls = document(ROOT / "mkdocs.yml"), PROJECT["project"]["urls"]
+    assert site["site_url"] == urls["Documentation"]
+    assert site["repo_url"] == urls["Repository"] == urls["Homepage"]
+
+
 def test_addresses_of_the_project_are_the_declared_ones() -> None:
     urls = PROJECT["project"]["urls"]
     files = [*PAGES, *FORMS, *WORKFLOWS, ROOT / "CITATION.cff", ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml"]
