@@ -140,7 +140,7 @@ def flowed(video: Path, spec: ClipSpec, preset: int) -> None:
 class Plain(Motion):
     """The same numbers in the plain way: whole flow, no box around what moves, dense products."""
 
-    def _one(self, clip: Pixels) -> Features:
+    def _of_clip(self, clip: Pixels) -> Features:
         grays = _grays(clip)
         height, width = grays[0].shape
         flow, (ys, xs) = cv2.DISOpticalFlow.create(PRESETS[self.config.flow]), places(height, width)

@@ -22,7 +22,7 @@ LAYERS = (
 class C3DNetwork(nn.Sequential):
     """Clips uint8 ``(B, 16, H, W, 3)`` to the features of ``layer`` ``(B, t, h, w, D)``; vectors are 1 x 1 x 1 maps.
 
-    ``crop``: side in px of the middle that is seen; None sees all.
+    ``crop``: side in px of the central crop; None uses all.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""The camera's own motion, as an affine flow that most of the picture shares."""
+"""Camera motion: an affine flow that most of the picture shares."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ POINTS = 20  # places along the longer side
 
 @lru_cache(maxsize=16)
 def places(height: int, width: int) -> tuple[Whole, Whole]:
-    """Rows and columns ``(N,)`` of the pixels that tell the camera's motion, spread over the picture."""
+    """Rows and columns ``(N,)`` of the pixels from which camera motion is estimated, spread over the picture."""
     step = max(4, max(height, width) // POINTS)
     ys, xs = np.mgrid[step // 2 : height : step, step // 2 : width : step]
     return ys.ravel(), xs.ravel()
 
 
 def camera_motions(vectors: Array, height: int, width: int) -> list[Array | None]:
-    """For each of P flows, given as its ``vectors`` ``(P, N, 2)`` at `places`: what most of it follows.
+    """Camera motion of P flows with ``vectors`` ``(P, N, 2)`` at `places`: the affine flow that most of each follows.
 
-    That is an affine flow ``(2, 3)``, whose row i gives component i at pixel (x, y): ``m[i] @ (x, y, 1)``; or None if
-    the camera rests. Robust least squares with Tukey weights, started at the median, so that things that move in less
-    than half of the picture have no say.
+    An affine flow ``(2, 3)``, whose row i gives component i at pixel (x, y): ``m[i] @ (x, y, 1)``; or None if the
+    camera rests. Robust least squares with Tukey weights, started at the median, so that objects that move in less than half
+    of the picture have no influence.
 
     >>> flow = np.full((1, len(places(64, 64)[0]), 2), 2, np.float32)
     >>> camera_motions(flow, 64, 64)[0].round(3)[:, 2].tolist()
@@ -37,18 +37,18 @@ def camera_motions(vectors: Array, height: int, width: int) -> list[Array | None
     >>> camera_motions(0 * flow, 64, 64)
     [None]
     """
-    found: list[Array | None] = [None] * len(vectors)
+    motions: list[Array | None] = [None] * len(vectors)
     parts = np.ascontiguousarray(vectors.transpose(0, 2, 1), np.float64)
     moved = np.flatnonzero((_squares(parts) < STILL * STILL).mean(1) < 0.5)
     if len(moved):
         models = _fitted(parts[moved], height, width)
         for number, model in zip(moved, models, strict=True):
-            found[number] = model
-    return found
+            motions[number] = model
+    return motions
 
 
 def _fitted(parts: Doubles, height: int, width: int) -> list[Array | None]:
-    """Models of flows with components ``(P, 2, N)``, of which each moves somehow."""
+    """Models of flows with components ``(P, 2, N)``, none of which is at rest."""
     ys, xs = places(height, width)
     models = np.zeros((len(parts), 2, 3))
     models[:, :, 2] = _middles(parts)

@@ -31,18 +31,18 @@ class Pictures(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features of clips."""
-        seen = clips[:, self.first :: self.sampling].flatten(0, 1).permute(0, 3, 1, 2)
-        found = self.features((seen.float() / 255 - self.mean) / self.std)
-        return torch.unflatten(found, 0, (-1, self.steps))
+        pixels = clips[:, self.first :: self.sampling].flatten(0, 1).permute(0, 3, 1, 2)
+        features = self.features((pixels.float() / 255 - self.mean) / self.std)
+        return torch.unflatten(features, 0, (-1, self.steps))
 
     def features(self, x: Tensor) -> Tensor:
         """The grid of ``layer`` ``(N, h, w, D)`` of normalized pictures ``(N, 3, 224, 224)``."""
         early = self.layer in ("tokens", "patches_penultimate")
-        found = self.vision_model(pixel_values=x, output_hidden_states=early)
+        outputs = self.vision_model(pixel_values=x, output_hidden_states=early)
         if self.layer == "embedding":
-            embedded: Tensor = self.visual_projection(found.pooler_output)
+            embedded: Tensor = self.visual_projection(outputs.pooler_output)
             return embedded[:, None, None]
-        tokens: Tensor = (found.hidden_states[-2] if early else found.last_hidden_state)[:, 1:]
+        tokens: Tensor = (outputs.hidden_states[-2] if early else outputs.last_hidden_state)[:, 1:]
         if self.layer != "tokens":
             tokens = self.visual_projection(self.vision_model.post_layernorm(tokens))
         return torch.unflatten(tokens, 1, (self.cells, self.cells))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 VOCABULARY = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-"""Files that hold the words, either group."""
+"""Files with the vocabulary, either group."""
 
 _ROOT = "https://huggingface.co/openai/clip-vit-base-patch{}/resolve/main/"
 
@@ -56,21 +56,21 @@ _PARTS = (
 )
 
 
-def own(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def to_hugging_face(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Tensors of either layout under the names of Hugging Face, in full precision."""
     if "visual.proj" not in tensors:
         return {name: value.float() for name, value in tensors.items() if not name.endswith(".position_ids")}
-    made: dict[str, torch.Tensor] = {}
+    converted: dict[str, torch.Tensor] = {}
     for name, value in tensors.items():
         if name in _EXTRA:
             continue
         value = value.float().t().contiguous() if name in _TURNED else value.float()
         if (joint := re.match(r"(.*)\.attn\.in_proj_(weight|bias)$", name)) is not None:
             for part, share in zip("qkv", value.chunk(3), strict=True):
-                made[f"{_renamed(joint[1] + '.')}self_attn.{part}_proj.{joint[2]}"] = share.clone()
+                converted[f"{_renamed(joint[1] + '.')}self_attn.{part}_proj.{joint[2]}"] = share.clone()
         else:
-            made[_ENDS.get(name) or _renamed(name)] = value
-    return made
+            converted[_ENDS.get(name) or _renamed(name)] = value
+    return converted
 
 
 def _renamed(name: str) -> str:
@@ -80,7 +80,7 @@ def _renamed(name: str) -> str:
 
 
 def check(path: Path) -> None:
-    """StoreError for weights that would be wrong here: archives of code, networks of another activation."""
+    """StoreError for unsuitable weights: archives of code, networks of another activation."""
     _no_archive(path)
     _same_activation(path.with_name("config.json"))
 
@@ -90,8 +90,8 @@ def _same_activation(described: Path) -> None:
     if not described.is_file():
         return
     try:
-        found = json_of(described.read_bytes())
-        towers = [found.get(name) or {} for name in ("vision_config", "text_config")]
+        settings = json_of(described.read_bytes())
+        towers = [settings.get(name) or {} for name in ("vision_config", "text_config")]
         others = {tower.get("hidden_act", "quick_gelu") for tower in towers} - {"quick_gelu"}
     except (ValueError, AttributeError) as error:
         raise StoreError(f"{described}: not the settings of a CLIP network ({error})") from None
@@ -102,7 +102,7 @@ def _same_activation(described: Path) -> None:
 
 
 def _no_archive(path: Path) -> None:
-    """A TorchScript archive, as OpenAI publishes its weights, is not opened: that would run what it holds."""
+    """A TorchScript archive, as OpenAI publishes its weights, is not opened: that would run its code."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:

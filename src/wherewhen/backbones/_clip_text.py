@@ -28,9 +28,9 @@ def _no_words(texts: Sequence[str]) -> Sequences:
 
 
 class TextTower(nn.Module):
-    """Rows of token vectors ``(N, L, 512)`` and where each text ends ``(N,)`` to embeddings ``(N, 512)``.
+    """Rows of token vectors ``(N, L, 512)`` and the end of each text ``(N,)`` to embeddings ``(N, 512)``.
 
-    Gradients flow to the rows, so that prompts can be learnt. L is at most 77. ``tokenized`` makes ids of words.
+    Gradients flow to the rows, so that prompts can be learned. L is at most 77. ``tokenized`` converts words to ids.
     """
 
     logit_scale: Tensor
@@ -46,22 +46,22 @@ class TextTower(nn.Module):
 
     def rows(self, ids: Tensor) -> Tensor:
         """Token vectors ``(N, L, 512)`` of ids ``(N, L)``, without their positions."""
-        found: Tensor = self.text_model.embeddings.token_embedding(ids)
-        return found
+        vectors: Tensor = self.text_model.embeddings.token_embedding(ids)
+        return vectors
 
     def hidden(self, rows: Tensor) -> Tensor:
-        """What the last layer says at every token ``(N, L, 512)``; no token sees a later one."""
+        """Output of the last layer at every token ``(N, L, 512)``; tokens attend to earlier ones only."""
         length = rows.shape[1]
         mask = torch.full((length, length), torch.finfo(rows.dtype).min, dtype=rows.dtype).triu(1)[None, None]
         placed = self.text_model.embeddings(inputs_embeds=rows)
-        seen = self.text_model.encoder(inputs_embeds=placed, attention_mask=mask).last_hidden_state
-        found: Tensor = self.text_model.final_layer_norm(seen)
-        return found
+        encoded = self.text_model.encoder(inputs_embeds=placed, attention_mask=mask).last_hidden_state
+        normalized: Tensor = self.text_model.final_layer_norm(encoded)
+        return normalized
 
     def forward(self, rows: Tensor, ends: Tensor) -> Tensor:
         """Embeddings of texts."""
-        found: Tensor = self.text_projection(self.hidden(rows)[torch.arange(len(rows)), ends])
-        return found
+        embeddings: Tensor = self.text_projection(self.hidden(rows)[torch.arange(len(rows)), ends])
+        return embeddings
 
     def between(
         self, texts: Sequence[str] | Sequence[Sequence[int]], learnt: Tensor, prefix: int = 10, suffix: int = 10
@@ -69,7 +69,7 @@ class TextTower(nn.Module):
         """Embeddings ``(N, 512)``, not of unit length, of texts between rows of ``learnt`` ``(77, 512)``.
 
         A text is words or its token ids. Its start comes first, then ``prefix`` rows, the text, ``suffix`` rows and
-        its end; each learnt row stands at its own position. ValueError where there is no room for all.
+        its end; each learned row keeps its own position. ValueError where these are more than 77.
 
         Wu et al., VadCLIP, AAAI 2024, section 3.4, as in the official code.
         """
@@ -86,8 +86,8 @@ class TextTower(nn.Module):
             parts = (words[:1], learnt[1:begin], words[1:-1], learnt[inner:end], words[-1:], learnt[end + 1 :])
             rows.append(torch.cat(parts))
             ends.append(end)
-        found: Tensor = self(torch.stack(rows), torch.tensor(ends, device=learnt.device))
-        return found
+        embeddings: Tensor = self(torch.stack(rows), torch.tensor(ends, device=learnt.device))
+        return embeddings
 
     def _ids(self, texts: Sequence[str] | Sequence[Sequence[int]]) -> Sequences:
         words = [text for text in texts if isinstance(text, str)]
@@ -111,15 +111,19 @@ class Texts:
             path = files.locate(weights, names.PUBLISHED)
             names.check(path)
             self.folder = self.folder or path.parent
-            mine = ("text_model.", "text_projection.", "logit_scale")
-            files.fit(self.tower, {k: v for k, v in names.own(files.read(path)).items() if k.startswith(mine)}, path)
+            prefixes = ("text_model.", "text_projection.", "logit_scale")
+            files.fit(
+                self.tower,
+                {k: v for k, v in names.to_hugging_face(files.read(path)).items() if k.startswith(prefixes)},
+                path,
+            )
 
     def __call__(self, texts: Sequence[str]) -> Features:
         """Embeddings ``(N, 512)`` of words."""
         return self.embed(self.ids(texts))
 
     def embed(self, ids: NDArray[Any]) -> Features:
-        """Embeddings ``(N, 512)`` of token ids ``(N, L <= 77)``, each with an end; what follows it has no say."""
+        """Embeddings ``(N, 512)`` of token ids ``(N, L <= 77)``, each with an end; ids after it have no effect."""
         tokens = torch.as_tensor(np.asarray(ids, np.int64))
         if tokens.ndim != 2 or tokens.shape[1] > LENGTH or not bool((tokens == END).any(1).all()):
             raise ValueError(
@@ -128,8 +132,8 @@ class Texts:
         if not len(tokens):
             return np.empty((0, self.tower.width), np.float32)
         with torch.inference_mode():
-            found: Features = self.tower(self.tower.rows(tokens), (tokens == END).int().argmax(1)).numpy()
-        return found
+            embeddings: Features = self.tower(self.tower.rows(tokens), (tokens == END).int().argmax(1)).numpy()
+        return embeddings
 
     def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Token ids ``(N, 77)``, zeros after the end; StoreError where the vocabulary is not beside the weights."""
@@ -141,16 +145,16 @@ class Texts:
 
     def sequences(self, texts: Sequence[str]) -> Sequences:
         """Token ids of each text from its start to its end, uncut; StoreError as `ids`."""
-        made: Sequences = self._tokenizer(list(texts), verbose=False)["input_ids"] if len(texts) else []
-        for ids in made:
+        token_ids: Sequences = self._tokenizer(list(texts), verbose=False)["input_ids"] if len(texts) else []
+        for ids in token_ids:
             if ids[0] != START or ids[-1] != END:
                 raise StoreError(
                     f"{self.folder}: not CLIP's vocabulary: texts start with {ids[0]} and end with {ids[-1]}"
                 )
-        return made
+        return token_ids
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, its start and end included."""
+        """Number of tokens of each text, its start and end included."""
         return [len(ids) for ids in self.sequences(texts)]
 
     @cached_property

@@ -11,18 +11,18 @@ from wherewhen.core.values import Pixels
 
 Array = NDArray[np.float32]
 
-PATCH = 8  # px: side of the patches that DIS looks for
+PATCH = 8  # px: side of the patches that DIS matches
 
 
 class Flow:
     """DIS optical flow between gray pictures ``(H, W)``, at least 32 px a side.
 
-    DIS shrinks both pictures, by area, to its finest scale, and enlarges what it finds there. Here each picture is
-    shrunk once (`shrunk`), though it is the second of one pair and the first of the next; numbers stay the same. Where
-    the shrunk pictures would be searched with another number of scales they are left whole.
+    DIS shrinks both pictures, by area, to its finest scale, and enlarges the flow. Here each picture is shrunk once
+    (`shrunk`), though it is the second of one pair and the first of the next; numbers stay the same. Where DIS would
+    search the shrunk pictures with another number of scales, pictures stay whole.
 
-    DIS that finds a picture too small for its finest scale
-    changes its own settings for good: such a one must not go on to another clip (`fits`).
+    DIS changes its own settings permanently at a picture too small for its finest scale: such an instance must not
+    process another clip (`fits`).
 
     Kroeger et al., Fast Optical Flow using Dense Inverse Search, ECCV 2016.
 
@@ -46,10 +46,10 @@ class Flow:
         self._keeps = not whole
         self._small = size if whole else small
         self.unit = 1 if whole else 1 << finest
-        self._found = np.empty((*size, 2), np.float32)
+        self._buffer = np.empty((*size, 2), np.float32)
 
     def shrunk(self, gray: Pixels) -> Pixels:
-        """A picture as `__call__` wants it."""
+        """A picture in the size for `__call__`."""
         if self._small == self._size:
             return gray
         import cv2
@@ -57,17 +57,17 @@ class Flow:
         return np.asarray(cv2.resize(gray, self._small[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
     def fits(self, preset: str, size: tuple[int, int]) -> bool:
-        """Whether it is of this preset and size and may see another clip."""
+        """Whether it is of this preset and size and can process another clip."""
         return self._keeps and (self._preset, self._size) == (preset, size)
 
     def __call__(self, first: Pixels, second: Pixels) -> Array:
         """Flow ``(H, W, 2)`` in ``unit`` px, from one picture to another; overwritten by the next call."""
-        found = self._dis.calc(first, second, None)  # type: ignore[call-overload]
+        flow = self._dis.calc(first, second, None)  # type: ignore[call-overload]
         if self._small != self._size:
             import cv2
 
-            found = cv2.resize(found, self._size[::-1], dst=self._found)
-        whole: Array = found
+            flow = cv2.resize(flow, self._size[::-1], dst=self._buffer)
+        whole: Array = flow
         return whole
 
 

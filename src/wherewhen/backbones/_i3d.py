@@ -44,7 +44,7 @@ def same(size: Size, kernel: Size, stride: Size) -> list[tuple[int, int]]:
 
 
 def unit(channels: int, width: int, size: Size, kernel: Size = (1, 1, 1), stride: Size = (1, 1, 1)) -> nn.Sequential:
-    """Convolution with "same" padding, batch norm, ReLU; the padding is fixed by the size that it will see."""
+    """Convolution with "same" padding, batch norm, ReLU; the padding is fixed by the size of its input."""
     sides = same(size, kernel, stride)
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     even = all(before == after for before, after in sides)
@@ -60,8 +60,8 @@ def unit(channels: int, width: int, size: Size, kernel: Size = (1, 1, 1), stride
 def pool(size: Size, kernel: Size, stride: Size) -> nn.MaxPool3d:
     """Maxima with "same" padding.
 
-    What it sees was rectified, so padding by nothing gives the same maxima as by zeros; and a last window that
-    hangs over the edge (``ceil_mode``) stands for a zero more behind than before.
+    The input is rectified, so padding by minus infinity gives the same maxima as by zeros; and a last window beyond the
+    edge (``ceil_mode``) equals one more zero behind than before.
     """
     padding = tuple(before for before, _ in same(size, kernel, stride))
     return nn.MaxPool3d(kernel, stride, padding, ceil_mode=True)
@@ -111,7 +111,7 @@ class InceptionI3D(nn.Sequential):
 
 
 def _end_point(name: str, numbers: tuple, channels: int, size: Size) -> tuple[nn.Module, int, Size]:  # type: ignore[type-arg]
-    """A part, and the channels and size of what it gives."""
+    """A part, and the channels and size of its output."""
     kind = name.split("_")[0]
     if kind == "mixed":
         b0, _, b1b, _, b2b, b3b = numbers

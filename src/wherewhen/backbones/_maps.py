@@ -30,7 +30,7 @@ def steadied(picture: Pixels, model: Array) -> Pixels:
 
 
 def subtract_camera(fields: Array, model: Array) -> None:
-    """Take an affine flow ``(2, 3)`` out of a half-size one ``(2, H / 2, W / 2)``, in place."""
+    """Subtract an affine flow ``(2, 3)`` from a half-size one ``(2, H / 2, W / 2)``, in place."""
     rows, columns = fields.shape[1:]
     x = np.arange(0, 2 * columns, 2, dtype=np.float32)
     y = np.arange(0, 2 * rows, 2, dtype=np.float32)[:, None]
@@ -39,7 +39,7 @@ def subtract_camera(fields: Array, model: Array) -> None:
 
 
 def fill_change(first: Pixels, second: Pixels, out: Array) -> None:
-    """How much the gray of ``(H, W)`` changes around every second pixel, into ``out`` ``(H / 2, W / 2)``."""
+    """Mean change of gray ``(H, W)`` around every second pixel, into ``out`` ``(H / 2, W / 2)``."""
     import cv2
 
     sample = np.subtract(second[::4, ::4], first[::4, ::4], dtype=np.int16).ravel()
@@ -57,7 +57,7 @@ def fill_change(first: Pixels, second: Pixels, out: Array) -> None:
 
 
 def fill_share(fields: Array) -> None:
-    """How surely each pixel moves, into the last of ``fields`` ``(4, h, w)``: flow right, flow down, change, share."""
+    """Share of motion of each pixel, into the last of ``fields`` ``(4, h, w)``: flow right and down, change, share."""
     right, down, change, share = fields
     square, other = right * right, down * down
     square += other
@@ -70,9 +70,9 @@ def fill_share(fields: Array) -> None:
 
 
 def fill_channels(gray: Pixels, fields: Array, box: Box, out: Array) -> None:
-    """Fill ``out`` ``(CHANNELS, h, w)`` with what is to be averaged over windows.
+    """Fill ``out`` ``(CHANNELS, h, w)`` with the maps to average over windows.
 
-    ``gray``: the first picture; ``fields``: see `fill_share`; ``box``: the part of ``fields`` to look at.
+    ``gray``: the first picture; ``fields``: see `fill_share`; ``box``: the part of ``fields`` to use.
     """
     import cv2
 

@@ -14,9 +14,9 @@ CLOSEST = 0.5  # steps: between pictures that are closer, flow is mostly noise, 
 
 
 def paces_of(clips: Pixels, seconds: Floats | None, rate: float | None) -> Array:
-    """What motion between pictures of clips ``(B, T, H, W, 3)`` is multiplied by to be that of ``1 / rate`` s.
+    """Factors that convert motion between pictures of clips ``(B, T, H, W, 3)`` to that of ``1 / rate`` s.
 
-    ``seconds`` ``(B, T - 1)``: from each picture to the next; None: ``1 / rate``. Gives ``(B, T - 1)``, which is
+    ``seconds`` ``(B, T - 1)``: from each picture to the next; None: ``1 / rate``. Returns ``(B, T - 1)``,
     exactly 1 where pictures are one step apart, and everywhere without a ``rate``. ValueError for another shape.
 
     >>> paces_of(np.zeros((1, 5, 8, 8, 3), np.uint8), np.array([[0.1, 0.1001, 0.25, 0.02]]), 10).round(2).tolist()

@@ -15,7 +15,7 @@ TOGETHER = 4  # cells whose windows are one product: fewer make more calls, more
 
 
 class Side(NamedTuple):
-    """Windows along one side of the picture; hashable, so that their weights are made once."""
+    """Windows along one side of the picture; hashable, so that their weights are computed once."""
 
     size: int
     cell: int
@@ -23,12 +23,12 @@ class Side(NamedTuple):
 
     @property
     def cells(self) -> int:
-        """How many there are."""
+        """Number of windows."""
         return max(round(self.size / self.cell), 1)
 
 
 class Band(NamedTuple):
-    """Neighboring windows: which cells, which samples, and weights ``(cells, samples)``."""
+    """Neighboring windows: their cells, their samples, and weights ``(cells, samples)``."""
 
     cells: slice
     samples: slice
@@ -54,7 +54,7 @@ def weights(side: Side) -> Array:
 
 
 @lru_cache(maxsize=1024)
-def seen(side: Side, first: int, last: int) -> slice:
+def samples_of(side: Side, first: int, last: int) -> slice:
     """The samples under the windows of cells ``[first, last)``, and one more at either end where there is one."""
     under = np.flatnonzero(weights(side)[first:last].any(0))
     return slice(max(int(under[0]) - 1, 0), min(int(under[-1]) + 2, weights(side).shape[1]))
@@ -62,15 +62,15 @@ def seen(side: Side, first: int, last: int) -> slice:
 
 @lru_cache(maxsize=1024)
 def bands(side: Side, first: int, last: int) -> tuple[Band, ...]:
-    """Windows of cells ``[first, last)`` over the samples that they have `seen`, a few at a time."""
-    own = weights(side)[first:last, seen(side, first, last)]
-    found = []
-    for start in range(0, len(own), TOGETHER):
-        few = own[start : start + TOGETHER]
+    """Windows of cells ``[first, last)`` over their `samples_of`, a few at a time."""
+    shares = weights(side)[first:last, samples_of(side, first, last)]
+    parts = []
+    for start in range(0, len(shares), TOGETHER):
+        few = shares[start : start + TOGETHER]
         under = np.flatnonzero(few.any(0))
         samples = slice(int(under[0]), int(under[-1]) + 1)
-        found.append(Band(slice(start, start + len(few)), samples, np.ascontiguousarray(few[:, samples])))
-    return tuple(found)
+        parts.append(Band(slice(start, start + len(few)), samples, np.ascontiguousarray(few[:, samples])))
+    return tuple(parts)
 
 
 def pooled(maps: Array, rows: tuple[Band, ...], columns: tuple[Band, ...]) -> Array:
@@ -80,7 +80,7 @@ def pooled(maps: Array, rows: tuple[Band, ...], columns: tuple[Band, ...]) -> Ar
     for cells, samples, share in rows:
         np.matmul(share, maps[:, samples], out=across[:, cells])
     lines = across.reshape(-1, maps.shape[2])
-    found = np.empty((len(lines), wide), np.float32)
+    means = np.empty((len(lines), wide), np.float32)
     for cells, samples, share in columns:
-        found[:, cells] = lines[:, samples] @ share.T
-    return found.reshape(len(maps), high, wide)
+        means[:, cells] = lines[:, samples] @ share.T
+    return means.reshape(len(maps), high, wide)

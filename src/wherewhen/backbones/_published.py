@@ -14,7 +14,7 @@ COUNTER = "num_batches_tracked"  # of batch norms: only training reads it, and f
 def seeded(module: nn.Module) -> nn.Module:
     """Noise that keeps its size from layer to layer (He et al. 2015, eq. 10), laid out channels last.
 
-    The shortcut of a residual network carries the signal; what a residual branch adds is smaller.
+    Residual branches get a smaller gain than the shortcut of a residual network.
     """
     for name, part in module.named_modules():
         if isinstance(part, nn.Conv3d | nn.Linear):
@@ -26,12 +26,12 @@ def seeded(module: nn.Module) -> nn.Module:
 
 
 def trimmed(tensors: Mapping[str, Tensor], built: nn.Module, whole: nn.Module) -> dict[str, Tensor]:
-    """A whole network's checkpoint without what is known to lie beyond the part that was built.
+    """A whole network's checkpoint without the tensors beyond the part that was built.
 
-    Names that the whole network doesn't have stay, so that a wrong file is told from a right one.
+    Names that the whole network doesn't have stay, so that a wrong file is rejected later.
     """
-    own = built.state_dict()
-    beyond = whole.state_dict().keys() - own.keys()
-    kept = {name: value for name, value in tensors.items() if name not in beyond}
-    counters = {name: value for name, value in own.items() if name.rsplit(".", 1)[-1] == COUNTER}
-    return counters | kept
+    built_tensors = built.state_dict()
+    beyond = whole.state_dict().keys() - built_tensors.keys()
+    remaining = {name: value for name, value in tensors.items() if name not in beyond}
+    counters = {name: value for name, value in built_tensors.items() if name.rsplit(".", 1)[-1] == COUNTER}
+    return counters | remaining

@@ -19,7 +19,7 @@ def _branch(width: int, stride: int) -> nn.Sequential:
 
 
 class Halving(nn.Module):
-    """A block that halves the picture and doubles the channels: both branches see all of them."""
+    """A block that halves the picture and doubles the channels: both branches have all of them as input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -61,12 +61,12 @@ class ShuffleNetV2(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features of clips."""
-        seen = clips[:, self.first :: self.sampling].flatten(0, 1).permute(0, 3, 1, 2)
-        found = self.features(seen.flip(1).float() / 255)
+        pixels = clips[:, self.first :: self.sampling].flatten(0, 1).permute(0, 3, 1, 2)
+        maps = self.features(pixels.flip(1).float() / 255)
         if self.layer == "pooled":
-            found = found.mean((2, 3), keepdim=True)
-        found = found.permute(0, 2, 3, 1)
-        return torch.unflatten(found, 0, (-1, self.steps))
+            maps = maps.mean((2, 3), keepdim=True)
+        maps = maps.permute(0, 2, 3, 1)
+        return torch.unflatten(maps, 0, (-1, self.steps))
 
     def features(self, x: Tensor) -> Tensor:
         """The map of ``layer`` ``(N, D, h, w)`` of BGR pictures ``(N, 3, H, W)`` in [0, 1]."""

@@ -9,19 +9,19 @@ from typing import Any
 from wherewhen.core.errors import ConfigError
 
 
-def transformers(wanted: str) -> Any:
-    """The package ``transformers``; ConfigError says how to install it for ``wanted``."""
+def transformers(name: str) -> Any:
+    """The package ``transformers``; ConfigError with the install command where ``name`` lacks it."""
     try:
         return import_module("transformers")
     except ImportError:
-        raise _missing(wanted) from None
+        raise _missing(name) from None
 
 
-def check(wanted: str) -> None:
+def check(name: str) -> None:
     """ConfigError where ``transformers`` is missing; it is not imported, which takes seconds."""
     if find_spec("transformers") is None:
-        raise _missing(wanted)
+        raise _missing(name)
 
 
-def _missing(wanted: str) -> ConfigError:
-    return ConfigError(f'{wanted} needs transformers: pip install "wherewhen[clip]"')
+def _missing(name: str) -> ConfigError:
+    return ConfigError(f'{name} needs transformers: pip install "wherewhen[clip]"')

@@ -22,8 +22,8 @@ class Patches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, T, H, W)`` to the coarser ``(B, D, t, h, w)``."""
-        found: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 4, 1))
-        return found.permute(0, 4, 1, 2, 3)
+        patches: Tensor = self.norm(self.proj(x).permute(0, 2, 3, 4, 1))
+        return patches.permute(0, 4, 1, 2, 3)
 
 
 class ConvMlp(nn.Module):
@@ -35,12 +35,12 @@ class ConvMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, T, H, W)`` to the same shape."""
-        found: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return found
+        values: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return values
 
 
 class ConvBlock(nn.Module):
-    """A block that looks around itself: 5x5x5 per channel."""
+    """A block of local convolutions: 5x5x5 per channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class ConvBlock(nn.Module):
         """``(B, C, T, H, W)`` to the same shape."""
         x = x + self.pos_embed(x)
         x = x + self.conv2(self.attn(self.conv1(self.norm1(x))))
-        found: Tensor = x + self.mlp(self.norm2(x))
-        return found
+        values: Tensor = x + self.mlp(self.norm2(x))
+        return values
 
 
 class Mlp(nn.Module):
@@ -67,12 +67,12 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, N, C)`` to the same shape."""
-        found: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return found
+        values: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return values
 
 
 class Attention(nn.Module):
-    """Every token looks at every token."""
+    """Self-attention of all tokens."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -82,12 +82,12 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, N, C)`` to the same shape."""
         q, k, v = torch.unbind(torch.unflatten(self.qkv(x), -1, self.split).permute(2, 0, 3, 1, 4), 0)
-        found: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
-        return found
+        values: Tensor = self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return values
 
 
 class AttentionBlock(nn.Module):
-    """A block that looks everywhere, at all times of the clip."""
+    """A block of attention over all places and times of the clip."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -125,10 +125,10 @@ class UniFormer(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Features of clips."""
         x = clips[:, self.first :: self.sampling].permute(0, 4, 1, 2, 3).float()
-        found = self.features(((x.flip(1) if self.bgr else x) / 255 - MEAN) / STD)
+        maps = self.features(((x.flip(1) if self.bgr else x) / 255 - MEAN) / STD)
         if self.steps is not None and self.layer not in ("pooled", "logits"):
-            found = torch.unflatten(found, 2, (self.steps, -1)).mean(3)
-        return found.permute(0, 2, 3, 4, 1)
+            maps = torch.unflatten(maps, 2, (self.steps, -1)).mean(3)
+        return maps.permute(0, 2, 3, 4, 1)
 
     def features(self, x: Tensor) -> Tensor:
         """The map of ``layer`` ``(B, D, t, h, w)`` of normalized clips ``(B, 3, T, H, W)``."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wherewhen.backbones._transformers import transformers
 
-SEEN, GRID = 16, (8, 14, 14)  # frames, and patches of 2 x 16 x 16 in them
+FRAMES, GRID = 16, (8, 14, 14)  # frames, and patches of 2 x 16 x 16 in them
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -32,8 +32,8 @@ class Tubelets(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features of clips."""
-        seen = clips[:, self.first :: self.sampling].permute(0, 1, 4, 2, 3)
-        tokens: Tensor = self.videomae((seen.float() / 255 - self.mean) / self.std).last_hidden_state
+        pixels = clips[:, self.first :: self.sampling].permute(0, 1, 4, 2, 3)
+        tokens: Tensor = self.videomae((pixels.float() / 255 - self.mean) / self.std).last_hidden_state
         if self.pooled:
             mean: Tensor = self.fc_norm(tokens.mean(1))
             return mean[:, None, None, None]

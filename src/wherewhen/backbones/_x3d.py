@@ -98,9 +98,9 @@ class Head(nn.Module):
 
 
 class X3DNetwork(nn.Module):
-    """Clips uint8 ``(B, T, H, W, 3)`` to the map of ``layer`` ``(B, t, h, w, D)``; every ``sampling``-th frame is seen.
+    """Clips uint8 ``(B, T, H, W, 3)`` to the map of ``layer`` ``(B, t, h, w, D)``; every ``sampling``-th frame is used.
 
-    ``frames`` and ``size``: how many are seen and their side in px; pooled and logits average over just so much.
+    ``frames`` and ``size``: number of used frames and their side in px, over which pooled and logits average.
     """
 
     def __init__(self, frames: int, size: int, sampling: int, layer: str) -> None:
@@ -115,8 +115,8 @@ class X3DNetwork(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Features of clips."""
-        seen = clips[:, self.first :: self.sampling].permute(0, 4, 1, 2, 3).float()
-        return self.normalized(seen / (255 * 0.225) - 0.45 / 0.225).permute(0, 2, 3, 4, 1)
+        pixels = clips[:, self.first :: self.sampling].permute(0, 4, 1, 2, 3).float()
+        return self.normalized(pixels / (255 * 0.225) - 0.45 / 0.225).permute(0, 2, 3, 4, 1)
 
     def normalized(self, pixels: Tensor) -> Tensor:
         """The map ``(B, D, t, h, w)`` of RGB pixels ``(B, 3, T, H, W)`` of mean 0.45 and deviation 0.225 taken out."""

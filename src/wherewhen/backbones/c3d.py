@@ -61,10 +61,9 @@ class C3D(Network):
     fc6, fc7, logits   1 x 1         4096, 4096, 487
     ================== ============= ==========
 
-    The network sees BGR pixels less their mean, not scaled. The official mean is a volume, a number per frame and
-    pixel, that belongs to 128 x 171 pictures; here it is one number per channel, so that any view may be taken.
-    Official features see the middle of the picture (``view: center``); the whole scene is the default, because what
-    happens at its edge has truth, too.
+    The input is BGR pixels less their mean, not scaled. The official mean is a volume, a number per frame and pixel of
+    128 x 171 pictures; here it is one number per channel, for any view. Official features are of the middle of the
+    picture (``view: center``); the whole scene is the default, because truth includes its edge.
 
     Tran, Bourdev, Fergus, Torresani and Paluri, Learning Spatiotemporal Features with 3D Convolutional Networks,
     ICCV 2015.
@@ -93,7 +92,7 @@ class C3D(Network):
 
     @classmethod
     def spec(cls, config: C3DConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         size = OFFICIAL if config.view == "center" else (SIZE, SIZE)
         return ClipSpec(FRAMES, config.stride, config.rate, size=size, tail=config.tail)
 

@@ -49,13 +49,13 @@ class ClipConfig(NetworkConfig):
         super().__post_init__()
         if not 1 <= self.sampling <= self.frames:
             raise ConfigError(f"clip: expected 1 <= sampling <= frames; got {self.sampling} and {self.frames}")
-        wanted = f"clip_vit_{self.variant}"
-        if self.weights != wanted and self.weights in {weights.name for weights in names.PUBLISHED}:
-            raise ConfigError(f"clip: variant {self.variant} has the weights {wanted}, not {self.weights}")
+        expected = f"clip_vit_{self.variant}"
+        if self.weights != expected and self.weights in {weights.name for weights in names.PUBLISHED}:
+            raise ConfigError(f"clip: variant {self.variant} has the weights {expected}, not {self.weights}")
 
 
 class Clip(Network):
-    """CLIP ViT-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``; it reads texts too.
+    """CLIP ViT-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``; it encodes texts too.
 
     The whole scene is squeezed into 224 x 224. Patches make 14 x 14 (b16) or 7 x 7 cells (b32) of 512 numbers, tokens
     the same of 768; an embedding has one cell. Vectors are not normalized to length one.
@@ -81,7 +81,7 @@ class Clip(Network):
 
     @classmethod
     def spec(cls, config: ClipConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         return ClipSpec(config.frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
 
     @classmethod
@@ -98,25 +98,29 @@ class Clip(Network):
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The picture tower's tensors out of either layout."""
-        return {k: v for k, v in names.own(tensors).items() if k.startswith(("vision_model.", "visual_projection."))}
+        return {
+            k: v
+            for k, v in names.to_hugging_face(tensors).items()
+            if k.startswith(("vision_model.", "visual_projection."))
+        }
 
     @cached_property
     def texts(self) -> Texts:
-        """The half that reads, loaded when it is first asked for."""
+        """The text encoder, loaded on first use."""
         from wherewhen.backbones._clip_text import Texts
 
         return Texts(self.config.weights, self.config.vocabulary)
 
     def encode(self, texts: Sequence[str]) -> Features:
-        """Unit vectors ``(N, 512)`` of texts; StoreError where the vocabulary is not at hand."""
+        """Unit vectors ``(N, 512)`` of texts; StoreError where the vocabulary is missing."""
         return unit(self.texts(texts))
 
     def tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text has, its start and end included; it reads 77."""
+        """Number of tokens of each text, its start and end included; 77 are used."""
         return self.texts.count(texts)
 
     def tower(self) -> TextTower:
-        """The text tower, frozen: gradients flow through it to what is learnt."""
+        """The text tower, frozen: gradients flow through it to learned prompts."""
         self.texts.tower.tokenized = self.texts.sequences
         return self.texts.tower
 

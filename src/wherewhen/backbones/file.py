@@ -72,13 +72,13 @@ class FileConfig:
         if "T" not in self.input and "T" in self.output:
             raise ConfigError(f"file: frame by frame ({self.input}), a network has no time in its output {self.output}")
         if Path(self.path).is_file():
-            found = checksum(Path(self.path))
-            if self.sha256 not in ("", found):
+            digest = checksum(Path(self.path))
+            if self.sha256 not in ("", digest):
                 raise ConfigError(
-                    f"file: {self.path} has changed: its sha256 is {found}, the settings say {self.sha256}; features "
+                    f"file: {self.path} has changed: its sha256 is {digest}, the settings say {self.sha256}; features "
                     "and models made with it before don't fit it. Leave sha256 empty to accept it."
                 )
-            object.__setattr__(self, "sha256", found)  # so that passports of features know the very file
+            object.__setattr__(self, "sha256", digest)  # identifies the file in passports of features
 
 
 def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -90,14 +90,14 @@ def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:
 class File:
     """The user's own network: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
 
-    Without time, height or width in the output, t, h or w is 1; frame by frame, t is the number of seen frames.
-    ConfigError where there is no such file, no library to run it, or the shapes are not those of the settings.
+    Without time, height or width in the output, t, h or w is 1; frame by frame, t is the number of used frames.
+    ConfigError where the file or the library to run it is missing, or the shapes are not those of the settings.
     """
 
     Config: ClassVar[type] = FileConfig
     source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
     abilities: ClassVar[BackboneAbilities] = BackboneAbilities(
-        settings_without_effect=("path", CONSENT),  # its sha256 says which file it is, wherever it lies
+        settings_without_effect=("path", CONSENT),  # its sha256 identifies the file
         runs_code_of=code_of,
     )
 
@@ -106,51 +106,51 @@ class File:
         self.clip = ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
         path = Path(config.path)
         if not config.path or not path.is_file():
-            told = f"there is no {path}" if config.path else "no path is given"
-            raise ConfigError(f"file: {told}; name an ONNX or TorchScript file: --file.path FILE")
+            reason = f"there is no {path}" if config.path else "no path is given"
+            raise ConfigError(f"file: {reason}; name an ONNX or TorchScript file: --file.path FILE")
         if path.suffix.lower() in ONNX:
             self.run = _onnx(path, config.take)
         elif path.suffix.lower() in SCRIPT:
             self.run = _script(path, config)
         else:
-            known = ", ".join(ONNX + SCRIPT)
-            raise ConfigError(f"file: expected one of {known}; got {path.name}")
+            suffixes = ", ".join(ONNX + SCRIPT)
+            raise ConfigError(f"file: expected one of {suffixes}; got {path.name}")
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
         clips = fitted(clips, self.clip, "file")
         first = (self.config.sampling - 1) // 2
-        seen = clips[:, first :: self.config.sampling]
-        return self._grid(self.run(self._input(seen)), *seen.shape[:2])
+        frames = clips[:, first :: self.config.sampling]
+        return self._grid(self.run(self._input(frames)), *frames.shape[:2])
 
-    def _input(self, seen: Pixels) -> Array:
+    def _input(self, frames: Pixels) -> Array:
         mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
-        values = (seen.astype(np.float32) / 255 - mean) / std
+        values = (frames.astype(np.float32) / 255 - mean) / std
         if self.config.bgr:
             values = values[..., ::-1]
         if "T" not in self.config.input:
             return _turned(values.reshape(-1, *values.shape[2:]), "BHWC", self.config.input)
         return _turned(values, "BTHWC", self.config.input)
 
-    def _grid(self, found: Array, batch: int, steps: int) -> Features:
+    def _grid(self, values: Array, batch: int, steps: int) -> Features:
         layout = self.config.output.replace("D", "C")
         per_frame = "T" not in self.config.input
         rows = batch * steps if per_frame else batch
-        if found.ndim != len(layout) or len(found) != rows:
+        if values.ndim != len(layout) or len(values) != rows:
             raise ConfigError(
-                f"file: {self.config.path} gives {found.shape} for {rows} {'frames' if per_frame else 'clips'}; "
+                f"file: {self.config.path} gives {values.shape} for {rows} {'frames' if per_frame else 'clips'}; "
                 f"that is not {self.config.output} (settings input, output and take)"
             )
         for letter in "THW":
             if letter not in layout:
-                found, layout = found[..., None], layout + letter
-        grid = _turned(found, layout, "BTHWC")
+                values, layout = values[..., None], layout + letter
+        grid = _turned(values, layout, "BTHWC")
         return grid.reshape(batch, steps, *grid.shape[2:]) if per_frame else grid
 
 
-def _turned(values: NDArray[Any], layout: str, wanted: str) -> Array:
-    """Axes that are called ``layout`` in the order ``wanted``."""
-    return np.ascontiguousarray(values.transpose([layout.index(letter) for letter in wanted]), np.float32)
+def _turned(values: NDArray[Any], layout: str, target: str) -> Array:
+    """An array with the axes ``layout`` in the order ``target``."""
+    return np.ascontiguousarray(values.transpose([layout.index(letter) for letter in target]), np.float32)
 
 
 def _onnx(path: Path, take: int) -> Run:
@@ -159,9 +159,9 @@ def _onnx(path: Path, take: int) -> Run:
     except ImportError:
         raise ConfigError('file: ONNX files need onnxruntime: pip install "wherewhen[onnx]"') from None
     try:
-        how = runtime.SessionOptions()
-        how.log_severity_level = 3
-        session = runtime.InferenceSession(str(path), how, providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library has errors of many kinds
         raise ConfigError(f"file: {path} can't be opened as ONNX ({error})") from None
     inputs, outputs = session.get_inputs(), session.get_outputs()
@@ -170,17 +170,19 @@ def _onnx(path: Path, take: int) -> Run:
             f"file: {path}: expected one float input and more than {take} outputs; it has "
             f"{[(i.name, i.type) for i in inputs]} and {[o.name for o in outputs]}"
         )
-    given, wanted = inputs[0], outputs[take].name
-    at_once = given.shape[0] if given.shape and isinstance(given.shape[0], int) else 0
+    source, output_name = inputs[0], outputs[take].name
+    at_once = source.shape[0] if source.shape and isinstance(source.shape[0], int) else 0
 
     def run(values: Array) -> Array:
         size = at_once or len(values)
         lacking = -len(values) % size
         rows = np.concatenate([values, np.repeat(values[-1:], lacking, 0)]) if lacking else values
         try:
-            parts = [session.run([wanted], {given.name: rows[k : k + size]})[0] for k in range(0, len(rows), size)]
+            parts = [
+                session.run([output_name], {source.name: rows[k : k + size]})[0] for k in range(0, len(rows), size)
+            ]
         except Exception as error:  # the library has errors of many kinds
-            raise ConfigError(f"file: {path} expects {given.shape}, got {values.shape}: {error}") from None
+            raise ConfigError(f"file: {path} expects {source.shape}, got {values.shape}: {error}") from None
         return np.concatenate(parts).astype(np.float32)[: len(values)]
 
     return run
@@ -198,12 +200,14 @@ def _script(path: Path, config: FileConfig) -> Run:
 
     import torch
 
-    data = path.read_bytes()  # what is checked is what is run, even where the file is replaced meanwhile
-    if (found := sha256(data).hexdigest()) != config.sha256:
-        raise ConfigError(f"file: {path} has changed: its sha256 is {found}, expected {config.sha256}")
+    data = (
+        path.read_bytes()
+    )  # read once: the checked bytes are those that run, even where the file is replaced meanwhile
+    if (digest := sha256(data).hexdigest()) != config.sha256:
+        raise ConfigError(f"file: {path} has changed: its sha256 is {digest}, expected {config.sha256}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch wants other formats; users have these
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers other formats; users have these
             module = torch.jit.load(io.BytesIO(data), map_location="cpu").eval()  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"file: {path} can't be opened as TorchScript ({error})") from None
@@ -211,11 +215,15 @@ def _script(path: Path, config: FileConfig) -> Run:
     def run(values: Array) -> Array:
         try:
             with torch.inference_mode():
-                found = module(torch.from_numpy(values))
+                outputs = module(torch.from_numpy(values))
         except RuntimeError as error:
             raise ConfigError(f"file: {path} fails on {values.shape}: {error}") from None
         several = (
-            list(found.values()) if isinstance(found, dict) else [found] if isinstance(found, torch.Tensor) else found
+            list(outputs.values())
+            if isinstance(outputs, dict)
+            else [outputs]
+            if isinstance(outputs, torch.Tensor)
+            else outputs
         )
         if take >= len(several):
             raise ConfigError(f"file: {path} has {len(several)} outputs; there is no number {take}")

@@ -59,9 +59,9 @@ class FrameDifference:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""
         if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
             raise ValueError(f"frame_difference: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
-        return np.stack([self._one(clip) for clip in clips])
+        return np.stack([self._of_clip(clip) for clip in clips])
 
-    def _one(self, clip: Pixels) -> Features:
+    def _of_clip(self, clip: Pixels) -> Features:
         import cv2
 
         size = (self.config.columns, self.config.rows)

@@ -60,8 +60,8 @@ class I3D(Network):
     pooled, logits         1 x 1 x 1          1024, 400
     ====================== ================== =====
 
-    64 frames have 4 times the time steps, but 7 of pooled and logits. A cell looks far around itself: the
-    receptive field of mixed_4e is wider than the picture and longer than 16 frames.
+    64 frames have 4 times the time steps, but 7 of pooled and logits. Cells have large receptive
+    fields: that of mixed_4e is wider than the picture and longer than 16 frames.
 
     Carreira and Zisserman, Quo Vadis, Action Recognition?, CVPR 2017.
 
@@ -90,7 +90,7 @@ class I3D(Network):
 
     @classmethod
     def spec(cls, config: I3DConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         return ClipSpec(config.frames, config.stride, config.rate, size=(SIZE, SIZE), tail=config.tail)
 
     @classmethod

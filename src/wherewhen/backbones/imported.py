@@ -59,9 +59,9 @@ def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 class Imported:
-    """Features that others made: a model learns from them, but looks at videos only with the backbone they declare.
+    """Features of other tools: for training; a model processes videos only with the backbone that they declare.
 
-    ConfigError where a picture is asked for and none is declared, or it can't have made these features.
+    ConfigError on the first clip where no backbone is declared, or the declared one can't compute these features.
     """
 
     Config: ClassVar[type] = ImportedConfig
@@ -74,12 +74,12 @@ class Imported:
     @property
     def clip(self) -> ClipSpec:
         """The clips of the declared backbone, at the known stride and rate."""
-        spec, known = self.declared.clip, self.config
-        return replace(spec, stride=known.stride or spec.stride, rate=known.rate or spec.rate)
+        spec, config = self.declared.clip, self.config
+        return replace(spec, stride=config.stride or spec.stride, rate=config.rate or spec.rate)
 
     @cached_property
     def declared(self) -> Backbone:
-        """What made the features, as declared."""
+        """The declared backbone of the features."""
         config = self.config
         if config.backbone == UNKNOWN:
             raise ConfigError(
@@ -88,28 +88,28 @@ class Imported:
             )
         plugin = registry.load("backbones", config.backbone)
         runs_code = plugin.abilities.runs_code_of is not None
-        own = {**config.settings, CONSENT: True} if config.trust and runs_code else config.settings
-        made: Backbone = plugin(build(plugin.Config, own, config.backbone))
+        settings = {**config.settings, CONSENT: True} if config.trust and runs_code else config.settings
+        backbone: Backbone = plugin(build(plugin.Config, settings, config.backbone))
         wrong = []
         if config.segments:
             wrong.append(f"they are means of {config.segments} spans of each video, not clips")
         if config.averaged:
             wrong.append(f"they are means of {config.averaged} crops")
-        if config.frames not in (None, made.clip.frames):
-            wrong.append(f"their clips have {config.frames} frames, those of {config.backbone} {made.clip.frames}")
+        if config.frames not in (None, backbone.clip.frames):
+            wrong.append(f"their clips have {config.frames} frames, those of {config.backbone} {backbone.clip.frames}")
         if wrong:
             raise ConfigError(f"{config.backbone} can't make these imported features: {'; '.join(wrong)}")
-        return made
+        return backbone
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips, by the declared backbone."""
-        found = self.declared(clips)
-        if self.config.length not in (None, found.shape[-1]):
+        features = self.declared(clips)
+        if self.config.length not in (None, features.shape[-1]):
             raise ConfigError(
-                f"{self.config.backbone} can't have made these imported features: it gives length {found.shape[-1]}, "
-                f"these {self.config.length}; check its layer and weights"
+                f"{self.config.backbone} can't have made these imported features: it gives length "
+                f"{features.shape[-1]}, these {self.config.length}; check its layer and weights"
             )
-        return found
+        return features
 
 
 PLUGIN = Imported

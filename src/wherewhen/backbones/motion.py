@@ -23,7 +23,7 @@ from wherewhen.backbones._maps import (
     subtract_camera,
 )
 from wherewhen.backbones._pace import paces_of, to_one_step
-from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, seen
+from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, samples_of
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Masks, Pixels
@@ -47,7 +47,7 @@ NAMES = (
     "foreground",
     "foreground_speed",
 )
-"""What each of the D numbers of a cell is."""
+"""Names of the D numbers of a cell."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,21 @@ class MotionConfig:
 
 
 class _Desk(local):
-    """What a thread keeps from clip to clip, because fresh memory is slow: room for numbers, and the flow."""
+    """Buffers of a thread, reused from clip to clip because allocation is slow: arrays, and the flow."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, Array] = {}
         self._flow: Flow | None = None
 
     def room(self, name: str, *shape: int) -> Array:
-        """An array of any numbers; the one that went by this name before is gone."""
+        """An array of undefined values; it overwrites the previous one of this name."""
         size = int(np.prod(shape))
         if name not in self._rooms or self._rooms[name].size < size:
             self._rooms[name] = np.empty(size, np.float32)
         return self._rooms[name][:size].reshape(shape)
 
     def flow(self, preset: str, size: tuple[int, int]) -> Flow:
-        """The flow of this preset between pictures of this size, fit for a new clip."""
+        """The flow of this preset between pictures of this size, for a new clip."""
         if self._flow is None or not self._flow.fits(preset, size):
             self._flow = Flow(preset, size)
         return self._flow
@@ -111,12 +111,12 @@ _DESK = _Desk()
 
 
 class Motion:
-    """Dense motion and the look of what moves: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
+    """Dense motion and appearance of moving pixels: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``.
 
-    A cell where next to nothing moves is all zeros, so that background, light and camera can't tell two videos
-    apart. Speeds are pixels per step of ``1 / rate`` seconds, whatever lies between two frames; without a rate they are
-    pixels per frame. Camera motion is taken out; see `NAMES` for the D numbers. Frames that repeat the one before (as
-    some encoders write them) take the motion of their neighbors.
+    A cell with almost no motion is all zeros, so that features don't depend on background, light and camera. Speeds are
+    pixels per step of ``1 / rate`` seconds, for any time between two frames; without a rate they are pixels per frame.
+    Camera motion is subtracted; see `NAMES` for the D numbers. Frames that repeat the previous one (as some encoders
+    write them) take the motion of their neighbors.
 
     Flow: Kroeger et al., ECCV 2016 (DIS). Histograms of flow and gradients: Dalal, Triggs and Schmid, ECCV 2006.
 
@@ -143,9 +143,9 @@ class Motion:
         if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
             raise ValueError(f"motion: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
         paces = paces_of(clips, seconds, self.config.rate)
-        return np.stack([self._one(clip, own) for clip, own in zip(clips, paces, strict=True)])
+        return np.stack([self._of_clip(clip, clip_paces) for clip, clip_paces in zip(clips, paces, strict=True)])
 
-    def _one(self, clip: Pixels, paces: Array) -> Features:
+    def _of_clip(self, clip: Pixels, paces: Array) -> Features:
         pairs = max(len(clip) - 1, 1)
         moving = [k for k in range(len(clip) - 1) if _differ(clip[k], clip[k + 1])]
         rows, columns = (Side(size, self.config.cell, self.config.window) for size in clip.shape[1:3])
@@ -160,15 +160,15 @@ class Motion:
         alive = np.stack([shares[step].mean(0) for step in steps]) >= LEAST
         means = np.zeros((len(moving), CHANNELS, *shares.shape[1:]), np.float32)
         for number, k in enumerate(moving):
-            wanted: Masks = np.any(alive[[number in step for step in steps]], axis=0)
-            if wanted.any():
-                box = _Box.around(wanted, rows, columns)
+            active: Masks = np.any(alive[[number in step for step in steps]], axis=0)
+            if active.any():
+                box = _Box.around(active, rows, columns)
                 means[number][:, *box.cells] = _means(grays[k], fields[number], box)
         cells = _numbers(means, shares)
         return np.stack([cells[step].mean(0) * part[..., None] for step, part in zip(steps, alive, strict=True)])
 
     def _fields(self, grays: list[Pixels], moving: list[int], paces: Array) -> Array:
-        """Of each pair that moves, at half size: flow right and down, change, and how surely it moves."""
+        """Of each pair that moves, at half size: flow right and down, change, and share of motion."""
         height, width = grays[0].shape
         fields = _DESK.room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
         flow = _DESK.flow(self.config.flow, (height, width))
@@ -182,19 +182,19 @@ class Motion:
                 np.multiply(whole[::2, ::2, axis], np.float32(flow.unit), out=fields[number, axis])
         vectors *= flow.unit
         models = camera_motions(vectors, height, width) if self.config.camera else [None] * len(moving)
-        for own, model, k in zip(fields, models, moving, strict=True):
+        for field, model, k in zip(fields, models, moving, strict=True):
             after = grays[k + 1]
             if model is not None:
                 after = steadied(after, model)
-                subtract_camera(own[:2], model)
-            fill_change(grays[k], after, own[2])
-            to_one_step(own[:2], own[2], paces[k])
-            fill_share(own)
+                subtract_camera(field[:2], model)
+            fill_change(grays[k], after, field[2])
+            to_one_step(field[:2], field[2], paces[k])
+            fill_share(field)
         return fields
 
 
 def _differ(first: Pixels, second: Pixels) -> bool:
-    """Whether two pictures differ anywhere; a row in sixteen mostly shows it."""
+    """Whether two pictures differ anywhere; every sixteenth row is compared first."""
     return not (np.array_equal(first[::16], second[::16]) and np.array_equal(first, second))
 
 
@@ -218,27 +218,27 @@ class _Box:
     columns: tuple[Band, ...]
 
     @classmethod
-    def around(cls, wanted: Masks, rows: Side, columns: Side) -> _Box:
-        """The smallest box around the cells ``(h, w)`` that are ``wanted``: at least one."""
-        down, across = (np.flatnonzero(wanted.any(axis)) for axis in (1, 0))
+    def around(cls, active: Masks, rows: Side, columns: Side) -> _Box:
+        """The smallest box around the ``active`` cells ``(h, w)``: at least one."""
+        down, across = (np.flatnonzero(active.any(axis)) for axis in (1, 0))
         top, bottom, left, right = (int(edge) for edge in (down[0], down[-1] + 1, across[0], across[-1] + 1))
         return cls(
             (slice(top, bottom), slice(left, right)),
-            (seen(rows, top, bottom), seen(columns, left, right)),
+            (samples_of(rows, top, bottom), samples_of(columns, left, right)),
             bands(rows, top, bottom),
             bands(columns, left, right),
         )
 
 
 def _means(gray: Pixels, fields: Array, box: _Box) -> Array:
-    """Means ``(CHANNELS, h, w)`` of what the pixels say, over the windows of a box of cells."""
+    """Means ``(CHANNELS, h, w)`` of the measures of pixels over the windows of a box of cells."""
     maps = _DESK.room("maps", CHANNELS, *(side.stop - side.start for side in box.samples))
     fill_channels(gray, fields, box.samples, maps)
     return pooled(maps, box.rows, box.columns)
 
 
 def _numbers(means: Array, shares: Array) -> Array:
-    """The cells' numbers ``(P, h, w, D)`` from their averages: roots and ratios that tame the long tails."""
+    """The cells' numbers ``(P, h, w, D)`` from their averages: roots and ratios, to shorten long tails."""
     right, left, down, up = means[:, :4].swapaxes(0, 1)
     speed, square, fourth, shear, change = means[:, -5:].swapaxes(0, 1)
     u, v = right - left, down - up

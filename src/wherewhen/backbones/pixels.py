@@ -45,8 +45,8 @@ class PixelsConfig:
 class PixelPatches:
     """Overlapping patches of one frame: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, 1, h, w, side * side)`` in [-1, 1].
 
-    There are as many as `step` allows; each lies at the center of its cell of the picture, or as near to it as the
-    border lets it. A patch where nothing moves is all zeros. (Gray that is exactly in the middle is 1/255, not 0.)
+    There are as many as `step` allows; each is at the center of its cell of the picture, or as near to it as the border
+    allows. A patch without motion is all zeros. (Gray that is exactly in the middle is 1/255, not 0.)
 
     >>> PixelPatches(PixelsConfig(still=0.0))(np.zeros((1, 9, 48, 64, 3), np.uint8)).shape
     (1, 1, 8, 13, 2025)
@@ -70,9 +70,9 @@ class PixelPatches:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""
         if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
             raise ValueError(f"pixels: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
-        return np.stack([self._one(clip) for clip in clips])[:, None]
+        return np.stack([self._of_clip(clip) for clip in clips])[:, None]
 
-    def _one(self, clip: Pixels) -> Features:
+    def _of_clip(self, clip: Pixels) -> Features:
         middle = len(clip) // 2
         frame, *others = [self._gray(clip[k]) for k in (middle, middle - 1, middle + 1) if 0 <= k < len(clip)]
         patches = self._cut(frame)
@@ -88,20 +88,20 @@ class PixelPatches:
 
         gray = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
         if gray.shape != (self.config.height, self.config.width):
-            how = cv2.INTER_AREA if gray.shape[0] > self.config.height else cv2.INTER_LINEAR
-            gray = cv2.resize(gray, (self.config.width, self.config.height), interpolation=how)
+            interpolation = cv2.INTER_AREA if gray.shape[0] > self.config.height else cv2.INTER_LINEAR
+            gray = cv2.resize(gray, (self.config.width, self.config.height), interpolation=interpolation)
         return (gray / 255).astype(np.float32)
 
     def _cut(self, picture: Features) -> Features:
         """All patches ``(h, w, side * side)`` of a picture."""
         side = self.config.side
         windows = np.lib.stride_tricks.sliding_window_view(picture, (side, side))
-        found: Features = windows[self._tops[:, None], self._lefts].reshape(len(self._tops), len(self._lefts), -1)
-        return found
+        patches: Features = windows[self._tops[:, None], self._lefts].reshape(len(self._tops), len(self._lefts), -1)
+        return patches
 
 
 def corners(length: int, side: int, step: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    """Where patches of ``side`` begin along ``length`` px: centered in equal cells as far as the border lets them.
+    """First pixels of patches of ``side`` along ``length`` px: centered in equal cells as far as the border allows.
 
     >>> corners(100, 40, 30).tolist()
     [0, 30, 60]

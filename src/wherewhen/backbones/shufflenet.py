@@ -47,8 +47,8 @@ class ShuffleNetConfig(NetworkConfig):
 class ShuffleNet(Network):
     """ShuffleNetV2 of half width: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, frames / sampling, h, w, D)``.
 
-    D is 48, 96 or 192 for stage2, stage3 or stage4. It sees pictures, no motion: an empty place has features too.
-    The weights were learnt on BGR pictures in [0, 1]; the mean response of their first layer tells so.
+    D is 48, 96 or 192 for stage2, stage3 or stage4. It processes single pictures, no motion.
+    The weights were trained on BGR pictures in [0, 1], by the mean response of their first layer.
 
     Ma, Zhang, Zheng, Sun, ShuffleNet V2, ECCV 2018.
 
@@ -77,7 +77,7 @@ class ShuffleNet(Network):
 
     @classmethod
     def spec(cls, config: ShuffleNetConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         return ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
 
     @classmethod

@@ -22,8 +22,8 @@ HUES = {"red": 0, "orange": 30, "yellow": 53, "lime": 106, "cyan": 183, "blue": 
 
 CONCEPTS = (*HUES, "gray", "grass")
 VIVID, BRIGHT, DULL = 0.5, 0.35, 0.1  # shares of full saturation and value
-HALF = 0.005  # of a region: so little of a vivid color is seen half as well as all of it
-GROUND = 0.5  # how much of the vector a region without any vivid color fills
+HALF = 0.005  # share of a region: this much of a vivid color has half the weight of all of it
+GROUND = 0.5  # weight of dull concepts
 
 MEANINGS = {
     "red": "red running runner runs run sprinting",
@@ -36,18 +36,18 @@ MEANINGS = {
     "gray": "gray grey ground road street pavement wall building plaza walkway pedestrian pedestrians walking normal",
     "grass": "grass lawn tree trees leaves",
 }
-"""What each concept is called."""
+"""Words of each concept."""
 
 ANYTHING = {"anomaly", "anomalous", "unusual", "odd"}
 """Words for all vivid concepts at once."""
 
-_PASSED_OVER = """a an the of on in at by to and with is are his her their someone somebody something person people
+_IGNORED = """a an the of on in at by to and with is are his her their someone somebody something person people
 man woman two picture photo scene who that wearing dressed over across lying gone going"""
-PASSED_OVER = frozenset(_PASSED_OVER.split())
-"""Words that say nothing to it."""
+IGNORED = frozenset(_IGNORED.split())
+"""Words without effect."""
 
-KNOWN = {word: [CONCEPTS.index(concept)] for concept, words in MEANINGS.items() for word in words.split()}
-KNOWN |= {word: list(range(len(HUES))) for word in ANYTHING}
+VOCABULARY = {word: [CONCEPTS.index(concept)] for concept, words in MEANINGS.items() for word in words.split()}
+VOCABULARY |= {word: list(range(len(HUES))) for word in ANYTHING}
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class ToyWordsConfig:
 class ToyWords:
     """Shares of colors, not a network: uint8 ``(B, T, H, W, 3)`` -> float32 unit vectors ``(B, 1, h, w, 9)``.
 
-    It stands in for CLIP where its weights are not at hand, so that prompts, zero-shot and search can be shown and
-    tested. It knows nothing but colors: ``running`` means red, because in the toy world with ``palette`` a runner wears
-    red. On real videos it finds red things.
+    It replaces CLIP where its weights are missing, for demonstrations and tests of prompts, zero-shot and search. It
+    encodes colors only: ``running`` means red, because in the toy world with ``palette`` a runner wears red. On real
+    videos it finds red objects.
 
     >>> ToyWords(ToyWordsConfig()).encode(["a person running", "something red"]).argmax(1).tolist()
     [0, 0]
@@ -107,13 +107,13 @@ class ToyWords:
         return np.stack([_vectors(clip[middle], *size) for clip in clips])[:, None]
 
     def encode(self, texts: Sequence[str]) -> Features:
-        """Unit vectors ``(N, 9)``: the concepts that a text names; ConfigError for a word that it doesn't know."""
-        found = np.stack([_bag(text) for text in texts]) if len(texts) else np.empty((0, len(CONCEPTS)), np.float32)
-        unit: Features = found / np.linalg.norm(found, axis=1, keepdims=True)
+        """Unit vectors ``(N, 9)``: the concepts that a text names; ConfigError for an unknown word."""
+        counts = np.stack([_bag(text) for text in texts]) if len(texts) else np.empty((0, len(CONCEPTS)), np.float32)
+        unit: Features = counts / np.linalg.norm(counts, axis=1, keepdims=True)
         return unit
 
     def tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many words each text has."""
+        """Number of words of each text."""
         return [len(_words(text)) for text in texts]
 
     def tower(self) -> ToyTower:
@@ -122,7 +122,7 @@ class ToyWords:
 
 
 class ToyTower:
-    """Texts between learnt rows: the concepts of the words, and the mean of the rows before and after them."""
+    """Texts between learned rows: the concepts of the words, and the mean of the rows before and after them."""
 
     width, length = len(CONCEPTS), 77
 
@@ -145,34 +145,34 @@ def _words(text: str) -> list[str]:
 
 
 def _bag(text: str) -> Features:
-    """How often a text names each concept ``(9,)``."""
-    found = np.zeros(len(CONCEPTS), np.float32)
+    """Number of words of a text for each concept ``(9,)``."""
+    counts = np.zeros(len(CONCEPTS), np.float32)
     for word in _words(text):
-        if word in KNOWN:
-            found[KNOWN[word]] += 1
-        elif word not in PASSED_OVER:
-            raise ConfigError(f"toywords: {unknown('word', word, KNOWN)} (in {text!r})")
-    if not found.any():
-        raise ConfigError(f"toywords: no word of {text!r} is known. Known words: {', '.join(sorted(KNOWN))}")
-    return found
+        if word in VOCABULARY:
+            counts[VOCABULARY[word]] += 1
+        elif word not in IGNORED:
+            raise ConfigError(f"toywords: {unknown('word', word, VOCABULARY)} (in {text!r})")
+    if not counts.any():
+        raise ConfigError(f"toywords: no word of {text!r} is known. Known words: {', '.join(sorted(VOCABULARY))}")
+    return counts
 
 
 @lru_cache(1)
 def _nearest() -> Pixels:
-    """Which vivid concept each of OpenCV's 180 hues is nearest to."""
+    """The nearest vivid concept of each of OpenCV's 180 hues."""
     hues = np.array(list(HUES.values()))
     apart = np.abs(np.arange(180)[:, None] * 2 - hues)
-    found: Pixels = np.minimum(apart, 360 - apart).argmin(1).astype(np.uint8)
-    found.flags.writeable = False
-    return found
+    nearest: Pixels = np.minimum(apart, 360 - apart).argmin(1).astype(np.uint8)
+    nearest.flags.writeable = False
+    return nearest
 
 
 def _vectors(picture: Pixels, rows: int, columns: int) -> Features:
     """Unit vectors ``(rows, columns, 9)`` of equal parts of a picture."""
     import cv2
 
-    seen = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2HSV))
-    hue, saturation, value = (seen[..., k] for k in range(3))
+    hsv = np.asarray(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2HSV))
+    hue, saturation, value = (hsv[..., k] for k in range(3))
     vivid = (saturation > 255 * VIVID) & (value > 255 * BRIGHT)
     grass = ~vivid & (saturation > 255 * DULL) & (hue > 30) & (hue < 80)
     kinds = np.where(vivid, _nearest()[hue], np.where(grass, len(HUES) + 1, len(HUES)))

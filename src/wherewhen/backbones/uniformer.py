@@ -51,7 +51,7 @@ class UniFormerConfig(NetworkConfig):
 
     @property
     def positions(self) -> int:
-        """Time positions of the maps: one for two frames that are seen."""
+        """Time positions of the maps: one for two used frames."""
         return (len(range((self.sampling - 1) // 2, self.frames, self.sampling)) + 1) // 2
 
 
@@ -88,7 +88,7 @@ class UniFormerB(Network):
 
     @classmethod
     def spec(cls, config: UniFormerConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         return ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
 
     @classmethod

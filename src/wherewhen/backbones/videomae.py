@@ -75,7 +75,7 @@ class VideoMae(Network):
 
     @classmethod
     def spec(cls, config: VideoMaeConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         frames = 16 * config.sampling
         return ClipSpec(frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
 
@@ -92,16 +92,16 @@ class VideoMae(Network):
         return Tubelets(config.sampling, config.block, config.layer == "pooled", config.steps)
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What the network uses: no classifier, no block after the last; older files name two biases otherwise."""
-        made = {}
+        """The tensors that the network uses; two biases have other names in older files."""
+        converted = {}
         for name, value in tensors.items():
             block = re.match(r"videomae\.encoder\.layer\.(\d+)\.", name)
             unused = name.startswith("classifier.") or (name.startswith("fc_norm.") and self.config.layer != "pooled")
             if unused or (block and self.config.block <= int(block[1]) < BLOCKS):
                 continue
             name = name.replace(".attention.q_bias", ".attention.query.bias")
-            made[name.replace(".attention.v_bias", ".attention.value.bias")] = value
-        return made
+            converted[name.replace(".attention.v_bias", ".attention.value.bias")] = value
+        return converted
 
 
 PLUGIN = VideoMae

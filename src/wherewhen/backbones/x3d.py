@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 VARIANTS = {"s": (13, 160, 6), "m": (16, 224, 5)}
-"""Frames that are seen, height and width in px, of so many frames one."""
+"""Number of used frames, height and width in px, and sampling."""
 _ZOO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics"
 _HOME = "https://github.com/facebookresearch/pytorchvideo"
 
@@ -65,8 +65,8 @@ class X3D(Network):
     ============= ============= ============= =====
 
     A clip covers ``sampling`` frames of the source per step, T = 78 for s; the module itself picks the middle one,
-    so that a step of the map keeps its time and what moves is still measured in every frame. It was learnt at 30
-    frames per second: ``rate: 5, sampling: 1`` (6 for m) sees as much of a source of any rate and reads fewer frames.
+    so that a step of the map keeps its time and motion is still measured in every frame. It was trained at 30
+    frames per second: ``rate: 5, sampling: 1`` (6 for m) covers as much of a source of any rate and reads fewer frames.
 
     Feichtenhofer, X3D: Expanding Architectures for Efficient Video Recognition, CVPR 2020.
 
@@ -95,7 +95,7 @@ class X3D(Network):
 
     @classmethod
     def spec(cls, config: X3DConfig) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips of the network's input."""
         frames, size, sampling = VARIANTS[config.variant]
         whole = frames * (config.sampling or sampling)
         return ClipSpec(whole, config.stride, config.rate, size=(size, size), tail=config.tail)
