@@ -28,8 +28,8 @@ def camera_motions(vectors: Array, height: int, width: int) -> list[Array | None
     """Camera motion of P flows with ``vectors`` ``(P, N, 2)`` at `places`: the affine flow that most of each follows.
 
     An affine flow ``(2, 3)``, whose row i gives component i at pixel (x, y): ``m[i] @ (x, y, 1)``; or None if the
-    camera rests. Robust least squares with Tukey weights, started at the median, so that objects that move in less than half
-    of the picture have no influence.
+    camera rests. Robust least squares with Tukey weights, started at the median, so that objects that move in less than
+    half of the picture have no influence.
 
     >>> flow = np.full((1, len(places(64, 64)[0]), 2), 2, np.float32)
     >>> camera_motions(flow, 64, 64)[0].round(3)[:, 2].tolist()
