@@ -46,7 +46,7 @@ def recorded(output: Path, end: bool = True, about: About = ABOUT) -> Recorder:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     recorded(tmp_path)
     path = path_of(tmp_path, "a/cam")
-    assert list(results.all_of(tmp_path)) == [path] and outputs.made(path) and results.head(path) == ABOUT
+    assert list(results.all_of(tmp_path)) == [path] and outputs.is_output(path) and results.head(path) == ABOUT
     found = read(path)
     assert found and found.complete and found.damage is None and found.about == ABOUT
     np.testing.assert_array_equal(found.clock, [*(np.arange(10) * 0.04), 0.4])

@@ -21,7 +21,7 @@ from wherewhen.core.store import write_atomic, write_json
 def test_what_the_toolkit_wrote_is_replaced(tmp_path: Path) -> None:
     for number in range(3):
         write_json(tmp_path / "a.json", number)
-    assert (tmp_path / "a.json").read_text() == "2\n" and outputs.made(tmp_path / "a.json")
+    assert (tmp_path / "a.json").read_text() == "2\n" and outputs.is_output(tmp_path / "a.json")
     assert len((tmp_path / MANIFEST).read_text().splitlines()) == 3
 
 
@@ -42,9 +42,9 @@ def test_a_file_that_somebody_edited_or_put_in_its_place_is_kept(tmp_path: Path)
 def test_results_are_known_again_in_another_place(tmp_path: Path) -> None:
     write_json(tmp_path / "a" / "x.json", 1)
     shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copyfile)
-    assert outputs.made(tmp_path / "b" / "x.json")
+    assert outputs.is_output(tmp_path / "b" / "x.json")
     (tmp_path / "b" / MANIFEST).unlink()
-    assert not outputs.made(tmp_path / "b" / "x.json")
+    assert not outputs.is_output(tmp_path / "b" / "x.json")
 
 
 def test_a_manifest_of_another_time_says_nothing(tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_a_manifest_of_another_time_says_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     for _ in range(2):
         outputs.grow(folder / "log.txt")
-        assert outputs.made(folder / "log.txt")
+        assert outputs.is_output(folder / "log.txt")
         shutil.rmtree(folder)
         folder.mkdir()
         (folder / "log.txt").write_text("mine")
-        assert not outputs.made(folder / "log.txt")
+        assert not outputs.is_output(folder / "log.txt")
         write_json(folder / "x.json", 1)
-        assert not outputs.made(folder / "log.txt")
+        assert not outputs.is_output(folder / "log.txt")
         shutil.rmtree(folder)
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_manifest_costs_no_more_than_its_damaged_lines(tmp_path: Path,
         file.write(damage)
     write_json(tmp_path / "b.json", 1)
     outputs._MANIFESTS.clear()
-    assert outputs.made(tmp_path / "a.json") and outputs.made(tmp_path / "b.json")
+    assert outputs.is_output(tmp_path / "a.json") and outputs.is_output(tmp_path / "b.json")
 
 
 def test_arrays_prove_themselves(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_arrays_prove_themselves(tmp_path: Path) -> None:
 
     save(tmp_path / "own.safetensors", {"x": np.zeros(2)}, {})
     save_file({"x": np.zeros(2)}, tmp_path / "other.safetensors", {"format": "pt"})
-    assert outputs.made(tmp_path / "own.safetensors") and not outputs.made(tmp_path / "other.safetensors")
+    assert outputs.is_output(tmp_path / "own.safetensors") and not outputs.is_output(tmp_path / "other.safetensors")
     assert not (tmp_path / MANIFEST).exists()
     with pytest.raises(OutputError):
         save(tmp_path / "other.safetensors", {"x": np.zeros(2)}, {})

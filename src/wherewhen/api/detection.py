@@ -165,7 +165,7 @@ def _why(order: Order, result: StoredResult | None) -> str | None:
     if not _same(order.place.source, result):
         return "its content changed"
     pictures = (picture_of(order.output, order.place.id, kind) for kind in PICTURES)
-    if order.render and can_be_painted(order.place.source) and not all(map(outputs.made, pictures)):
+    if order.render and can_be_painted(order.place.source) and not all(map(outputs.is_output, pictures)):
         return "its overlay or timeline is missing"
     return None
 

@@ -1,6 +1,6 @@
 """Addresses of streams and servers: the URL to open and the text that may be shown are kept apart.
 
-`masked` is the last line of defence for text that comes from elsewhere: messages of libraries, echoed input.
+`masked` removes secrets from text of other origin: messages of libraries, echoed input.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Address:
 
     @property
     def scheme(self) -> str:
-        """What it begins with, in lower case."""
+        """The scheme in lower case."""
         return self._url.partition("://")[0]
 
     @property
     def live(self) -> bool:
-        """Whether it is a stream without an end of its own.
+        """Whether it is a endless stream.
 
         >>> Address("rtsp://door/1").live, Address("https://example.org/a.mp4").live
         (True, False)
@@ -82,7 +82,7 @@ class Address:
 
     @property
     def fault(self) -> str | None:
-        """Why it can't be meant, in words; None where it can.
+        """Why it is not a valid address; None where it is valid.
 
         >>> Address("rtsp://me:a/b@door/1").fault is None
         False
@@ -116,7 +116,7 @@ class Address:
 
 
 def address_in(text: str) -> Address | None:
-    """The address that a user's text is, None if it is none; blanks and quotes around it are no part of it.
+    """A user's text as an address, None if it is none; blanks and quotes around it are ignored.
 
     >>> str(address_in(" RTSP://me:pw@door/1")), address_in("a.mp4")
     ('rtsp://door/1', None)
@@ -125,28 +125,28 @@ def address_in(text: str) -> Address | None:
 
 
 def remember(text: str) -> None:
-    """Know the addresses in a text, such as a word of the command line, so that `masked` hides their secrets."""
+    """Register the addresses in a text, such as a command-line argument, so that `masked` hides their secrets."""
     for line in text.splitlines():
-        if found := _START.search(line):
-            Address(line[found.start() :])
+        if match := _START.search(line):
+            Address(line[match.start() :])
 
 
 def masked(text: str) -> str:
-    """The same text without the secrets of addresses, known ones and what looks like a user name before a host.
+    """The same text without secrets of addresses: registered ones, and user names before a host.
 
     >>> masked("can't open tcp://me:pw@host: refused")
     "can't open tcp://***@host: refused"
     """
     small = text.lower()
-    found = {secret: instead for secret, instead in tuple(_secrets.items()) if secret in small}
-    if found:
-        known = "|".join(re.escape(one) for one in sorted(found, key=len, reverse=True))
-        text = re.sub(known, lambda match: found.get(match[0].lower(), HIDDEN), text, flags=re.IGNORECASE)
+    replacements = {secret: replacement for secret, replacement in tuple(_secrets.items()) if secret in small}
+    if replacements:
+        pattern = "|".join(re.escape(secret) for secret in sorted(replacements, key=len, reverse=True))
+        text = re.sub(pattern, lambda match: replacements.get(match[0].lower(), HIDDEN), text, flags=re.IGNORECASE)
     return _UNKNOWN.sub(rf"\1{HIDDEN}@", text) if "@" in text else text
 
 
 def _without_secrets(rest: str) -> str:
-    """What follows a scheme, without what is or may be secret."""
+    """The text after the scheme, without what is or may be secret."""
     ends = [place for mark in "/?#\\" if (place := rest.find(mark)) >= 0]
     end, at = min(ends, default=len(rest)), rest.rfind("@")
     unsure = at > end  # a password with / ? # in it, or an @ in the path or query
@@ -165,7 +165,7 @@ def _part(part: str) -> str:
 
 
 def _remember(text: str, address: Address) -> None:
-    """Note every form in which the secrets of an address may come back in a message."""
+    """Register every form in which the secrets of an address may appear in a message."""
     rest = text.partition("://")[2]
     shown = {text: str(address), address.url: str(address)}
     before, _, query = rest.partition("?")
@@ -180,7 +180,7 @@ def _remember(text: str, address: Address) -> None:
         shown[f"{user}@"] = f"{HIDDEN}@"
         password = user.partition(":")[2]
         shown[f"{password}@"] = f"{HIDDEN}@"
-    for secret, instead in shown.items():
+    for secret, replacement in shown.items():
         for form in (
             secret,
             unquote(secret),
@@ -189,5 +189,5 @@ def _remember(text: str, address: Address) -> None:
             json.dumps(secret)[1:-1],
             secret.replace("://", ":/"),
         ):
-            if len(form) > 2 and form != instead:
-                _secrets[form.lower()] = instead
+            if len(form) > 2 and form != replacement:
+                _secrets[form.lower()] = replacement

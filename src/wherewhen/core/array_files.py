@@ -23,27 +23,27 @@ MOST_HEAD = 2**24  # bytes of a file's head, more than any of ours
 def save(
     path: str | Path, arrays: Mapping[str, NDArray[Any]], passport: Mapping[str, Any], *, ours: bool = False
 ) -> None:
-    """Write named arrays and the passport that says how they were made, as one safetensors file; see `atomic`."""
+    """Write named arrays, and the passport with their settings, as one safetensors file; see `atomic`."""
     header: dict[str, Any] = {"__metadata__": {"passport": json.dumps(plain(passport), sort_keys=True)}}
     whole = {name: np.asarray(array) for name, array in arrays.items()}
     names, start = sorted(whole, key=lambda name: (-whole[name].itemsize, name)), 0
     for name in names:
-        one = whole[name]
-        end = start + one.nbytes
-        header[name] = {"dtype": _dtype(one), "shape": list(one.shape), "data_offsets": [start, end]}
+        array = whole[name]
+        end = start + array.nbytes
+        header[name] = {"dtype": _dtype(array), "shape": list(array.shape), "data_offsets": [start, end]}
         start = end
     # The library's own writer holds all bytes in memory at once; features of long videos are larger than that.
-    told = json.dumps(header).encode()
-    told += b" " * (-len(told) % 8)
+    head = json.dumps(header).encode()
+    head += b" " * (-len(head) % 8)
     with atomic(path, ours=ours) as temporary, temporary.open("wb") as file:
-        file.write(len(told).to_bytes(8, "little") + told)
+        file.write(len(head).to_bytes(8, "little") + head)
         for name in names:
             for rows in pieces(whole[name].reshape(whole[name].shape or (1,))):
                 file.write(np.ascontiguousarray(rows).data)
 
 
 def _dtype(array: NDArray[Any]) -> str:
-    """What safetensors calls it: F32, I64, U8, BOOL."""
+    """The safetensors name of a type: F32, I64, U8, BOOL."""
     if array.dtype == bool:
         return "BOOL"
     if array.dtype.kind not in "fiu":
@@ -56,41 +56,41 @@ def load(
 ) -> tuple[Arrays, dict[str, Any]]:
     """Read arrays and passport; StoreError if the file is damaged or its passport is not the expected one.
 
-    ``advice``: what an error about a damaged file tells its user to do.
+    ``advice``: the remedy in the error for a damaged file.
     """
     arrays, passport = _opened(path, advice, lambda start: np.fromfile(path, np.uint8, offset=start))
     if expect is not None:
-        wanted = plain(expect)
-        wrong = sorted(key for key in wanted.keys() | passport.keys() if wanted.get(key) != passport.get(key))
-        if wrong:
-            told = "; ".join(f"{key}: expected {wanted.get(key)!r}, got {passport.get(key)!r}" for key in wrong)
-            raise StoreError(f"{path}: has other settings ({told})")
+        expected = plain(expect)
+        keys = sorted(key for key in expected.keys() | passport.keys() if expected.get(key) != passport.get(key))
+        if keys:
+            differences = "; ".join(f"{key}: expected {expected.get(key)!r}, got {passport.get(key)!r}" for key in keys)
+            raise StoreError(f"{path}: has other settings ({differences})")
     return arrays, passport
 
 
 def mapped(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays that stay on disk until they are looked at, and the passport; StoreError if the file is damaged."""
+    """Arrays that are read from disk on access, and the passport; StoreError if the file is damaged."""
     return _opened(path, "delete it and run again", lambda start: np.memmap(path, np.uint8, "r")[start:])
 
 
 def _opened(path: str | Path, advice: str, data: Callable[[int], NDArray[Any]]) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays over the bytes that ``data`` gives from a position on, and the passport."""
+    """Arrays over the bytes that ``data`` returns from an offset on, and the passport."""
     try:
-        known = Path(path).stat()
-        if not stat.S_ISREG(known.st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is a folder, pipe or device")
         with Path(path).open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(MOST_HEAD, known.st_size - 8):
+            if not 2 <= length <= min(MOST_HEAD, status.st_size - 8):
                 raise ValueError("no head")
             head = json_of(file.read(length))
-        words = head.pop("__metadata__", None) if isinstance(head, dict) else None
+        metadata = head.pop("__metadata__", None) if isinstance(head, dict) else None
         if not isinstance(head, dict):
             raise ValueError("no head")
-        told = words.get("passport") if isinstance(words, dict) else None
-        passport = json_of(told) if isinstance(told, str) else None
+        text = metadata.get("passport") if isinstance(metadata, dict) else None
+        passport = json_of(text) if isinstance(text, str) else None
         whole = data(8 + length)
-        arrays = {name: _view(whole, one) for name, one in head.items()}
+        arrays = {name: _view(whole, entry) for name, entry in head.items()}
     except FileNotFoundError:
         raise StoreError(f"{path}: no such file") from None
     except OSError as error:
@@ -109,13 +109,14 @@ _NUMBERS = {"BOOL": np.dtype(bool)} | {
 }
 
 
-def _view(data: NDArray[np.uint8], told: Any) -> NDArray[Any]:
-    """A tensor as the file's bytes; ValueError where it would lie outside."""
-    if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+def _view(data: NDArray[np.uint8], entry: Any) -> NDArray[Any]:
+    """A tensor as the file's bytes; ValueError where it would exceed them."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise ValueError("a tensor without type, shape and place")
-    kind, shape, place = (_NUMBERS.get(str(told["dtype"])), told["shape"], told["data_offsets"])
+    kind, shape, place = (_NUMBERS.get(str(entry["dtype"])), entry["shape"], entry["data_offsets"])
     if kind is None or not all(
-        isinstance(listed, list) and all(type(one) is int and one >= 0 for one in listed) for listed in (shape, place)
+        isinstance(listed, list) and all(type(number) is int and number >= 0 for number in listed)
+        for listed in (shape, place)
     ):
         raise ValueError("a tensor of unknown type or shape")
     if len(place) != 2 or not place[0] <= place[1] <= len(data):

@@ -35,8 +35,8 @@ def _facts(kind: str, name: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"title": _first_line(kind, name, plugin)}
     if isinstance(plugin, Sourced):
         source = plugin.source
-        told = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
-        facts |= {key: value for key, value in told.items() if value}
+        links = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
+        facts |= {key: value for key, value in links.items() if value}
     if isinstance(plugin, DatasetReader):
         facts["title"] = plugin.source.title or facts["title"]
         if plugin.split_rule:
@@ -53,7 +53,7 @@ def in_words(value: object) -> str:
     ('auc, ap', '37 videos, 2 folds')
     """
     if isinstance(value, dict):
-        return ", ".join(f"{count} {what}" for what, count in value.items())
+        return ", ".join(f"{count} {unit}" for unit, count in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -19,17 +19,17 @@ from wherewhen.core.store import plain, write_atomic
 T = TypeVar("T")
 
 CONSENT = "trust"
-"""The setting by which a user agrees that code in a file is run; no file can agree for its user."""
+"""The setting by which a user permits code in a file to run; a file can't set it."""
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file, without consent; ConfigError if it is missing, broken or something else."""
-    found = documents.read_yaml(path)
-    if not isinstance(found, dict):
-        raise ConfigError(f"{path}: expected settings as 'name: value' lines, got {_kind(found)}")
-    return from_file(found)
+    values = documents.read_yaml(path)
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected settings as 'name: value' lines, got {_kind(values)}")
+    return from_file(values)
 
 
 def write_yaml(path: str | Path, values: Mapping[str, Any]) -> None:
@@ -51,17 +51,17 @@ def from_file(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(record: type[T], values: Mapping[str, Any] | None, section: str) -> T:
-    """Make a typed record of plain values; ConfigError names an unknown key or a value of the wrong type.
+    """A typed record of plain values; ConfigError names an unknown key or a value of the wrong type.
 
-    ``section`` is what the user calls these settings.
+    ``section``: the name of these settings in messages.
     """
-    made = _record(record, plain(values if values is not None else {}), section)
-    assert isinstance(made, record)
-    return made
+    settings = _record(record, plain(values if values is not None else {}), section)
+    assert isinstance(settings, record)
+    return settings
 
 
 def typed(kind: Any, value: Any, name: str) -> Any:
-    """A plain value of a type; ConfigError, which calls it ``name``, where it is of another one.
+    """A plain value as a type; ConfigError, with ``name``, where it is of another type.
 
     >>> typed(tuple[int, ...], [1, 2], "sizes")
     (1, 2)
@@ -91,31 +91,31 @@ def mapping(value: object, section: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _hints(record: type) -> dict[str, Any]:
-    known = get_type_hints(record)
-    return {one.name: known[one.name] for one in fields(record) if one.init}
+    hints = get_type_hints(record)
+    return {field.name: hints[field.name] for field in fields(record) if field.init}
 
 
 def _record(record: type, values: Any, section: str, base: Any = None) -> Any:
-    """A typed record; what is not among ``values`` is that of ``base``, another such record, or the default."""
-    values, known = mapping(values, section), _hints(record)
+    """A typed record; settings that ``values`` lacks are those of ``base``, another such record, or the defaults."""
+    values, hints = mapping(values, section), _hints(record)
     for name in values:
-        if name not in known:
-            raise ConfigError(unknown(f"setting of {section}", str(name)[:80], known))
-    usual = {one.name: one.default for one in fields(record) if one.init}
+        if name not in hints:
+            raise ConfigError(unknown(f"setting of {section}", str(name)[:80], hints))
+    defaults = {field.name: field.default for field in fields(record) if field.init}
     if base is not None:
-        usual = {name: getattr(base, name) for name in usual}
-    needed = [one.name for one in fields(record) if one.init and one.default_factory is MISSING]
-    if lacking := [name for name in needed if usual[name] is MISSING and name not in values]:
+        defaults = {name: getattr(base, name) for name in defaults}
+    needed = [field.name for field in fields(record) if field.init and field.default_factory is MISSING]
+    if lacking := [name for name in needed if defaults[name] is MISSING and name not in values]:
         raise ConfigError(f"settings of {section}: {lacking[0]} is missing")
-    made = {name: _cast(known[name], value, section, name, usual[name]) for name, value in values.items()}
+    converted = {name: _cast(hints[name], value, section, name, defaults[name]) for name, value in values.items()}
     try:
-        return record(**{**(usual if base is not None else {}), **made})
+        return record(**{**(defaults if base is not None else {}), **converted})
     except (ValueError, TypeError, ArithmeticError) as error:
         raise ConfigError(f"settings of {section}: {error}") from None
 
 
 def _cast(kind: Any, value: Any, section: str, name: str, base: Any = None) -> Any:
-    """A value as a type of a record's field wants it; ConfigError names section and setting."""
+    """A value converted to the type of a record's field; ConfigError names section and setting."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind in _NAMES:
         return _simple(kind, value, section, name)
@@ -123,7 +123,7 @@ def _cast(kind: Any, value: Any, section: str, name: str, base: Any = None) -> A
         return _one_of_kinds(inner, value, section, name, base)
     if is_dataclass(kind) and isinstance(kind, type):
         return _record(kind, value, f"{section}.{name}", base if isinstance(base, kind) else None)
-    if origin is Literal and not any(type(value) is type(one) and value == one for one in inner):
+    if origin is Literal and not any(type(value) is type(option) and value == option for option in inner):
         raise _wrong(section, name, f"one of {', '.join(map(str, inner))}", value)
     if origin in (tuple, list):
         return _several(origin, inner, value, section, name)
@@ -141,25 +141,25 @@ def _simple(kind: Any, value: Any, section: str, name: str) -> Any:
     if kind is not float:
         return value
     try:
-        made = float(value)
+        number = float(value)
     except OverflowError:
-        made = float("inf")
-    if not abs(made) < float("inf"):
+        number = float("inf")
+    if not abs(number) < float("inf"):
         raise _wrong(section, name, "a finite number", value)
-    return made
+    return number
 
 
 def _one_of_kinds(kinds: tuple[Any, ...], value: Any, section: str, name: str, base: Any) -> Any:
-    told = []
+    failures = []
     for kind in kinds:
         try:
             return _cast(kind, value, section, name, base)
         except ConfigError as error:
-            told.append((kind, error))
-    rich = [error for kind, error in told if kind is not NoneType and kind not in _NAMES]
+            failures.append((kind, error))
+    rich = [error for kind, error in failures if kind is not NoneType and kind not in _NAMES]
     if isinstance(value, Mapping | list) and rich:
         raise rich[0]
-    raise _wrong(section, name, " or ".join(_told(kind) for kind in kinds), value)
+    raise _wrong(section, name, " or ".join(_type_name(kind) for kind in kinds), value)
 
 
 def _several(origin: Any, inner: tuple[Any, ...], value: Any, section: str, name: str) -> Any:
@@ -167,12 +167,12 @@ def _several(origin: Any, inner: tuple[Any, ...], value: Any, section: str, name
     if not isinstance(value, list) or not (endless or len(value) == len(inner)):
         raise _wrong(section, name, "a list" if endless else f"a list of {len(inner)}", value)
     kinds = inner[:1] * len(value) if endless else inner
-    made = [_cast(kind, one, section, name) for kind, one in zip(kinds, value, strict=True)]
-    return made if origin is list else tuple(made)
+    items = [_cast(kind, item, section, name) for kind, item in zip(kinds, value, strict=True)]
+    return items if origin is list else tuple(items)
 
 
-def _told(kind: Any) -> str:
-    """A type in plain words."""
+def _type_name(kind: Any) -> str:
+    """The name of a type in messages."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if get_origin(kind) in (tuple, list):

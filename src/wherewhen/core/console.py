@@ -15,7 +15,7 @@ from wherewhen.core.printable import legible
 
 
 def tables() -> Any:
-    """A console for tables of users' names: none of them is taken for colors or little pictures."""
+    """A console for tables of users' names, without markup and emoji."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False)
@@ -29,10 +29,10 @@ def print_json(value: Any) -> None:
 
 
 class Discreet(logging.Filter):
-    """Takes secrets of addresses, and characters that break lines, out of log records; on every handler of ours."""
+    """Removes secrets of addresses and control characters from log records; added to every handler of the toolkit."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, with its text made fit."""
+        """Clean the text of a record; every record passes."""
         lines = str(record.msg) if not record.args else record.getMessage()
         record.msg, record.args = "\n".join(map(legible, masked(lines).split("\n"))), None
         if record.exc_info and not record.exc_text:
@@ -45,7 +45,7 @@ class Discreet(logging.Filter):
 class _Fit:
     """A text stream that writes no secret, and escapes what its encoding lacks instead of failing.
 
-    ``broken``: the error that it failed with, if it did: nobody reads it any more, or its disk is full.
+    ``broken``: the error of a failed write: a closed pipe or a full disk.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -53,20 +53,20 @@ class _Fit:
         self.broken: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write a text made fit; gives the length of what was asked."""
+        """Write a text without secrets; returns the length of ``text``."""
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         fit = masked(text)
         try:
             fit.encode(encoding)
         except UnicodeEncodeError:
-            fit = "".join(legible(one) if "\ud800" <= one <= "\udfff" else one for one in fit)
+            fit = "".join(legible(character) if "\ud800" <= character <= "\udfff" else character for character in fit)
             fit = fit.encode(encoding, "backslashreplace").decode(encoding)
         with self._noting():
             self._stream.write(fit)
         return len(text)
 
     def flush(self) -> None:
-        """Let all that was written go out."""
+        """Flush the stream."""
         with self._noting():
             self._stream.flush()
 
@@ -89,7 +89,7 @@ class _Fit:
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """Let nothing that is printed inside the block, or told of a crash of it, hold a secret of an address."""
+    """Remove secrets of addresses from all output inside the block, and from tracebacks."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _Fit(before[0]), _Fit(before[1])
     sys.excepthook = _crash

@@ -1,4 +1,4 @@
-"""Findings in data sets, as records: readers report them, and a listener collects them.
+"""Findings in data sets, as records: readers report them, a listener collects them.
 
 A reader calls ``report`` for each fault of a label file. With a listener (``listening``), every finding is kept
 and the reader continues with the repaired or skipped row. Without one, an error raises DataError at once and
@@ -84,15 +84,15 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "size-mixed": ("info", "pictures of different sizes in one set"),
     "count-mismatch": ("warning", "another number of videos than a complete copy has"),
 }
-"""Every kind of finding: how grave it is, and what it means."""
+"""Every kind of finding: its severity and meaning."""
 
-_ears: ContextVar[list[Finding] | None] = ContextVar("ears", default=None)
+_listener: ContextVar[list[Finding] | None] = ContextVar("listener", default=None)
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One odd thing: its kind (see KINDS), in which video, in the user's words, and in which file or row."""
+    """A finding: its kind (see KINDS), a message, the video, and the file or row."""
 
     kind: str
     message: str
@@ -105,26 +105,26 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """How grave it is."""
+        """The severity of its kind."""
         return KINDS[self.kind][0]
 
     def __str__(self) -> str:
-        told = ": ".join(part for part in (self.where, self.video, f"{self.message} [{self.kind}]") if part)
-        return printable(told if len(told) <= LONGEST else f"{told[: LONGEST - 3]}...")
+        text = ": ".join(part for part in (self.where, self.video, f"{self.message} [{self.kind}]") if part)
+        return printable(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...")
 
 
 def report(kind: str, message: str, video: str = "", where: object = "") -> None:
-    """Tell a finding to whoever listens; DataError if it is an error and nobody does.
+    """Report a finding to the active listener; without one, DataError if it is an error.
 
-    >>> with listening() as found:
+    >>> with listening() as findings:
     ...     report("span-reversed", "starts at 9 and ends at 3", "a")
-    >>> found[0].severity, str(found[0])
+    >>> findings[0].severity, str(findings[0])
     ('error', 'a: starts at 9 and ends at 3 [span-reversed]')
     """
     finding = Finding(kind, message, video, str(where))
-    ears = _ears.get()
-    if ears is not None:
-        ears.append(finding)
+    listener = _listener.get()
+    if listener is not None:
+        listener.append(finding)
     elif finding.severity == "error":
         raise DataError(str(finding))
     else:
@@ -134,21 +134,21 @@ def report(kind: str, message: str, video: str = "", where: object = "") -> None
 @contextmanager
 def listening() -> Iterator[list[Finding]]:
     """Collect every finding reported inside the block."""
-    found: list[Finding] = []
-    token = _ears.set(found)
+    findings: list[Finding] = []
+    token = _listener.set(findings)
     try:
-        yield found
+        yield findings
     finally:
-        _ears.reset(token)
+        _listener.reset(token)
 
 
 @contextmanager
 def summed(root: object) -> Iterator[None]:
     """Collect what is reported inside the block, then `refuse` its errors and `tell` the rest."""
-    with listening() as found:
+    with listening() as findings:
         yield
-    refuse(found, root)
-    tell(found, root)
+    refuse(findings, root)
+    tell(findings, root)
 
 
 def refuse(findings: Iterable[Finding], root: object) -> None:
@@ -160,7 +160,7 @@ def refuse(findings: Iterable[Finding], root: object) -> None:
 
 
 def tell(findings: Iterable[Finding], root: object) -> None:
-    """Log what is milder than an error about a data set: once per kind, and how many more ``data check`` lists."""
+    """Log the warnings and notes about a data set: once per kind, and how many more ``data check`` lists."""
     kinds: dict[str, list[Finding]] = {}
     for finding in dict.fromkeys(findings):
         if finding.severity != "error":
@@ -171,7 +171,7 @@ def tell(findings: Iterable[Finding], root: object) -> None:
 
 
 def summary(findings: Iterable[Finding], examples: int = 3) -> list[str]:
-    """Findings as text, gravest first: each kind with its meaning, how often it occurs, and some examples.
+    """Findings as text, most severe first: each kind with its meaning, how often it occurs, and some examples.
 
     >>> for line in summary([Finding("row-blank", "3 rows", where="list.txt")] * 5, examples=1):
     ...     print(line)
@@ -195,7 +195,7 @@ def summary(findings: Iterable[Finding], examples: int = 3) -> list[str]:
 
 
 def table(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """Findings as rows for a table, gravest first.
+    """Findings as rows for a table, most severe first.
 
     >>> table([Finding("row-blank", "3 rows", where="list.txt")])
     [{'severity': 'info', 'kind': 'row-blank', 'video': '', 'message': '3 rows', 'where': 'list.txt'}]

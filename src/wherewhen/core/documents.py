@@ -27,7 +27,7 @@ LARGEST = 2**63  # of whole numbers
 
 Error = type[WherewhenError]
 
-_HUGE = re.compile(r"(?<![\d.])\d{19}|[eE]\+?\d{3}")  # only then are numbers looked at one by one
+_HUGE = re.compile(r"(?<![\d.])\d{19}|[eE]\+?\d{3}")  # only then is every number checked
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
     r"|\.(?:nan|NaN|NAN)"
@@ -38,37 +38,37 @@ _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool"
 
 
 class _Refused(ValueError):
-    """Why a text is not read; carries no text of the file."""
+    """Why a text is not read; contains no text of the file."""
 
 
-def read_yaml(path: str | Path, error: Error = ConfigError, what: str = "settings file") -> Any:
+def read_yaml(path: str | Path, error: Error = ConfigError, description: str = "settings file") -> Any:
     """The plain values in a YAML file; ``error`` names the file and the line where it can't be read."""
-    return _read(path, yaml_of, SETTINGS, error, what, "YAML")
+    return _read(path, yaml_of, SETTINGS, error, description, "YAML")
 
 
-def read_json(path: str | Path, error: Error = DataError, what: str = "file", most: int = ANNOTATIONS) -> Any:
+def read_json(path: str | Path, error: Error = DataError, description: str = "file", most: int = ANNOTATIONS) -> Any:
     """The plain values in a JSON file of at most ``most`` bytes; ``error`` names the file where it can't be read."""
-    return _read(path, json_of, most, error, what, "JSON")
+    return _read(path, json_of, most, error, description, "JSON")
 
 
-def read_text(path: str | Path, error: Error = DataError, what: str = "file", most: int = ANNOTATIONS) -> str:
-    """The UTF-8 text of a file of at most ``most`` bytes; ``error`` says what else it is."""
+def read_text(path: str | Path, error: Error = DataError, description: str = "file", most: int = ANNOTATIONS) -> str:
+    """The UTF-8 text of a file of at most ``most`` bytes; ``error`` where it is anything else."""
     try:
         return _bytes(Path(path), most).decode("utf-8-sig")
     except FileNotFoundError:
-        raise error(f"{path}: no such {what}") from None
+        raise error(f"{path}: no such {description}") from None
     except UnicodeDecodeError as wrong:
         raise error(
             f"{path}: expected UTF-8 text, found another encoding at byte {wrong.start}; save it again"
         ) from None
     except OSError as wrong:
-        raise error(f"{path}: the {what} can't be read: {os_reason(wrong)}") from None
+        raise error(f"{path}: the {description} can't be read: {os_reason(wrong)}") from None
     except _Refused as wrong:
         raise error(f"{path}: {wrong}") from None
 
 
-def _read(path: str | Path, parse: Any, most: int, error: Error, what: str, kind: str) -> Any:
-    text = read_text(path, error, what, most)
+def _read(path: str | Path, parse: Any, most: int, error: Error, description: str, kind: str) -> Any:
+    text = read_text(path, error, description, most)
     try:
         return parse(text)
     except ValueError as wrong:
@@ -76,7 +76,7 @@ def _read(path: str | Path, parse: Any, most: int, error: Error, what: str, kind
 
 
 def _bytes(path: Path, most: int) -> bytes:
-    """What a file holds; a pipe is read only where the system made it for this process, as in ``-c <(command)``."""
+    """The bytes of a file; a pipe is read only where the system made it for this process, as in ``-c <(command)``."""
     kind = path.stat().st_mode
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
@@ -93,23 +93,23 @@ def _bytes(path: Path, most: int) -> bytes:
 
 
 def json_of(text: str | bytes) -> Any:
-    """The plain values in JSON; ValueError says what is wrong: no JSON, a repeated name, too deep, a number too large.
+    """The plain values in JSON; ValueError names the fault: no JSON, a repeated name, too deep, a number too large.
 
     >>> json_of('{"a": [1, 2.5]}')
     {'a': [1, 2.5]}
     """
     try:
-        told = text.decode("utf-8") if isinstance(text, bytes) else text
-        numbers: dict[str, Any] = {"parse_int": _whole, "parse_float": _finite} if _HUGE.search(told) else {}
-        found = json.loads(told, object_pairs_hook=_object, parse_constant=_constant, **numbers)
+        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+        numbers: dict[str, Any] = {"parse_int": _whole, "parse_float": _finite} if _HUGE.search(decoded) else {}
+        value = json.loads(decoded, object_pairs_hook=_object, parse_constant=_constant, **numbers)
     except json.JSONDecodeError as wrong:
         raise _Refused(f"{wrong.msg}: line {wrong.lineno} column {wrong.colno}") from None
     except UnicodeDecodeError as wrong:
         raise _Refused(f"expected UTF-8, found another encoding at byte {wrong.start}") from None
     except RecursionError:
         raise _Refused(f"nested more than {DEEPEST} levels deep") from None
-    _check_depth(found)
-    return found
+    _check_depth(value)
+    return value
 
 
 def _check_depth(value: Any) -> None:
@@ -118,16 +118,16 @@ def _check_depth(value: Any) -> None:
         depth += 1
         if depth > DEEPEST:
             raise _Refused(f"nested more than {DEEPEST} levels deep")
-        parts = (one.values() if isinstance(one, dict) else one for one in level)
+        parts = (item.values() if isinstance(item, dict) else item for item in level)
         level = [inner for part in parts for inner in part if isinstance(inner, dict | list)]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    values = dict(pairs)
+    if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         raise _Refused(f"{_short(next(n for n in names if names.count(n) > 1))} is repeated in one object")
-    return made
+    return values
 
 
 def _constant(name: str) -> Any:
@@ -151,7 +151,7 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the quick one where it is there
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the fast one where available
     """Reads nodes; numbers are those of JSON, so that 1e-3 is one, and dates are text."""
 
 
@@ -161,11 +161,11 @@ class _Dumper(yaml.SafeDumper):
 
 def _resolvers(kind: Any) -> None:
     gone = {f"tag:yaml.org,2002:{name}" for name in ("int", "float", "timestamp", "value", "merge")}
-    kept = {
+    resolvers = {
         letter: [(tag, pattern) for tag, pattern in pairs if tag not in gone]
         for letter, pairs in kind.yaml_implicit_resolvers.items()
     }
-    kind.yaml_implicit_resolvers = kept
+    kind.yaml_implicit_resolvers = resolvers
     for name, pattern in (("int", _INT), ("float", _FLOAT)):
         whole = re.compile(f"(?:{pattern.pattern})$")
         kind.add_implicit_resolver(f"tag:yaml.org,2002:{name}", whole, list("-+.0123456789"))
@@ -176,7 +176,7 @@ _resolvers(_Dumper)
 
 
 def yaml_of(text: str) -> Any:
-    """The plain values in YAML; names of a mapping are text as it stands. ValueError says what is wrong, and where.
+    """The plain values in YAML; names of a mapping stay text. ValueError names the fault and the place.
 
     Aliases, tags, repeated names, several documents and deep nesting are refused.
 
@@ -204,8 +204,8 @@ def yaml_of(text: str) -> Any:
         raise _Refused("its structure can't be understood") from None
 
 
-def _at(place: Any, told: str) -> _Refused:
-    return _Refused(f"line {place.start_mark.line + 1}: {told}")
+def _at(place: Any, message: str) -> _Refused:
+    return _Refused(f"line {place.start_mark.line + 1}: {message}")
 
 
 def _value(node: Any) -> Any:
@@ -227,22 +227,22 @@ def _value(node: Any) -> Any:
             return _WORDS[text.lower()]
         return _finite(text) if kind == "float" else _whole(text.replace("_", "").lstrip("+"))
     except ValueError as wrong:
-        told = wrong if isinstance(wrong, _Refused) else f"not a value of the kind {kind}"
-        raise _at(node, str(told)) from None
+        reason = wrong if isinstance(wrong, _Refused) else f"not a value of the kind {kind}"
+        raise _at(node, str(reason)) from None
 
 
 def _mapping(node: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, inner in node.value:
         if not isinstance(name, yaml.ScalarNode) or name.tag not in _PLAIN:
             raise _at(name, "expected a name before the colon")
-        if name.value in made:
+        if name.value in values:
             raise _at(name, f"{_short(name.value)} is repeated")
-        made[name.value] = _value(inner)
-    return made
+        values[name.value] = _value(inner)
+    return values
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
     """Plain values as YAML, in their own order, such that `yaml_of` gives them back."""
-    made: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    return made
+    text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text

@@ -1,4 +1,4 @@
-"""Errors of the toolkit: messages name what was expected, what was found and what to do."""
+"""Errors of the toolkit: messages name the expected value, the actual value and the remedy."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from wherewhen.core.printable import legible, printable
 class WherewhenError(Exception):
     """Base class of all errors of the toolkit; messages contain no secrets of addresses."""
 
-    def __init__(self, *told: object) -> None:
-        super().__init__(*(_fit(one) if isinstance(one, str) else one for one in told))
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_fit(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 def _fit(text: str) -> str:
     return "\n".join(map(legible, masked(text).split("\n")))
 
 
-LONGEST = 300  # characters of a name that a message tells
+LONGEST = 300  # characters of a name that a message shows
 MOST = 50  # names that a message lists
 
 
 def short(name: str) -> str:
-    """A name as a message tells it: of a very long one the beginning and the end.
+    """A name for a message: of a very long one the beginning and the end.
 
     >>> len(short("x" * 5000)) < 350
     True
@@ -68,7 +68,7 @@ class EngineError(WherewhenError):
     """An engine that is not installed, can't run a network, or changes its features too much."""
 
 
-def expected(name: str, what: str, got: object) -> ConfigError:
+def expected(name: str, requirement: str, got: object) -> ConfigError:
     """The error for an argument of a wrong type: its name, what was expected, what came.
 
     >>> expected("source", "a path", 5)
@@ -76,20 +76,20 @@ def expected(name: str, what: str, got: object) -> ConfigError:
     """
     shown = repr(got)
     shown = f" {shown}" if len(shown) <= 40 and "\n" not in shown else ""
-    return ConfigError(f"{name}: expected {what}, got {type(got).__name__}{shown}")
+    return ConfigError(f"{name}: expected {requirement}, got {type(got).__name__}{shown}")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is unknown and which one was probably meant.
+def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    """The message for an unknown name, with the most similar known one.
 
     >>> unknown("method", "cuboid_mill", ["cuboid_mil", "rtfm"])
     "unknown method 'cuboid_mill'; did you mean 'cuboid_mil'? Known: cuboid_mil, rtfm"
     """
-    names = sorted(known)
-    near = get_close_matches(name[:LONGEST], names, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"unknown {kind} {short(name)!r}{hint} Known: {printable(', '.join(names[:MOST])) or 'none'}{more}"
+    ordered = sorted(names)
+    matches = get_close_matches(name[:LONGEST], ordered, 1)
+    hint = f"; did you mean {matches[0]!r}?" if matches else "."
+    more = f" and {len(ordered) - MOST} more" if len(ordered) > MOST else ""
+    return f"unknown {kind} {short(name)!r}{hint} Known: {printable(', '.join(ordered[:MOST])) or 'none'}{more}"
 
 
 _REASONS = {
@@ -120,17 +120,17 @@ _REASONS = {
 
 
 def os_reason(error: OSError) -> str:
-    """Why the system refused a file operation, in plain words, and what to do.
+    """The reason of a failed file operation, and the remedy.
 
     >>> os_reason(OSError(errno.ENOSPC, "No space left on device"))
     'the disk is full; make room, or choose another place'
     """
-    told = error.strerror or str(error) or type(error).__name__
-    return _REASONS.get(error.errno or 0, told.strip().splitlines()[0])
+    text = error.strerror or str(error) or type(error).__name__
+    return _REASONS.get(error.errno or 0, text.strip().splitlines()[0])
 
 
 def os_message(error: OSError) -> str:
-    """The path that an error of the system is about, where it says so, and the reason.
+    """The path of a system error, where it has one, and the reason.
 
     >>> os_message(FileNotFoundError(errno.ENOENT, "", "a.mp4"))
     'a.mp4: there is no such file or folder'

@@ -1,6 +1,6 @@
 """Geometry of extents: rows ``(t0, t1, x0, y0, x1, y1)`` in seconds and fractions of the picture, half-open.
 
-Every function takes and returns float64 arrays whose last axis is such a row, unless it says otherwise.
+Every function takes and returns float64 arrays whose last axis is such a row, unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def widened(extents: ArrayLike, share: float) -> FloatArray:
 
 
 def frames_of(extents: ArrayLike, edges: ArrayLike) -> NDArray[np.int64]:
-    """Half-open frame range ``(N, 2)`` of the frames whose middle lies in each extent.
+    """Half-open frame range ``(N, 2)`` of the frames whose middle is in each extent.
 
     ``edges``: the F + 1 borders of F frames in seconds.
 
@@ -152,15 +152,15 @@ def painted(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> NDA
 
 
 def shares(sides: ArrayLike, count: int) -> FloatArray:
-    """How much ``(N, count)`` of each of ``count`` equal parts of a side lies between two borders ``(N, 2)``.
+    """How much ``(N, count)`` of each of ``count`` equal parts of a side is between two borders ``(N, 2)``.
 
     >>> shares([[0, 0.75]], 2).tolist()
     [[1.0, 0.5]]
     """
     low, high = np.asarray(sides, np.float64).reshape(-1, 2, 1).swapaxes(0, 1)
     edges = np.linspace(0, 1, count + 1)
-    found: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
-    return found
+    parts: FloatArray = (np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1])).clip(0) * count
+    return parts
 
 
 def coverage(extents: ArrayLike, size: tuple[int, int]) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -181,5 +181,5 @@ def mean_map(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> ND
     down, across, weights = coverage(extents, size)
     sums = np.einsum("nr,nc,nv->rcv", down, across, np.asarray(values, np.float64), optimize=True)
     mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > ROUNDING)
-    made: NDArray[np.float32] = mean.astype(np.float32)
-    return made
+    means: NDArray[np.float32] = mean.astype(np.float32)
+    return means

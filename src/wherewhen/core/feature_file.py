@@ -10,9 +10,9 @@ One safetensors file per video and feature specification, written atomically. It
     extents   (N, 6) float64              where they are no grid: the place of each instance
     track     (N,) int64                  where any instance has a track number
     path      (R, 6) float64              where instances move: a box of each in each frame
-    owner     (R,) int64                  where instances move: whose box, by row number
+    owner     (R,) int64                  where instances move: the instance of each box, by row number
     surety    (R,) float64                where instances move: confidence of each box
-    edges     (F + 1,) float64, seconds   where instances move: borders of the frames that were looked at
+    edges     (F + 1,) float64, seconds   where instances move: borders of the processed frames
     clock     (F + 1,) float64, seconds   borders of the frames of the whole video
 
 Its passport (JSON in the file's head) has three parts. ``made``: everything that determines the numbers, by the names
@@ -21,9 +21,9 @@ of the settings; loaders refuse another one. ``source``: which video (sha256 of 
 
 A store is a folder of such files:
 
-    features.json                  what is in it: videos with labels, folds, looks (the ``made`` of each)
-    <look>/<video id>.safetensors  the look is called by backbone, builder and a fingerprint of its ``made``
-    truth/<video id>.safetensors   what really happens, where the data set knows; read by evaluation alone
+    features.json                  index: videos with labels, folds, ``looks`` (the ``made`` of each folder)
+    <look>/<video id>.safetensors  features; the folder is named by backbone, builder and a fingerprint of ``made``
+    truth/<video id>.safetensors   ground truth, where the data set has it; read by evaluation only
     quarantine.json                videos that could not be read, with reasons
 """
 
@@ -56,7 +56,7 @@ Selected = slice | NDArray[np.intp]
 
 
 class FeatureFile:
-    """An open file of features: its head is read, its numbers stay on disk until they are asked for.
+    """An open file of features: its head is read, its arrays are read on access.
 
     ``shape``: ``(N, D)``. ``grid``: ``(T, h, w)``, or None where the instances are no grid.
     """
@@ -64,7 +64,7 @@ class FeatureFile:
     def __init__(self, path: str | Path) -> None:
         from safetensors import SafetensorError, safe_open
 
-        mapped: Callable[..., Any] = safe_open  # without types of its own
+        mapped: Callable[..., Any] = safe_open  # it has no type annotations
         self.path = Path(path)
         try:
             self._file = mapped(self.path, framework="np")  # mapped, not read
@@ -76,7 +76,7 @@ class FeatureFile:
             raise StoreError(f"{path}: not a readable file of features ({error}); delete it and run again") from None
         if not isinstance(self.passport, dict) or "made" not in self.passport or "features" not in self._names:
             raise StoreError(f"{path}: is not a file of features: it has no passport of one")
-        with self._telling():
+        with self._store_errors():
             rows, length = self._file.get_slice("features").get_shape()
             self.shape: tuple[int, int] = (rows, length)
             t, h, w = self._file.get_tensor("grid").tolist() if "grid" in self._names else (0, 0, 0)
@@ -85,20 +85,20 @@ class FeatureFile:
     @property
     def clock(self) -> Floats:
         """Borders of the video's frames ``(F + 1,)`` in seconds."""
-        with self._telling():
+        with self._store_errors():
             clock: Floats = self._file.get_tensor("clock")
         return clock
 
     @property
     def damage(self) -> str | None:
-        """Why they come from less than the whole video; None if all of it was read."""
-        told = self.passport.get("about")
-        return told.get("damage") if isinstance(told, dict) else None
+        """Why they cover less than the whole video; None if all of it was read."""
+        about = self.passport.get("about")
+        return about.get("damage") if isinstance(about, dict) else None
 
     @property
     def times(self) -> Floats:
         """When each step of the grid, or each instance, begins and ends: ``(T, 2)`` or ``(N, 2)`` seconds."""
-        with self._telling():
+        with self._store_errors():
             name, rows = ("times", self.grid[0]) if self.grid else ("extents", self.shape[0])
             times: Floats = self._file.get_tensor(name)
             if times.ndim != 2 or len(times) != rows or times.shape[1] < 2:
@@ -114,12 +114,12 @@ class FeatureFile:
         """All instances."""
         return self._checked(np.arange(len(self.times)), "the whole video")
 
-    def _checked(self, steps: NDArray[np.intp], asked: str) -> Instances:
-        with self._telling():
-            return self._read(steps, asked)
+    def _checked(self, steps: NDArray[np.intp], description: str) -> Instances:
+        with self._store_errors():
+            return self._read(steps, description)
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         """Arrays that are missing or of another shape or type are a StoreError."""
         from safetensors import SafetensorError
 
@@ -128,10 +128,10 @@ class FeatureFile:
         except (SafetensorError, ValueError, TypeError, IndexError) as error:
             raise StoreError(f"{self.path}: {error}; delete it and extract the features again") from None
 
-    def _read(self, steps: NDArray[np.intp], asked: str) -> Instances:
+    def _read(self, steps: NDArray[np.intp], description: str) -> Instances:
         """Instances of some steps of the grid (or some rows): one stretch of the file is read."""
         if not len(steps):
-            raise StoreError(f"{self.path}: holds nothing from {asked}")
+            raise StoreError(f"{self.path}: holds nothing from {description}")
         first, last = int(steps[0]), int(steps[-1]) + 1
         chosen: Selected = slice(0, last - first) if len(steps) == last - first else steps - first
 
@@ -157,8 +157,8 @@ class FeatureFile:
         if "path" not in self._names:
             return None
         path, owner, surety = (self._file.get_tensor(name) for name in ("path", "owner", "surety"))
-        own = np.isin(owner, chosen)
-        rows = Scores(path[own], surety[own], np.searchsorted(chosen, owner[own]))
+        is_chosen = np.isin(owner, chosen)
+        rows = Scores(path[is_chosen], surety[is_chosen], np.searchsorted(chosen, owner[is_chosen]))
         return Paths(rows, self._file.get_tensor("edges"))
 
 
@@ -168,22 +168,22 @@ def open_features(path: str | Path) -> FeatureFile:
 
 
 def save_features(
-    path: str | Path, seen: Instances, clock: Floats, passport: Mapping[str, Any], stored: str = "float32"
+    path: str | Path, instances: Instances, clock: Floats, passport: Mapping[str, Any], stored: str = "float32"
 ) -> None:
-    """Write what was seen in a video, whole or not at all; ``stored``: float32 keeps it exact, float16 halves it."""
-    arrays: Arrays = {"features": _rounded(seen.features, stored), "clock": np.asarray(clock, np.float64)}
-    if (seen.track >= 0).any():
-        arrays["track"] = seen.track
-    if (compact := _grid(seen)) is not None:
+    """Write the instances of a video atomically; ``stored``: float32 is exact, float16 halves the size."""
+    arrays: Arrays = {"features": _rounded(instances.features, stored), "clock": np.asarray(clock, np.float64)}
+    if (instances.track >= 0).any():
+        arrays["track"] = instances.track
+    if (compact := _grid(instances)) is not None:
         arrays |= compact
-        if seen.detail is not None:
-            arrays["detail"] = _rounded(seen.detail, "float16")
+        if instances.detail is not None:
+            arrays["detail"] = _rounded(instances.detail, "float16")
     else:
-        arrays["extents"] = seen.extents
-        if seen.paths is not None:
-            rows = seen.paths.rows
-            arrays |= {"path": rows.extents, "owner": rows.track, "surety": rows.values, "edges": seen.paths.edges}
-    save(path, arrays, passport, ours=True)  # callers look at what lies there
+        arrays["extents"] = instances.extents
+        if instances.paths is not None:
+            rows = instances.paths.rows
+            arrays |= {"path": rows.extents, "owner": rows.track, "surety": rows.values, "edges": instances.paths.edges}
+    save(path, arrays, passport, ours=True)  # callers check an existing file
 
 
 def _rounded(array: NDArray[Any], stored: str) -> NDArray[Any]:
@@ -199,16 +199,16 @@ def _extents(times: Floats, places: Floats) -> Floats:
     return np.concatenate([np.repeat(times, len(places), 0), np.tile(places, (len(times), 1))], 1)
 
 
-def _grid(seen: Instances) -> Arrays | None:
-    """Extents of a grid told by its steps and places; None where that would not give them back to the last bit."""
-    if seen.shape is None:
+def _grid(instances: Instances) -> Arrays | None:
+    """Extents of a grid as time steps and places; None where these would not restore them exactly."""
+    if instances.shape is None:
         return None
-    t, h, w = seen.shape
-    table = seen.extents.reshape(t, h * w, 6)
+    t, h, w = instances.shape
+    table = instances.extents.reshape(t, h * w, 6)
     times, places = np.ascontiguousarray(table[:, 0, :2]), np.ascontiguousarray(table[0, :, 2:])
     if not ((table[..., :2] == times[:, None]).all() and (table[..., 2:] == places).all()):
         return None
-    return {"times": times, "places": places, "grid": np.array(seen.shape, np.int64)}
+    return {"times": times, "places": places, "grid": np.array(instances.shape, np.int64)}
 
 
 def is_features(path: str | Path) -> bool:
@@ -217,34 +217,34 @@ def is_features(path: str | Path) -> bool:
 
 
 def store_of(path: str | Path) -> Path:
-    """The store that a file of features lies in; StoreError if it lies in none."""
+    """The store that contains a file of features; StoreError if none does."""
     for folder in Path(path).parents:
         if (folder / INDEX).is_file():
             return folder
     raise StoreError(f"{path}: is not in a store of features (no {INDEX} in a folder above it)")
 
 
-def inside(store: Path, look: str, video: str) -> Path:
-    """Where a store keeps what a look saw in a video; StoreError for an id that would lead out of it."""
-    path = store / look / f"{fitted(video)}{SUFFIX}"
+def inside(store: Path, folder: str, video: str) -> Path:
+    """The path of the features of a video in a store; StoreError for an id that leads out of the folder."""
+    path = store / folder / f"{fitted(video)}{SUFFIX}"
     if Path(video).is_absolute() or ".." in Path(video).parts:
         raise StoreError(f"{video!r}: an id that leads out of the store can't name a file in it")
     return path
 
 
-def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def differences(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
     """How two records differ, field by field, by dotted names.
 
     >>> differences({"backbone": "motion", "motion": {"width": 320}}, {"backbone": "motion", "motion": {"width": 160}})
     ['motion.width: expected 320, got 160']
     """
-    one, other = flat(plain(wanted)), flat(plain(found))
-    keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-    return [f"{key}: expected {one.get(key)!r}, got {other.get(key)!r}" for key in keys]
+    expected_values, actual_values = flat(plain(expected)), flat(plain(actual))
+    keys = [key for key in {**expected_values, **actual_values} if expected_values.get(key) != actual_values.get(key)]
+    return [f"{key}: expected {expected_values.get(key)!r}, got {actual_values.get(key)!r}" for key in keys]
 
 
 def stamp(path: Path) -> tuple[str, int, int]:
-    """A video's place, size and time of change: what tells cheaply whether it is still the same.
+    """A video's path, size and time of change: a cheap test whether it is unchanged.
 
     VideoError where there is none, or something that can't be read to an end, such as a pipe.
     """
@@ -260,13 +260,13 @@ def stamp(path: Path) -> tuple[str, int, int]:
 
 
 def content(path: Path) -> str:
-    """sha256 of a video, read again only when its size or time changes; a file of features tells its video's."""
+    """sha256 of a video, read again only when its size or time changes; for a file of features that of its video."""
     return _content(*stamp(path))
 
 
 @lru_cache(maxsize=100_000)
 def _content(path: str, size: int, changed: int) -> str:
     if is_features(path):
-        told = open_features(path).passport["source"].get("sha256")
-        return str(told or content_hash(path))
+        sha256 = open_features(path).passport["source"].get("sha256")
+        return str(sha256 or content_hash(path))
     return content_hash(path)

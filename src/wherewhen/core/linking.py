@@ -13,9 +13,9 @@ from wherewhen.core import extents as ext
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Boxes, Floats
 
-FOLLOW = 0.6  # share of a surprise in place that is believed
-TURN = 0.25  # the same in velocity
-GROW = 0.4  # the same in size
+FOLLOW = 0.6  # gain of the correction of the place
+TURN = 0.25  # of the velocity
+GROW = 0.4  # of the size
 TICK = 1e-9  # seconds, for sums that aren't exact
 
 
@@ -55,33 +55,33 @@ class LinkConfig:
 
 @dataclass(slots=True)
 class _Track:
-    """A thing that is followed: center, size and velocity in shares of the picture and seconds."""
+    """A tracked object: center, size and velocity in shares of the picture and seconds."""
 
     number: int
     center: Floats
     size: Floats
     speed: Floats
     time: float
-    seen: float
+    last_seen: float
     hits: int
     row: Floats
     value: float
     names: Counter[str] = field(default_factory=Counter)
 
     def place(self, time: float) -> Floats:
-        """Its box ``(4,)`` at a moment, if it goes on as it did."""
+        """The predicted box ``(4,)`` at a time."""
         center = self.center + self.speed * (time - self.time)
         return np.concatenate([center - self.size / 2, center + self.size / 2])
 
     def update(self, row: Floats, value: float, time: float) -> None:
-        """Correct it by a box that was seen."""
+        """Update it with an assigned box."""
         center, size = (row[2:4] + row[4:]) / 2, row[4:] - row[2:4]
         step = max(time - self.time, 1e-6)
-        surprise = center - (self.center + self.speed * step)
-        self.center = self.center + self.speed * step + max(FOLLOW, 1 / (self.hits + 1)) * surprise
-        self.speed = self.speed + max(TURN, 1 / (self.hits + 1)) * surprise / step
+        residual = center - (self.center + self.speed * step)
+        self.center = self.center + self.speed * step + max(FOLLOW, 1 / (self.hits + 1)) * residual
+        self.speed = self.speed + max(TURN, 1 / (self.hits + 1)) * residual / step
         self.size = self.size + max(GROW, 1 / (self.hits + 1)) * (size - self.size)
-        self.time = self.seen = time
+        self.time = self.last_seen = time
         self.row, self.value, self.hits = row, value, self.hits + 1
 
 
@@ -98,10 +98,10 @@ class _Waiting:
 def link(stream: Iterable[Boxes], config: LinkConfig | None = None) -> Iterator[Boxes]:
     """The same frames in the same order, with only boxes that belong to a track, and its number.
 
-    Sure boxes are matched to where tracks should be, then less sure ones to tracks that are left; gaps are filled in
-    a straight line. A frame comes out once ``gap`` seconds and ``confirm`` frames have passed, or the stream ends, so
-    that nothing depends on how it is cut. Two stages: Zhang et al., ByteTrack, ECCV 2022; enlarged boxes: Yang et al.,
-    C-BIoU, WACV 2023.
+    Boxes of high confidence are matched to the predicted places of tracks, then the others to tracks that are left;
+    gaps are interpolated linearly. A frame is returned once ``gap`` seconds and ``confirm`` frames have passed, or the
+    stream ends, so results don't depend on how it is cut. Two stages: Zhang et al., ByteTrack, ECCV 2022; enlarged
+    boxes: Yang et al., C-BIoU, WACV 2023.
 
     >>> frames = [Boxes(t, t + 1, [[t, t + 1, 0.1 * t, 0, 0.1 * t + 0.3, 1]], [0.9]) for t in range(4)]
     >>> [boxes.track.tolist() for boxes in link(frames)]
@@ -127,32 +127,32 @@ class _Linker:
         config, time = self._config, boxes.start
         self._waiting.append(_Waiting(boxes))
         before = self._waiting[-2].boxes.start if len(self._waiting) > 1 else time
-        self._tracks = [t for t in self._tracks if t.seen >= before or time - t.seen <= config.gap + TICK]
+        self._tracks = [t for t in self._tracks if t.last_seen >= before or time - t.last_seen <= config.gap + TICK]
         sure = np.flatnonzero(boxes.values >= config.high)
         unsure = np.flatnonzero((boxes.values < config.high) & (boxes.values >= config.low))
-        left = self._match(self._tracks, boxes, sure, config.overlap, config.widen)
-        fresh = [t for t in self._tracks if before <= t.seen < time]
+        unmatched = self._match(self._tracks, boxes, sure, config.overlap, config.widen)
+        fresh = [t for t in self._tracks if before <= t.last_seen < time]
         self._match(fresh, boxes, unsure, config.overlap_low, 0.0)
-        for index in left:
+        for index in unmatched:
             self._begin(boxes, int(index))
         if len(self._tracks) > config.most:
-            self._tracks = sorted(self._tracks, key=lambda t: (-t.seen, t.number))[: config.most]
+            self._tracks = sorted(self._tracks, key=lambda t: (-t.last_seen, t.number))[: config.most]
 
     def _match(
         self, tracks: list[_Track], boxes: Boxes, which: NDArray[np.int64], least: float, widen: float
     ) -> NDArray[np.int64]:
-        """Give boxes to tracks; the boxes that are left."""
+        """Assign boxes to tracks; the boxes that are left."""
         if not len(which) or not tracks:
             return which
         from scipy.optimize import linear_sum_assignment
 
         places = _widened(np.stack([track.place(boxes.start) for track in tracks]), widen)
         overlap = ext.iou(places[:, None], _widened(boxes.extents[which, 2:], widen)[None])
-        own, other = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
-        good = overlap[own, other] >= least
-        for track, index in zip(own[good], which[other[good]], strict=True):
+        rows, columns = linear_sum_assignment(np.where(overlap >= least, overlap, 0), maximize=True)
+        good = overlap[rows, columns] >= least
+        for track, index in zip(rows[good], which[columns[good]], strict=True):
             self._continue(tracks[track], boxes, int(index))
-        return np.delete(which, other[good])
+        return np.delete(which, columns[good])
 
     def _continue(self, track: _Track, boxes: Boxes, index: int) -> None:
         row, value = boxes.extents[index], float(boxes.values[index])
@@ -175,36 +175,36 @@ class _Linker:
         _put(self._waiting[-1], track, boxes.extents[index], float(boxes.values[index]))
 
     def _fill(self, track: _Track, row: Floats, value: float, time: float) -> None:
-        """Rows for the frames in which a track was out of sight."""
+        """Interpolated rows for the frames since the last box of a track."""
         for frame in self._waiting:
-            if track.seen < frame.boxes.start < time:
-                share = (frame.boxes.start - track.seen) / (time - track.seen)
+            if track.last_seen < frame.boxes.start < time:
+                share = (frame.boxes.start - track.last_seen) / (time - track.last_seen)
                 between = track.row + share * (row - track.row)
                 between[:2] = frame.boxes.start, frame.boxes.end
                 _put(frame, track, between, min(track.value, value))
 
     def ready(self, now: float) -> Iterator[Boxes]:
-        """Frames that nothing can change any more."""
+        """Frames that are final."""
         config = self._config
         while len(self._waiting) > config.confirm and now - self._waiting[0].boxes.start > config.gap + TICK:
-            yield self._told(self._waiting.popleft())
+            yield self._linked(self._waiting.popleft())
 
     def rest(self) -> Iterator[Boxes]:
-        """What still waits at the end."""
+        """The remaining frames at the end."""
         while self._waiting:
-            yield self._told(self._waiting.popleft())
+            yield self._linked(self._waiting.popleft())
 
-    def _told(self, frame: _Waiting) -> Boxes:
-        kept = sorted(
+    def _linked(self, frame: _Waiting) -> Boxes:
+        indices = sorted(
             (k for k, track in enumerate(frame.tracks) if track.hits >= self._config.confirm),
             key=lambda k: frame.tracks[k].number,
         )
-        tracks = [frame.tracks[k] for k in kept]
+        tracks = [frame.tracks[k] for k in indices]
         names = tuple(_name(track) for track in tracks) if any(t.names for t in tracks) else ()
         return replace(
             frame.boxes,
-            extents=np.array([frame.rows[k] for k in kept]).reshape(-1, 6),
-            values=np.array([frame.values[k] for k in kept]),
+            extents=np.array([frame.rows[k] for k in indices]).reshape(-1, 6),
+            values=np.array([frame.values[k] for k in indices]),
             names=names,
             track=np.array([track.number for track in tracks], np.int64),
         )
@@ -217,7 +217,7 @@ def _put(frame: _Waiting, track: _Track, row: Floats, value: float) -> None:
 
 
 def _name(track: _Track) -> str:
-    """What it was called most often."""
+    """Its most frequent class name."""
     return max(sorted(track.names), key=lambda name: track.names[name], default="")
 
 

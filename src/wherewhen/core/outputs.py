@@ -5,7 +5,7 @@ Each folder that is written to holds a manifest ``.wherewhen.jsonl``, a line of 
     {"file": "events.json", "size": 812, "changed": 1714557600000000000, "sha256": "..."}
 
 A file counts as written by the toolkit if its content is the one of a line; so a file that somebody edited or put in
-its place is kept. ``"grows": true`` stands for files that are appended to (logs) and folders. Files of arrays prove
+its place is kept. ``"grows": true`` marks files that are appended to (logs) and folders. Files of arrays prove
 themselves by their passport. Caches need no manifest.
 """
 
@@ -38,7 +38,7 @@ Identity = tuple[int, int]  # device and inode
 
 @dataclass
 class _Manifest:
-    """What a folder's manifest says, read as far as it was when it was last looked at; ``tail`` is its last line."""
+    """The lines of a folder's manifest. ``read``: bytes read so far; ``tail``: the last line that was read."""
 
     read: int = 0
     tail: bytes = b""
@@ -50,8 +50,8 @@ _LOCK = Lock()
 _READING: list[tuple[frozenset[Identity], frozenset[Path]]] = []
 
 
-def check(paths: Iterable[str | Path], instead: str = "choose another output") -> None:
-    """OutputError, before any work, if one of these files can't be written without loss, with advice ``instead``.
+def check(paths: Iterable[str | Path], advice: str = "choose another output") -> None:
+    """OutputError, before any work, if one of these files can't be written without loss; ``advice``: the remedy.
 
     >>> check(["a/file/that/is/not/there.json"])
     """
@@ -61,27 +61,27 @@ def check(paths: Iterable[str | Path], instead: str = "choose another output") -
             wrong.setdefault(cause, []).append(str(path))
     for cause, names in wrong.items():
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        raise OutputError(f"{', '.join(names[:SHOWN])}{more}: {cause}; {instead}")
+        raise OutputError(f"{', '.join(names[:SHOWN])}{more}: {cause}; {advice}")
 
 
-def check_folder(folder: str | Path, names: Iterable[str], instead: str = "choose another --output") -> None:
+def check_folder(folder: str | Path, names: Iterable[str], advice: str = "choose another --output") -> None:
     """The same for files in an output folder, which may be there or not."""
     root = Path(folder)
     if root.exists() and not root.is_dir():
-        raise OutputError(f"{root}: is a file, expected a folder to write; {instead}")
+        raise OutputError(f"{root}: is a file, expected a folder to write; {advice}")
     above = next((p for p in root.absolute().parents if os.path.lexists(p)), root)
     if not above.is_dir():
-        raise OutputError(f"{root}: {above} is a file, so no folder can be created in it; {instead}")
-    check((root / name for name in names), instead)
+        raise OutputError(f"{root}: {above} is a file, so no folder can be created in it; {advice}")
+    check((root / name for name in names), advice)
 
 
 def _refused(path: Path) -> str | None:
     """Why a file must not be written, None where it may."""
     if is_source(path):
         return "a source, which is never overwritten"
-    if path.parent.is_dir() and any(path.parent.resolve() == source for _, some in _READING for source in some):
+    if path.parent.is_dir() and any(path.parent.resolve() == source for _, paths in _READING for source in paths):
         return f"{path.parent} is a source of single pictures, into which nothing is written"
-    if not os.path.lexists(path) or made(path):
+    if not os.path.lexists(path) or is_output(path):
         return None
     if path.is_dir():
         return f"a folder that exists already, and {FOREIGN}"
@@ -90,13 +90,13 @@ def _refused(path: Path) -> str | None:
 
 @contextmanager
 def reading(sources: Iterable[object]) -> Iterator[None]:
-    """While this lasts no file is written in the place of one of these, under whatever name it is known.
+    """Protect sources inside the block: no file replaces one of them, under any of its names.
 
-    What is no path (an address, a camera) needs no guard.
+    Addresses and cameras are ignored.
     """
-    known = [path for path in (Path(one) for one in sources if isinstance(one, str | Path)) if path.exists()]
-    identities = frozenset((s.st_dev, s.st_ino) for s in (path.stat() for path in known))
-    held = identities, frozenset(path.resolve() for path in known)
+    paths = [path for path in (Path(source) for source in sources if isinstance(source, str | Path)) if path.exists()]
+    identities = frozenset((s.st_dev, s.st_ino) for s in (path.stat() for path in paths))
+    held = identities, frozenset(path.resolve() for path in paths)
     _READING.append(held)
     try:
         yield
@@ -111,11 +111,11 @@ def is_source(path: Path) -> bool:
     try:
         stat = path.stat()
     except OSError:
-        return path.resolve() in {source for _, some in _READING for source in some}
+        return path.resolve() in {source for _, paths in _READING for source in paths}
     return any((stat.st_dev, stat.st_ino) in identities for identities, _ in _READING)
 
 
-def made(path: str | Path) -> bool:
+def is_output(path: str | Path) -> bool:
     """Whether the toolkit wrote this file or folder, and the file is unchanged since."""
     path = Path(path)
     if path.is_symlink():
@@ -150,7 +150,7 @@ def has_passport(path: Path) -> bool:
 def rendered(path: Path) -> bool:
     """Whether a file is a picture or video that results were painted on, and so no recording."""
     lines = _lines(path.parent).get(path.name, ())
-    return any(line.get("rendered") for line in lines) and made(path)
+    return any(line.get("rendered") for line in lines) and is_output(path)
 
 
 def enter(draft: Path, target: Path, *, painted: bool = False) -> None:
@@ -167,8 +167,8 @@ def _note(target: Path, file: Path, more: Mapping[str, bool]) -> None:
     """Add a line for the content of a file, unless there is one."""
     stat, sha256 = file.stat(), _sha256(file)
     if all(line.get("sha256") != sha256 for line in _lines(target.parent).get(target.name, ())):
-        told = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": sha256}
-        _append(target.parent, {"file": target.name, **told, **more})
+        content = {"size": stat.st_size, "changed": stat.st_mtime_ns, "sha256": sha256}
+        _append(target.parent, {"file": target.name, **content, **more})
 
 
 def grow(path: str | Path) -> Path:
@@ -178,7 +178,7 @@ def grow(path: str | Path) -> Path:
     """
     path = Path(path)
     if os.path.lexists(path):
-        if is_source(path) or not made(path):
+        if is_source(path) or not is_output(path):
             raise OutputError(f"{path}: exists already, and {FOREIGN}; choose another output")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def grow(path: str | Path) -> Path:
 def adopt(paths: Iterable[Path]) -> None:
     """Note files and folders of an earlier version, which wrote no manifest, as written by the toolkit."""
     for path in paths:
-        if path.is_symlink() or not path.exists() or made(path):
+        if path.is_symlink() or not path.exists() or is_output(path):
             continue
         if path.is_dir() or path.suffix == ".txt":
             _append(path.parent, {"file": path.name, "grows": True})
@@ -202,7 +202,7 @@ def remove(path: str | Path) -> None:
     path = Path(path)
     if not os.path.lexists(path):
         return
-    if is_source(path) or path.is_dir() or not made(path):
+    if is_source(path) or path.is_dir() or not is_output(path):
         raise OutputError(f"{path}: is to be removed, but {FOREIGN}; move it, or choose another output")
     path.unlink(missing_ok=True)
 
@@ -236,8 +236,8 @@ def _listing(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         stat = path.lstat()
-        told = (os.fsdecode(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
-        digest.update(repr((path.is_dir(), told or os.fsdecode(path.relative_to(folder)))).encode("utf-8", "replace"))
+        entry = (os.fsdecode(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) if path.is_file() else ()
+        digest.update(repr((path.is_dir(), entry or os.fsdecode(path.relative_to(folder)))).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
@@ -251,39 +251,39 @@ def _append(folder: Path, line: dict[str, Any]) -> None:
     path = folder / MANIFEST
     text = (json.dumps(line) + "\n").encode()
     with path.open("ab+", buffering=0) as file:
-        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":  # a disk was full
+        if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":  # an earlier write was incomplete
             text = b"\n" + text
         if file.write(text) != len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _lines(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The lines of a folder's manifest by the file that they are about; lines that can't be read say nothing."""
+    """The lines of a folder's manifest by the file that they are about; unreadable lines are ignored."""
     with _LOCK:
         return _read(folder.absolute() / MANIFEST)
 
 
 def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
-    known = _MANIFESTS.get(path) or _Manifest()
+    manifest = _MANIFESTS.get(path) or _Manifest()
     try:
         with path.open("rb") as file:
-            file.seek(known.read - len(known.tail))
-            fresh = file.read()
-            if not fresh.startswith(known.tail):  # another file by now
-                known = _Manifest()
+            file.seek(manifest.read - len(manifest.tail))
+            data = file.read()
+            if not data.startswith(manifest.tail):  # the file was replaced
+                manifest = _Manifest()
                 file.seek(0)
-                fresh = file.read()
+                data = file.read()
     except FileNotFoundError:
         _MANIFESTS.pop(path, None)
         return {}
-    whole = fresh[len(known.tail) : fresh.rfind(b"\n") + 1].splitlines(keepends=True)
+    whole = data[len(manifest.tail) : data.rfind(b"\n") + 1].splitlines(keepends=True)
     for text in whole:
         try:
             line = json_of(text)
-            known.lines.setdefault(line["file"], []).append(line)
+            manifest.lines.setdefault(line["file"], []).append(line)
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    known.read += sum(map(len, whole))
-    known.tail = whole[-1] if whole else known.tail
-    _MANIFESTS[path] = known
-    return known.lines
+    manifest.read += sum(map(len, whole))
+    manifest.tail = whole[-1] if whole else manifest.tail
+    _MANIFESTS[path] = manifest
+    return manifest.lines

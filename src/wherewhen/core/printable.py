@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from itertools import chain, count
 
-LONGEST = 180  # bytes of a part of a name for files to come; systems allow 255, and suffixes and drafts take some
+LONGEST = 180  # bytes of a part of a name of a new file; systems allow 255, and suffixes and drafts need some
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _MISTAKABLE = re.compile(rf"{_UNFIT.pattern}|\\(?=x[0-9a-f]{{2}})")
@@ -42,26 +42,26 @@ def original(text: str) -> str:
     >>> original(printable("caf\udce9.mp4")) == "caf\udce9.mp4"
     True
     """
-    pieces = _ESCAPED.split(text)  # text and hex digits take turns
-    data = b"".join(bytes.fromhex(one) if number % 2 else _bytes(one) for number, one in enumerate(pieces))
+    pieces = _ESCAPED.split(text)  # text and hex digits alternate
+    data = b"".join(bytes.fromhex(piece) if number % 2 else _bytes(piece) for number, piece in enumerate(pieces))
     return data.decode("utf-8", "surrogateescape")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in _bytes(found[0]))
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in _bytes(match[0]))
 
 
 def _bytes(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte
+    except UnicodeEncodeError:  # a surrogate that is no escaped byte
         return text.encode("utf-8", "surrogatepass")
 
 
 def fitted(name: str) -> str:
-    """A name for files to come, each part of it short enough for every file system; a long part ends in its hash.
+    """A name for a new file, each part of it short enough for every file system; a long part ends in its hash.
 
-    The same name always becomes the same one, and two different ones stay two.
+    Equal names stay equal, and different names stay different.
 
     >>> fitted("a/b"), len(fitted("x" * 300))
     ('a/b', 180)
@@ -84,7 +84,7 @@ def unused(name: str, is_used: Callable[[str], bool]) -> str:
     'run-3'
     """
     names = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(one for one in names if not is_used(one))
+    return next(candidate for candidate in names if not is_used(candidate))
 
 
 def cut(text: str, most: int = 60) -> str:

@@ -29,7 +29,7 @@ class Bar:
         self._done, self._shares = 0, dict[Key, float]()
 
     def share(self, item: Key, share: float | None) -> None:
-        """Tell which share in [0, 1] of an item is done; None = it is over."""
+        """Report the share in [0, 1] of an item that is done; None = it is over."""
         with self._lock:
             if share is None:
                 self._shares.pop(item, None)
@@ -45,12 +45,12 @@ class Bar:
 
 
 _bar: Bar | None = None  # what is drawn now
-_slots: Any = None  # in a worker process: a share for each thing, which the parent reads
-_number: int | None = None  # of the thing that a worker process works on
+_slots: Any = None  # in a worker process: a share for each item, which the parent reads
+_number: int | None = None  # of the item of a worker process
 _items = 0
 
 
-def track(items: Iterable[T], what: str, total: int, *, quiet: bool = False) -> Iterator[T]:
+def track(items: Iterable[T], description: str, total: int, *, quiet: bool = False) -> Iterator[T]:
     """Yield the items and draw a bar on standard error: done, rate and time left.
 
     The bar moves within an item where the work on it reports, see `item`.
@@ -62,7 +62,7 @@ def track(items: Iterable[T], what: str, total: int, *, quiet: bool = False) -> 
     if quiet or _bar is not None:  # one bar at a time: a list within a list is part of its item
         yield from items
         return
-    with _drawn(what, total) as draw:
+    with _drawn(description, total) as draw:
         _bar = Bar(draw)
         try:
             for thing in items:
@@ -73,7 +73,7 @@ def track(items: Iterable[T], what: str, total: int, *, quiet: bool = False) -> 
 
 
 @contextmanager
-def _drawn(what: str, total: int) -> Iterator[Callable[[float], None]]:
+def _drawn(description: str, total: int) -> Iterator[Callable[[float], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Task as RichTask
@@ -96,13 +96,13 @@ def _drawn(what: str, total: int) -> Iterator[Callable[[float], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), Count(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(description, total=total)
         yield lambda completed: bar.update(task, completed=completed)
 
 
 @contextmanager
 def item() -> Iterator[Report]:
-    """While one item is at work: a function that takes the share of it in [0, 1] that is done.
+    """For one item: a function that reports the share of it in [0, 1] that is done.
 
     It reports to the bar of this process, or to the parent of a worker process; without a bar it does nothing.
 
@@ -130,7 +130,7 @@ def item() -> Iterator[Report]:
 
 
 def reported(frames: Iterable[Frame], seconds: float | None, report: Report) -> Iterator[Frame]:
-    """The same frames of a video of so many seconds; reports how far they are. None = nobody knows its length."""
+    """The same frames of a video of so many seconds; reports how far they are. None = unknown length."""
     for frame in frames:
         if seconds:
             report(frame.end / seconds)
@@ -138,14 +138,14 @@ def reported(frames: Iterable[Frame], seconds: float | None, report: Report) -> 
 
 
 def connect(slots: Any) -> None:
-    """In a worker process: write the shares of what it works on to these numbers, which its parent reads."""
+    """In a worker process: write the shares of its items to ``slots``, which its parent reads."""
     global _slots
     _slots = slots
 
 
 @contextmanager
 def working_on(number: int) -> Iterator[None]:
-    """In a worker process: what `item` reports meanwhile is about the thing with this number."""
+    """In a worker process: `item` reports the item with this number meanwhile."""
     global _number
     _number = number
     try:
@@ -156,22 +156,22 @@ def working_on(number: int) -> Iterator[None]:
 
 @contextmanager
 def followed(slots: Any) -> Iterator[None]:
-    """While workers write to ``slots``, a share per thing: pass them on to the bar of this process.
+    """Pass the shares that workers write to ``slots``, one per item, on to the bar of this process.
 
-    Numbers in shared memory need no lock, so a worker that is killed blocks nobody.
+    Numbers in shared memory need no lock, so a killed worker blocks no process.
     """
     over = Event()
 
-    def look() -> None:
-        before = np.zeros(len(slots))
+    def watch() -> None:
+        previous = np.zeros(len(slots))
         while not over.wait(EVERY):
-            now = np.frombuffer(slots)
+            current = np.frombuffer(slots)
             if (bar := _bar) is not None:
-                for number in np.flatnonzero(now != before).tolist():
-                    bar.share((0, 0, number), float(now[number]) if now[number] < OVER else None)
-            before = now.copy()
+                for number in np.flatnonzero(current != previous).tolist():
+                    bar.share((0, 0, number), float(current[number]) if current[number] < OVER else None)
+            previous = current.copy()
 
-    watcher = Thread(target=look, name="progress of workers", daemon=True)
+    watcher = Thread(target=watch, name="progress of workers", daemon=True)
     watcher.start()
     try:
         yield

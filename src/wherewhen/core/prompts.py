@@ -46,16 +46,16 @@ class Prompts:
     classes: Mapping[str, tuple[str, ...]]
 
     def __post_init__(self) -> None:
-        for side, found in (("normal", self.normal), ("classes", self.classes)):
-            if not found:
+        for side, entries in (("normal", self.normal), ("classes", self.classes)):
+            if not entries:
                 raise ConfigError(f"prompts: {side} is empty; expected texts of what is normal and of each class")
         for name, texts in {"normal": self.normal, **self.classes}.items():
             if not name.strip() or not texts:
                 raise ConfigError(f"prompts: the class {name!r} has no text; a class has a name and a text at least")
             for text in texts:
                 if not text.strip() or len(text) > LONGEST:
-                    told = f"{text[:40]}..." if len(text) > LONGEST else text
-                    raise ConfigError(f"prompts: {name}: expected a text of 1 to {LONGEST} characters, got {told!r}")
+                    shown = f"{text[:40]}..." if len(text) > LONGEST else text
+                    raise ConfigError(f"prompts: {name}: expected a text of 1 to {LONGEST} characters, got {shown!r}")
         if len(self.texts) > MOST:
             raise ConfigError(f"prompts: {len(self.texts)} texts; {MOST} are the most")
 
@@ -77,12 +77,12 @@ class Prompts:
 
 
 def shipped() -> tuple[str, ...]:
-    """Names of the prompt files that come along."""
+    """Names of the included prompt files."""
     return tuple(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
 
 
 def read(source: str | Path) -> Prompts:
-    """The prompts of a file, or of an included one by its name; ConfigError with the fault of the file.
+    """The prompts of a file, or of an included one by its name; ConfigError for a file with a fault.
 
     >>> len(read("default").names)
     13
@@ -92,20 +92,20 @@ def read(source: str | Path) -> Prompts:
         if str(source) not in shipped():
             raise ConfigError(f"{unknown('prompts', str(source), shipped())}; or give a file NAME.yaml")
         path = _SHIPPED / f"{source}.yaml"
-    found = documents.read_yaml(path, what="prompt file")
-    if not isinstance(found, dict):
+    document = documents.read_yaml(path, description="prompt file")
+    if not isinstance(document, dict):
         raise ConfigError(f"{path}: expected version, normal and classes, got no names with values")
-    for key in found:
+    for key in document:
         if key not in ("version", "normal", "classes"):
             raise ConfigError(f"{path}: {unknown('key', str(key), ('version', 'normal', 'classes'))}")
-    if found.get("version") != VERSION:
-        raise ConfigError(f"{path}: expected version: {VERSION}, got {found.get('version')!r}")
-    classes = found.get("classes")
+    if document.get("version") != VERSION:
+        raise ConfigError(f"{path}: expected version: {VERSION}, got {document.get('version')!r}")
+    classes = document.get("classes")
     if not isinstance(classes, dict):
         raise ConfigError(f"{path}: expected classes as 'name: [texts]', got {type(classes).__name__}")
     texts = {str(name): _texts(path, f"classes.{name}", listed) for name, listed in classes.items()}
     try:
-        return Prompts(_texts(path, "normal", found.get("normal")), texts)
+        return Prompts(_texts(path, "normal", document.get("normal")), texts)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -13,8 +13,8 @@ from wherewhen.core import outputs
 from wherewhen.core.printable import printable
 
 # Containers and bare streams that FFmpeg reads and that hold one video. Left out, as files of these names are mostly
-# something else: dat and rec (any program's data), mod (music), ogg (sound), swf (programs), yuv (without a head that
-# tells its size), avs (scripts), m3u8, mpd and sdp (lists that lead to other places), m4s (parts of a stream).
+# something else: dat and rec (any program's data), mod (music), ogg (sound), swf (programs), yuv (without a header with
+# its size), avs (scripts), m3u8, mpd and sdp (lists that lead to other places), m4s (parts of a stream).
 _VIDEOS = """
     264 265 3g2 3gp 3gpp amv apng asf av1 avc avi dav divx dv dvr-ms f4v flv gif h261 h263 h264 h265 hevc ivf k3g m1v
     m2t m2ts m2v m4v mj2 mjpeg mjpg mk3d mkv mov mp4 mp4v mpe mpeg mpg mpv mts mxf nsv nut obu ogm ogv qt rm rmvb tod
@@ -23,8 +23,8 @@ _VIDEOS = """
 VIDEO_SUFFIXES = frozenset(f".{kind}" for kind in _VIDEOS.split())
 PICTURE_SUFFIXES = frozenset(f".{kind}" for kind in ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"])
 
-EXAMPLES = 3  # names that are told for each reason
-KINDS = 4  # suffixes that are told
+EXAMPLES = 3  # names that are listed for each reason
+KINDS = 4  # suffixes that are listed
 
 REASONS = {
     "suffix": "no video by the suffix",
@@ -37,7 +37,7 @@ REASONS = {
     "closed": "no permission to read it",
     "empty": "empty folder",
 }
-"""Why something in a folder is passed over."""
+"""Why an entry of a folder is skipped."""
 
 
 class PassedOver:
@@ -57,7 +57,7 @@ class PassedOver:
             examples.append(printable(path.name))
 
     def __str__(self) -> str:
-        """All of it in words, empty where nothing was left out.
+        """All reasons as text, empty where nothing was left out.
 
         >>> passed = PassedOver()
         >>> passed.add("suffix", Path("a.txt"))
@@ -65,12 +65,12 @@ class PassedOver:
         >>> print(passed)
         1 no video by the suffix (.txt: a.txt), 1 broken link (b.mp4)
         """
-        told = []
+        parts = []
         for reason, words in REASONS.items():
             if count := self.count[reason]:
                 more = ", ..." if count > EXAMPLES else ""
-                told.append(f"{count} {words} ({self._kinds(reason)}{', '.join(self.examples[reason])}{more})")
-        return ", ".join(told)
+                parts.append(f"{count} {words} ({self._kinds(reason)}{', '.join(self.examples[reason])}{more})")
+        return ", ".join(parts)
 
     def _kinds(self, reason: str) -> str:
         common = [suffix for suffix, _ in self.suffixes.most_common(KINDS)]
@@ -89,7 +89,7 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def no_file(path: Path) -> str | None:
-    """What a path is that is neither a file nor a folder, in words; None for those two and for what isn't there."""
+    """The kind of a path that is neither a file nor a folder; None for files, folders and missing paths."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -109,7 +109,7 @@ def listing(folder: Path, passed: PassedOver | None = None) -> tuple[list[Path],
     written = (folder / outputs.MANIFEST).exists()
     for path in sorted((folder / name for name in os.listdir(folder)), key=natural):  # noqa: PTH208
         if path.name.startswith("."):
-            if not path.name.startswith(".wherewhen"):  # the toolkit's own notes of what it wrote
+            if not path.name.startswith(".wherewhen"):  # manifests of the toolkit
                 passed.add("hidden", path)
             continue
         try:
@@ -144,8 +144,8 @@ def recordings(folder: Path, passed: PassedOver) -> Iterator[Path]:
     yield from _below(folder, passed, folder.resolve(), set())
 
 
-def _below(folder: Path, passed: PassedOver, root: Path, seen: set[Path]) -> Iterator[Path]:
-    seen.add(folder.resolve())
+def _below(folder: Path, passed: PassedOver, root: Path, visited: set[Path]) -> Iterator[Path]:
+    visited.add(folder.resolve())
     files, folders = listing(folder, passed)
     videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
     pictures = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
@@ -161,12 +161,12 @@ def _below(folder: Path, passed: PassedOver, root: Path, seen: set[Path]) -> Ite
     for child in folders:
         place = child.resolve()
         inside = place.is_relative_to(root) or root.is_relative_to(place)
-        if place in seen or (child.is_symlink() and inside):
+        if place in visited or (child.is_symlink() and inside):
             passed.add("circle", child)
             continue
         count, before = 0, passed.count.total()
         try:
-            for video in _below(child, passed, root, seen):
+            for video in _below(child, passed, root, visited):
                 count += 1
                 yield video
         except OSError:

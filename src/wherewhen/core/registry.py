@@ -21,12 +21,12 @@ KINDS = (
     "proposals",
 )  # fmt: skip
 PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
-"""What a model is made of: the setting that chooses a part, and the kind of plug-in that it names."""
+"""The parts of a model: the setting that chooses a part, and its kind of plug-in."""
 
 
 @lru_cache(maxsize=64)
 def _offered(kind: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """What packages on a path offer: to look through all of them takes longer than a step of training."""
+    """Entry points of the packages on a path; cached, since a scan takes longer than a training step."""
     return {point.name: point for point in entry_points(group=f"wherewhen.{kind}")}
 
 
@@ -57,12 +57,12 @@ def load(kind: str, name: str) -> Any:
     """
     if name not in names(kind):
         raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
-    here = name in _inside(kind)
+    is_builtin = name in _inside(kind)
     try:
-        plugin = import_module(f"wherewhen.{kind}.{name}").PLUGIN if here else _outside(kind)[name].load()
+        plugin = import_module(f"wherewhen.{kind}.{name}").PLUGIN if is_builtin else _outside(kind)[name].load()
     except WherewhenError:
         raise
-    except Exception as error:  # whatever a module of somebody else raises
+    except Exception as error:  # third-party modules may raise anything
         raise ConfigError(f"{_described(kind, name)} can't be loaded: {type(error).__name__}: {error}") from error
     if wrong := fault(kind, plugin):
         raise ConfigError(f"{_described(kind, name)} can't be used: {wrong}")
@@ -70,7 +70,7 @@ def load(kind: str, name: str) -> Any:
 
 
 def _described(kind: str, name: str) -> str:
-    """A plug-in in words: its name, its kind, its module, and the package that it comes from if not ours."""
+    """A plug-in for a message: its name, kind and module, and the package of a third-party one."""
     if name in _inside(kind):
         return f"the plug-in {name} of {kind} (wherewhen.{kind}.{name})"
     point = _outside(kind)[name]

@@ -19,9 +19,9 @@ CHUNK = 32  # maps that are packed together
 
 
 class Packed(NDArrayOperatorsMixin):
-    """Maps ``(h, w)`` that come one by one; they stand for an array ``(T, h, w)`` float32 and are read when asked for.
+    """Maps ``(h, w)`` that come one by one, as an array ``(T, h, w)`` float32 that is read on access.
 
-    Up to a limit they lie in memory as they are. Beyond it they lie in a file without a name, packed in half precision
+    Up to a limit they are in memory, unchanged. Beyond it they are in a file without a name, packed in half precision
     (an error of 0.0005 at most in [0, 1]), so that memory stays the same however many come, unless the disk is full.
 
     >>> maps = Packed()
@@ -36,7 +36,7 @@ class Packed(NDArrayOperatorsMixin):
         self.in_memory, self.rows, self._bytes = in_memory, 0, 0
         self._kept: list[NDArray[Any]] = []  # of the file's end, or all
         self._file: IO[bytes] | None = None
-        self._chunks: list[tuple[int, int] | bytes] = []  # where each lies in the file, and its length
+        self._chunks: list[tuple[int, int] | bytes] = []  # offset and length of each in the file
         self._read: tuple[int, NDArray[Any]] | None = None
         self._shape: tuple[int, ...] = ()
 
@@ -55,7 +55,7 @@ class Packed(NDArrayOperatorsMixin):
             self._chunks.append(self._stored(zlib.compress(np.stack(chunk).astype(np.float16).data, 1)))
 
     def _stored(self, packed: bytes) -> tuple[int, int] | bytes:
-        """Where they lie in the file, and their length; where the disk is full, they stay in memory."""
+        """Their offset and length in the file; where the disk is full, they stay in memory."""
         with Spare(cache_folder() / "scratch"):
             if self._file is None:
                 self._file = scratch()
@@ -83,27 +83,29 @@ class Packed(NDArrayOperatorsMixin):
         if isinstance(rows, slice):
             rows = range(*rows.indices(self.rows))
         if isinstance(rows, int | np.integer):
-            return self._one(int(rows) + (self.rows if rows < 0 else 0))
-        return np.stack([self._one(int(row)) for row in rows])
+            return self._map(int(rows) + (self.rows if rows < 0 else 0))
+        return np.stack([self._map(int(row)) for row in rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **more: Any) -> Any:
-        return getattr(ufunc, method)(*(np.asarray(one) if isinstance(one, Packed) else one for one in inputs), **more)
+        return getattr(ufunc, method)(
+            *(np.asarray(value) if isinstance(value, Packed) else value for value in inputs), **more
+        )
 
     def whole(self) -> NDArray[Any] | Packed:
-        """All maps: an array where they lie in memory, else what stands for one."""
+        """All maps: an array where they are in memory, else this object."""
         return self if self._chunks else np.stack(self._kept)
 
     def max(self) -> float:
         """The highest value."""
-        return max(float(self._one(row).max()) for row in range(self.rows))
+        return max(float(self._map(row).max()) for row in range(self.rows))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return np.asarray, (self[:],)
 
-    def _one(self, row: int) -> NDArray[Any]:
+    def _map(self, row: int) -> NDArray[Any]:
         if not 0 <= row < self.rows:
             raise IndexError(f"map {row} of {self.rows}")
         number, inside = divmod(row, CHUNK)
@@ -113,8 +115,8 @@ class Packed(NDArrayOperatorsMixin):
             packed = self._packed(self._chunks[number])
             shape = (CHUNK, *self._shape)
             self._read = number, np.frombuffer(zlib.decompress(packed), np.float16).reshape(shape)
-        one: NDArray[Any] = self._read[1][inside].astype(np.float32)
-        return one
+        heat: NDArray[Any] = self._read[1][inside].astype(np.float32)
+        return heat
 
     def _packed(self, place: tuple[int, int] | bytes) -> bytes:
         if isinstance(place, bytes):
@@ -126,7 +128,7 @@ class Packed(NDArrayOperatorsMixin):
 class Spool:
     """Collects pieces ``(n, ...)`` of one array; `whole` is the array, mapped from a file where it is large.
 
-    The file lies below the cache without a name, so that it is gone with the process, however that ends.
+    The file is below the cache, without a name, so that it disappears with the process.
 
     >>> spool = Spool()
     >>> spool.append(np.zeros((2, 3)))
@@ -158,8 +160,8 @@ class Spool:
         """Move what is in memory to the file; where the disk is full, all comes back to memory and stays there."""
         done = self.rows - sum(map(len, self.kept))
         with Spare(cache_folder() / "scratch"):
-            for one in self.kept:
-                put(file, one)
+            for piece in self.kept:
+                put(file, piece)
             self.kept = [self.kept[0][:0].copy()]
             return
         first = self.kept[0]

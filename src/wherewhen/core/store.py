@@ -1,4 +1,4 @@
-"""Files written whole or not at all, drafts that a dead process left, locks, JSON and fingerprints."""
+"""Atomic writes, drafts of dead processes, locks, JSON and fingerprints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PIECE = 2**22  # bytes that are written at a time
 # names of temporary files: who is writing them
 _DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~\w{8}(\.[^~]*)?", re.DOTALL)
 _OVERLAY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp\.mp4", re.DOTALL)
-_SWEPT: set[tuple[int, Path]] = set()  # folders that this process has looked through
+_SWEPT: set[tuple[int, Path]] = set()  # folders that this process has swept
 _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as left behind
 
 
@@ -38,11 +38,11 @@ def atomic(path: str | Path, *, ours: bool = False, painted: bool = False) -> It
     """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure.
 
     OutputError, with nothing replaced, where ``path`` is a source or a file that the toolkit did not write, see
-    `outputs`. ``ours``: what lies there is known to be the toolkit's, such as a damaged file of a store.
+    `outputs`. ``ours``: an existing file is known to be the toolkit's, such as a damaged file of a store.
     ``painted``: results are painted on it, so that it is no recording.
     """
     target = Path(path)
-    with _told(target):
+    with _output_errors(target):
         yield from _replacing(target, ours, painted)
 
 
@@ -59,7 +59,7 @@ def _replacing(target: Path, ours: bool, painted: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def _told(target: Path) -> Iterator[None]:
+def _output_errors(target: Path) -> Iterator[None]:
     """Errors of the system while a file is written as an OutputError that names it, not its draft."""
     try:
         yield
@@ -70,11 +70,11 @@ def _told(target: Path) -> Iterator[None]:
         raise OutputError(f"{target}: can't be written: {os_reason(error)}") from error
 
 
-_UNKEPT: set[Path] = set()  # caches that were said to be out of use
+_UNKEPT: set[Path] = set()  # caches whose warning was given
 
 
 class Spare:
-    """Write to a cache inside this block: where that fails, work goes on without it, with a warning once per cache.
+    """Write to a cache inside this block: a failure is a warning, once per cache, and no error.
 
     >>> with Spare("/dev/null/cache/file"):
     ...     write_atomic("/dev/null/cache/file", "text")
@@ -87,16 +87,16 @@ class Spare:
         """Nothing is needed."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Whether the error was one of the system, and is over."""
+        """Whether the error was one of the system, and is handled."""
         cause = error.__cause__ if isinstance(error, OutputError) else error
         if not isinstance(cause, OSError):
             return False
         home = cache_folder().absolute()
-        place = home if self.path.is_relative_to(home) else self.path.parent
-        if place not in _UNKEPT:
-            _UNKEPT.add(place)
-            told = "%s: the cache can't be written (%s); going on without it. WHEREWHEN_CACHE names another folder"
-            log.warning(told, place, os_reason(cause).split(";")[0])
+        folder = home if self.path.is_relative_to(home) else self.path.parent
+        if folder not in _UNKEPT:
+            _UNKEPT.add(folder)
+            message = "%s: the cache can't be written (%s); going on without it. WHEREWHEN_CACHE names another folder"
+            log.warning(message, folder, os_reason(cause).split(";")[0])
         return True
 
 
@@ -168,7 +168,7 @@ def _removed(paths: Iterable[Path]) -> list[Path]:
             if _left_behind(path):
                 path.unlink()
                 swept.append(path)
-        except OSError:  # its writer finished, or somebody else swept, or it is not for us to remove
+        except OSError:  # its writer finished, another process removed it, or there is no permission
             continue
     return swept
 
@@ -211,7 +211,7 @@ def _being_written(draft: Path, host: str, pid: int) -> bool:
 def locked(path: str | Path) -> Iterator[None]:
     """Let one process or thread at a time read a file and write it anew; the lock is a hidden file beside it.
 
-    Where the system or its file system has no locks, everybody goes ahead at once.
+    Without locks in the file system it has no effect.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ class TubeConfig:
         longest: seconds; longer tubes are cut into even parts. Null keeps them.
         multivariate: add the union of each two movers that touch.
         touching: consecutive frames that two movers must touch.
-        window: seconds of video that tubes are made of at a time, so that a camera's come while it runs; null waits
+        window: seconds of video that tubes are made of at a time, so that those of a stream come in time; null waits
             for the end.
         frame: add a tube of the whole picture where there is no other (fallback), always, or never.
     """
@@ -95,17 +95,21 @@ def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
         raise ValueError("no frames for tubes")
     settings = config or TubeConfig()
     rows = Scores.chained(frames)
-    called = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}
+    class_names = {int(t): name for boxes in frames for t, name in zip(boxes.track, boxes.names, strict=False)}
     single = by_track(rows)
-    found: list[tuple[Kind, tuple[int, ...], Scores]] = [("unary", (track,), tube) for track, tube in single.items()]
+    candidates: list[tuple[Kind, tuple[int, ...], Scores]] = [
+        ("unary", (track,), tube) for track, tube in single.items()
+    ]
     if settings.multivariate:
         starts = np.array([boxes.start for boxes in frames])
-        found += [("multivariate", members, tube) for members, tube in multivariate(rows, starts, settings.touching)]
-    cut = [(kind, members, part) for kind, members, tube in found for part in limited(tube, settings)]
+        candidates += [
+            ("multivariate", members, tube) for members, tube in multivariate(rows, starts, settings.touching)
+        ]
+    cut = [(kind, members, part) for kind, members, tube in candidates for part in limited(tube, settings)]
     if settings.frame == "always" or (settings.frame == "fallback" and not cut):
         cut.append(("frame", (), whole_picture(frames)))
     kinds = tuple(kind for kind, _, _ in cut)
-    names = tuple(called.get(members[0], "") if kind == "unary" else "" for kind, members, _ in cut)
+    names = tuple(class_names.get(members[0], "") if kind == "unary" else "" for kind, members, _ in cut)
     return Tubes(numbered([tube for _, _, tube in cut]), kinds, names, tuple(members for _, members, _ in cut))
 
 
@@ -130,14 +134,14 @@ def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[
     """Unions of two movers that touch for at least ``touching`` frames in a row, with their members.
 
     ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either is seen, and is the hull of both where
-    both are: so the one goes on where the other is lost for a while. Three are never joined, so a crowd doesn't chain.
+    both are: a union continues while one of them is lost. Three are never joined, so crowds don't form chains.
     At most `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, who leave the rule open.
     """
     frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
     together = _contacts(rows, frame, touching)
     longest = sorted(sorted(together, key=lambda pair: -together[pair])[:MOST_UNIONS])
-    own = {track: np.flatnonzero(rows.track == track) for track in {track for pair in longest for track in pair}}
-    return [((a, b), _joined(rows, frame, np.concatenate([own[a], own[b]]), a)) for a, b in longest]
+    rows_of = {track: np.flatnonzero(rows.track == track) for track in {track for pair in longest for track in pair}}
+    return [((a, b), _joined(rows, frame, np.concatenate([rows_of[a], rows_of[b]]), a)) for a, b in longest]
 
 
 def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[tuple[int, int], int]:
@@ -145,29 +149,29 @@ def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[tuple[int, int]
     pairs: dict[tuple[int, int], list[int]] = {}
     order = np.argsort(frame, kind="stable")
     moments, first = np.unique(frame[order], return_index=True)
-    for moment, own in zip(moments.tolist(), np.split(order, first[1:]) if len(first) else [], strict=True):
-        own = own[rows.track[own] >= 0]
-        boxes, tracks = rows.extents[own], rows.track[own]
+    for moment, indices in zip(moments.tolist(), np.split(order, first[1:]) if len(first) else [], strict=True):
+        indices = indices[rows.track[indices] >= 0]
+        boxes, tracks = rows.extents[indices], rows.track[indices]
         a, b = np.nonzero(np.triu(ext.intersection(boxes[:, None], boxes[None]) > 0, 1))
-        for one, other in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
-            pairs.setdefault((min(one, other), max(one, other)), []).append(moment)
-    found = {}
+        for left, right in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
+            pairs.setdefault((min(left, right), max(left, right)), []).append(moment)
+    contacts = {}
     for pair, moments_of in sorted(pairs.items()):
         runs = np.split(np.array(moments_of), np.flatnonzero(np.diff(moments_of) > 1) + 1)
         count = sum(len(run) for run in runs if len(run) >= touching)
         if count and pair[0] != pair[1]:
-            found[pair] = count
-    return found
+            contacts[pair] = count
+    return contacts
 
 
-def _joined(rows: Scores, frame: Whole, own: Whole, number: int) -> Scores:
+def _joined(rows: Scores, frame: Whole, indices: Whole, number: int) -> Scores:
     """The hull of some rows in each frame, in time order, and the mean of their values."""
-    own = own[np.argsort(frame[own], kind="stable")]
-    first = np.unique(frame[own], return_index=True)[1]
-    boxes, values = rows.extents[own], np.add.reduceat(rows.values[own], first)
+    indices = indices[np.argsort(frame[indices], kind="stable")]
+    first = np.unique(frame[indices], return_index=True)[1]
+    boxes, values = rows.extents[indices], np.add.reduceat(rows.values[indices], first)
     low, high = np.minimum.reduceat(boxes, first), np.maximum.reduceat(boxes, first)
     extents = np.stack([low[:, 0], high[:, 1], low[:, 2], low[:, 3], high[:, 4], high[:, 5]], 1)
-    return Scores(extents, values / np.diff([*first, len(own)]), np.full(len(first), number))
+    return Scores(extents, values / np.diff([*first, len(indices)]), np.full(len(first), number))
 
 
 def limited(tube: Scores, config: TubeConfig) -> list[Scores]:
@@ -199,9 +203,9 @@ def divided(tube: Scores, seconds: float = SUB_TUBE) -> list[Scores]:
 def sub_tubes(tubes: Tubes, seconds: float = SUB_TUBE) -> Tubes:
     """Every tube in even parts, as they are scored."""
     parts = [(number, part) for number, tube in by_track(tubes.rows).items() for part in divided(tube, seconds)]
-    own = [number for number, _ in parts]
-    kinds, names = tuple(tubes.kinds[k] for k in own), tuple(tubes.names[k] for k in own)
-    return Tubes(numbered([part for _, part in parts]), kinds, names, tuple(tubes.members[k] for k in own))
+    numbers = [number for number, _ in parts]
+    kinds, names = tuple(tubes.kinds[k] for k in numbers), tuple(tubes.names[k] for k in numbers)
+    return Tubes(numbered([part for _, part in parts]), kinds, names, tuple(tubes.members[k] for k in numbers))
 
 
 def whole_picture(frames: list[Boxes]) -> Scores:

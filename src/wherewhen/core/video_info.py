@@ -1,7 +1,7 @@
 """How long, how fast and how large each video is: published constants and the sidecar ``videos.json``.
 
-Annotations count frames and pixels; seconds and fractions need a rate, a length and a size. Nothing is guessed: who has
-features alone may suppose lengths, and says so. ``videos.json`` lies in the root of a data set and maps a video id to
+Annotations count frames and pixels; seconds and fractions need a rate, a length and a size. Nothing is guessed: only
+imports of features assume lengths, with a note. ``videos.json`` is in the root of a data set and maps a video id to
 ``{"frames": 1440, "fps": 30.0, "width": 320, "height": 240}``; ``wherewhen data probe ROOT`` writes it.
 """
 
@@ -60,7 +60,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What the publisher states about all videos: rate and size, 0 where they differ or are not stated."""
+    """The publisher's rate and size for all videos; 0 where they differ or are not stated."""
 
     fps: float = 0
     width: int = 0
@@ -84,26 +84,26 @@ def read_sidecar(root: Path) -> dict[str, dict[str, Any]]:
 def write_sidecar(root: Path, rows: Mapping[str, Mapping[str, float]]) -> Path:
     """Write ``videos.json``, keeping the rows of other videos and what was not measured anew.
 
-    Of a file that somebody wrote by hand every number is kept; one that the measured one contradicts is reported.
+    In a file that was written by hand every number is kept; contradictions to measured ones are reported.
     """
-    path, told = root / SIDECAR, read_sidecar(root)
-    ours = outputs.made(path)
-    merged = dict(told)
+    path, existing = root / SIDECAR, read_sidecar(root)
+    ours = outputs.is_output(path)
+    merged = dict(existing)
     for key, row in rows.items():
-        old = told.get(key, {})
+        old = existing.get(key, {})
         merged[key] = {**old, **row} if ours else {**row, **old}
         for name in sorted(old.keys() & row.keys()):
             if not ours and old[name] != row[name]:
                 text = f"{name} is {old[name]}, measured {row[name]}; the file was not changed: correct it by hand"
                 report("measure-differs", text, key, path)
     write_atomic(path, json.dumps(merged, indent=1, sort_keys=True) + "\n", ours=True)
-    if ours or not told:
+    if ours or not existing:
         outputs.adopt([path])
     return path
 
 
 class Measures:
-    """Looks a video up: its own row in the sidecar first, then what the publisher states."""
+    """Measures of videos: the row in the sidecar first, then the statement of the publisher."""
 
     def __init__(self, root: Path, usual: Usual | None = None) -> None:
         self.root = root
@@ -125,9 +125,9 @@ class Measures:
 
     def need(self, videos: Iterable[str], frames: Mapping[str, int] | None = None) -> dict[str, Measure]:
         """The measures of all ``videos``; those without one are reported (an error) and left out."""
-        known = frames or {}
-        found = {video: self.find(video, known.get(video, 0)) for video in videos}
-        missing = [video for video, measure in found.items() if measure is None]
+        counts = frames or {}
+        measures = {video: self.find(video, counts.get(video, 0)) for video in videos}
+        missing = [video for video, measure in measures.items() if measure is None]
         if missing:
             names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
             report(
@@ -138,4 +138,4 @@ class Measures:
                 missing[0] if len(missing) == 1 else "",
                 self.root / SIDECAR,
             )
-        return {video: measure for video, measure in found.items() if measure is not None}
+        return {video: measure for video, measure in measures.items() if measure is not None}

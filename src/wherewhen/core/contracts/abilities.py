@@ -36,22 +36,24 @@ def fault(kind: str, plugin: Any) -> str | None:
         return f"expected a class as PLUGIN, got {type(plugin).__name__}"
     abilities = inspect.getattr_static(plugin, "abilities", None)
     config = inspect.getattr_static(plugin, "Config", None)
-    name, wanted = plugin.__name__, record.__name__
+    name, record_name = plugin.__name__, record.__name__
     if abilities is None:
-        return f"the class {name} has no abilities; add abilities: ClassVar[{wanted}] = {wanted}()"
+        return f"the class {name} has no abilities; add abilities: ClassVar[{record_name}] = {record_name}()"
     if not isinstance(abilities, record):
-        return f"{name}.abilities: expected a wherewhen.core.contracts.{wanted}, got {type(abilities).__name__}"
+        return f"{name}.abilities: expected a wherewhen.core.contracts.{record_name}, got {type(abilities).__name__}"
     if not (isinstance(config, type) and is_dataclass(config)):
         return f"{name}.Config: expected a dataclass with its settings, got {config!r}"
     required: Required = abilities.required()
     if lacking := [member for member in required.members if not _states(plugin, member)]:
-        return f"the class {name} has no {lacking[0]}, which the contract of {kind} and its {wanted} require"
-    known = {setting.name for setting in fields(config)}
-    if lacking := [setting for setting in required.settings if setting not in known]:
-        return f"{config.__name__} has no setting {lacking[0]}, which the contract of {kind} and its {wanted} require"
+        return f"the class {name} has no {lacking[0]}, which the contract of {kind} and its {record_name} require"
+    settings = {setting.name for setting in fields(config)}
+    if lacking := [setting for setting in required.settings if setting not in settings]:
+        return (
+            f"{config.__name__} has no setting {lacking[0]}, which the contract of {kind} and its {record_name} require"
+        )
     return None
 
 
 def _states(plugin: type, member: str) -> bool:
-    """Whether a class or a base of it has a member, or says by an annotation that its objects do."""
+    """Whether a class or a base of it has a member, or declares it by an annotation."""
     return any(member in vars(cls) or member in inspect.get_annotations(cls) for cls in plugin.__mro__)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from wherewhen.core.contracts.backbones import TextImage
 
-UNNAMED = "anomaly"  # the class of what happens in a video that names none
+UNNAMED = "anomaly"  # the class of events in a video without a class name
 JOIN = "+"  # between the names of several classes in one video
 
 
@@ -42,7 +42,7 @@ class Classes:
     @property
     def members(self) -> tuple[tuple[int, ...], ...]:
         """For each label from 1 on the numbers of its classes, from 1 on."""
-        mixed = (tuple(1 + self.names.index(name) for name in one.split(JOIN)) for one in self.mixed)
+        mixed = (tuple(1 + self.names.index(name) for name in label.split(JOIN)) for label in self.mixed)
         return (*((k,) for k in range(1, 1 + len(self.names))), *mixed)
 
     @property

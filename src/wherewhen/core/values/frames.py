@@ -82,16 +82,16 @@ class Pictures:
 
 
 def _stacked(images: Any) -> Pixels:
-    wanted = "uint8 RGB pictures (T, H, W, 3), or a list of pictures (H, W, 3) of one size"
+    requirement = "uint8 RGB pictures (T, H, W, 3), or a list of pictures (H, W, 3) of one size"
     try:
         stack = images if isinstance(images, np.ndarray) else np.stack([np.asarray(image) for image in images])
     except (TypeError, ValueError):
         shapes = sorted({str(np.shape(image)) for image in images}) if isinstance(images, Sequence) else []
-        raise expected("pictures", wanted, ", ".join(shapes) or images) from None
+        raise expected("pictures", requirement, ", ".join(shapes) or images) from None
     if stack.ndim == 3 and stack.shape[-1] != 3 and stack.dtype == np.uint8:
         stack = np.repeat(stack[..., None], 3, -1)
     if stack.ndim != 4 or stack.shape[-1] != 3 or stack.dtype != np.uint8 or not stack.size:
-        raise expected("pictures", wanted, f"{stack.dtype} {stack.shape}")
+        raise expected("pictures", requirement, f"{stack.dtype} {stack.shape}")
     return stack
 
 

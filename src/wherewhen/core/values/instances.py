@@ -146,5 +146,5 @@ class Bag:
             raise ValueError(f"{self.video.id}: a bag needs at least one instance in every view")
 
     def __repr__(self) -> str:
-        views = ", ".join(f"{name}: {len(one.features)}" for name, one in self.views.items())
+        views = ", ".join(f"{name}: {len(instances.features)}" for name, instances in self.views.items())
         return f"Bag({cut(self.video.id)}, {views[:60]})"

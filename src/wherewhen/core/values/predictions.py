@@ -30,7 +30,7 @@ def _finite(values: Features) -> bool:
     return all(bool(np.isfinite(values[k : k + CHUNK]).all()) for k in range(0, len(values), CHUNK))
 
 
-def _elsewhere(values: object) -> bool:
+def _is_mapped(values: object) -> bool:
     """Whether values are in a file, so that they are not copied."""
     mapped = isinstance(values, np.memmap) and values.dtype == np.float32
     return mapped or (hasattr(values, "shape") and not isinstance(values, np.ndarray))
@@ -53,7 +53,7 @@ class HeatMap:
     movers: tuple[Scores, ...] | None = None
 
     def __post_init__(self) -> None:
-        values = self.values if _elsewhere(self.values) else np.array(self.values, np.float32)
+        values = self.values if _is_mapped(self.values) else np.array(self.values, np.float32)
         if values.ndim == 1:
             values = values[:, None, None]
         if values.ndim != 3 or not values.size:
@@ -61,9 +61,9 @@ class HeatMap:
         if isinstance(values, np.ndarray) and not _finite(values):
             raise ValueError("heat map: every value must be finite")
         check_detail(self.detail, len(values), "heat map")
-        for name, own in (("boxes", self.boxes), ("movers", self.movers)):
-            if own is not None and len(own) != len(values):
-                raise ValueError(f"heat map: {len(values)} steps need {name} for each, got {len(own)}")
+        for name, parts in (("boxes", self.boxes), ("movers", self.movers)):
+            if parts is not None and len(parts) != len(values):
+                raise ValueError(f"heat map: {len(values)} steps need {name} for each, got {len(parts)}")
         object.__setattr__(self, "values", values)
         if isinstance(values, np.ndarray):
             values.flags.writeable = False

@@ -44,12 +44,12 @@ class Scores:
         return f"Scores({len(self.values)}{values})"
 
     @classmethod
-    def chained(cls, some: Iterable[Scores | Boxes]) -> Scores:
+    def chained(cls, parts: Iterable[Scores | Boxes]) -> Scores:
         """The rows of several sets, one after another."""
-        sets = list(some)
+        sets = list(parts)
         if not sets:
             return cls(np.empty((0, 6)), np.empty(0))
-        return cls(*(np.concatenate([getattr(one, name) for one in sets]) for name in ("extents", "values", "track")))
+        return cls(*(np.concatenate([getattr(part, name) for part in sets]) for name in ("extents", "values", "track")))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

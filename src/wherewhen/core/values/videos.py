@@ -53,11 +53,11 @@ class Fold:
     validation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        known = {v.id for v in self.train}
-        shared = known & {v.id for v in self.test}
+        train_ids = {v.id for v in self.train}
+        shared = train_ids & {v.id for v in self.test}
         if shared:
             raise ValueError(f"fold {self.name}: {', '.join(sorted(shared)[:5])} in train and test")
-        if lost := set(self.validation) - known:
+        if lost := set(self.validation) - train_ids:
             raise ValueError(f"fold {self.name}: {', '.join(sorted(lost)[:5])} to validate on, but not in train")
 
     def __repr__(self) -> str:
@@ -80,11 +80,11 @@ class Dataset:
     def __post_init__(self) -> None:
         if self.default and self.default not in {fold.name for fold in self.folds}:
             raise ValueError(f"{self.name}: there is no fold called {self.default!r}")
-        seen: set[str] = set()
+        ids: set[str] = set()
         for video in self.videos:
-            if video.id in seen:
+            if video.id in ids:
                 raise ValueError(f"{self.name}: two videos are called {video.id!r}")
-            seen.add(video.id)
+            ids.add(video.id)
 
     def __repr__(self) -> str:
         return f"Dataset({cut(self.name)}, {len(self.videos)} videos, {len(self.folds)} folds)"
