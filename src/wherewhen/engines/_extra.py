@@ -10,7 +10,7 @@ from wherewhen.core.errors import EngineError
 
 
 def needed(library: str, extra: str) -> ModuleType:
-    """The library; EngineError says what to install where it is missing."""
+    """The library; EngineError, with the install command, where it is missing."""
     try:
         return import_module(library)
     except ImportError:

@@ -46,8 +46,8 @@ def channels_last(module: GraphModule) -> GraphModule:
             target = str(node.args[1].target)  # type: ignore[union-attr]
             owner, _, leaf = target.rpartition(".")
             held = module.get_submodule(owner)
-            kept = nn.Parameter(put, requires_grad=False) if leaf in held._parameters else put
-            setattr(held, leaf, kept)
+            value = nn.Parameter(put, requires_grad=False) if leaf in held._parameters else put
+            setattr(held, leaf, value)
     return module
 
 
@@ -70,24 +70,26 @@ def can_pack(precision: torch.dtype) -> bool:
 class PackedConv(nn.Module):
     """A convolution with its weights in the processor's own order, and the activation after it in the same pass."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...], size: list[int], after: str) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, geometry: tuple[Any, ...], size: list[int], after: str
+    ) -> None:
         super().__init__()
         self.axes = weight.ndim - 2
-        self.padding, self.stride, self.dilation, self.groups = how
+        self.padding, self.stride, self.dilation, self.groups = geometry
         self.bias, self.after = bias, after
         pack: Any = getattr(torch._C._nn, f"mkldnn_reorder_conv{self.axes}d_weight")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.packed = pack(weight.contiguous().to_mkldnn(), *how[:3], self.groups, size)
+            self.packed = pack(weight.contiguous().to_mkldnn(), *geometry[:3], self.groups, size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(B, C, ...)`` to features, channels last in memory."""
         x = x.contiguous(memory_format=last(self.axes))
-        how = (self.padding, self.stride, self.dilation, self.groups)
-        made: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.packed, self.bias, *how, self.after, [], "none" if self.after == "gelu" else ""
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        features: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self.packed, self.bias, *geometry, self.after, [], "none" if self.after == "gelu" else ""
         )
-        return made
+        return features
 
 
 class PackedLinear(nn.Module):
@@ -100,15 +102,15 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(..., K)`` to ``(..., N)``."""
-        how = "none" if self.after == "gelu" else ""
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, self.after, [], how)
-        return made
+        algorithm = "none" if self.after == "gelu" else ""
+        features: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, self.after, [], algorithm)
+        return features
 
 
 class SlicedPool(nn.Module):
     """A max pool, one axis after the other, as the largest of shifted slices: exact, and much faster on processors.
 
-    ``pads``: what lies before and after each axis; it counts as nothing, or as zero with ``zero``.
+    ``pads``: padding before and after each axis; ignored, or zero with ``zero``.
     """
 
     def __init__(self, kernel: list[int], stride: list[int], pads: list[tuple[int, int]], out: list[int],
@@ -122,11 +124,11 @@ class SlicedPool(nn.Module):
         first = x.ndim - len(self.steps)
         for number, (kernel, stride, (before, _), count) in enumerate(self.steps):
             if kernel > 1 or stride > 1 or before:
-                x = self._one(x, first + number, kernel, stride, before, count)
+                x = self._pooled(x, first + number, kernel, stride, before, count)
         return x
 
-    def _one(self, x: Tensor, axis: int, kernel: int, stride: int, before: int, count: int) -> Tensor:
-        length, made = x.shape[axis], None
+    def _pooled(self, x: Tensor, axis: int, kernel: int, stride: int, before: int, count: int) -> Tensor:
+        length, pooled = x.shape[axis], None
         ranges = []
         for offset in range(kernel):
             low = max(0, -(-(before - offset) // stride))
@@ -139,23 +141,23 @@ class SlicedPool(nn.Module):
             part = x.narrow(axis, start, (high - low - 1) * stride + 1)
             if stride > 1:
                 part = part[(slice(None),) * axis + (slice(None, None, stride),)]
-            if made is None:
-                made = self._begun(x, part, axis, low, high, count)
+            if pooled is None:
+                pooled = self._begun(x, part, axis, low, high, count)
                 continue
-            place = made.narrow(axis, low, high - low)
+            place = pooled.narrow(axis, low, high - low)
             torch.maximum(place, part, out=place)
-        assert made is not None
-        return made
+        assert pooled is not None
+        return pooled
 
     def _begun(self, x: Tensor, part: Tensor, axis: int, low: int, high: int, count: int) -> Tensor:
-        """The slice that covers most; what it lacks is filled, which no later slice may fall below."""
+        """The slice that covers most; the rest is filled with the lower bound."""
         size = [*x.shape[:axis], count, *x.shape[axis + 1 :]]
-        made = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=last(x.ndim - 2))
+        pooled = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=last(x.ndim - 2))
         if high - low < count:
-            made.narrow(axis, 0, low).fill_(0.0 if self.zero else -torch.inf)
-            made.narrow(axis, high, count - high).fill_(0.0 if self.zero else -torch.inf)
-        made.narrow(axis, low, high - low).copy_(part)
-        return made
+            pooled.narrow(axis, 0, low).fill_(0.0 if self.zero else -torch.inf)
+            pooled.narrow(axis, high, count - high).fill_(0.0 if self.zero else -torch.inf)
+        pooled.narrow(axis, low, high - low).copy_(part)
+        return pooled
 
 
 class BlockConv(nn.Module):
@@ -180,8 +182,8 @@ class BlockConv(nn.Module):
         blocks = split.permute(order).reshape(len(weight), -1, *taps)
         ones = [1] * axes
         self.inner = [o + t - 1 for o, t in zip(out, taps, strict=True)]
-        how = ([0] * axes, ones, ones, 1)
-        self.conv = PackedConv(blocks, bias, how, [size[0], blocks.shape[1], *self.inner], after)
+        geometry = ([0] * axes, ones, ones, 1)
+        self.conv = PackedConv(blocks, bias, geometry, [size[0], blocks.shape[1], *self.inner], after)
         self.kind = weight.dtype
 
     def forward(self, x: Tensor) -> Tensor:
@@ -199,12 +201,12 @@ class BlockConv(nn.Module):
         if any(a or b for a, b in pads):
             around = [(a // s, b // s) for (a, b), s in zip(pads, self.stride, strict=True)]
             x = F.pad(x, [0, 0, *[n for pair in reversed(around) for n in pair]], value=self.value)
-        made: Tensor = self.conv(x.movedim(-1, 1))
-        return made
+        features: Tensor = self.conv(x.movedim(-1, 1))
+        return features
 
 
 def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
-    """Put faster layers into a folded graph: pools in slices, packed convolutions, a first one on blocks."""
+    """Put faster layers into a folded graph: pools in slices, packed convolutions, the first one on blocks."""
     for node in list(module.graph.nodes):
         if node.target in POOLS and POOLS[node.target] > 1:
             _slice(module, node)
@@ -231,7 +233,7 @@ def pack_products(module: GraphModule, precision: torch.dtype) -> None:
 
 
 def _after(node: Node) -> str:
-    """The activation that alone reads a node, which then takes its place; "none" where there is none."""
+    """The activation that is the only user of a node; the node replaces it. "none" where there is none."""
     users = list(node.users)
     if len(users) != 1 or users[0].target not in ACTIVATIONS or len(users[0].args) != 1 or users[0].kwargs:
         return "none"
@@ -243,15 +245,15 @@ def _slice(module: GraphModule, node: Node) -> None:
     axes = POOLS[node.target]
     kernel = numbers(node.args[1], axes)
     stride = numbers(argument(node, 2, None) or kernel, axes)
-    own = numbers(argument(node, 3, 0), axes)
+    padding = numbers(argument(node, 3, 0), axes)
     if any(n != 1 for n in numbers(argument(node, 4, 1), axes)):
         return
     source: Any = node.args[0]
-    pads, zero = [(n, n) for n in own], False
-    if source.target is aten.pad.default and not any(own) and nonnegative(source):
-        found = padded_by(source, axes)
-        if found and found[1] == 0:
-            pads, zero, source = found[0], True, source.args[0]
+    pads, zero = [(n, n) for n in padding], False
+    if source.target is aten.pad.default and not any(padding) and nonnegative(source):
+        padded = padded_by(source, axes)
+        if padded and padded[1] == 0:
+            pads, zero, source = padded[0], True, source.args[0]
     pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero)
     _place(module, node, source, pool)
 
@@ -278,20 +280,20 @@ def _blocks(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None
     source: Any = node.args[0]
     pads, value = [(n, n) for n in padding], 0.0
     if source.target is aten.pad.default and not any(padding):
-        found = padded_by(source, len(stride))
-        if found:
-            (pads, value), source = found, source.args[0]
+        padded = padded_by(source, len(stride))
+        if padded:
+            (pads, value), source = padded, source.args[0]
     _place(module, node, source, BlockConv(weight, bias, stride, pads, value, list(shape(source)), after))
 
 
 def _place(module: GraphModule, node: Node, source: Any, layer: nn.Module) -> None:
-    """Let a layer do what a node did."""
+    """Replace a node by a layer."""
     name = f"_layer_{sum(1 for _ in module.children())}"
     module.add_module(name, layer)
     with module.graph.inserting_before(node):
-        made = module.graph.call_module(name, (source,))
-    made.meta = dict(node.meta)
-    node.replace_all_uses_with(made)
+        call = module.graph.call_module(name, (source,))
+    call.meta = dict(node.meta)
+    node.replace_all_uses_with(call)
 
 
 def lowered(module: GraphModule) -> GraphModule:

@@ -27,7 +27,7 @@ MOVES = (
     aten.contiguous.default, aten.clone.default, aten.movedim.int, aten.movedim.intlist, aten.index.Tensor,
     aten.index_select.default, *CASTS,
 )  # fmt: skip
-"""What brings pixels into another order, or numbers into another type, and computes nothing."""
+"""Operations that reorder pixels or change their type, without arithmetic."""
 
 
 def exported(network: torch.nn.Module, clips: Pixels) -> GraphModule:
@@ -35,8 +35,8 @@ def exported(network: torch.nn.Module, clips: Pixels) -> GraphModule:
     example = torch.from_numpy(clips.copy())
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = torch.export.export(network, (example,), strict=False)
-        module = made.module()
+        program = torch.export.export(network, (example,), strict=False)
+        module = program.module()
     assert isinstance(module, GraphModule)
     for node in list(module.graph.nodes):
         checks = node.op == "call_module" and "guards" in str(node.target)
@@ -46,7 +46,7 @@ def exported(network: torch.nn.Module, clips: Pixels) -> GraphModule:
 
 
 def done(module: GraphModule) -> GraphModule:
-    """The graph after changes: nothing left that nobody uses."""
+    """The graph after changes, without unused parts."""
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
@@ -59,7 +59,7 @@ def done(module: GraphModule) -> GraphModule:
 
 
 def constant(module: GraphModule, node: Any) -> Tensor | None:
-    """The tensor that a node stands for, where it is a weight or another constant."""
+    """The tensor of a node that is a weight or another constant; None for other nodes."""
     if not isinstance(node, Node) or node.op != "get_attr":
         return None
     value: Any = module
@@ -70,26 +70,26 @@ def constant(module: GraphModule, node: Any) -> Tensor | None:
 
 def put(module: GraphModule, before: Node, name: str, value: Tensor) -> Node:
     """A new constant of the graph, made before a node."""
-    fresh = f"_{name}_{sum(1 for _ in module.buffers())}"
-    module.register_buffer(fresh, value)
+    name_of_buffer = f"_{name}_{sum(1 for _ in module.buffers())}"
+    module.register_buffer(name_of_buffer, value)
     with module.graph.inserting_before(before):
-        return module.graph.get_attr(fresh)
+        return module.graph.get_attr(name_of_buffer)
 
 
 def shape(node: Node) -> tuple[int, ...]:
-    """Shape of what a node gives."""
+    """The shape of a node's output."""
     return tuple(int(n) for n in node.meta["val"].shape)
 
 
 def argument(node: Node, place: int, default: Any) -> Any:
-    """An argument of a node, by its place, or what it is when left out."""
+    """An argument of a node by its position, or its default."""
     return node.args[place] if len(node.args) > place else default
 
 
 def numbers(value: Any, count: int) -> list[int]:
     """One number per axis."""
-    found = [value] if isinstance(value, int) else list(value)
-    return found * count if len(found) == 1 else found
+    values = [value] if isinstance(value, int) else list(value)
+    return values * count if len(values) == 1 else values
 
 
 def convolutions(module: GraphModule) -> Iterator[tuple[Node, Tensor, Tensor | None]]:
@@ -137,11 +137,11 @@ def fold_pads(module: GraphModule) -> None:
         if not isinstance(before, Node) or before.target is not aten.pad.default or padded_by(before, axes) is None:
             continue
         pads, value = padded_by(before, axes) or ([], 0.0)
-        own = argument(node, 4, 0)
-        if value or isinstance(own, str) or any(a != b for a, b in pads):
+        padding_of_node = argument(node, 4, 0)
+        if value or isinstance(padding_of_node, str) or any(a != b for a, b in pads):
             continue
         stride = argument(node, 3, [1] * axes)
-        padding = [a + b for (a, _), b in zip(pads, numbers(own, axes), strict=True)]
+        padding = [a + b for (a, _), b in zip(pads, numbers(padding_of_node, axes), strict=True)]
         node.args = (before.args[0], node.args[1], argument(node, 2, None), stride, padding, *node.args[5:])
 
 
@@ -156,13 +156,13 @@ def padded_by(node: Node, axes: int) -> tuple[list[tuple[int, int]], float] | No
 
 
 def chain(node: Node) -> list[Node] | None:
-    """The nodes from the pixels to a node, where each does nothing but move or scale what the one before gave."""
+    """The nodes from the pixels to a node, where each only moves or scales the output of the one before; else None."""
     steps = [node]
     while steps[0].op != "placeholder":
         first = steps[0]
         inputs = [a for a in first.all_input_nodes if a.op != "get_attr"]
-        known = first.target in MOVES or first.target in ARITHMETIC or first.target is aten.pad.default
-        if len(inputs) != 1 or not known or (first.target in ARITHMETIC and first.args[0] is not inputs[0]):
+        is_simple = first.target in MOVES or first.target in ARITHMETIC or first.target is aten.pad.default
+        if len(inputs) != 1 or not is_simple or (first.target in ARITHMETIC and first.args[0] is not inputs[0]):
             return None
         steps.insert(0, inputs[0])
     return steps
@@ -171,22 +171,22 @@ def chain(node: Node) -> list[Node] | None:
 def fold_scaling(module: GraphModule, rounded: torch.dtype = torch.float32) -> None:
     """Mean and spread of the pixels become part of the first convolution, which then takes pixels as they are.
 
-    Padding becomes what scales to zero: possible where one number does so for every channel. ``rounded``: the type
-    that weights will have, so that their rounding doesn't shift what is gray to them.
+    Padding becomes the value that scales to zero; it must be the same for all channels. ``rounded``: the type
+    that weights will have, so that their rounding doesn't shift the mean.
     """
     for node, weight, bias in convolutions(module):
         steps = chain(node.args[0])  # type: ignore[arg-type]
         axes, groups = CONVOLUTIONS[node.target], argument(node, 6, 1)
-        own = argument(node, 4, 0)
-        if not steps or groups != 1 or isinstance(own, str) or not any(s.target in ARITHMETIC for s in steps):
+        padding = argument(node, 4, 0)
+        if not steps or groups != 1 or isinstance(padding, str) or not any(s.target in ARITHMETIC for s in steps):
             continue
-        found = _affine(module, steps)
-        if found is None:
+        affine = _affine(module, steps)
+        if affine is None:
             continue
-        scale, shift = found
+        scale, shift = affine
         blank = -shift / scale
         by_hand = [s for s in steps if s.target is aten.pad.default]
-        padded = bool(by_hand) or any(numbers(own, axes))
+        padded = bool(by_hand) or any(numbers(padding, axes))
         if padded and (len(by_hand) > 1 or (by_hand and _not_last(by_hand[0], steps, axes))):
             continue
         if padded and float((blank - blank[0]).abs().max()) > 1e-4:
@@ -200,17 +200,17 @@ def fold_scaling(module: GraphModule, rounded: torch.dtype = torch.float32) -> N
 
 def _not_last(pad: Node, steps: list[Node], axes: int) -> bool:
     """Whether something other than zeros is padded, or it is scaled or moved afterwards."""
-    found = padded_by(pad, axes)
-    return found is None or found[1] != 0 or steps[-1] is not pad
+    padded = padded_by(pad, axes)
+    return padded is None or padded[1] != 0 or steps[-1] is not pad
 
 
 def _take_raw(module: GraphModule, node: Node, steps: list[Node], blank: float) -> None:
-    """Leave out the scaling before a convolution, and pad with what it would have made zero."""
+    """Leave out the scaling before a convolution, and pad with the value that it scales to zero."""
     axes = CONVOLUTIONS[node.target]
     pads = [0] * 2 * axes
-    own = numbers(argument(node, 4, 0), axes)
+    padding = numbers(argument(node, 4, 0), axes)
     for k in range(axes):
-        pads[2 * (axes - 1 - k)] = pads[2 * (axes - 1 - k) + 1] = own[k]
+        pads[2 * (axes - 1 - k)] = pads[2 * (axes - 1 - k) + 1] = padding[k]
     source = steps[0]
     with module.graph.inserting_before(node):
         for step in steps[1:]:
@@ -234,20 +234,20 @@ def _take_raw(module: GraphModule, node: Node, steps: list[Node], blank: float) 
 
 
 def _affine(module: GraphModule, steps: list[Node]) -> tuple[Tensor, Tensor] | None:
-    """Scale and shift of each channel that reach a convolution from pixels, found by looking at plain pictures."""
+    """Scale and shift of each channel from pixels to a convolution, measured on constant pictures."""
     size = shape(steps[0])
 
-    def seen(value: int) -> Tensor | None:
-        made: Tensor = torch.full(size, value, dtype=torch.uint8)
+    def response(value: int) -> Tensor | None:
+        values: Tensor = torch.full(size, value, dtype=torch.uint8)
         for step in steps[1:]:
             if step.target is aten.pad.default:
                 continue
-            given = [made if a is step.args[0] else _value(module, a) for a in step.args]
-            made = step.target(*given, **step.kwargs).clone()  # type: ignore[operator]
-        flat = made.double().transpose(0, 1).flatten(1)
+            arguments = [values if a is step.args[0] else _value(module, a) for a in step.args]
+            values = step.target(*arguments, **step.kwargs).clone()  # type: ignore[operator]
+        flat = values.double().transpose(0, 1).flatten(1)
         return flat[:, 0] if bool((flat == flat[:, :1]).all()) else None
 
-    shift, full = seen(0), seen(255)
+    shift, full = response(0), response(255)
     if shift is None or full is None or bool((full == shift).any()):
         return None
     return (full - shift) / 255, shift

@@ -34,10 +34,10 @@ class ONNXEngine:
     def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None:
         runtime = needed("onnxruntime", self.extra)
         self.file = written(network, shaped(clips, batch))
-        how = runtime.SessionOptions()
-        how.intra_op_num_threads = torch.get_num_threads()
-        how.log_severity_level = 3
-        self.session = runtime.InferenceSession(self.file, how, providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        self.session = runtime.InferenceSession(self.file, options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
 
     @classmethod
@@ -53,7 +53,7 @@ class ONNXEngine:
 
 
 def written(network: torch.nn.Module, clips: Pixels) -> Path | bytes:
-    """The network as an ONNX file in the cache, exported unless it lies there; as bytes where none can be written."""
+    """The network as an ONNX file in the cache, exported unless it exists; as bytes without a writable cache."""
     module = folded(network, clips)
     sums = {name: [float(t.double().sum()), float(t.double().norm())] for name, t in module.state_dict().items()}
     key = fingerprint([module.code, sums, clips.shape, torch.__version__])

@@ -24,7 +24,7 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 class OpenVINOEngine:
     """A network compiled by OpenVINO: uint8 ``(batch, T, H, W, 3)`` -> float32 ``(batch, t, h, w, D)``.
 
-    The precision is always told: what OpenVINO does by itself depends on the processor.
+    The precision is always set: the default of OpenVINO depends on the processor.
     """
 
     extra: ClassVar[str] = "openvino"
@@ -34,18 +34,18 @@ class OpenVINOEngine:
     def __init__(self, network: torch.nn.Module, batch: int, clips: Pixels, precision: str, device: str) -> None:
         openvino = needed("openvino", self.extra)
         core = openvino.Core()
-        known = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and "BF16" not in known:
+        capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in capabilities:
             raise EngineError("engine openvino: this processor has no bf16; use precision fp32")
         model = converted(openvino, network, shaped(clips, batch))
         if precision == "int8":
             model = quantized(model, [shaped(clips[k : k + 1], batch) for k in range(len(clips))])
-        how = {
+        options = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self.model = core.compile_model(model, "CPU", how)
+        self.model = core.compile_model(model, "CPU", options)
         self.lock = threading.Lock()  # a compiled model has one set of buffers
 
     @classmethod

@@ -16,17 +16,17 @@ from wherewhen.core.values import Features, Pixels
 
 NO_ENGINE = "none"
 BOUNDS = {"fp32": (1e-3, 0.999999), "bf16": (0.15, 0.99), "int8": (0.15, 0.99)}
-"""Largest relative error and smallest cosine to plain fp32 at which a precision is still taken."""
+"""Largest relative error and smallest cosine to plain fp32 at which a precision is accepted."""
 AUTO_BOUNDS = (0.06, 0.998)
-"""The same for what nobody asked for by name; int8 is never among it."""
+"""The same for engines that are chosen automatically; int8 is never one of them."""
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """What really runs a backbone, and how far its features are from the plain fp32 module's on real clips.
+    """The engine that runs a backbone, and how far its features are from the plain fp32 module's on real clips.
 
     ``relative``: L2 norm of the difference over that of the features. ``cosine``: between both. ``batch``: how many
-    clips at once are best. ``calibration``: the clips that int8 took its ranges from.
+    clips at once are best. ``calibration``: the clips that int8 was calibrated on.
     """
 
     engine: str
@@ -40,12 +40,12 @@ class EngineChoice:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """What a passport says of it: all that features depend on."""
+        """Its part of a passport: all that features depend on."""
         if self.engine == NO_ENGINE:
             return {"engine": NO_ENGINE}
-        told = {"engine": self.engine, "precision": self.precision, "device": self.device}
-        told |= {"calibration": self.calibration} if self.calibration else {}
-        return {**told, "deviation": {"relative": self.relative, "cosine": self.cosine}}
+        facts = {"engine": self.engine, "precision": self.precision, "device": self.device}
+        facts |= {"calibration": self.calibration} if self.calibration else {}
+        return {**facts, "deviation": {"relative": self.relative, "cosine": self.cosine}}
 
     def within(self, bounds: tuple[float, float]) -> bool:
         """Whether features stay close enough to plain fp32."""
@@ -62,41 +62,41 @@ class Batched:
         self.runner, self.size = runner, size
 
     def __call__(self, clips: Pixels) -> Features:
-        """Features of as many clips as there are; the last batch is filled up, and the filling left out."""
-        made = []
+        """Features of any number of clips; the last batch is padded, and the padding removed."""
+        features = []
         for start in range(0, len(clips), self.size):
             part = clips[start : start + self.size]
             full = np.concatenate([part, np.repeat(part[-1:], self.size - len(part), 0)])
-            made.append(self.runner(np.ascontiguousarray(full))[: len(part)])
-        return made[0] if len(made) == 1 else np.concatenate(made)
+            features.append(self.runner(np.ascontiguousarray(full))[: len(part)])
+        return features[0] if len(features) == 1 else np.concatenate(features)
 
 
-Wish = tuple[Pixels, Future[Features]]
+Request = tuple[Pixels, Future[Features]]
 
 
 class SharedBatcher:
     """An engine that several threads call: one of them runs it for all that wait, up to ``size`` clips at once.
 
-    So batches are filled over videos. Who came first is served first; where a joint batch fails, each is run alone, and
-    an error reaches only whom it belongs to.
+    So batches are filled over videos. The order is first in, first out; where a joint batch fails, each is run alone,
+    and an error reaches only its own caller.
     """
 
     def __init__(self, run: Engine, size: int) -> None:
         self.run, self.size = run, size
-        self._waiting: deque[Wish] = deque()
-        self._turn = Lock()
+        self._waiting: deque[Request] = deque()
+        self._lock = Lock()
 
     def __call__(self, clips: Pixels) -> Features:
-        """Features of these clips, which waited for the threads that came before."""
-        told: Future[Features] = Future()
-        self._waiting.append((clips, told))
-        with self._turn:
-            while not told.done():  # only who has the turn takes from the queue, so this wish still lies in it
+        """Features of these clips, after those of earlier callers."""
+        future: Future[Features] = Future()
+        self._waiting.append((clips, future))
+        with self._lock:
+            while not future.done():  # only the holder of the lock takes from the queue, so this request is still in it
                 self._answer(self._next())
-        return told.result()
+        return future.result()
 
-    def _next(self) -> list[Wish]:
-        """The wish that waits longest, and those after it that fit into its batch."""
+    def _next(self) -> list[Request]:
+        """The oldest request, and those after it that fit into its batch."""
         group = [self._waiting.popleft()]
         shape, count = group[0][0].shape[1:], len(group[0][0])
         while self._waiting:
@@ -107,19 +107,21 @@ class SharedBatcher:
             group.append(self._waiting.popleft())
         return group
 
-    def _answer(self, group: Sequence[Wish]) -> None:
-        asked = [clips for clips, _ in group]
+    def _answer(self, group: Sequence[Request]) -> None:
+        inputs = [clips for clips, _ in group]
         try:
-            made = self.run(asked[0] if len(asked) == 1 else np.concatenate(asked))
+            features = self.run(inputs[0] if len(inputs) == 1 else np.concatenate(inputs))
         except BaseException as error:
             if len(group) == 1:
                 group[0][1].set_exception(error)
             else:
-                for one in group:
-                    self._answer([one])
+                for request in group:
+                    self._answer([request])
             return
-        for (_, told), own in zip(group, np.split(made, np.cumsum([len(clips) for clips in asked])[:-1]), strict=True):
-            told.set_result(own)
+        for (_, future), part in zip(
+            group, np.split(features, np.cumsum([len(clips) for clips in inputs])[:-1]), strict=True
+        ):
+            future.set_result(part)
 
 
 def deviation(plain: Features, other: Features) -> tuple[float, float]:
@@ -138,7 +140,7 @@ def deviation(plain: Features, other: Features) -> tuple[float, float]:
 
 
 def score_change(score: Callable[[Features], Features], plain: Features, other: Features) -> dict[str, float]:
-    """What another precision does to final scores: the largest and mean change, and the rank correlation.
+    """The effect of another precision on final scores: the largest and mean change, and the rank correlation.
 
     ``score``: a trained model's scores ``(N,)`` of features ``(N, D)``.
 

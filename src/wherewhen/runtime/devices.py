@@ -14,7 +14,7 @@ from wherewhen.core.store import Spare, cache_folder, content_hash, fingerprint,
 
 
 def has_bf16(device: str) -> bool:
-    """Whether a device computes in bf16 by itself, so that it can be faster."""
+    """Whether a device computes in bf16 natively, so that it can be faster."""
     import torch
 
     if kind_of(device) == "cuda":
@@ -52,7 +52,7 @@ def source_hash(path: str) -> str:
 
 @lru_cache
 def machine() -> dict[str, Any]:
-    """What the speed and rounding of engines depend on: processor, cores, GPU and versions of libraries."""
+    """The facts that speed and rounding of engines depend on: processor, cores, GPU and versions of libraries."""
     from importlib import metadata
 
     import torch
@@ -68,7 +68,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Name of the processor, and a fingerprint of what it can do."""
+    """Name of the processor, and a fingerprint of its instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -83,21 +83,21 @@ def _path() -> Path:
 
 
 def recall(key: str) -> dict[str, Any] | None:
-    """What was found out under a key, if anything."""
-    found = _known().get(key)
-    return found if isinstance(found, dict) else None
+    """The measurement under a key, None where there is none."""
+    entry = _entries().get(key)
+    return entry if isinstance(entry, dict) else None
 
 
-def remember(found: dict[str, dict[str, Any]]) -> None:
-    """Keep what was found out, by key, with the machine that it holds for; what others keep meanwhile stays."""
-    told = {key: {**value, "machine": machine()} for key, value in found.items()}
+def remember(entries: dict[str, dict[str, Any]]) -> None:
+    """Keep measurements by key, with the machine; entries that other processes add meanwhile stay."""
+    dated = {key: {**value, "machine": machine()} for key, value in entries.items()}
     with Spare(_path()), locked(_path()):
-        write_json(_path(), {**_known(), **told})
+        write_json(_path(), {**_entries(), **dated})
 
 
-def _known() -> dict[str, Any]:
+def _entries() -> dict[str, Any]:
     try:
-        found = json_of(_path().read_bytes())
+        entries = json_of(_path().read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return entries if isinstance(entries, dict) else {}

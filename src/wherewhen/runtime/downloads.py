@@ -30,7 +30,7 @@ Progress = Callable[[int, int | None], None]
 def source(weights: Weights) -> str:
     """Where weights are fetched from: the mirror's ``NAME/FILE`` where there is one, else their own address.
 
-    StoreError where nothing may be fetched or nobody says from where.
+    StoreError where downloads are off or there is no address.
     """
     mirror = os.environ.get(MIRROR, "").rstrip("/")
     if mirror:
@@ -53,10 +53,10 @@ def source(weights: Weights) -> str:
 
 
 def fetch(weights: Weights, progress: Progress | None = None) -> Path:
-    """Weights' file, downloaded unless it lies there; StoreError if it can't be had or isn't what was published.
+    """The file of weights, downloaded unless it exists; StoreError where that fails or it isn't the published one.
 
-    What belongs beside it comes along. ``progress`` hears of bytes done and, where known, of all. What a broken
-    download left is gone on with.
+    Files that belong to it are downloaded too. ``progress`` gets the bytes done and, where known, the total. An
+    interrupted download is continued.
     """
     fetched = [_fetched(part, progress) for part in weights.parts]
     return fetched[0]
@@ -76,19 +76,19 @@ def _fetched(weights: Weights, progress: Progress | None) -> Path:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[Path]:
-    """A file for a download that no other process or thread writes meanwhile: who comes second waits.
+    """A file for a download that no other process or thread writes meanwhile: a second one waits.
 
-    Where the file system has no locks, it is a file of its own, which can't be gone on with later.
+    Where the file system has no locks, it is a temporary file, which can't be continued later.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with part.open("ab") as held:
             if not _locked(held, part):
                 part.unlink(missing_ok=True)
-                with draft(part.parent, part.stem, part.suffix) as own:
-                    yield own
+                with draft(part.parent, part.stem, part.suffix) as private:
+                    yield private
                 return
-            if not _is(held, part):  # it got its name, or was thrown away, while this one waited
+            if not _is(held, part):  # it was finished or deleted meanwhile
                 continue
             try:
                 yield part
@@ -99,7 +99,7 @@ def _alone(part: Path) -> Iterator[Path]:
 
 
 def _locked(held: BinaryIO, part: Path) -> bool:
-    """Whether a file could be locked, maybe after a while."""
+    """Whether a file could be locked, possibly after waiting."""
     try:
         import fcntl
 
@@ -133,49 +133,49 @@ def _into(part: Path, weights: Weights, address: str, progress: Progress | None)
             final = isinstance(error, HTTPError) and error.code < 500
             if final or not left:
                 raise StoreError(_why(weights, address, part, error)) from None
-    found = content_hash(part)
-    if weights.sha256 and found != weights.sha256:
+    sha256 = content_hash(part)
+    if weights.sha256 and sha256 != weights.sha256:
         part.unlink()
         _tag(part).unlink(missing_ok=True)
         raise StoreError(
-            f"{address}: not the weights {weights.name}: sha256 {found}, expected {weights.sha256}; nothing was kept"
+            f"{address}: not the weights {weights.name}: sha256 {sha256}, expected {weights.sha256}; nothing was kept"
         )
     part.chmod(0o644)
     part.replace(weights.path)
     _tag(part).unlink(missing_ok=True)
-    weights.note(found)
+    weights.note(sha256)
     return weights.path
 
 
 def _why(weights: Weights, address: str, part: Path, error: Exception) -> str:
     done = part.stat().st_size if part.exists() else 0
     reason = error.reason if isinstance(error, URLError) else error
-    kept = f" {done} bytes are kept; run it again to continue." if done else ""
+    advice = f" {done} bytes are kept; run it again to continue." if done else ""
     if isinstance(reason, OSError) and reason.strerror:
         reason = reason.strerror
     return (
-        f"{weights.name}: can't be fetched from {address} ({reason}).{kept} Otherwise put the file at "
+        f"{weights.name}: can't be fetched from {address} ({reason}).{advice} Otherwise put the file at "
         f"{weights.path}, or set {MIRROR} to a folder or another address that has it"
     )
 
 
 def _tag(part: Path) -> Path:
-    """The file that says which version of the source a part is of."""
+    """The file with the version of the source that a part is of."""
     return part.with_name(part.name + ".tag")
 
 
 def _download(address: str, part: Path, progress: Progress | None) -> None:
-    """Bytes of an address into a file, from where it ends; ConnectionError if fewer came than were promised."""
+    """Bytes of an address into a file, from where it ends; ConnectionError if fewer were received than announced."""
     tag = _tag(part).read_text() if _tag(part).exists() else ""
     done = part.stat().st_size if part.exists() and tag else 0
-    asked = _request(address)
+    request = _request(address)
     if done:
-        asked.add_header("Range", f"bytes={done}-")
-        asked.add_header("If-Range", tag)
+        request.add_header("Range", f"bytes={done}-")
+        request.add_header("If-Range", tag)
     try:
-        answer = urlopen(asked, timeout=30)
+        answer = urlopen(request, timeout=30)
     except HTTPError as error:
-        if error.code != 416:  # nothing is left to come, or the source is another one
+        if error.code != 416:  # the part is complete, or the source has changed
             raise
         error.close()
         part.unlink()
@@ -190,14 +190,14 @@ def _download(address: str, part: Path, progress: Progress | None) -> None:
 
 
 def _request(address: str) -> Request:
-    """What a server is asked; a user name and password of the address go to this server alone."""
+    """The request to a server; user name and password of the address are sent to this server only."""
     scheme, _, rest = address.partition("://")
     user, at, _ = rest.partition("/")[0].rpartition("@")
-    asked = Request(f"{scheme}://{rest[len(user) + len(at) :]}", headers={"User-Agent": "wherewhen"})
+    request = Request(f"{scheme}://{rest[len(user) + len(at) :]}", headers={"User-Agent": "wherewhen"})
     if at and scheme.startswith("http"):
         secret = base64.b64encode(unquote(user).encode()).decode()
-        asked.add_unredirected_header("Authorization", f"Basic {secret}")
-    return asked
+        request.add_unredirected_header("Authorization", f"Basic {secret}")
+    return request
 
 
 def _write(answer: Any, part: Path, done: int, total: int | None, progress: Progress | None) -> None:

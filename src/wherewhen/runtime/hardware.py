@@ -20,10 +20,10 @@ SETS = (
 
 def processor() -> dict[str, Any]:
     """Name and instruction sets of the processor, cores of the machine and of this process, threads of torch."""
-    found = cpuinfo()
-    flags = set(found.get("flags", found.get("Features", "")).lower().replace(".", "_").split())
+    facts = cpuinfo()
+    flags = set(facts.get("flags", facts.get("Features", "")).lower().replace(".", "_").split())
     return {
-        "name": found.get("model name") or platform.processor() or platform.machine(),
+        "name": facts.get("model name") or platform.processor() or platform.machine(),
         "architecture": platform.machine(),
         "instruction_sets": [name for name in SETS if name in flags],
         "cores": os.cpu_count(),
@@ -32,7 +32,7 @@ def processor() -> dict[str, Any]:
 
 
 def cpuinfo() -> dict[str, str]:
-    """What the system says about the first processor, by name; empty where it says nothing."""
+    """The system's facts about the first processor, by name; empty where there are none."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -42,11 +42,11 @@ def cpuinfo() -> dict[str, str]:
 
 def _of_macos() -> dict[str, str]:
     names = {"model name": "machdep.cpu.brand_string", "flags": "machdep.cpu.leaf7_features"}
-    return {name: told for name, key in names.items() if (told := _output("sysctl", "-n", key))}
+    return {name: text for name, key in names.items() if (text := _output("sysctl", "-n", key))}
 
 
 def _output(*command: str) -> str:
-    """What a program of the system prints; empty where there is none, or it fails."""
+    """The output of a system command; empty where it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=1, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -55,12 +55,12 @@ def _output(*command: str) -> str:
 
 
 def memory() -> dict[str, int | None]:
-    """Bytes of memory: in all, available now, and the limit of this container; None where the system doesn't say."""
+    """Bytes of memory: in all, available now, and the limit of this container; None where unknown."""
     lines = _read(Path("/proc/meminfo")).splitlines()
-    known = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+    sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
     limits = (_read(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory/memory.limit_in_bytes"))
     limit = next((int(text) for text in limits if text.isdigit() and int(text) < 2**60), None)
-    return {"total": known.get("MemTotal") or _pages(), "available": known.get("MemAvailable"), "limit": limit}
+    return {"total": sizes.get("MemTotal") or _pages(), "available": sizes.get("MemAvailable"), "limit": limit}
 
 
 def _read(path: Path) -> str:
@@ -82,8 +82,10 @@ def gpus() -> list[dict[str, Any]]:
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    found = [torch.cuda.get_device_properties(number) for number in range(count)]
-    return [{"name": one.name, "memory": one.total_memory, "capability": f"{one.major}.{one.minor}"} for one in found]
+    properties = [torch.cuda.get_device_properties(number) for number in range(count)]
+    return [
+        {"name": gpu.name, "memory": gpu.total_memory, "capability": f"{gpu.major}.{gpu.minor}"} for gpu in properties
+    ]
 
 
 def unused_gpu() -> str:
@@ -99,21 +101,21 @@ def folder(path: Path, seconds: float = 0.5) -> dict[str, Any]:
     """
     files = size = 0
     end = monotonic() + seconds
-    for one in _files(path):
-        files, size = files + 1, size + one
+    for size_of_file in _files(path):
+        files, size = files + 1, size + size_of_file
         if monotonic() > end:
             break
     else:
         end = float("inf")
-    there = next((each for each in (path, *path.absolute().parents) if each.exists()), Path("/"))
+    existing = next((each for each in (path, *path.absolute().parents) if each.exists()), Path("/"))
     return {
         "path": str(path),
         "exists": path.exists(),
         "files": files,
         "bytes": size,
         "complete": end == float("inf"),
-        "free": shutil.disk_usage(there).free,
-        "writable": os.access(there, os.W_OK),
+        "free": shutil.disk_usage(existing).free,
+        "writable": os.access(existing, os.W_OK),
     }
 
 

@@ -41,11 +41,11 @@ class NetworkConfig:
 
 
 class Network:
-    """What networks share: a subclass says how its module is built, how a checkpoint's names map and what it eats.
+    """What networks share: a subclass states how its module is built, how a checkpoint's names map, and its clips.
 
     The module takes uint8 ``(B, T, H, W, 3)`` tensors of ``clip.size`` and gives float ``(B, t, h, w, D)``;
     normalization is inside. It is plain torch, traceable by torch.fx, free of branches on values.
-    ``run`` is what an engine puts in the place of the plain module.
+    ``run``: the plain module, or the engine that replaces it.
     """
 
     Config: ClassVar[type]
@@ -70,7 +70,7 @@ class Network:
 
     @classmethod
     def spec(cls, config: Any) -> ClipSpec:
-        """The clips that the network eats."""
+        """The clips that the network takes."""
         raise TypeError(f"{cls.__name__} has no clip specification")
 
     @classmethod
@@ -84,7 +84,7 @@ class Network:
 
     @classmethod
     def identity(cls, config: Any) -> str:
-        """sha256 of the weights' file, or how they were made: what a passport says of them."""
+        """sha256 of the weights' file, or their random seed: the entry of a passport."""
         if config.weights == RANDOM:
             return "random, seed 0"
         return files.checksum(cls.weights_file(config))
@@ -108,7 +108,7 @@ class Network:
         return fitted(clips, self.clip, type(self).__name__)
 
     def plain(self, clips: Pixels) -> Features:
-        """What the module makes of prepared clips as it is, in fp32, on the processor: what engines are held to."""
+        """Features of prepared clips by the plain module, fp32 on the processor: the reference for engines."""
         import torch
 
         with torch.inference_mode():
@@ -117,9 +117,9 @@ class Network:
 
 
 def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
-    """Clips of the size that a spec wants; short ones repeat their last frame.
+    """Clips of the size of a spec; short ones repeat their last frame.
 
-    ValueError, in which ``name`` says who wants them, unless they are uint8 ``(B, T, H, W, 3)``.
+    ValueError, which names ``name``, unless they are uint8 ``(B, T, H, W, 3)``.
 
     >>> fitted(np.zeros((1, 2, 6, 8, 3), np.uint8), ClipSpec(4, 4, None, size=(3, 4)), "net").shape
     (1, 4, 3, 4, 3)
@@ -139,5 +139,5 @@ def resized(frame: Pixels, height: int, width: int) -> Pixels:
     import cv2
 
     shrinks = frame.shape[0] > height or frame.shape[1] > width
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=how)  # type: ignore[return-value]
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(frame), (width, height), interpolation=interpolation)  # type: ignore[return-value]

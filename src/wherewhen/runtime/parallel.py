@@ -23,14 +23,14 @@ from wherewhen.core.errors import ConfigError
 T = TypeVar("T")
 R = TypeVar("R")
 
-DEATHS = 3  # of processes that did the same thing, after which it is given up
+DEATHS = 3  # of processes with the same item, after which it is given up
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GIVEN_UP = f"{DEATHS} processes that read it ended abnormally (out of memory?)"
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where work is done: ``workers`` processes of this machine, or tasks of a Ray cluster.
+    """Placement of work: ``workers`` processes of this machine, or tasks of a Ray cluster.
 
     ``address``: of a running cluster; empty starts one on this machine.
     """
@@ -41,7 +41,7 @@ class Workers:
 
     @classmethod
     def of(cls, workers: int | None, distributed: str | None, address: str | None, things: int) -> Workers:
-        """From what a user says; ConfigError for what can't be meant. ``things``: how much there is to do."""
+        """From command-line options; ConfigError for invalid ones. ``things``: the number of items."""
         if distributed not in (None, "ray"):
             raise ConfigError(f"--distributed: expected ray, got {distributed}")
         if address and not distributed:
@@ -53,9 +53,9 @@ class Workers:
 
 
 def spread(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iterator[tuple[int, R | None]]:
-    """Number and result of each thing as it is done; None where every process that tried died.
+    """Number and result of each item as it is done; None where every process that ran it died.
 
-    ``work`` is a function of a module, and what goes in and out can be pickled. Each process uses one thread.
+    ``work`` is a function of a module; items and results can be pickled. Each process uses one thread.
 
     >>> sorted(spread(abs, [-1, 2], Workers()))
     [(0, 1), (1, 2)]
@@ -71,7 +71,7 @@ def spread(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Itera
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Numbers as a worker process makes them: sums of a network (torch is then loaded) in the order of one thread."""
+    """Results as of a worker process: sums of a network (torch is then loaded) in the order of one thread."""
     if "torch" not in sys.modules:
         yield
         return
@@ -86,7 +86,7 @@ def one_thread() -> Iterator[None]:
 
 
 def calm(slots: Any = None) -> None:
-    """Let this process, which has others beside it, use one thread; ``slots``: where it tells how far it is."""
+    """Limit this worker process to one thread; ``slots``: shared memory for its progress."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -100,7 +100,7 @@ def _numbered(work: Callable[[T], R], number: int, thing: T) -> R:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Processes that are started now read this before they load anything."""
+    """One thread for processes that start inside the block."""
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
@@ -114,7 +114,7 @@ def _single_threaded() -> Iterator[None]:
 
 
 def _in_processes(work: Callable[[T], R], things: Sequence[T], workers: int) -> Iterator[tuple[int, R | None]]:
-    """What was in the hands of a pool that broke is done again alone, so that the one that kills is found."""
+    """Items of a broken pool are run again one at a time, so that the one that kills its process is identified."""
     context = get_context("spawn")
     slots = context.RawArray("d", max(1, len(things)))
     with progress.followed(slots):
@@ -127,20 +127,20 @@ def _in_pools(
     todo, suspects, deaths = deque(range(len(things))), deque[int](), Counter[int]()
     while todo or suspects:
         alone = bool(suspects)
-        flying: dict[Future[R], int] = {}
+        running: dict[Future[R], int] = {}
         queue, limit = (suspects, 1) if alone else (todo, workers)
-        how: dict[str, Any] = {"mp_context": context, "initializer": calm, "initargs": (slots,)}
-        with _single_threaded(), ProcessPoolExecutor(limit, **how) as pool:
+        options: dict[str, Any] = {"mp_context": context, "initializer": calm, "initargs": (slots,)}
+        with _single_threaded(), ProcessPoolExecutor(limit, **options) as pool:
             try:
-                while queue or flying:
-                    while queue and len(flying) < limit:
-                        flying[pool.submit(_numbered, work, queue[0], things[queue[0]])] = queue[0]
+                while queue or running:
+                    while queue and len(running) < limit:
+                        running[pool.submit(_numbered, work, queue[0], things[queue[0]])] = queue[0]
                         queue.popleft()
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
                         result = future.result()
-                        yield flying.pop(future), result
+                        yield running.pop(future), result
             except BrokenProcessPool:
-                held = list(flying.values())
+                held = list(running.values())
                 deaths.update(held)
                 for number in held:
                     if deaths[number] >= DEATHS:
@@ -152,7 +152,7 @@ def _in_pools(
 
 
 def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iterator[tuple[int, R | None]]:
-    """Ray Data over the list; Ray itself does again what a killed worker was at."""
+    """Ray Data over the list; Ray runs the items of a killed worker again."""
     import pickle
 
     def task(row: dict[str, Any]) -> dict[str, Any]:
@@ -169,12 +169,12 @@ def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iter
         share = min(1.0, int(1000 * gpus / where.workers) / 1000)
         done = rows.map(task, num_cpus=1, num_gpus=share or None, concurrency=where.workers)
         for row in done.iter_rows():
-            yield int(row["id"]), pickle.loads(row["result"])  # what our own workers made a moment ago
+            yield int(row["id"]), pickle.loads(row["result"])  # results of our own workers
 
 
 @contextmanager
 def _ray(where: Workers) -> Iterator[Any]:
-    """A cluster: the one at an address, or one on this machine that ends with us."""
+    """A cluster: the one at an address, or one on this machine that ends with the block."""
     try:
         import ray
         import ray.data
@@ -182,16 +182,16 @@ def _ray(where: Workers) -> Iterator[Any]:
         raise ConfigError('--distributed ray needs Ray: pip install "wherewhen[ray]"') from None
     import logging
 
-    own = not ray.is_initialized()
-    if own:
-        how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        how |= {} if where.address else {"num_cpus": where.workers, "include_dashboard": False}
+    started_here = not ray.is_initialized()
+    if started_here:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        options |= {} if where.address else {"num_cpus": where.workers, "include_dashboard": False}
         with _single_threaded():
-            ray.init(where.address or "local", **how)
+            ray.init(where.address or "local", **options)
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         yield ray
     finally:
-        if own:
+        if started_here:
             ray.shutdown()

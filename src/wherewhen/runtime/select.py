@@ -1,4 +1,4 @@
-"""Choice of engine and precision for a network on this machine: measured once, remembered, and verified."""
+"""Choice of engine and precision for a network on this machine: measured once, cached, and verified."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from wherewhen.runtime.network import Network
 log = logging.getLogger("wherewhen")
 
 Clips: TypeAlias = Pixels | Callable[[], Pixels] | None
-VERSION = 1  # of what is remembered: raise it when engines compute something else
+VERSION = 1  # of the measurements: raise it when engines compute something else
 AUTO = "auto"
-CALIBRATION = 16  # clips that int8 takes its ranges from, at most
+CALIBRATION = 16  # most clips that int8 is calibrated on
 WORK = 5600  # clips that a choice is made for: an hour of video at 25 frames per second, a clip every 16 frames
 WORTH_COMPILING = 120.0  # seconds: less work than this is not worth the wait for a compiler
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate as it was measured: seconds to start and per clip, or why it is out."""
+    """A measured candidate: seconds to start and per clip, or why it is excluded."""
 
     running: EngineChoice
     setup: float = float("inf")
@@ -51,10 +51,10 @@ class Trial:
 def attach(
     backbone: Backbone, engine: str = AUTO, precision: str = AUTO, device: str = AUTO, clips: Clips = None
 ) -> EngineChoice:
-    """Let an engine run a backbone from now on, and say which; a backbone that is no network is left alone.
+    """Let an engine run a backbone from now on, and return the choice; a backbone that is no network is unchanged.
 
-    ``clips``: some real ones, uint8 ``(N, T, H, W, 3)``, or what makes them: to measure with, and to calibrate int8.
-    They are asked for only where this machine has not yet measured this network; without any, made-up pictures do.
+    ``clips``: real ones, uint8 ``(N, T, H, W, 3)``, or a function that returns them, to measure and to calibrate int8.
+    They are used only where this machine has not measured this network yet; by default synthetic pictures are used.
     ``device``: cpu, cuda, or auto, a GPU where there is one; an engine that can't use a GPU runs on the processor.
     EngineError where the engine is missing, can't run the network or changes its features beyond ``BOUNDS``.
     """
@@ -62,41 +62,41 @@ def attach(
         return NONE
     device = _device(engine, precision, device)
     key = _key(type(backbone), backbone.config, engine, precision, device)
-    known = remembered(type(backbone), backbone.config, engine, precision, device)
-    kept = None if known is None else _kept(key) if known.calibration else _drawn(backbone)
-    if known is not None and kept is not None:
-        backbone.run = Batched(_made(known, backbone, kept)[0], known.batch)
-        return known
+    choice = remembered(type(backbone), backbone.config, engine, precision, device)
+    calibration_clips = None if choice is None else _calibration_clips(key) if choice.calibration else _drawn(backbone)
+    if choice is not None and calibration_clips is not None:
+        backbone.run = Batched(_created(choice, backbone, calibration_clips)[0], choice.batch)
+        return choice
     real = _real(backbone, clips, precision)
     trials = list(_tried(backbone, engine, precision, device, real))
     best, runner = _chosen(trials, engine, precision)
     backbone.run = Batched(runner, best.running.batch)
     if best.running.calibration:
-        with Spare(_kept_at(key)):
-            save(_kept_at(key), {"clips": real}, {"of": key})
-    told = {key: {"running": asdict(best.running), "tried": [asdict(trial) for trial, _ in trials]}}
-    for trial, _ in trials:  # whoever asks for one of them by name finds it measured
+        with Spare(_calibration_file(key)):
+            save(_calibration_file(key), {"clips": real}, {"of": key})
+    entries = {key: {"running": asdict(best.running), "tried": [asdict(trial) for trial, _ in trials]}}
+    for trial, _ in trials:  # each candidate is also kept under its own name
         if not trial.why_not:
-            named = _key(type(backbone), backbone.config, trial.running.engine, trial.running.precision, device)
-            told.setdefault(named, {"running": asdict(trial.running)})
-    remember(told)
-    _tell(type(backbone).__name__, best, [trial for trial, _ in trials])
+            own_key = _key(type(backbone), backbone.config, trial.running.engine, trial.running.precision, device)
+            entries.setdefault(own_key, {"running": asdict(trial.running)})
+    remember(entries)
+    _log_choice(type(backbone).__name__, best, [trial for trial, _ in trials])
     return best.running
 
 
 def remembered(
     kind: type[Any], config: Any, engine: str = AUTO, precision: str = AUTO, device: str = AUTO
 ) -> EngineChoice | None:
-    """What runs a kind of backbone here by earlier measurement, without building it; None where nobody measured."""
+    """The measured choice for a kind of backbone on this machine, without building it; None where there is none."""
     if not issubclass(kind, Network):
         return NONE
     device = _device(engine, precision, device)
-    found = recall(_key(kind, config, engine, precision, device))
-    return None if found is None else replace(EngineChoice(**found["running"]), device=device)
+    entry = recall(_key(kind, config, engine, precision, device))
+    return None if entry is None else replace(EngineChoice(**entry["running"]), device=device)
 
 
 def _device(engine: str, precision: str, device: str) -> str:
-    """``auto`` becomes cuda where there is one; what no engine does on a GPU as it is asked for, the processor does."""
+    """``auto`` becomes cuda where there is one; cpu where no engine of that name and precision runs on a GPU."""
     import torch
 
     if device == AUTO:
@@ -111,23 +111,23 @@ def _device(engine: str, precision: str, device: str) -> str:
 
 
 def check(engine: str, precision: str, device: str = AUTO) -> None:
-    """EngineError where no engine can run a network as it is asked for; the processor does what no GPU does."""
+    """EngineError where no engine of that name and precision can run a network on this machine."""
     candidates(engine, precision, _device(engine, precision, device))
 
 
 def candidates(engine: str, precision: str, device: str) -> list[tuple[str, str]]:
-    """Engines and precisions to measure, the surest first; EngineError where nothing fits what is asked for."""
+    """Engines and precisions to measure, the surest first; EngineError where there is none."""
     order = ("torch", "openvino", "onnx", "compile")
-    known = sorted(registry.names("engines"), key=lambda name: order.index(name) if name in order else len(order))
-    if engine != AUTO and engine not in known:
-        raise EngineError(unknown("engine", engine, known))
+    names = sorted(registry.names("engines"), key=lambda name: order.index(name) if name in order else len(order))
+    if engine != AUTO and engine not in names:
+        raise EngineError(unknown("engine", engine, names))
     pairs = []
-    for name in known if engine == AUTO else [engine]:
+    for name in names if engine == AUTO else [engine]:
         plugin = registry.load("engines", name)
         if kind_of(device) in plugin.devices:
-            wanted = [p for p in ("fp32", "bf16") if p in plugin.precisions and (p == "fp32" or has_bf16(device))]
-            wanted = wanted if precision == AUTO else [precision] if precision in plugin.precisions else []
-            pairs += [(name, one) for one in wanted]
+            precisions = [p for p in ("fp32", "bf16") if p in plugin.precisions and (p == "fp32" or has_bf16(device))]
+            precisions = precisions if precision == AUTO else [precision] if precision in plugin.precisions else []
+            pairs += [(name, choice) for choice in precisions]
     if not pairs:
         raise EngineError(f"engine {engine} has no {precision} on {device}; see wherewhen list engines")
     return pairs
@@ -140,10 +140,10 @@ def _tried(
     plain = np.concatenate([backbone.plain(clip[None]) for clip in clips])
     pairs = candidates(engine, precision, device)
     least = float("inf")
-    for name, one in pairs:
+    for name, own_precision in pairs:
         if len(pairs) > 1 and name == "compile" and WORK * least < WORTH_COMPILING:
             continue
-        running = EngineChoice(name, one, device=device, batch=_batch(backbone, device))
+        running = EngineChoice(name, own_precision, device=device, batch=_batch(backbone, device))
         try:
             running = replace(running, version=registry.load("engines", name).version())
             trial, runner = _measured(running, backbone, clips, plain)
@@ -156,42 +156,42 @@ def _tried(
 def _measured(running: EngineChoice, backbone: Network, clips: Pixels, plain: Features) -> tuple[Trial, Engine]:
     if running.precision == "int8":
         running = replace(running, calibration=fingerprint([list(clips.shape), _digest(clips)]))
-    runner, setup = _made(running, backbone, clips)
+    runner, setup = _created(running, backbone, clips)
     run = Batched(runner, running.batch)
     try:
         relative, cosine = deviation(plain, run(clips))
         batch = clips[[k % len(clips) for k in range(running.batch)]]
         seconds = min(_timed(lambda: runner(batch)) for _ in range(3)) / running.batch
-    except Exception as error:  # whatever a library throws: the engine can't run this network
+    except Exception as error:  # any error of a library: the engine can't run this network
         raise _cannot(running, backbone, error) from None
     running = replace(running, relative=float(f"{relative:.3g}"), cosine=float(f"{cosine:.7g}"))
     return Trial(running, setup, seconds), runner
 
 
-def _made(running: EngineChoice, backbone: Network, clips: Pixels) -> tuple[Engine, float]:
-    """An engine for a backbone, and the seconds that it took to make."""
+def _created(running: EngineChoice, backbone: Network, clips: Pixels) -> tuple[Engine, float]:
+    """An engine for a backbone, and the seconds that its creation took."""
     plugin = registry.load("engines", running.engine)
     plugin.version()
     start = perf_counter()
     try:
-        made: Engine = plugin(backbone.module, running.batch, clips, running.precision, running.device)
+        runner: Engine = plugin(backbone.module, running.batch, clips, running.precision, running.device)
     except EngineError:
         raise
     except Exception as error:
         raise _cannot(running, backbone, error) from None
-    return made, perf_counter() - start
+    return runner, perf_counter() - start
 
 
 def _cannot(running: EngineChoice, backbone: Network, error: Exception) -> EngineError:
-    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     name = type(backbone).__name__
-    return EngineError(f"engine {running.engine} can't run {name} in {running.precision} here ({told}); "
+    return EngineError(f"engine {running.engine} can't run {name} in {running.precision} here ({reason}); "
                        "use engine torch, precision fp32")  # fmt: skip
 
 
 def _chosen(trials: list[tuple[Trial, Engine | None]], engine: str, precision: str) -> tuple[Trial, Engine]:
-    """The candidate that does the work soonest, of those that keep the features; EngineError where there is none."""
-    asked = engine != AUTO and precision != AUTO
+    """The fastest candidate of those within the bounds; EngineError where there is none."""
+    is_explicit = engine != AUTO and precision != AUTO
     for (trial, runner), number in zip(trials, range(len(trials)), strict=True):
         bounds = BOUNDS[trial.running.precision]
         if precision == AUTO and trial.running.precision != "fp32":
@@ -201,7 +201,7 @@ def _chosen(trials: list[tuple[Trial, Engine | None]], engine: str, precision: s
     good = [(trial, runner) for trial, runner in trials if not trial.why_not and runner is not None]
     if not good:
         reasons = "; ".join(trial.why_not for trial, _ in trials)
-        raise EngineError(reasons if asked else f"no engine can run this network here: {reasons}")
+        raise EngineError(reasons if is_explicit else f"no engine can run this network here: {reasons}")
     return min(good, key=lambda pair: pair[0].cost)
 
 
@@ -214,25 +214,25 @@ def _too_far(running: EngineChoice, bounds: tuple[float, float]) -> str:
 
 
 def _real(backbone: Network, clips: Clips, precision: str) -> Pixels:
-    given = clips() if callable(clips) else clips
-    if given is not None and len(given):
-        return backbone.prepared(given[:CALIBRATION])
+    pixels = clips() if callable(clips) else clips
+    if pixels is not None and len(pixels):
+        return backbone.prepared(pixels[:CALIBRATION])
     if precision == "int8":
         raise EngineError("precision int8 needs real clips for calibration, and there are none; use bf16 or fp32")
     return _drawn(backbone)
 
 
 def _drawn(backbone: Network) -> Pixels:
-    """Two clips of drifting clouds with a bright square: not noise, which no network has ever seen."""
+    """Two clips of drifting clouds with a bright square, closer to real pictures than noise."""
     import cv2
 
     height, width = backbone.clip.size or (112, 144)
     frames, rng = backbone.clip.frames, np.random.default_rng(0)
     ground = cv2.GaussianBlur(rng.normal(0, 1, (height, width + 2 * frames, 3)).astype(np.float32), (0, 0), 4)
     wide = cv2.normalize(ground, None, 20, 230, cv2.NORM_MINMAX).astype(np.uint8)  # type: ignore[call-overload]
-    made = np.stack([[wide[:, s * k : s * k + width] for k in range(frames)] for s in (0, 1)])
-    made[:, :, height // 3 : height // 2, width // 3 : width // 2] = 240
-    return made
+    clips = np.stack([[wide[:, s * k : s * k + width] for k in range(frames)] for s in (0, 1)])
+    clips[:, :, height // 3 : height // 2, width // 3 : width // 2] = 240
+    return clips
 
 
 def _batch(backbone: Network, device: str) -> int:
@@ -269,14 +269,14 @@ def _key(kind: type[Network], config: Any, engine: str, precision: str, device: 
     )
 
 
-def _kept_at(key: str) -> Path:
+def _calibration_file(key: str) -> Path:
     return cache_folder() / "engines" / f"{key}.safetensors"
 
 
-def _kept(key: str) -> Pixels | None:
-    """The clips that int8 once took its ranges from: other ones would make other features."""
+def _calibration_clips(key: str) -> Pixels | None:
+    """The clips that int8 was calibrated on; other clips would give other features."""
     try:
-        return load(_kept_at(key))[0]["clips"]
+        return load(_calibration_file(key))[0]["clips"]
     except StoreError:
         return None
 
@@ -285,8 +285,8 @@ def _digest(clips: Pixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(clips).tobytes()).hexdigest()
 
 
-def _tell(name: str, best: Trial, trials: list[Trial]) -> None:
-    """Say what was picked and why."""
+def _log_choice(name: str, best: Trial, trials: list[Trial]) -> None:
+    """Log the choice and its measurements."""
     rest = [trial for trial in trials if trial is not best]
     others = "; ".join(
         f"{t.running.engine} {t.running.precision}: "

@@ -15,9 +15,9 @@ def shaped(clips: Pixels, batch: int) -> Pixels:
 
 
 def called(module: Callable[..., torch.Tensor], clips: Pixels, device: str) -> Features:
-    """What a module makes of pixels, as float32 numbers here."""
+    """The output of a module for pixels, as a float32 array."""
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)  # fp32 is fp32
     with torch.inference_mode(), exact:
-        made = module(torch.from_numpy(clips).to(device))
-        features: Features = made.float().cpu().contiguous().numpy()
+        outputs = module(torch.from_numpy(clips).to(device))
+        features: Features = outputs.float().cpu().contiguous().numpy()
     return features

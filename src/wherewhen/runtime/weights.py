@@ -24,14 +24,14 @@ class Weights:
     """A published file of weights.
 
     Args:
-        name: what users call it: ``i3d_kinetics400``.
+        name: its public name: ``i3d_kinetics400``.
         address: where it can be downloaded; empty where its authors give no lasting one.
         licence: of the weights.
         trained_on: data that they were learnt from.
-        sha256: of the file; empty where nobody published it, then it is recorded at the first download.
+        sha256: of the file; empty where it is not published; it is recorded at the first download then.
         homepage: of the authors' project.
         file: its name on disk; the end of the address by default.
-        beside: addresses of small files that belong to it, such as a vocabulary; they come and lie with it.
+        beside: addresses of small files that belong to it, such as a vocabulary, downloaded and stored with it.
     """
 
     name: str
@@ -45,50 +45,49 @@ class Weights:
 
     @property
     def parts(self) -> tuple[Weights, ...]:
-        """Every file to fetch: this one alone, then those beside it, whose checksums are noted when they come."""
+        """Every file to fetch: this one, then those beside it, whose checksums are recorded at the download."""
         small = (replace(self, address=address, sha256="", file="", beside=()) for address in self.beside)
         return (replace(self, beside=()), *small)
 
     @property
     def path(self) -> Path:
-        """Where it lies once it was fetched."""
+        """Its path after the download."""
         return cache_folder() / "weights" / self.name / (self.file or self.address.rsplit("/", 1)[-1])
 
     @property
     def record(self) -> Path:
-        """The file beside it that holds the checksum that it had when it came."""
+        """The file beside it with the checksum at the download."""
         return self.path.with_name(self.path.name + ".json")
 
     @property
     def recorded(self) -> str:
-        """The checksum that it had when it came; empty where nobody noted it."""
+        """The checksum at the download; empty where there is no record."""
         return str(_note(self.record).get("sha256", ""))
 
     def note(self, sha256: str) -> None:
-        """Keep the checksum of the file that lies there now."""
+        """Record the checksum of the present file."""
         size, changed = _stamp(self.path)
         with Spare(self.record):
             write_json(self.record, {"sha256": sha256, "size": size, "changed": changed, "address": self.address})
 
     def check(self, thorough: bool = False) -> str:
-        """The file's checksum; StoreError if it isn't the published one, or the one noted when it came.
+        """The file's checksum; StoreError if it isn't the published or recorded one.
 
-        A file whose size and time are as noted is not read again unless ``thorough``. What was put there by hand is
-        noted now.
+        A file with the recorded size and time is not read again unless ``thorough``. A file without a record gets one.
         """
         note, stamp = _note(self.record), _stamp(self.path)
         expected = self.sha256 or str(note.get("sha256", ""))
         same = stamp == (note.get("size"), note.get("changed")) and note.get("sha256") == expected
         if same and not thorough:
             return expected
-        found = content_hash(self.path) if thorough else checksum(self.path)
-        if expected and found != expected:
+        actual = content_hash(self.path) if thorough else checksum(self.path)
+        if expected and actual != expected:
             raise StoreError(
-                f"{self.path}: not the weights {self.name}: sha256 {found}, expected {expected}; "
+                f"{self.path}: not the weights {self.name}: sha256 {actual}, expected {expected}; "
                 f"delete it and fetch them again: wherewhen weights get {self.name}"
             )
-        self.note(found)
-        return found
+        self.note(actual)
+        return actual
 
 
 @runtime_checkable
@@ -100,15 +99,15 @@ class Published(Protocol):
 
 def _note(path: Path) -> dict[str, Any]:
     try:
-        found = json_of(path.read_bytes())
+        note = json_of(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return note if isinstance(note, dict) else {}
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    known = path.stat()
-    return known.st_size, known.st_mtime_ns
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def checksum(path: Path) -> str:
@@ -122,39 +121,39 @@ def _checksum(path: str, size: int, changed: int) -> str:
 
 
 def published() -> dict[str, tuple[str, Weights]]:
-    """All weights that backbones know, by name, each with the backbone that they are for."""
-    known = {}
+    """All weights that backbones publish, by name, each with the backbone that they are for."""
+    by_name = {}
     for backbone in registry.names("backbones"):
         plugin = registry.load("backbones", backbone)
         for weights in plugin.weights if isinstance(plugin, Published) else ():
-            known[weights.name] = (backbone, weights)
-    return known
+            by_name[weights.name] = (backbone, weights)
+    return by_name
 
 
 def named(name: str) -> Weights:
     """Published weights by name; ConfigError names the nearest ones."""
-    known = published()
-    if name not in known:
-        raise ConfigError(unknown("weights", name, known))
-    return known[name][1]
+    by_name = published()
+    if name not in by_name:
+        raise ConfigError(unknown("weights", name, by_name))
+    return by_name[name][1]
 
 
-def locate(wanted: str, known: tuple[Weights, ...]) -> Path:
-    """The file of weights that are named or given by path; StoreError says how to get them."""
-    for weights in known:
-        if weights.name == wanted:
+def locate(name: str, choices: tuple[Weights, ...]) -> Path:
+    """The file of weights by name or path; StoreError, with the command to download them, where it is missing."""
+    for weights in choices:
+        if weights.name == name:
             if weights.path.exists():
                 weights.check()
                 return weights.path
             raise StoreError(
-                f"the weights {wanted} are not on this machine (expected {weights.path}); "
-                f"fetch them: wherewhen weights get {wanted}"
+                f"the weights {name} are not on this machine (expected {weights.path}); "
+                f"fetch them: wherewhen weights get {name}"
             )
-    path = Path(wanted)
+    path = Path(name)
     if path.is_file():
         return path
-    names = ", ".join([*(weights.name for weights in known), RANDOM])
-    raise StoreError(f"weights {wanted!r}: neither a file nor one of {names}")
+    names = ", ".join([*(weights.name for weights in choices), RANDOM])
+    raise StoreError(f"weights {name!r}: neither a file nor one of {names}")
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
@@ -166,32 +165,32 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
         raise StoreError(f"{path}: not a readable file of weights ({error})") from None
     except Exception as error:  # the unpickler of torch has errors of many kinds
         raise StoreError(f"{path}: holds more than tensors, so it is not opened ({error})") from None
-    while isinstance(found, Mapping) and not any(isinstance(v, torch.Tensor) for v in found.values()):
-        inner = [found[key] for key in ("state_dict", "model_state", "model", "state_dict_ema") if key in found]
+    while isinstance(content, Mapping) and not any(isinstance(v, torch.Tensor) for v in content.values()):
+        inner = [content[key] for key in ("state_dict", "model_state", "model", "state_dict_ema") if key in content]
         if not inner:
             break
-        found = inner[0]
-    if not isinstance(found, Mapping):
-        raise StoreError(f"{path}: expected tensors by name, found {type(found).__name__}")
-    return {str(name).removeprefix("module."): v for name, v in found.items() if isinstance(v, torch.Tensor)}
+        content = inner[0]
+    if not isinstance(content, Mapping):
+        raise StoreError(f"{path}: expected tensors by name, found {type(content).__name__}")
+    return {str(name).removeprefix("module."): v for name, v in content.items() if isinstance(v, torch.Tensor)}
 
 
 def fit(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Put tensors into a module, every name and shape just right; StoreError tells what doesn't fit."""
-    own = module.state_dict()
-    missing = sorted(own.keys() - tensors.keys())
-    foreign = sorted(tensors.keys() - own.keys())
-    wrong = sorted(k for k in own.keys() & tensors.keys() if own[k].shape != tensors[k].shape)
+    """Put tensors into a module, StoreError where names or shapes differ."""
+    own_tensors = module.state_dict()
+    missing = sorted(own_tensors.keys() - tensors.keys())
+    foreign = sorted(tensors.keys() - own_tensors.keys())
+    wrong = sorted(k for k in own_tensors.keys() & tensors.keys() if own_tensors[k].shape != tensors[k].shape)
     if missing or foreign or wrong:
-        told = [
-            f"{len(names)} {what} (first: {names[0]})"
-            for what, names in (("missing", missing), ("unknown", foreign), ("of another shape", wrong))
+        faults = [
+            f"{len(names)} {fault} (first: {names[0]})"
+            for fault, names in (("missing", missing), ("unknown", foreign), ("of another shape", wrong))
             if names
         ]
-        raise StoreError(f"{path}: these weights are not for {type(module).__name__}: {', '.join(told)}")
+        raise StoreError(f"{path}: these weights are not for {type(module).__name__}: {', '.join(faults)}")
     module.load_state_dict(dict(tensors))
