@@ -10,8 +10,10 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 import yaml
 from markdown.extensions.toc import slugify, unique
@@ -83,6 +85,16 @@ def test_every_picture_is_shown_and_small() -> None:
     images = sorted((DOCS / "images").iterdir())
     assert [image.name for image in images if image.name not in shown] == []
     assert [image.name for image in images if image.stat().st_size > 2_000_000] == []
+
+
+def test_the_film_of_the_home_page_plays_for_20_seconds() -> None:
+    film = DOCS / "images" / "detect.mp4"
+    with av.open(film) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    steps = {round(after - before, 3) for before, after in pairwise(times)}
+    assert (len(times), times[0], steps) == (250, 0.0, {0.08})
+    assert film.stat().st_size < 1_500_000
+    assert all("images/detect.mp4" in (DOCS / page).read_text(encoding="utf-8") for page in ("index.md", "gallery.md"))
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
