@@ -118,7 +118,7 @@ def test_what_is_passed_over_is_told_with_the_reason(tree: Path, caplog: pytest.
     assert names(expand(tree), tree) == ["b2.AVI", "b10.mp4", "sub/c.mkv", "ucsd/T1"]
     (told,) = caplog.messages
     assert told == (
-        f"passed over in {tree}: 1 no video by the suffix (.txt: note.txt), 1 picture beside videos (thumb.jpg), "
+        f"skipped in {tree}: 1 no video by the suffix (.txt: note.txt), 1 picture beside videos (thumb.jpg), "
         "2 hidden (.git, .hidden.mp4), 1 broken link (gone.mp4), "
         "1 link to a folder that is searched anyway (around), 1 pipe, socket or device (pipe.mp4), "
         "1 empty folder (empty)"
@@ -135,9 +135,9 @@ def test_what_is_passed_over_is_told_with_the_reason(tree: Path, caplog: pytest.
 def test_nothing_but_what_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     os.mkfifo(tmp_path / "b.mp4")
-    with pytest.raises(VideoError, match=r"found none; passed over: 1 no video .*a\.txt.*1 pipe.*b\.mp4"):
+    with pytest.raises(VideoError, match=r"found none; skipped: 1 no video .*a\.txt.*1 pipe.*b\.mp4"):
         expand(tmp_path)
-    with pytest.raises(VideoError, match=r"matches no video.*passed over: .*a\.txt"):
+    with pytest.raises(VideoError, match=r"matches no video.*skipped: .*a\.txt"):
         expand(f"{tmp_path}/*.t*")
 
 

@@ -12,16 +12,16 @@ from wherewhen.core.values import Frame
 from wherewhen.video.reader import Reading, Spent, Want, several
 from wherewhen.video.sources import SourceLike
 
-DEPTH = 16  # pictures that wait for each taker
-PATIENCE = 0.1  # seconds between two looks whether anybody still wants pictures
+DEPTH = 16  # queued pictures per taker
+PATIENCE = 0.1  # seconds between two checks for a stop
 
 Item = Frame | BaseException | None
 
 
 class Taker:
-    """The pictures of one taker, in order; raises what reading raised. ``waited``: seconds spent waiting for them.
+    """The pictures of one taker, in order; raises the error of the reader. ``waited``: seconds spent waiting for them.
 
-    ``depth``: how many wait for it at most; 0 sets no limit.
+    ``depth``: most queued pictures; 0 sets no limit.
     """
 
     def __init__(self, stop: Event, depth: int = DEPTH) -> None:
@@ -30,7 +30,7 @@ class Taker:
         self._stop = stop
 
     def put(self, item: Item) -> None:
-        """Hand over a picture, or wait until there is room; nothing is handed over once nobody wants any."""
+        """Queue a picture, or wait until there is room; after a stop pictures are dropped."""
         while not self._stop.is_set():
             try:
                 self.queue.put(item, timeout=PATIENCE)
@@ -67,10 +67,10 @@ def ahead(
     span: tuple[float, float] | None = None,
     spent: Spent | None = None,
 ) -> Iterator[tuple[list[Taker], Event]]:
-    """Takers of a source, each to be read in a thread of its own, and an event that stops it all.
+    """Takers of a source, each for one thread, and an event that stops all of them.
 
-    All read the same pictures, decoded once. On leaving, reading stops. ``beside``: wants of more takers, each to be
-    read in the thread of one of the others and no farther behind; so their pictures may wait without a limit.
+    All read the same pictures, decoded once. On leaving, reading stops. ``beside``: requests of more takers, each
+    read in the thread of one of the others and no farther behind, so their queues have no limit.
     """
     stop = Event()
     takers = [*(Taker(stop) for _ in wants), *(Taker(stop, 0) for _ in beside)]

@@ -19,7 +19,7 @@ from wherewhen.video.shot import Converter, Shot, VideoInfo
 from wherewhen.video.sizes import Size, reduction, size_of
 from wherewhen.video.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_frames_folder, pictures
 
-HEAD = 2**20  # bytes of a picture file in which its size is looked for; before it stand previews and color profiles
+HEAD = 2**20  # bytes of a picture file with its size; previews and color profiles come before it
 _REDUCED = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
@@ -32,8 +32,8 @@ _ENDINGS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
 class Album:
     """The pictures of a folder in natural order, ``rate`` per second; or a single picture file.
 
-    A picture that is missing by its number, or can't be read, leaves its time and its number empty: the one before it
-    stays for as long. With ``strict`` it is a VideoError. A large one (see `Size.large`) is decoded at an eighth,
+    A picture that is missing by its number, or can't be read, leaves a gap in times and numbers: the one before it
+    lasts longer. With ``strict`` it is a VideoError. A large one (see `Size.large`) is decoded at an eighth,
     a quarter or half of its size where that is enough for every converter that was made before.
     """
 
@@ -50,7 +50,7 @@ class Album:
         self._rate = Fraction(rate).limit_denominator(1_000_000)
         self.step, self.tick = float(1 / self._rate), 0.0
         self._size: Size | None = None
-        self._wanted: list[tuple[int | None, int | None]] = []
+        self._requested: list[tuple[int | None, int | None]] = []
         self._unread: dict[str, str] = {}
 
     @property
@@ -68,7 +68,7 @@ class Album:
         if self._strict and (gaps := self._gaps()):
             raise VideoError(self._folder, gaps)
         first = max(0, sum(self.start(slot) <= since for slot in self._slots) - 2)
-        given = False
+        has_yielded = False
         for file, slot in zip(self._files[first:], self._slots[first:], strict=True):
             try:
                 picture = self._picture(file)
@@ -77,9 +77,9 @@ class Album:
                     raise
                 self._unread[file.name] = error.cause
                 continue
-            given = True
+            has_yielded = True
             yield Shot(picture, slot, self.start(slot))
-        if not given:
+        if not has_yielded:
             raise VideoError(self._folder, self.damage or "it holds no picture that can be read")
 
     def starts(self) -> Iterator[float]:
@@ -88,15 +88,15 @@ class Album:
 
     def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
         """Turns a picture into RGB, at most ``width`` wide, or of exactly ``exact`` (height, width)."""
-        self._wanted.append((width, None) if exact is None else (exact[1], exact[0]))
+        self._requested.append((width, None) if exact is None else (exact[1], exact[0]))
         return _convert.Converter(str(self._folder), width, exact)
 
     def info(self) -> VideoInfo:
         """Size of the first picture that can be read, how many there are, their suffix as kind of coding."""
         if self._size is None:
-            self._wanted.append((1, 1))  # any size will do
+            self._requested.append((1, 1))  # any size will do
             next(self.shots())
-            self._wanted.pop()
+            self._requested.pop()
         width, height = self._size or (0, 0)
         kind = self._files[0].suffix[1:].lower()
         return VideoInfo(
@@ -137,10 +137,10 @@ class Album:
             raise VideoError(self._folder, f"picture {file.name} is empty")
         head = size_of(data)
         if head is not None and head.pixels > MAX_PIXELS:
-            told = f"picture {file.name} is too large: {head.width}x{head.height}, {MAX_PIXELS:,} pixels at most"
-            raise VideoError(self._folder, told)
-        by = 1 if head is None else reduction(head, self._wanted)
-        # a JPEG cut short would come back filled up with gray
+            cause = f"picture {file.name} is too large: {head.width}x{head.height}, {MAX_PIXELS:,} pixels at most"
+            raise VideoError(self._folder, cause)
+        by = 1 if head is None else reduction(head, self._requested)
+        # a truncated JPEG would be filled with gray
         whole = _ENDINGS.get(file.suffix.lower(), b"") in data
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), _REDUCED[by]) if whole else None

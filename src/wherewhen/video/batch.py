@@ -36,7 +36,7 @@ class Quarantine:
         policy(damaged)
         self.file, self.damaged = folder / "quarantine.json", damaged
         self.reasons: dict[str, str] = {}
-        self._own: set[str] | None = None  # names of the sources of this run, where those of others are kept
+        self._own_names: set[str] | None = None  # of the sources of this run, where entries of other runs are kept
 
     def __repr__(self) -> str:
         return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
@@ -59,11 +59,11 @@ class Quarantine:
 
     def keep(self, sources: Iterable[SourceLike]) -> None:
         """Keep the entries of other runs, except for these sources, which are tried again."""
-        self._own = {self.named(source) for source in sources}
+        self._own_names = {self.named(source) for source in sources}
 
     def write(self) -> None:
-        """Write the list, even an empty one, so that none of an earlier run is left that is not kept."""
-        with nullcontext() if self._own is None else locked(self.file):
+        """Write the list, even an empty one, so that no entry of an earlier run remains unless it is kept."""
+        with nullcontext() if self._own_names is None else locked(self.file):
             rows = [{"path": path, "reason": reason} for path, reason in self.rows]
             write_atomic(self.file, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
 
@@ -73,17 +73,17 @@ class Quarantine:
         return list((self._others() | self.reasons).items())
 
     def _others(self) -> dict[str, str]:
-        if self._own is None:
+        if self._own_names is None:
             return {}
         try:
-            told = {str(row["path"]): str(row["reason"]) for row in json_of(self.file.read_bytes())}
+            reasons = {str(row["path"]): str(row["reason"]) for row in json_of(self.file.read_bytes())}
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return {path: reason for path, reason in told.items() if path not in self._own}
+        return {path: reason for path, reason in reasons.items() if path not in self._own_names}
 
-    def named(self, given: SourceLike) -> str:
-        """What a video is called in the list."""
-        source = parsed(given)
+    def named(self, source_like: SourceLike) -> str:
+        """The name of a video in the list."""
+        source = parsed(source_like)
         if not isinstance(source, Path):
             return shown(source)
         return printable(Path(os.path.relpath(source, self.file.parent)).as_posix())

@@ -7,9 +7,9 @@ from fractions import Fraction
 from math import floor
 from typing import TypeVar
 
-JUMP = 1.0  # seconds back from which stamps count anew
-LEAP = 10.0  # seconds ahead from which a stamp is doubted
-# Where stamps run over, and after how many ticks.
+JUMP = 1.0  # seconds back: from here on stamps are a new count
+LEAP = 10.0  # seconds ahead: from here on a stamp is doubtful
+# Formats whose stamps wrap around, and after how many ticks.
 WRAPS = {"mpegts": 2**33, "mpeg": 2**33, "rtsp": 2**32, "flv": 2**32}
 
 T = TypeVar("T")
@@ -20,8 +20,8 @@ class Clock:
 
     Time 0 is the first frame. A stamp that rises is right. One that is missing or repeats the last one puts its frame
     one nominal step after the last. A frame so pushed ahead of the stamps lets them catch up: as long as they rise
-    behind it, time goes on at half their pace. A stamp more than a second behind the last one starts a new count,
-    one step after the last frame; but one that ran over (after ``wrap`` ticks) goes on.
+    behind it, time advances at half their pace. A stamp more than a second behind the last one starts a new count,
+    one step after the last frame; but one that wrapped around (after ``wrap`` ticks) continues the count.
 
     In a file a stamp far ahead is a pause of the recording: time passes by as much. In a ``live`` stream, one more than
     10 seconds (or 10 steps) ahead of the last starts a new count as well. Such a count begins after as many seconds as
@@ -51,23 +51,23 @@ class Clock:
         return self._start
 
     def doubts(self, stamp: int | None) -> bool:
-        """Whether a stamp is so far from the last one that only the next one tells whether it is right."""
-        return stamp is not None and self._zero is not None and not self._goes_on(self._unwrapped(stamp))
+        """Whether a stamp is so far from the last one that it needs the next one as confirmation."""
+        return stamp is not None and self._zero is not None and not self._continues(self._unwrapped(stamp))
 
     def agrees(self, stamp: int | None) -> bool:
-        """Whether a stamp goes on from the last one, with a frame or two between them."""
-        return stamp is not None and self._zero is not None and self._goes_on(self._unwrapped(stamp))
+        """Whether a stamp continues from the last one, with a frame or two between them."""
+        return stamp is not None and self._zero is not None and self._continues(self._unwrapped(stamp))
 
-    def _goes_on(self, stamp: int) -> bool:
+    def _continues(self, stamp: int) -> bool:
         return self._stamp - JUMP <= self.seconds(stamp) <= self._stamp + self._leap
 
     def _unwrapped(self, stamp: int) -> int:
-        """The stamp without what it ran over by: the turn that is nearest to the last one, where it goes on there."""
-        if not self._wrap or self._zero is None or self._goes_on(stamp):
+        """The stamp without wraparound: plus a multiple of ``wrap``, where that continues from the last one."""
+        if not self._wrap or self._zero is None or self._continues(stamp):
             return stamp
         expected = self._zero + self._stamp / float(self._tick)
-        near = stamp + round((expected - stamp) / self._wrap) * self._wrap
-        return near if self._goes_on(near) else stamp
+        unwrapped = stamp + round((expected - stamp) / self._wrap) * self._wrap
+        return unwrapped if self._continues(unwrapped) else stamp
 
     def _stamped(self, stamp: int, last: float, waited: float) -> float:
         after = last + float(self._step)
@@ -86,15 +86,15 @@ class Clock:
         return seconds < self._stamp - JUMP or (self._live and seconds > self._stamp + self._leap)
 
     def seconds(self, stamp: int) -> float:
-        """What a stamp says, in seconds since the one of time 0."""
+        """A stamp in seconds since the one of time 0."""
         # whole numbers first: one rounding only, so 1001 ticks of 1/30000 s are exactly 1001 / 30000
         return (stamp - (self._zero or 0)) * self._over / self._under
 
 
 def timed(stamped: Iterable[tuple[T, int | None, float]], clock: Clock, doubted: bool) -> Iterator[tuple[T, float]]:
-    """Things that have a stamp (and how long was waited for them) with their starts.
+    """Items with a stamp (and the seconds waited for them), with their starts.
 
-    ``doubted``: stamps may be damaged. Then one far from the last waits for the next: where that goes on from the one
+    ``doubted``: stamps may be damaged. Then one far from the last waits for the next: where that continues from the one
     before, the stamp between them is taken as missing.
 
     >>> clock = Clock(Fraction(1, 25), Fraction(1, 25))
@@ -121,12 +121,12 @@ def timed(stamped: Iterable[tuple[T, int | None, float]], clock: Clock, doubted:
 
 
 class Thinner:
-    """Says of every frame whether it is kept so that at most ``rate`` frames per second are left.
+    """Selects frames so that at most ``rate`` per second are left.
 
     Time is cut into slots of ``1 / rate`` seconds from time 0 on and the first frame of each is kept, where a frame up
-    to 0.4 nominal steps early counts to the next slot (jitter). Two frames of one slot are both kept if they lie
-    ``1 / rate`` apart as far as the stamps' ``tick`` tells (5 % at most), so a slower source loses none. This looks at
-    a frame and the one before only: where reading began makes no difference.
+    to 0.4 nominal steps early counts to the next slot (jitter). Two frames of one slot are both kept if they are
+    ``1 / rate`` apart within the precision of ``tick`` (5 % at most), so a slower source loses none. The choice depends
+    on a frame and the one before only, not on where reading began.
     """
 
     def __init__(self, rate: float, step: float, tick: float) -> None:
@@ -137,8 +137,8 @@ class Thinner:
 
     def __call__(self, start: float) -> bool:
         """Whether the next frame, which begins at so many seconds, is kept."""
-        now = floor((start + 0.4 * self._step) * self._rate + 1e-9)
+        slot = floor((start + 0.4 * self._step) * self._rate + 1e-9)
         apart = self._last is not None and start - self._last >= self._wide
-        kept = now != self._slot or apart
-        self._last, self._slot = start, now
-        return kept
+        is_kept = slot != self._slot or apart
+        self._last, self._slot = start, slot
+        return is_kept

@@ -21,7 +21,7 @@ class Converter:
     """Pictures of one video to uint8 RGB ``(H, W, 3)``: at most ``width`` wide, or exactly ``exact`` (height, width).
 
     Resized once, before the conversion to RGB where swscale can. Shrinking averages over areas, so nothing aliases;
-    enlarging, which only ``exact`` ever does, is bilinear. Alpha is dropped, not blended. Raises VideoError if the
+    enlarging, only by ``exact``, is bilinear. Alpha is dropped, not blended. Raises VideoError if the
     size changes on the way.
     """
 

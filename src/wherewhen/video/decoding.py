@@ -14,18 +14,18 @@ from av.packet import Packet
 from wherewhen.core.errors import VideoError
 from wherewhen.video.guard import reason
 from wherewhen.video.opening import Opened
-from wherewhen.video.promise import AVI, Came
+from wherewhen.video.promise import AVI, ReadTotals
 
 # Codecs that show pictures in the order in which they are sent.
 _UNLED = frozenset(("mjpeg", "vp8", "vp9", "av1", "libdav1d", "ffv1", "png", "rawvideo"))
-_CHUNK = 8  # bytes of an AVI between a place that its index names and the packet there
+_CHUNK = 8  # bytes of an AVI between a place in its index and the packet
 TRIES = 16  # failures to read in a row, after which no more is tried
 
 VideoPacket: TypeAlias = "Packet[av.VideoStream]"
 
 
 class NotFound(Exception):
-    """The picture sought was not where the container said."""
+    """The picture is not at the place in the index of the container."""
 
 
 class _Broken(Exception):
@@ -35,9 +35,9 @@ class _Broken(Exception):
 class Entry:
     """Where decoding may begin: lets packets through from the first (or the given) key picture on.
 
-    Pictures sent after it but shown before it lean on pictures before it, where a codec ``leads``. Where a recording
-    begins so (``cut``: it was cut out of a longer one), or goes on after a break, they are left out, and so is whatever
-    else can't be decoded up to the next key picture (``ragged``). No seeking is done to such a place.
+    Pictures sent after it but shown before it depend on pictures before it, where a codec ``leads``. Where a recording
+    begins so (``cut``: it was cut out of a longer one), or resumes after a break, they are left out, and so are all
+    others that can't be decoded up to the next key picture (``ragged``). No seeking is done to such a place.
     """
 
     def __init__(self, key: int | None, leads: bool) -> None:
@@ -46,7 +46,7 @@ class Entry:
         self._first = True
 
     def admits(self, packet: VideoPacket) -> bool:
-        """Whether a packet that is not empty can be decoded, as far as its kind tells."""
+        """Whether a packet that is not empty can be decoded, by its kind."""
         if not self._begun:
             if not packet.is_keyframe or (self._sought and packet.pts != self._key):
                 self.ragged = not self._sought
@@ -71,7 +71,7 @@ class Entry:
 
 
 class Decoding:
-    """One pass over an open video: its pictures in order, and an account of what came and what was lost.
+    """One pass over an open video: its pictures in order, and counts of read and lost packets.
 
     ``strict``: what can't be decoded is a VideoError; otherwise it is left out, up to the next key picture. In a
     ``live`` stream single pictures that can't be decoded are no break, and an end of the stream is no error.
@@ -81,18 +81,18 @@ class Decoding:
     def __init__(self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool) -> None:
         self._name, (self._container, self._stream) = name, opened
         self._strict, self._live, self._counted = strict, live, counted
-        self.came = Came()
+        self.totals = ReadTotals()
         self.count = self.lost = self.breaks = 0
-        self.zero: int | None = None  # stamp of the first picture that should have come
-        self.waited = 0.0  # seconds spent waiting for a stream since somebody last asked
+        self.zero: int | None = None  # stamp of the first picture, also a lost one
+        self.waited = 0.0  # seconds spent waiting for a stream since the last query
         self._first_break = ""
         self._stamps: list[int] = []  # of pictures lost
-        self._number, self._told = -1, 0
+        self._number, self._reported = -1, 0
         entries = self._stream.index_entries if self._container.format.name == AVI else ()
         self._slots, self._shift = {entry.pos + _CHUNK: entry.timestamp for entry in entries}, 0
 
     def damage(self) -> str | None:
-        """What could not be decoded so far, or how a live stream ended, in words."""
+        """The parts that could not be decoded so far, or how a live stream ended, as text."""
         if self._live:
             return self._first_break or None
         if not self.breaks:
@@ -126,14 +126,14 @@ class Decoding:
                 yield from self._numbered(shown)
 
     def number(self, picture: av.VideoFrame) -> int:
-        """The place of the next picture among all that should have come."""
+        """The number of the next picture, lost ones included."""
         before = self.lost if picture.pts is None or self._live else bisect_left(self._stamps, picture.pts)
         self._number = max(self._number + 1, self.count + before)
         return self._number
 
     def skipped(self, picture: av.VideoFrame) -> list[int | None]:
-        """Stamps to tell the clock before the next picture's: of the time that lost pictures leave empty."""
-        lost, self._told = self.lost - self._told, self.lost
+        """Stamps for the clock before that of the next picture: of the gap that lost pictures leave."""
+        lost, self._reported = self.lost - self._reported, self.lost
         if picture.pts is None:
             return [None] * lost
         if not self.count and lost and self.zero is not None and self.zero < picture.pts:
@@ -147,12 +147,12 @@ class Decoding:
 
     def _leave_out(self, packet: VideoPacket, entry: Entry) -> None:
         if entry.cut:
-            self.came.hidden += 1
+            self.totals.hidden += 1
         else:
             self._lose(packet)
 
     def _place(self, packet: Any) -> None:
-        """Put a packet of an AVI at its time by the index: by itself it counts those before it that could be found."""
+        """Set the time of a packet of an AVI by the index: by default only the readable packets before it count."""
         slot = self._slots.get(packet.pos)
         if slot is not None and packet.dts is not None and slot > packet.dts + self._shift:
             gone = range(packet.dts + self._shift, slot)
@@ -164,7 +164,7 @@ class Decoding:
             packet.pts = None if packet.pts is None else packet.pts + self._shift
 
     def _lose(self, packet: VideoPacket) -> None:
-        """Count a picture that is left out, unless it lies before the one that time begins with."""
+        """Count a picture that is left out, unless it is before the start of time."""
         if not packet.size or packet.is_discard:
             return
         before = not self.count and (self.zero is None or (packet.pts is not None and packet.pts < self.zero))
@@ -193,24 +193,24 @@ class Decoding:
             return packet.decode()
         except av.error.EOFError:
             return []
-        except Exception as error:  # the decoder raises whatever its binding makes of broken data
+        except Exception as error:  # the decoder raises errors of many types
             raise _Broken(reason(error)) from error
 
     def _drained(self, bad: VideoPacket) -> list[av.VideoFrame]:
-        """Pictures that the decoder holds, but for the bad one; it is empty and ready for a key picture then."""
+        """Pictures in the decoder, without the bad one; it is empty and ready for a key picture then."""
         context = self._stream.codec_context
         try:
-            held: list[av.VideoFrame] = context.decode(None)
+            pictures: list[av.VideoFrame] = context.decode(None)
         except Exception:
-            held = []
+            pictures = []
         context.flush_buffers()
         if bad.pts is None:
-            return held[:-1]
-        return [picture for picture in held if picture.pts != bad.pts and not picture.is_corrupt]
+            return pictures[:-1]
+        return [picture for picture in pictures if picture.pts != bad.pts and not picture.is_corrupt]
 
     def _just_ended(self, error: Exception) -> bool:
-        """Whether a server that never told a length closed the connection: to FFmpeg that is an error."""
-        unknown = self._container.size < 0  # what a server tells of the length
+        """Whether a server without a declared length closed the connection: to FFmpeg that is an error."""
+        unknown = self._container.size < 0  # the length that the server declares
         return unknown and not self._live and getattr(error, "errno", None) == errno.EIO
 
     def _last(self) -> VideoPacket:
@@ -221,8 +221,8 @@ class Decoding:
 
     def _packets(self) -> Iterator[VideoPacket]:
         """Packets of the video; failures to read are breaks, and reading is tried again after them."""
-        failed, wanted = 0, list(self._container.streams)
-        packets = self._container.demux(wanted)
+        failed, streams = 0, list(self._container.streams)
+        packets = self._container.demux(streams)
         while True:
             began = perf_counter()
             try:
@@ -230,7 +230,7 @@ class Decoding:
             except StopIteration:
                 return
             except IndexError:  # a stream of sound or data that begins late is unknown to the binding
-                wanted, failed = [self._stream], failed + 1
+                streams, failed = [self._stream], failed + 1
             except Exception as error:
                 if self._just_ended(error):
                     yield self._last()
@@ -242,14 +242,14 @@ class Decoding:
                 if packet.stream_index == self._stream.index:
                     if packet.size:
                         self._place(packet)
-                        self.came.add(packet)
+                        self.totals.add(packet)
                     yield cast("VideoPacket", packet)
                 else:
-                    self.came.beside(packet)
+                    self.totals.beside(packet)
                 continue
             finally:
                 self.waited += perf_counter() - began
             if self._live or failed > TRIES:
                 yield from ()
                 return
-            packets = self._container.demux(wanted)
+            packets = self._container.demux(streams)

@@ -27,8 +27,8 @@ _NO_TIMES = 0x0080  # FFmpeg's mark of containers without times, such as raw H.2
 class Film:
     """An open video: ``shots`` gives its pictures, ``step`` is the nominal and ``tick`` the smallest time, in seconds.
 
-    In a file everything that doesn't decode cleanly is an error; a live stream goes on with its next picture. Unless
-    ``strict``, what can't be decoded is left out, and ``damage`` tells it. Raises VideoError.
+    In a file everything that doesn't decode cleanly is an error; a live stream continues with its next picture. Unless
+    ``strict``, undecodable parts are left out, and listed in ``damage``. Raises VideoError.
     """
 
     def __init__(self, source: Medium, strict: bool = True) -> None:
@@ -52,7 +52,7 @@ class Film:
 
     @property
     def rate(self) -> Fraction:
-        """Nominal frames per second: the average, or for a stream without times what its pictures say; else 25.
+        """Nominal frames per second: the average, or for a stream without times that of its pictures; else 25.
 
         No picture lasts longer than its whole file.
         """
@@ -65,11 +65,11 @@ class Film:
 
     @property
     def damage(self) -> str | None:
-        """Why less came than promised, or how a live stream ended, as far as was read."""
+        """Why less was read than declared, or how a live stream ended, so far."""
         return self._ended or self._decoding.damage()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._opened.container.close()
 
     def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
@@ -77,7 +77,7 @@ class Film:
         return _convert.Converter(self.name, width, exact)
 
     def info(self) -> VideoInfo:
-        """What its head says; for a file also whether its first pictures are unevenly spaced."""
+        """The facts in its header; for a file also whether its first pictures are unevenly spaced."""
         stream, promise = self._opened.stream, self._promise
         if self._size is None:
             shots = self._all()
@@ -90,9 +90,9 @@ class Film:
 
     def shots(self, since: float = 0.0) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it: found by seeking where that is exact."""
-        if since > 0 and (found := self._stamps()) is not None:
+        if since > 0 and (stamps_of_file := self._stamps()) is not None:
             try:
-                yield from self._from(found, since)
+                yield from self._from(stamps_of_file, since)
                 return
             except NotFound:
                 self.close()
@@ -102,16 +102,18 @@ class Film:
         yield from begun or self._all()
 
     def starts(self) -> Iterator[float]:
-        """When each picture begins, in seconds; decodes only where the packets don't tell."""
-        found = self._stamps()
-        if found is None:
+        """When each picture begins, in seconds; decodes only where packets have no times."""
+        stamps_of_file = self._stamps()
+        if stamps_of_file is None:
             yield from (shot.start for shot in self.shots())
             return
         self._end(
-            cut_short(self._file) if self._file else None, len(found.pictures), missing(self._promise, found.came, None)
+            cut_short(self._file) if self._file else None,
+            len(stamps_of_file.pictures),
+            missing(self._promise, stamps_of_file.totals, None),
         )
         clock = Clock(self._tick, self._step)
-        yield from map(clock, found.pictures)
+        yield from map(clock, stamps_of_file.pictures)
 
     def _stamps(self) -> Stamps | None:
         if not self._timed:
@@ -129,7 +131,7 @@ class Film:
         return Decoding(self.name, self._opened, strict=self._strict, live=self.live, counted=self._headed)
 
     def _all(self) -> Iterator[Shot]:
-        """Every picture; pictures that are lost leave their time and their number empty."""
+        """Every picture; lost pictures leave a gap in times and numbers."""
         decoding = self._decoding = self._decoder()
         wrap = WRAPS.get(self._opened.container.format.name)
         clock = Clock(self._tick, self._step, wrap=wrap, live=self.live)
@@ -155,7 +157,7 @@ class Film:
 
     def _finish(self, decoding: Decoding) -> None:
         cut = self._cut()
-        lacking = missing(self._promise, decoding.came, decoding.count) if self._file is not None else None
+        lacking = missing(self._promise, decoding.totals, decoding.count) if self._file is not None else None
         if not decoding.count:
             cause = cut and f"{cut}; it breaks off after 0 frames"
             raise VideoError(self.name, cause or decoding.damage() or "it holds no picture that can be decoded")
@@ -165,7 +167,7 @@ class Film:
             self._end(cut, decoding.count, decoding.damage() or lacking)
 
     def _end(self, cut: str | None, count: int, lacking: str | None) -> None:
-        """Note, or if ``strict`` raise, what a file lacks."""
+        """Note, or if ``strict`` raise, the missing part of a file."""
         cause = f"{cut}; it breaks off after {count} frames" if cut else lacking
         if cause and self._strict:
             raise VideoError(self.name, cause)
@@ -185,27 +187,27 @@ class Film:
                 )
             yield picture
 
-    def _from(self, found: Stamps, since: float) -> Iterator[Shot]:
+    def _from(self, stamps_of_file: Stamps, since: float) -> Iterator[Shot]:
         """Pictures from the last one before ``since`` on; NotFound, before any, if they can't be had from a key."""
-        times, keys, _ = found
+        times, keys, _ = stamps_of_file
         clock = Clock(self._tick, self._step)
         clock(times[0])
-        wanted = max(0, bisect_left(times, since, key=clock.seconds) - 1)
-        key = keys[bisect_right(keys, times[wanted]) - 1]
-        decoding, given, index = self._decoding, False, 0
+        first = max(0, bisect_left(times, since, key=clock.seconds) - 1)
+        key = keys[bisect_right(keys, times[first]) - 1]
+        decoding, has_yielded, index = self._decoding, False, 0
         try:
             self._opened.container.seek(key, stream=self._opened.stream)
             for picture in self._alike(decoding.pictures(key)):
                 if picture.pts is None or (not decoding.count and picture.pts != key):
                     raise NotFound
                 index = bisect_left(times, picture.pts)
-                if index >= wanted:
-                    given = True
+                if index >= first:
+                    has_yielded = True
                     yield Shot(picture, index, clock.seconds(picture.pts))
         except Exception as error:
-            if not given:
+            if not has_yielded:
                 raise NotFound from error
             raise
-        if not given:
+        if not has_yielded:
             raise NotFound
         self._end(self._cut(), index + 1, decoding.damage())

@@ -14,12 +14,12 @@ def libraries() -> dict[str, str]:
 
 
 def codecs() -> dict[str, list[str]]:
-    """The usual decoders and encoders that are there, and those that are missing."""
+    """The usual decoders and encoders that are available, and those that are missing."""
     import av
 
-    known = av.codec.codecs_available
+    available = av.codec.codecs_available
     return {
-        "decoders": [name for name in DECODERS if name in known],
-        "encoders": [name for name in ENCODERS if name in known],
-        "missing": [name for name in (*DECODERS, *ENCODERS) if name not in known],
+        "decoders": [name for name in DECODERS if name in available],
+        "encoders": [name for name in ENCODERS if name in available],
+        "missing": [name for name in (*DECODERS, *ENCODERS) if name not in available],
     }

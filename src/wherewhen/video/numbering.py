@@ -15,7 +15,7 @@ def slots(stems: Sequence[str]) -> list[int]:
     """A slot for each name, from 0 on; one after another where the names don't count.
 
     Names count if they differ in nothing but the number at their end, and these rise in equal steps; where some are
-    left out, so are their slots. Numbers of which more are missing than there count for nothing.
+    left out, so are their slots. Numbers are ignored where more are missing than present.
 
     >>> slots(["f010", "f015", "f030"]), slots(["a", "b"])
     ([0, 1, 4], [0, 1])
@@ -29,5 +29,5 @@ def slots(stems: Sequence[str]) -> list[int]:
     usual = min(Counter(steps).most_common(), key=lambda pair: (-pair[1], pair[0]))[0]
     if numbers[-1] > _MOST or usual <= 0 or any(step % usual or step <= 0 for step in steps):
         return plain
-    found = [(number - numbers[0]) // usual for number in numbers]
-    return found if found[-1] + 1 <= 2 * len(found) else plain
+    positions = [(number - numbers[0]) // usual for number in numbers]
+    return positions if positions[-1] + 1 <= 2 * len(positions) else plain

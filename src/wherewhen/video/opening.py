@@ -21,7 +21,7 @@ MAX_PIXELS = 2**27
 TIMEOUT = 15.0  # seconds that a camera or an address may stay silent: when it is opened, and before each picture
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 _TEXT_AS_VIDEO = frozenset(("ansi", "bintext", "xbin", "idf"))
-# What FFmpeg takes for an overflow of stamps may as well be a new count: `clock` tells the two apart.
+# An overflow of stamps to FFmpeg may also be a new count: `clock` distinguishes the two.
 _RAW_STAMPS = {"correct_ts_overflow": "0"}
 
 
@@ -33,7 +33,7 @@ class Opened(NamedTuple):
 
 
 def opened(source: Medium) -> Opened:
-    """Open a source and find its video; VideoError if that can't be."""
+    """Open a source and find its video stream; VideoError if that fails."""
     if (file := file_of(source)) is not None:
         _check_file(file)
     container = _container_of(source)
@@ -55,7 +55,7 @@ def _container_of(source: Medium) -> InputContainer:
             kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
             return av.open(name.format(source.number), format=kind, timeout=TIMEOUT)
         if isinstance(source, Path):
-            # the protocol is named and the path absolute, as FFmpeg would take "10:00.mp4" for an address
+            # with protocol and absolute path, as FFmpeg would take "10:00.mp4" for an address
             return av.open(f"file:{source.absolute()}", options=dict(_RAW_STAMPS), metadata_errors="replace")
         if source.fault:
             raise VideoError(source, source.fault)
@@ -67,7 +67,7 @@ def _container_of(source: Medium) -> InputContainer:
         cause = _unopened(file_of(source), is_live(source), error)
         if isinstance(source, Path):
             raise VideoError(source, cause) from error
-        raise VideoError(source, cause) from None  # FFmpeg's own holds the whole address
+        raise VideoError(source, cause) from None  # the message of FFmpeg contains the whole address
 
 
 def _unopened(file: Path | None, live: bool, error: Exception) -> str:
@@ -113,7 +113,7 @@ def _check_file(path: Path) -> None:
 
 
 def _kind(path: Path) -> str:
-    """What a file that is no video looks like, for the message."""
+    """The apparent kind of a file that is no video, for the message."""
     with path.open("rb") as file:
         head = file.read(1024)
         file.seek(-1, 2)

@@ -10,26 +10,26 @@ _TAGS = (8, 9, 18)  # of FLV: sound, video, data
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _SYNC = 0x47  # of every packet of a transport stream
-_PACKETS = ((188, 0), (192, 4), (204, 0))  # their sizes in bytes, and where the sync stands
+_PACKETS = ((188, 0), (192, 4), (204, 0))  # their sizes in bytes, and the offset of the sync byte
 EMPTY = 2048  # zeros at the end that are no part of a video
 
 Walk = Callable[[BinaryIO, int], str | None]
 
 
 def short(end: int | None, size: int, slack: int = 0) -> str | None:
-    """That a file ends before it should; None if it doesn't, or nobody knows."""
+    """The message for a file that ends too early; None if it doesn't, or its end is unknown."""
     if end is None or end <= size + slack:
         return None
     return f"the file is cut short: {size:,} of {end:,} bytes are there"
 
 
 def unreadable(at: int, size: int) -> str:
-    """That a part of a file is none."""
+    """The message for an invalid part of a file."""
     return f"the file is damaged: it can't be read from byte {at:,} of {size:,} on"
 
 
 def matroska(file: BinaryIO, size: int) -> str | None:
-    """The parts of the segment one after another; those of unknown length, as live recorders write, are looked into."""
+    """The parts of the segment one after another; those of unknown length, as of live recorders, are parsed."""
     at, stop = 0, size
     while at < stop:
         file.seek(at)
@@ -74,7 +74,7 @@ def _element(file: BinaryIO) -> tuple[int | None, int | None, int]:
 
 
 def flv(file: BinaryIO, size: int) -> str | None:
-    """Tags one after another: a head of 11 bytes, its data, and 4 bytes that say how long both were."""
+    """Tags one after another: a head of 11 bytes, its data, and 4 bytes with the length of both."""
     at = int.from_bytes(file.read(9)[5:9]) + 4
     while at < size:
         file.seek(at)
@@ -86,7 +86,7 @@ def flv(file: BinaryIO, size: int) -> str | None:
 
 
 def gif(file: BinaryIO, size: int) -> str | None:
-    """Blocks one after another, up to the one that says that it is the last."""
+    """Blocks one after another, up to the trailer."""
     head = file.read(13)
     file.seek(_colors(head[10]), 1)
     while kind := file.read(1):
@@ -112,7 +112,7 @@ def _colors(flags: int) -> int:
 
 
 def asf(file: BinaryIO, size: int) -> str | None:
-    """The length in the head, and packets of one length that all begin alike; nothing of one that was sent live."""
+    """The length in the head, and packets of one length that all begin alike; None for a live broadcast."""
     head = file.read(65_536)
     at, data = head.find(_ASF_FILE), head.find(_ASF_DATA)
     if at < 0 or data < 0 or len(head) < max(at + 96, data + 53) or head[at + 88] & 1:
@@ -142,7 +142,7 @@ def transport(file: BinaryIO, size: int) -> str | None:
 
 
 def emptied(file: BinaryIO, size: int) -> str | None:
-    """Zeros up to the end are what a disk holds where nothing was written any more."""
+    """Zeros up to the end: the recorder stopped before they were written."""
     at = size
     while at > 0:
         start = max(0, at - 65_536)

@@ -14,7 +14,7 @@ _CHROMA = {"420": (2, 2), "411": (4, 1), "410": (4, 4), "422": (2, 1), "440": (1
 
 
 def y4m(file: BinaryIO, size: int) -> str | None:
-    """A line that tells the size of a picture in bytes, then pictures of that size, a line before each."""
+    """A header line with the size of a picture, then pictures of that size, each after a line."""
     head = file.readline(_LINE)
     length = _picture(head.decode("ascii", "replace").split()[1:])
     at = len(head)
@@ -28,11 +28,11 @@ def y4m(file: BinaryIO, size: int) -> str | None:
 
 
 def _picture(fields: list[str]) -> int | None:
-    """Bytes of a picture, by the fields of the head; None where they don't tell."""
-    told = {field[0]: field[1:] for field in fields if field}
-    if not (told.get("W", "").isdecimal() and told.get("H", "").isdecimal()):
+    """Bytes of a picture, by the fields of the head; None where they don't determine it."""
+    values = {field[0]: field[1:] for field in fields if field}
+    if not (values.get("W", "").isdecimal() and values.get("H", "").isdecimal()):
         return None
-    width, height, space = int(told["W"]), int(told["H"]), told.get("C", "420")
+    width, height, space = int(values["W"]), int(values["H"]), values.get("C", "420")
     if space.startswith("mono"):
         planes = width * height
     elif space[:3] in _CHROMA:
@@ -47,13 +47,13 @@ def _picture(fields: list[str]) -> int | None:
 
 
 def ivf(file: BinaryIO, size: int) -> str | None:
-    """A head, then pictures with their length before each; the head may tell how many there are."""
+    """A header, then pictures with their length before each; the header may hold their number."""
     head = file.read(32)
-    at, count, told = int.from_bytes(head[6:8], "little"), 0, int.from_bytes(head[24:28], "little")
+    at, count, declared = int.from_bytes(head[6:8], "little"), 0, int.from_bytes(head[24:28], "little")
     while at < size:
         file.seek(at)
         at += 12 + int.from_bytes(file.read(4), "little")
         count += 1
-    if at == size and count < told:
-        return f"the file is cut short: {count} of {told} pictures are there"
+    if at == size and count < declared:
+        return f"the file is cut short: {count} of {declared} pictures are there"
     return short(at, size)

@@ -50,7 +50,7 @@ class Reading:
         self.close()
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._reel.close()
 
     @property
@@ -71,7 +71,7 @@ class Reading:
         return self._starts[number:].tolist()
 
     def stop(self, cause: str) -> None:
-        """End the source at its next picture, as if there were no more; `damage` then tells the cause."""
+        """End the source at its next picture, as if there were no more; `damage` is the cause then."""
         self._stopped = cause
 
     @property
@@ -81,11 +81,11 @@ class Reading:
 
     @property
     def damage(self) -> str | None:
-        """Why less came than the container promised, or how a live stream ended, as far as was read; else None."""
+        """Why less was read than the container declares, or how a live stream ended, so far; else None."""
         return self._damage or self._reel.damage
 
     def whole(self) -> Floats:
-        """The borders of all pictures: those decoded if reading came to the end, else mostly without decoding."""
+        """The borders of all pictures: those decoded if reading reached the end, else mostly without decoding."""
         if self._complete or self._live:
             return self.edges
         self._rewind()
@@ -108,17 +108,19 @@ class Reading:
         """The frame that is shown at a moment in seconds; before the first and after the last one, the nearest."""
         self._rewind()
         convert = self._reel.converter(width)
-        held, end = None, None
+        shown_shot, end = None, None
         for shot in self._noted(self._reel.shots(max(time, 0.0)), whole=False):
-            if held is not None and shot.start > time:
+            if shown_shot is not None and shot.start > time:
                 end = shot.start
                 break
-            held = shot
-        if held is None:
+            shown_shot = shot
+        if shown_shot is None:
             raise VideoError(shown(self.source), "has no picture that can be read")
         with guarded(shown(self.source)):
-            image = convert(held.picture, f"frame {held.index}")
-        return Frame(image, held.index, held.start, held.start + self._reel.step if end is None else end)
+            image = convert(shown_shot.picture, f"frame {shown_shot.index}")
+        return Frame(
+            image, shown_shot.index, shown_shot.start, shown_shot.start + self._reel.step if end is None else end
+        )
 
     def several(
         self, wants: Sequence[Want], span: tuple[float, float] | None = None, spent: Spent | None = None
@@ -132,7 +134,7 @@ class Reading:
             return _opened(self.source, self._picture_rate, self.damaged == "set-aside")
 
     def _rewind(self) -> None:
-        """Be ready for the next pass."""
+        """Prepare the next pass."""
         if self._passes:
             if self._live:
                 raise VideoError(self.source, "a camera or stream can be read only once")
@@ -142,10 +144,10 @@ class Reading:
         self._passes += 1
 
     def _noted(self, shots: Iterator[Shot], whole: bool) -> Iterator[Shot]:
-        """The same shots; after a break that is kept they end, and those of a whole pass tell the edges."""
+        """The same shots; they end after a break that is kept, and those of a whole pass set the edges."""
         if whole:
             self._starts = array("d")
-        given = False
+        has_yielded = False
         try:
             with guarded(shown(self.source)):
                 for shot in shots:
@@ -154,10 +156,10 @@ class Reading:
                         break
                     if whole:
                         self._starts.append(shot.start)
-                    given = True
+                    has_yielded = True
                     yield shot
         except VideoError as error:
-            if not given or self.damaged == "set-aside":
+            if not has_yielded or self.damaged == "set-aside":
                 raise
             self._damage = self._damage or error.cause
         self._complete = whole
@@ -169,22 +171,22 @@ class Reading:
 
 
 def policy(damaged: str) -> Damaged:
-    """What becomes of damaged recordings: keep or set-aside; ConfigError for anything else."""
-    for known in get_args(Damaged):
-        if damaged == known:
-            return known  # type: ignore[no-any-return]
+    """The policy for damaged recordings: keep or set-aside; ConfigError for anything else."""
+    for choice in get_args(Damaged):
+        if damaged == choice:
+            return choice  # type: ignore[no-any-return]
     raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
 
 
 def reading(source: SourceLike, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
-    """Open a file, folder of pictures, camera or address once, for its pictures and all that is to know of it.
+    """Open a file, folder of pictures, camera or address once, for its pictures, times and facts.
 
-    ``damaged``: what becomes of a recording that can't be read as a whole. ``keep``: it is read as far as that goes,
-    and `Reading.damage` says what is missing; ``set-aside``: VideoError, after the frames that could be read. A source
-    without one picture that can be read is always a VideoError. ``picture_rate``: as in `frames`.
+    ``damaged``: the policy for a recording that can't be read as a whole. ``keep``: it is read as far as possible,
+    and `Reading.damage` describes the missing part; ``set-aside``: VideoError, after the readable frames. A source
+    without a readable picture is always a VideoError. ``picture_rate``: as in `frames`.
 
-    >>> with reading("no.mp4") as one:
-    ...     one.info
+    >>> with reading("no.mp4") as video:
+    ...     video.info
     Traceback (most recent call last):
     wherewhen.core.errors.VideoError: no.mp4: there is no such file or folder
     """
@@ -206,7 +208,7 @@ def frames(
 ) -> Iterator[Frame]:
     """Frames of a file, folder of pictures, camera or address, one by one, in RGB and upright.
 
-    ``span``: only frames that start in ``[t0, t1)`` seconds; the same ones, with the same times and numbers, as
+    ``span``: only frames that start in ``[t0, t1)`` seconds; with the same times and numbers as
     without it. ``rate``: at most this many frames per second, by leaving some out; none is ever doubled.
     ``width``: larger pictures are shrunk to it, aspect kept. ``size``: instead, every picture becomes exactly
     ``(height, width)``: shrinking averages over areas, enlarging is bilinear. ``picture_rate``: pictures per
@@ -229,8 +231,8 @@ def picture(source: Source, time: float, *, width: int | None = None) -> Frame:
 
     VideoError without one that can be read.
     """
-    with reading(source) as one:
-        return one.picture(time, width=width)
+    with reading(source) as video:
+        return video.picture(time, width=width)
 
 
 def several(
@@ -242,10 +244,10 @@ def several(
     spent: Spent | None = None,
     damaged: Damaged = "set-aside",
 ) -> Iterator[tuple[int, Frame]]:
-    """Frames for several takers who want other rates or sizes, each with its taker's number, in order of start.
+    """Frames for several consumers with other rates or sizes, each with its consumer's number, in order of start.
 
-    Decoded once; a picture that several want in one size is resized once and shared. Each taker gets what `frames`
-    would give.
+    Decoded once; a picture that several need in one size is resized once and shared. Each consumer gets the frames
+    of `frames`.
     """
     _check(wants, span, picture_rate)
     return _several(source, wants, span, picture_rate, spent, damaged)
@@ -253,18 +255,18 @@ def several(
 
 def probe(source: SourceLike, *, picture_rate: float | None = None) -> VideoInfo:
     """Size, rate, length and coding of a video from its head; raises VideoError as ``frames`` does."""
-    with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
-        return one.info
+    with reading(source, damaged="set-aside", picture_rate=picture_rate) as video:
+        return video.info
 
 
 def edges(source: SourceLike, *, picture_rate: float | None = None) -> Floats:
     """The F + 1 borders in seconds of a video's F frames: what ``frames`` gives, mostly without decoding."""
-    with reading(source, damaged="set-aside", picture_rate=picture_rate) as one:
-        return one.whole()
+    with reading(source, damaged="set-aside", picture_rate=picture_rate) as video:
+        return video.whole()
 
 
 def decoder() -> str:
-    """What decodes here, with its versions."""
+    """The decoder and its versions."""
     import av
 
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
@@ -276,8 +278,8 @@ def _check(wants: Sequence[Want], span: tuple[float, float] | None, picture_rate
         raise ValueError(f"span: expected a rising pair of seconds, got {span}")
     for want in wants:
         sides = want.size or (None, None)
-        asked = (("rate", want.rate), ("width", want.width), ("size", sides[0]), ("size", sides[1]))
-        for name, value in (*asked, ("picture_rate", picture_rate)):
+        values = (("rate", want.rate), ("width", want.width), ("size", sides[0]), ("size", sides[1]))
+        for name, value in (*values, ("picture_rate", picture_rate)):
             if value is not None and not value > 0:
                 raise ValueError(f"{name}: expected a number above 0, got {value}")
 
@@ -290,8 +292,8 @@ def _several(
     spent: Spent | None,
     damaged: Damaged,
 ) -> Iterator[tuple[int, Frame]]:
-    with reading(source, damaged=damaged, picture_rate=picture_rate) as one:
-        yield from one.several(wants, span, spent)
+    with reading(source, damaged=damaged, picture_rate=picture_rate) as video:
+        yield from video.several(wants, span, spent)
 
 
 def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:

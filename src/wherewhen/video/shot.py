@@ -20,9 +20,9 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video says about itself: size in pixels as shown, average frames per second, length, kind of coding.
+    """Facts about a video: size in pixels as shown, average frames per second, length, kind of coding.
 
-    ``frames`` and ``duration`` (seconds) are None where only reading it all would tell. ``variable``: whether its
+    ``frames`` and ``duration`` (seconds) are None where only a complete reading gives them. ``variable``: whether its
     first pictures are unevenly spaced.
     """
 
@@ -39,14 +39,14 @@ Converter = Callable[[Any, str], Pixels]
 
 
 class Reel(Protocol):
-    """Something open that gives shots; ``step``: nominal time between them, ``tick``: the smallest, in seconds."""
+    """An open source of shots; ``step``: nominal time between them, ``tick``: the smallest, in seconds."""
 
     step: float
     tick: float
 
     @property
     def damage(self) -> str | None:
-        """Why less came than promised, or how a live stream ended, as far as was read."""
+        """Why less was read than declared, or how a live stream ended, so far."""
 
     def shots(self, since: float = 0.0) -> Iterator[Shot]:
         """Every shot from ``since`` on, and at least one before it."""
@@ -58,7 +58,7 @@ class Reel(Protocol):
         """Turns a picture, named for errors, into RGB at most ``width`` wide, or exactly ``exact`` (height, width)."""
 
     def info(self) -> VideoInfo:
-        """What the source says about itself; reads its beginning."""
+        """Facts about the source; reads its beginning."""
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 LARGE = 2**24  # pixels, 16.8 million: larger pictures are decoded at a reduced size where that is enough
-FINE = (
-    1.5  # times what is wanted: so wide and high a reduced picture is at least, as shrinking it hides how it was made
-)
-REDUCTIONS = (8, 4, 2)  # what decoders offer
+FINE = 1.5  # least ratio of a reduced picture to the requested size, so that shrinking hides the reduction
+REDUCTIONS = (8, 4, 2)  # of decoders
 
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # JPEG markers among those of frames that begin other things
@@ -25,16 +23,16 @@ class Size(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """The number of pixels."""
         return self.width * self.height
 
     @property
     def large(self) -> bool:
-        """Whether it is worth to decode it at a reduced size."""
+        """Whether decoding at a reduced size pays."""
         return self.pixels > LARGE
 
     def reduced(self, by: int) -> Size:
-        """What a decoder makes of it that leaves out all but one of ``by`` rows and columns."""
+        """Its size in a decoder that keeps one of ``by`` rows and columns."""
         return Size(-(-self.width // by), -(-self.height // by))
 
 
@@ -59,19 +57,22 @@ def size_of(data: bytes) -> Size | None:
         return None
 
 
-def reduction(size: Size, wanted: Sequence[tuple[int | None, int | None]]) -> int:
-    """By how much a picture may be reduced for all who want it with a width and height, None = any; 1 = not at all.
+def reduction(size: Size, requested: Sequence[tuple[int | None, int | None]]) -> int:
+    """The reduction of a picture that suits all requested widths and heights, None = any; 1 = none.
 
-    Who says neither wants it as it is.
+    (None, None) needs the full size.
 
     >>> reduction(Size(14000, 9000), [(320, None)]), reduction(Size(14000, 9000), [(1280, None), (224, 224)])
     (8, 4)
     """
-    if not size.large or not wanted or (None, None) in wanted:
+    if not size.large or not requested or (None, None) in requested:
         return 1
     for by in REDUCTIONS:
-        own = size.reduced(by)
-        if all(own.width >= FINE * (width or 0) and own.height >= FINE * (height or 0) for width, height in wanted):
+        reduced = size.reduced(by)
+        if all(
+            reduced.width >= FINE * (width or 0) and reduced.height >= FINE * (height or 0)
+            for width, height in requested
+        ):
             return by
     return 1
 
@@ -80,7 +81,7 @@ def _jpeg(data: bytes) -> Size | None:
     at = 2
     while data[at] == 0xFF:
         kind = data[at + 1]
-        if kind == 0xFF:  # filling
+        if kind == 0xFF:  # padding
             at += 1
         elif kind in _ALONE:
             at += 2
@@ -95,12 +96,12 @@ def _jpeg(data: bytes) -> Size | None:
 def _tiff(data: bytes, order: str) -> Size | None:
     (at,) = struct.unpack_from(f"{order}I", data, 4)
     (count,) = struct.unpack_from(f"{order}H", data, at)
-    found = {}
+    sides = {}
     for entry in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind = struct.unpack_from(f"{order}HH", data, entry)
         if tag in (256, 257):
-            (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
-    return Size(found[256], found[257]) if len(found) == 2 else None
+            (sides[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
+    return Size(sides[256], sides[257]) if len(sides) == 2 else None
 
 
 def _webp(data: bytes) -> Size | None:

@@ -46,7 +46,7 @@ __all__ = [
 
 log = logging.getLogger("wherewhen")
 
-WANTED = "expected a file, a folder, a glob, a camera's number or an address"
+EXPECTED = "expected a file, a folder, a glob, a camera's number or an address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Camera:
 
     @property
     def name(self) -> str:
-        """What files about it are called."""
+        """The name of their results."""
         return f"camera-{self.number}"
 
     @property
@@ -69,91 +69,91 @@ class Camera:
         return f"camera {self.number}"
 
 
-Medium = Path | Address | Camera  # what FFmpeg or a folder gives
+Medium = Path | Address | Camera  # read by FFmpeg or from a folder
 Source = Medium | Pictures
-SourceLike = str | Source  # what a user may say: `parsed` makes a source of it
+SourceLike = str | Source  # a source, or its text for `parsed`
 
 
-def parsed(given: SourceLike) -> Source:
-    """What a user's text means: a file or folder (there or not), a camera's number or an address.
+def parsed(source: SourceLike) -> Source:
+    """A user's text as a source: a file or folder (existing or not), a camera's number or an address.
 
-    This is the only place that looks into the text; a path is never taken for an address. VideoError for text that
+    Only this function parses the text; a path is never taken for an address. VideoError for text that
     can be no path.
 
     >>> parsed("rtsp://me:secret@door/1"), parsed("0"), parsed("a.mp4").name
     (Address('rtsp://door/1'), Camera(number=0), 'a.mp4')
     """
-    if not isinstance(given, str):
-        return given
-    if "\0" in given or not given.strip():
-        raise VideoError(given or "''", "no file can have this name")
-    if (where := address_in(given)) is not None:
-        return Path(url2pathname(urlsplit(where.url).path)) if where.scheme == "file" else where
-    if given.isascii() and given.isdecimal() and not _exists(Path(given)):
-        return Camera(int(given))
-    return Path(given)
+    if not isinstance(source, str):
+        return source
+    if "\0" in source or not source.strip():
+        raise VideoError(source or "''", "no file can have this name")
+    if (address := address_in(source)) is not None:
+        return Path(url2pathname(urlsplit(address.url).path)) if address.scheme == "file" else address
+    if source.isascii() and source.isdecimal() and not _exists(Path(source)):
+        return Camera(int(source))
+    return Path(source)
 
 
-def is_live(given: SourceLike) -> bool:
-    """Whether a source has no end of its own: a camera or a stream.
+def is_live(source: SourceLike) -> bool:
+    """Whether a source is endless: a camera or a stream.
 
     >>> is_live("rtsp://door/1"), is_live("a.mp4"), is_live("https://example.org/a.mp4")
     (True, False, False)
     """
-    source = parsed(given)
-    return isinstance(source, Camera) or (isinstance(source, Address) and source.live)
+    parsed_source = parsed(source)
+    return isinstance(parsed_source, Camera) or (isinstance(parsed_source, Address) and parsed_source.live)
 
 
-def shown(given: SourceLike) -> str:
+def shown(source: SourceLike) -> str:
     """The source as text fit for a message, a log or a file: no secret of an address, no character that breaks lines.
 
     >>> shown("rtsp://me:secret@door/1?key=2")
     'rtsp://door/1'
     """
-    return printable(parsed(given))
+    return printable(parsed(source))
 
 
 def stem(source: Source) -> str:
-    """What a source is called in results: its name without the suffix; of ``.`` the folder's name.
+    """The name of a source in results: without the suffix; of ``.`` the folder's name.
 
     >>> stem(Path("a/b.mp4")), stem(Camera(0))
     ('b', 'camera-0')
     """
-    own = source.stem or (source.resolve().name if isinstance(source, Path) else "")
-    return fitted(printable(own)) or "video"
+    name = source.stem or (source.resolve().name if isinstance(source, Path) else "")
+    return fitted(printable(name)) or "video"
 
 
 def pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order; empty if it has none. VideoError if the folder can't be listed."""
-    with _telling(folder):
+    with _folder_errors(folder):
         return [path for path in listing(folder)[0] if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
-def is_frames_folder(given: SourceLike) -> bool:
+def is_frames_folder(source: SourceLike) -> bool:
     """Whether a source is a folder that holds pictures and no video file: one video, stored frame by frame."""
-    source = parsed(given)
-    if not isinstance(source, Path) or not source.is_dir():
+    path = parsed(source)
+    if not isinstance(path, Path) or not path.is_dir():
         return False
-    with _telling(source):
-        return is_album(source)
+    with _folder_errors(path):
+        return is_album(path)
 
 
-def expand(given: SourceLike) -> list[Source]:
-    """Every video that a source means, in natural order.
+def expand(source: SourceLike) -> list[Source]:
+    """Every video of a source, in natural order.
 
-    A file is itself, whatever its suffix. A folder is searched through: each video file in it and each folder of
-    pictures. A glob (``**`` too) is matched, then each match is treated so. Cameras and addresses are themselves.
-    What is passed over on the way is told in the log. Raises VideoError if that comes to nothing.
+    A file is a source, with any suffix. A folder is searched: each video file in it and each folder of
+    pictures. A glob (``**`` too) is matched, then each match is treated so. Cameras and addresses are returned.
+    Skipped entries are logged. VideoError if there is no video.
 
     >>> expand("rtsp://me:secret@door/1")
     [Address('rtsp://door/1')]
     """
-    source = parsed(given)
-    if not isinstance(source, Path):
-        return [source]
-    path = source if _exists(source) else _from_home(source)
+    parsed_source = parsed(source)
+    if not isinstance(parsed_source, Path):
+        return [parsed_source]
+    path = parsed_source if _exists(parsed_source) else _from_home(parsed_source)
     if (kind := no_file(path)) is not None:
-        raise VideoError(path, f"this is {kind}; {WANTED}{_hint(path)}")
+        raise VideoError(path, f"this is {kind}; {EXPECTED}{_hint(path)}")
     if not _exists(path) and not has_magic(str(path)):
         raise _not_there(path)
     if _exists(path) and not path.is_dir():
@@ -162,26 +162,28 @@ def expand(given: SourceLike) -> list[Source]:
 
 
 def _searched(path: Path) -> list[Path]:
-    """The videos in a folder, or that a glob means; what is passed over is told."""
+    """The videos of a folder or glob; skipped entries are logged."""
     passed, folder = PassedOver(), _exists(path)
     if folder:
-        with _telling(path):
-            found = list(recordings(path, passed))
+        with _folder_errors(path):
+            videos = list(recordings(path, passed))
     else:
         matches = sorted((Path(name) for name in glob(str(path), recursive=True)), key=natural)  # noqa: PTH207
-        found = list(dict.fromkeys(video for match in matches for video in _matched(match, passed)))
-    if not found:
-        told = f"; passed over: {passed}" if str(passed) else ""
+        videos = list(dict.fromkeys(video for match in matches for video in _matched(match, passed)))
+    if not videos:
+        skipped = f"; skipped: {passed}" if str(passed) else ""
         kinds = "a video (.mp4, .avi, .mkv, ...) or pictures (.tif, .jpg, .png, ...)"
-        wanted = f"expected {kinds} in this folder or below, found none"
-        raise VideoError(path, (wanted if folder else "this pattern matches no video and no folder of pictures") + told)
+        message = f"expected {kinds} in this folder or below, found none"
+        raise VideoError(
+            path, (message if folder else "this pattern matches no video and no folder of pictures") + skipped
+        )
     if str(passed):
-        log.warning("passed over in %s: %s", shown(path), passed)
-    return found
+        log.warning("skipped in %s: %s", shown(path), passed)
+    return videos
 
 
 def _matched(match: Path, passed: PassedOver) -> Iterator[Path]:
-    """The videos that a match of a glob means."""
+    """The videos of one match of a glob."""
     if match.is_dir():
         try:
             yield from recordings(match, passed)
@@ -196,7 +198,7 @@ def _matched(match: Path, passed: PassedOver) -> Iterator[Path]:
 
 
 @contextmanager
-def _telling(folder: Path) -> Iterator[None]:
+def _folder_errors(folder: Path) -> Iterator[None]:
     """A folder that can't be read is a VideoError."""
     try:
         yield
@@ -209,7 +211,7 @@ def _telling(folder: Path) -> Iterator[None]:
 
 
 def _hint(path: Path) -> str:
-    """What to do instead, for a device that is a camera and for other things that are no file."""
+    """The remedy for a device that is a camera; else empty."""
     camera = re.fullmatch(r"/dev/video(\d+)", str(path))
     return f"; name the camera by its number, {camera[1]}" if camera else ""
 
@@ -229,7 +231,7 @@ def _from_home(path: Path) -> Path:
 
 
 def _not_there(path: Path) -> VideoError:
-    """What is said of a name that no file has, and that may be an address gone wrong: then no secret of it is told."""
+    """The error for a missing file; its name may be a mistyped address, whose secrets are hidden."""
     text, cause = str(path), "there is no such file or folder"
     if re.match(r"[\w.+-]+:/+[^/]", text):
         return VideoError(path, f"{cause}; an address is given as text, with two slashes")

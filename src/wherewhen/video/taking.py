@@ -17,7 +17,7 @@ INF = float("inf")
 
 
 class Want(NamedTuple):
-    """Which frames somebody wants: see `wherewhen.video.reader.frames`."""
+    """The frames that a consumer needs: see `wherewhen.video.reader.frames`."""
 
     rate: float | None = None
     width: int | None = None
@@ -39,7 +39,7 @@ class _Held(NamedTuple):
 
 
 class _Taker:
-    """One who takes frames: which it keeps, and the last one, which waits for its end."""
+    """A consumer of frames: its selection, and its last frame, whose end is not known yet."""
 
     def __init__(self, want: Want, reel: Reel) -> None:
         self.size = want[1:]
@@ -49,7 +49,7 @@ class _Taker:
 
 
 class Taking:
-    """Hands out shots to takers; a picture is let go of as soon as it is resized, so that only resized ones wait."""
+    """Distributes shots to consumers; a picture is released once it is resized, so only resized ones are kept."""
 
     def __init__(self, reel: Reel, wants: Sequence[Want], span: tuple[float, float], spent: Spent, name: str) -> None:
         self._since, self._until = span
@@ -61,7 +61,7 @@ class Taking:
         self._ready: list[tuple[float, int, Frame]] = []
 
     def frames(self, shots: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
-        """Frames with their taker's number; what reading raises comes after all frames before it."""
+        """Frames with their taker's number; an error of the reader comes after all frames before it."""
         last, trouble = None, None
         shots = self._clocked(shots)
         while not all(taker.done for taker in self._takers):
@@ -98,7 +98,7 @@ class Taking:
             yield shot
 
     def _take(self, shot: Shot) -> None:
-        made: dict[tuple[object, ...], Pixels] = {}
+        images: dict[tuple[object, ...], Pixels] = {}
         for number, taker in enumerate(self._takers):
             if taker.done or not (taker.keeps is None or taker.keeps(shot.start)):
                 continue
@@ -106,27 +106,27 @@ class Taking:
             if shot.start >= self._until:
                 taker.done = True
             elif shot.start >= self._since:
-                if taker.size not in made:
-                    made[taker.size] = self._converted(shot, taker.size)
-                taker.held = _Held(made[taker.size], shot.index, shot.start)
+                if taker.size not in images:
+                    images[taker.size] = self._converted(shot, taker.size)
+                taker.held = _Held(images[taker.size], shot.index, shot.start)
 
     def _converted(self, shot: Shot, size: tuple[object, ...]) -> Pixels:
         began = perf_counter()
         with guarded(self._name):
-            made = self._converters[size](shot.picture, f"frame {shot.index}")
+            image = self._converters[size](shot.picture, f"frame {shot.index}")
         self._spent.resize += perf_counter() - began
         if size in self._shared:
-            made.flags.writeable = False
-        return made
+            image.flags.writeable = False
+        return image
 
     def _release(self, number: int, taker: _Taker, end: float) -> None:
-        """The frame that a taker holds has its end."""
+        """Set the end of the last frame of a taker."""
         if taker.held is not None:
             heappush(self._ready, (taker.held.start, number, Frame(*taker.held, end)))
             taker.held = None
 
     def _before(self, start: float) -> Iterator[tuple[int, Frame]]:
-        """Frames that begin before a time, from which on more may come."""
+        """Frames that begin before a time; later ones are not complete."""
         while self._ready and self._ready[0][0] < start:
             _, number, frame = heappop(self._ready)
             yield number, frame

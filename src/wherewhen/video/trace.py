@@ -11,7 +11,7 @@ from wherewhen.video.shot import Converter, Shot, VideoInfo
 
 
 class Trace:
-    """A file of features opened like a video: it tells when frames begin; asking for a picture raises VideoError."""
+    """A file of features opened like a video: it has the times of frames; reading a picture raises VideoError."""
 
     tick = 0.0
     damage: str | None = None
@@ -37,7 +37,7 @@ class Trace:
         raise VideoError(self._path, "this holds features, no pictures; the video itself is needed for this")
 
     def info(self) -> VideoInfo:
-        """What the video said about itself when it was looked at."""
+        """Facts about the video at its extraction."""
         about, count = self._about, len(self._clock) - 1
         duration = float(self._clock[-1] - self._clock[0])
         size = int(about.get("width", 1)), int(about.get("height", 1))

@@ -21,10 +21,10 @@ _WALKS: dict[bytes, parts.Walk] = {
 
 
 def cut_short(path: Path) -> str | None:
-    """What is missing of a file, in words; None if nothing is, or nobody can tell.
+    """The missing part of a file, as text; None if nothing is missing, or it is unknown.
 
-    Told of mp4/mov, avi, mkv/webm, ts/m2ts, flv, asf/wmv, gif, y4m and ivf files by the lengths that their parts bear,
-    and of others if they end with zeros.
+    Based on the lengths of parts in mp4/mov, avi, mkv/webm, ts/m2ts, flv, asf/wmv, gif, y4m and ivf files; others are
+    incomplete if they end with zeros.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -39,7 +39,7 @@ def cut_short(path: Path) -> str | None:
 
 
 def media_end(path: Path) -> int:
-    """Up to which byte of a stream, or of an mp4 in fragments, there are pictures or sound; 0 where nobody knows."""
+    """The byte up to which in a stream, or an mp4 in fragments, there are pictures or sound; 0 where unknown."""
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(8)[4:] not in _BOXES:
@@ -72,7 +72,7 @@ def _mp4(file: BinaryIO, size: int) -> str | None:
     if end > size:
         return parts.short(end, size)
     if end < at + 8:
-        # a few bytes of anything may follow the last box, but fragments have no index to tell what is missing
+        # a few bytes of anything may follow the last box, but fragments have no index that shows what is missing
         return parts.unreadable(at, size) if b"moof" in kinds and size - at >= parts.EMPTY else None
     return None if kinds & {b"moov", b"moof"} else "its index is missing: the recording was never finished"
 
