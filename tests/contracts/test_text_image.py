@@ -85,5 +85,5 @@ def test_prompts_can_be_learnt_through_the_tower(name: str) -> None:
     assert reached[1:3].all() and reached.sum() >= 5 and not reached[0]
     plain = tower.between(["red"], torch.zeros(tower.length, tower.width), 0, 0)[0].detach().numpy()
     np.testing.assert_allclose(plain / np.linalg.norm(plain), made(name).encode(["red"])[0], atol=1e-5)
-    with pytest.raises(ValueError, match="learnt rows"):
+    with pytest.raises(ValueError, match="learned rows"):
         tower.between(["red"], torch.zeros(3, tower.width))

@@ -81,11 +81,13 @@ def test_gradients_are_those_of_the_expectation() -> None:
     worth, keep, sigma = torch.randn(1, 6, dtype=torch.float64), torch.tensor([3]), 0.3
     noise = torch.randn(1, 400_000, 6, dtype=torch.float64)
     leaf = scores.clone().requires_grad_()
-    (clip_tsa.Kept.apply(leaf, noise, held, keep, sigma) * worth).sum().backward()
+    (clip_tsa.PerturbedTopK.apply(leaf, noise, held, keep, sigma) * worth).sum().backward()
     for k in range(6):
         step = torch.zeros_like(scores)
         step[0, k] = 0.05
-        ends = [(clip_tsa.Kept.apply(scores + s * step, noise, held, keep, sigma) * worth).sum() for s in (1, -1)]
+        ends = [
+            (clip_tsa.PerturbedTopK.apply(scores + s * step, noise, held, keep, sigma) * worth).sum() for s in (1, -1)
+        ]
         assert leaf.grad is not None
         assert float(leaf.grad[0, k]) == pytest.approx(float(ends[0] - ends[1]) / 0.1, abs=0.03)
 
@@ -105,7 +107,7 @@ def test_the_chance_is_what_many_draws_tend_to() -> None:
     torch.manual_seed(0)
     scores, held = torch.rand(2, 80, dtype=torch.float64), torch.rand(2, 80) > 0.3
     keep, noise = torch.tensor([20, 50]), torch.randn(2, 20_000, 80, dtype=torch.float64)
-    drawn = clip_tsa.Kept.apply(scores, noise, held, keep, 0.1)
+    drawn = clip_tsa.PerturbedTopK.apply(scores, noise, held, keep, 0.1)
     chance = clip_tsa.expected(scores, held, keep, 0.1)
     torch.testing.assert_close(chance.sum(1), keep.double())
     assert float((chance - drawn).abs().max()) < 0.03

@@ -13,7 +13,7 @@ from wherewhen.methods.proximity import (
     ProximityConfig,
     best_window,
     edge_mean,
-    near_peak,
+    peak_weights,
     top_mean,
 )
 
@@ -56,7 +56,7 @@ def test_the_mean_of_a_map_repeats_its_edges(seed: int, h: int, w: int) -> None:
 def test_a_gaussian_falls_from_the_peak_in_shares_of_the_picture() -> None:
     grid = torch.zeros(1, 1, 12)
     grid[0, 0, 5] = 1  # row 1, column 1 of 3 x 4
-    found = near_peak(grid, torch.tensor([[3, 4]]), (3, 4), 0.2).reshape(3, 4)
+    found = peak_weights(grid, torch.tensor([[3, 4]]), (3, 4), 0.2).reshape(3, 4)
     for y in range(3):
         for x in range(4):
             away = ((y - 1) / 3) ** 2 + ((x - 1) / 4) ** 2

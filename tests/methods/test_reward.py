@@ -125,7 +125,7 @@ def test_pseudo_labels_find_what_is_far_for_a_while() -> None:
     model = Reward(RewardConfig(neighbors=3), {"cells": 4}).train()
     model.study(0, found)
     output = model(views)
-    seeds = model._found(output.extra["features"], output.extra["held"], label > 0.5)[0]
+    seeds = model._seeds_of(output.extra["features"], output.extra["held"], label > 0.5)[0]
     assert seeds[6, 1] and not seeds[:4].any() and not seeds[:, [0, 2]].any()
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for stage in (0, 1):

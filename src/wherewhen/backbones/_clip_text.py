@@ -74,7 +74,7 @@ class TextTower(nn.Module):
         Wu et al., VadCLIP, AAAI 2024, section 3.4, as in the official code.
         """
         if tuple(learnt.shape) != (LENGTH, self.width):
-            raise ValueError(f"expected learnt rows ({LENGTH}, {self.width}), got {tuple(learnt.shape)}")
+            raise ValueError(f"expected learned rows ({LENGTH}, {self.width}), got {tuple(learnt.shape)}")
         rows, ends = [], []
         for text, ids in zip(texts, self._ids(texts), strict=True):
             end = prefix + suffix + len(ids) - 1

@@ -133,7 +133,7 @@ class ToyTower:
         import torch
 
         if tuple(learnt.shape) != (self.length, self.width) or prefix + suffix + 2 > self.length:
-            raise ValueError(f"expected learnt rows ({self.length}, {self.width}), got {tuple(learnt.shape)}")
+            raise ValueError(f"expected learned rows ({self.length}, {self.width}), got {tuple(learnt.shape)}")
         bags = [_bag(text) if isinstance(text, str) else np.eye(len(CONCEPTS))[list(text)].sum(0) for text in texts]
         words = torch.as_tensor(np.stack(bags), dtype=learnt.dtype, device=learnt.device)
         rows = learnt[1 : 1 + prefix + suffix]

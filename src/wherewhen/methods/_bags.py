@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def lane_count(held: Tensor) -> Tensor:
-    """How many lanes of each bag ``(B, T, P)`` ever hold something, at least 1: ``(B,)``."""
+    """Number of nonempty lanes of each bag ``(B, T, P)``, at least 1: ``(B,)``."""
     return held.any(1).sum(1).clamp(min=1)
 
 

@@ -12,13 +12,13 @@ from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness
 from wherewhen.methods._sequences import queries
 
 STEEP = 4.0  # the prior's logit at twice its length, where training starts
-NOTHING = -20.0  # logit of what is not there
+NOTHING = -20.0  # logit of absent instances
 
 
 class Attention(nn.Module):
     """Several heads of scaled dot products and the values themselves: equations 1 to 3 of Wu et al., IJCAI 2021.
 
-    There is no output layer, no norm and no place: none is mentioned.
+    There is no output layer, no norm and no position: the paper mentions none.
     """
 
     def __init__(self, size: int, heads: int) -> None:
@@ -26,26 +26,28 @@ class Attention(nn.Module):
         self.heads = heads
         self.query, self.key, self.value = (nn.Linear(size, size, bias=False) for _ in range(3))
 
-    def forward(self, own: Tensor, held: Tensor, guests: Tensor | None = None) -> Tensor:
+    def forward(self, rows: Tensor, held: Tensor, guests: Tensor | None = None) -> Tensor:
         """Related features ``(B, N, C)`` of a bag's held instances ``(B, N)``, or of ``guests`` ``(B, G, C)``.
 
-        A guest looks at the bag's own instances and at itself, never at other guests.
+        A guest attends to the bag's own instances and to itself, never to other guests.
         """
-        asking = own if guests is None else guests
-        query, key, value = (self._by_head(layer(x)) for layer, x in zip(self._layers, (asking, own, own), strict=True))
+        attending = rows if guests is None else guests
+        query, key, value = (
+            self._by_head(layer(x)) for layer, x in zip(self._layers, (attending, rows, rows), strict=True)
+        )
         if guests is not None:
-            own_key, own_value = self._by_head(self.key(guests)), self._by_head(self.value(guests))
+            guest_key, guest_value = self._by_head(self.key(guests)), self._by_head(self.value(guests))
         parts = []
-        for part in queries(asking.shape[1], asking.shape[0] * self.heads):
-            some = query[:, :, part] / query.shape[-1] ** 0.5
-            logits = (some @ key.transpose(2, 3)).masked_fill(~held[:, None, None], -torch.inf)
+        for part in queries(attending.shape[1], attending.shape[0] * self.heads):
+            scaled = query[:, :, part] / query.shape[-1] ** 0.5
+            logits = (scaled @ key.transpose(2, 3)).masked_fill(~held[:, None, None], -torch.inf)
             if guests is None:
                 parts.append(torch.softmax(logits, -1).nan_to_num(0.0) @ value)
                 continue
-            itself = (some * own_key[:, :, part]).sum(-1, keepdim=True)
+            itself = (scaled * guest_key[:, :, part]).sum(-1, keepdim=True)
             weights = torch.softmax(torch.cat([logits, itself], -1), -1)
-            parts.append(weights[..., :-1] @ value + weights[..., -1:] * own_value[:, :, part])
-        return torch.cat(parts, 2).transpose(1, 2).flatten(2) + asking
+            parts.append(weights[..., :-1] @ value + weights[..., -1:] * guest_value[:, :, part])
+        return torch.cat(parts, 2).transpose(1, 2).flatten(2) + attending
 
     @property
     def _layers(self) -> tuple[nn.Module, nn.Module, nn.Module]:
@@ -62,11 +64,11 @@ class Graph(nn.Module):
         super().__init__()
         self.near, self.alike = GraphConvolution(size, size), GraphConvolution(size, size)
 
-    def forward(self, own: Tensor, held: Tensor, times: Tensor) -> Tensor:
+    def forward(self, rows: Tensor, held: Tensor, times: Tensor) -> Tensor:
         """Related features ``(B, N, C)``; ``times`` ``(B, N)``: 1 apart is the usual length of an instance."""
-        close = balanced(nearness(times[..., None]).to(own.dtype) * both(held))
-        similar = balanced(likeness(own, held))
-        return own + (F.relu(self.near(own, close)) + F.relu(self.alike(own, similar))) / 2
+        close = balanced(nearness(times[..., None]).to(rows.dtype) * both(held))
+        similar = balanced(likeness(rows, held))
+        return rows + (F.relu(self.near(rows, close)) + F.relu(self.alike(rows, similar))) / 2
 
 
 class Branch(nn.Module):
@@ -98,39 +100,39 @@ class Branch(nn.Module):
             nn.init.xavier_normal_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.drop = LockedDropout(drop)
-        if prior is not None:  # what is learnt starts small beside what is known
+        if prior is not None:  # the learned part starts small compared with the prior
             self.steep = nn.Parameter(torch.tensor(STEEP))
             self.layers[-1].weight.data.mul_(0.1)  # type: ignore[operator]
 
     def forward(self, view: View) -> Tensor:
         """Logits of a bag's own instances, `NOTHING` where none is held."""
-        held, own = holds(view), self.enter(view.features)
+        held, rows = holds(view), self.enter(view.features)
         if isinstance(self.relation, Attention):
-            own = self.relation(own, held)
+            rows = self.relation(rows, held)
         elif self.relation is not None:
-            own = self.relation(own, held, middles(view, held))
-        return self._head(own, view.features).masked_fill(~held, NOTHING)
+            rows = self.relation(rows, held, middles(view, held))
+        return self._head(rows, view.features).masked_fill(~held, NOTHING)
 
     def guests(self, guests: View, view: View) -> Tensor:
-        """Logits ``(B, G)`` of other instances, each alone in the company of the bag's own ones."""
-        held, there = holds(view), holds(guests)
-        own, strange = self.enter(view.features), self.enter(guests.features)
+        """Logits ``(B, G)`` of other instances, each alone related to the bag's own ones."""
+        held, present = holds(view), holds(guests)
+        rows, guest_rows = self.enter(view.features), self.enter(guests.features)
         if isinstance(self.relation, Attention):
-            strange = self.relation(own, held, strange)
+            guest_rows = self.relation(rows, held, guest_rows)
         elif self.relation is not None:
-            strange = self._one_by_one(own, held, strange, view, guests)
-        return self._head(strange, guests.features).masked_fill(~there, NOTHING)
+            guest_rows = self._one_by_one(rows, held, guest_rows, view, guests)
+        return self._head(guest_rows, guests.features).masked_fill(~present, NOTHING)
 
-    def _one_by_one(self, own: Tensor, held: Tensor, strange: Tensor, view: View, guests: View) -> Tensor:
+    def _one_by_one(self, rows: Tensor, held: Tensor, guest_rows: Tensor, view: View, guests: View) -> Tensor:
         """A graph has no queries: each guest becomes the last node of the bag's graph in turn."""
         assert self.relation is not None
-        times, found = middles(view, held), []
+        times, parts = middles(view, held), []
         late = _in_lengths(guests, view, held)
-        known = torch.cat([held, torch.ones_like(held[:, :1])], 1)
-        for k in range(strange.shape[1]):
-            nodes = torch.cat([own, strange[:, k : k + 1]], 1)
-            found.append(self.relation(nodes, known, torch.cat([times, late[:, k : k + 1]], 1))[:, -1])
-        return torch.stack(found, 1)
+        nodes_held = torch.cat([held, torch.ones_like(held[:, :1])], 1)
+        for k in range(guest_rows.shape[1]):
+            nodes = torch.cat([rows, guest_rows[:, k : k + 1]], 1)
+            parts.append(self.relation(nodes, nodes_held, torch.cat([times, late[:, k : k + 1]], 1))[:, -1])
+        return torch.stack(parts, 1)
 
     def _head(self, rows: Tensor, features: Tensor) -> Tensor:
         first, second, last = self.layers
@@ -139,17 +141,17 @@ class Branch(nn.Module):
         if self.prior is None:
             return logits
         lengths = torch.linalg.vector_norm(features.float(), dim=-1) / features.shape[-1] ** 0.5
-        known: Tensor = logits + self.steep * (lengths / self.prior - 1)
-        return known
+        with_prior: Tensor = logits + self.steep * (lengths / self.prior - 1)
+        return with_prior
 
 
 def holds(view: View) -> Tensor:
-    """Which instances ``(B, N)`` are there and not all zeros."""
+    """Whether instances ``(B, N)`` are present and not all zeros."""
     return view.mask & (view.features != 0).any(-1)
 
 
 def middles(view: View, held: Tensor) -> Tensor:
-    """When instances are ``(B, N)``, in lengths of the bag's usual one."""
+    """Middle times of instances ``(B, N)``, in mean lengths of the bag's instances."""
     return _in_lengths(view, view, held)
 
 
@@ -159,18 +161,18 @@ def _in_lengths(rows: View, view: View, held: Tensor) -> Tensor:
     return rows.extents[..., :2].mean(-1) / usual.clamp(min=1e-6)[:, None]
 
 
-def some_of(view: View, chosen: Tensor) -> View:
+def subset(view: View, chosen: Tensor) -> View:
     """The chosen rows ``(B, K)`` of a view; they have no grid."""
 
-    def taken(values: Tensor) -> Tensor:
+    def gathered(values: Tensor) -> Tensor:
         index = chosen if values.ndim == 2 else chosen[..., None].expand(*chosen.shape, values.shape[-1])
         return values.gather(1, index)
 
-    features, extents, track, mask = (taken(part) for part in (view.features, view.extents, view.track, view.mask))
+    features, extents, track, mask = (gathered(part) for part in (view.features, view.extents, view.track, view.mask))
     return View(features, extents, track, mask, (None,) * len(view.shapes))
 
 
-def chance(view: View, count: int | None) -> Tensor | None:
+def random_rows(view: View, count: int | None) -> Tensor | None:
     """Rows ``(B, count)`` of a random subset of each bag's instances; None where all are few enough."""
     if not count or view.mask.shape[1] <= count:
         return None

@@ -13,8 +13,8 @@ class LockedDropout(nn.Module):
     ``(R, D)`` have no instances to share a mask: there it is ordinary dropout. (Gal and Ghahramani, NeurIPS 2016.)
 
     >>> import torch
-    >>> seen = LockedDropout(0.5).train()(torch.ones(4, 10, 8))
-    >>> bool((seen == seen[:, :1]).all()), sorted(set(seen.flatten().tolist())) in ([0.0, 2.0], [0.0], [2.0])
+    >>> values = LockedDropout(0.5).train()(torch.ones(4, 10, 8))
+    >>> bool((values == values[:, :1]).all()), sorted(set(values.flatten().tolist())) in ([0.0, 2.0], [0.0], [2.0])
     (True, True)
     """
 
@@ -25,7 +25,7 @@ class LockedDropout(nn.Module):
         self.share, self.channels = share, channels
 
     def forward(self, values: Tensor) -> Tensor:
-        """What is left, scaled up so that the mean stays; in evaluation everything."""
+        """The remaining values, scaled up so that the mean stays; in evaluation all values."""
         if not self.training or not self.share:
             return values
         shape = [1] * values.ndim
@@ -33,5 +33,5 @@ class LockedDropout(nn.Module):
         return values * values.new_empty(shape).bernoulli_(1 - self.share).div_(1 - self.share)
 
     def extra_repr(self) -> str:
-        """What printing the module tells."""
+        """The settings in the module's text."""
         return f"{self.share}, channels={self.channels}"

@@ -15,7 +15,7 @@ class GraphConvolution(nn.Module):
         nn.init.uniform_(self.weight, -(out**-0.5), out**-0.5)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Every node takes its neighbors' mapped features."""
+        """Sums of the mapped features of each node's neighbors."""
         mapped: Tensor = adjacency @ (x @ self.weight)
         return mapped
 

@@ -1,4 +1,4 @@
-"""Bags of grid cells as dense tensors: one lane per cell, running through time; and back."""
+"""Bags of grid cells as dense tensors: one lane per cell, along time; and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wherewhen.core.contracts import View
 class Lanes:
     """A batch of bags as ``features`` ``(B, T, P, D)`` with T time steps of P cells each, and ``held`` ``(B, T, P)``.
 
-    ``held``: the cell is there and not all zeros; other cells hold zeros. ``steps`` ``(B, T)``: the step is there.
+    ``held``: the cell is present and not all zeros; other cells hold zeros. ``steps`` ``(B, T)``: the step is present.
     ``size``: height and width of the grid in cells, P = height * width.
     """
 
@@ -27,18 +27,18 @@ class Lanes:
 def lanes(view: View) -> Lanes:
     """The cells of a view, lane by lane; instances without a grid are one step, smaller grids are padded.
 
-    >>> one = View(torch.ones(1, 6, 2), torch.zeros(1, 6, 6), torch.zeros(1, 6), torch.ones(1, 6).bool(), ((3, 1, 2),))
-    >>> lanes(one).features.shape
+    >>> view = View(torch.ones(1, 6, 2), torch.zeros(1, 6, 6), torch.zeros(1, 6), torch.ones(1, 6).bool(), ((3, 1, 2),))
+    >>> lanes(view).features.shape
     torch.Size([1, 3, 2, 2])
     """
     where, t, size = _places(view)
     cells = size[0] * size[1]
     batch, _, dims = view.features.shape
-    features = view.features.new_zeros(batch, t * cells + 1, dims)  # the last row takes what padding holds
+    features = view.features.new_zeros(batch, t * cells + 1, dims)  # the last row takes the padding
     features.scatter_(1, where[..., None].expand_as(view.features), view.features * view.mask[..., None])
     features = features[:, :-1].reshape(batch, t, cells, dims)
-    there = torch.zeros(batch, t * cells + 1, dtype=torch.bool, device=where.device).scatter_(1, where, view.mask)
-    steps = there[:, :-1].reshape(batch, t, cells).any(-1)
+    present = torch.zeros(batch, t * cells + 1, dtype=torch.bool, device=where.device).scatter_(1, where, view.mask)
+    steps = present[:, :-1].reshape(batch, t, cells).any(-1)
     return Lanes(features, (features != 0).any(-1), steps, size)
 
 
@@ -46,12 +46,12 @@ def flat(scores: Tensor, view: View) -> Tensor:
     """Scores ``(B, T, P)`` of lanes as scores ``(B, N)`` of the view, 0 where masked or where a cell is all zeros."""
     where, t, size = _places(view)
     held = view.mask & (view.features != 0).any(-1)
-    found = scores.reshape(len(scores), -1).gather(1, where.clamp(max=t * size[0] * size[1] - 1))
-    return torch.where(held, found, torch.zeros_like(found))
+    values = scores.reshape(len(scores), -1).gather(1, where.clamp(max=t * size[0] * size[1] - 1))
+    return torch.where(held, values, torch.zeros_like(values))
 
 
 def segments(whole: Lanes, count: int | None) -> tuple[Lanes, Tensor]:
-    """Averages of held cells over ``count`` equal spans of each bag's time, and which span each step is in ``(B, T)``.
+    """Averages of held cells over ``count`` equal spans of each bag's time, and the span of each step ``(B, T)``.
 
     Bags that are not longer stay as they are; None keeps all. (Sultani et al., CVPR 2018: 32 segments.)
     """
@@ -67,8 +67,8 @@ def segments(whole: Lanes, count: int | None) -> tuple[Lanes, Tensor]:
     members = zeros(batch, count, cells).scatter_add_(1, where[..., None].expand_as(weights), weights)
     index = where[..., None, None].expand_as(whole.features)
     sums = zeros(batch, count, cells, dims).scatter_add_(1, index, whole.features * weights[..., None])
-    there = torch.arange(count, device=length.device) < spans
-    return Lanes(sums / members.clamp(min=1)[..., None], members > 0, there, whole.size), where
+    present = torch.arange(count, device=length.device) < spans
+    return Lanes(sums / members.clamp(min=1)[..., None], members > 0, present, whole.size), where
 
 
 def spread(scores: Tensor, where: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def spread(scores: Tensor, where: Tensor) -> Tensor:
 
 
 def width(published: int, dims: int) -> int:
-    """Width of a layer: the published one, less where features are far shorter than it was made for.
+    """Width of a layer: the published one, less where features are far shorter than the published ones.
 
     >>> width(512, 2048), width(512, 21)
     (512, 96)

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-START, LONG = 0.1, 4.0  # how little a direction of features counts at first, and how much their length
+START, LONG = 0.1, 4.0  # initial weights of the direction of features and of their length
 LEAST = 0.1  # of the largest deviation: a number that varies less is not raised beyond that
 LIMIT = 10.0  # deviations
 
 
 class FixedNorm(nn.Module):
-    """Batch norm of ``(L, C, T)`` with its running statistics as constants and its scale and shift learnt.
+    """Batch norm of ``(L, C, T)`` with its running statistics as constants and learned scale and shift.
 
-    Statistics of a batch would let bags see each other; those of a published checkpoint load under their own names.
+    Batch statistics would make scores depend on other bags; those of published checkpoints load under their names.
 
     >>> FixedNorm(3)(torch.ones(1, 3, 2)).sum().item()  # with eps 1e-5
     5.99997...
@@ -55,7 +55,7 @@ class ChannelNorm(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Two linear layers whose answer is added to what came in."""
+    """Two linear layers whose output is added to their input."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -63,8 +63,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Values ``(..., D)``."""
-        found: Tensor = values + self.narrow(quick(self.wide(values)))
-        return found
+        result: Tensor = values + self.narrow(quick(self.wide(values)))
+        return result
 
 
 def quick(values: Tensor) -> Tensor:
@@ -74,9 +74,9 @@ def quick(values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def start_from_length(judge: Bottleneck, classifier: nn.Linear) -> None:
-    """Let scores of ``classifier(judge(x))`` begin with the length of x: standardized features are long where odd.
+    """Initialize scores of ``classifier(judge(x))`` with the length of x: unusual standardized features are long.
 
-    Else they begin with a random direction of features, and few videos may not turn it.
+    Otherwise they start with a random direction of features, which few videos may not correct.
     """
     classifier.weight *= START
     row = classifier.weight[0] / classifier.weight.square().sum()
@@ -85,7 +85,7 @@ def start_from_length(judge: Bottleneck, classifier: nn.Linear) -> None:
 
 
 class Usual(nn.Module):
-    """Features as deviations from what is usual, number by number, and back; as they are until something is learnt.
+    """Features as deviations from those of normal videos, number by number, and back; unchanged before `learn`.
 
     >>> usual = Usual(2)
     >>> usual.learn([torch.tensor([[1.0, 5.0], [3.0, 9.0]])])
@@ -112,7 +112,7 @@ class Usual(nn.Module):
         return values * self.spread + self.center
 
     def learn(self, parts: Iterable[Tensor]) -> None:
-        """Mean and deviation of rows ``(N, D)``, part by part; nothing is learnt of none."""
+        """Mean and deviation of rows ``(N, D)``, part by part; no effect without rows."""
         count = 0
         total, squares = (torch.zeros_like(self.center, dtype=torch.float64) for _ in range(2))
         for rows in parts:

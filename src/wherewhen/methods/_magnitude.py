@@ -18,12 +18,12 @@ from wherewhen.methods._sequences import Locked, Sequences, mean_of, picks, sequ
 VIEW = "cells"
 FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
 MARGIN_DIMS = 2048  # features for which the margin was published
-START = 0.1  # what the network in time adds where training starts, as a share of what the authors draw
+START = 0.1  # initial scale of the output of the temporal network, as a share of the authors'
 
 
 @dataclass(frozen=True)
 class MagnitudeConfig:
-    """Settings of `Magnitude`; `RTFMConfig` says what they mean."""
+    """Settings of `Magnitude`, as documented in `RTFMConfig`."""
 
     width: int | None = None
     dropout: float = 0.0
@@ -37,10 +37,10 @@ class MagnitudeConfig:
 
 
 class Context(nn.Module):
-    """Multi-scale temporal network: what each step of a lane looks like beside the others (section 3.2 of the paper).
+    """Multi-scale temporal network: steps of a lane in the context of the others (section 3.2 of the paper).
 
-    ``(L, D, T)`` and ``there`` ``(L, 1, T)`` -> ``(L, D, T)``. Three dilated convolutions see near steps, a non-local
-    block (dot products over T, no softmax) all steps; what they find is added to the features.
+    ``(L, D, T)`` and ``present`` ``(L, 1, T)`` -> ``(L, D, T)``. Three dilated convolutions cover near steps, a
+    non-local block (dot products over T, no softmax) all steps; their output is added to the features.
     """
 
     def __init__(self, dims: int, size: int) -> None:
@@ -54,24 +54,24 @@ class Context(nn.Module):
         self.found, self.found_norm = nn.Conv1d(size // 2, size, 1), FixedNorm(size)
         self.join, self.join_norm = nn.Conv1d(4 * size, dims, 3, padding=1, bias=False), FixedNorm(dims)
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
         """Features in their context."""
         branches = [norm(F.relu(conv(x))) for conv, norm in zip(self.near, self.near_norm, strict=True)]
-        branches.append(self._far(F.relu(self.squeeze(x)), there))
-        joined: Tensor = self.join_norm(F.relu(self.join(torch.cat(branches, 1) * there)))
+        branches.append(self._far(F.relu(self.squeeze(x)), present))
+        joined: Tensor = self.join_norm(F.relu(self.join(torch.cat(branches, 1) * present)))
         return joined + x
 
-    def _far(self, x: Tensor, there: Tensor) -> Tensor:
-        queries, keys, values = self.query(x), self.key(x), self.value(x) * there
-        # No softmax, so the products may be taken in the cheap order: (keys values) is small whatever T is.
-        seen = torch.einsum("lct,ldt->lcd", keys, values) / there.sum(2, keepdim=True).clamp(min=1)
-        seen = torch.einsum("lct,lcd->ldt", queries, seen)
-        far: Tensor = x + self.found_norm(self.found(seen))
+    def _far(self, x: Tensor, present: Tensor) -> Tensor:
+        queries, keys, values = self.query(x), self.key(x), self.value(x) * present
+        # No softmax, so the products can be computed in the cheap order: (keys values) is small for any T.
+        products = torch.einsum("lct,ldt->lcd", keys, values) / present.sum(2, keepdim=True).clamp(min=1)
+        products = torch.einsum("lct,lcd->ldt", queries, products)
+        far: Tensor = x + self.found_norm(self.found(products))
         return far
 
 
 class Magnitude(nn.Module):
-    """Scores and lengths of the cells of each lane; `RTFM` says what it computes, `seen` is where others differ."""
+    """Scores and lengths of the cells of each lane, as documented in `RTFM`; subclasses override `inputs`."""
 
     def __init__(self, config: MagnitudeConfig, dims: Mapping[str, int]) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Magnitude(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        with torch.no_grad():  # lengths are those of the features that came in, until something is learnt
+        with torch.no_grad():  # at the start lengths are those of the input features
             self.context.join.weight *= START
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -96,20 +96,20 @@ class Magnitude(nn.Module):
         whole = lanes(view)
         short, where = segments(whole, self.config.segments if self.training else None)
         lane = sequences(short)
-        features, scores = self.network(self.seen(lane, short.held.flatten(1)), short.steps[lane.bag])
+        features, scores = self.network(self.inputs(lane, short.held.flatten(1)), short.steps[lane.bag])
         grid = lane.flat(scores)
         bag, feature = self._chosen(lane, features, grid, short.held.flatten(1))
         scores = grid.reshape(short.held.shape)
         extra = {"scores": scores, "held": short.held, "bag": bag, "feature": feature}
         return Output(flat(spread(scores, where), view), extra)
 
-    def seen(self, lane: Sequences, held: Tensor) -> Tensor:
-        """Features ``(L, T, D)`` that the network gets; ``held`` ``(B, M)``."""
+    def inputs(self, lane: Sequences, held: Tensor) -> Tensor:
+        """Features ``(L, T, D)`` for the network; ``held`` ``(B, M)``."""
         return lane.features
 
-    def network(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def network(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Features in context ``(L, T, D)`` and scores ``(L, T)`` of features ``(L, T, D)`` at steps ``(L, T)``."""
-        features = self.context(x.transpose(1, 2), there[:, None].to(x.dtype)).transpose(1, 2)
+        features = self.context(x.transpose(1, 2), present[:, None].to(x.dtype)).transpose(1, 2)
         features = self.dropout(features)
         first, second, last = self.head
         rows = self.dropout(F.relu(second(self.dropout(F.relu(first(features))))))
@@ -126,13 +126,13 @@ class Magnitude(nn.Module):
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``bag``, ``magnitude``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
-        config, anomalous, found = self.config, labels > 0.5, output.extra
-        scores, held = found["scores"], found["held"]
-        long = found["feature"].norm(dim=-1)
+        config, anomalous, extra = self.config, labels > 0.5, output.extra
+        scores, held = extra["scores"], extra["held"]
+        long = extra["feature"].norm(dim=-1)
         if not config.compat:
-            long = long * (MARGIN_DIMS / found["feature"].shape[1]) ** 0.5
+            long = long * (MARGIN_DIMS / extra["feature"].shape[1]) ** 0.5
         apart = magnitudes(long[anomalous], long[~anomalous], config.margin, config.compat)
-        bag = F.binary_cross_entropy(found["bag"].clamp(0, 1), labels)
+        bag = F.binary_cross_entropy(extra["bag"].clamp(0, 1), labels)
         terms = {"bag": bag, "magnitude": config.magnitude * apart}
         if config.compat:
             joined = (scores * held)[anomalous].flatten()
@@ -150,7 +150,7 @@ class Magnitude(nn.Module):
 def magnitudes(anomalous: Tensor, normal: Tensor, margin: float, matched: bool = False) -> Tensor:
     """Mean over pairs of ``(|margin - a| + n)^2`` for lengths ``(P,)`` and ``(Q,)`` of bags' mean features.
 
-    Every pair, or the i-th with the i-th. Where one kind is missing, it is taken to be as long as it should be.
+    Every pair, or the i-th with the i-th. Where one kind is missing, it has its target length.
 
     >>> float(magnitudes(torch.tensor([98.0]), torch.tensor([1.0, 2.0]), 100))
     12.5
@@ -180,4 +180,4 @@ OFFICIAL = {
     "fc2.": "head.1.",
     "fc3.": "head.2.",
 }
-"""What names in the authors' state dict start with -> what ours start with."""
+"""Prefixes of names in the authors' state dict -> our prefixes."""

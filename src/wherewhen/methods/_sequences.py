@@ -15,54 +15,54 @@ ROOM = 2**25  # numbers that one map of attention may hold at a time, without gr
 
 @dataclass(slots=True)
 class Sequences:
-    """The L lanes of a batch that hold something, bag by bag: ``features`` ``(L, T, D)`` and ``held`` ``(L, T)``.
+    """The L nonempty lanes of a batch, bag by bag: ``features`` ``(L, T, D)`` and ``held`` ``(L, T)``.
 
-    ``kept`` ``(B, P)``: which lanes these are. Cells that are not held have zeros as features.
+    ``used`` ``(B, P)``: the nonempty lanes. Cells that are not held have zeros as features.
     """
 
     features: Tensor
     held: Tensor
-    kept: Tensor
+    used: Tensor
 
     @property
     def bag(self) -> Tensor:
-        """Which bag each lane belongs to ``(L,)``."""
-        return self.kept.nonzero()[:, 0]
+        """The bag of each lane ``(L,)``."""
+        return self.used.nonzero()[:, 0]
 
     def flat(self, values: Tensor) -> Tensor:
-        """Values ``(L, T)`` as one row per bag ``(B, T * P)``, 0 where a lane holds nothing."""
-        batch, cells = self.kept.shape
+        """Values ``(L, T)`` as one row per bag ``(B, T * P)``, 0 for empty lanes."""
+        batch, cells = self.used.shape
         grid = values.new_zeros(batch, cells, values.shape[1])
-        grid[self.kept] = values
+        grid[self.used] = values
         return grid.transpose(1, 2).reshape(batch, -1)
 
     def rows(self, values: Tensor) -> Tensor:
         """Values ``(B, T * P)`` as one row per lane ``(L, T)``; undoes `flat`."""
-        batch, cells = self.kept.shape
-        return values.reshape(batch, -1, cells).transpose(1, 2)[self.kept]
+        batch, cells = self.used.shape
+        return values.reshape(batch, -1, cells).transpose(1, 2)[self.used]
 
     def sums(self, weights: Tensor, values: Tensor) -> Tensor:
         """Weighted sums ``(B, C)`` of values ``(L, T, C)``, weights ``(B, T * P)``."""
         each = torch.einsum("lt,ltc->lc", self.rows(weights), values)
-        return each.new_zeros(len(self.kept), values.shape[-1]).index_add(0, self.bag, each)
+        return each.new_zeros(len(self.used), values.shape[-1]).index_add(0, self.bag, each)
 
 
 def sequences(whole: Lanes) -> Sequences:
-    """The lanes that hold something anywhere.
+    """The nonempty lanes.
 
     >>> held = torch.tensor([[[True, False], [True, False]]])
     >>> lanes = Lanes(torch.ones(1, 2, 2, 3) * held[..., None], held, torch.ones(1, 2).bool(), (1, 2))
     >>> sequences(lanes).features.shape
     torch.Size([1, 2, 3])
     """
-    kept = whole.held.any(1)
-    return Sequences(whole.features.transpose(1, 2)[kept], whole.held.transpose(1, 2)[kept], kept)
+    used = whole.held.any(1)
+    return Sequences(whole.features.transpose(1, 2)[used], whole.held.transpose(1, 2)[used], used)
 
 
 def picks(values: Tensor, held: Tensor, counts: Tensor) -> Tensor:
     """Weights ``(B, M)``, 1 / k on the k highest held values of each row and 0 elsewhere; k = ``counts`` ``(B,)``.
 
-    A weighted sum is then the mean over the picked ones, of these values or of what belongs to them.
+    A weighted sum is then the mean over the picked ones, of these values or of others at the same places.
 
     >>> picks(torch.tensor([[3.0, 9.0, 1.0, 2.0]]), torch.tensor([[1, 0, 1, 1]]).bool(), torch.tensor([2])).tolist()
     [[0.5, 0.0, 0.0, 0.5]]
@@ -72,8 +72,8 @@ def picks(values: Tensor, held: Tensor, counts: Tensor) -> Tensor:
     best = values.detach().masked_fill(~held, -torch.inf).topk(min(most, values.shape[1]), dim=1).indices
     share = 1 / counts.clamp(min=1).to(values.dtype)
     rank = torch.arange(best.shape[1], device=counts.device)
-    given = (rank < counts[:, None]) * share[:, None]
-    return torch.zeros_like(values).scatter(1, best, given)
+    weights = (rank < counts[:, None]) * share[:, None]
+    return torch.zeros_like(values).scatter(1, best, weights)
 
 
 def queries(length: int, lanes: int) -> Iterator[slice]:
@@ -106,12 +106,12 @@ class Locked(nn.Module):
 
 
 def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of ``values`` ``(B,)`` where ``chosen``, 0 with a gradient where nothing is."""
+    """Mean of ``values`` ``(B,)`` where ``chosen``, 0 with a gradient where none is."""
     return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 def renamed(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    """Tensors whose names begin anew, as ``names`` says; others keep theirs.
+    """Tensors under new names: prefixes in ``names`` are replaced by their values, other names stay.
 
     >>> renamed({"fc.0.bias": torch.zeros(1)}, {"fc.0.": "head."})
     {'head.bias': tensor([0.])}

@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from wherewhen.core.contracts import Classes, TextImage
 from wherewhen.core.errors import ConfigError
 
-SPREAD = 0.01  # of learnt rows where training starts, as in VadCLIP's official code
+SPREAD = 0.01  # initial deviation of learned rows, as in VadCLIP's official code
 
 
 class ClassTexts(nn.Module):
-    """Embeddings ``(1 + C, D)``, not of unit length, of what is normal and of each class; ``D`` = ``size``.
+    """Embeddings ``(1 + C, D)``, not of unit length, of normal and of each class; ``D`` = ``size``.
 
-    With a reader: of ``normal`` and of the classes' names between learnt rows, through the frozen tower that reads
-    (Wu et al., VadCLIP, AAAI 2024, section 3.4). They are kept as a buffer, so a model from disk needs no tower.
-    Without one: vectors that are learnt themselves. ConfigError where texts and features differ in length.
+    With a reader: of ``normal`` and of the classes' names between learned rows, by the frozen text tower (Wu et al.,
+    VadCLIP, AAAI 2024, section 3.4). They are stored as a buffer, so a model from disk needs no tower. Without one:
+    learned vectors. ConfigError where texts and features differ in length.
 
     >>> ClassTexts("vadclip", Classes(("fight", "fall")), 8, "normal")().shape
     torch.Size([3, 8])
     """
 
     texts: Tensor
-    shares: Tensor  # of each class (1 + C,) in each label; the model is asked without them
+    shares: Tensor  # of each class (1 + C,) in each label; for training only
 
     def __init__(
         self, method: str, classes: Classes, size: int, normal: str, prefix: int = 10, suffix: int = 10
@@ -37,7 +37,7 @@ class ClassTexts(nn.Module):
         self.words = [normal, *map(spelt, classes.names)]
         self.prefix, self.suffix = prefix, suffix
         self.register_buffer("shares", shares(classes), persistent=False)
-        self._reads: list[Any] = []  # no module: frozen and large, its weights aren't the method's
+        self._reads: list[Any] = []  # a list, so that the frozen tower's weights are not those of the method
         if classes.reader is None:
             self.texts = nn.Parameter(torch.randn(len(self.words), size))
             return
@@ -56,11 +56,11 @@ class ClassTexts(nn.Module):
         self.register_buffer("texts", texts)
 
     def forward(self) -> Tensor:
-        """Embeddings; in training gradients reach what is learnt."""
+        """Embeddings; in training with gradients to the learned rows."""
         return self._read() if self._reads and self.training else self.texts
 
     def train(self, mode: bool = True) -> ClassTexts:
-        """Leaving training, the embeddings that were learnt last are kept."""
+        """At the end of training, store the last embeddings."""
         if self._reads and self.training and not mode:
             with torch.no_grad():
                 self.texts = self._read()
@@ -70,11 +70,11 @@ class ClassTexts(nn.Module):
         (tower,) = self._reads
         if isinstance(tower, nn.Module):
             tower.to(self.context.device)
-        found: Tensor = tower.between(self.words, self.context, self.prefix, self.suffix)
-        return found
+        embeddings: Tensor = tower.between(self.words, self.context, self.prefix, self.suffix)
+        return embeddings
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Take over the learnt rows of a model from disk as well, where no tower is at hand to say their shape."""
+        """Load the learned rows of a model from disk also without the tower that defines their shape."""
         rows = state_dict.get(f"{prefix}context")
         if rows is not None and not self._reads and isinstance(self.texts, nn.Parameter):
             texts = self.texts.detach()
@@ -99,7 +99,7 @@ def alike(values: Tensor, texts: Tensor, temperature: float) -> Tensor:
 
 
 def shares(classes: Classes) -> Tensor:
-    """What each label asks for ``(1 + L, 1 + C)``: all for its class, or as much for each of several in one video.
+    """Target shares of each label ``(1 + L, 1 + C)``: 1 for its class, or equal ones for several in one video.
 
     >>> shares(Classes(("fall", "fight"), mixed=("fall+fight",)))[2:].tolist()
     [[0.0, 0.0, 1.0], [0.0, 0.5, 0.5]]
@@ -112,7 +112,7 @@ def shares(classes: Classes) -> Tensor:
 def class_loss(bag: Tensor, labels: Tensor, shares: Tensor, method: str) -> Tensor:
     """Cross entropy of bags' likeness to classes ``(B, 1 + C)`` with the `shares` of their labels.
 
-    ConfigError for a label that nothing has. Several classes share a label evenly, as in VadCLIP's official code.
+    ConfigError for a label without a class. Several classes share a label evenly, as in VadCLIP's official code.
     """
     numbers = labels.round().long()
     if len(numbers) and int(numbers.max()) >= len(shares):
@@ -121,7 +121,7 @@ def class_loss(bag: Tensor, labels: Tensor, shares: Tensor, method: str) -> Tens
 
 
 def separation(texts: Tensor) -> Tensor:
-    """Mean over classes of the absolute cosine between the first text, what is normal, and theirs.
+    """Mean over classes of the absolute cosine between the first text, normal, and theirs.
 
     >>> float(separation(torch.tensor([[1.0, 0], [0, 2], [-3, 0]])))
     0.5
@@ -141,15 +141,15 @@ def best_means(values: Tensor, held: Tensor, top: int) -> Tensor:
     most = max(1, int(counts.max())) if len(counts) else 1
     best = values.masked_fill(~held[..., None], -torch.inf).topk(min(most, values.shape[1]), dim=1).values
     rank = torch.arange(best.shape[1], device=counts.device)
-    given = (rank < counts[:, None])[..., None]
-    means: Tensor = torch.where(given, best, 0).sum(1) / counts.clamp(min=1)[:, None]
+    counted = (rank < counts[:, None])[..., None]
+    means: Tensor = torch.where(counted, best, 0).sum(1) / counts.clamp(min=1)[:, None]
     return means
 
 
 class SpatialTexts(nn.Module):
-    """Unit vectors ``(M, D)`` of what is normal, the first ``normal`` of them, and of what isn't: with what a place is
-    compared (Wu et al., STPrompt, ACM MM 2024). They are buffers of whatever length a model from disk has; without a
-    reader there are none.
+    """Unit vectors ``(M, D)`` of normal texts, the first ``normal`` of them, and abnormal ones, compared with places.
+
+    They are buffers with the length of a loaded model; empty without a reader. (Wu et al., STPrompt, ACM MM 2024.)
     """
 
     texts: Tensor
@@ -159,17 +159,17 @@ class SpatialTexts(nn.Module):
         self, reader: TextImage | None = None, normal: Sequence[str] = (), abnormal: Sequence[str] = ()
     ) -> None:
         super().__init__()
-        found = torch.empty(0, 0) if reader is None else torch.from_numpy(reader.encode([*normal, *abnormal]))
-        self.register_buffer("texts", found)
+        vectors = torch.empty(0, 0) if reader is None else torch.from_numpy(reader.encode([*normal, *abnormal]))
+        self.register_buffer("texts", vectors)
         self.register_buffer("normal", torch.tensor(len(normal)))
 
     def abnormal(self, values: Tensor, scale: float) -> Tensor:
-        """The logarithm of the share ``(...)`` of likeness to all texts that goes to those that aren't normal."""
+        """The logarithm of the share ``(...)`` of likeness to all texts that abnormal ones have."""
         shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).log_softmax(-1)
         return shares[..., int(self.normal) :].logsumexp(-1)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
-        kept = state_dict.get(f"{prefix}texts")
-        if kept is not None and kept.shape != self.texts.shape:
-            self.texts = torch.empty_like(kept)
+        stored = state_dict.get(f"{prefix}texts")
+        if stored is not None and stored.shape != self.texts.shape:
+            self.texts = torch.empty_like(stored)
         super()._load_from_state_dict(state_dict, prefix, *rest)

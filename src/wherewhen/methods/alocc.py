@@ -60,12 +60,12 @@ PUBLISHED_TRAINING = Training(steps=2000, bags=1, optimizer="adam", learning_rat
 
 EPSILON = 1e-5  # of the norms, as in the official code
 KEEP = 0.9  # of their moving statistics a step
-CHUNK = 512  # patches judged at once: memory stays small however long a video is
+CHUNK = 512  # patches scored at once: bounds memory
 
 
 @dataclass(slots=True)
 class Groups:
-    """Which of ``count`` bags each patch belongs to, ``(n,)``; ``learn``: keep their statistics for later."""
+    """The bag ``(n,)`` of each patch, of ``count`` bags; ``learn``: update the moving statistics."""
 
     bag: Tensor
     count: int
@@ -131,7 +131,7 @@ class Deconvolution(nn.Module):
 
 
 class Reconstructor(nn.Module):
-    """Patches ``(n, 1, side, side)`` -> what a normal patch of that kind looks like, in [-1, 1]."""
+    """Patches ``(n, 1, side, side)`` -> their reconstructions as normal patches, in [-1, 1]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class Reconstructor(nn.Module):
         self.g_decoder_h00 = Deconvolution(c, 1)
 
     def forward(self, x: Tensor, groups: Groups | None = None) -> Tensor:
-        """The same patches as they ought to be."""
+        """Reconstructed patches."""
         sides = [x.shape[-1]]
         for layer, norm in (
             (self.g_encoder_h0_conv, self.g_bn4),
@@ -171,21 +171,21 @@ class Discriminator(nn.Module):
         self.d_h3_lin = nn.Linear(8 * c * math.ceil(side / 16) ** 2, 1)
 
     def forward(self, x: Tensor, groups: Groups | None = None) -> Tensor:
-        """How real each patch looks."""
+        """Logits of real patches."""
         x = F.leaky_relu(self.d_h0_conv(x), 0.2)
         x = F.leaky_relu(self.d_bn1(self.d_h1_conv(x), groups), 0.2)
         x = F.leaky_relu(self.d_bn2(self.d_h2_conv(x), groups), 0.2)
         x = F.leaky_relu(self.d_bn3(self.d_h3_conv(x), groups), 0.2)
-        found: Tensor = self.d_h3_lin(x.permute(0, 2, 3, 1).flatten(1)).squeeze(-1)
-        return found
+        logits: Tensor = self.d_h3_lin(x.permute(0, 2, 3, 1).flatten(1)).squeeze(-1)
+        return logits
 
 
 class ALOCC(nn.Module):
-    """A reconstructor and a discriminator that play against each other over patches of normal videos.
+    """A reconstructor and a discriminator, trained against each other on patches of normal videos.
 
-    View ``cells``: square patches ``(B, N, side * side)`` in [-1, 1] -> scores ``(B, N)``. Anomalous videos teach
-    nothing. In training only a sample of patches is scored, 0 elsewhere; ``extra`` holds it: ``sample`` ``(B, S, D)``
-    and which bags have one, ``some`` ``(B,)``.
+    View ``cells``: square patches ``(B, N, side * side)`` in [-1, 1] -> scores ``(B, N)``. Anomalous videos are
+    not used. In training only a sample of patches is scored, 0 elsewhere; ``extra`` holds it: ``sample`` ``(B, S, D)``
+    and which bags have one, ``nonempty`` ``(B,)``.
 
     >>> model = ALOCC(ALOCCConfig(channels=2), {"cells": 81})
     >>> there = torch.ones(1, 4).bool()
@@ -242,36 +242,35 @@ class ALOCC(nn.Module):
         chosen = _sample(held, self.config.patches)
         sample = patches.gather(1, chosen[..., None].expand(-1, -1, patches.shape[-1]))
         with torch.no_grad():
-            found = self._score(self._square(sample), _groups(len(sample), self.config.patches, sample.device))
-        scores = found.new_zeros(held.shape).scatter(1, chosen, found.reshape(chosen.shape)) * held
-        extra = {"sample": sample, "some": held.any(1)}
+            sample_scores = self._score(self._square(sample), _groups(len(sample), self.config.patches, sample.device))
+        scores = sample_scores.new_zeros(held.shape).scatter(1, chosen, sample_scores.reshape(chosen.shape)) * held
+        extra = {"sample": sample, "nonempty": held.any(1)}
         return Output(flat(scores.reshape(whole.held.shape), view), extra)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``real`` and ``fake`` teach the discriminator, ``adversarial`` and ``refinement`` the reconstructor.
+        """``real`` and ``fake`` train the discriminator, ``adversarial`` and ``refinement`` the reconstructor.
 
-        All at once: each player descends its own terms, where the paper lets them take turns. Only normal bags count.
-        Out of training it is ``refinement`` alone.
+        All in one step, where the paper alternates. Only normal bags count. Out of training it is ``refinement`` alone.
         """
         if not self.training:
             return {"refinement": self._validated(bags[VIEW], labels)}
-        usable = (labels <= 0.5) & output.extra["some"]
+        usable = (labels <= 0.5) & output.extra["nonempty"]
         real = self._square(output.extra["sample"][usable])
         groups = _groups(int(usable.sum()), self.config.patches, real.device)
         if not len(real):
             none = output.extra["sample"].sum() * 0
             return dict.fromkeys(("real", "fake", "adversarial", "refinement"), none)
-        groups.learn = learns = torch.is_grad_enabled()  # looking on teaches nothing
+        groups.learn = learns = torch.is_grad_enabled()  # no update without gradients
         noise = self.config.noise * torch.randn(real.shape, dtype=real.dtype).to(real.device)
-        made = self.generator(real + noise, groups)
+        reconstructed = self.generator(real + noise, groups)
         on_real = self.discriminator(real, groups)
         groups.learn = False
-        on_fake = self.discriminator(made.detach(), groups)
+        on_fake = self.discriminator(reconstructed.detach(), groups)
         still = {name: weight.detach() for name, weight in self.discriminator.named_parameters()}
-        judged = functional_call(self.discriminator, still, (made, groups))
-        error = refinement(made, real, self.config.compat)
+        judged = functional_call(self.discriminator, still, (reconstructed, groups))
+        error = refinement(reconstructed, real, self.config.compat)
         if learns:
-            self.usual.lerp_((made - real).square().mean().detach(), 1 - KEEP)
+            self.usual.lerp_((reconstructed - real).square().mean().detach(), 1 - KEEP)
         return {
             "real": _bce(on_real, 1.0),
             "fake": _bce(on_fake, 0.0),
@@ -289,32 +288,32 @@ class ALOCC(nn.Module):
         """Scores ``(B, M)`` of all patches ``(B, M, D)``, a chunk at a time where their norms allow it."""
         rows, bag = self._square(patches[held]), held.nonzero()[:, 0]
         if self.config.compat:
-            found = self._score(rows, Groups(bag, len(held)))
+            scores = self._score(rows, Groups(bag, len(held)))
         else:
-            found = torch.cat([self._score(part, None) for part in torch.split(rows, CHUNK)])
-        return found.new_zeros(held.shape).index_put((held,), found)
+            scores = torch.cat([self._score(part, None) for part in torch.split(rows, CHUNK)])
+        return scores.new_zeros(held.shape).index_put((held,), scores)
 
     def _score(self, patches: Tensor, groups: Groups | None) -> Tensor:
-        how = self.config.score
-        if how == "original":
+        kind = self.config.score
+        if kind == "original":
             return 1 - torch.sigmoid(self.discriminator(patches, groups))
-        made = self.generator(patches, groups)
-        error: Tensor = (made - patches).square().mean((1, 2, 3))
+        reconstructed = self.generator(patches, groups)
+        error: Tensor = (reconstructed - patches).square().mean((1, 2, 3))
         faithful: Tensor = self.usual / (self.usual + error).clamp(min=1e-12)
-        if how == "reconstruction":
+        if kind == "reconstruction":
             return 1 - faithful
-        real = torch.sigmoid(self.discriminator(made, groups))
-        return 1 - real * faithful if how == "both" else 1 - real
+        real = torch.sigmoid(self.discriminator(reconstructed, groups))
+        return 1 - real * faithful if kind == "both" else 1 - real
 
     def _square(self, patches: Tensor) -> Tensor:
         return patches.reshape(-1, 1, self.side, self.side).clamp(-1, 1)
 
 
-def refinement(made: Tensor, real: Tensor, compat: bool, how: str = "mean") -> Tensor:
+def refinement(reconstructed: Tensor, real: Tensor, compat: bool, reduction: str = "mean") -> Tensor:
     """Squared error of a reconstruction; ``compat``: cross-entropy with the tanh output as a logit."""
     if compat:
-        return F.binary_cross_entropy_with_logits(made, real, reduction=how)
-    return F.mse_loss(made, real, reduction=how)
+        return F.binary_cross_entropy_with_logits(reconstructed, real, reduction=reduction)
+    return F.mse_loss(reconstructed, real, reduction=reduction)
 
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -323,11 +322,11 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     >>> official({"generator/g_encoder_h0_conv/w": torch.zeros(5, 5, 1, 32)})["generator.g_encoder_h0_conv.w"].shape
     torch.Size([32, 1, 5, 5])
     """
-    found = {}
+    variables = {}
     for name, tensor in tensors.items():
         ours = name.replace("/", ".").replace("d_h3_lin.Matrix", "d_h3_lin.weight")
-        found[ours] = tensor.permute(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
-    return found
+        variables[ours] = tensor.permute(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
+    return variables
 
 
 def _same(length: int) -> tuple[int, int]:
@@ -349,7 +348,7 @@ def _groups(bags: int, patches: int, device: torch.device) -> Groups:
 
 
 def _sample(held: Tensor, count: int) -> Tensor:
-    """Places ``(B, count)`` of held patches ``(B, M)``, at random, none twice as long as they last."""
+    """Places ``(B, count)`` of held patches ``(B, M)``, at random; repeated only where there are fewer."""
     order = torch.rand(held.shape).to(held.device).masked_fill(~held, 2.0).argsort(1)
     turn = torch.arange(count, device=held.device) % held.sum(1, keepdim=True).clamp(min=1)
     return order.gather(1, turn)

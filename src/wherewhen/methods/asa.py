@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.methods._branch import chance, holds, some_of
+from wherewhen.methods._branch import holds, random_rows, subset
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import width
 from wherewhen.methods._settings import demand
@@ -41,7 +41,7 @@ class ASAConfig:
 
 
 class ASA(nn.Module):
-    """A video is scored by the mean of its instances that an attention weighs; an instance by that and its own weight.
+    """A video is scored by an attention-weighted mean of its instances, an instance by that score and its weight.
 
     View ``tubes``: features ``(B, N, D)`` -> scores ``(B, N)``: ``p a_i / max a``, so that the best instance has the
     video's own score p. ``extra``: ``logit`` ``(B,)`` of the video.
@@ -88,8 +88,8 @@ class ASA(nn.Module):
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``tubes``, 0 where masked and where an instance is all zeros."""
         whole = bags[VIEW]
-        chosen = chance(whole, self.config.instances if self.training else None)
-        view = whole if chosen is None else some_of(whole, chosen)
+        chosen = random_rows(whole, self.config.instances if self.training else None)
+        view = whole if chosen is None else subset(whole, chosen)
         weights, logit = self.pooled(view.features, holds(view))
         best = weights.amax(1, keepdim=True).clamp(min=1e-9)
         scores = torch.sigmoid(logit)[:, None] * weights / best
@@ -100,10 +100,10 @@ class ASA(nn.Module):
     def pooled(self, rows: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
         """Weights ``(B, N)`` of held instances ``(B, N, D)``, which sum to 1, and the bag's logit ``(B,)``."""
         inner = self.drop(torch.relu(self.enter(rows)))
-        seen = torch.tanh(self.look(inner))
-        seen = seen if self.gate is None else seen * torch.sigmoid(self.gate(inner))
-        told = self.weigh(seen).squeeze(-1).float().masked_fill(~held, -torch.inf)
-        weights = torch.softmax(told, 1).nan_to_num(0.0)
+        hidden = torch.tanh(self.look(inner))
+        hidden = hidden if self.gate is None else hidden * torch.sigmoid(self.gate(inner))
+        logits = self.weigh(hidden).squeeze(-1).float().masked_fill(~held, -torch.inf)
+        weights = torch.softmax(logits, 1).nan_to_num(0.0)
         logit: Tensor = self.leave((weights[..., None] * inner).sum(1)).squeeze(-1).float()
         return weights, logit
 

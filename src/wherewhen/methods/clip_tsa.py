@@ -65,7 +65,7 @@ PUBLISHED_TRAINING = Training(
 )
 
 
-class Kept(torch.autograd.Function):
+class PerturbedTopK(torch.autograd.Function):
     """How often each instance is kept when noise is added to the scores; its gradient is that of the expectation.
 
     Berthet et al., "Learning with differentiable perturbed optimizers", NeurIPS 2020.
@@ -74,21 +74,21 @@ class Kept(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, noise: Tensor, held: Tensor, keep: Tensor, sigma: float) -> Tensor:
         """Shares ``(B, M)`` for scores ``(B, M)``, noise ``(B, S, M)``, ``held`` and how many to ``keep`` ``(B,)``."""
-        kept = chosen(scores[:, None] + sigma * noise, held, keep)
-        ctx.save_for_backward(kept, noise)
+        mask = chosen(scores[:, None] + sigma * noise, held, keep)
+        ctx.save_for_backward(mask, noise)
         ctx.sigma = sigma
-        return kept.to(scores.dtype).mean(1)
+        return mask.to(scores.dtype).mean(1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        """Correlation of the noise with what it brought."""
-        kept, noise = ctx.saved_tensors
-        gain = torch.einsum("bsm,bm->bs", kept.to(noise.dtype), gradients[0])
+        """Correlation of the noise with the gradient of its samples."""
+        mask, noise = ctx.saved_tensors
+        gain = torch.einsum("bsm,bm->bs", mask.to(noise.dtype), gradients[0])
         return torch.einsum("bs,bsm->bm", gain, noise) / (noise.shape[1] * ctx.sigma), None, None, None, None
 
 
 def chosen(scores: Tensor, held: Tensor, keep: Tensor) -> Tensor:
-    """Which held instances are among the ``keep`` ``(B,)`` highest of each sample of scores ``(B, S, M)``.
+    """Whether held instances are among the ``keep`` ``(B,)`` highest of each sample of scores ``(B, S, M)``.
 
     >>> chosen(torch.tensor([[[3.0, 1.0, 9.0, 2.0]]]), torch.tensor([[True, True, False, True]]), torch.tensor([2]))
     tensor([[[ True, False, False,  True]]])
@@ -101,7 +101,7 @@ def chosen(scores: Tensor, held: Tensor, keep: Tensor) -> Tensor:
 
 
 def expected(scores: Tensor, held: Tensor, keep: Tensor, sigma: float) -> Tensor:
-    """What `Kept` tends to with many instances and draws: the chance to pass the one bar that keeps just enough.
+    """The limit of `PerturbedTopK` for many instances and draws: the chance to exceed the threshold that keeps enough.
 
     ``P(w_i + sigma z > bar)`` for scores ``w`` ``(B, M)``, the bar such that these sum to ``keep`` ``(B,)``.
 
@@ -163,7 +163,7 @@ class CLIPTSA(Magnitude):
         if config.attention:
             self.scorer = _two(size, width(256, size), 1)
 
-    def seen(self, lane: Sequences, held: Tensor) -> Tensor:
+    def inputs(self, lane: Sequences, held: Tensor) -> Tensor:
         """Features ``(L, T, D)`` times the share in which each instance is kept; ``held`` ``(B, M)``."""
         values: Tensor = self.shorten(lane.features) * lane.held[..., None]
         if not self.config.attention:
@@ -172,17 +172,17 @@ class CLIPTSA(Magnitude):
         return values * lane.rows(shares)[..., None]
 
     def attend(self, scores: Tensor, held: Tensor) -> Tensor:
-        """Which share of each held instance ``(B, M)`` is kept, in [0, 1]."""
+        """The share of each held instance ``(B, M)`` that is kept, in [0, 1]."""
         config = self.config
         keep = (held.sum(1) * config.keep).long().clamp(min=1)
         if self.training or config.compat:
             noise = self._noise(scores)
-            kept: Tensor = Kept.apply(scores, noise, held, keep, config.sigma)  # type: ignore[no-untyped-call]
-            return kept
+            shares: Tensor = PerturbedTopK.apply(scores, noise, held, keep, config.sigma)  # type: ignore[no-untyped-call]
+            return shares
         return expected(scores, held, keep, config.sigma)
 
     def _noise(self, like: Tensor) -> Tensor:
-        """Standard noise ``(B, S, M)``; outside of training the same for every bag, whatever its length."""
+        """Standard noise ``(B, S, M)``; outside of training the same for bags of any length."""
         if self.training:
             return torch.randn(len(like), self.config.samples, like.shape[1], device=like.device)
         rows = -(-like.shape[1] // 16) * 16  # torch draws 16 at a time; whole draws start alike
@@ -209,8 +209,8 @@ def official(tensors: Mapping[str, Tensor], dims: int = LONGEST, attention: bool
         "mlp.fc2.": "shorten.2.",
     }
     unused = tuple(start for start, used in (("shorten.", dims > LONGEST), ("scorer.", attention)) if not used)
-    found = renamed(counters_dropped(tensors), names)
-    return {name: value for name, value in found.items() if not name.startswith(unused)}
+    converted = renamed(counters_dropped(tensors), names)
+    return {name: value for name, value in converted.items() if not name.startswith(unused)}
 
 
 PLUGIN = CLIPTSA

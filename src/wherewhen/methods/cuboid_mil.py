@@ -69,9 +69,9 @@ STEEP = 4.0  # the prior's logit at twice its length, where training starts
 
 
 class CuboidMIL(nn.Module):
-    """Scores each cuboid alone by one small head; the highest of an anomalous bag must beat those of normal bags.
+    """Scores each cuboid alone by one small head; the highest of an anomalous bag must exceed those of normal bags.
 
-    View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. In training with ``segments`` set, the head sees
+    View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. In training with ``segments`` set, the head scores
     averages over spans of time: ``extra`` holds their scores ``pooled`` ``(B, M)`` and the mask ``pooled_mask``.
 
     >>> model = CuboidMIL(CuboidMILConfig(hidden=8, middle=4), {"cells": 3})
@@ -128,14 +128,16 @@ class CuboidMIL(nn.Module):
         return Output(self._score(view.features, view.mask))
 
     def _score(self, features: Tensor, mask: Tensor) -> Tensor:
-        lengths = torch.linalg.vector_norm(features, dim=-1)  # one pass; picking the held rows first would take longer
+        lengths = torch.linalg.vector_norm(
+            features, dim=-1
+        )  # one pass; selecting the held rows first would take longer
         logits = self.head(features).squeeze(-1).float()
         if self.config.prior is not None:
             logits = logits + self.steep * (lengths / (features.shape[-1] ** 0.5 * self.config.prior) - 1)
         return torch.where(mask & (lengths > 0), torch.sigmoid(logits), 0.0)
 
     def _segments(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
-        """Averages ``(B, M, D)`` over spans of time, their mask, and which one each instance went into ``(B, N)``."""
+        """Averages ``(B, M, D)`` over spans of time, their mask, and the average of each instance ``(B, N)``."""
         where = torch.zeros(view.mask.shape, dtype=torch.long, device=view.features.device)
         counts = [int(count) for count in view.mask.sum(1)]
         for row, (count, shape) in enumerate(zip(counts, view.shapes, strict=True)):
@@ -152,30 +154,30 @@ class CuboidMIL(nn.Module):
         return sums / members.clamp(min=1)[..., None], members > 0, where
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``ranking``, and ``sparsity`` and ``smoothness`` where asked for; ``labels`` ``(B,)``, 1 = anomalous."""
+        """``ranking``, and ``sparsity`` and ``smoothness`` with a weight; ``labels`` ``(B,)``, 1 = anomalous."""
         config = self.config
         mask, shapes = output.extra.get("pooled_mask", bags[VIEW].mask), bags[VIEW].shapes
-        scores, there = _steps(output.extra.get("pooled", output.scores), mask, shapes)
+        scores, present = _steps(output.extra.get("pooled", output.scores), mask, shapes)
         anomalous = labels > 0.5
         steps, cells = scores.shape[1:]
         parts = (1, steps * cells) if config.bag == "video" else (steps, cells)
-        bag_scores = top_mean(scores.reshape(-1, parts[1]), config.top, there.reshape(-1, parts[1]))
-        real, of = there.reshape(-1, parts[1]).any(1), anomalous.repeat_interleave(parts[0])
+        bag_scores = top_mean(scores.reshape(-1, parts[1]), config.top, present.reshape(-1, parts[1]))
+        real, of = present.reshape(-1, parts[1]).any(1), anomalous.repeat_interleave(parts[0])
         terms = {"ranking": ranking(bag_scores[real & of], bag_scores[real & ~of], config.margin, config.pairs)}
-        suspects, seen = scores[anomalous], there[anomalous]
-        bags_seen = max(1, len(suspects))
+        suspects, valid = scores[anomalous], present[anomalous]
+        bag_count = max(1, len(suspects))
         if config.sparsity:
-            terms["sparsity"] = config.sparsity * suspects.sum() / bags_seen
+            terms["sparsity"] = config.sparsity * suspects.sum() / bag_count
         if config.smoothness:
-            changes = suspects.diff(dim=1).square() * (seen[:, 1:] & seen[:, :-1])
-            terms["smoothness"] = config.smoothness * changes.sum() / bags_seen
+            changes = suspects.diff(dim=1).square() * (valid[:, 1:] & valid[:, :-1])
+            terms["smoothness"] = config.smoothness * changes.sum() / bag_count
         return terms
 
 
 def ranking(anomalous: Tensor, normal: Tensor, margin: float, pairs: str = "all") -> Tensor:
     """Mean over pairs of ``max(0, margin - a + n)``, for bag scores ``(P,)`` and ``(Q,)`` in [0, 1].
 
-    Where one kind is missing, the other is ranked against the score that it ought to have: 1 or 0.
+    Where one kind is missing, the other is ranked against its target score: 1 or 0.
     Sultani et al., CVPR 2018, equation 6.
 
     >>> float(ranking(torch.tensor([0.75]), torch.tensor([0.25, 0.5]), 1.0))
@@ -191,32 +193,32 @@ def ranking(anomalous: Tensor, normal: Tensor, margin: float, pairs: str = "all"
     return (margin - anomalous[:, None] + normal).clamp(min=0).mean()
 
 
-def top_mean(scores: Tensor, share: float, there: Tensor | None = None) -> Tensor:
+def top_mean(scores: Tensor, share: float, present: Tensor | None = None) -> Tensor:
     """Mean of the highest ``share`` of each row ``(R, N)``, at least one, so that 0 is the maximum: ``(R,)``.
 
-    ``there``: which scores count, all unless told; scores lie in [0, 1]. A row without any has no meaning.
+    ``present``: which scores count, default all; scores are in [0, 1]. A row without any is undefined.
 
     >>> top_mean(torch.tensor([[0.0, 0.5, 1.0, 0.25]]), 0.5).tolist()
     [0.75]
     """
-    if there is None:
-        there = torch.ones_like(scores, dtype=torch.bool)
-    counts = (there.sum(1).double() * share).round().long().clamp(min=1)
-    best = scores.masked_fill(~there, -1.0).topk(int(counts.max()), dim=1).values
+    if present is None:
+        present = torch.ones_like(scores, dtype=torch.bool)
+    counts = (present.sum(1).double() * share).round().long().clamp(min=1)
+    best = scores.masked_fill(~present, -1.0).topk(int(counts.max()), dim=1).values
     chosen = torch.arange(best.shape[1], device=best.device) < counts[:, None]
     return torch.where(chosen, best, 0.0).sum(1) / counts
 
 
 def _steps(scores: Tensor, mask: Tensor, shapes: tuple[tuple[int, int, int] | None, ...]) -> tuple[Tensor, Tensor]:
-    """Scores ``(B, N)`` as time steps of cells ``(B, T, P)``, 0 where there is none, and which ones there are."""
+    """Scores ``(B, N)`` as time steps of cells ``(B, T, P)``, 0 where absent, and which are present."""
     counts = mask.sum(1).tolist()
-    own = tuple(s and (n // (s[1] * s[2]), *s[1:]) for n, s in zip(counts, shapes, strict=True))
-    if len(set(own)) == 1 and own[0] and bool(mask.all()):
-        laid = scores.reshape(len(scores), own[0][0], -1)
+    layouts = tuple(s and (n // (s[1] * s[2]), *s[1:]) for n, s in zip(counts, shapes, strict=True))
+    if len(set(layouts)) == 1 and layouts[0] and bool(mask.all()):
+        laid = scores.reshape(len(scores), layouts[0][0], -1)
         return laid, torch.ones_like(laid, dtype=torch.bool)
     both = torch.stack([scores, mask.to(scores.dtype)], -1)
     none = scores.new_zeros(())
-    laid = lanes(View(both, none, none, mask, own)).features
+    laid = lanes(View(both, none, none, mask, layouts)).features
     return laid[..., 0], laid[..., 1] > 0
 
 
@@ -229,7 +231,7 @@ def _head(size: int, config: CuboidMILConfig) -> nn.Sequential:
     for layer in linear:
         nn.init.xavier_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
-    if config.prior is not None:  # what is learnt starts small beside what is known
+    if config.prior is not None:  # the learned part starts small compared with the prior
         linear[-1].weight.data.mul_(0.1)
     return head
 

@@ -56,7 +56,7 @@ PUBLISHED_TRAINING = Training(steps=20_000, bags=30, optimizer="adagrad", learni
 
 
 class DMRM(nn.Module):
-    """Scores each instance alone by a small head; the best of an anomalous bag must beat the best of a normal one.
+    """Scores each instance alone by a small head; the best of an anomalous bag must exceed the best of a normal one.
 
     ``S_b = max over t, p of s_btp`` and ``L = mean over pairs of max(0, 1 - S_a + S_n) + sparsity + smoothness``
     (equations 6 and 7), with p over the cells of the picture: one of them in the paper.
@@ -98,11 +98,11 @@ class DMRM(nn.Module):
         super().__init__()
         self.config = config
         first = config.width or width(512, dims[VIEW])
-        made = [nn.Linear(dims[VIEW], first), nn.Linear(first, config.middle), nn.Linear(config.middle, 1)]
-        for layer in made:
+        layers = [nn.Linear(dims[VIEW], first), nn.Linear(first, config.middle), nn.Linear(config.middle, 1)]
+        for layer in layers:
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.layers = nn.ModuleList(made)
+        self.layers = nn.ModuleList(layers)
         self.dropout = Locked(config.dropout)
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -145,7 +145,7 @@ class DMRM(nn.Module):
 def hinge(anomalous: Tensor, normal: Tensor, pairs: str = "all") -> Tensor:
     """Mean over pairs of ``max(0, 1 - a + n)`` for bag scores ``(P,)`` and ``(Q,)`` (equation 6).
 
-    Where one kind is missing, the other is ranked against the score that it ought to have: 1 or 0.
+    Where one kind is missing, the other is ranked against its target score: 1 or 0.
 
     >>> float(hinge(torch.tensor([0.75]), torch.tensor([0.25, 0.5])))
     0.625

@@ -72,7 +72,7 @@ PUBLISHED = GCLNCConfig(width=512, middle=128, rounds=2)
 PUBLISHED_TRAINING = Training(steps=1000, bags=32, optimizer="sgd", learning_rate=1e-4, weight_decay=5e-4)
 """The cleaner's; momentum .9 and the fall of the rate by .1 every five of 20 epochs have no setting here."""
 
-UNSTUDIED = -1  # nobody called `study`: both networks learn at once
+UNSTUDIED = -1  # before `study`: both networks learn at once
 
 
 class Cleaner(nn.Module):
@@ -84,24 +84,24 @@ class Cleaner(nn.Module):
         self.gc1, self.gc2 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
         self.gc3, self.gc4 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
 
-    def forward(self, x: Tensor, held: Tensor, near: Tensor, drop: Tensor | None = None) -> Tensor:
-        """Raw scores ``(R, N)`` of nodes ``(R, N, D)``; ``near`` is 1 for a node itself, ``drop`` ``(R, N, wide)``."""
+    def forward(self, x: Tensor, held: Tensor, proximity: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Raw scores ``(R, N)`` of nodes ``(R, N, D)``; ``proximity``: 1 to itself; ``drop`` ``(R, N, w)``."""
         first = F.relu(self.fc1(x))
         first = first if drop is None else first * drop
         nodes = F.relu(self.fc2(first)) * held[..., None]
-        close = balanced(near * both(held))
+        close = balanced(proximity * both(held))
         alike = balanced(likeness(nodes, held))
         by_time = self.gc2(F.relu(self.gc1(nodes, close)), close)
         by_look = self.gc4(F.relu(self.gc3(nodes, alike)), alike)
-        found: Tensor = (by_time + by_look).squeeze(-1) / 2
-        return found
+        scores: Tensor = (by_time + by_look).squeeze(-1) / 2
+        return scores
 
 
 class GCLNC(nn.Module):
-    """A classifier of cells, taught by labels that a graph network has cleaned; the two take turns.
+    """A classifier of cells, trained with labels that a graph network cleans; the two alternate.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)`` of the classifier alone. In training ``extra`` holds
-    ``classified`` and ``cleaned`` ``(B, S, P)`` (logits), ``held``, ``steady`` (what the earlier cleaner says, in
+    ``classified`` and ``cleaned`` ``(B, S, P)`` (logits), ``held``, ``steady`` (scores of the earlier cleaner, in
     [0, 1]) and ``noisy`` (the classifier's own scores, no gradient).
 
     >>> model = GCLNC(GCLNCConfig(width=8), {"cells": 3})
@@ -149,9 +149,9 @@ class GCLNC(nn.Module):
             self.register_buffer(_past(name), weight.detach().clone())
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """Whose turn it is: the classifier's at even stages, the cleaner's at odd ones. The bags are not looked at.
+        """Set the network to train: the classifier at even stages, the cleaner at odd ones. The bags are not read.
 
-        Cleaned labels are made anew at each step by the network that rests, so that none has to be kept.
+        Cleaned labels are computed at each step by the other network, so that none has to be stored.
         """
         self.stage.fill_(stage)
         self._remember(0.0)
@@ -159,30 +159,30 @@ class GCLNC(nn.Module):
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
-        seen, where = segments(lanes(view), self.config.segments if self.training else None)
+        short, where = segments(lanes(view), self.config.segments if self.training else None)
         if not self.training:
-            return Output(flat(spread(_scores(self._classify(seen), seen.held), where), view))
+            return Output(flat(spread(_scores(self._classify(short), short.held), where), view))
         stage = int(self.stage)
         times = middles(view, holds(view)) if _tubes(view) else None
         with torch.no_grad():
-            noisy = _scores(self._classify(seen), seen.held)
-        extra = {"held": seen.held, "noisy": noisy}
+            noisy = _scores(self._classify(short), short.held)
+        extra = {"held": short.held, "noisy": noisy}
         if stage % 2 == 0 or stage == UNSTUDIED:
-            extra["classified"] = self._classify(seen, self._drop(seen, self.enter.out_features))
+            extra["classified"] = self._classify(short, self._drop(short, self.enter.out_features))
         if stage % 2 or stage == UNSTUDIED:
             self._remember(self.config.momentum)
-            extra["cleaned"] = self._clean(seen, self._drop(seen, self.cleaner.fc1.out_features), times=times)
+            extra["cleaned"] = self._clean(short, self._drop(short, self.cleaner.fc1.out_features), times=times)
             past = {name: getattr(self, _past(name)) for name, _ in self.cleaner.named_parameters()}
             with torch.no_grad():
-                extra["steady"] = torch.sigmoid(self._clean(seen, None, past, times))
+                extra["steady"] = torch.sigmoid(self._clean(short, None, past, times))
         elif stage:
             with torch.no_grad():
-                extra["cleaned"] = self._clean(seen, times=times)
-        scores = _scores(extra["classified"], seen.held) if "classified" in extra else noisy
+                extra["cleaned"] = self._clean(short, times=times)
+        scores = _scores(extra["classified"], short.held) if "classified" in extra else noisy
         return Output(flat(spread(scores, where), view), extra)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``classifier``, ``cleaner`` and ``steady``, 0 for whoever rests; ``labels`` ``(B,)``, 1 = anomalous.
+        """``classifier``, ``cleaner`` and ``steady``, 0 for the network at rest; ``labels`` ``(B,)``, 1 = anomalous.
 
         Out of training it is ``ranking`` alone: the best cells of anomalous videos above those of normal ones.
         """
@@ -191,63 +191,63 @@ class GCLNC(nn.Module):
         extra, stage, none = output.extra, int(self.stage), output.scores.sum() * 0
         held, noisy = extra["held"], extra["noisy"]
         terms = {"classifier": none, "cleaner": none, "steady": none}
-        wanted = labels[:, None, None].expand_as(noisy)
+        targets = labels[:, None, None].expand_as(noisy)
         if "classified" in extra:
-            said = wanted if stage <= 0 else wanted * stretched(torch.sigmoid(extra["cleaned"]), held)
-            terms["classifier"] = _mean(_entropy(extra["classified"], said), held, torch.ones_like(labels))
+            cell_targets = targets if stage <= 0 else targets * stretched(torch.sigmoid(extra["cleaned"]), held)
+            terms["classifier"] = _mean(_entropy(extra["classified"], cell_targets), held, torch.ones_like(labels))
         if stage % 2 or stage == UNSTUDIED:
             sure = certain(noisy, held, self.config.certain)
-            error = _entropy(extra["cleaned"], wanted * stretched(noisy, held))
+            error = _entropy(extra["cleaned"], targets * stretched(noisy, held))
             chosen = torch.where(labels[:, None, None] > 0.5, sure, held)
             terms["cleaner"] = _mean(error, chosen, torch.ones_like(labels))
             change = (torch.sigmoid(extra["cleaned"]) - extra["steady"]).abs()
             terms["steady"] = self.config.steady * _mean(change, held, labels)
         return terms
 
-    def _classify(self, seen: Lanes, drop: Tensor | None = None) -> Tensor:
+    def _classify(self, short: Lanes, drop: Tensor | None = None) -> Tensor:
         """Logits ``(B, T, P)``, 0 where nothing is held."""
-        inner = F.relu(self.enter(seen.features[seen.held]))
+        inner = F.relu(self.enter(short.features[short.held]))
         if drop is not None:
-            inner = inner * drop[seen.held.nonzero()[:, 0]]
+            inner = inner * drop[short.held.nonzero()[:, 0]]
         logits = self.leave(inner).squeeze(-1)
-        spot: Tensor = logits.new_zeros(seen.held.shape).index_put((seen.held,), logits)
+        spot: Tensor = logits.new_zeros(short.held.shape).index_put((short.held,), logits)
         return spot
 
     def _clean(
         self,
-        seen: Lanes,
+        short: Lanes,
         drop: Tensor | None = None,
         weights: dict[str, Tensor] | None = None,
         times: Tensor | None = None,
     ) -> Tensor:
-        """The cleaner's logits ``(B, T, P)``, 0 where nothing is held; rows that hold nothing are left out.
+        """The cleaner's logits ``(B, T, P)``, 0 where nothing is held; empty rows are left out.
 
-        ``times`` ``(B, N)``: when instances are, where they are tubes.
+        ``times`` ``(B, N)``: of instances that are tubes.
         """
-        batch, t, cells, _ = seen.features.shape
-        step = torch.arange(t, device=seen.held.device)
-        x, held, near = seen.features.transpose(1, 2), seen.held.transpose(1, 2), nearness(step[:, None])
+        batch, t, cells, _ = short.features.shape
+        step = torch.arange(t, device=short.held.device)
+        x, held, proximity = short.features.transpose(1, 2), short.held.transpose(1, 2), nearness(step[:, None])
         if times is not None:
             x, held = x.transpose(1, 2), held.transpose(1, 2)
-            near = nearness(times[:, :cells, None])[:, None]
+            proximity = nearness(times[:, :cells, None])[:, None]
         elif self.config.graph == "video":
             cell = torch.arange(cells, device=step.device).repeat_interleave(t)
-            places = torch.stack([step.repeat(cells), cell // seen.size[1], cell % seen.size[1]], -1)
-            x, held, near = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], nearness(places)
+            places = torch.stack([step.repeat(cells), cell // short.size[1], cell % short.size[1]], -1)
+            x, held, proximity = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], nearness(places)
         rows = held.any(-1)
-        near = near[rows] if near.ndim == 4 else near
-        given = (x[rows], held[rows], near.to(x.dtype))
+        proximity = proximity[rows] if proximity.ndim == 4 else proximity
+        arguments = (x[rows], held[rows], proximity.to(x.dtype))
         if drop is not None:
-            given = (*given, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
-        found = functional_call(self.cleaner, weights or {}, given)
-        whole: Tensor = found.new_zeros(held.shape).index_put((rows,), found * held[rows])
+            arguments = (*arguments, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
+        logits = functional_call(self.cleaner, weights or {}, arguments)
+        whole: Tensor = logits.new_zeros(held.shape).index_put((rows,), logits * held[rows])
         return whole.reshape(batch, cells, t).transpose(1, 2)
 
-    def _drop(self, seen: Lanes, channels: int) -> Tensor:
+    def _drop(self, short: Lanes, channels: int) -> Tensor:
         """Locked dropout ``(B, channels)``: one draw per bag and channel, because drawing for each cell is slow."""
         rate = self.config.dropout
-        kept = torch.rand(len(seen.held), channels, device=seen.held.device) >= rate
-        return kept.to(seen.features.dtype) / (1 - rate)
+        mask = torch.rand(len(short.held), channels, device=short.held.device) >= rate
+        return mask.to(short.features.dtype) / (1 - rate)
 
     def _remember(self, momentum: float) -> None:
         with torch.no_grad():
@@ -263,18 +263,18 @@ def stretched(scores: Tensor, held: Tensor) -> Tensor:
 
 
 def certain(scores: Tensor, held: Tensor, share: float) -> Tensor:
-    """Which of the held scores ``(B, T, P)`` are among a bag's highest or lowest, half of ``share`` each."""
-    flat_scores, there = scores.flatten(1), held.flatten(1)
-    count = (share / 2 * there.sum(1, keepdim=True)).ceil()
-    chosen = torch.zeros_like(there)
+    """Whether held scores ``(B, T, P)`` are among a bag's highest or lowest, half of ``share`` each."""
+    flat_scores, present = scores.flatten(1), held.flatten(1)
+    count = (share / 2 * present.sum(1, keepdim=True)).ceil()
+    chosen = torch.zeros_like(present)
     for sign in (1, -1):
-        order = (sign * flat_scores).masked_fill(~there, torch.inf).argsort(dim=1, stable=True)
+        order = (sign * flat_scores).masked_fill(~present, torch.inf).argsort(dim=1, stable=True)
         chosen |= order.argsort(dim=1) < count
-    return (chosen & there).reshape(held.shape)
+    return (chosen & present).reshape(held.shape)
 
 
 def _tubes(view: View) -> bool:
-    """Whether instances follow something instead of lying on a grid."""
+    """Whether instances are tubes, not cells of a grid."""
     return not any(view.shapes) and bool((view.track >= 0)[view.mask].any())
 
 
@@ -291,7 +291,7 @@ def _entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, chosen: Tensor, bags: Tensor) -> Tensor:
-    """Mean over the chosen cells of each bag, then over the bags that weigh 1; 0 where there are none."""
+    """Mean over the chosen cells of each bag, then over the bags with weight 1; 0 without any."""
     each = (values * chosen).sum((1, 2)) / chosen.sum((1, 2)).clamp(min=1)
     return (each * bags).sum() / bags.sum().clamp(min=1)
 

@@ -22,8 +22,8 @@ from wherewhen.methods._settings import demand
 VIEW = "cells"
 FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
 HEAD = 64  # channels of a head of attention
-KERNEL = 5  # steps that a focus block looks over
-START = 0.1  # what blocks add where training starts, as a share of what PyTorch would draw
+KERNEL = 5  # steps of the kernel of a focus block
+START = 0.1  # initial scale of the output of blocks, as a share of PyTorch's
 MARGIN_WIDTH = 1024  # channels for which the margin was published
 
 
@@ -81,7 +81,7 @@ PUBLISHED_TRAINING = Training(
 
 
 class Glance(nn.Module):
-    """Attention of every step to all steps of its lane ``(L, C, T)``; ``there`` ``(L, 1, T)`` says which are."""
+    """Attention of every step to all ``present`` steps ``(L, 1, T)`` of its lane ``(L, C, T)``."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -90,15 +90,15 @@ class Glance(nn.Module):
         self.norm = ChannelNorm(size)
         self.ask, self.give = nn.Conv1d(size, 3 * self.inner, 1, bias=False), nn.Conv1d(self.inner, size, 1)
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """What each step takes from the others."""
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """The output of attention at each step."""
         rows, _, steps = x.shape
-        each = self.inner // self.heads  # told, because a batch in which nothing moves has no row to find it by
-        asked = self.ask(self.norm(x)).reshape(rows, 3, self.heads, each, steps).transpose(3, 4)
-        queries, keys, values = asked.unbind(1)
-        seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=there[:, None].bool())
-        given: Tensor = self.give(seen.transpose(2, 3).reshape(rows, self.inner, steps))
-        return given
+        each = self.inner // self.heads  # explicit, because -1 is ambiguous in a batch without rows
+        projected = self.ask(self.norm(x)).reshape(rows, 3, self.heads, each, steps).transpose(3, 4)
+        queries, keys, values = projected.unbind(1)
+        attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=present[:, None].bool())
+        output: Tensor = self.give(attended.transpose(2, 3).reshape(rows, self.inner, steps))
+        return output
 
 
 class Focus(nn.Module):
@@ -112,17 +112,17 @@ class Focus(nn.Module):
         self.take, self.give = nn.Conv1d(size, self.inner, 1, bias=False), nn.Conv1d(self.inner, size, 1)
         self.near = nn.Conv1d(self.heads, self.heads, KERNEL, padding=KERNEL // 2, groups=self.heads)
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """What each step takes from those near it."""
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """The output of the convolution at each step."""
         rows, _, steps = x.shape
         each = self.inner // self.heads
-        values = (self.take(self.norm(x)) * there).reshape(rows * each, self.heads, steps)
-        given: Tensor = self.give(self.near(values).reshape(rows, self.inner, steps))
-        return given
+        values = (self.take(self.norm(x)) * present).reshape(rows * each, self.heads, steps)
+        output: Tensor = self.give(self.near(values).reshape(rows, self.inner, steps))
+        return output
 
 
 class Block(nn.Module):
-    """A short-cut convolution, a glance or a focus, and a feed-forward network; each is added to what came in."""
+    """A short-cut convolution, a glance or a focus, and a feed-forward network; each is added to its input."""
 
     def __init__(self, size: int, kind: type[nn.Module]) -> None:
         super().__init__()
@@ -132,15 +132,15 @@ class Block(nn.Module):
             ChannelNorm(size), nn.Conv1d(size, 4 * size, 1), nn.GELU(), nn.Conv1d(4 * size, size, 1)
         )
 
-    def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        """The same shape, deeper; 0 where a step is not there."""
+    def forward(self, x: Tensor, present: Tensor) -> Tensor:
+        """The same shape; 0 where a step is absent."""
         x = x + self.shift(x)
-        x = x + self.look(x, there)
-        deeper: Tensor = (x + self.think(x)) * there
+        x = x + self.look(x, present)
+        deeper: Tensor = (x + self.think(x)) * present
         return deeper
 
     def calm(self) -> None:
-        """Start from changing little: few videos can't train what starts at random."""
+        """Scale the initial output down: few videos can't train random blocks."""
         with torch.no_grad():
             for layer in (self.shift, self.look.give, self.think[-1]):
                 assert isinstance(layer, nn.Conv1d)
@@ -148,7 +148,7 @@ class Block(nn.Module):
 
 
 class MGFN(nn.Module):
-    """Glance over the whole video, then focus on what is near; lengths of features tell normal from anomalous bags.
+    """Glance over the whole video, then focus on near steps; lengths of features separate normal from anomalous bags.
 
     ``f = LayerNorm(blocks(conv(x) + amplify conv(|x|)))``, ``s = sigmoid(w f + b)``; with K the ``top`` instances of a
     bag (time x cells) by ``choose`` and ``M = mean_K |f|_1``: ``L = BCE(mean_K s, y) + contrast (within normal, mean
@@ -220,10 +220,10 @@ class MGFN(nn.Module):
         whole = lanes(view)
         short, where = segments(whole, self.config.segments if self.training else None)
         lane = sequences(short)
-        features, given = self.network(lane.features, short.steps[lane.bag])
-        grid, held = lane.flat(given), short.held.flatten(1)
+        features, lane_scores = self.network(lane.features, short.steps[lane.bag])
+        grid, held = lane.flat(lane_scores), short.held.flatten(1)
         counts = (held.sum(1) * self.config.top).long().clamp(min=FEW)
-        chooser = {"input": lane.features, "score": given[..., None], "output": features}[self.config.choose]
+        chooser = {"input": lane.features, "score": lane_scores[..., None], "output": features}[self.config.choose]
         worth = lane.flat(chooser.norm(dim=-1))
         if self.training and self.config.dropout:
             worth = worth * (torch.rand_like(worth) >= self.config.dropout)
@@ -233,9 +233,9 @@ class MGFN(nn.Module):
         extra = {"scores": scores, "held": short.held, "bag": (weights * grid).sum(1), "length": long}
         return Output(flat(spread(scores, where), view), extra)
 
-    def network(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+    def network(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``(L, T, C)`` and scores ``(L, T)`` of features ``(L, T, D)`` at steps ``(L, T)``."""
-        mask = there[:, None].to(x.dtype)
+        mask = present[:, None].to(x.dtype)
         x = x.transpose(1, 2)
         deep = (self.enter(x) + self.config.amplify * self.amplify(x.norm(dim=1, keepdim=True))) * mask
         for number, stage in enumerate(self.levels):
@@ -249,13 +249,13 @@ class MGFN(nn.Module):
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``bag``, ``contrast``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
-        config, anomalous, found = self.config, labels > 0.5, output.extra
-        scores, held = found["scores"], found["held"]
-        long = found["length"] * (MARGIN_WIDTH / self.score.in_features) ** 0.5
+        config, anomalous, extra = self.config, labels > 0.5, output.extra
+        scores, held = extra["scores"], extra["held"]
+        long = extra["length"] * (MARGIN_WIDTH / self.score.in_features) ** 0.5
         each = root((scores * held).square().sum((1, 2)) / lane_count(held))
         apart = contrast(long[anomalous], long[~anomalous], config.margin, config.apart, halves=config.compat)
         return {
-            "bag": F.binary_cross_entropy(found["bag"].clamp(0, 1), labels),
+            "bag": F.binary_cross_entropy(extra["bag"].clamp(0, 1), labels),
             "contrast": config.contrast * apart,
             "sparsity": config.sparsity * mean_of(each, anomalous ^ config.compat),
             "smoothness": config.smoothness * unevenness(scores, held).sum(),

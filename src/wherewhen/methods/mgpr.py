@@ -1,4 +1,4 @@
-"""Mutually-guided progressive refinement (WSSTAD, Wu et al., IJCAI 2021): tubes say where, videolets say when."""
+"""Mutually-guided progressive refinement (WSSTAD, Wu et al., IJCAI 2021): tubes for places, videolets for times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
-from wherewhen.methods._branch import Branch, chance, holds, some_of
+from wherewhen.methods._branch import Branch, holds, random_rows, subset
 from wherewhen.methods._grid import width
 from wherewhen.methods._settings import demand
 
@@ -71,16 +71,16 @@ PUBLISHED = MGPRConfig(width=4096, hidden=512, prior=None)
 """The paper's settings; its features are C3D's fc6 (4096) of crops, so that there is no first layer."""
 
 PUBLISHED_TRAINING = Training(steps=5400, bags=30, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4)
-"""Adam, rate and bags are the paper's; steps (200 passes over 810 videos) and decay were not told."""
+"""Adam, rate and bags are the paper's; steps (200 passes over 810 videos) and decay are not published."""
 
 
 class MGPR(nn.Module):
-    """Two branches of one build: one sees tubes, the other videolets, and each weighs what the other learns from.
+    """Two branches of one structure, for tubes and for videolets; each weighs the ranking of the other.
 
     Views: ``tubes`` (inside their boxes), ``tube_frames`` (the same rows, whole pictures of their time) and
     ``videolets``. Scores ``(B, N)`` of the tubes: ``(p_t(tube) + p_v(its whole pictures)) / 2`` (equation 9).
-    ``extra`` holds logits of each branch's own instances, ``tube`` ``(B, K)`` and ``temporal`` ``(B, M)``, and what the
-    other branch says of them, ``tube_guide`` and ``temporal_guide``, without gradients.
+    ``extra`` holds logits of each branch's own instances, ``tube`` ``(B, K)`` and ``temporal`` ``(B, M)``, and those
+    of the other branch for them, ``tube_guide`` and ``temporal_guide``, without gradients.
 
     >>> model = MGPR(MGPRConfig(), dict.fromkeys(MGPR.views, 6))
     >>> model.stages
@@ -101,7 +101,7 @@ class MGPR(nn.Module):
             "cross-entropy alone": {"ranking": "none"},
             "plain ranking and cross-entropy": {"ranking": "plain"},
             "multivariate tubes": {"tubes": {"shape": {"multivariate": True}}},
-            "manner not told": {"tubes": {"manner": False}},
+            "no manner": {"tubes": {"manner": False}},
             "no relation": {"relation": "none"},
             "graph convolution": {"relation": "graph"},
             "no prior": {"prior": None},
@@ -123,9 +123,9 @@ class MGPR(nn.Module):
         super().__init__()
         size = dims[TUBES]
         if dims[FRAMES] != dims[VIDEOLETS] or dims[FRAMES] > size:
-            told = ", ".join(f"{name} {length}" for name, length in dims.items())
+            lengths = ", ".join(f"{name} {length}" for name, length in dims.items())
             raise ConfigError(
-                f"mgpr: {FRAMES} and {VIDEOLETS} have features of one length, {TUBES} no less; got {told}"
+                f"mgpr: {FRAMES} and {VIDEOLETS} have features of one length, {TUBES} no less; got {lengths}"
             )
         wide = config.width or max(1, width(512, size) // config.heads) * config.heads
         shape = (size, wide, config.relation, config.heads, config.hidden or width(512, size), config.middle)
@@ -136,7 +136,7 @@ class MGPR(nn.Module):
         self.register_buffer("turn", torch.tensor(UNSTUDIED))
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """From now on the branches take turns, the temporal one first; the bags are not looked at."""
+        """From now on the branches alternate, the temporal one first; the bags are not read."""
         self.turn.fill_(TUBE)
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -147,8 +147,8 @@ class MGPR(nn.Module):
             raise ConfigError(f"mgpr: {TUBES} and {FRAMES} are the same instances; their builders disagree")
         if self.training and int(self.turn) != UNSTUDIED:
             self.turn.fill_(TUBE if int(self.turn) == TEMPORAL else TEMPORAL)
-        chosen = chance(whole, self.config.instances if self.training else None)
-        tubes, frames = (one if chosen is None else some_of(one, chosen) for one in (whole, frames))
+        chosen = random_rows(whole, self.config.instances if self.training else None)
+        tubes, frames = (view if chosen is None else subset(view, chosen) for view in (whole, frames))
         extra = self._branches(tubes, frames, videolets)
         scores = self._scores(extra, tubes, frames)
         if chosen is not None:
@@ -156,12 +156,12 @@ class MGPR(nn.Module):
         return Output(scores, extra)
 
     def _branches(self, tubes: View, frames: View, videolets: View) -> dict[str, Tensor]:
-        """Logits of both branches, with gradients for whoever's turn it is, and of each other's instances."""
+        """Logits of both branches, with gradients for the branch in training, and of each other's instances."""
         extra = {}
-        for name, branch, own in (("tube", self.tube, tubes), ("temporal", self.temporal, videolets)):
+        for name, branch, view in (("tube", self.tube, tubes), ("temporal", self.temporal, videolets)):
             if branch is not None:
                 with torch.set_grad_enabled(torch.is_grad_enabled() and self._learns(name)):
-                    extra[name] = branch(own)
+                    extra[name] = branch(view)
         with torch.no_grad():
             if self.temporal is not None:
                 extra["tube_guide"] = self.temporal.guests(frames, videolets)
@@ -170,17 +170,17 @@ class MGPR(nn.Module):
         return extra
 
     def _learns(self, name: str) -> bool:
-        """Whether it is a branch's turn; outside of training it is everybody's."""
+        """Whether a branch is in training now; outside of training both are."""
         turn = int(self.turn) if self.training and self.config.branches == "both" else UNSTUDIED
         return turn == UNSTUDIED or turn == (TUBE if name == "tube" else TEMPORAL)
 
     def _scores(self, extra: Mapping[str, Tensor], tubes: View, frames: View) -> Tensor:
         logits = [(extra[name], view) for name, view in (("tube", tubes), ("tube_guide", frames)) if name in extra]
-        parts = [torch.sigmoid(one) * holds(view) for one, view in logits]
+        parts = [torch.sigmoid(values) * holds(view) for values, view in logits]
         return torch.stack(parts).mean(0) * tubes.mask
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``tube_ranking``, ``temporal_ranking`` and ``entropy``, 0 for whoever's turn it is not.
+        """``tube_ranking``, ``temporal_ranking`` and ``entropy``, 0 for a branch not in training.
 
         ``labels`` ``(B,)``, 1 = anomalous.
         """
@@ -201,7 +201,7 @@ class MGPR(nn.Module):
 
 
 def as_long(view: View, length: int) -> View:
-    """A view whose features end in zeros, the usual of normalized ones, where another view tells more."""
+    """A view whose features are padded to ``length`` with zeros, the mean of normalized features."""
     missing = length - view.features.shape[-1]
     return view if missing == 0 else replace(view, features=F.pad(view.features, (0, missing)))
 
@@ -209,7 +209,7 @@ def as_long(view: View, length: int) -> View:
 def guided(tops: Tensor, guides: Tensor, anomalous: Tensor, pairs: str = "all") -> Tensor:
     """Mean over pairs of ``max(0, g_a (1 - a + n))`` for bag scores ``(B,)`` and guides ``(B,)`` (equations 4, 5).
 
-    Where one kind is missing, the other is ranked against the score that it ought to have: 1 or 0.
+    Where one kind is missing, the other is ranked against its target score: 1 or 0.
 
     >>> guided(torch.tensor([0.75, 0.25]), torch.tensor([0.5, 9.0]), torch.tensor([True, False])).item()
     0.25

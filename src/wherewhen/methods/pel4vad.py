@@ -18,7 +18,7 @@ from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._sequences import Locked, picks, queries, renamed, sequences
 
 VIEW = "cells"
-SHARP = 10.0  # of the weights by which a bag's instances are told into foreground and background (official code)
+SHARP = 10.0  # of the weights that separate a bag's instances into foreground and background (official code)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ PUBLISHED_TRAINING = Training(steps=650, bags=64, optimizer="adam", learning_rat
 
 
 class Context(nn.Module):
-    """Attention over all steps and over a window at once, mixed by one learnt number; ``(L, T, D)`` -> same."""
+    """Attention over all steps and over a window at once, mixed by one learned number; ``(L, T, D)`` -> same."""
 
     def __init__(self, size: int, config: PEL4VADConfig) -> None:
         super().__init__()
@@ -106,26 +106,26 @@ class Context(nn.Module):
         self.gamma = nn.Parameter(torch.tensor([config.gamma]))
         self.bias = nn.Parameter(torch.tensor([config.bias]))
 
-    def forward(self, values: Tensor, there: Tensor) -> Tensor:
-        """What each step hears from the steps that are ``there`` ``(L, T)``."""
+    def forward(self, values: Tensor, present: Tensor) -> Tensor:
+        """The output of attention at each step to the steps that are ``present`` ``(L, T)``."""
         query, key, value = self.query(values), self.key(values), self.value(values)
         step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
         parts, share = [], torch.sigmoid(self.mix)
         for part in queries(len(step), len(values)):
             away = (step[part, None] - step).abs()
             maps = query[:, part] @ key.transpose(1, 2) / math.sqrt(key.shape[-1]) + self.nearness(away)
-            maps = maps.masked_fill(~there[:, None], -1e9)
+            maps = maps.masked_fill(~present[:, None], -1e9)
             local = maps.masked_fill(away > self.config.window // 2, -1e9)
             parts.append((share * maps.softmax(-1) + (1 - share) * local.softmax(-1)) @ value)
         heard = torch.cat(parts, 1) if parts else value
         if self.config.power_norm:
             heard = root(heard)
-            heard = F.normalize(heard * there[..., None], dim=1 if self.config.compat else -1)
-        found: Tensor = self.out(heard)
-        return found
+            heard = F.normalize(heard * present[..., None], dim=1 if self.config.compat else -1)
+        output: Tensor = self.out(heard)
+        return output
 
     def nearness(self, away: Tensor) -> Tensor:
-        """How much steps ``away`` from each other belong together, in (0, 1]."""
+        """Weights in (0, 1] of steps with the distance ``away``."""
         return torch.exp(-(self.gamma * away.square() - self.bias).abs())
 
 
@@ -136,7 +136,7 @@ def root(values: Tensor) -> Tensor:
 
 
 class PEL4VAD(nn.Module):
-    """Scores the cells of each lane through time: attention, two layers, and a classifier that sees the last steps.
+    """Scores the cells of each lane through time: attention, two layers, and a causal classifier.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``, smoothed outside of training. ``extra`` holds, per
     instance ``(B, T, P)``, ``plain`` scores and ``held``, and per bag ``(B, C)`` the features of its ``foreground``
@@ -196,47 +196,47 @@ class PEL4VAD(nn.Module):
         view = bags[VIEW]
         whole = lanes(view)
         lane = sequences(whole)
-        there = whole.steps[lane.bag] if self.config.compat else lane.held
-        values = self.norm(lane.features + self.context(lane.features, there))
+        present = whole.steps[lane.bag] if self.config.compat else lane.held
+        values = self.norm(lane.features + self.context(lane.features, present))
         values = self.drop(F.gelu(self.wide(values)))
-        found = self.drop(F.gelu(self.narrow(values))) * there[..., None]
-        past = F.pad(found.transpose(1, 2), (self.config.taps - 1, 0))
+        hidden = self.drop(F.gelu(self.narrow(values))) * present[..., None]
+        past = F.pad(hidden.transpose(1, 2), (self.config.taps - 1, 0))
         scores = torch.sigmoid(self.classifier(past)[:, 0])
         extra = {"plain": lane.flat(scores).reshape(whole.held.shape), "held": whole.held}
         if self.config.prompts:
-            seen = lane.flat(there)
-            for name, what in (("foreground", scores), ("background", 1 - scores)):
-                extra[name] = lane.sums(told(lane.flat(what), seen), values)
+            valid = lane.flat(present)
+            for name, values_of in (("foreground", scores), ("background", 1 - scores)):
+                extra[name] = lane.sums(sharp_weights(lane.flat(values_of), valid), values)
         if self.training:
             return Output(flat(extra["plain"], view), extra)
-        smoothed = lane.flat(smooth(scores, there, self.config)).reshape(whole.held.shape)
+        smoothed = lane.flat(smooth(scores, present, self.config)).reshape(whole.held.shape)
         return Output(flat(smoothed, view), extra)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``anomaly``, and ``prompting``, ``smoothness`` and ``sparsity`` where asked for; ``labels`` ``(B,)``.
+        """``anomaly``, and ``prompting``, ``smoothness`` and ``sparsity`` with a weight; ``labels`` ``(B,)``.
 
         A label is 0 for normal and 1 for anomalous bags, or a class of ``prompts`` from 1 on.
         """
         config, scores, held = self.config, output.extra["plain"], output.extra["held"]
         anomalous = labels > 0.5
-        rows, there = scores.flatten(1), held.flatten(1)
-        best = picks(rows, there, torch.where(anomalous, there.sum(1) // config.top + 1, 1))
+        rows, present = scores.flatten(1), held.flatten(1)
+        best = picks(rows, present, torch.where(anomalous, present.sum(1) // config.top + 1, 1))
         bag = (best * rows).sum(1).clamp(0, 1)
         terms = {"anomaly": F.binary_cross_entropy(bag, anomalous.to(bag.dtype))}
         if config.prompts:
-            found, classes = grounds(output.extra["foreground"], output.extra["background"], labels)
-            texts = self._texts(found)
+            features, classes = grounds(output.extra["foreground"], output.extra["background"], labels)
+            texts = self._texts(features)
             if int(classes.max()) >= len(texts):
                 raise ConfigError(f"pel4vad: prompts has {len(texts)} rows, but a label is {int(classes.max())}")
-            terms["prompting"] = config.prompting * prompting(found, texts[classes], classes, self.scale)
+            terms["prompting"] = config.prompting * prompting(features, texts[classes], classes, self.scale)
         if config.smoothness:
             terms["smoothness"] = config.smoothness * unevenness(scores, held, config.compat).mean()
         if config.sparsity:
-            terms["sparsity"] = config.sparsity * (rows * there).sum(1).mean()
+            terms["sparsity"] = config.sparsity * (rows * present).sum(1).mean()
         return terms
 
     def _texts(self, like: Tensor) -> Tensor:
-        """Text features, read when they are first needed: detection can do without them."""
+        """Text features, read on first use: detection doesn't need them."""
         if self.texts is None:
             self.texts = texts(Path(str(self.config.prompts)))
             if self.texts.ndim != 2 or self.texts.shape[0] < 2 or self.texts.shape[1] != like.shape[1]:
@@ -247,9 +247,9 @@ class PEL4VAD(nn.Module):
         return self.texts.to(like)
 
 
-def told(scores: Tensor, seen: Tensor) -> Tensor:
+def sharp_weights(scores: Tensor, valid: Tensor) -> Tensor:
     """Weights ``(B, M)`` of each bag's instances, sharply more where scores are high; they sum to 1 or to 0."""
-    weights = torch.expm1(SHARP * scores) * seen
+    weights = torch.expm1(SHARP * scores) * valid
     return weights / weights.sum(1, keepdim=True).clamp(min=1e-12)
 
 
@@ -261,10 +261,10 @@ def grounds(foreground: Tensor, background: Tensor, labels: Tensor) -> tuple[Ten
 
 
 def prompting(videos: Tensor, tokens: Tensor, classes: Tensor, scale: Tensor) -> Tensor:
-    """KL divergence of which texts ``(R, C)`` a video ``(R, C)`` is like from which have its class ``(R,)``."""
+    """KL divergence of the likeness of videos ``(R, C)`` to texts ``(R, C)`` from that of their classes ``(R,)``."""
     alike = scale.exp() * F.normalize(videos, dim=-1) @ F.normalize(tokens, dim=-1).T
-    wanted = (10 * (classes[:, None] == classes).to(alike.dtype)).softmax(1)
-    return (wanted * (wanted.log() - alike.log_softmax(1))).sum(1).mean()
+    targets = (10 * (classes[:, None] == classes).to(alike.dtype)).softmax(1)
+    return (targets * (targets.log() - alike.log_softmax(1))).sum(1).mean()
 
 
 def unevenness(scores: Tensor, held: Tensor, compat: bool = False) -> Tensor:
@@ -280,8 +280,8 @@ def unevenness(scores: Tensor, held: Tensor, compat: bool = False) -> Tensor:
     return (scores.diff(dim=1).square() * (held[:, 1:] & held[:, :-1])).sum((1, 2))
 
 
-def smooth(scores: Tensor, there: Tensor, config: PEL4VADConfig) -> Tensor:
-    """Means of scores ``(L, T)`` over the next ``kappa`` steps that are there, or over blocks of so many.
+def smooth(scores: Tensor, present: Tensor, config: PEL4VADConfig) -> Tensor:
+    """Means of scores ``(L, T)`` over the next ``kappa`` steps that are present, or over blocks of so many.
 
     >>> three = PEL4VADConfig(kappa=3)
     >>> smooth(torch.tensor([[0.0, 0.5, 1.0]]), torch.ones(1, 3).bool(), three).tolist()
@@ -291,10 +291,10 @@ def smooth(scores: Tensor, there: Tensor, config: PEL4VADConfig) -> Tensor:
         return scores
     size, length = config.kappa, scores.shape[1]
     fixed = config.smooth == "fixed"
-    both = torch.stack([scores * there, there.to(scores.dtype)])
+    both = torch.stack([scores * present, present.to(scores.dtype)])
     ahead = -length % size if fixed else size - 1
     both = F.pad(both, (0, ahead))
-    if config.compat:  # what lies behind the end counts as zeros
+    if config.compat:  # steps after the end count as zeros
         both[1] = 1.0
     sums, counts = both.unfold(-1, size, size if fixed else 1).sum(-1)
     means: Tensor = sums / counts.clamp(min=1)
@@ -309,16 +309,16 @@ def texts(path: Path) -> Tensor:
 
     try:
         if path.suffix == ".safetensors":
-            (found,) = load_file(path).values()
+            (features,) = load_file(path).values()
         else:
-            found = torch.from_numpy(np.array(np.load(path, mmap_mode="r", allow_pickle=False)))
+            features = torch.from_numpy(np.array(np.load(path, mmap_mode="r", allow_pickle=False)))
     except (SafetensorError, OSError, ValueError, TypeError, MemoryError, OverflowError, SyntaxError) as error:
         raise ConfigError(f"pel4vad: prompts {path}: not one table of text features ({error})") from None
-    return found
+    return features
 
 
 def official(tensors: Mapping[str, Tensor], config: PEL4VADConfig = PUBLISHED) -> dict[str, Tensor]:
-    """Tensors of the official code's checkpoint under our names; the scale of likeness goes without ``prompts``."""
+    """Tensors of the official code's checkpoint under our names, less the scale of likeness without ``prompts``."""
     attention = "self_attention.self_attn."
     names = {
         f"{attention}q.": "context.query.",
@@ -333,9 +333,9 @@ def official(tensors: Mapping[str, Tensor], config: PEL4VADConfig = PUBLISHED) -
         "self_attention.linear2.": "narrow.",
         "logit_scale": "scale",
     }
-    found = renamed(tensors, names)
-    found |= {name: found[name].squeeze(-1) for name in ("wide.weight", "narrow.weight") if name in found}
-    return found if config.prompts else {name: value for name, value in found.items() if name != "scale"}
+    converted = renamed(tensors, names)
+    converted |= {name: converted[name].squeeze(-1) for name in ("wide.weight", "narrow.weight") if name in converted}
+    return converted if config.prompts else {name: value for name, value in converted.items() if name != "scale"}
 
 
 PLUGIN = PEL4VAD

@@ -83,7 +83,7 @@ class ProximityConfig:
 
 
 PUBLISHED = ProximityConfig(width=512, prior=None, patches="relative")
-"""Nearest to the paper: 512 channels, no prior, the authors' way of showing maps."""
+"""Nearest to the paper: 512 channels, no prior, the authors' maps."""
 
 PUBLISHED_TRAINING = Training(steps=2500, bags=32, optimizer="adam", learning_rate=1e-4, weight_decay=5e-4)
 """Chosen for the same task, as the paper's own is not known: 50 epochs over UCF-Crime's 1610 videos."""
@@ -93,10 +93,10 @@ NEVER = -1e4  # a logit that the softmax turns into an exact zero
 
 
 class Proximity(nn.Module):
-    """Attention across frames cell by cell, mixing inside a frame, one head; the loss reads the best window's peak.
+    """Attention across frames cell by cell, mixing inside a frame, one head; the loss uses the best window's peak.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: ``maps`` ``(B, S, P)`` of the S segments
-    that training sees (all steps otherwise) and ``steps`` ``(B, S)``, which of them are there.
+    of training (all steps otherwise) and ``steps`` ``(B, S)``, which of them are present.
 
     >>> model = Proximity(ProximityConfig(width=8), {"cells": 3})
     >>> mask = torch.ones(1, 4, dtype=torch.bool)
@@ -146,7 +146,7 @@ class Proximity(nn.Module):
         self.mix = _mixing(size, config)
         last = nn.Linear(config.hidden, 1)
         self.head = nn.Sequential(nn.Linear(size, config.hidden), nn.ReLU(), last)
-        if config.prior is not None:  # what is learnt starts small beside what is known
+        if config.prior is not None:  # the learned part starts small compared with the prior
             self.steep = nn.Parameter(torch.tensor(STEEP))
             last.weight.data.mul_(0.1)
 
@@ -154,10 +154,10 @@ class Proximity(nn.Module):
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
         whole = lanes(view)
-        seen, where = segments(whole, self.config.segments if self.training else None)
-        maps = self._maps(seen.features, seen.held, seen.size)
-        shown = maps if self.training else self._shown(maps, view, seen.size)
-        return Output(flat(spread(shown, where), view), {"maps": maps, "steps": seen.steps})
+        short, where = segments(whole, self.config.segments if self.training else None)
+        maps = self._maps(short.features, short.held, short.size)
+        shown = maps if self.training else self._shown(maps, view, short.size)
+        return Output(flat(spread(shown, where), view), {"maps": maps, "steps": short.steps})
 
     def _maps(self, features: Tensor, held: Tensor, size: tuple[int, int]) -> Tensor:
         batch, t, cells, _ = features.shape
@@ -168,8 +168,8 @@ class Proximity(nn.Module):
         apart = _apart(torch.arange(t, device=x.device)[:, None])
         for layer in self.frames:
             rows = x.transpose(1, 2).reshape(batch * cells, t, -1)
-            seen = layer(rows[lane], by_lane[lane], apart, bag_of_lane[lane], batch)
-            rows = rows.index_put((lane,), seen.to(rows.dtype))
+            attended = layer(rows[lane], by_lane[lane], apart, bag_of_lane[lane], batch)
+            rows = rows.index_put((lane,), attended.to(rows.dtype))
             x = rows.reshape(batch, cells, t, -1).transpose(1, 2) * held[..., None]
         if self.mix is not None:
             by_step = held.reshape(batch * t, cells)
@@ -180,8 +180,8 @@ class Proximity(nn.Module):
                     rows[step], by_step[step], _apart(_places(size, x)), bag.repeat_interleave(t)[step], batch
                 )
             else:
-                there = rows[step].transpose(1, 2).unflatten(2, size)
-                mixed = rows[step] + F.relu(self.mix(there)).flatten(2).transpose(1, 2)
+                grid = rows[step].transpose(1, 2).unflatten(2, size)
+                mixed = rows[step] + F.relu(self.mix(grid)).flatten(2).transpose(1, 2)
             x = rows.index_put((step,), mixed.to(rows.dtype)).reshape(batch, t, cells, -1)
         return self._scores(x, features, held)
 
@@ -196,25 +196,25 @@ class Proximity(nn.Module):
         return scores
 
     def _shown(self, maps: Tensor, view: View, size: tuple[int, int]) -> Tensor:
-        """Maps ``(B, T, P)`` in the form that ``patches`` asks for; what lies outside a bag's grid is undefined."""
+        """Maps ``(B, T, P)`` in the form that ``patches`` sets; values outside a bag's grid are undefined."""
         if self.config.patches == "scores":
             return maps
-        own = _sizes(view)
-        smooth = edge_mean(maps, own, size)
+        sizes = _sizes(view)
+        smooth = edge_mean(maps, sizes, size)
         if self.config.patches == "smoothed":
             return smooth
-        outside = ~_inside(own, size)[:, None]
+        outside = ~_inside(sizes, size)[:, None]
         low = smooth.masked_fill(outside, 1.0).amin(-1, keepdim=True)
         high = smooth.masked_fill(outside, 0.0).amax(-1, keepdim=True)
-        score = top_mean(maps, (own[:, 0] * own[:, 1]).clamp(max=self.config.frame_top)[:, None])[..., None]
+        score = top_mean(maps, (sizes[:, 0] * sizes[:, 1]).clamp(max=self.config.frame_top)[:, None])[..., None]
         return score * ((smooth - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``bag``, and ``sparsity`` and ``smoothness`` where asked for; ``labels`` ``(B,)``, 1 = anomalous."""
+        """``bag``, and ``sparsity`` and ``smoothness`` with a weight; ``labels`` ``(B,)``, 1 = anomalous."""
         config, view = self.config, bags[VIEW]
-        maps, steps, own = output.extra["maps"], output.extra["steps"], _sizes(view)
-        size = int(own[:, 0].max()), int(own[:, 1].max())
-        cells = own[:, 0] * own[:, 1]
+        maps, steps, sizes = output.extra["maps"], output.extra["steps"], _sizes(view)
+        size = int(sizes[:, 0].max()), int(sizes[:, 1].max())
+        cells = sizes[:, 0] * sizes[:, 1]
         frame = top_mean(maps, cells.clamp(max=config.frame_top)[:, None])
         count = steps.sum(1)
         long = count if config.window is None else (config.window * count).floor().long() + 1
@@ -226,7 +226,7 @@ class Proximity(nn.Module):
             picked, used = maps, inside
         rank = picked.detach()
         if config.proximity:
-            rank = rank * near_peak(rank, own, size, config.sigma)
+            rank = rank * peak_weights(rank, sizes, size, config.sigma)
         top = (config.top * cells).round().long().clamp(min=1)[:, None]
         tops = top_mean(picked, top, rank)
         bag = (tops * used).sum(1) / used.sum(1)
@@ -243,7 +243,7 @@ class Proximity(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention with a residual over rows ``(R, L, C)``, blind to what is not held; locked dropout per bag."""
+    """Self-attention with a residual over held steps of rows ``(R, L, C)``; locked dropout per bag."""
 
     def __init__(self, size: int, config: ProximityConfig) -> None:
         super().__init__()
@@ -254,20 +254,20 @@ class Attention(nn.Module):
         self.fall = nn.Parameter(torch.linspace(0.1, 1.0, config.heads)) if config.distance else None
 
     def forward(self, x: Tensor, held: Tensor, apart: Tensor, bag: Tensor, bags: int) -> Tensor:
-        """Rows with what they attend to added; ``apart`` ``(L, L)``, ``bag`` ``(R,)`` says whose row it is."""
+        """Rows plus the output of attention; ``apart`` ``(L, L)``: distances, ``bag`` ``(R,)``: the bag of each row."""
         rows, length, size = x.shape
-        parts = (rows, length, 3, self.heads, size // self.heads)  # all told: where nothing moves there are no rows
+        parts = (rows, length, 3, self.heads, size // self.heads)  # explicit: -1 is ambiguous without rows
         query, key, value = self.qkv(self.norm(x)).view(parts).permute(2, 0, 3, 1, 4)
-        # Which keys count travels in eight more channels, so that no (R, L, L) mask is ever made.
+        # The mask of keys is in eight more channels, so that no (R, L, L) mask is needed.
         closed = torch.where(held, 0.0, NEVER).to(x.dtype)[:, None, :, None].expand(-1, self.heads, -1, 1)
         key = torch.cat([key, F.pad(closed, (0, 7))], -1)
         query = torch.cat([query * (size / self.heads) ** -0.5, F.pad(torch.ones_like(closed), (0, 7))], -1)
         bias = -self.fall[:, None, None] * apart if self.fall is not None else None
         value = F.pad(value, (0, 8))
-        found = F.scaled_dot_product_attention(query, key, value, bias if bias is None else bias[None], scale=1.0)
-        found = self.out(found[..., :-8].transpose(1, 2).reshape(rows, length, size))
+        attended = F.scaled_dot_product_attention(query, key, value, bias if bias is None else bias[None], scale=1.0)
+        attended = self.out(attended[..., :-8].transpose(1, 2).reshape(rows, length, size))
         drop = _dropped(bags, size, self.dropout if self.training else 0.0, x)
-        added: Tensor = x + found * drop[bag][:, None]
+        added: Tensor = x + attended * drop[bag][:, None]
         return added
 
 
@@ -279,8 +279,8 @@ def top_mean(values: Tensor, count: Tensor, rank: Tensor | None = None) -> Tenso
     """
     most = int(count.max())
     chosen = (values if rank is None else rank).topk(most, -1).indices
-    taken = torch.arange(most, device=values.device) < count[..., None]
-    return (values.gather(-1, chosen) * taken).sum(-1) / count
+    counted = torch.arange(most, device=values.device) < count[..., None]
+    return (values.gather(-1, chosen) * counted).sum(-1) / count
 
 
 def best_window(frame: Tensor, count: Tensor, length: Tensor) -> Tensor:
@@ -297,17 +297,17 @@ def best_window(frame: Tensor, count: Tensor, length: Tensor) -> Tensor:
     return (step >= first) & (step < first + length[:, None])
 
 
-def near_peak(maps: Tensor, own: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
+def peak_weights(maps: Tensor, sizes: Tensor, size: tuple[int, int], sigma: float) -> Tensor:
     """Gaussian weights ``(B, S, P)`` around the peak of each map; ``sigma`` is a share of the bag's grid ``(B, 2)``."""
     places = _places(size, maps)
     peak = places[maps.argmax(-1)]
-    offsets = (places - peak[..., None, :]) / own[:, None, None]
+    offsets = (places - peak[..., None, :]) / sizes[:, None, None]
     return torch.exp(-offsets.square().sum(-1) / (2 * sigma**2))
 
 
-def edge_mean(maps: Tensor, own: Tensor, size: tuple[int, int]) -> Tensor:
+def edge_mean(maps: Tensor, sizes: Tensor, size: tuple[int, int]) -> Tensor:
     """3x3 mean of maps ``(B, T, P)`` whose edges repeat; each bag's grid has its own height and width ``(B, 2)``."""
-    places, last = _places(size, maps).long(), own[:, None] - 1
+    places, last = _places(size, maps).long(), sizes[:, None] - 1
     sums = torch.zeros_like(maps)
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
@@ -329,14 +329,14 @@ def _places(size: tuple[int, int], like: Tensor) -> Tensor:
     return torch.stack([cell // size[1], cell % size[1]], -1).to(like.dtype)
 
 
-def _inside(own: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which cells ``(B, P)`` lie in the bag's own grid."""
-    cell = torch.arange(size[0] * size[1], device=own.device)
-    return (cell // size[1] < own[:, :1]) & (cell % size[1] < own[:, 1:])
+def _inside(sizes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Which cells ``(B, P)`` are in the bag's grid."""
+    cell = torch.arange(size[0] * size[1], device=sizes.device)
+    return (cell // size[1] < sizes[:, :1]) & (cell % size[1] < sizes[:, 1:])
 
 
 def _apart(places: Tensor) -> Tensor:
-    """Distances ``(L, L)``, flattened by a logarithm so that long videos stay in view."""
+    """Distances ``(L, L)``, on a logarithmic scale, for long videos."""
     return torch.log1p((places[:, None] - places).to(torch.float32).square().sum(-1).sqrt())
 
 

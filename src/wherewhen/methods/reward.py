@@ -16,7 +16,7 @@ from wherewhen.methods._settings import demand
 
 VIEW = "cells"
 LONG, EDGE = 10, 5  # of more steps than LONG, the first and last EDGE-th part get no label in the second pass
-PART = 1024  # instances whose distances are worked out at a time
+PART = 1024  # instances whose distances are computed at a time
 SEED = 0  # of the draw of normal instances
 UNSTUDIED, SCOUTING, SCORING = -1, 0, 1
 
@@ -56,13 +56,13 @@ PUBLISHED_TRAINING = Training(steps=2000, bags=30, optimizer="adam", learning_ra
 
 
 class Reward(nn.Module):
-    """Who is far from all that is normal for a while is a seed; who looks like a seed for a while is a label.
+    """Instances that are far from normal ones for a while are seeds; those like seeds for a while get labels.
 
     1. ``d_i`` = mean distance to the nearest ``neighbors`` of the ``bank``; scaled to [0, 1] in its video.
     2. Accumulated in each cell (CUSUM): ``S_t = max(0, S_{t-1} + d_t - mean d)``; seeds have ``S / max S > seed``.
     3. Stage 0: a perceptron, the scout, learns seeds against all instances of normal videos (cross-entropy).
     4. Stage 1: the scout's scores, scaled and accumulated likewise, exceed their mean: pseudo-labels. The final head
-       learns them against all of the normal videos; other instances of anomalous videos count for nothing.
+       learns them against all of the normal videos; other instances of anomalous videos don't count.
 
     The authors' last step tunes the last blocks of the backbone on raw clips; features come from a cache here, so the
     last step is the final head, a second perceptron like the scout.
@@ -115,7 +115,7 @@ class Reward(nn.Module):
         self._seeds: dict[bytes, Tensor] = {}
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """Stage 0 keeps a sample of what normal videos hold; stage 1 freezes the scout, whose labels count from now."""
+        """Stage 0 stores a sample of instances of normal videos; stage 1 freezes the scout and uses its labels."""
         self.stage.fill_(stage)
         self._seeds.clear()
         if stage != SCOUTING:
@@ -144,14 +144,14 @@ class Reward(nn.Module):
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``seeds`` of the scout and ``labels`` of the final head; ``labels`` ``(B,)``, 1 = anomalous."""
-        found = output.extra
-        held, anomalous = found["held"], labels > 0.5
+        extra = output.extra
+        held, anomalous = extra["held"], labels > 0.5
         normal = held & ~anomalous[:, None, None]
-        seeds = self._found(found["features"], held, anomalous)
-        marked = second_pass(torch.sigmoid(found["scout"].detach()), held, found["steps"]) & anomalous[:, None, None]
+        seeds = self._seeds_of(extra["features"], held, anomalous)
+        marked = second_pass(torch.sigmoid(extra["scout"].detach()), held, extra["steps"]) & anomalous[:, None, None]
         return {
-            "seeds": self._entropy(found["scout"], seeds, normal),
-            "labels": self._entropy(found["final"], marked, normal),
+            "seeds": self._entropy(extra["scout"], seeds, normal),
+            "labels": self._entropy(extra["final"], marked, normal),
         }
 
     def _entropy(self, logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -163,22 +163,22 @@ class Reward(nn.Module):
         return (up + down) / (many + few).clamp(min=1)
 
     @torch.no_grad()
-    def _found(self, features: Tensor, held: Tensor, anomalous: Tensor) -> Tensor:
-        """Seeds ``(B, S, P)`` of the anomalous bags; each bag's are worked out once, known by its content."""
+    def _seeds_of(self, features: Tensor, held: Tensor, anomalous: Tensor) -> Tensor:
+        """Seeds ``(B, S, P)`` of the anomalous bags; each bag's are computed once and cached by its content."""
         seeds = torch.zeros_like(held)
         for row in (anomalous & held.any(2).any(1)).nonzero()[:, 0].tolist():
             steps = int(held[row].any(1).nonzero().max()) + 1
-            rows, there = features[row, :steps], held[row, :steps]
+            rows, present = features[row, :steps], held[row, :steps]
             key = rows.cpu().numpy().tobytes()
             if key not in self._seeds:
                 far = torch.zeros_like(rows[..., 0])
-                far[there] = self.distances(rows[there])
-                self._seeds[key] = first_pass(far[None], there[None], self.config.seed)[0]
+                far[present] = self.distances(rows[present])
+                self._seeds[key] = first_pass(far[None], present[None], self.config.seed)[0]
             seeds[row, :steps] = self._seeds[key]
         return seeds
 
     def distances(self, rows: Tensor) -> Tensor:
-        """Mean distance ``(R,)`` of features ``(R, D)`` to the nearest of the bank; to nothing before any study."""
+        """Mean distance ``(R,)`` of features ``(R, D)`` to the nearest of the bank; undefined before `study`."""
         bank = self.bank[: max(1, int(self.known))]
         count = min(self.config.neighbors, len(bank))
         parts = [torch.cdist(part, bank).topk(count, largest=False).values.mean(1) for part in torch.split(rows, PART)]
@@ -186,7 +186,7 @@ class Reward(nn.Module):
 
 
 def scaled(values: Tensor, held: Tensor) -> Tensor:
-    """Held values ``(B, S, P)`` so that a bag's lowest is 0 and its highest 1, 0 elsewhere and where all are alike.
+    """Held values ``(B, S, P)`` so that a bag's lowest is 0 and its highest 1, 0 elsewhere and where all are equal.
 
     >>> scaled(torch.tensor([[[2.0, 9.0, 4.0]]]), torch.tensor([[[True, False, True]]])).tolist()
     [[[0.0, 0.0, 1.0]]]
@@ -199,7 +199,7 @@ def scaled(values: Tensor, held: Tensor) -> Tensor:
 def accumulated(values: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
     """CUSUM ``S_t = max(0, S_{t-1} + v_t - m)`` along each lane of ``(B, S, P)``, and the bag's mean m ``(B, 1, 1)``.
 
-    What isn't held adds nothing. (Page, Biometrika 1954.)
+    Values that aren't held add 0. (Page, Biometrika 1954.)
 
     >>> values = torch.tensor([[[0.0], [1.0], [1.0], [0.0]]])
     >>> accumulated(values, torch.ones_like(values).bool())[0].flatten().tolist()
@@ -212,14 +212,14 @@ def accumulated(values: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def first_pass(distances: Tensor, held: Tensor, seed: float) -> Tensor:
-    """Which instances ``(B, S, P)`` are seeds, by their distances from what is normal."""
+    """Whether instances ``(B, S, P)`` are seeds, by their distances from normal ones."""
     statistic, _ = accumulated(scaled(distances, held), held)
     high = statistic.amax((1, 2), keepdim=True)
     return held & (high > 0) & (statistic > seed * high)
 
 
 def second_pass(scores: Tensor, held: Tensor, steps: Tensor) -> Tensor:
-    """Which instances ``(B, S, P)`` get the label "anomalous", by the scout's scores; ``steps`` ``(B, S)`` are there.
+    """Whether instances ``(B, S, P)`` get the label "anomalous", by the scout's scores; ``steps`` ``(B, S)``: present.
 
     Scores of a bag are scaled to [0, 1] and accumulated; labels go where that exceeds their mean, but in bags of more
     than 10 steps not to the first and the last fifth.
@@ -239,7 +239,7 @@ def _perceptron(dims: int, config: RewardConfig) -> nn.Sequential:
 
 
 def _logits(head: nn.Module, short: Lanes, learns: bool) -> Tensor:
-    """Logits ``(B, S, P)`` of what is held, 0 elsewhere."""
+    """Logits ``(B, S, P)`` of held instances, 0 elsewhere."""
     logits = short.features.new_zeros(short.held.shape)
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
         logits[short.held] = head(short.features[short.held]).squeeze(-1).to(logits.dtype)

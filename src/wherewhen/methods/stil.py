@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
-from wherewhen.methods._branch import NOTHING, chance, holds, some_of
+from wherewhen.methods._branch import NOTHING, holds, random_rows, subset
 from wherewhen.methods._settings import demand
 
 VIEW = "tubes"
@@ -38,11 +38,11 @@ class STILConfig:
 
 
 class STIL(nn.Module):
-    """A linear classifier of instances whose positives are latent, and one of whole videos that ranks them anew.
+    """A linear classifier of instances whose positives are latent, and one of whole videos that ranks them again.
 
-    In turns: the line of the turn before says which instance of an anomalous bag is meant; it must lie beyond the
+    In rounds: the classifier of the previous round selects one instance of each anomalous bag, which must be beyond the
     margin on one side, the highest instance of every normal bag on the other (MI-SVM, Andrews et al., NeurIPS 2003).
-    In the first turn the mean stands in for every bag. Score: ``sigmoid((1 - rerank) f(x_i) + rerank g(mean of x))``.
+    In the first round the mean represents every bag. Score: ``sigmoid((1 - rerank) f(x_i) + rerank g(mean of x))``.
 
     View ``tubes``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: margins ``tubes`` ``(B, K)`` with the
     latent choice ``latent`` ``(B, K)`` (weights that sum to 1), and of whole videos ``video`` ``(B,)``.
@@ -80,38 +80,38 @@ class STIL(nn.Module):
         self.line = nn.Linear(dims[VIEW], 1)
         self.video = nn.Linear(dims[VIEW], 1) if config.rerank else None
         self.register_buffer("stage", torch.tensor(UNSTUDIED))
-        self.register_buffer("past", torch.zeros(dims[VIEW]))  # its offset changes no choice
+        self.register_buffer("past", torch.zeros(dims[VIEW]))  # the offset doesn't change the selection
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """The line as it is says from now on which instances are meant; the bags are not looked at."""
+        """Select instances by the current classifier from now on; the bags are not read."""
         self.stage.fill_(stage)
         self.past.copy_(self.line.weight.detach()[0])
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``tubes``, 0 where masked and where an instance is all zeros."""
         whole = bags[VIEW]
-        chosen = chance(whole, self.config.instances if self.training else None)
-        view = whole if chosen is None else some_of(whole, chosen)
+        chosen = random_rows(whole, self.config.instances if self.training else None)
+        view = whole if chosen is None else subset(whole, chosen)
         held = holds(view)
         margins = self.line(view.features).squeeze(-1).float()
         evenly = held / held.sum(1, keepdim=True).clamp(min=1)
         extra = {"tubes": margins.masked_fill(~held, NOTHING), "latent": self._latent(view, held, evenly, margins)}
-        said = margins
+        logits = margins
         if self.video is not None:
             extra["video"] = self.video((evenly[..., None] * view.features).sum(1)).squeeze(-1).float()
-            said = (1 - self.config.rerank) * margins + self.config.rerank * extra["video"][:, None]
-        scores = torch.sigmoid(said) * held
+            logits = (1 - self.config.rerank) * margins + self.config.rerank * extra["video"][:, None]
+        scores = torch.sigmoid(logits) * held
         if chosen is not None:
             scores = torch.zeros_like(whole.mask, dtype=scores.dtype).scatter(1, chosen, scores)
         return Output(scores, extra)
 
-    def _asks(self) -> bool:
-        """Whether there is a line to ask who is meant; in the first turn there is none."""
+    def _selects(self) -> bool:
+        """Whether a classifier selects the instances; in the first round there is none."""
         return not self.training or int(self.stage) > 0
 
     def _latent(self, view: View, held: Tensor, evenly: Tensor, margins: Tensor) -> Tensor:
-        """Which instance of each bag is meant: weights ``(B, K)``, all alike before there is a line to ask."""
-        if not self._asks():
+        """The selected instance of each bag: weights ``(B, K)``, equal ones in the first round."""
+        if not self._selects():
             return evenly
         rank = (view.features @ self.past).float() if self.training else margins.detach()
         best = rank.masked_fill(~held, -torch.inf).argmax(1)
@@ -121,7 +121,7 @@ class STIL(nn.Module):
         """Squared hinges of instances, ``margin``, and of videos, ``video``; ``penalty``. ``labels``: 1 = anomalous."""
         extra = output.extra
         meant = (extra["tubes"] * extra["latent"]).sum(1)
-        highest = extra["tubes"].max(1).values if self._asks() else meant
+        highest = extra["tubes"].max(1).values if self._selects() else meant
         terms = {"margin": hinges(meant, highest, labels)}
         lines = [self.line]
         if self.video is not None:

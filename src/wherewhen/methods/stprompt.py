@@ -21,7 +21,7 @@ from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, SpatialTexts, alike, best_means, class_loss, separation
 
 VIEW, MOVING = "cells", "moving"
-DRAWN = 997  # steps after which the random choice of patches begins anew
+DRAWN = 997  # steps after which the random choice of patches repeats
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class STPromptConfig:
         segments: longer training bags are averaged into this many spans of time; null keeps all.
         top: a bag's score is the mean over its best n // top + 1 of n steps, for each class too; 16 (ours).
         temperature: of the cosines of features and texts, .07 (ours).
-        prefix: learnt rows before a class name, 10 (ours); only where the backbone reads.
-        suffix: learnt rows behind it, 10 (ours).
+        prefix: learned rows before a class name, 10 (ours); only where the backbone reads.
+        suffix: learned rows behind it, 10 (ours).
         normal: name of the class of normal videos.
         classes: weight of the class term, 1 (ours).
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
@@ -78,9 +78,9 @@ class STPromptConfig:
 
 
 class Adapter(nn.Module):
-    """Each step hears others and thinks, both added to what came in; ``(B, T, D)`` -> same, no code of positions.
+    """A weighted mean over steps and a feed-forward network, both residual; ``(B, T, D)`` -> same, without positions.
 
-    By distance: weights softmax_j(-|i - j| / sigma), nothing else is learnt of them. By attention: one head.
+    By distance: weights softmax_j(-|i - j| / sigma), only sigma is learned. By attention: one head.
     """
 
     def __init__(self, size: int, config: STPromptConfig) -> None:
@@ -92,19 +92,19 @@ class Adapter(nn.Module):
         self.found = nn.Linear(size, size) if config.adapter == "attention" else None
 
     def forward(self, values: Tensor, held: Tensor) -> Tensor:
-        """Values for each step; only steps that are ``held`` ``(B, T)`` are heard."""
+        """Values for each step; only ``held`` steps ``(B, T)`` are used."""
         normal = self.before(values)
         heard = by_distance(normal, held, self.log_sigma.exp()) if self.look is None else self._attended(normal, held)
         values = values + heard
-        found: Tensor = values + self.narrow(quick(self.wide(self.between(values))))
-        return found
+        result: Tensor = values + self.narrow(quick(self.wide(self.between(values))))
+        return result
 
     def _attended(self, normal: Tensor, held: Tensor) -> Tensor:
         assert self.look is not None and self.found is not None
         query, key, value = self.look(normal).chunk(3, -1)
-        seen = held[:, None] | ~held.any(1)[:, None, None]
-        found: Tensor = self.found(F.scaled_dot_product_attention(query, key, value, attn_mask=seen))
-        return found
+        mask = held[:, None] | ~held.any(1)[:, None, None]
+        output: Tensor = self.found(F.scaled_dot_product_attention(query, key, value, attn_mask=mask))
+        return output
 
 
 def by_distance(values: Tensor, held: Tensor, sigma: Tensor) -> Tensor:
@@ -114,20 +114,20 @@ def by_distance(values: Tensor, held: Tensor, sigma: Tensor) -> Tensor:
     [1.0, 1.0]
     """
     step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
-    there = held.to(values.dtype)[..., None]
-    both = torch.cat([values * there, there], -1)
+    present = held.to(values.dtype)[..., None]
+    both = torch.cat([values * present, present], -1)
     parts = [torch.exp(-(step[part, None] - step).abs() / sigma) @ both for part in queries(len(step), 1)]
     sums = torch.cat(parts, 1) if parts else both
     return sums[..., :-1] / sums[..., -1:].clamp(min=1e-9)
 
 
 def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
-    """How much each patch speaks for its picture ``(B, T, P)``: the softmax of motion over the chosen ones, else 0.
+    """Weight of each patch in its picture ``(B, T, P)``: the softmax of motion over the chosen ones, else 0.
 
     Motion is measured by its deviation over the picture.
     """
     order = motion
-    if config.choose == "random":  # the same in every run and batch: a step's draw follows from its number
+    if config.choose == "random":  # the same in every run and batch: a step's draw depends on its number only
         steps, cells = motion.shape[1:]
         table = torch.rand(DRAWN, cells, generator=torch.Generator().manual_seed(0)).to(motion.device)
         order = table[torch.arange(steps, device=motion.device) % DRAWN].expand_as(motion)
@@ -142,10 +142,10 @@ def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
 
 
 class STPrompt(nn.Module):
-    """Scores whole pictures through time, then says where in them by words or by what moves.
+    """Scores whole pictures through time, then localizes in them by words or by motion.
 
     ``x = mean of patches + sum of w patches`` (SA2, w from motion), ``f = adapter(x)``, ``s = sigmoid(head(f))``, and
-    the likeness of f to what classes are called; a patch's score is s times how much it stands out in its picture.
+    the likeness of f to class names; a patch's score is s times its prominence in its picture.
 
     Views ``cells`` and ``moving``, one grid of both: scores ``(B, N)``. ``extra``: ``frames`` ``(B, T)`` and ``alike``
     ``(B, T, 1 + C)`` of steps ``held``, ``patches`` ``(B, T, P)`` that SA2 chose, ``texts`` ``(B, 1 + C, D)``, and
@@ -193,7 +193,7 @@ class STPrompt(nn.Module):
     def __init__(self, config: STPromptConfig, dims: Mapping[str, int], classes: Classes | None = None) -> None:
         super().__init__()
         self.config = config
-        size, known = dims[VIEW], classes or Classes()
+        size, vocabulary = dims[VIEW], classes or Classes()
         count = 0 if config.adapter == "none" else config.layers
         self.adapter = nn.ModuleList([Adapter(size, config) for _ in range(count)])
         self.judge, self.classifier = Bottleneck(size), nn.Linear(size, 1)
@@ -203,17 +203,17 @@ class STPrompt(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
         start_from_length(self.judge, self.classifier)
-        self.prompts = ClassTexts("stprompt", known, size, config.normal, config.prefix, config.suffix)
-        self.words = self._spatial(known, size) if config.place != "motion" else SpatialTexts()
+        self.prompts = ClassTexts("stprompt", vocabulary, size, config.normal, config.prefix, config.suffix)
+        self.words = self._spatial(vocabulary, size) if config.place != "motion" else SpatialTexts()
 
     def _spatial(self, classes: Classes, size: int) -> SpatialTexts:
-        """What patches are compared with; nothing where nobody reads."""
+        """The texts to compare patches with; empty without a reader."""
         if classes.reader is None:
             return SpatialTexts()
         if self.config.prompts is None:
             return SpatialTexts(classes.reader, self.prompts.words[:1], self.prompts.words[1:])
-        given = files.read(self.config.prompts)
-        return SpatialTexts(classes.reader, given.normal, given.texts[len(given.normal) :])
+        prompts = files.read(self.config.prompts)
+        return SpatialTexts(classes.reader, prompts.normal, prompts.texts[len(prompts.normal) :])
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -221,13 +221,13 @@ class STPrompt(nn.Module):
         motion = self._motion(whole, bags[MOVING])
         held = whole.held.any(-1)
         weights = chosen(motion, whole.held, self.config)
-        values = self.usual(self.seen(whole, weights))
+        values = self.usual(self.picture_features(whole, weights))
         for layer in self.adapter:
             values = layer(values, held)
         texts = self.prompts()
         frames = torch.sigmoid(self.classifier(self.judge(values)).squeeze(-1)) * held
         like = alike(self.usual.back(values), texts, self.config.temperature)
-        scores = frames[..., None] * self.where(whole, motion, weights)
+        scores = frames[..., None] * self.prominence(whole, motion, weights)
         extra = {"frames": frames, "alike": like, "held": held, "patches": weights}
         extra["texts"] = texts.expand(len(view.mask), *texts.shape)
         if not self.training:
@@ -235,12 +235,12 @@ class STPrompt(nn.Module):
             extra["classes"] = torch.stack([flat(share[:, :, c], view) for c in range(share.shape[2])], -1)
         return Output(flat(scores, view), extra)
 
-    def seen(self, whole: Lanes, weights: Tensor) -> Tensor:
-        """Features of whole pictures ``(B, T, D)``, with what SA2 adds."""
+    def picture_features(self, whole: Lanes, weights: Tensor) -> Tensor:
+        """Features of whole pictures ``(B, T, D)``, including SA2."""
         return pictures(whole, None if self.config.choose == "none" else weights)
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """Learn what pictures of normal videos are like: mean and deviation of each number of their features."""
+        """Learn mean and deviation of each number of the features of pictures of normal videos."""
         if self.config.standardize:
             normal = (views for views, label in bags if float(label) < 0.5)
             self.usual.learn(self._held_pictures(views) for views in normal)
@@ -248,26 +248,27 @@ class STPrompt(nn.Module):
     def _held_pictures(self, views: Mapping[str, View]) -> Tensor:
         whole = lanes(views[VIEW])
         weights = chosen(self._motion(whole, views[MOVING]), whole.held, self.config)
-        return self.seen(whole, weights)[whole.held.any(-1)]
+        return self.picture_features(whole, weights)[whole.held.any(-1)]
 
-    def where(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
-        """How much each patch stands out in its picture ``(B, T, P)``, 1 at its highest."""
+    def prominence(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
+        """Prominence of each patch in its picture ``(B, T, P)``, at most 1."""
         if len(self.words.texts):
-            asked = whole.held & (weights > 0) if self.config.place == "both" else whole.held
-            return stretched(self.words.abnormal(whole.features, self.config.scale), asked)
+            candidates = whole.held & (weights > 0) if self.config.place == "both" else whole.held
+            return stretched(self.words.abnormal(whole.features, self.config.scale), candidates)
         strong = motion * (weights > 0)
         most = strong.amax(-1, keepdim=True)
         return torch.where(most > 0, strong / most.clamp(min=1e-9), whole.held.to(most.dtype))
 
     def _motion(self, whole: Lanes, moving: View) -> Tensor:
-        """How much each patch moves ``(B, T, P)``."""
-        seen = lanes(moving)
-        if seen.features.shape[:3] != whole.features.shape[:3]:
+        """Motion of each patch ``(B, T, P)``."""
+        motions = lanes(moving)
+        if motions.features.shape[:3] != whole.features.shape[:3]:
             raise ConfigError(
-                f"stprompt: cells {tuple(whole.features.shape[1:3])} and moving {tuple(seen.features.shape[1:3])} are "
-                "not one grid (steps, cells); set steps, rows and columns of both alike"
+                f"stprompt: cells {tuple(whole.features.shape[1:3])} and moving "
+                f"{tuple(motions.features.shape[1:3])} are not one grid "
+                "(steps, cells); set steps, rows and columns of both alike"
             )
-        motion: Tensor = seen.features.norm(dim=-1)
+        motion: Tensor = motions.features.norm(dim=-1)
         return motion
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
@@ -294,7 +295,7 @@ def pictures(whole: Lanes, weights: Tensor | None) -> Tensor:
 def stretched(logs: Tensor, held: Tensor) -> Tensor:
     """Held shares, given by their logarithms ``(..., P)``, so that the highest of a picture is 1 and the lowest 0.
 
-    However small they all are; where they are equal, all are 1.
+    Independent of their scale; where they are equal, all are 1.
 
     >>> stretched(torch.tensor([-200.0, -200.6931, -300.0]), torch.ones(3).bool()).round(decimals=3).tolist()
     [1.0, 0.5, 0.0]
@@ -302,8 +303,8 @@ def stretched(logs: Tensor, held: Tensor) -> Tensor:
     top = logs.masked_fill(~held, -torch.inf).amax(-1, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
     rows = (logs - top).masked_fill(~held, -torch.inf).exp()
     low = rows.masked_fill(~held, 1.0).amin(-1, keepdim=True)
-    found: Tensor = torch.where(low < 1, (rows - low) / (1 - low).clamp(min=1e-9), rows) * held
-    return found
+    shares: Tensor = torch.where(low < 1, (rows - low) / (1 - low).clamp(min=1e-9), rows) * held
+    return shares
 
 
 PLUGIN = STPrompt

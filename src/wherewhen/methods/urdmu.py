@@ -86,11 +86,11 @@ class Block(nn.Module):
         self.drop = Locked(config.dropout)
 
     def forward(self, values: Tensor, held: Tensor) -> Tensor:
-        """Values for each step; only held steps ``(L, T)`` are looked at."""
-        query, key, value, near = self.qkvt(self.before(values)).chunk(4, -1)
+        """Values for each step; only held steps ``(L, T)`` are attended to."""
+        query, key, value, temporal = self.qkvt(self.before(values)).chunk(4, -1)
         query, key, value = (self._by_head(x).transpose(1, 2) for x in (query, key, value))
         alike = F.scaled_dot_product_attention(query, key, value, attn_mask=held[:, None, None])
-        close = self._by_head(nearby(near, held, self.compat))
+        close = self._by_head(nearby(temporal, held, self.compat))
         values = values + self.drop(self.out(torch.cat([alike.transpose(1, 2), close], -1).flatten(2)))
         values = values + self.drop(self.narrow(self.drop(F.gelu(self.wide(self.between(values))))))
         return values
@@ -102,39 +102,39 @@ class Block(nn.Module):
 def nearby(values: Tensor, held: Tensor, compat: bool = False) -> Tensor:
     """Means of held values ``(L, T, C)``, weighted by exp(-|i - j| / e) for steps i and j.
 
-    ``compat``: each value is divided by the sum of weights at its own step, not at the step that looks.
+    ``compat``: each value is divided by the sum of weights at its own step, not at the attending step.
 
     >>> nearby(torch.ones(1, 3, 1), torch.tensor([[True, True, False]]))[0, :2, 0].tolist()
     [1.0, 1.0]
     """
     step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
-    there = held.to(values.dtype)
-    values = values * there[..., None]
+    present = held.to(values.dtype)
+    values = values * present[..., None]
 
-    def weigh(what: Tensor) -> Tensor:
+    def weigh(rows: Tensor) -> Tensor:
         parts = queries(len(step), 1)
-        return torch.cat([torch.exp(-(step[part, None] - step).abs() / math.e) @ what for part in parts], 1)
+        return torch.cat([torch.exp(-(step[part, None] - step).abs() / math.e) @ rows for part in parts], 1)
 
-    sums = weigh(there[..., None]).clamp(min=1e-9)
+    sums = weigh(present[..., None]).clamp(min=1e-9)
     return weigh(values / sums) if compat else weigh(values) / sums
 
 
 def read(memory: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """How much a memory ``(S, C)`` knows of values ``(L, T, C)``: ``(L, T)`` in [0, 1]; and what it answers.
+    """Familiarity ``(L, T)`` in [0, 1] of a memory ``(S, C)`` with values ``(L, T, C)``, and its answers ``(L, T, C)``.
 
-    Knowing is the mean over the best S // 16 + 1 slots (equations 4 and 5 of the paper).
+    Familiarity is the mean likeness to the best S // 16 + 1 slots (equations 4 and 5 of the paper).
     """
     likeness = torch.sigmoid(values @ memory.T / math.sqrt(memory.shape[1]))
-    known = likeness.topk(len(memory) // 16 + 1, dim=-1).values.mean(-1)
-    return known, likeness @ memory
+    familiarity = likeness.topk(len(memory) // 16 + 1, dim=-1).values.mean(-1)
+    return familiarity, likeness @ memory
 
 
 class URDMU(nn.Module):
-    """Scores the cells of each lane through time, by its features and by what two memories answer to them.
+    """Scores the cells of each lane through time, by its features and by the answers of two memories to them.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra`` holds, per instance ``(B, M)``: ``plain``
-    and ``noisy`` scores, how much the memories know (``suspect``, ``usual``) and ``held``; per bag ``(B, C)``: the
-    features and latent features where each memory knows most; and ``divergence`` ``(B,)``.
+    and ``noisy`` scores, familiarity of the memories (``suspect``, ``usual``) and ``held``; per bag ``(B, C)``: the
+    features and latent features where familiarity is highest; and ``divergence`` ``(B,)``.
 
     >>> model = URDMU(URDMUConfig(width=8), {"cells": 3})
     >>> mask = torch.ones(1, 4, dtype=torch.bool)
@@ -188,8 +188,8 @@ class URDMU(nn.Module):
         for block in self.blocks:
             values = block(values, lane.held)
         suspect, strange = read(self.anomalous, values)
-        usual, known = read(self.normal, values)
-        mean, log_variance = self.mean(known), self.log_variance(known)
+        usual, normal_answer = read(self.normal, values)
+        mean, log_variance = self.mean(normal_answer), self.log_variance(normal_answer)
         noisy = self._noisy(mean, log_variance)
         strange = self.mean(strange)
         extra = {"held": lane.flat(lane.held), "suspect": lane.flat(suspect), "usual": lane.flat(usual)}
@@ -218,18 +218,18 @@ class URDMU(nn.Module):
     ) -> Tensor:
         """KL divergence of each bag's latent features from standard noise ``(B,)``."""
         each = (mean.square() + log_variance.exp() - log_variance - 1) / 2
-        rows, there = flatten(each.mean(-1)), flatten(held).sum(1)
+        rows, counts = flatten(each.mean(-1)), flatten(held).sum(1)
         if self.config.compat:  # sums over the time of each lane, means over lanes and channels
             return rows.sum(1) / flatten(held & (held.cumsum(1) == 1)).sum(1).clamp(min=1)
-        return rows.sum(1) / there.clamp(min=1) * mean.shape[-1]
+        return rows.sum(1) / counts.clamp(min=1) * mean.shape[-1]
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``anomaly``, ``memories``, ``triplet``, ``divergence``, ``apart``; ``labels`` ``(B,)``, 1 = anomalous."""
         config, extra = self.config, output.extra
         held, anomalous = extra["held"], labels > 0.5
         normal = ~anomalous
-        seen = torch.where(anomalous[:, None], extra["plain"], extra["noisy"])
-        terms = {"anomaly": F.binary_cross_entropy(self._top(seen, held), anomalous.to(seen.dtype))}
+        scores = torch.where(anomalous[:, None], extra["plain"], extra["noisy"])
+        terms = {"anomaly": F.binary_cross_entropy(self._top(scores, held), anomalous.to(scores.dtype))}
         terms["memories"] = config.memories * self._memories(extra, held, anomalous)
         q, r = _pairs(normal, anomalous, config.compat)
         if not len(q):
@@ -241,8 +241,8 @@ class URDMU(nn.Module):
             unit["best"][q], unit["best"][r], unit["worst"][r], margin=config.margin
         )
         terms["divergence"] = config.divergence * mean_of(extra["divergence"], normal)
-        near, far = extra["best_latent"][q].norm(dim=-1), extra["worst_latent"][r].norm(dim=-1)
-        terms["apart"] = config.apart * (config.distance - far + near).relu().mean()
+        normal_length, anomalous_length = extra["best_latent"][q].norm(dim=-1), extra["worst_latent"][r].norm(dim=-1)
+        terms["apart"] = config.apart * (config.distance - anomalous_length + normal_length).relu().mean()
         return terms
 
     def _top(self, values: Tensor, held: Tensor) -> Tensor:
@@ -250,13 +250,13 @@ class URDMU(nn.Module):
         return (self._picks(values, held) * values).sum(1).clamp(0, 1)
 
     def _memories(self, extra: Mapping[str, Tensor], held: Tensor, anomalous: Tensor) -> Tensor:
-        """What the memories shall know: in anomalous bags both something, in normal ones one all and one nothing."""
+        """Loss of the memories: in anomalous bags both match some instances, in normal ones one all and one none."""
         suspect, usual = self._top(extra["suspect"], held), self._top(1 - extra["usual"], held)
-        some = _surprise(suspect) + _surprise(usual)
+        partial = _surprise(suspect) + _surprise(usual)
         inner = _surprise(extra["usual"]) + _surprise(1 - extra["suspect"])
         every = inner.where(held, inner.new_zeros(())).sum(1) / held.sum(1).clamp(min=1)
         full = held.any(1)
-        return mean_of(some.where(full, some.new_zeros(())), anomalous) + mean_of(every, ~anomalous)
+        return mean_of(partial.where(full, partial.new_zeros(())), anomalous) + mean_of(every, ~anomalous)
 
 
 def _surprise(share: Tensor) -> Tensor:
@@ -265,7 +265,7 @@ def _surprise(share: Tensor) -> Tensor:
 
 
 def _pairs(normal: Tensor, anomalous: Tensor, matched: bool) -> tuple[Tensor, Tensor]:
-    """Which normal bag goes with which anomalous one: all with all, or the i-th with the i-th."""
+    """Pairs of normal and anomalous bags: all with all, or the i-th with the i-th."""
     first, second = normal.nonzero()[:, 0], anomalous.nonzero()[:, 0]
     if matched:
         count = min(len(first), len(second))
@@ -275,7 +275,7 @@ def _pairs(normal: Tensor, anomalous: Tensor, matched: bool) -> tuple[Tensor, Te
 
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of the official code's checkpoint under our names; StoreError of `weights.fit` tells what is amiss."""
+    """Tensors of the official code's checkpoint under our names; `weights.fit` checks them."""
     names = {
         "Amemory.memory_block": "anomalous",
         "Nmemory.memory_block": "normal",

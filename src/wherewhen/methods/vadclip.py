@@ -20,7 +20,7 @@ from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
 
 VIEW = "cells"
-START = 0.1  # what time adds to features where training starts, as a share of what the authors draw; with ``skip``
+START = 0.1  # with ``skip``: initial scale of the output of the temporal layers, as a share of the authors'
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class VadCLIPConfig:
         visual: add the features of a lane's high scores to the texts (visual prompt), on in the paper.
         score: binary takes the scores of the first branch, classes 1 - the likelihood of normal; the paper reports
             the better one of the two on the test set.
-        prefix: learnt rows before a class name, 10 in the paper; only where the backbone reads.
-        suffix: learnt rows behind it, 10 in the paper.
+        prefix: learned rows before a class name, 10 in the paper; only where the backbone reads.
+        suffix: learned rows behind it, 10 in the paper.
         normal: name of the class of normal videos.
         classes: weight of the class term, 1 in the paper.
         separation: weight of the mean |cosine| of normal and each class, .1 (UCF), 1e-4 (XD).
@@ -90,7 +90,7 @@ PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_r
 
 
 class Block(nn.Module):
-    """Attention within windows of time and two linear layers, each added to what came in; ``(L, T, D)`` -> same."""
+    """Attention within windows of time and two linear layers, each added to its input; ``(L, T, D)`` -> same."""
 
     def __init__(self, size: int, window: int) -> None:
         super().__init__()
@@ -99,22 +99,24 @@ class Block(nn.Module):
         self.look, self.found = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.wide, self.narrow = nn.Linear(size, 4 * size), nn.Linear(4 * size, size)
 
-    def forward(self, values: Tensor, there: Tensor) -> Tensor:
-        """Values for each step; only steps that are ``there`` ``(L, T)``, and a step itself, are looked at."""
+    def forward(self, values: Tensor, present: Tensor) -> Tensor:
+        """Values for each step; it attends to steps that are ``present`` ``(L, T)`` and to itself."""
         count, steps, size = values.shape
         window = min(self.window, steps)
         more = -steps % window
-        asked = F.pad(self.look(self.before(values)), (0, 0, 0, more)).reshape(-1, window, 3 * size)
-        seen = F.pad(there, (0, more)).reshape(-1, 1, window) | torch.eye(window, dtype=torch.bool, device=there.device)
-        query, key, value = asked.chunk(3, -1)
-        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        projected = F.pad(self.look(self.before(values)), (0, 0, 0, more)).reshape(-1, window, 3 * size)
+        mask = F.pad(present, (0, more)).reshape(-1, 1, window) | torch.eye(
+            window, dtype=torch.bool, device=present.device
+        )
+        query, key, value = projected.chunk(3, -1)
+        heard = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         values = values + self.found(heard.reshape(count, steps + more, size)[:, :steps])
         result: Tensor = values + self.narrow(quick(self.wide(self.between(values))))
         return result
 
 
 class Graph(nn.Module):
-    """Features of neighbors in a graph, mapped, and a step's own beside them; ``(L, T, D)`` -> ``(L, T, E)``."""
+    """Mapped features of neighbors in a graph plus a step's own features; ``(L, T, D)`` -> ``(L, T, E)``."""
 
     def __init__(self, size: int, out: int) -> None:
         super().__init__()
@@ -122,16 +124,16 @@ class Graph(nn.Module):
         self.own = nn.Conv1d(size, out, 5, padding=2) if size != out else None
 
     def forward(self, values: Tensor, neighbors: Tensor) -> Tensor:
-        """What each step becomes; ``neighbors`` ``(L, T, T)`` or ``(T, T)``."""
-        own = values if self.own is None else self.own(values.transpose(1, 2)).transpose(1, 2)
-        return quick(neighbors @ (values @ self.weight) + own)
+        """Output of each step; ``neighbors`` ``(L, T, T)`` or ``(T, T)``."""
+        skip = values if self.own is None else self.own(values.transpose(1, 2)).transpose(1, 2)
+        return quick(neighbors @ (values @ self.weight) + skip)
 
 
 def likeness(values: Tensor, held: Tensor, least: float) -> Tensor:
     """Graph of likeness ``(L, T, T)`` of held steps: the softmax of cosines, those up to ``least`` counted as 0.
 
-    >>> one = torch.tensor([[[1.0, 0], [1, 0], [0, 1]]])
-    >>> likeness(one, torch.tensor([[True, True, False]]), 0.7)[0].tolist()
+    >>> values = torch.tensor([[[1.0, 0], [1, 0], [0, 1]]])
+    >>> likeness(values, torch.tensor([[True, True, False]]), 0.7)[0].tolist()
     [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
     unit = F.normalize(values, dim=-1, eps=1e-20)
@@ -159,26 +161,29 @@ class Temporal(nn.Module):
         self.near = nn.ModuleList([Graph(size, inner), Graph(inner, inner)])
         self.join = nn.Linear(2 * inner, size)
 
-    def forward(self, values: Tensor, there: Tensor, held: Tensor) -> Tensor:
-        """Features in context; steps that are ``there`` ``(L, T)`` count, in the graph of likeness those ``held``."""
-        seen = self.attended(values, there)
-        alike, close = likeness(seen, held, self.config.alike), nearness(values.shape[1], values)
-        first, second = seen, seen
-        for one, other in zip(self.like, self.near, strict=True):
-            first, second = one(first, alike) * there[..., None], other(second, close) * there[..., None]
+    def forward(self, values: Tensor, present: Tensor, held: Tensor) -> Tensor:
+        """Features in context; steps that are ``present`` ``(L, T)`` count, in the graph of likeness those ``held``."""
+        attended = self.attended(values, present)
+        alike, close = likeness(attended, held, self.config.alike), nearness(values.shape[1], values)
+        first, second = attended, attended
+        for like_layer, near_layer in zip(self.like, self.near, strict=True):
+            first, second = (
+                like_layer(first, alike) * present[..., None],
+                near_layer(second, close) * present[..., None],
+            )
         joined: Tensor = self.join(torch.cat([first, second], -1))
         return values + joined if self.config.skip else joined
 
-    def attended(self, values: Tensor, there: Tensor) -> Tensor:
+    def attended(self, values: Tensor, present: Tensor) -> Tensor:
         """The first half: positions and attention."""
         values = values + self.places[: values.shape[1]]
         for block in self.blocks:
-            values = block(values, there)
-        return values * there[..., None]
+            values = block(values, present)
+        return values * present[..., None]
 
 
 class VadCLIP(nn.Module):
-    """Scores the cells of each lane through time, and says which class's name their features are like.
+    """Scores the cells of each lane through time, and their likeness to class names.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra`` holds, per instance of a lane ``(B, T * P)``:
     ``plain`` scores, ``alike`` ``(B, T * P, 1 + C)`` and ``held``; per bag ``texts`` ``(B, 1 + C, D)``; and
@@ -255,8 +260,8 @@ class VadCLIP(nn.Module):
             "texts": texts.expand(len(view.mask), *texts.shape),
         }
         if not self.training:
-            found = [flat(lane.flat(one), view) for one in share[..., 1:].unbind(-1)]
-            extra["classes"] = torch.stack(found, -1)
+            columns = [flat(lane.flat(column), view) for column in share[..., 1:].unbind(-1)]
+            extra["classes"] = torch.stack(columns, -1)
         return Output(flat(scores, view), extra)
 
     def lanes(self, lane: Sequences, texts: Tensor) -> tuple[Tensor, Tensor]:
@@ -268,24 +273,25 @@ class VadCLIP(nn.Module):
         held = F.pad(lane.held, (0, more)).reshape(-1, size)
         parts = [self.pieces(values[rows], held[rows], texts) for rows in parted(len(values), size)]
         logits, like = (
-            torch.cat(one).reshape(len(lane.held), steps + more, *one[0].shape[2:]) for one in zip(*parts, strict=True)
+            torch.cat(outputs).reshape(len(lane.held), steps + more, *outputs[0].shape[2:])
+            for outputs in zip(*parts, strict=True)
         )
         return logits[:, :steps], like[:, :steps]
 
     def pieces(self, values: Tensor, held: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of features ``(L, T, D)``."""
-        there = torch.ones_like(held) if self.config.compat else held
-        values = self.context(self.usual(values) * held[..., None], there, held)
+        present = torch.ones_like(held) if self.config.compat else held
+        values = self.context(self.usual(values) * held[..., None], present, held)
         logits = self.classifier(self.judge(values)).squeeze(-1)
         values = self.usual.back(values)
-        told = texts.expand(len(values), *texts.shape)
+        prompted = texts.expand(len(values), *texts.shape)
         if self.config.visual:
-            shown = torch.einsum("lt,ltd->ld", logits * there, values)
-            told = told + F.normalize(shown, dim=-1)[:, None]
-        return logits, alike(values, self.refine(told), self.config.temperature)
+            shown = torch.einsum("lt,ltd->ld", logits * present, values)
+            prompted = prompted + F.normalize(shown, dim=-1)[:, None]
+        return logits, alike(values, self.refine(prompted), self.config.temperature)
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """Learn what cells of normal videos are like: mean and deviation of each number of their features."""
+        """Learn mean and deviation of each number of the features of cells of normal videos."""
         if self.config.standardize:
             normal = (lanes(views[VIEW]) for views, label in bags if float(label) < 0.5)
             self.usual.learn(whole.features[whole.held] for whole in normal)
@@ -294,35 +300,35 @@ class VadCLIP(nn.Module):
         """``anomaly``, ``classes`` and ``separation``; ``labels`` ``(B,)``, 0 = normal, else of `Classes.labels`."""
         config, held = self.config, output.extra["held"]
         anomalous = (labels > 0.5).to(output.extra["plain"].dtype)
-        some = held.any(1)
+        nonempty = held.any(1)
         bag = best_means(output.extra["plain"][..., None], held, config.top)[:, 0].clamp(0, 1)
         like = best_means(output.extra["alike"], held, config.top)
         each = F.binary_cross_entropy(bag, anomalous, reduction="none")
         return {
-            "anomaly": mean_of(each, some),
+            "anomaly": mean_of(each, nonempty),
             "classes": config.classes * class_loss(like, labels, self.prompts.shares, "vadclip"),
             "separation": config.separation * separation(output.extra["texts"][0]),
         }
 
 
 def by_bag(lane: Sequences, values: Tensor) -> Tensor:
-    """Values ``(L, T, C)`` of lanes as ``(B, T * P, C)``, 0 where a lane holds nothing."""
-    batch, cells = lane.kept.shape
+    """Values ``(L, T, C)`` of lanes as ``(B, T * P, C)``, 0 for empty lanes."""
+    batch, cells = lane.used.shape
     grid = values.new_zeros(batch, cells, *values.shape[1:])
-    grid[lane.kept] = values
+    grid[lane.used] = values
     return grid.transpose(1, 2).flatten(1, 2)
 
 
 def parted(count: int, size: int) -> Iterator[slice]:
-    """Pieces of ``size`` steps in groups whose graphs fit into memory, where no gradients are wanted."""
+    """Pieces of ``size`` steps in groups whose graphs fit into memory, for use without gradients."""
     group = count if torch.is_grad_enabled() else ROOM // (size * size)
     return (slice(start, start + max(1, group)) for start in range(0, max(1, count), max(1, group)))
 
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict of the authors' code under our names, for ``load_state_dict``; the frozen CLIP in it stays out.
+    """A state dict of the authors' code under our names, for ``load_state_dict``, without its frozen CLIP.
 
-    The method it is for was made with a reader, or with ``strict=False`` takes all but the prompts.
+    For a method with a reader; without one load it with ``strict=False``, which leaves the prompts out.
     """
     layers = {int(name.split(".")[2]) for name in tensors if name.startswith("temporal.resblocks.")}
     names = {
@@ -340,8 +346,8 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             f"{theirs}ln_1.": f"{ours}before.", f"{theirs}ln_2.": f"{ours}between.",
             f"{theirs}mlp.c_fc.": f"{ours}wide.", f"{theirs}mlp.c_proj.": f"{ours}narrow.",
         }  # fmt: skip
-    kept = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
-    return renamed(kept, names)
+    selected = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
+    return renamed(selected, names)
 
 
 PLUGIN = VadCLIP

@@ -15,19 +15,19 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread
 
 VIEW = "cells"
-SEEN = 16_384  # normal cells that the memory is made of
+SAMPLE = 16_384  # normal cells from which the memory is computed
 ROUNDS = 10  # of k-means
-STEEP = 2.0  # logit that each of the two measures of normality starts with at twice the usual
+STEEP = 2.0  # initial logit of each of the two measures of normality at twice the usual value
 
 
 class _Inputs(NamedTuple):
-    """What a batch says before anything is learnt: ``rows`` ``(R, S)`` of its cells that hold anything.
+    """The fixed inputs of a batch: ``rows`` ``(R, S)`` of its nonempty cells.
 
-    ``long`` and ``far`` ``(R,)``: how many times the usual their length and their distance are, less one.
+    ``long`` and ``far`` ``(R,)``: their length and their distance, as multiples of the usual ones, less one.
     """
 
     view: View
-    seen: Lanes
+    short: Lanes
     where: Tensor
     rows: Tensor
     long: Tensor | None
@@ -81,7 +81,7 @@ class WhereWhen(nn.Module):
     """Scores each cell by small heads that rank bags, by its length, and by its distance to typical normal cells.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra``: scores of each head ``heads``
-    ``(B, H, T, P)``, and which cells and steps are there.
+    ``(B, H, T, P)``, and which cells and steps are present.
 
     >>> model = WhereWhen(WhereWhenConfig(hidden=4, memory=2), {"cells": 3})
     >>> mask = torch.ones(1, 4, dtype=torch.bool)
@@ -120,17 +120,17 @@ class WhereWhen(nn.Module):
     def __init__(self, config: WhereWhenConfig, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.config = config
-        own = dims[VIEW]
-        seen = own * (2 if config.context else 1)
-        self.first = nn.Parameter(torch.empty(config.heads, seen, config.hidden))
+        size = dims[VIEW]
+        inputs = size * (2 if config.context else 1)
+        self.first = nn.Parameter(torch.empty(config.heads, inputs, config.hidden))
         self.bias = nn.Parameter(torch.zeros(config.heads, 1, config.hidden))
         self.last = nn.Parameter(torch.empty(config.heads, config.hidden, 1))
         self.shift = nn.Parameter(torch.zeros(config.heads, 1, 1))
-        for weight, gain in ((self.first, 1.0), (self.last, 0.1)):  # what is learnt starts small beside what is known
-            for one in weight:
-                nn.init.xavier_normal_(one, gain)
-        self.register_buffer("subspace", _subspaces(config, own))
-        self.register_buffer("memory", torch.zeros(config.memory, own))
+        for weight, gain in ((self.first, 1.0), (self.last, 0.1)):  # the learned part starts small
+            for matrix in weight:
+                nn.init.xavier_normal_(matrix, gain)
+        self.register_buffer("subspace", _subspaces(config, size))
+        self.register_buffer("memory", torch.zeros(config.memory, size))
         self.register_buffer("usual", torch.ones(()))
         if config.memory:
             self.unusual = nn.Parameter(torch.tensor(STEEP))
@@ -138,16 +138,16 @@ class WhereWhen(nn.Module):
             self.steep = nn.Parameter(torch.tensor(STEEP))
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
-        """Keep what is typical of normal bags: centers of their cells by k-means, and how far from them is usual."""
+        """Store centers of the cells of normal bags by k-means, and the usual distance from them."""
         self._last = None
         if not self.config.memory:
             return
-        held = [_held(seen[VIEW]) for seen, label in bags if label.item() < 0.5]
+        held = [_held(views[VIEW]) for views, label in bags if label.item() < 0.5]
         rows = torch.cat(held) if held else self.memory[:0]
         if not len(rows):
             return
         draw = torch.Generator().manual_seed(0)
-        rows = rows[torch.randperm(len(rows), generator=draw)[:SEEN].to(rows.device)]
+        rows = rows[torch.randperm(len(rows), generator=draw)[:SAMPLE].to(rows.device)]
         centers = rows[torch.arange(self.config.memory, device=rows.device) % len(rows)].clone()
         for _ in range(ROUNDS):
             nearest = torch.cdist(rows, centers).argmin(1)
@@ -162,32 +162,32 @@ class WhereWhen(nn.Module):
         view = bags[VIEW]
         inputs = self._inputs(view)
         logits = self._logits(inputs)
-        held = inputs.seen.held
+        held = inputs.short.held
         scores = logits.new_zeros(*held.shape, self.config.heads)
         scores[held] = torch.sigmoid(logits.float()).to(scores.dtype)
-        found = flat(spread(scores.mean(-1), inputs.where), view)
-        return Output(found, {"heads": scores.permute(0, 3, 1, 2), "held": held, "steps": inputs.seen.steps})
+        cell_scores = flat(spread(scores.mean(-1), inputs.where), view)
+        return Output(cell_scores, {"heads": scores.permute(0, 3, 1, 2), "held": held, "steps": inputs.short.steps})
 
     def _inputs(self, view: View) -> _Inputs:
-        """The inputs of a batch; while training, those of the same batch again are not worked out again."""
+        """The inputs of a batch; in training those of the last batch are cached."""
         if self.training and self._last is not None and self._last.view is view:
             return self._last
         config = self.config
         with torch.no_grad():
-            seen, where = segments(lanes(view), config.segments if self.training else None)
-            own = seen.features[seen.held]
-            rows = torch.cat([own, _neighbors(seen)[seen.held]], 1) if config.context else own
+            short, where = segments(lanes(view), config.segments if self.training else None)
+            cells = short.features[short.held]
+            rows = torch.cat([cells, _neighbors(short)[short.held]], 1) if config.context else cells
             long = far = None
             if config.length is not None:
-                long = own.square().mean(-1).sqrt() / config.length - 1
+                long = cells.square().mean(-1).sqrt() / config.length - 1
             if config.memory:
-                far = self._distance(own) / self.usual - 1
-        found = _Inputs(view, seen, where, rows, long, far)
-        self._last = found if self.training else None
-        return found
+                far = self._distance(cells) / self.usual - 1
+        inputs = _Inputs(view, short, where, rows, long, far)
+        self._last = inputs if self.training else None
+        return inputs
 
     def _logits(self, inputs: _Inputs) -> Tensor:
-        """Logits ``(R, H)`` of the cells that hold anything; all heads in one product."""
+        """Logits ``(R, H)`` of the nonempty cells; all heads in one product."""
         first = self.first * self.subspace
         hidden = torch.addmm(self.bias.flatten(), inputs.rows, first.transpose(0, 1).flatten(1)).relu_()
         logits = torch.addmm(self.shift.flatten(), hidden, torch.block_diag(*self.last))  # type: ignore[no-untyped-call]
@@ -198,15 +198,15 @@ class WhereWhen(nn.Module):
         return logits
 
     def _distance(self, rows: Tensor) -> Tensor:
-        """How far each row ``(R, D)`` is from the nearest typical one ``(R,)``."""
-        near = rows.new_empty(0)
+        """Distance ``(R,)`` of each row ``(R, D)`` from the nearest center."""
+        empty = rows.new_empty(0)
         with torch.no_grad():
             parts = [torch.cdist(part, self.memory).amin(1) for part in torch.split(rows.float(), 16_384)]
-        found: Tensor = torch.cat([near.float(), *parts]) / rows.shape[1] ** 0.5
-        return found
+        distances: Tensor = torch.cat([empty.float(), *parts]) / rows.shape[1] ** 0.5
+        return distances
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
-        """``ranking`` of each head's bag scores, and ``calm`` and ``single`` where asked for."""
+        """``ranking`` of each head's bag scores, and ``calm`` and ``single`` with a weight."""
         config, scores, held = self.config, output.extra["heads"], output.extra["held"]
         cells = output.extra["steps"].sum(1) * scores.shape[-1]
         count = (config.top * cells).round().long().clamp(min=1)
@@ -229,21 +229,21 @@ def _held(view: View) -> Tensor:
     return rows[(rows != 0).any(-1)]
 
 
-def _subspaces(config: WhereWhenConfig, own: int) -> Tensor:
-    """Which inputs each head sees ``(H, S, 1)``: the same features of a cell and of its neighbors."""
+def _subspaces(config: WhereWhenConfig, size: int) -> Tensor:
+    """Mask of the inputs of each head ``(H, S, 1)``: the same features of a cell and of its neighbors."""
     draw = torch.Generator().manual_seed(0)
-    count = max(1, round(config.share * own))
-    chosen = torch.stack([torch.randperm(own, generator=draw) < count for _ in range(config.heads)])
+    count = max(1, round(config.share * size))
+    chosen = torch.stack([torch.randperm(size, generator=draw) < count for _ in range(config.heads)])
     return chosen.repeat(1, 2 if config.context else 1)[..., None].float()
 
 
-def _neighbors(seen: Lanes) -> Tensor:
-    """Mean ``(B, T, P, D)`` of the cells of each 3 x 3 neighborhood that hold anything."""
-    batch, steps, _, dims = seen.features.shape
-    maps = seen.features.reshape(batch * steps, *seen.size, dims).permute(0, 3, 1, 2)
-    there = seen.held.reshape(batch * steps, 1, *seen.size).to(maps.dtype)
-    sums, counts = (functional.avg_pool2d(part, 3, 1, 1, divisor_override=1) for part in (maps, there))
-    return (sums / counts.clamp(min=1)).permute(0, 2, 3, 1).reshape(seen.features.shape)
+def _neighbors(short: Lanes) -> Tensor:
+    """Mean ``(B, T, P, D)`` of the nonempty cells of each 3 x 3 neighborhood."""
+    batch, steps, _, dims = short.features.shape
+    maps = short.features.reshape(batch * steps, *short.size, dims).permute(0, 3, 1, 2)
+    present = short.held.reshape(batch * steps, 1, *short.size).to(maps.dtype)
+    sums, counts = (functional.avg_pool2d(part, 3, 1, 1, divisor_override=1) for part in (maps, present))
+    return (sums / counts.clamp(min=1)).permute(0, 2, 3, 1).reshape(short.features.shape)
 
 
 def _apart(scores: Tensor, view: View) -> Tensor:

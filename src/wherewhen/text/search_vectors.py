@@ -21,7 +21,7 @@ Numbers = NDArray[np.int64]
 PROBED = 1 / 32  # share of the lists that a query reads
 LEAST_PROBED = 8
 MOST_LISTS = 2048  # more would take longer to fill than they save
-SAMPLE = 40  # vectors per list that its center is learnt from
+SAMPLE = 40  # vectors per list that its center is learned from
 ROUNDS = 10  # of learning
 BEYOND = 0.25  # share of the range of the sample that is added on each side, for later vectors
 BLOCK = 2048  # vectors that are compared at once: they stay in the processor's cache
@@ -73,7 +73,7 @@ def faiss() -> Any:
 
 
 def learn(path: Path, sample: Features, number: int) -> None:
-    """Write empty lists whose centers, and the range of whose bytes, are learnt from vectors ``(N, D)``."""
+    """Write empty lists whose centers, and the range of whose bytes, are learned from vectors ``(N, D)``."""
     library = faiss()
     dims, metric = sample.shape[1], library.METRIC_INNER_PRODUCT
     kind = library.ScalarQuantizer.QT_8bit
