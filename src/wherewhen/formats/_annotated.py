@@ -26,7 +26,7 @@ NO_CATEGORY = "anomaly"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clock:
-    """How other tools count in a video: F + 1 frame borders in seconds, picture size in pixels, file name.
+    """Units of other tools in a video: F + 1 frame borders in seconds, picture size in pixels, file name.
 
     >>> Clock.steady(frames=50, rate=25, width=320, height=240).duration
     2.0
@@ -78,7 +78,7 @@ def _no_boxes() -> Scores:
 class Annotated:
     """What is known of one video: boxes (a row per box and frame), events, and category names by track number.
 
-    ``about``: what else our own format says of the video, by name.
+    ``about``: further fields of our own format, by name.
     """
 
     id: str
@@ -150,7 +150,7 @@ def to_frames(video: Annotated) -> FrameBoxes:
     counts = spans[:, 1] - spans[:, 0]
     row = np.repeat(np.arange(len(spans)), counts)
     frame = spans[row, 0] + np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    # Undoes the rounding of x / width * width, far below anything that matters.
+    # Undoes the rounding of x / width * width.
     pixels = ext.to_pixels(boxes.extents, video.clock.width, video.clock.height).round(DECIMALS)
     return FrameBoxes(frame, pixels[row], boxes.track[row], boxes.values[row])
 
@@ -210,15 +210,15 @@ def frame_event(first: int, last: int, clock: Clock, score: float, label: str | 
     return span_event(float(clock.edges[first]), float(clock.edges[last]), score, label, where)
 
 
-def clock_of(video: str, clocks: Mapping[str, Clock] | None, source: Path, own: Clock | None = None) -> Clock:
-    """The caller's clock of a video, else the file's own; DataError tells what is missing."""
-    known = clocks or {}
-    if video in known:
-        return known[video]
-    if own is not None:
-        return own
-    near = get_close_matches(video, known, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+def clock_of(video: str, clocks: Mapping[str, Clock] | None, source: Path, default: Clock | None = None) -> Clock:
+    """The caller's clock of a video, else ``default``, that of the file; DataError without both."""
+    by_video = clocks or {}
+    if video in by_video:
+        return by_video[video]
+    if default is not None:
+        return default
+    matches = get_close_matches(video, by_video, 1)
+    hint = f"; did you mean {matches[0]!r}?" if matches else "."
     raise DataError(f"{source}: the file has no frame times and picture size of {video!r}; give a clock for it{hint}")
 
 
@@ -258,7 +258,7 @@ def from_truth(video: str, truth: Truth, width: int, height: int, name: str = ""
 def events_as_boxes(video: Annotated) -> Annotated:
     """The same video with its events' boxes in place of its boxes: track = number of the event, one box per frame.
 
-    Where an event has several boxes in a frame, their hull stands for them.
+    Several boxes of an event in a frame become their hull.
     """
     if not video.events:
         return replace(video, boxes=_no_boxes(), names={})

@@ -48,15 +48,15 @@ def shown(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
-def one_of(kind: str, name: str, known: Sequence[str]) -> str:
-    """``name`` if it is known; DataError suggests the nearest otherwise."""
-    if name not in known:
-        raise DataError(unknown(kind, name, known))
+def one_of(kind: str, name: str, choices: Sequence[str]) -> str:
+    """``name`` if it is one of ``choices``; else DataError with the most similar one."""
+    if name not in choices:
+        raise DataError(unknown(kind, name, choices))
     return name
 
 
 def file_name(video: str) -> str:
-    """A video id as one file name that can be turned back, unless it is too long for a file's name.
+    """A video id as one file name, reversible unless it is too long for a file name.
 
     >>> file_name("Abuse/a 1"), file_name("..")
     ('Abuse%2Fa 1', '%2E%2E')
@@ -88,7 +88,7 @@ def text_of(path: Path) -> str:
 
 
 def table(path: Path, fewest: int, most: int) -> Iterator[tuple[str, list[float]]]:
-    """Rows of comma-separated finite numbers, each with where it stands; empty lines are skipped."""
+    """Rows of comma-separated finite numbers, each with its place; empty lines are skipped."""
     for index, line in enumerate(text_of(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -101,7 +101,7 @@ def table(path: Path, fewest: int, most: int) -> Iterator[tuple[str, list[float]
 
 
 class Node:
-    """A value in a JSON file and where it stands, asked for by type; a wrong answer is a DataError that says where."""
+    """A value in a JSON file and its place, read by type; DataError, with the place, for another type."""
 
     __slots__ = ("value", "where")
 
@@ -113,13 +113,13 @@ class Node:
         return DataError(f"{self.where}: expected {expected}, got {text if len(text) < 60 else text[:57] + '...'}")
 
     def __getitem__(self, key: str) -> Node:
-        found = self.get(key)
-        if found is None:
+        value = self.get(key)
+        if value is None:
             raise DataError(f"{self.where}: {key!r} is missing")
-        return found
+        return value
 
     def get(self, key: str) -> Node | None:
-        """What stands under ``key``, None where nothing or null does."""
+        """The value under ``key``, None where it is missing or null."""
         if not isinstance(self.value, dict):
             raise self._wrong("an object")
         value = self.value.get(key)
@@ -215,7 +215,7 @@ def read_xml(path: Path) -> ElementTree.Element:
         nonlocal depth
         depth -= 1
 
-    # The text is UTF-8 by now, whatever its declaration says.
+    # The text is UTF-8 here, also with another declaration.
     parser = expat.ParserCreate("utf-8")
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = doctype
     parser.StartElementHandler, parser.EndElementHandler = opened, closed

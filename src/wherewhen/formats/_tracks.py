@@ -25,7 +25,7 @@ def runs(frames: Frames) -> list[slice]:
 def fill(keys: Frames, values: Floats, on: NDArray[np.bool_], frames: int, last_shows: bool) -> tuple[Frames, Floats]:
     """Frames and values ``(N, C)`` between rising key frames: linear up to the next, constant after the last.
 
-    Nothing shows after a key that is not ``on``; ``last_shows`` tells whether it shows in that key's own frame.
+    The object is hidden after a key that is not ``on``; ``last_shows``: whether it is visible in the frame of that key.
 
     >>> fill(np.array([0, 2]), np.array([[0.], [4.]]), np.array([True, False]), 9, False)[1].ravel().tolist()
     [0.0, 2.0]

@@ -30,7 +30,7 @@ def _entries(video: Annotated, scored: bool) -> list[dict[str, Any]]:
 
 
 def write(path: Path, videos: Sequence[Annotated], *, kind: str = "results", subset: str = "validation") -> None:
-    """Write one file. ``kind``: ``results`` (what was found) or ``database`` (the truth, of the ``subset``)."""
+    """Write one file. ``kind``: ``results`` (predictions) or ``database`` (the truth, of the ``subset``)."""
     one_of("kind of file", kind, KINDS)
     if kind == "results":
         results = {video.id: _entries(video, scored=True) for video in videos}
@@ -64,7 +64,7 @@ def _event(entry: Node) -> Event:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
     """Read results or a database, whichever the file holds; ``clocks`` by video id, since it has no frames.
 
-    Raises DataError where the file is not as told, and for a video without a clock.
+    Raises DataError for another structure of the file, and for a video without a clock.
     """
     file = read_json(Path(path))
     kind = next((kind for kind in KINDS if file.get(kind) is not None), None)

@@ -2,8 +2,8 @@
 
 Boxes are ``[x, y, width, height]`` in pixels, and "are measured from the top left image corner and are 0-indexed"
 (https://cocodataset.org/#format-data), so ``x + width`` is our half-open end. ``frame_index`` counts from 0. Ids are
-unique in the file; a track's number within its video stands as ``number`` beside its id. The fields are those of
-https://github.com/TAO-Dataset/tao/blob/master/tao/toolkit/tao/tao.py; frame times stand in the video's ``metadata``.
+unique in the file; a track's number within its video is ``number`` beside its id. The fields are those of
+https://github.com/TAO-Dataset/tao/blob/master/tao/toolkit/tao/tao.py; frame times are in the video's ``metadata``.
 """
 
 from __future__ import annotations
@@ -67,16 +67,16 @@ def write(path: Path, videos: Sequence[Annotated]) -> None:
 
 
 def _by_id(nodes: Node) -> dict[int, Node]:
-    found: dict[int, Node] = {}
+    by_id: dict[int, Node] = {}
     for node in nodes:
         number = node["id"].whole()
-        if number in found:
+        if number in by_id:
             raise DataError(f"{node.where}.id: {number} is repeated")
-        found[number] = node
-    return found
+        by_id[number] = node
+    return by_id
 
 
-def _look(table: dict[int, Node], node: Node) -> Node:
+def _entry(table: dict[int, Node], node: Node) -> Node:
     if node.whole() not in table:
         raise DataError(f"{node.where}: there is nothing with id {node.value}")
     return table[node.whole()]
@@ -104,7 +104,7 @@ def _number(track: Node) -> int:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
     """Read all videos of such a file; ``clocks`` by video name, needed where the file is not ours.
 
-    Track numbers are ``number`` where it stands, else the track's id. Raises DataError where the file is not as told.
+    Track numbers are ``number`` where given, else the track's id. Raises DataError for another structure of the file.
     """
     file = read_json(Path(path))
     videos, images = _by_id(file["videos"]), _by_id(file["images"])
@@ -113,18 +113,18 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
     rows: dict[int, list[tuple[int, list[float], int, float]]] = {number: [] for number in videos}
     names: dict[int, dict[int, str]] = {number: {} for number in videos}
     for node in file["annotations"]:
-        image = _look(images, node["image_id"])
-        video = _look(videos, image["video_id"])["id"].whole()
+        image = _entry(images, node["image_id"])
+        video = _entry(videos, image["video_id"])["id"].whole()
         x, y, width, height = node["bbox"].numbers(4)
         score = node.get("score")
         track, owner = -1, node.get("track_id")
         if owner is not None:
-            track = _number(_look(tracks, owner) if tracks else Node({"id": owner.value}, owner.where))
+            track = _number(_entry(tracks, owner) if tracks else Node({"id": owner.value}, owner.where))
             label = labels.get(node["category_id"].whole(), NO_CATEGORY)
             if label != NO_CATEGORY:
                 names[video][track] = label
-        found = (image["frame_index"].whole(), [x, y, x + width, y + height], track)
-        rows[video].append((*found, 1.0 if score is None else score.number()))
+        entry = (image["frame_index"].whole(), [x, y, x + width, y + height], track)
+        rows[video].append((*entry, 1.0 if score is None else score.number()))
     answer = []
     for number, node in videos.items():
         name = node["name"].text()

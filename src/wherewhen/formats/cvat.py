@@ -3,7 +3,7 @@
 Frames count from 0, and ``xtl ytl xbr ybr`` are pixel coordinates from the top left corner. ``outside="1"`` marks the
 first frame in which an object is gone, so it is a half-open end. Between the boxes of a track CVAT moves linearly, and
 a box that no ``outside`` ends stays to the last frame. A track has one box per frame; a box without a track becomes
-a track of its own, as CVAT does with shapes. Scores stand in an attribute ``score``, since boxes have no place for one.
+a track of its own, as CVAT does with shapes. Scores are in an attribute ``score``, since boxes have no field for one.
 Source: https://docs.cvat.ai/docs/manual/advanced/xml_format/ ("Interpolation").
 """
 
@@ -28,7 +28,7 @@ Element = ElementTree.Element
 
 
 def _meta(video: Annotated, labels: list[str]) -> Element:
-    """What CVAT tells of a task: its name, length and size, and the labels with their attribute."""
+    """The description of a task: its name, length and size, and the labels with their attribute."""
     meta = Element("meta")
     task = ElementTree.SubElement(meta, "task")
     clock = video.clock
@@ -106,11 +106,11 @@ def _keys(track: Element, where: str) -> tuple[list[int], Floats, list[bool]]:
         frame = whole(_cell(box, "frame", where), where)
         if frame in rows:
             raise DataError(f"{where}: two boxes in frame {frame}")
-        here = f"{where}, frame {frame}"
-        given = [entry.text or "" for entry in box.findall("attribute") if entry.get("name") == "score"]
-        score = number(given[0], f"{here}: score") if given and given[0].strip() else 1.0
-        values = [_cell(box, key, here) for key in CORNERS]
-        rows[frame] = ([*values, _cell(box, "rotation", here, "0"), score], _cell(box, "outside", here, "0") == 0)
+        place = f"{where}, frame {frame}"
+        texts = [entry.text or "" for entry in box.findall("attribute") if entry.get("name") == "score"]
+        score = number(texts[0], f"{place}: score") if texts and texts[0].strip() else 1.0
+        values = [_cell(box, key, place) for key in CORNERS]
+        rows[frame] = ([*values, _cell(box, "rotation", place, "0"), score], _cell(box, "outside", place, "0") == 0)
     order = sorted(rows)
     return order, np.array([rows[frame][0] for frame in order]).reshape(-1, 6), [rows[frame][1] for frame in order]
 
@@ -127,13 +127,13 @@ def _read_one(file: Path, clocks: Mapping[str, Clock] | None) -> Annotated:
     clock = clock_of(video, clocks, file)
     frames, boxes, tracks, scores = [], [], [], []
     names: dict[int, str] = {}
-    seen: set[int] = set()
+    keys: set[int] = set()
     for track in root.findall("track"):
         where = f"{file}: track {track.get('id')}"
         key = whole(_cell(track, "id", where), where)
-        if key < 0 or key in seen:
+        if key < 0 or key in keys:
             raise DataError(f"{where}: expected a track id that is at least 0 and unique")
-        seen.add(key)
+        keys.add(key)
         order, rows, shows = _keys(track, where)
         if order and not 0 <= order[0] <= order[-1] < clock.frames:
             raise DataError(f"{where}: frames {order[0]} to {order[-1]}, but the video has {clock.frames}, from 0")
@@ -147,14 +147,14 @@ def _read_one(file: Path, clocks: Mapping[str, Clock] | None) -> Annotated:
         label = track.get("label", NO_CATEGORY)
         if label != NO_CATEGORY:
             names[key] = label
-    found = from_frames(rows_of(frames, boxes, tracks, scores), clock, str(file))
-    return Annotated(video, clock, found, names=names)
+    box_scores = from_frames(rows_of(frames, boxes, tracks, scores), clock, str(file))
+    return Annotated(video, clock, box_scores, names=names)
 
 
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
     """Read one such file, or each ``.xml`` of a folder; ``clocks`` by task name, or by file name without its end.
 
-    Shapes other than boxes are left out. Raises DataError for XML that declares entities, for what is not as told,
+    Shapes other than boxes are left out. Raises DataError for XML that declares entities, for another structure,
     and for a video without a clock: CVAT keeps no times.
     """
     place = Path(path)

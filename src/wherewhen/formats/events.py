@@ -9,11 +9,11 @@ All ranges are half-open, frames count from 0, seconds from the start of the fil
           "box": [32, 24, 64, 48], "fraction": [0.1, 0.1, 0.2, 0.2]}]}]}}}
 
 ``track`` is the event's number in its video, under which formats of boxes write it. An event that is one mover's path
-has its number as ``mover``, which several events may share. ``fraction`` is the place itself,
-as shares of width and height; ``box`` says it in pixels for readers. A video of an unsteady frame rate has ``edges``,
-its frame borders in seconds. ``file`` is relative to ``folder``, and that to the folder of ``events.json``; an address
-has no folder. ``damage`` says why less than the whole video was read, or how a stream ended; ``"complete": false``
-stands where detection was stopped before the end. Source: our own format, described in docs/formats.md.
+has its number as ``mover``, which several events may share. ``fraction`` is the place itself, as shares of width and
+height; ``box`` is the same in pixels for readers. A video of an unsteady frame rate has ``edges``, its frame borders
+in seconds. ``file`` is relative to ``folder``, and that to the folder of ``events.json``; an address has no folder.
+``damage``: why less than the whole video was read, or how a stream ended; ``"complete": false`` where detection was
+stopped before the end. Source: our own format, described in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def _even(start: float, duration: float, frames: int) -> Floats:
 
 def _clock(clock: Clock) -> dict[str, Any]:
     start = float(clock.edges[0])
-    said = {"width": clock.width, "height": clock.height, "frames": clock.frames}
+    fields = {"width": clock.width, "height": clock.height, "frames": clock.frames}
     steady = np.abs(_even(start, clock.duration, clock.frames) - clock.edges).max() <= STEADY
-    return said | {"start": start, "duration": clock.duration} | ({} if steady else {"edges": clock.edges.tolist()})
+    return fields | {"start": start, "duration": clock.duration} | ({} if steady else {"edges": clock.edges.tolist()})
 
 
 def _event(event: Event, number: int, video: Annotated) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _event(event: Event, number: int, video: Annotated) -> dict[str, Any]:
 
 
 def as_json(videos: Sequence[Annotated]) -> dict[str, Any]:
-    """What ``events.json`` holds, as plain values; a video's boxes outside of events are not part of it.
+    """The content of ``events.json`` as plain values, without boxes outside of events.
 
     >>> as_json([])
     {'version': 1, 'videos': {}}
@@ -119,7 +119,7 @@ def _read_event(node: Node, clock: Clock) -> Event:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
     """Read ``events.json``; the file has its own clocks, which ``clocks`` overrule.
 
-    An event without ``boxes`` covers the whole picture. Raises DataError where the file is not as told.
+    An event without ``boxes`` covers the whole picture. Raises DataError for another structure of the file.
     """
     file = read_json(Path(path))
     version = file["version"].whole()
@@ -132,7 +132,7 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotate
         about: dict[str, Any] = {
             key: text.text() for key in ("folder", "damage") if (text := node.get(key)) is not None
         }
-        about |= {"complete": told.flag()} if (told := node.get("complete")) is not None else {}
+        about |= {"complete": complete.flag()} if (complete := node.get("complete")) is not None else {}
         videos.append(Annotated(video, clock, events=events, about=about))
     return videos
 

@@ -40,19 +40,24 @@ def _labels(video: Annotated) -> dict[str, Any]:
         rows.frame.tolist(), rows.track.tolist(), fractions.tolist(), rows.score.tolist(), strict=True
     ):
         corners = {"top_left": {"x": box[0], "y": box[1]}, "bottom_right": {"x": box[2], "y": box[3]}}
-        found = {"label": video.label(track), "bounding_box": corners, "confidence": score, "frame_number": frame + 1}
+        detection = {
+            "label": video.label(track),
+            "bounding_box": corners,
+            "confidence": score,
+            "frame_number": frame + 1,
+        }
         entry = frames.setdefault(str(frame + 1), {"frame_number": frame + 1, "objects": {"objects": []}})
-        entry["objects"]["objects"].append(found | ({"index": track} if track >= 0 else {}))
+        entry["objects"]["objects"].append(detection | ({"index": track} if track >= 0 else {}))
     return {"frames": frames}
 
 
 def _temporal(video: Annotated) -> list[dict[str, Any]]:
-    found = []
+    detections = []
     for event in video.events:
         first, last = event_frames(event, video.clock, video.id)
         label = event.category or NO_CATEGORY
-        found.append({"label": label, "support": [first + 1, last], "confidence": event.score})
-    return found
+        detections.append({"label": label, "support": [first + 1, last], "confidence": event.score})
+    return detections
 
 
 def write(path: Path, videos: Sequence[Annotated]) -> None:
@@ -84,22 +89,22 @@ def _read_boxes(path: Path, video: str, clock: Clock) -> Annotated:
         if frame < 1:
             raise DataError(f"{entry.where}: frames count from 1")
         objects = entry.get("objects")
-        for found in (objects.get("objects") or ()) if objects is not None else ():
-            index, score = found.get("index"), found.get("confidence")
+        for detection in (objects.get("objects") or ()) if objects is not None else ():
+            index, score = detection.get("index"), detection.get("confidence")
             track = index.whole() if index is not None else -1
             frames.append(frame - 1)
-            boxes.append(_box(found["bounding_box"], clock))
+            boxes.append(_box(detection["bounding_box"], clock))
             tracks.append(track)
             scores.append(1.0 if score is None else score.number())
-            label = found["label"].text()
+            label = detection["label"].text()
             if track >= 0 and label != NO_CATEGORY:
                 names[track] = label
     rows = rows_of(frames, boxes, tracks, scores)
     return Annotated(video, clock, from_frames(rows, clock, str(path)), names=names)
 
 
-def _event(found: Node, classes: list[str], clock: Clock) -> Event:
-    score, target = found.get("confidence"), found["label"]
+def _event(detection: Node, classes: list[str], clock: Clock) -> Event:
+    score, target = detection.get("confidence"), detection["label"]
     strength = 1.0 if score is None else score.number()
     if isinstance(target.value, int):
         if not 0 <= target.whole() < len(classes):
@@ -107,11 +112,11 @@ def _event(found: Node, classes: list[str], clock: Clock) -> Event:
         label = classes[target.whole()]
     else:
         label = target.text()
-    if found.get("support") is not None:
-        first, last = (whole(value, found.where) for value in found["support"].numbers(2))
-        return frame_event(first - 1, last, clock, strength, label, found.where)
-    start, end = found["timestamps"].numbers(2)
-    return span_event(start, end, strength, label, found.where)
+    if detection.get("support") is not None:
+        first, last = (whole(value, detection.where) for value in detection["support"].numbers(2))
+        return frame_event(first - 1, last, clock, strength, label, detection.where)
+    start, end = detection["timestamps"].numbers(2)
+    return span_event(start, end, strength, label, detection.where)
 
 
 def _inside(path: Path, name: Node) -> Path:
@@ -124,28 +129,28 @@ def _inside(path: Path, name: Node) -> Path:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
     """Read such a folder: boxes where ``manifest.json`` is, events where ``labels.json`` is, either or both.
 
-    ``clocks`` by id, the name of the video file without its end. Raises DataError where the files are not as told,
+    ``clocks`` by id, the name of the video file without its end. Raises DataError for another structure of the files,
     and for a video without a clock.
     """
     root = folder(Path(path))
     manifest, temporal = root / "manifest.json", root / "labels.json"
     if not manifest.is_file() and not temporal.is_file():
         raise DataError(f"{root}: expected manifest.json or labels.json; is this a FiftyOne export?")
-    found: dict[str, Annotated] = {}
+    by_id: dict[str, Annotated] = {}
     if manifest.is_file():
         for entry in read_json(manifest)["index"]:
             video = video_id(PurePosixPath(entry["data"].text()).stem)
             clock = clock_of(video, clocks, manifest)
-            found[video] = _read_boxes(_inside(root, entry["labels"]), video, clock)
+            by_id[video] = _read_boxes(_inside(root, entry["labels"]), video, clock)
     if temporal.is_file():
         file = read_json(temporal)
         classes = [label.text() for label in file.get("classes") or ()]
         for name, listed in file["labels"].items():
             video = video_id(name)
-            known = found.get(video) or Annotated(video, clock_of(video, clocks, temporal))
-            events = tuple(_event(event, classes, known.clock) for event in (listed if listed.value else ()))
-            found[video] = Annotated(video, known.clock, known.boxes, events, known.names)
-    return list(found.values())
+            annotated = by_id.get(video) or Annotated(video, clock_of(video, clocks, temporal))
+            events = tuple(_event(event, classes, annotated.clock) for event in (listed if listed.value else ()))
+            by_id[video] = Annotated(video, annotated.clock, annotated.boxes, events, annotated.names)
+    return list(by_id.values())
 
 
 PLUGIN = Format(

@@ -132,14 +132,14 @@ def _events(region: Node, clock: Clock) -> list[Event]:
 
 
 def _numbers(regions: list[Node]) -> list[int]:
-    """A track number per region: the one that we wrote into its id, -1 for a box without one, else the next free."""
+    """A track number per region: the one in its id, -1 for a box without one, else the next free."""
     ids = [(node.text() if (node := region.get("id")) else "") for region in regions]
     ours = [re.fullmatch(r"track(\d{1,15})|box\d+", name) for name in ids]
     numbers = [(int(match[1]) if match[1] else -1) if match else None for match in ours]
-    given = [number for number in numbers if number is not None and number >= 0]
-    if len(set(given)) < len(given):
+    tracks = [number for number in numbers if number is not None and number >= 0]
+    if len(set(tracks)) < len(tracks):
         raise DataError(f"{regions[0].where}: two regions have the same id")
-    free = max(given, default=-1)
+    free = max(tracks, default=-1)
     answer = []
     for number in numbers:
         free += number is None
@@ -149,8 +149,8 @@ def _numbers(regions: list[Node]) -> list[int]:
 
 def _read_task(task: Node, kind: str | None, path: Path, clocks: Mapping[str, Clock] | None) -> Annotated:
     data = task["data"]
-    name, own = data["video"].text(), data.get("id")
-    video = own.text() if own is not None and isinstance(own.value, str) else PurePosixPath(name).stem
+    name, task_id = data["video"].text(), data.get("id")
+    video = task_id.text() if task_id is not None and isinstance(task_id.value, str) else PurePosixPath(name).stem
     clock = clock_of(video, clocks, path)
     entries = [entry for key in ([kind] if kind else KINDS[::-1]) for entry in task.get(key) or ()]
     regions = list(entries[0]["result"]) if entries else []
@@ -166,18 +166,18 @@ def _read_task(task: Node, kind: str | None, path: Path, clocks: Mapping[str, Cl
         label = _label(region["value"], "labels")
         if number >= 0 and label != NO_CATEGORY:
             names[number] = label
-    found = from_frames(rows_of(frames, boxes, numbers, scores), clock, task.where)
+    box_scores = from_frames(rows_of(frames, boxes, numbers, scores), clock, task.where)
     spans = [region for region in regions if region["type"].text() == "timelinelabels"]
     events = tuple(event for region in spans for event in _events(region, clock))
-    return Annotated(video, clock, found, events, names)
+    return Annotated(video, clock, box_scores, events, names)
 
 
 def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str | None = None) -> list[Annotated]:
     """Read an export: of each task the first annotation, or the first prediction where there is none.
 
     ``clocks`` by the task's ``id`` in ``data``, else by the video's file name without its end. ``kind`` chooses
-    ``annotations`` or ``predictions`` alone. Regions of other types are left out. Raises DataError where the file is
-    not as told, and for a video without a clock.
+    ``annotations`` or ``predictions`` alone. Regions of other types are left out. Raises DataError for another
+    structure of the file, and for a video without a clock.
     """
     if kind is not None:
         one_of("kind of result", kind, KINDS)

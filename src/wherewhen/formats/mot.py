@@ -1,6 +1,6 @@
 """MOTChallenge text files: ground truth, detections and tracking results.
 
-"All frame numbers, target IDs and bounding boxes are 1-based", as https://motchallenge.net/instructions/ says: the
+"All frame numbers, target IDs and bounding boxes are 1-based", (https://motchallenge.net/instructions/): the
 picture's first pixel is 1, so ``bb_left`` is our ``x0`` + 1, and the width is ``x1 - x0``. A line is
 ``frame,id,left,top,width,height,conf,...`` with ten values; ground truth has nine, ending in class and visibility
 (https://arxiv.org/abs/1603.00831, table 4). In ground truth ``conf`` 0 means "not considered": such rows are left out.
@@ -49,7 +49,7 @@ def _info(video: Annotated) -> str:
 def write(path: Path, videos: Sequence[Annotated], *, kind: str = "results") -> None:
     """Write below the folder ``path``.
 
-    ``kind``: ``results`` (``<video>.txt``, what a tracker hands in), ``det`` (``<video>/det/det.txt``, no track
+    ``kind``: ``results`` (``<video>.txt``, the output of a tracker), ``det`` (``<video>/det/det.txt``, no track
     numbers) or ``gt`` (``<video>/gt/gt.txt`` and ``labels.txt``); the last two with a ``seqinfo.ini``.
     """
     one_of("kind of file", kind, list(PLACES))
@@ -126,8 +126,8 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str = "
     for file in [place] if place.is_file() else sorted(folder(place).glob(PLACES[kind].format("*"))):
         home = file if kind == "results" else file.parents[1]
         video = video_id(home.stem if kind == "results" else home.name)
-        own = None if kind == "results" else _own_clock(home / "seqinfo.ini")
-        videos.append(_read_one(file, video, clock_of(video, clocks, file, own), kind))
+        own_clock = None if kind == "results" else _own_clock(home / "seqinfo.ini")
+        videos.append(_read_one(file, video, clock_of(video, clocks, file, own_clock), kind))
     return videos
 
 

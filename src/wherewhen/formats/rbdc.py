@@ -41,9 +41,9 @@ def _lines(video: Annotated, kind: str) -> list[str]:
 
 
 def write(path: Path, videos: Sequence[Annotated], *, kind: str = "anomalies") -> None:
-    """Write one file per video into the folder ``path``; a video without boxes has none, as the evaluator wants it.
+    """Write one file per video into the folder ``path``; a video without boxes has none, as the evaluator expects.
 
-    ``kind``: ``anomalies`` (what was found, the rows in our order, which decides between equal scores) or ``tracks``.
+    ``kind``: ``anomalies`` (predictions; the order of rows decides between equal scores) or ``tracks``.
     """
     one_of("kind of file", kind, KINDS)
     Path(path).mkdir(parents=True, exist_ok=True)
@@ -75,10 +75,10 @@ def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str = "
     """
     one_of("kind of file", kind, KINDS)
     files = {video_id(file.stem): file for file in sorted(folder(Path(path)).glob("*.txt"))}
-    known = clocks or {}
-    found = [_read_one(file, video, clock_of(video, known, file), kind) for video, file in files.items()]
-    missing = [Annotated(video, clock) for video, clock in known.items() if video not in files]
-    return sorted(found + missing, key=lambda video: video.id)
+    by_video = clocks or {}
+    annotated = [_read_one(file, video, clock_of(video, by_video, file), kind) for video, file in files.items()]
+    missing = [Annotated(video, clock) for video, clock in by_video.items() if video not in files]
+    return sorted(annotated + missing, key=lambda video: video.id)
 
 
 PLUGIN = Format(

@@ -1,4 +1,4 @@
-"""Events of an alarm: chains of regions, merged where they belong together, with a score each."""
+"""Events of an alarm: chains of regions, merged where they are adjacent, with scores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wherewhen.core import extents as ext
 from wherewhen.core.values import Floats, Scores
 
 
-def told(boxes: Scores, score: float, peak: float) -> Scores:
-    """Boxes of a step with their share of its frame score: the best place has all of it, half as hot a one has half.
+def with_frame_score(boxes: Scores, score: float, peak: float) -> Scores:
+    """Boxes of a step with their share of its frame score: in proportion to the box, the peak has all of it.
 
-    ``peak``: the highest value of the step's map. So what an event says agrees with the alarm that it belongs to.
+    ``peak``: the highest value of the step's map. So scores of events agree with the score of their alarm.
 
-    >>> told(Scores([[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 1, 1]], [0.4, 0.2]), 0.6, 0.4).values.tolist()
+    >>> with_frame_score(Scores([[0, 1, 0, 0, 1, 1], [0, 1, 0, 0, 1, 1]], [0.4, 0.2]), 0.6, 0.4).values.tolist()
     [0.6, 0.3]
     """
     share = boxes.values / peak if peak > 0 else np.ones(len(boxes.values))
@@ -40,35 +40,35 @@ def best(rows: Scores) -> Scores:
 
 
 def merged(parts: Sequence[Scores], gap: float) -> list[Scores]:
-    """Chains, where those that overlap in time and lie within ``gap`` of each other are one: see `near`.
+    """Chains, where those that overlap in time and are within ``gap`` of each other are joined: see `adjacent`.
 
-    ``gap``: share of the picture. The one has, of each step, the hull of their boxes and the highest of their scores,
-    and the track number of the best.
+    ``gap``: share of the picture. A joined chain has, for each step, the hull of the boxes and the highest score, and
+    the track number of the best.
     """
     groups: list[list[Scores]] = []
     for part in parts:
-        close = [group for group in groups if any(near(part, other, gap) for other in group)]
-        groups = [group for group in groups if not any(group is one for one in close)]
-        groups.append([*(one for group in close for one in group), part])
-    found = [_joined(group) if len(group) > 1 else group[0] for group in groups]
-    return sorted(found, key=lambda chain: float(chain.extents[0, 0]))
+        close = [group for group in groups if any(adjacent(part, other, gap) for other in group)]
+        groups = [group for group in groups if not any(group is other for other in close)]
+        groups.append([*(chain for group in close for chain in group), part])
+    joined = [_joined(group) if len(group) > 1 else group[0] for group in groups]
+    return sorted(joined, key=lambda chain: float(chain.extents[0, 0]))
 
 
-def near(one: Scores, other: Scores, gap: float) -> bool:
+def adjacent(chain: Scores, other: Scores, gap: float) -> bool:
     """Whether two chains share time, and their boxes there are typically no more than ``gap`` apart, side by side."""
-    _, own, its = np.intersect1d(one.extents[:, 0], other.extents[:, 0], return_indices=True)
-    if not len(own):
+    _, rows, other_rows = np.intersect1d(chain.extents[:, 0], other.extents[:, 0], return_indices=True)
+    if not len(rows):
         return False
-    return float(np.median(apart(one.extents[own], other.extents[its]))) <= gap
+    return float(np.median(apart(chain.extents[rows], other.extents[other_rows]))) <= gap
 
 
-def apart(one: Floats, other: Floats) -> Floats:
+def apart(boxes: Floats, other: Floats) -> Floats:
     """Share of the picture between boxes ``(N, 6)``, row by row: the wider gap of across and down, 0 if they touch.
 
     >>> apart(np.array([[0, 1, 0, 0, 0.2, 1]]), np.array([[0, 1, 0.5, 0.5, 1, 1]])).round(2).tolist()
     [0.3]
     """
-    low, high = np.maximum(one[:, 2:4], other[:, 2:4]), np.minimum(one[:, 4:], other[:, 4:])
+    low, high = np.maximum(boxes[:, 2:4], other[:, 2:4]), np.minimum(boxes[:, 4:], other[:, 4:])
     gaps: Floats = (low - high).clip(0).max(1)
     return gaps
 
@@ -83,5 +83,5 @@ def _joined(group: Sequence[Scores]) -> Scores:
 
 
 def picked(rows: Scores, part: NDArray[np.int64]) -> Scores:
-    """Some of the rows, by their numbers."""
+    """The rows with these indices."""
     return Scores(rows.extents[part], rows.values[part], rows.track[part])

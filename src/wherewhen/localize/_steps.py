@@ -13,15 +13,15 @@ from wherewhen.core import extents as ext
 from wherewhen.core.values import Features, HeatMap, Scores
 from wherewhen.localize._movers import along
 
-STILL = 2 / 255  # a change of gray that is no movement but noise
-SOFT = 2.0  # cells of the raster: fills the inside of a mover, whose color changes at its rim only
+STILL = 2 / 255  # a change of gray that is noise
+SOFT = 2.0  # cells of the raster: fills the inside of a mover, since its gray changes at the edge only
 
 
 class Step(NamedTuple):
-    """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and what moves then ``(H, W)``.
+    """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and its motion ``(H, W)``.
 
     ``boxes``: the movers that the map was painted from, None where it was not. ``movers``: those beside it, frame by
-    frame, None where nobody looked.
+    frame, None where they were not tracked.
     """
 
     start: float
@@ -53,18 +53,18 @@ def _cut(pending: list[Step], since: float, until: float) -> Iterator[Step]:
 
 
 def _between(rows: Scores, start: float, end: float) -> Scores:
-    """What of rows lies in ``[start, end)`` seconds."""
-    own = (rows.extents[:, 0] < end) & (rows.extents[:, 1] > start)
-    cut = rows.extents[own]
+    """Rows cut to ``[start, end)`` seconds."""
+    overlaps = (rows.extents[:, 0] < end) & (rows.extents[:, 1] > start)
+    cut = rows.extents[overlaps]
     cut[:, :2] = cut[:, :2].clip(start, end)
-    return Scores(cut, rows.values[own], rows.track[own])
+    return Scores(cut, rows.values[overlaps], rows.track[overlaps])
 
 
 def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     """Turn heat maps that start in rising order, and may overlap, into steps that touch and don't overlap.
 
-    Where several maps cover a moment, their mean holds; where none does, the map before holds on. A map that begins
-    before what is already final counts from there on.
+    Where several maps cover a moment, their mean holds; without a map the previous one stays valid. A map that begins
+    before the final part counts from there on.
     """
     pending: list[Step] = []
     done = -np.inf
@@ -104,9 +104,9 @@ def reached(heat: Features, share: float) -> Features:
 def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[Step]:
     """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future.
 
-    ``speed``: what is hot may have moved by so much of the picture in a second, so that a mover's own past and
-    future count for it, and a flash that nothing follows is averaged away. Where movers are known, each one's score is
-    smoothed along its own path, and the map painted anew.
+    ``speed``: share of the picture by which high scores may move in a second, so that past and future of a mover count
+    for it, and isolated peaks are averaged out. Scores of tracked movers are smoothed along their paths, and the map is
+    painted from them.
     """
     if sigma <= 0:
         yield from steps
@@ -117,15 +117,19 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
 
     def settle(step: Step) -> Step:
         center = (step.start + step.end) / 2
-        near = [s for s in window if abs((s.start + s.end) / 2 - center) <= reach]
-        offsets = np.array([(s.start + s.end) / 2 - center for s in near])
-        weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in near]
+        neighbors = [s for s in window if abs((s.start + s.end) / 2 - center) <= reach]
+        offsets = np.array([(s.start + s.end) / 2 - center for s in neighbors])
+        weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in neighbors]
         if step.boxes is not None:
-            known = [(s.boxes, weight) for s, weight in zip(near, weights, strict=True) if s.boxes is not None]
-            boxes = along(step.boxes, [one for one, _ in known], np.array([weight for _, weight in known]))
+            weighted = [(s.boxes, weight) for s, weight in zip(neighbors, weights, strict=True) if s.boxes is not None]
+            boxes = along(
+                step.boxes,
+                [boxes_of_step for boxes_of_step, _ in weighted],
+                np.array([weight for _, weight in weighted]),
+            )
             picture = ext.painted(boxes.extents, boxes.values, step.map.shape)
             return step._replace(map=picture, boxes=boxes)
-        maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(near, offsets, strict=True)]
+        maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(neighbors, offsets, strict=True)]
         mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
         return step._replace(map=mean.astype(np.float32))
 
@@ -143,10 +147,10 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
 
 
 def sharpen(heat: Features, detail: Features | None, strength: float) -> Features:
-    """A map ``(h, w)`` on the raster ``(H, W)`` of what moves, lowered by up to ``strength`` where little does.
+    """A map ``(h, w)`` on the raster ``(H, W)`` of motion, lowered by up to ``strength`` where little moves.
 
-    Movement counts relative to the most within a cell's reach, so that a slow mover is cut out as well as a fast one;
-    where nothing moves at all the map stays.
+    Motion is relative to the maximum near a cell, so that slow movers are outlined as well as fast ones; without motion
+    the map is unchanged.
     """
     if detail is None or strength <= 0:
         return heat

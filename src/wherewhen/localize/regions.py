@@ -13,7 +13,7 @@ from wherewhen.core import extents as ext
 from wherewhen.core.contracts import LocalizerAbilities
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
-from wherewhen.localize._events import best, chains, merged, picked, told
+from wherewhen.localize._events import best, chains, merged, picked, with_frame_score
 from wherewhen.localize._movers import apart, free, inside, paths
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
 
@@ -49,9 +49,11 @@ def components(heat: Features, level: float, most: int) -> tuple[Floats, Floats]
         return np.empty((0, 4)), np.empty(0)
     peaks = np.asarray(ndimage.maximum(heat, labels, np.arange(1, count + 1)), np.float64)
     order = np.argsort(-peaks, kind="stable")[:most]
-    found = ndimage.find_objects(labels)
+    slices = ndimage.find_objects(labels)
     h, w = heat.shape
-    boxes = [[found[i][1].start / w, found[i][0].start / h, found[i][1].stop / w, found[i][0].stop / h] for i in order]
+    boxes = [
+        [slices[i][1].start / w, slices[i][0].start / h, slices[i][1].stop / w, slices[i][0].stop / h] for i in order
+    ]
     return np.array(boxes), peaks[order]
 
 
@@ -113,13 +115,13 @@ class RegionsConfig:
 
     @property
     def low(self) -> float:
-        """The calibrated frame score that an open alarm lasts with."""
+        """The calibrated frame score at which an open alarm continues."""
         return min(self.alarm, 2 * self.alarm * self.keep)
 
 
 @dataclass
 class _Tubes:
-    """Greedy linking of boxes over time: the highest IoU first, a tube forgets after a pause."""
+    """Greedy linking of boxes over time: the highest IoU first, a tube ends after a pause."""
 
     link: float
     gap: float
@@ -132,11 +134,11 @@ class _Tubes:
             self.open = {k: row for k, row in self.open.items() if rows[0, 0] - row[1] <= self.gap}
         track = [-1] * len(rows)
         pairs = [(float(ext.iou(row, old)), i, k) for i, row in enumerate(rows) for k, old in self.open.items()]
-        taken: set[int] = set()
+        matched: set[int] = set()
         for overlap, i, k in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-            if overlap >= self.link and track[i] < 0 and k not in taken:
+            if overlap >= self.link and track[i] < 0 and k not in matched:
                 track[i] = k
-                taken.add(k)
+                matched.add(k)
         for i, row in enumerate(rows):
             if track[i] < 0:
                 track[i], self.next = self.next, self.next + 1
@@ -144,8 +146,8 @@ class _Tubes:
         return track
 
 
-class Seen(NamedTuple):
-    """What stands out in a step: regions, movers, which regions ``(R,)`` no mover stands in for, the map's peak.
+class StepResult(NamedTuple):
+    """Result of a step: regions, movers, which regions ``(R,)`` contain no mover, and the peak of the map.
 
     Numbers of movers beside a map are even, those of regions odd, so that none is both.
     """
@@ -157,20 +159,20 @@ class Seen(NamedTuple):
 
     @property
     def boxes(self) -> Scores:
-        """Movers, and regions where no mover is."""
+        """Movers, and regions without a mover."""
         return Scores.chained([self.movers, picked(self.regions, np.flatnonzero(self.alone))])
 
 
-NOBODY = Scores(np.empty((0, 6)), np.empty(0))
+NO_BOXES = Scores(np.empty((0, 6)), np.empty(0))
 
 
 @dataclass
 class _Alarm:
-    """Goes off where a frame score reaches the alarm level, ends after a pause, and then says which events it held.
+    """Starts where a frame score reaches the alarm level, ends after a pause, and returns its events then.
 
-    Boxes of known movers (``ways``) make one event for each mover's way, and movers have scores of their own.
-    ``regions``: of each step, with their shares of the frame score, see `_events.told`; ``alone``: whether no mover
-    stands in for them. ``quiet``: seconds until which no other alarm goes off.
+    Boxes of tracked movers (``ways``) give one event per path, with the scores of the movers.
+    ``regions``: of each step, see `_events.with_frame_score`; ``alone``: whether they
+    contain no mover. ``quiet``: no other alarm starts before this time in seconds.
     """
 
     config: RegionsConfig
@@ -181,7 +183,7 @@ class _Alarm:
     last: float = 0.0
     quiet: float = -np.inf
 
-    def __call__(self, step: Step, score: float, seen: Seen) -> tuple[Event, ...]:
+    def __call__(self, step: Step, score: float, localized: StepResult) -> tuple[Event, ...]:
         closed: tuple[Event, ...] = ()
         if self.start is not None and step.start - self.last >= self.config.gap_seconds:
             closed = self.close()
@@ -193,13 +195,13 @@ class _Alarm:
         if ready or (self.start is not None and score >= self.config.low):
             self.start = step.start if self.start is None else self.start
             self.last = step.end
-            self.regions.append(told(seen.regions, score, seen.peak))
-            self.alone.append(seen.alone)
-            self.ways.append(seen.movers)
+            self.regions.append(with_frame_score(localized.regions, score, localized.peak))
+            self.alone.append(localized.alone)
+            self.ways.append(localized.movers)
         return closed
 
     def close(self) -> tuple[Event, ...]:
-        """The events of the open alarm: movers' ways and tubes that last, else its best region of each step."""
+        """The events of the open alarm: paths of movers and lasting tubes, else its best region of each step."""
         start, c = self.start, self.config
         regions, ways = Scores.chained(self.regions), Scores.chained(self.ways)
         alone = np.concatenate([np.zeros(0, bool), *self.alone])
@@ -208,30 +210,29 @@ class _Alarm:
             return ()
         events = paths(ways, c.alarm, c.low, c.gap_seconds, c.shortest_seconds, c.within)
         tubes = self._lasting(regions, start, alone)
-        if not events and not tubes and len(regions.values):  # no mover is sure enough: as if nobody knew any
+        if not events and not tubes and len(regions.values):  # no mover scores high enough: movers are ignored
             tubes = self._lasting(regions, start) or [best(regions)]
-        found = (Event(tube.extents, float(tube.values.max())) for tube in tubes)
-        return tuple(sorted((*events, *found), key=lambda event: event.start))
+        tube_events = (Event(tube.extents, float(tube.values.max())) for tube in tubes)
+        return tuple(sorted((*events, *tube_events), key=lambda event: event.start))
 
     def _lasting(self, regions: Scores, start: float, chosen: Masks | None = None) -> list[Scores]:
-        """The tubes of regions that stand out for long enough; those that are one thing as one."""
+        """The tubes of regions that last long enough, merged where adjacent."""
         c = self.config
-        some = regions if chosen is None else picked(regions, np.flatnonzero(chosen))
+        selected = regions if chosen is None else picked(regions, np.flatnonzero(chosen))
         need = max(c.shortest_seconds, 0.25 * (self.last - start)) - ext.TICK
         tubes = [
             tube
-            for tube in chains(some, c.low)
+            for tube in chains(selected, c.low)
             if tube.extents[-1, 1] - tube.extents[0, 0] >= need and tube.values.max() >= c.alarm
         ]
         return merged(tubes, c.merge)
 
 
 class Regions:
-    """Smooth, calibrate, cut into regions, link them into tubes and say which events they make.
+    """Smooth and calibrate maps, cut them into regions, link these into tubes, and choose events.
 
-    Where the movers that a map was painted from are known, their boxes and ways stand in for regions and tubes. Of
-    movers that come beside a map those that stand out are told in place of the regions that they are in; map, frame
-    scores and when there is an alarm stay the same.
+    Where a map was painted from movers, their boxes and paths replace regions and tubes. Movers beside a map with high
+    scores replace the regions that contain them; map, frame scores and times of alarms stay the same.
 
     ``threshold``: the raw frame score that becomes 0.5. Gives one Prediction per time step; an event comes with the
     step that closes it.
@@ -265,32 +266,32 @@ class Regions:
             heat = calibrate(step.map, self.threshold)
             score = float(calibrate(np.array([raw], np.float32), self.threshold)[0])
             edges = np.array([step.start, step.end])
-            seen = self._seen(step, heat, tubes)
-            closed = alarm(step, score, seen)
-            boxes = seen.boxes if step.boxes is None else apart(seen.movers, self.config.within)
+            localized = self._localized(step, heat, tubes)
+            closed = alarm(step, score, localized)
+            boxes = localized.boxes if step.boxes is None else apart(localized.movers, self.config.within)
             yield Prediction(HeatMap(np.array([score]), edges), HeatMap(heat[None], edges), boxes, closed)
         if closed := alarm.close():
             yield Prediction(events=closed)
 
-    def _seen(self, step: Step, heat: Features, tubes: _Tubes) -> Seen:
+    def _localized(self, step: Step, heat: Features, tubes: _Tubes) -> StepResult:
         c = self.config
         if step.boxes is not None:
             rows = step.boxes.extents.copy()
             rows[:, :2] = step.start, step.end
             values = calibrate(step.boxes.values.astype(np.float32), self.threshold).astype(np.float64)
             movers = Scores(rows, values, step.boxes.track)
-            return Seen(NOBODY, movers, np.zeros(0, bool), float(values.max(initial=0.0)))
+            return StepResult(NO_BOXES, movers, np.zeros(0, bool), float(values.max(initial=0.0)))
         peak = float(heat.max())
         least = c.level * max(peak, 1e-6)
-        found, peaks = components(heat, least, c.most)
-        rows = np.concatenate([np.tile([step.start, step.end], (len(found), 1)), found], 1)
+        places, peaks = components(heat, least, c.most)
+        rows = np.concatenate([np.tile([step.start, step.end], (len(places), 1)), places], 1)
         numbers = np.array(tubes(rows), np.int64)
         if step.movers is None:
-            return Seen(Scores(rows, peaks, numbers), NOBODY, np.ones(len(rows), bool), peak)
+            return StepResult(Scores(rows, peaks, numbers), NO_BOXES, np.ones(len(rows), bool), peak)
         values = inside(heat, step.movers.extents, c.inside)
         out = values >= least
         movers = Scores(step.movers.extents[out], values[out], 2 * step.movers.track[out])
-        return Seen(Scores(rows, peaks, 2 * numbers + 1), movers, free(rows, movers.extents, c.within), peak)
+        return StepResult(Scores(rows, peaks, 2 * numbers + 1), movers, free(rows, movers.extents, c.within), peak)
 
 
 PLUGIN = Regions
