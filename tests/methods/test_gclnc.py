@@ -12,7 +12,7 @@ from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods import gclnc
 from wherewhen.methods._grid import lanes
-from wherewhen.methods.gclnc import GCLNC, PUBLISHED, Cleaner, GCLNCConfig, balanced, certain, likeness, stretched
+from wherewhen.methods.gclnc import GCLNC, PUBLISHED, Cleaner, GCLNCConfig, balanced, certain, similarity, stretched
 
 DIMS = {"head_gcn_zhong_1024": 1024, "head_gcn_zhong_4096": 4096}
 
@@ -48,7 +48,7 @@ def test_the_cleaner_is_the_published_one(name: str, golden: Callable[[str], Any
             if steps == 32:
                 found.close("T32__adjacency", balanced(near(32)).float())
                 nodes = F.relu(cleaner.fc2(F.relu(cleaner.fc1(x))))
-                found.close("T32__feature_graph_video0_before_normalisation", likeness(nodes, held)[0])
+                found.close("T32__feature_graph_video0_before_normalisation", similarity(nodes, held)[0])
                 wanted = torch.from_numpy(np.random.default_rng(12).random((4, 32)).astype(np.float32))
                 found.close("loss_sigmoid_cross_entropy", gclnc._entropy(said, wanted).mean())
                 found.close("loss_sigmoid_mae", (torch.sigmoid(said) - wanted).abs().mean())

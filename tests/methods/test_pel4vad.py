@@ -35,7 +35,7 @@ def test_everything_is_as_in_the_official_code(
     model = PEL4VAD(config, {"cells": 1024})
     model.load_state_dict(pel4vad.official(said.tensors, config), strict=True)
     views = {"cells": whole(said.blocks())}
-    said.close("loc_adj_row0", model.context.nearness(torch.arange(200.0)))
+    said.close("loc_adj_row0", model.context.proximity(torch.arange(200.0)))
     with torch.no_grad():
         said.close("self_attn", model.eval().context(views["cells"].features, views["cells"].mask))
         output = model(views)

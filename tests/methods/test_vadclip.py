@@ -65,8 +65,8 @@ def test_everything_is_as_in_the_official_code(golden: Callable[[str], Any]) -> 
     with torch.no_grad():
         attended = model.context.attended(values, every)
         said.close("after_temporal", attended)
-        said.close("adj_similarity_video0", vadclip.likeness(attended, held, 0.7)[0])
-        said.close("adj_distance", vadclip.nearness(256, values))
+        said.close("adj_similarity_video0", vadclip.similarity(attended, held, 0.7)[0])
+        said.close("adj_distance", vadclip.proximity(256, values))
         said.close("visual_features", model.context(values, every, held))
         logits, like = model.pieces(values, held, model.prompts())
         output = model(views)
@@ -136,7 +136,7 @@ def test_attention_sees_its_window_and_what_is_there() -> None:
 def test_likeness_counts_what_is_far_as_nothing() -> None:
     torch.manual_seed(0)
     values, held = torch.randn(1, 7, 3), torch.tensor([[True, True, False, True, True, True, False]])
-    found = vadclip.likeness(values, held, 0.7)[0]
+    found = vadclip.similarity(values, held, 0.7)[0]
     for i in range(7):
         raised = [
             math.exp(c if (c := float(F.cosine_similarity(values[0, i], values[0, j], dim=0))) > 0.7 else 0)

@@ -75,9 +75,9 @@ def test_what_is_known_of_frames_without_a_box():
     edges, span = np.arange(5.0), [[0, 3]]
     boxed = np.array([False, True, False, False])
     some = Truth(edges, span, box, boxed=boxed)
-    assert regions.known_frames(some, regions.places(some)).tolist() == [True, True, False, True]
+    assert regions.annotated_frames(some, regions.places(some)).tolist() == [True, True, False, True]
     every = Truth(edges, span, box)
-    assert regions.known_frames(every, regions.places(every)).all()
+    assert regions.annotated_frames(every, regions.places(every)).all()
 
 
 def test_frames_alike_are_counted_together():

@@ -72,7 +72,7 @@ class Flow:
 
 
 def _coarsest(size: tuple[int, int]) -> int:
-    """The coarsest scale that DIS goes to: moves of a quarter of the picture, at least one patch."""
+    """The coarsest scale of DIS: moves of a quarter of the picture, at least one patch."""
     longer, shorter = max(size), min(size)
     if shorter < PATCH:
         return -1

@@ -95,7 +95,7 @@ class File:
     """
 
     Config: ClassVar[type] = FileConfig
-    source: ClassVar[Provenance] = Provenance(title="A network of one's own (ONNX or TorchScript)")
+    source: ClassVar[Provenance] = Provenance(title="A user's network (ONNX or TorchScript)")
     abilities: ClassVar[BackboneAbilities] = BackboneAbilities(
         settings_without_effect=("path", CONSENT),  # its sha256 identifies the file
         runs_code_of=code_of,

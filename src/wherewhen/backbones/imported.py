@@ -65,7 +65,7 @@ class Imported:
     """
 
     Config: ClassVar[type] = ImportedConfig
-    source: ClassVar[Provenance] = Provenance(title="Features of somebody else's making")
+    source: ClassVar[Provenance] = Provenance(title="Imported features")
     abilities: ClassVar[BackboneAbilities] = BackboneAbilities(settings_without_effect=(CONSENT,), runs_code_of=code_of)
 
     def __init__(self, config: ImportedConfig) -> None:

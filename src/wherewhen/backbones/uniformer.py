@@ -80,7 +80,7 @@ class UniFormerB(Network):
             name=f"uniformer_b_kinetics{kinetics}",
             address=f"{_HOME}/resolve/main/uniformer_base_k{kinetics}_32x4.pth",
             licence="MIT",
-            trained_on=f"ImageNet-1k, then Kinetics-{kinetics}, 32 frames, every fourth seen",
+            trained_on=f"ImageNet-1k, then Kinetics-{kinetics}, every fourth of 128 frames",
             homepage=_HOME,
         )
         for kinetics in (400, 600)

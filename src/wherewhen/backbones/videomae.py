@@ -68,7 +68,7 @@ class VideoMae(Network):
             name="videomae_b_kinetics400",
             address=f"{_HOME}/resolve/main/model.safetensors",
             licence="CC-BY-NC-4.0",
-            trained_on="Kinetics-400, first masked, then with its labels; 16 frames, every fourth seen",
+            trained_on="Kinetics-400, first masked, then with its labels; every fourth of 64 frames",
             homepage=_HOME,
         ),
     )

@@ -24,4 +24,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(cells, values.reshape(t, h, w))
 
 
-PLUGIN = Baseline(heat, "the truth, seen through the grid of cells", settings=EXACT, needs=("boxes",))
+PLUGIN = Baseline(heat, "the ground truth, at the resolution of the grid", settings=EXACT, needs=("boxes",))

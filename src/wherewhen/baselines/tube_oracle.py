@@ -60,4 +60,6 @@ def _covered(truth: Truth) -> float:
     return total
 
 
-PLUGIN = Baseline(None, "the truth, seen through the tubes at hand", scores=scores, settings=EXACT, needs=("boxes",))
+PLUGIN = Baseline(
+    None, "the ground truth, as scores of the proposed tubes", scores=scores, settings=EXACT, needs=("boxes",)
+)

@@ -22,7 +22,7 @@ from wherewhen.visualization.render import WIDEST, overlay
 from wherewhen.visualization.report import Curve, Example, Facts, Picture, ReportData, VideoResult, report
 
 EXAMPLES = 3  # best and worst videos that a page shows
-POINTS = 400  # of a curve: more are not seen
+POINTS = 400  # of a curve: more are not visible
 BENCHED = ("bench.json", "bench.md", "report.html")
 
 
@@ -38,7 +38,7 @@ def _rows(table: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _lower() -> frozenset[str]:
-    """Every number that falls as things get better."""
+    """Names of all numbers of which lower is better."""
     families = (registry.load("metrics", name) for name in registry.names("metrics"))
     return frozenset(name for family in families for name in family.lower_is_better)
 
@@ -81,7 +81,7 @@ def page(
 
 
 def bench_folders(sets: Sequence[str]) -> list[str]:
-    """Where each comparison of data sets with these names goes, below one folder.
+    """Folder of each comparison of data sets with these names, relative to that of the benchmark.
 
     >>> bench_folders(["a"]), bench_folders(["a", "b"])
     ([''], ['a-a', 'a-b', 'b-a', 'b-b'])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wherewhen.core.contracts import View
 from wherewhen.methods._dropout import LockedDropout
-from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
+from wherewhen.methods._graphs import GraphConvolution, balanced, both, proximity, similarity
 from wherewhen.methods._sequences import queries
 
 STEEP = 4.0  # the prior's logit at twice its length, where training starts
@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
 
 class Graph(nn.Module):
-    """Graph convolutions in place of attention: by nearness in time and by likeness (Zhong et al., CVPR 2019)."""
+    """Graph convolutions in place of attention: by proximity in time and by similarity (Zhong et al., CVPR 2019)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ class Graph(nn.Module):
 
     def forward(self, rows: Tensor, held: Tensor, times: Tensor) -> Tensor:
         """Related features ``(B, N, C)``; ``times`` ``(B, N)``: 1 apart is the usual length of an instance."""
-        close = balanced(nearness(times[..., None]).to(rows.dtype) * both(held))
-        similar = balanced(likeness(rows, held))
+        close = balanced(proximity(times[..., None]).to(rows.dtype) * both(held))
+        similar = balanced(similarity(rows, held))
         return rows + (F.relu(self.near(rows, close)) + F.relu(self.alike(rows, similar))) / 2
 
 

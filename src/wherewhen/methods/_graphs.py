@@ -31,14 +31,14 @@ def balanced(adjacency: Tensor) -> Tensor:
     return root[..., None] * adjacency * root[..., None, :]
 
 
-def likeness(nodes: Tensor, held: Tensor) -> Tensor:
+def similarity(nodes: Tensor, held: Tensor) -> Tensor:
     """``exp(g - max g)`` for the dot products g of each node ``(R, N, C)`` with all held ones; not symmetric."""
     products = (nodes @ nodes.transpose(1, 2)).masked_fill(~both(held), -torch.inf)
     highest = products.amax(-1, keepdim=True).nan_to_num(neginf=0.0)
     return torch.exp(products - highest)
 
 
-def nearness(places: Tensor) -> Tensor:
+def proximity(places: Tensor) -> Tensor:
     """``exp(-distance)`` ``(..., N, N)`` of places ``(..., N, A)``, in float64; distances along the axes add up."""
     return torch.exp(-(places[..., :, None, :] - places[..., None, :, :]).abs().sum(-1).double())
 

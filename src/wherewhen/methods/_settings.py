@@ -9,7 +9,7 @@ from wherewhen.core.errors import ConfigError
 
 def demand(method: str, config: Any, *, positive: str = "", share: str = "", weight: str = "") -> None:
     """ConfigError unless named settings hold: ``positive`` whole numbers >= 1 or null, ``share`` in [0, 1),
-    ``weight`` finite and >= 0. Names stand between spaces.
+    ``weight`` finite and >= 0. Names are separated by spaces.
 
     >>> from types import SimpleNamespace
     >>> demand("dmrm", SimpleNamespace(segments=0), positive="segments")

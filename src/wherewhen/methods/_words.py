@@ -110,7 +110,7 @@ def shares(classes: Classes) -> Tensor:
 
 
 def class_loss(bag: Tensor, labels: Tensor, shares: Tensor, method: str) -> Tensor:
-    """Cross entropy of bags' likeness to classes ``(B, 1 + C)`` with the `shares` of their labels.
+    """Cross entropy of bags' similarity to classes ``(B, 1 + C)`` with the `shares` of their labels.
 
     ConfigError for a label without a class. Several classes share a label evenly, as in VadCLIP's official code.
     """
@@ -164,7 +164,7 @@ class SpatialTexts(nn.Module):
         self.register_buffer("normal", torch.tensor(len(normal)))
 
     def abnormal(self, values: Tensor, scale: float) -> Tensor:
-        """The logarithm of the share ``(...)`` of likeness to all texts that abnormal ones have."""
+        """The logarithm of the share ``(...)`` of similarity to all texts that abnormal ones have."""
         shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).log_softmax(-1)
         return shares[..., int(self.normal) :].logsumexp(-1)
 

@@ -29,7 +29,7 @@ class ALOCCConfig:
         patches: number of patches of each bag in one training step; 128 in all in the official code.
         noise: standard deviation of the noise added to the reconstructor's input; not given in the paper.
         refinement: weight of the reconstruction's error, .4 in the paper and .2 in the official code.
-        score: how anomalous a patch is: the discriminator on what the reconstructor makes of it, as in the paper
+        score: how anomalous a patch is: the discriminator on its reconstruction, as in the paper
             (``refined``); the discriminator on the patch, as in the official code (``original``); the error of the
             reconstruction; or the first and the last of these together.
         compat: as the official code: statistics of all patches that are scored together (here those of one bag)
@@ -159,7 +159,7 @@ class Reconstructor(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Patches ``(n, 1, side, side)`` -> logits ``(n,)``: positive where they look real, that is normal."""
+    """Patches ``(n, 1, side, side)`` -> logits ``(n,)``: positive for real, that is normal, ones."""
 
     def __init__(self, channels: int, side: int) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._branch import holds, middles
-from wherewhen.methods._graphs import GraphConvolution, balanced, both, likeness, nearness
+from wherewhen.methods._graphs import GraphConvolution, balanced, both, proximity, similarity
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
 
 VIEW = "cells"
@@ -76,7 +76,7 @@ UNSTUDIED = -1  # before `study`: both networks learn at once
 
 
 class Cleaner(nn.Module):
-    """Two fully connected layers, then two graphs side by side: nearness in time and likeness. Official names."""
+    """Two fully connected layers, then two graphs side by side: proximity in time and similarity. Official names."""
 
     def __init__(self, size: int, wide: int, middle: int, inner: int) -> None:
         super().__init__()
@@ -84,13 +84,13 @@ class Cleaner(nn.Module):
         self.gc1, self.gc2 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
         self.gc3, self.gc4 = GraphConvolution(middle, inner), GraphConvolution(inner, 1)
 
-    def forward(self, x: Tensor, held: Tensor, proximity: Tensor, drop: Tensor | None = None) -> Tensor:
-        """Raw scores ``(R, N)`` of nodes ``(R, N, D)``; ``proximity``: 1 to itself; ``drop`` ``(R, N, w)``."""
+    def forward(self, x: Tensor, held: Tensor, adjacency: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Raw scores ``(R, N)`` of nodes ``(R, N, D)``; ``adjacency``: 1 to itself; ``drop`` ``(R, N, w)``."""
         first = F.relu(self.fc1(x))
         first = first if drop is None else first * drop
         nodes = F.relu(self.fc2(first)) * held[..., None]
-        close = balanced(proximity * both(held))
-        alike = balanced(likeness(nodes, held))
+        close = balanced(adjacency * both(held))
+        alike = balanced(similarity(nodes, held))
         by_time = self.gc2(F.relu(self.gc1(nodes, close)), close)
         by_look = self.gc4(F.relu(self.gc3(nodes, alike)), alike)
         scores: Tensor = (by_time + by_look).squeeze(-1) / 2
@@ -226,17 +226,17 @@ class GCLNC(nn.Module):
         """
         batch, t, cells, _ = short.features.shape
         step = torch.arange(t, device=short.held.device)
-        x, held, proximity = short.features.transpose(1, 2), short.held.transpose(1, 2), nearness(step[:, None])
+        x, held, adjacency = short.features.transpose(1, 2), short.held.transpose(1, 2), proximity(step[:, None])
         if times is not None:
             x, held = x.transpose(1, 2), held.transpose(1, 2)
-            proximity = nearness(times[:, :cells, None])[:, None]
+            adjacency = proximity(times[:, :cells, None])[:, None]
         elif self.config.graph == "video":
             cell = torch.arange(cells, device=step.device).repeat_interleave(t)
             places = torch.stack([step.repeat(cells), cell // short.size[1], cell % short.size[1]], -1)
-            x, held, proximity = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], nearness(places)
+            x, held, adjacency = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], proximity(places)
         rows = held.any(-1)
-        proximity = proximity[rows] if proximity.ndim == 4 else proximity
-        arguments = (x[rows], held[rows], proximity.to(x.dtype))
+        adjacency = adjacency[rows] if adjacency.ndim == 4 else adjacency
+        arguments = (x[rows], held[rows], adjacency.to(x.dtype))
         if drop is not None:
             arguments = (*arguments, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
         logits = functional_call(self.cleaner, weights or {}, arguments)

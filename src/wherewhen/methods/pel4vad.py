@@ -28,7 +28,7 @@ class PEL4VADConfig:
     Args:
         width: of the layer after attention; null = 512 as published, less where features are short.
         window: steps of local attention, 9 in the paper.
-        gamma: nearness in time starts as exp(-|gamma d^2 - bias|) for steps d apart; .6 (UCF), .06 (XD).
+        gamma: proximity in time starts as exp(-|gamma d^2 - bias|) for steps d apart; .6 (UCF), .06 (XD).
         bias: see ``gamma``; .2 (UCF), .02 (XD).
         power_norm: roots of the attention's output, then unit length; on for UCF, off for XD.
         layer_norm: unit deviation of features after attention, on in the official code; ours is off, for the length of
@@ -41,7 +41,7 @@ class PEL4VADConfig:
         kappa: 7 (UCF), 8 (XD).
         prompts: file of text features ``(classes, width)``, .npy or .safetensors with one tensor, the first row for
             background and the second for anomalies; further rows where labels have classes. null: no such term.
-        temperature: of the likeness of videos and texts, .09 (UCF), .05 (XD).
+        temperature: of the similarity of videos and texts, .09 (UCF), .05 (XD).
         prompting: weight of that term, 1 in the paper.
         smoothness: weight of squared changes in time, 0 as published (8e-5 in the unused part of the official code).
         sparsity: weight of the sum of scores, 0 as published.
@@ -113,7 +113,7 @@ class Context(nn.Module):
         parts, share = [], torch.sigmoid(self.mix)
         for part in queries(len(step), len(values)):
             away = (step[part, None] - step).abs()
-            maps = query[:, part] @ key.transpose(1, 2) / math.sqrt(key.shape[-1]) + self.nearness(away)
+            maps = query[:, part] @ key.transpose(1, 2) / math.sqrt(key.shape[-1]) + self.proximity(away)
             maps = maps.masked_fill(~present[:, None], -1e9)
             local = maps.masked_fill(away > self.config.window // 2, -1e9)
             parts.append((share * maps.softmax(-1) + (1 - share) * local.softmax(-1)) @ value)
@@ -124,7 +124,7 @@ class Context(nn.Module):
         output: Tensor = self.out(heard)
         return output
 
-    def nearness(self, away: Tensor) -> Tensor:
+    def proximity(self, away: Tensor) -> Tensor:
         """Weights in (0, 1] of steps with the distance ``away``."""
         return torch.exp(-(self.gamma * away.square() - self.bias).abs())
 
@@ -155,7 +155,7 @@ class PEL4VAD(nn.Module):
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
         ablations={
-            "nearness as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
+            "proximity as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
             "a wide window": {"window": 33},
             "no roots": {"power_norm": False},
             "unit deviation": {"layer_norm": True},
@@ -261,7 +261,7 @@ def grounds(foreground: Tensor, background: Tensor, labels: Tensor) -> tuple[Ten
 
 
 def prompting(videos: Tensor, tokens: Tensor, classes: Tensor, scale: Tensor) -> Tensor:
-    """KL divergence of the likeness of videos ``(R, C)`` to texts ``(R, C)`` from that of their classes ``(R,)``."""
+    """KL divergence of the similarity of videos ``(R, C)`` to texts ``(R, C)`` from that of their classes ``(R,)``."""
     alike = scale.exp() * F.normalize(videos, dim=-1) @ F.normalize(tokens, dim=-1).T
     targets = (10 * (classes[:, None] == classes).to(alike.dtype)).softmax(1)
     return (targets * (targets.log() - alike.log_softmax(1))).sum(1).mean()
@@ -318,7 +318,7 @@ def texts(path: Path) -> Tensor:
 
 
 def official(tensors: Mapping[str, Tensor], config: PEL4VADConfig = PUBLISHED) -> dict[str, Tensor]:
-    """Tensors of the official code's checkpoint under our names, less the scale of likeness without ``prompts``."""
+    """Tensors of the official code's checkpoint under our names, less the scale of similarity without ``prompts``."""
     attention = "self_attention.self_attn."
     names = {
         f"{attention}q.": "context.query.",

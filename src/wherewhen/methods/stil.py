@@ -59,7 +59,7 @@ class STIL(nn.Module):
         samples_instances=True,
         ablations={
             "no turns": {"rounds": 0},
-            "never ranked anew": {"rerank": 0.0},
+            "no reranking": {"rerank": 0.0},
             "no penalty": {"penalty": 0.0},
             "all instances": {"instances": None},
         },

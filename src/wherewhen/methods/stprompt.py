@@ -42,8 +42,8 @@ class STPromptConfig:
         normal: name of the class of normal videos.
         classes: weight of the class term, 1 (ours).
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
-        standardize: adapter and C-branch see features as deviations from normal training videos (ours), the A-branch as
-            they are.
+        standardize: adapter and C-branch get features as deviations from normal training videos (ours), the A-branch
+            unchanged ones.
         place: where in a picture: by words where the backbone reads, with both (ours) among the chosen patches alone;
             else, and with motion, by the chosen patches.
         prompts: file of prompts, or one that comes along by its name, for the place by words; null takes class names.
@@ -145,7 +145,7 @@ class STPrompt(nn.Module):
     """Scores whole pictures through time, then localizes in them by words or by motion.
 
     ``x = mean of patches + sum of w patches`` (SA2, w from motion), ``f = adapter(x)``, ``s = sigmoid(head(f))``, and
-    the likeness of f to class names; a patch's score is s times its prominence in its picture.
+    the similarity of f to class names; a patch's score is s times its prominence in its picture.
 
     Views ``cells`` and ``moving``, one grid of both: scores ``(B, N)``. ``extra``: ``frames`` ``(B, T)`` and ``alike``
     ``(B, T, 1 + C)`` of steps ``held``, ``patches`` ``(B, T, P)`` that SA2 chose, ``texts`` ``(B, 1 + C, D)``, and

@@ -74,7 +74,7 @@ PUBLISHED_TRAINING = Training(steps=3000, bags=64, optimizer="adam", learning_ra
 
 
 class Block(nn.Module):
-    """Attention by likeness and by nearness in time side by side, then two linear layers; ``(L, T, C)`` -> same."""
+    """Attention by similarity and by proximity in time side by side, then two linear layers; ``(L, T, C)`` -> same."""
 
     def __init__(self, size: int, config: URDMUConfig) -> None:
         super().__init__()
@@ -122,11 +122,11 @@ def nearby(values: Tensor, held: Tensor, compat: bool = False) -> Tensor:
 def read(memory: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Familiarity ``(L, T)`` in [0, 1] of a memory ``(S, C)`` with values ``(L, T, C)``, and its answers ``(L, T, C)``.
 
-    Familiarity is the mean likeness to the best S // 16 + 1 slots (equations 4 and 5 of the paper).
+    Familiarity is the mean similarity to the best S // 16 + 1 slots (equations 4 and 5 of the paper).
     """
-    likeness = torch.sigmoid(values @ memory.T / math.sqrt(memory.shape[1]))
-    familiarity = likeness.topk(len(memory) // 16 + 1, dim=-1).values.mean(-1)
-    return familiarity, likeness @ memory
+    similarity = torch.sigmoid(values @ memory.T / math.sqrt(memory.shape[1]))
+    familiarity = similarity.topk(len(memory) // 16 + 1, dim=-1).values.mean(-1)
+    return familiarity, similarity @ memory
 
 
 class URDMU(nn.Module):
@@ -285,10 +285,10 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "cls_head.mlp.": "head.",
     }
     for layer in range(2):
-        theirs, ours = f"selfatt.layers.{layer}", f"blocks.{layer}"
-        names |= {f"{theirs}.0.norm.": f"{ours}.before.", f"{theirs}.1.norm.": f"{ours}.between."}
-        names |= {f"{theirs}.0.fn.to_qkv.": f"{ours}.qkvt.", f"{theirs}.0.fn.to_out.0.": f"{ours}.out."}
-        names |= {f"{theirs}.1.fn.net.0.": f"{ours}.wide.", f"{theirs}.1.fn.net.3.": f"{ours}.narrow."}
+        source, target = f"selfatt.layers.{layer}", f"blocks.{layer}"
+        names |= {f"{source}.0.norm.": f"{target}.before.", f"{source}.1.norm.": f"{target}.between."}
+        names |= {f"{source}.0.fn.to_qkv.": f"{target}.qkvt.", f"{source}.0.fn.to_out.0.": f"{target}.out."}
+        names |= {f"{source}.1.fn.net.0.": f"{target}.wide.", f"{source}.1.fn.net.3.": f"{target}.narrow."}
     return renamed(tensors, names)
 
 

@@ -32,7 +32,7 @@ class VadCLIPConfig:
         layers: of windowed attention, 2 (UCF), 1 (XD).
         window: steps that attend to each other, 8 (UCF), 64 (XD); windows don't overlap.
         width: of the graph layers; null = 256 as published, less where features are short.
-        alike: cosine from which steps are neighbors in the graph of likeness, .7 in the official code.
+        alike: cosine from which steps are neighbors in the graph of similarity, .7 in the official code.
         segments: longer training bags are averaged into this many spans of time, 256 in the paper; null keeps all.
         top: a bag's score is the mean over its best n // top + 1 of n instances, for each class too; 16 in the paper.
         temperature: of the cosines of features and texts, .07 in the official code.
@@ -129,11 +129,11 @@ class Graph(nn.Module):
         return quick(neighbors @ (values @ self.weight) + skip)
 
 
-def likeness(values: Tensor, held: Tensor, least: float) -> Tensor:
-    """Graph of likeness ``(L, T, T)`` of held steps: the softmax of cosines, those up to ``least`` counted as 0.
+def similarity(values: Tensor, held: Tensor, least: float) -> Tensor:
+    """Graph of similarity ``(L, T, T)`` of held steps: the softmax of cosines, those up to ``least`` counted as 0.
 
     >>> values = torch.tensor([[[1.0, 0], [1, 0], [0, 1]]])
-    >>> likeness(values, torch.tensor([[True, True, False]]), 0.7)[0].tolist()
+    >>> similarity(values, torch.tensor([[True, True, False]]), 0.7)[0].tolist()
     [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
     unit = F.normalize(values, dim=-1, eps=1e-20)
@@ -142,7 +142,7 @@ def likeness(values: Tensor, held: Tensor, least: float) -> Tensor:
     return cosines.masked_fill(~held[:, None], -1e9).softmax(-1) * both
 
 
-def nearness(steps: int, like: Tensor) -> Tensor:
+def proximity(steps: int, like: Tensor) -> Tensor:
     """Graph of distance ``(T, T)``: exp(-|i - j| / e), not normalized."""
     step = torch.arange(steps, dtype=like.dtype, device=like.device)
     return torch.exp(-(step[:, None] - step).abs() / math.e)
@@ -162,9 +162,9 @@ class Temporal(nn.Module):
         self.join = nn.Linear(2 * inner, size)
 
     def forward(self, values: Tensor, present: Tensor, held: Tensor) -> Tensor:
-        """Features in context; steps that are ``present`` ``(L, T)`` count, in the graph of likeness those ``held``."""
+        """Features in context of ``present`` steps ``(L, T)``, in the graph of similarity of ``held`` ones."""
         attended = self.attended(values, present)
-        alike, close = likeness(attended, held, self.config.alike), nearness(values.shape[1], values)
+        alike, close = similarity(attended, held, self.config.alike), proximity(values.shape[1], values)
         first, second = attended, attended
         for like_layer, near_layer in zip(self.like, self.near, strict=True):
             first, second = (
@@ -183,7 +183,7 @@ class Temporal(nn.Module):
 
 
 class VadCLIP(nn.Module):
-    """Scores the cells of each lane through time, and their likeness to class names.
+    """Scores the cells of each lane through time, and their similarity to class names.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. ``extra`` holds, per instance of a lane ``(B, T * P)``:
     ``plain`` scores, ``alike`` ``(B, T * P, 1 + C)`` and ``held``; per bag ``texts`` ``(B, 1 + C, D)``; and
@@ -265,7 +265,7 @@ class VadCLIP(nn.Module):
         return Output(flat(scores, view), extra)
 
     def lanes(self, lane: Sequences, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of lanes, a piece of ``length`` at a time."""
+        """Logits ``(L, T)`` and similarity to texts ``(L, T, 1 + C)`` of lanes, a piece of ``length`` at a time."""
         steps, length = lane.held.shape[1], self.config.length
         size = length if self.config.compat else min(length, max(1, steps))
         more = -steps % size
@@ -279,7 +279,7 @@ class VadCLIP(nn.Module):
         return logits[:, :steps], like[:, :steps]
 
     def pieces(self, values: Tensor, held: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(L, T)`` and likeness to texts ``(L, T, 1 + C)`` of features ``(L, T, D)``."""
+        """Logits ``(L, T)`` and similarity to texts ``(L, T, 1 + C)`` of features ``(L, T, D)``."""
         present = torch.ones_like(held) if self.config.compat else held
         values = self.context(self.usual(values) * held[..., None], present, held)
         logits = self.classifier(self.judge(values)).squeeze(-1)
@@ -340,11 +340,11 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "text_prompt_embeddings.weight": "prompts.context",
     }  # fmt: skip
     for k in layers:
-        theirs, ours = f"temporal.resblocks.{k}.", f"context.blocks.{k}."
+        source, target = f"temporal.resblocks.{k}.", f"context.blocks.{k}."
         names |= {
-            f"{theirs}attn.in_proj_": f"{ours}look.", f"{theirs}attn.out_proj.": f"{ours}found.",
-            f"{theirs}ln_1.": f"{ours}before.", f"{theirs}ln_2.": f"{ours}between.",
-            f"{theirs}mlp.c_fc.": f"{ours}wide.", f"{theirs}mlp.c_proj.": f"{ours}narrow.",
+            f"{source}attn.in_proj_": f"{target}look.", f"{source}attn.out_proj.": f"{target}found.",
+            f"{source}ln_1.": f"{target}before.", f"{source}ln_2.": f"{target}between.",
+            f"{source}mlp.c_fc.": f"{target}wide.", f"{source}mlp.c_proj.": f"{target}narrow.",
         }  # fmt: skip
     selected = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
     return renamed(selected, names)

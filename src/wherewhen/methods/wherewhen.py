@@ -41,7 +41,7 @@ class WhereWhenConfig:
     Args:
         heads: independent heads whose scores are averaged.
         hidden: width of each head's only layer (ReLU).
-        share: of the features that each head sees, drawn once (random subspaces, Ho 1998).
+        share: of the features that each head gets, drawn once (random subspaces, Ho 1998).
         context: each cell also gets the mean of its neighbors' features.
         memory: number of typical normal cells to compare with; 0 leaves this distance out.
         length: start from "the longer its normalized features, the more anomalous", 0.5 at this length; null leaves it.

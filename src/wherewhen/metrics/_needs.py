@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from wherewhen.core.values import Truth
-from wherewhen.metrics._regions import frame_rows, known_frames, marks, places
+from wherewhen.metrics._regions import annotated_frames, frame_rows, marks, places
 
 NORMAL = "no video is anomalous"
 Check = Callable[[Sequence[Truth]], str | None]
@@ -74,7 +74,7 @@ def _cells(truths: Sequence[Truth]) -> str | None:
     on = off = False
     for truth in truths:
         place = places(truth)
-        marked, valid = marks(place.regions, 8, 0.25, 5 / 128), known_frames(truth, place)
+        marked, valid = marks(place.regions, 8, 0.25, 5 / 128), annotated_frames(truth, place)
         numbers = place.region_of[valid]
         on |= bool(marked[numbers[numbers >= 0]].any())
         off |= bool((numbers < 0).any() or not marked[numbers[numbers >= 0]].all())

@@ -187,7 +187,7 @@ class Places:
     shape: tuple[int, ...] | None = None
 
 
-def known_frames(truth: Truth, place: Places) -> Bools:
+def annotated_frames(truth: Truth, place: Places) -> Bools:
     """Frames ``(F,)`` whose regions are annotated, if any.
 
     Unknown are frames in a span without a region that ``truth.boxed`` doesn't list.

@@ -13,7 +13,7 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.values import Event, Floats, Prediction, Scores, Truth
 from wherewhen.metrics._curves import operating_points
 from wherewhen.metrics._pairs import paired
-from wherewhen.metrics._regions import known_frames, places
+from wherewhen.metrics._regions import annotated_frames, places
 from wherewhen.metrics._vadclip import THRESHOLDS, vadclip_detection_map, vadclip_proposals
 from wherewhen.metrics.tiou import box_iou
 from wherewhen.metrics.wsstad import Tubes, tubes
@@ -59,10 +59,10 @@ def tube_iou(predicted: Tubes, truth: Tubes, within: NDArray[np.bool_]) -> Float
 
 
 def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np.bool_]:
-    """Which of one video's detections ``(N,)`` find a truth, from the highest score down.
+    """Which of one video's detections ``(N,)`` are correct, from the highest score down.
 
     ``overlaps`` ``(N, S)``. Each takes the truth that it overlaps most among those still free, if by at least the
-    threshold; a truth is found once. Of equal scores the larger overlap goes first, then the larger next one.
+    threshold; a truth is matched once. Of equal scores the larger overlap comes first, then the larger next one.
 
     >>> hits([0.9, 0.8], [[0.6], [0.7]], 0.5).tolist()
     [True, False]
@@ -179,7 +179,7 @@ def compute(
         spans = np.array([(event.start, event.end) for event in events]).reshape(-1, 2)
         real: list[str | None] = list(truth.categories) or [None] * len(truth.spans)
         in_time.append(((scores, span_iou(spans, truth.spans)), event_names, real))
-        valid = known_frames(truth, places(truth, masks_first=False))
+        valid = annotated_frames(truth, places(truth, masks_first=False))
         real_tubes, categories = _truth_tubes(truth)
         in_place.append(
             ((scores, tube_iou(_event_tubes(events, truth.edges), real_tubes, valid)), event_names, categories)

@@ -69,7 +69,7 @@ def compute(predictions: Mapping[str, Prediction], truths: Mapping[str, Truth]) 
     """Frame AUC and AP, pooled; on anomalous clips alone; averaged over videos; per class (``a+b`` is of both).
 
     DataError if the frames hold one class only. Numbers past ``frame_eer`` that the truth doesn't define (no clip
-    with both kinds of frames, say) are absent from the answer.
+    with both kinds of frames, for example) are absent.
     """
     pairs = [(t, (frame_scores(p, t), t.frames)) for _, p, t in paired(predictions, truths, "frames")]
     everything, clips = _pool([s for _, s in pairs]), _pool([s for t, s in pairs if t.label])

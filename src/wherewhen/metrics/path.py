@@ -13,7 +13,7 @@ from wherewhen.core.contracts import Metric
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics._pairs import paired
-from wherewhen.metrics._regions import Places, known_frames, places
+from wherewhen.metrics._regions import Places, annotated_frames, places
 from wherewhen.metrics.wsstad import Bools, tubes
 
 EPSILONS = (0.1, 0.3, 0.5)
@@ -74,7 +74,7 @@ def compute(
         place = places(truth, masks_first=False)
         if not place.regions:
             raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by paths")
-        valid = known_frames(truth, place)
+        valid = annotated_frames(truth, place)
         paths = list(_paths(prediction.boxes, truth.edges, place, valid))
         real = np.flatnonzero(place.region_of >= 0)
         ious.append(_best_overlap(paths, len(real)))

@@ -9,7 +9,7 @@ from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._cells import cell_samples, pooled
 from wherewhen.metrics._curves import operating_points, roc_area, step_area, trapezoid_area
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.metrics._regions import known_frames, marks, places
+from wherewhen.metrics._regions import annotated_frames, marks, places
 
 
 def compute(
@@ -32,7 +32,7 @@ def compute(
     for _, prediction, truth in paired(predictions, truths, "heat", "frames"):
         assert prediction.heat is not None
         place = places(truth)
-        valid, marked = known_frames(truth, place), marks(place.regions, grid, coverage, tolerance)
+        valid, marked = annotated_frames(truth, place), marks(place.regions, grid, coverage, tolerance)
         gated.append(cell_samples(prediction.heat, place, truth.edges, valid, marked, prediction.frames))
         inside.append(cell_samples(prediction.heat, place, truth.edges, valid & truth.frames, marked))
     _, *everything = operating_points(*pooled(gated))

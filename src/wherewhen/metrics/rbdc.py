@@ -13,7 +13,7 @@ from wherewhen.core.contracts import Metric
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
-from wherewhen.metrics._regions import frame_rows, known_frames, places
+from wherewhen.metrics._regions import annotated_frames, frame_rows, places
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -147,7 +147,7 @@ def joined_regions(predictions: Mapping[str, Prediction], truths: Mapping[str, T
     total, tracks = 0, 0
     for _, prediction, truth in paired(predictions, truths, "boxes"):
         assert prediction.boxes is not None
-        valid = known_frames(truth, places(truth, masks_first=False))
+        valid = annotated_frames(truth, places(truth, masks_first=False))
         number = total + np.cumsum(valid) - 1
         frame, row = frame_rows(truth.boxes, truth.edges)
         named = np.where(truth.track < 0, -1 - np.arange(len(truth.track)), truth.track)

@@ -14,7 +14,7 @@ from wherewhen.core.values import HeatMap, Prediction, Truth
 from wherewhen.metrics._cells import cell_samples, pooled
 from wherewhen.metrics._curves import roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.metrics._regions import Places, known_frames, marks, placed, places, steps
+from wherewhen.metrics._regions import Places, annotated_frames, marks, placed, places, steps
 
 
 def tube_samples(heat: HeatMap, place: Places, edges: NDArray[np.float64], pool: str) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ def compute(
         labels.append(truth.frames)
         tubes.append(tube_samples(heat, place, truth.edges, pool))
         marked = marks(place.regions, grid, coverage)
-        cells.append(cell_samples(heat, place, truth.edges, known_frames(truth, place), marked))
+        cells.append(cell_samples(heat, place, truth.edges, annotated_frames(truth, place), marked))
     return {"ucfcrime2local_frame": roc_auc(np.concatenate(scores), np.concatenate(labels))} | where_defined(
         {
             "ucfcrime2local_tube": lambda: roc_auc(*pooled(tubes)),

@@ -13,7 +13,7 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.values import Floats, Prediction, Scores, Truth
 from wherewhen.metrics._curves import roc_auc
 from wherewhen.metrics._pairs import paired, where_defined
-from wherewhen.metrics._regions import frame_rows, known_frames, places
+from wherewhen.metrics._regions import annotated_frames, frame_rows, places
 from wherewhen.metrics.tiou import box_iou, truth_hulls
 
 Bools = NDArray[np.bool_]
@@ -104,7 +104,7 @@ def compute(
         place = places(truth, masks_first=False)
         if not place.regions:
             raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by tubes")
-        valid = known_frames(truth, place)
+        valid = annotated_frames(truth, place)
         detected = np.zeros(len(valid), bool)
         detected[predicted.frame] = True
         if detector_frames is not None:

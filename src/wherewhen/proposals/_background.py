@@ -49,7 +49,7 @@ class Background:
         self._history = [picture.copy() for picture in (pictures[0], pictures[-1])[: len(pictures)]]
         self._mean: Array = _median(pictures)
         self._noise: Array = np.full(self._mean.shape[:2], 2.0, np.float32)
-        self._seen = len(pictures)
+        self._count = len(pictures)
         self._plain: Any = cv2.convertScaleAbs(self._mean)
         self._colored = bool((self._mean[..., :2] - self._mean[..., 2:]).std((0, 1)).max() > COLORED)
 
@@ -76,13 +76,13 @@ class Background:
         least = cv2.convertScaleAbs(cv2.dilate(level, np.ones((AROUND, AROUND), np.uint8)), alpha=SHARE)
         mask = np.where(level >= np.maximum(least, WEAK), np.uint8(255), np.uint8(0))
         quiet = (level < WEAK).view(np.uint8)
-        rate = max(LEARN, 1 / (self._seen + 1))
+        rate = max(LEARN, 1 / (self._count + 1))
         cv2.accumulateWeighted(far, self._noise, rate / 2, quiet)
         cv2.accumulateWeighted(far, self._noise, LEARN / 20, mask)
         np.minimum(self._noise, LOUDEST, out=self._noise)
         fresh = picture if abs(gain - 1) < 0.01 else cv2.convertScaleAbs(picture, alpha=1 / gain)
         cv2.accumulateWeighted(fresh, self._mean, rate, quiet)
-        self._seen += 1
+        self._count += 1
         return mask, level
 
     def absorb(self, picture: Pixels, where: Masks, corner: tuple[int, int] = (0, 0)) -> None:

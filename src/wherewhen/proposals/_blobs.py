@@ -160,7 +160,7 @@ def _columns(blob: Blob, smallest: float) -> list[Blob]:
 
 
 def _stacked(parts: Sequence[Blob]) -> bool:
-    """Whether one part stands on another: body and legs of one mover move in two ways as well."""
+    """Whether one part is above the other: body and legs of one mover have two motions as well."""
     (left, _, right, _), (start, _, end, _) = parts[0].corners, parts[1].corners
     return min(right, end) - max(left, start) > UPRIGHT * min(right - left, end - start)
 

@@ -136,7 +136,7 @@ class File:
     """
 
     Config: ClassVar[type] = FileConfig
-    source: ClassVar[Provenance] = Provenance(title="Boxes of your own")
+    source: ClassVar[Provenance] = Provenance(title="Boxes from a file")
     abilities: ClassVar[ProposerAbilities] = ProposerAbilities(by_video=True)
     wait: float = 0.0
     tracks: bool

@@ -148,7 +148,7 @@ class _Detector:
         import cv2
 
         if min(frame.image.shape[:2]) < SMALLEST_SIDE:
-            return Boxes(frame.start, frame.end, note=f"pictures below {SMALLEST_SIDE} px hold nothing to look for")
+            return Boxes(frame.start, frame.end, note=f"pictures below {SMALLEST_SIDE} px are too small for boxes")
         if frame.image.shape != self._shape:
             self._start([frame.image], frame.start)
         gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -2,7 +2,7 @@
 
 An archive is a store that ``wherewhen extract`` wrote with a backbone that encodes text. A few vectors represent each
 second of a video: the mean of the whole picture, and the places that differ most from the mean of their place. So
-small things are found as well, and the index stays small. The map of a moment is read from the store itself.
+small objects are found as well, and the index stays small. The map of a moment is read from the store itself.
 """
 
 from __future__ import annotations
@@ -197,10 +197,10 @@ def _entries(cells: Features, extents: Floats, config: SearchConfig) -> Iterator
     oddness = 1 - np.einsum("nd,nd->n", cells, usual)
     entry = np.floor((extents[:, 0] - extents[0, 0]) / config.every + 1e-9).astype(int)
     for number in np.unique(entry):
-        mine = np.flatnonzero(entry == number)
-        span = extents[mine, 0].min(), extents[mine, 1].max()
-        yield unit(cells[mine].mean(0)), np.array([*span, *ext.WHOLE_PICTURE])
-        for row in _spread(mine[np.argsort(-oddness[mine], kind="stable")], place.ravel(), config.parts):
+        members = np.flatnonzero(entry == number)
+        span = extents[members, 0].min(), extents[members, 1].max()
+        yield unit(cells[members].mean(0)), np.array([*span, *ext.WHOLE_PICTURE])
+        for row in _spread(members[np.argsort(-oddness[members], kind="stable")], place.ravel(), config.parts):
             yield cells[row], np.array([*span, *extents[row, 2:]])
 
 

@@ -136,7 +136,7 @@ class ZeroShot(Detector):
         return self.localized(self.maps(part for _, part in parts), tracks)
 
     def maps(self, parts: Iterable[Instances]) -> Iterator[ClassMap]:
-        """Likelihoods of the classes on a grid; ``parts`` may come from a cache as well."""
+        """Likelihoods of the classes on a grid; ``parts`` may be cached ones."""
         classes = len(self.prompts.names)
         for part in parts:
             shares = spatial.likelihoods(part.features, self.texts, self.spatial.scale)

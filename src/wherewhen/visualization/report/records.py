@@ -95,7 +95,7 @@ class ReportData:
     """The content of one page about a training run, an evaluation or a comparison.
 
     ``rows``: results as ``{"method", "metric", "mean"}`` and perhaps ``"backbone", "std", "n"``, one per number.
-    ``trivial``: names of the methods that the others must beat. ``lower_is_better``: names of such metrics.
+    ``trivial``: names of the methods that the others must exceed. ``lower_is_better``: names of such metrics.
     ``quarantine``: path and cause of each video that could not be used. ``settings``: nested as in a config file.
     """
 

@@ -12,7 +12,7 @@ from wherewhen.visualization.report.records import ReportData
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A number as text. ``best``: no other method is better. ``unbeaten``: a trivial row that no method beats."""
+    """A number as text. ``best``: no other method is better. ``unbeaten``: a trivial row that no method exceeds."""
 
     mean: str = "–"
     spread: str = ""
