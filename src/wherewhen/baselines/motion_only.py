@@ -8,7 +8,7 @@ from wherewhen.core.values import Bag, HeatMap, Instances, Truth
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
-    """Mean absolute difference of consecutive pictures per cell, squeezed into [0, 1)."""
+    """Mean absolute difference of consecutive pictures per cell, scaled to [0, 1)."""
     cells = bag.views["difference"]
     change = cells.features[:, 0].reshape(shape(cells))
     return maps(cells, change / (1 + change))

@@ -1,4 +1,4 @@
-"""UCFCrime2Local in three readings, since the published text is ambiguous."""
+"""UCFCrime2Local in three variants, since the published text is ambiguous."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def compute(
     """Three areas under the ROC curve.
 
     ``ucfcrime2local_frame``: frames, by the highest cell of the map. ``ucfcrime2local_tube``: annotated frames by
-    the score within their truth, as if the place were known, against normal frames by the whole picture; ``pool``
+    the score within their truth, with known place, against normal frames by the whole picture; ``pool``
     combines cells to one score. ``ucfcrime2local_cell``: all cells of a ``grid`` x ``grid`` map, positive if a
     box covers at least ``coverage`` of them. DataError if the frames are all normal or none is. Source: Landi et
     al. 2019 (the data and the task).
