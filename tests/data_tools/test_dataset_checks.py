@@ -11,7 +11,7 @@ import pytest
 
 from wherewhen import cli
 from wherewhen.api import extraction, runs
-from wherewhen.core.diagnostics import listening, summed
+from wherewhen.core.diagnostics import collected, listening
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Video
 from wherewhen.data_tools.dataset_checks import check_contents, check_few, pairs
@@ -90,6 +90,6 @@ def test_all_errors_are_counted_in_one(tmp_path: Path) -> None:
     found = [video(tmp_path / name, label) for name, label in zip("abc", (0, 1, 1), strict=True)]
     with (
         pytest.raises(DataError, match=r"same file .*; and 1 more errors, which wherewhen data check"),
-        summed(tmp_path),
+        collected(tmp_path),
     ):
         check_contents(found)

@@ -68,7 +68,7 @@ def evaluate(
     folder = Path(output)
     check_names(folder, JUDGED, JUDGED if _judged(folder) else ())
     chosen = datasets.reader_of(root, reader, Folders.of(normal, anomalous))
-    with diagnostics.summed(root):
+    with diagnostics.collected(root):
         dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
     videos = datasets.evaluation_videos(dataset, fold)
     subject = evaluation_set(videos, truths, str(root))

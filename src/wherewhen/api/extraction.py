@@ -12,7 +12,7 @@ from typing import Any
 from wherewhen import datasets
 from wherewhen.core import outputs
 from wherewhen.core.addresses import address_in
-from wherewhen.core.diagnostics import summed
+from wherewhen.core.diagnostics import collected
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
 from wherewhen.core.feature_file import INDEX, STORED, inside, is_features, open_features
 from wherewhen.core.printable import printable, unused
@@ -151,7 +151,7 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
     if Path(root).is_dir():
         found = datasets.reader_of(root, reader, folders) if reader or folders else datasets.recognized(root)
         if found is not None:
-            with summed(root):
+            with collected(root):
                 told = Sources(found.load(Path(root)), found.truth(Path(root)))
                 check_contents(told.dataset.videos)
             return told

@@ -174,14 +174,14 @@ class _TrainingData:
             check_labels(videos)
             check_contents(videos)
             check_few(videos)
-        diagnostics.refuse(findings, root)
+        diagnostics.raise_errors(findings, root)
         return cls(root, videos, validation, findings, dataset.default if fold is None else "")
 
     def report(self, config: ModelConfig, settings: Mapping[str, Any]) -> None:
         """Log what is trained on, and settings without effect."""
         anomalous = sum(video.label == 1 for video in self.videos)
         log.info("learning from %d videos of %s, %d anomalous", len(self.videos), self.root, anomalous)
-        diagnostics.tell(self.findings, self.root)
+        diagnostics.log_findings(self.findings, self.root)
         if self.fold:
             some = f", {len(self.validation)} of them to choose the model by" if self.validation else ""
             text = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"

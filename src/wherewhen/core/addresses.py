@@ -19,14 +19,14 @@ _LIVE = ("rtsp", "rtmp", "rtp", "srtp", "udp", "tcp", "tls", "srt", "rist", "mms
 _PART = r"[^\s\"'<>]"
 _UNKNOWN = re.compile(rf"(?<![A-Za-z0-9+.-])({_SCHEME}:/+)(?:[^\s\"'<>/@]*:{_PART}*@|(?:[^\s\"'<>/@]*@)+)")
 
-_secrets: dict[str, str] = {}  # text in lower case that must not be shown, with what is shown instead
+_secrets: dict[str, str] = {}  # secret text in lower case, and its replacement
 
 
 class Address:
-    """Where a stream or a file on a server is: ``url`` opens it; any other text of it holds no secret.
+    """The address of a stream or of a file on a server: ``url`` opens it; any other text of it contains no secret.
 
     User name, password, query and fragment are never shown, nor parts of the path that hold values (``key=...``).
-    Where an ``@`` behind the host leaves open what is a password, everything that may be one is hidden.
+    Where an ``@`` behind the host makes the password ambiguous, everything that may be one is hidden.
 
     >>> Address("rtsp://me:secret@door:554/1?key=2")
     Address('rtsp://door:554/1')

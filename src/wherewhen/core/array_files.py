@@ -32,7 +32,7 @@ def save(
         end = start + array.nbytes
         header[name] = {"dtype": _dtype(array), "shape": list(array.shape), "data_offsets": [start, end]}
         start = end
-    # The library's own writer holds all bytes in memory at once; features of long videos are larger than that.
+    # The writer of the library needs all bytes in memory at once; features of long videos are larger.
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)
     with atomic(path, ours=ours) as temporary, temporary.open("wb") as file:

@@ -12,13 +12,13 @@ from wherewhen.core.contracts import Baseline, DatasetReader, Metric, Provenance
 
 @runtime_checkable
 class Sourced(Protocol):
-    """A plug-in that states where it comes from."""
+    """A plug-in that states its provenance."""
 
     source: Provenance
 
 
 def describe(kind: str) -> list[dict[str, Any]]:
-    """One row per plug-in of a kind: name, title, and what else it states, as text, lists of names or counts.
+    """One row per plug-in of a kind: name, title, and its other facts, as text, lists of names or counts.
 
     >>> [row["title"] for row in describe("baselines") if row["name"] == "central_box"]
     ['the middle 60 % x 60 % of the picture, always']

@@ -143,15 +143,15 @@ def listening() -> Iterator[list[Finding]]:
 
 
 @contextmanager
-def summed(root: object) -> Iterator[None]:
-    """Collect what is reported inside the block, then `refuse` its errors and `tell` the rest."""
+def collected(root: object) -> Iterator[None]:
+    """Collect what is reported inside the block, then raise its errors and log the rest."""
     with listening() as findings:
         yield
-    refuse(findings, root)
-    tell(findings, root)
+    raise_errors(findings, root)
+    log_findings(findings, root)
 
 
-def refuse(findings: Iterable[Finding], root: object) -> None:
+def raise_errors(findings: Iterable[Finding], root: object) -> None:
     """DataError if there are errors about a data set: the first one, and how many more ``data check`` lists."""
     faults = list(dict.fromkeys(finding for finding in findings if finding.severity == "error"))
     if faults:
@@ -159,7 +159,7 @@ def refuse(findings: Iterable[Finding], root: object) -> None:
         raise DataError(f"{faults[0]}{more}")
 
 
-def tell(findings: Iterable[Finding], root: object) -> None:
+def log_findings(findings: Iterable[Finding], root: object) -> None:
     """Log the warnings and notes about a data set: once per kind, and how many more ``data check`` lists."""
     kinds: dict[str, list[Finding]] = {}
     for finding in dict.fromkeys(findings):

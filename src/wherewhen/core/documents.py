@@ -156,7 +156,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text that looks like one of the loader's numbers in quotes."""
+    """Writes text that the loader would read as a number in quotes."""
 
 
 def _resolvers(kind: Any) -> None:
@@ -243,6 +243,6 @@ def _mapping(node: Any) -> dict[str, Any]:
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
-    """Plain values as YAML, in their own order, such that `yaml_of` gives them back."""
+    """Plain values as YAML, in their own order, the inverse of `yaml_of`."""
     text: str = yaml.dump(dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text

@@ -69,7 +69,7 @@ class EngineError(WherewhenError):
 
 
 def expected(name: str, requirement: str, got: object) -> ConfigError:
-    """The error for an argument of a wrong type: its name, what was expected, what came.
+    """The error for an argument of a wrong type: its name, the requirement, the actual value.
 
     >>> expected("source", "a path", 5)
     ConfigError('source: expected a path, got int 5')

@@ -111,7 +111,7 @@ def hull(extents: ArrayLike) -> FloatArray:
 
 
 def widened(extents: ArrayLike, share: float) -> FloatArray:
-    """Boxes enlarged on each side by a share of their size, as far as the picture goes.
+    """Boxes enlarged on each side by a share of their size, within the picture.
 
     >>> widened([[0, 1, 0.5, 0.5, 0.75, 1]], 0.5)[:, 2:].tolist()
     [[0.375, 0.25, 0.875, 1.0]]

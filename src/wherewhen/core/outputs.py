@@ -4,8 +4,8 @@ Each folder that is written to holds a manifest ``.wherewhen.jsonl``, a line of 
 
     {"file": "events.json", "size": 812, "changed": 1714557600000000000, "sha256": "..."}
 
-A file counts as written by the toolkit if its content is the one of a line; so a file that somebody edited or put in
-its place is kept. ``"grows": true`` marks files that are appended to (logs) and folders. Files of arrays prove
+A file counts as written by the toolkit if its content is the one of a line; so a file that was edited or
+replaced by hand is kept. ``"grows": true`` marks files that are appended to (logs) and folders. Files of arrays prove
 themselves by their passport. Caches need no manifest.
 """
 
@@ -174,7 +174,7 @@ def _note(target: Path, file: Path, more: Mapping[str, bool]) -> None:
 def grow(path: str | Path) -> Path:
     """Note a file that is going to be appended to, or a folder that is filled; OutputError if another one exists.
 
-    Gives the path.
+    Returns the path.
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -208,7 +208,7 @@ def remove(path: str | Path) -> None:
 
 
 def stamp(folder: Path) -> None:
-    """Note a folder with all that is in it, so that `remove_folder` knows it again."""
+    """Note a folder with its content, so that `remove_folder` recognizes it."""
     _append(folder.parent, {"file": folder.name, "listing": _listing(folder)})
 
 

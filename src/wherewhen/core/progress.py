@@ -44,7 +44,7 @@ class Bar:
             self._draw(max(self._done, self._done + sum(self._shares.values())))
 
 
-_bar: Bar | None = None  # what is drawn now
+_bar: Bar | None = None  # the active bar
 _slots: Any = None  # in a worker process: a share for each item, which the parent reads
 _number: int | None = None  # of the item of a worker process
 _items = 0
@@ -53,7 +53,7 @@ _items = 0
 def track(items: Iterable[T], description: str, total: int, *, quiet: bool = False) -> Iterator[T]:
     """Yield the items and draw a bar on standard error: done, rate and time left.
 
-    The bar moves within an item where the work on it reports, see `item`.
+    The bar advances within an item by the reports of its work, see `item`.
 
     >>> list(track([1, 2], "counting", 2, quiet=True))
     [1, 2]

@@ -41,7 +41,7 @@ REASONS = {
 
 
 class PassedOver:
-    """What a search for videos leaves out, and why: counted, with some examples for each reason."""
+    """Skipped entries of a search for videos: counts and examples for each reason."""
 
     def __init__(self) -> None:
         self.count: Counter[str] = Counter()
@@ -79,7 +79,7 @@ class PassedOver:
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:
-    """A sort key that counts: ``2.tif`` comes before ``10.tif``.
+    """A sort key for natural order: ``2.tif`` is before ``10.tif``.
 
     >>> [p.name for p in sorted([Path("10.tif"), Path("2.tif")], key=natural)]
     ['2.tif', '10.tif']
@@ -100,7 +100,7 @@ def no_file(path: Path) -> str | None:
 
 
 def listing(folder: Path, passed: PassedOver | None = None) -> tuple[list[Path], list[Path]]:
-    """Files, and folders, of a folder in natural order, links followed; what is left out is noted.
+    """Files, and folders, of a folder in natural order, links followed; skipped entries are added to ``passed``.
 
     OSError if the folder can't be read.
     """
@@ -138,8 +138,8 @@ def is_album(folder: Path) -> bool:
 def recordings(folder: Path, passed: PassedOver) -> Iterator[Path]:
     """Every video in a folder and below it, in natural order: files, and folders of pictures.
 
-    Links to folders are followed, unless they lead to a folder that is searched anyway. What is left out is noted.
-    OSError if the folder can't be read; one below it is left out then.
+    Links to folders are followed, unless they lead to a folder that is searched anyway. Skipped entries are added to
+    ``passed``. OSError if the folder can't be read; one below it is left out then.
     """
     yield from _below(folder, passed, folder.resolve(), set())
 

@@ -19,10 +19,10 @@ CHUNK = 32  # maps that are packed together
 
 
 class Packed(NDArrayOperatorsMixin):
-    """Maps ``(h, w)`` that come one by one, as an array ``(T, h, w)`` float32 that is read on access.
+    """Maps ``(h, w)`` that are appended, as an array ``(T, h, w)`` float32 that is read on access.
 
     Up to a limit they are in memory, unchanged. Beyond it they are in a file without a name, packed in half precision
-    (an error of 0.0005 at most in [0, 1]), so that memory stays the same however many come, unless the disk is full.
+    (an error of 0.0005 at most in [0, 1]), so that memory is bounded, unless the disk is full.
 
     >>> maps = Packed()
     >>> maps.append(np.ones((2, 3, 4)))
@@ -34,7 +34,7 @@ class Packed(NDArrayOperatorsMixin):
 
     def __init__(self, in_memory: int = IN_MEMORY // 2) -> None:
         self.in_memory, self.rows, self._bytes = in_memory, 0, 0
-        self._kept: list[NDArray[Any]] = []  # of the file's end, or all
+        self._maps: list[NDArray[Any]] = []  # after those in the file, or all
         self._file: IO[bytes] | None = None
         self._chunks: list[tuple[int, int] | bytes] = []  # offset and length of each in the file
         self._read: tuple[int, NDArray[Any]] | None = None
@@ -48,10 +48,10 @@ class Packed(NDArrayOperatorsMixin):
             raise ValueError("heat map: every value must be finite")
         self._shape = maps.shape[1:]
         self.rows += len(maps)
-        self._kept += list(maps.astype(np.float32))
+        self._maps += list(maps.astype(np.float32))
         self._bytes += maps.nbytes
-        while self._bytes > self.in_memory and len(self._kept) >= CHUNK:
-            chunk, self._kept = self._kept[:CHUNK], self._kept[CHUNK:]
+        while self._bytes > self.in_memory and len(self._maps) >= CHUNK:
+            chunk, self._maps = self._maps[:CHUNK], self._maps[CHUNK:]
             self._chunks.append(self._stored(zlib.compress(np.stack(chunk).astype(np.float16).data, 1)))
 
     def _stored(self, packed: bytes) -> tuple[int, int] | bytes:
@@ -73,7 +73,7 @@ class Packed(NDArrayOperatorsMixin):
     @property
     def size(self) -> int:
         """As of an array."""
-        return int(np.prod(self.shape)) if self.rows else 0  # without any, no shape is known
+        return int(np.prod(self.shape)) if self.rows else 0  # without maps the shape is unknown
 
     def __len__(self) -> int:
         return self.rows
@@ -96,7 +96,7 @@ class Packed(NDArrayOperatorsMixin):
 
     def whole(self) -> NDArray[Any] | Packed:
         """All maps: an array where they are in memory, else this object."""
-        return self if self._chunks else np.stack(self._kept)
+        return self if self._chunks else np.stack(self._maps)
 
     def max(self) -> float:
         """The highest value."""
@@ -110,7 +110,7 @@ class Packed(NDArrayOperatorsMixin):
             raise IndexError(f"map {row} of {self.rows}")
         number, inside = divmod(row, CHUNK)
         if number >= len(self._chunks):
-            return self._kept[row - CHUNK * len(self._chunks)]
+            return self._maps[row - CHUNK * len(self._chunks)]
         if self._read is None or self._read[0] != number:
             packed = self._packed(self._chunks[number])
             shape = (CHUNK, *self._shape)
@@ -139,17 +139,17 @@ class Spool:
 
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
         self.in_memory, self.rows, self.bytes = in_memory, 0, 0
-        self.kept: list[NDArray[Any]] = []
+        self.parts: list[NDArray[Any]] = []
         self.file: IO[bytes] | None = None
 
     def append(self, piece: NDArray[Any]) -> None:
         """Add rows; ValueError where they are not like those before."""
-        first = self.kept[0] if self.kept else piece
+        first = self.parts[0] if self.parts else piece
         if (piece.dtype, piece.shape[1:]) != (first.dtype, first.shape[1:]):
             raise ValueError(f"expected rows {first.dtype} {first.shape[1:]}, got {piece.dtype} {piece.shape[1:]}")
         self.rows += len(piece)
         self.bytes += piece.nbytes
-        self.kept.append(piece)
+        self.parts.append(piece)
         if self.file is None and self.bytes > self.in_memory:
             self.file = scratch()
             weakref.finalize(self, self.file.close)
@@ -157,25 +157,25 @@ class Spool:
             self._write(self.file)
 
     def _write(self, file: IO[bytes]) -> None:
-        """Move what is in memory to the file; where the disk is full, all comes back to memory and stays there."""
-        done = self.rows - sum(map(len, self.kept))
+        """Move the parts in memory to the file; where the disk is full, all data is kept in memory from then on."""
+        done = self.rows - sum(map(len, self.parts))
         with Spare(cache_folder() / "scratch"):
-            for piece in self.kept:
+            for piece in self.parts:
                 put(file, piece)
-            self.kept = [self.kept[0][:0].copy()]
+            self.parts = [self.parts[0][:0].copy()]
             return
-        first = self.kept[0]
+        first = self.parts[0]
         file.seek(0)
         row = first.dtype.itemsize * int(np.prod(first.shape[1:]))
         before = np.frombuffer(file.read(done * row), first.dtype).reshape(done, *first.shape[1:])
-        self.kept = [before, *self.kept]
+        self.parts = [before, *self.parts]
         self.file, self.in_memory = None, sys.maxsize
 
     def whole(self) -> NDArray[Any]:
-        """All rows; ValueError where none ever came."""
-        if not self.kept:
+        """All rows; ValueError without any."""
+        if not self.parts:
             raise ValueError("nothing was collected")
         if self.file is None:
-            return np.concatenate(self.kept)
+            return np.concatenate(self.parts)
         self.file.flush()
-        return np.memmap(self.file, self.kept[0].dtype, "r+", shape=(self.rows, *self.kept[0].shape[1:]))
+        return np.memmap(self.file, self.parts[0].dtype, "r+", shape=(self.rows, *self.parts[0].shape[1:]))

@@ -26,7 +26,7 @@ log = logging.getLogger("wherewhen")
 
 PIECE = 2**22  # bytes that are written at a time
 
-# names of temporary files: who is writing them
+# names of temporary files, with host and process of their writer
 _DRAFT = re.compile(r"\..*~(?P<host>[^~]*)~(?P<pid>\d+)~\w{8}(\.[^~]*)?", re.DOTALL)
 _OVERLAY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp\.mp4", re.DOTALL)
 _SWEPT: set[tuple[int, Path]] = set()  # folders that this process has swept
@@ -35,7 +35,7 @@ _FOREIGN = 86_400.0  # seconds after which a draft of another machine counts as 
 
 @contextmanager
 def atomic(path: str | Path, *, ours: bool = False, painted: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place on success and vanishes on failure.
+    """Give a temporary path beside ``path`` that replaces it on success and is removed on failure.
 
     OutputError, with nothing replaced, where ``path`` is a source or a file that the toolkit did not write, see
     `outputs`. ``ours``: an existing file is known to be the toolkit's, such as a damaged file of a store.
@@ -70,7 +70,7 @@ def _output_errors(target: Path) -> Iterator[None]:
         raise OutputError(f"{target}: can't be written: {os_reason(error)}") from error
 
 
-_UNKEPT: set[Path] = set()  # caches whose warning was given
+_UNKEPT: set[Path] = set()  # caches with a warning already
 
 
 class Spare:
@@ -101,7 +101,7 @@ class Spare:
 
 
 def scratch() -> IO[bytes]:
-    """A file without a name below the cache, or where the system keeps such files; gone with the process."""
+    """A file without a name below the cache, or where the system keeps such files; deleted with the process."""
     with Spare(cache_folder() / "scratch"):
         cache_folder().mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=cache_folder(), buffering=0)
@@ -123,7 +123,7 @@ def pieces(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 @contextmanager
 def draft(folder: str | Path, stem: str, suffix: str) -> Iterator[Path]:
-    """Give a temporary file in a folder that vanishes afterwards.
+    """A temporary file in a folder, removed afterwards.
 
     If this process is killed, the next one that makes a draft in the folder removes it, as does `sweep`.
     """
@@ -147,7 +147,7 @@ def _host() -> str:
 
 
 def sweep(folder: str | Path) -> list[Path]:
-    """Remove temporary files below a folder whose writers were killed; those of living ones stay. Gives their paths.
+    """Remove temporary files below a folder whose writers were killed; those of running ones stay. Returns their paths.
 
     A draft names its writer's machine and process. One of another machine is left behind once it is a day old.
     """
@@ -174,7 +174,7 @@ def _removed(paths: Iterable[Path]) -> list[Path]:
 
 
 def _left_behind(path: Path) -> bool:
-    """Whether a path is a draft whose writer is gone."""
+    """Whether a path is a draft whose writer has ended."""
     match = _DRAFT.fullmatch(path.name)
     if match:
         return path.is_file() and not _being_written(path, match["host"], int(match["pid"]))
@@ -209,7 +209,7 @@ def _being_written(draft: Path, host: str, pid: int) -> bool:
 
 @contextmanager
 def locked(path: str | Path) -> Iterator[None]:
-    """Let one process or thread at a time read a file and write it anew; the lock is a hidden file beside it.
+    """A lock for reading and rewriting a file by one process or thread at a time; the lock is a hidden file beside it.
 
     Without locks in the file system it has no effect.
     """
@@ -226,7 +226,7 @@ def locked(path: str | Path) -> Iterator[None]:
 
 
 def write_atomic(path: str | Path, data: bytes | str, *, ours: bool = False, painted: bool = False) -> None:
-    """Write a file whole or not at all, see `atomic`."""
+    """Write a file atomically, see `atomic`."""
     with atomic(path, ours=ours, painted=painted) as temporary:
         temporary.write_bytes(data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data)
 

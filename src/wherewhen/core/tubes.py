@@ -133,9 +133,9 @@ def numbered(tubes: list[Scores]) -> Scores:
 def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[tuple[int, ...], Scores]]:
     """Unions of two movers that touch for at least ``touching`` frames in a row, with their members.
 
-    ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either is seen, and is the hull of both where
-    both are: a union continues while one of them is lost. Three are never joined, so crowds don't form chains.
-    At most `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, who leave the rule open.
+    ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either has a box, and is the hull of both
+    boxes, or the one box while the other is lost. Three are never joined, so crowds don't form chains. At most
+    `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, which leaves the rule open.
     """
     frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
     together = _contacts(rows, frame, touching)

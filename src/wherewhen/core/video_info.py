@@ -82,7 +82,7 @@ def read_sidecar(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_sidecar(root: Path, rows: Mapping[str, Mapping[str, float]]) -> Path:
-    """Write ``videos.json``, keeping the rows of other videos and what was not measured anew.
+    """Write ``videos.json``, keeping the rows of other videos and values that were not measured.
 
     In a file that was written by hand every number is kept; contradictions to measured ones are reported.
     """

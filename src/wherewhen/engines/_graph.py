@@ -1,4 +1,4 @@
-"""A network as a graph of fixed shapes, and exact ways to make it smaller: the same numbers in fewer steps."""
+"""A network as a graph of fixed shapes, and exact simplifications: the same numbers in fewer steps."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def convolutions(module: GraphModule) -> Iterator[tuple[Node, Tensor, Tensor | N
 
 
 def reweigh(module: GraphModule, node: Node, weight: Tensor, bias: Tensor) -> None:
-    """Give a convolution other weights."""
+    """Replace the weights of a convolution."""
     rest = node.args[3:]
     node.args = (node.args[0], put(module, node, "weight", weight), put(module, node, "bias", bias), *rest)
 
@@ -127,7 +127,7 @@ def fold_norms(module: GraphModule) -> None:
 
 
 def fold_pads(module: GraphModule) -> None:
-    """Zeros padded by hand become a convolution's own padding, where both sides are equal; no padding vanishes."""
+    """Explicit zero padding, equal on both sides, becomes padding of the convolution; empty padding is removed."""
     for node in list(module.graph.nodes):
         if node.target is aten.pad.default and not any(node.args[1]):
             node.replace_all_uses_with(node.args[0])
@@ -146,7 +146,7 @@ def fold_pads(module: GraphModule) -> None:
 
 
 def padded_by(node: Node, axes: int) -> tuple[list[tuple[int, int]], float] | None:
-    """What a padding node adds before and after each of the last ``axes`` axes, and with which number."""
+    """The padding of a node before and after each of the last ``axes`` axes, and its value."""
     flat: Any = list(node.args[1])  # type: ignore[arg-type]
     mode, value = argument(node, 2, "constant"), argument(node, 3, None)
     if mode != "constant" or any(flat[2 * axes :]):
@@ -275,7 +275,7 @@ def nonnegative(node: Node) -> bool:
 def folded(network: torch.nn.Module, clips: Pixels, precision: torch.dtype = torch.float32) -> GraphModule:
     """The network with all that is constant multiplied out; exact but for rounding.
 
-    The scaling of pixels goes into the weights for bf16 only, which holds every pixel as it is; in fp32 it would save
+    The scaling of pixels goes into the weights for bf16 only, which represents pixels exactly; in fp32 it would save
     a hundredth of the time and cost a digit.
     """
     module = exported(network, clips)

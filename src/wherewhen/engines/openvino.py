@@ -72,7 +72,7 @@ def quantized(model: Any, batches: list[Pixels]) -> Any:
     nncf = needed("nncf", "openvino")
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        logging.getLogger("nncf").setLevel(logging.ERROR)  # its own switch also mutes what others log to
+        logging.getLogger("nncf").setLevel(logging.ERROR)  # its own switch also mutes other loggers
         attends = any(op.get_type_name() == "ScaledDotProductAttention" for op in model.get_ops())
         return nncf.quantize(
             model,

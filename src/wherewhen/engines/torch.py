@@ -38,7 +38,7 @@ class TorchEngine:
 
 
 def prepared(network: torch.nn.Module, clips: Pixels, kind: torch.dtype, quick: bool) -> GraphModule:
-    """The network's graph, folded, with the faster layers of processors where ``quick``, in the type asked for."""
+    """The network's graph, folded, with the faster layers of processors where ``quick``, in the type ``kind``."""
     module = folded(network, clips, kind)
     module = quicken(module, kind) if quick else channels_last(module)
     return lowered(module) if kind == torch.bfloat16 else module

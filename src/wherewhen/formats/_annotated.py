@@ -21,7 +21,7 @@ Whole = NDArray[np.int64]
 DECIMALS = 6  # of a pixel, in files
 FINEST = 2 * 10**-DECIMALS
 NO_CATEGORY = "anomaly"
-"""The label that files carry where no category is known; on reading it means None again."""
+"""The label in files for no category; it is read as None."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ def _no_boxes() -> Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotated:
-    """What is known of one video: boxes (a row per box and frame), events, and category names by track number.
+    """The annotations of one video: boxes (a row per box and frame), events, and category names by track number.
 
     ``about``: further fields of our own format, by name.
     """
@@ -114,7 +114,8 @@ class FrameBoxes:
     def by_track(self) -> dict[int, FrameBoxes]:
         """The rows of each track in frame order; a row without a track (-1) is under its own negative key.
 
-        Of two rows of one track in one frame the higher score stays: such formats hold one box per track and frame.
+        Of two rows of one track in one frame that with the higher score is kept: formats have one box per track and
+        frame.
         """
         order = np.lexsort((-self.score, self.frame))
         groups: dict[int, list[int]] = {}
@@ -127,7 +128,7 @@ class FrameBoxes:
 
 
 def frame_spans(extents: Floats, clock: Clock, video: str) -> Whole:
-    """Half-open frame ranges ``(N, 2)``; a row too short to hold a frame's middle counts for the frame around it."""
+    """Half-open frame ranges ``(N, 2)``; a row without a frame's middle counts for the frame around it."""
     edges = clock.edges
     spans = ext.frames_of(extents, edges)
     short = spans[:, 1] <= spans[:, 0]
@@ -223,7 +224,7 @@ def clock_of(video: str, clocks: Mapping[str, Clock] | None, source: Path, defau
 
 
 def from_prediction(video: str, prediction: Prediction, clock: Clock) -> Annotated:
-    """A prediction as what formats write: its boxes and its events.
+    """A prediction as input of a format: its boxes and its events.
 
     >>> from_prediction("a", Prediction(), Clock.steady(10, 25, 320, 240)).boxes.values.tolist()
     []
@@ -233,7 +234,7 @@ def from_prediction(video: str, prediction: Prediction, clock: Clock) -> Annotat
 
 
 def from_truth(video: str, truth: Truth, width: int, height: int, name: str = "") -> Annotated:
-    """Ground truth as what formats write: every score is 1, every span an event over the whole picture.
+    """Ground truth as input of a format: every score is 1, every span an event over the whole picture.
 
     A track is named after the first span that overlaps its first box.
 

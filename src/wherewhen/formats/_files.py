@@ -174,7 +174,7 @@ def read_json(path: Path) -> Node:
 
 
 def _laid_out(value: Any, pad: str = "\n") -> str:
-    """JSON with what is short, or holds plain values alone, on one line."""
+    """JSON with short values, and those without nested ones, on one line."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     if not any(isinstance(item, (dict, list)) for item in inner):
         return json.dumps(value, allow_nan=False)

@@ -62,7 +62,7 @@ def _event(entry: Node) -> Event:
 
 
 def read(path: Path, clocks: Mapping[str, Clock] | None = None) -> list[Annotated]:
-    """Read results or a database, whichever the file holds; ``clocks`` by video id, since it has no frames.
+    """Read a file of results or a database; ``clocks`` by video id, since it has no frames.
 
     Raises DataError for another structure of the file, and for a video without a clock.
     """

@@ -21,7 +21,7 @@ from wherewhen.formats._files import Node, read_json, write_json
 
 
 def _add(video: Annotated, file: dict[str, Any], categories: dict[str, int]) -> None:
-    """Append a video and what is in it to the lists of the file."""
+    """Append a video and its content to the lists of the file."""
     clock, rows, number = video.clock, to_frames(video), len(file["videos"]) + 1
     size = {"width": clock.width, "height": clock.height}
     file["videos"].append({"id": number, "name": video.id, **size, "metadata": {"edges": clock.edges.tolist()}})

@@ -118,7 +118,7 @@ def _read_one(file: Path, video: str, clock: Clock, kind: str) -> Annotated:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str = "results") -> list[Annotated]:
     """Read such a folder, or one file of it; a clock comes from ``clocks``, else from ``seqinfo.ini`` (a steady rate).
 
-    Raises DataError for a line that is no such row, and for a video without a clock.
+    Raises DataError for an invalid line, and for a video without a clock.
     """
     one_of("kind of file", kind, list(PLACES))
     videos = []

@@ -71,7 +71,7 @@ def _read_one(path: Path, video: str, clock: Clock, kind: str) -> Annotated:
 def read(path: Path, clocks: Mapping[str, Clock] | None = None, *, kind: str = "anomalies") -> list[Annotated]:
     """Read a folder of such files; every video of ``clocks`` is in the answer, without boxes where it has no file.
 
-    Raises DataError for a line that is no such row, and for a file whose video has no clock.
+    Raises DataError for an invalid line, and for a file whose video has no clock.
     """
     one_of("kind of file", kind, KINDS)
     files = {video_id(file.stem): file for file in sorted(folder(Path(path)).glob("*.txt"))}

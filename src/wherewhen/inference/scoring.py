@@ -179,7 +179,7 @@ class PredictionJoiner:
         if not self._places:
             return Prediction(scores, events=events, classes=shares)
         heat: Any = self._heat.whole()
-        boxes = Scores(*(spool.whole() for spool in self._boxes)) if self._boxes[0].kept else Scores.chained([])
+        boxes = Scores(*(spool.whole() for spool in self._boxes)) if self._boxes[0].parts else Scores.chained([])
         return Prediction(scores, HeatMap(heat, edges), boxes, events, shares)
 
 

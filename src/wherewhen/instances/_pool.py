@@ -10,10 +10,10 @@ from wherewhen.core.values import Features, Floats, Instances
 
 
 def pool(cells: Instances, rows: Floats, track: NDArray[np.int64]) -> tuple[NDArray[np.int64], Features]:
-    """The mean features ``(K, D)`` of what each of K tubes covers of a grid, and their track numbers ``(K,)``, rising.
+    """The mean features ``(K, D)`` of the cells that each of K tubes covers, and their track numbers ``(K,)``, rising.
 
     ``rows``: extents ``(R, 6)``; those that share a number of ``track`` ``(R,)`` are one tube. A cell counts by the
-    time and area of it that a row covers. Cells of zeros hold nothing and don't count; a tube that covers none is
+    time and area of it that a row covers. Cells of zeros are empty and don't count; a tube that covers none is
     zeros. ValueError where the instances are no grid. Wu et al. (IJCAI 2021) crop pictures instead.
 
     >>> grid = Instances(np.float32([[1], [4]]), ext.grid([0, 1, 0, 0, 1, 1], (1, 1, 2)), shape=(1, 1, 2))

@@ -35,7 +35,7 @@ class VideoletsConfig:
 class Videolets:
     """Grids ``(t, h, w, D)`` to instances of one cell ``(1, 1, 1)``: the mean of the cells of ``clips`` grids.
 
-    Cells of zeros hold nothing and don't count; a videolet of them alone is zeros. (Wu et al., IJCAI 2021.)
+    Cells of zeros are empty and don't count; a videolet of them alone is zeros. (Wu et al., IJCAI 2021.)
 
     >>> grids = [Grid(np.full((2, 3, 4, 1), k, np.float32), np.array([k, k + 1.0, 0, 0, 1, 1])) for k in (1, 2, 3)]
     >>> [(part.features.item(), part.extents[0, :2].tolist()) for part in Videolets(VideoletsConfig(clips=2))(grids)]

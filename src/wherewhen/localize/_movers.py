@@ -77,7 +77,7 @@ def _covered(low: float, high: float, count: int) -> tuple[int, Floats]:
 
 
 def free(regions: Floats, movers: Floats, within: float) -> Masks:
-    """Which regions ``(R, 6)`` share their place with none of the movers ``(M, 6)``: see `apart`."""
+    """Whether regions ``(R, 6)`` share their place with none of the movers ``(M, 6)``: see `apart`."""
     alone: Masks = ~np.asarray(_shares(regions[:, None], movers[None], within).any(1))
     return alone
 

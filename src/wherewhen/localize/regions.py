@@ -70,11 +70,11 @@ class RegionsConfig:
         level: regions are where the map reaches this share of its peak.
         most: regions per step at most.
         link: least IoU of two boxes of neighboring steps that belong to one tube.
-        alarm: the calibrated frame score from which an alarm goes off; no event has a lower score.
+        alarm: the calibrated frame score at which an alarm starts; no event has a lower score.
         keep: an alarm lasts while the calibrated frame score stays at or above this, with an alarm from 0.5; with an
             alarm from another score it moves in proportion, and is never above it.
         gap_seconds: a shorter pause doesn't end an alarm or a tube.
-        cooldown_seconds: time after an alarm in which no other one goes off.
+        cooldown_seconds: time after an alarm in which no other one starts.
         shortest_seconds: shorter alarms and events are dropped.
         longest_seconds: a longer alarm is reported in parts, so that no event waits for its end.
         merge: events of one alarm that overlap in time are merged where their boxes are no more than this share of

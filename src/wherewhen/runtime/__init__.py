@@ -1,1 +1,1 @@
-"""What runs networks: weights, engines, devices, processes."""
+"""Running networks: weights, engines, devices, processes."""

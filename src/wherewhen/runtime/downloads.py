@@ -122,7 +122,7 @@ def _is(held: BinaryIO, path: Path) -> bool:
 
 
 def _into(part: Path, weights: Weights, address: str, progress: Progress | None) -> Path:
-    """Fetch weights into a file, check them and give the file its name."""
+    """Fetch weights into a file, check them and rename the file."""
     for left in reversed(range(TRIES)):
         try:
             _download(address, part, progress)

@@ -120,7 +120,7 @@ def folder(path: Path, seconds: float = 0.5) -> dict[str, Any]:
 
 
 def _files(path: Path) -> Iterator[int]:
-    """Sizes of all files in a folder; what can't be read is left out."""
+    """Sizes of all files in a folder; unreadable files are left out."""
     for base, _, names in os.walk(path):
         for name in names:
             try:

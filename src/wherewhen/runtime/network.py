@@ -41,7 +41,7 @@ class NetworkConfig:
 
 
 class Network:
-    """What networks share: a subclass states how its module is built, how a checkpoint's names map, and its clips.
+    """Base of networks: a subclass states how its module is built, how a checkpoint's names map, and its clips.
 
     The module takes uint8 ``(B, T, H, W, 3)`` tensors of ``clip.size`` and gives float ``(B, t, h, w, D)``;
     normalization is inside. It is plain torch, traceable by torch.fx, free of branches on values.

@@ -165,7 +165,7 @@ def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iter
         context = DataContext.get_current()
         context.enable_progress_bars = False
         rows = ray.data.range(len(things), override_num_blocks=max(1, len(things)))
-        gpus = ray.cluster_resources().get("GPU", 0.0)  # Ray hides them from tasks that ask for none
+        gpus = ray.cluster_resources().get("GPU", 0.0)  # Ray hides them from tasks that request none
         share = min(1.0, int(1000 * gpus / where.workers) / 1000)
         done = rows.map(task, num_cpus=1, num_gpus=share or None, concurrency=where.workers)
         for row in done.iter_rows():

@@ -16,7 +16,7 @@ from wherewhen.core.store import Spare, cache_folder, content_hash, write_json
 if TYPE_CHECKING:
     import torch
 
-RANDOM = "random"  # no weights: seeded noise, for measuring speed and trying things out
+RANDOM = "random"  # no weights: seeded noise, for speed measurements and trials
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Album:
         )
 
     def close(self) -> None:
-        """Nothing is held open between two pictures."""
+        """No file is open between two pictures."""
 
     def _gaps(self) -> str | None:
         """How many pictures are missing by their numbers."""

@@ -19,7 +19,7 @@ class Clock:
     """Seconds of frames in presentation order from their stamps, by stated rules.
 
     Time 0 is the first frame. A stamp that rises is right. One that is missing or repeats the last one puts its frame
-    one nominal step after the last. A frame so pushed ahead of the stamps lets them catch up: as long as they rise
+    one nominal step after the last. After such a frame, ahead of the stamps, they catch up: as long as they rise
     behind it, time advances at half their pace. A stamp more than a second behind the last one starts a new count,
     one step after the last frame; but one that wrapped around (after ``wrap`` ticks) continues the count.
 

@@ -22,7 +22,7 @@ class Converter:
 
     Resized once, before the conversion to RGB where swscale can. Shrinking averages over areas, so nothing aliases;
     enlarging, only by ``exact``, is bilinear. Alpha is dropped, not blended. Raises VideoError if the
-    size changes on the way.
+    size changes within the video.
     """
 
     def __init__(self, path: str, width: int | None, exact: tuple[int, int] | None = None) -> None:

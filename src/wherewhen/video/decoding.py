@@ -1,4 +1,4 @@
-"""Packets to pictures: where decoding can begin, what is left out on errors, and counts of what was read."""
+"""Packets to pictures: starting points of decoding, skipped parts on errors, and counts of read packets."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class PicturesReel:
         return map(self.start, range(len(self._images)))
 
     def converter(self, width: int | None, exact: tuple[int, int] | None = None) -> Converter:
-        """Gives a picture as RGB, at most ``width`` wide, or of exactly ``exact`` (height, width)."""
+        """Turns a picture into RGB, at most ``width`` wide, or of exactly ``exact`` (height, width)."""
         convert = _convert.Converter("pictures", width, exact)
 
         def converted(image: Pixels, where: str) -> Pixels:
@@ -54,4 +54,4 @@ class PicturesReel:
         return VideoInfo(width, height, float(self._rate), count, self.start(count), "pictures", False)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""

@@ -28,7 +28,7 @@ PICTURE_RATE = 25.0
 
 
 class Reading:
-    """A source that is opened once: its pictures, their times, and what is wrong with it; see `reading`.
+    """A source that is opened once: its pictures, their times, and its damage; see `reading`.
 
     A file can be read several times, a camera or stream once. Closing it while another thread reads is not allowed.
     """
@@ -101,7 +101,7 @@ class Reading:
         width: int | None = None,
         size: tuple[int, int] | None = None,
     ) -> Iterator[Frame]:
-        """Frames one by one, as the function `frames` gives them."""
+        """Frames one by one, as the function `frames`."""
         return (frame for _, frame in self.several([Want(rate, width, size)], span))
 
     def picture(self, time: float, *, width: int | None = None) -> Frame:
@@ -125,7 +125,7 @@ class Reading:
     def several(
         self, wants: Sequence[Want], span: tuple[float, float] | None = None, spent: Spent | None = None
     ) -> Iterator[tuple[int, Frame]]:
-        """Frames for several takers, as the function `several` gives them."""
+        """Frames for several consumers, as the function `several`."""
         _check(wants, span)
         return self._several(wants, span or (0.0, float("inf")), spent or Spent())
 
@@ -212,7 +212,7 @@ def frames(
     without it. ``rate``: at most this many frames per second, by leaving some out; none is ever doubled.
     ``width``: larger pictures are shrunk to it, aspect kept. ``size``: instead, every picture becomes exactly
     ``(height, width)``: shrinking averages over areas, enlarging is bilinear. ``picture_rate``: pictures per
-    second of a folder of pictures (default 25). A frame ends where the next one given starts, the last one after its
+    second of a folder of pictures (default 25). A frame ends where the next returned one starts, the last one after its
     nominal duration.
 
     Raises VideoError, after the frames that could be read, if the video is missing, damaged or cut short; with
@@ -260,7 +260,7 @@ def probe(source: SourceLike, *, picture_rate: float | None = None) -> VideoInfo
 
 
 def edges(source: SourceLike, *, picture_rate: float | None = None) -> Floats:
-    """The F + 1 borders in seconds of a video's F frames: what ``frames`` gives, mostly without decoding."""
+    """The F + 1 borders in seconds of a video's F frames: those of ``frames``, mostly without decoding."""
     with reading(source, damaged="set-aside", picture_rate=picture_rate) as video:
         return video.whole()
 

@@ -11,7 +11,7 @@ FINE = 1.5  # least ratio of a reduced picture to the requested size, so that sh
 REDUCTIONS = (8, 4, 2)  # of decoders
 
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
-_NO_FRAME = (0xC4, 0xC8, 0xCC)  # JPEG markers among those of frames that begin other things
+_NO_FRAME = (0xC4, 0xC8, 0xCC)  # JPEG markers in the range of frames that begin other segments
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 
 

@@ -45,4 +45,4 @@ class Trace:
         return VideoInfo(*size, float(about.get("rate", count / duration)), count, duration, "features", variable)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""

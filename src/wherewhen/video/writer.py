@@ -81,7 +81,7 @@ class Writer:
             self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        """Give the file its name, or after an error remove what there is of it."""
+        """Rename the finished file, or remove it after an error."""
         try:
             self._file.__exit__(type(error) if error else None, error, error.__traceback__ if error else None)
         except OSError as trouble:

@@ -11,9 +11,9 @@ from wherewhen.core.values import Bag, Features, HeatMap, Instances, Truth
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A trivial row of a table: what a method must beat.
+    """A trivial row of a table, the lower bound for methods.
 
-    ``heat(bag, truth, bank, seed)`` sees the views ``cells`` (normalized) and ``difference`` of one video, and
+    ``heat(bag, truth, bank, seed)`` gets the views ``cells`` (normalized) and ``difference`` of one video, and
     ``bank``: cells of normal training videos. Only the oracle reads the truth. Its alarm is always on.
     ``settings``: changed settings of the localizer, such as a map without smoothing.
 

@@ -81,7 +81,7 @@ class Builder(Protocol):
     def roi(self) -> RoiSpec | None:
         """How its instances are cut out of the pictures; None where they are not.
 
-        Its instances then have `Instances.paths`, and features of the crops stand before those that it gives.
+        Its instances then have `Instances.paths`, and features of the crops precede its own.
         """
 
     @property

@@ -26,7 +26,7 @@ class Training:
         weight_decay: L2 penalty (decoupled for adamw).
         validate_every: steps between two validations, and between two checkpoints.
         precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
-            loss is always fp32. The machine does not choose: the same settings give the same model everywhere.
+            loss is always fp32. It never depends on the machine: the same settings give the same model everywhere.
     """
 
     steps: int = 1000

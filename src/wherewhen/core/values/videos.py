@@ -41,7 +41,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Fold:
-    """One way to divide a data set: videos to train on and videos to test on.
+    """One split of a data set: videos to train on and videos to test on.
 
     ``validation``: ids of the training videos that select the model and are not trained on; empty where the
     data set defines none.

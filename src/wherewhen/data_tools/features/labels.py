@@ -126,8 +126,8 @@ def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | Non
         known.folds[fold.name] = Part(train, test, frozenset(map(plain_name, fold.validation)))
     known.truths = {plain_name(name): truth for name, truth in truths.items()}
     concern = [one for one in odd if frames is None or not one.video or plain_name(one.video) in frames]
-    diagnostics.refuse([one for one in concern if frames is None or one.kind != "length-unknown"], source)
-    diagnostics.tell(concern, source)
+    diagnostics.raise_errors([one for one in concern if frames is None or one.kind != "length-unknown"], source)
+    diagnostics.log_findings(concern, source)
     if taken:
         known.notes.append(
             f"lengths of {len(taken)} videos are those of their features, because no other file has them"
