@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from wherewhen.core import extents as ext
 from wherewhen.core import registry
@@ -22,10 +21,9 @@ from wherewhen.core.values import Boxes, Features, Frame, Grid, Instances, Paths
 from wherewhen.evaluation import evaluator
 from wherewhen.extraction import extractor, feature_cache, loading, roi_crops, track_cache
 from wherewhen.extraction.roi_crops import FrameBuffer, RoiFeatures, cut
-from wherewhen.inference import score_maps, scoring
+from wherewhen.inference import scoring
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
-from wherewhen.inference.normalizer import Normalizer
 from wherewhen.instances.tubes import Tubes
 from wherewhen.runtime.batching import EngineChoice, SharedBatcher
 from wherewhen.video import reader
@@ -300,7 +298,7 @@ def test_live_is_offline_and_kept(
     method: str,
     manner: bool,
     film: Path,
-    halving: Callable[[Iterable[float]], float],
+    untrained: Callable[..., Model],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Batches over tubes and windows out of a file, a window at a time as pictures come: the same numbers."""
@@ -309,15 +307,8 @@ def test_live_is_offline_and_kept(
     (opened,) = {id(look.opened(video)): look.opened(video) for look in ways.values()}.values()
     monkeypatch.setattr(opened, "running", EngineChoice("torch", "fp32", batch=5))
     seen = feature_cache.bag_of(video, ways).views
-    dims = {name: one.features.shape[1] for name, one in seen.items()}
-    scored = seen[config.scored]
-    assert dims[config.scored] == 48 + 12 * manner
-    torch.manual_seed(0)
-    normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
-    bank = Instances(scored.features, scored.extents)
-    model = Model(config, normalizers, config.make("method", dims), 0.5, bank, dims=dims)
-    raw = model.localizer.raw(score_maps.heat([(scored, model.scores(model.normalized(seen)))]))
-    model.threshold = halving(score for _, score in raw)
+    assert seen[config.scored].features.shape[1] == 48 + 12 * manner
+    model = untrained(config, seen)
     live = scoring.join_predictions(model.stream(video))
 
     def never(*_: Any) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from wherewhen.cli.commands import detect
 from wherewhen.core import extents as ext
@@ -182,19 +181,11 @@ def test_features_know_the_file_of_their_boxes(pair: tuple[Video, Video, Path]) 
 
 
 @pytest.mark.parametrize("method", ["dmrm", "mgpr"])
-def test_live_is_offline(method: str, video: Video, halving: Callable[[Iterable[float]], float]) -> None:
+def test_live_is_offline(method: str, video: Video, untrained: Callable[..., Model]) -> None:
     """By way of the cache and scored in one go, or as pictures come: movers, their ways and scores are the same."""
     config = recipe_of(method)
     looks = config.feature_specs()
-    seen = feature_cache.bag_of(video, looks).views
-    dims = {name: one.features.shape[1] for name, one in seen.items()}
-    torch.manual_seed(0)
-    scored = seen[config.scored]
-    normalizers = {name: Normalizer.fit([one]) for name, one in seen.items()}
-    bank = Instances(scored.features, scored.extents)
-    model = Model(config, normalizers, config.make("method", dims), 0.5, bank, dims=dims)
-    raw = model.localizer.raw(score_maps.heat([(scored, model.scores(model.normalized(seen)))]))
-    model.threshold = halving(score for _, score in raw)
+    model = untrained(config, feature_cache.bag_of(video, looks).views)
     live = scoring.join_predictions(model.stream(video))
     for _ in range(2):
         bag = feature_cache.bag_of(video, looks)

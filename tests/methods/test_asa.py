@@ -1,27 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 
 from wherewhen.core.contracts import View
-from wherewhen.core.values import Bag
-from wherewhen.inference.model import view
 from wherewhen.methods.asa import ASA, ASAConfig
 
 
-@pytest.fixture
-def bags(toy_bag: Callable[..., Bag]) -> dict[str, View]:
-    made = [toy_bag(n, n % 2, 3 + n, (1, 2), views=("tubes",)) for n in range(4)]
-    found = view([bag.views["tubes"] for bag in made])
-    found.features[1, 0] = 0
-    return {"tubes": found}
-
-
 @pytest.mark.parametrize("gate", [True, False])
-def test_a_video_is_the_weighted_mean_of_its_tubes(gate: bool, bags: dict[str, View]) -> None:
+def test_a_video_is_the_weighted_mean_of_its_tubes(gate: bool, tube_bags: dict[str, View]) -> None:
     """Ilse et al., equations 8 and 9, an instance at a time."""
     torch.manual_seed(0)
     made = ASA(ASAConfig(gate=gate, hidden=7, attention=5), {"tubes": 6}).eval()
@@ -34,8 +22,8 @@ def test_a_video_is_the_weighted_mean_of_its_tubes(gate: bool, bags: dict[str, V
         return 1 / (1 + np.exp(-x))
 
     with torch.no_grad():
-        output = made(bags)
-    tubes = bags["tubes"]
+        output = made(tube_bags)
+    tubes = tube_bags["tubes"]
     for number in range(4):
         rows = [k for k in range(tubes.mask.shape[1]) if tubes.mask[number, k] and tubes.features[number, k].any()]
         inner = {k: np.maximum(linear("enter", tubes.features[number, k].numpy()), 0) for k in rows}
@@ -55,10 +43,10 @@ def test_a_video_is_the_weighted_mean_of_its_tubes(gate: bool, bags: dict[str, V
     labels = torch.tensor([0.0, 1.0, 0.0, 1.0])
     p = 1 / (1 + np.exp(-output.extra["logit"].numpy().astype(np.float64)))
     wanted_loss = -np.mean([np.log(p[1]), np.log(p[3]), np.log(1 - p[0]), np.log(1 - p[2])])
-    assert float(made.loss(output, bags, labels)["entropy"]) == pytest.approx(wanted_loss, rel=1e-5)
+    assert float(made.loss(output, tube_bags, labels)["entropy"]) == pytest.approx(wanted_loss, rel=1e-5)
 
 
-def test_training_looks_at_a_part_of_many_tubes(bags: dict[str, View]) -> None:
+def test_training_looks_at_a_part_of_many_tubes(tube_bags: dict[str, View]) -> None:
     made = ASA(ASAConfig(instances=3), {"tubes": 6}).train()
-    assert ((made(bags).scores > 0).sum(1) <= 3).all()
-    assert ((made.eval()(bags).scores > 0).sum(1) > 3).all()
+    assert ((made(tube_bags).scores > 0).sum(1) <= 3).all()
+    assert ((made.eval()(tube_bags).scores > 0).sum(1) > 3).all()

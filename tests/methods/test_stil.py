@@ -1,25 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 
 from wherewhen.core.contracts import StagedMethod, View
-from wherewhen.core.values import Bag
-from wherewhen.inference.model import view
 from wherewhen.methods.stil import STIL, STILConfig
 
 LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
-
-
-@pytest.fixture
-def bags(toy_bag: Callable[..., Bag]) -> dict[str, View]:
-    made = [toy_bag(n, n % 2, 3 + n, (1, 2), views=("tubes",)) for n in range(4)]
-    found = view([bag.views["tubes"] for bag in made])
-    found.features[1, 0] = 0
-    return {"tubes": found}
 
 
 def lines(made: STIL) -> tuple[np.ndarray, float, np.ndarray, float]:
@@ -28,7 +16,7 @@ def lines(made: STIL) -> tuple[np.ndarray, float, np.ndarray, float]:
 
 
 @pytest.mark.parametrize("stage", [0, 1])
-def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, View]) -> None:
+def test_hinges_and_scores_are_those_of_two_lines(stage: int, tube_bags: dict[str, View]) -> None:
     """Bag by bag: the mean stands in at first, then whom the line of the turn before meant."""
     torch.manual_seed(0)
     made = STIL(STILConfig(rerank=0.25, penalty=0.1), {"tubes": 6}).train()
@@ -37,13 +25,13 @@ def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, Vi
     past = made.line.weight.detach().numpy()[0].copy()
     with torch.no_grad():
         made.line.weight.add_(torch.randn(1, 6))
-        output = made(bags)
-        terms = made.loss(output, bags, LABELS)
+        output = made(tube_bags)
+        terms = made.loss(output, tube_bags, LABELS)
     w, b, u, c = lines(made)
     hinges: dict[str, list[list[float]]] = {"margin": [[], []], "video": [[], []]}
     for number in range(4):
-        whole = bags["tubes"].features[number].numpy().astype(np.float64)
-        rows = [k for k in range(len(whole)) if bags["tubes"].mask[number, k] and whole[k].any()]
+        whole = tube_bags["tubes"].features[number].numpy().astype(np.float64)
+        rows = [k for k in range(len(whole)) if tube_bags["tubes"].mask[number, k] and whole[k].any()]
         margins = {k: w @ whole[k] + b for k in rows}
         said = u @ np.mean([whole[k] for k in rows], 0) + c
         for k in range(len(whole)):
@@ -62,17 +50,17 @@ def test_hinges_and_scores_are_those_of_two_lines(stage: int, bags: dict[str, Vi
     assert float(terms["penalty"]) == pytest.approx(0.1 * (w @ w + u @ u) / 2, rel=1e-5)
 
 
-def test_ranking_anew_moves_videos_and_not_tubes_within_one(bags: dict[str, View]) -> None:
+def test_ranking_anew_moves_videos_and_not_tubes_within_one(tube_bags: dict[str, View]) -> None:
     torch.manual_seed(0)
     made = STIL(STILConfig(rerank=0.5), {"tubes": 6}).eval()
     with torch.no_grad():
-        before = made(bags).scores
+        before = made(tube_bags).scores
         made.video.bias.add_(2.0)
-        after = made(bags).scores
+        after = made(tube_bags).scores
     assert torch.equal(before.argsort(1), after.argsort(1)) and (after[before > 0] > before[before > 0]).all()
 
 
-def test_turns_ask_the_line_of_the_turn_before(bags: dict[str, View]) -> None:
+def test_turns_ask_the_line_of_the_turn_before(tube_bags: dict[str, View]) -> None:
     made = STIL(STILConfig(rounds=2), {"tubes": 6}).train()
     for stage in range(made.stages):
         made.study(stage, iter(()))

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -128,6 +129,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, toy_bags: MakeBags) ->
     return folder, fit.fit(toy_bags(16), config(), folder=folder, device="cpu")
 
 
+@contextmanager
+def interrupted_at(stop: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Training within is interrupted when it draws the batch of a step."""
+    draw = fit.Batches.draw
+
+    def interrupted(self: fit.Batches, step: int) -> Any:
+        if step == stop:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit.Batches, "draw", interrupted)
+        yield
+
+
 @pytest.mark.parametrize(
     ("optimizer", "stops"),
     [("adam", (3,)), ("adam", (STEPS - 1,)), *((o, (4, 5, 11, 22)) for o in ("adam", "adamw", "adagrad", "sgd"))],
@@ -137,16 +153,8 @@ def test_a_run_killed_at_any_step_goes_on_to_the_same_weights(
 ) -> None:
     made = config(training={"optimizer": optimizer, "learning_rate": 0.01})
     straight = fit.fit(toy_bags(16), made, folder=tmp_path / "straight", device="cpu")
-    draw = fit.Batches.draw
     for stop in stops:
-
-        def interrupted(self: fit.Batches, step: int, stop: int = stop) -> Any:
-            if step == stop:
-                raise KeyboardInterrupt
-            return draw(self, step)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(fit.Batches, "draw", interrupted)
+        with interrupted_at(stop, monkeypatch):
             fit.fit(toy_bags(16), made, folder=tmp_path / "killed", device="cpu", resume=True)
     torch.manual_seed(99)
     resumed = fit.fit(toy_bags(16), made, folder=tmp_path / "killed", device="cpu", resume=True)
@@ -493,15 +501,7 @@ def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
     stop: int, pupil: ModelConfig, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     straight = fit.fit(toy_bags(16), pupil, device="cpu")
-    draw = fit.Batches.draw
-
-    def interrupted(self: fit.Batches, step: int) -> Any:
-        if step == stop:
-            raise KeyboardInterrupt
-        return draw(self, step)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fit.Batches, "draw", interrupted)
+    with interrupted_at(stop, monkeypatch):
         fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu")
     torch.manual_seed(99)
     resumed = fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu", resume=True)
@@ -541,16 +541,8 @@ def test_every_student_keeps_what_it_knows_when_killed(
     made = ModelConfig.of({"method": name, "instances": views[0], "training": given})
     bags = toy_bags(12, views=views)
     straight = fit.fit(bags, made, device="cpu")
-    draw = fit.Batches.draw
     for stop in (3, 5):
-
-        def interrupted(self: fit.Batches, step: int, stop: int = stop) -> Any:
-            if step == stop:
-                raise KeyboardInterrupt
-            return draw(self, step)
-
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(fit.Batches, "draw", interrupted)
+        with interrupted_at(stop, monkeypatch):
             fit.fit(bags, made, folder=tmp_path, device="cpu", resume=True)
     resumed = fit.fit(bags, made, folder=tmp_path, device="cpu", resume=True)
     same_weights(resumed.last, straight.last)

@@ -65,6 +65,13 @@ def lines(path: Path) -> list[tuple[int, str]]:
     return [(number, row.strip()) for number, row in rows]
 
 
+def named_rows(path: Path) -> Iterator[tuple[str, str, list[str], str]]:
+    """Rows ``name field field ...`` of a file: the video's id, the row as written, its fields, and its place."""
+    for number, row in lines(path):
+        name, *fields = row.split()
+        yield stem(name), row, fields, f"{path}:{number}"
+
+
 def stem(name: str) -> str:
     """A video's id from its listed path: the file name without folders and without a known extension.
 

@@ -73,10 +73,7 @@ def drafts(root: Path) -> dict[str, Draft]:
     """The official spans by video id: rows ``name category start end start end``, -1 where there is none."""
     path = _files.need(root, *SPANS, what="the temporal annotation")
     out: dict[str, Draft] = {}
-    for number, row in _files.lines(path):
-        where = f"{path}:{number}"
-        name, *fields = row.split()
-        key = _files.stem(name)
+    for key, row, fields, where in _files.named_rows(path):
         try:
             category, numbers = fields[0], [int(field) for field in fields[1:]]
         except (IndexError, ValueError):

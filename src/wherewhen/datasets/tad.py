@@ -26,10 +26,7 @@ LIST = ("test.txt", "vals.txt", "tad_test.txt")
 def _drafts(root: Path) -> dict[str, Draft]:
     path = _files.need(root, *LIST, what="the test annotation")
     out: dict[str, Draft] = {}
-    for number, row in _files.lines(path):
-        where = f"{path}:{number}"
-        name, *fields = row.split()
-        key = _files.stem(name)
+    for key, row, fields, where in _files.named_rows(path):
         try:
             numbers = [int(field) for field in fields]
         except ValueError:

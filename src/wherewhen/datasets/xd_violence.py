@@ -50,10 +50,7 @@ def label(key: str, where: object = "") -> int | None:
 
 def _text(path: Path) -> dict[str, Draft]:
     out: dict[str, Draft] = {}
-    for number, row in _files.lines(path):
-        where = f"{path}:{number}"
-        name, *fields = row.split()
-        key = _files.stem(name)
+    for key, row, fields, where in _files.named_rows(path):
         if key in out:
             report("name-repeated", "annotated twice; the first row is kept", key, where)
             continue

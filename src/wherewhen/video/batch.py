@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
 
 from wherewhen.core.addresses import masked
 from wherewhen.core.documents import json_of
-from wherewhen.core.errors import VideoError
 from wherewhen.core.printable import legible, printable
 from wherewhen.core.store import locked, write_atomic
 from wherewhen.core.values import Video
@@ -20,9 +18,6 @@ from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import SourceLike, parsed, shown
 
 log = logging.getLogger("wherewhen")
-
-T = TypeVar("T")
-S = TypeVar("S", bound=SourceLike)
 
 
 class Quarantine:
@@ -87,15 +82,3 @@ class Quarantine:
         if not isinstance(source, Path):
             return shown(source)
         return printable(Path(os.path.relpath(source, self.file.parent)).as_posix())
-
-
-def survivors(sources: Iterable[S], work: Callable[[S], T], quarantine: Quarantine) -> Iterator[tuple[S, T]]:
-    """Every source with the result of ``work``; one that raises VideoError is added instead."""
-    quarantine.write()
-    for source in sources:
-        try:
-            result = work(source)
-        except VideoError as error:
-            quarantine.add(source, error.cause)
-        else:
-            yield source, result
