@@ -323,9 +323,9 @@ def test_live_is_offline_and_kept(
 def test_other_settings_are_other_features(film: Path) -> None:
     """What determines the numbers stands in the passport."""
     video = Video("film", film, 1)
-    base = recipe_of("dmrm").feature_specs()["cells"].made(video)
+    base = recipe_of("dmrm").feature_specs()["cells"].resolved_settings(video)
     for other in ({"margin": 0.2}, {"width": 64}, {"features": "pool"}, {"boxes": {"smallest": 0.004}}):
-        assert recipe_of("dmrm", **other).feature_specs()["cells"].made(video) != base
+        assert recipe_of("dmrm", **other).feature_specs()["cells"].resolved_settings(video) != base
 
 
 def test_several_looks_with_crops_share_one_reading(film: Path) -> None:
@@ -400,16 +400,16 @@ def test_every_network_takes_crops(name: str) -> None:
 
 
 def test_builders_with_a_roi_spec_need_crops() -> None:
-    near = roi_crops.wanted(recipe_of("mgpr").builders())
+    near = roi_crops.roi_specs(recipe_of("mgpr").builders())
     assert near == {"tubes": RoiSpec(0.1, 96)}, "whole pictures of the same times are what they were"
-    assert not roi_crops.wanted(recipe_of("mgpr", features="pool").builders())
+    assert not roi_crops.roi_specs(recipe_of("mgpr", features="pool").builders())
     assert roi_crops.specs(recipe_of("dmrm").builders(), ClipSpec(8, 4, 10.0)) == {"cells": ClipSpec(1, 1, 10.0, 96)}
     boxes = (Boxes(0, 1, [[0, 1, 0.1, 0.1, 0.4, 0.5]], [1.0], track=np.array([3])),)
     (part,) = Tubes(build(Tubes.Config, TUBES, "tubes"))(
         [Grid(np.ones((1, 2, 2, 5), np.float32), np.array([0, 1, 0, 0, 1, 1]), boxes=boxes)]
     )
     assert part.features.shape == (1, 0), "the grid says nothing then"
-    assert track_cache.wanted(recipe_of("dmrm").builders())
+    assert track_cache.track_sources(recipe_of("dmrm").builders())
 
 
 @pytest.mark.parametrize("backbone", ["motion", "frame_difference"])

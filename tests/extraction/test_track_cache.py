@@ -74,14 +74,14 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
     assert set(beside) == {"tubes", "tube_frames"}
     live = {name: [plain(boxes) for boxes in stream] for name, stream in beside.items()}
     assert live["tubes"] == live["tube_frames"] and any(boxes[2] for boxes in live["tubes"])
-    made = track_cache.kept(video, track_cache.wanted(builders), tmp_path)
+    made = track_cache.cached_boxes(video, track_cache.track_sources(builders), tmp_path)
     assert {name: list(map(plain, stream)) for name, stream in made.items()} == live
 
     def never(*_: object) -> Iterator[Boxes]:
         raise AssertionError("made again")
 
     monkeypatch.setattr(box_tracks, "tracked", never)
-    again = track_cache.kept(video, track_cache.wanted(builders), tmp_path)
+    again = track_cache.cached_boxes(video, track_cache.track_sources(builders), tmp_path)
     assert {name: list(map(plain, stream)) for name, stream in again.items()} == live
     clip = config.make("backbone").clip
     own = list(reader.frames(video.path, rate=clip.rate, width=clip.width))
@@ -91,23 +91,23 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
 
 
 def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path) -> None:
-    first = [plain(boxes) for boxes in track_cache.kept(video, {"it": SIGHT}, tmp_path)["it"]]
+    first = [plain(boxes) for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]]
     (path,) = tmp_path.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:200])
-    assert [plain(boxes) for boxes in track_cache.kept(video, {"it": SIGHT}, tmp_path)["it"]] == first
+    assert [plain(boxes) for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]] == first
 
 
 def test_another_file_of_boxes_is_another_sight(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n")
     sight = TrackSource("file", {"path": str(path)}, LinkConfig())
-    before = track_cache.made(sight)
-    assert track_cache.made(sight) == before != track_cache.made(SIGHT)
+    before = track_cache.source_settings(sight)
+    assert track_cache.source_settings(sight) == before != track_cache.source_settings(SIGHT)
     path.write_text("1,8,5,5,20,20,0.9,-1,-1,-1\n2,8,5,5,20,20,0.9,-1,-1,-1\n")
-    assert track_cache.made(sight) != before
-    assert before != track_cache.made(TrackSource("file", {"path": str(path)}, LinkConfig(gap=2)))
+    assert track_cache.source_settings(sight) != before
+    assert before != track_cache.source_settings(TrackSource("file", {"path": str(path)}, LinkConfig(gap=2)))
     with pytest.raises(ConfigError, match="unknown setting of file"):
-        track_cache.made(TrackSource("file", {"paht": "x"}, LinkConfig()))
+        track_cache.source_settings(TrackSource("file", {"paht": "x"}, LinkConfig()))
 
 
 def lines(x: int, count: int = 40) -> str:
@@ -136,13 +136,13 @@ def test_boxes_of_each_video_lie_in_a_file_of_their_own(
     sight = TrackSource("file", {"path": str(boxes)}, LinkConfig(gap=0.4))
 
     def left(video: Video) -> float:
-        frames = list(track_cache.kept(video, {"it": sight}, tmp_path / "cache")["it"])
+        frames = list(track_cache.cached_boxes(video, {"it": sight}, tmp_path / "cache")["it"])
         return float(frames[12].extents[0, 2])
 
     assert [left(one), left(other)] == pytest.approx([12 / 128, 52 / 128])
-    folder = track_cache.made(sight)
+    folder = track_cache.source_settings(sight)
     (boxes / "a.txt").write_text(lines(30))
-    assert track_cache.made(sight) == folder, "what is in the folder is no matter of all videos"
+    assert track_cache.source_settings(sight) == folder, "what is in the folder is no matter of all videos"
     assert left(one) == pytest.approx(32 / 128) and len(list((tmp_path / "cache").rglob("*.safetensors"))) == 3
 
     def never(*_: object) -> Iterator[Boxes]:
@@ -350,8 +350,8 @@ def test_hard_videos_have_tubes_all_the_same(kind: str, tmp_path: Path, caplog: 
     for _ in range(2):  # made for the views above, or read from the cache: told each time
         caplog.clear()
         list(
-            track_cache.kept(
-                Video("hard", path, 0), track_cache.wanted({"it": Tubes(recipe_of("mgpr").settings["tubes"])})
+            track_cache.cached_boxes(
+                Video("hard", path, 0), track_cache.track_sources({"it": Tubes(recipe_of("mgpr").settings["tubes"])})
             )["it"]
         )
         told = [line for line in caplog.messages if line.startswith("hard: for") and "the camera moves" in line]

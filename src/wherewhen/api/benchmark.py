@@ -365,9 +365,9 @@ def _key(job: Job, truth: str) -> str:
     """What a job's result depends on: labels, files and their boxes, truth, configuration and version."""
     train, test = job.videos()
     config = ModelConfig.of(job.config)
-    track_sources = list(track_cache.wanted(config.builders()).values())
+    track_sources = list(track_cache.track_sources(config.builders()).values())
     track_sources += [config.movers.track_source] if config.movers else []
-    boxes = [track_cache.made(track_source) for track_source in track_sources]
+    boxes = [track_cache.source_settings(track_source) for track_source in track_sources]
     seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
     told = [job.config, job.families, job.trivial, job.validation()]
     return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
@@ -376,7 +376,7 @@ def _key(job: Job, truth: str) -> str:
 def _boxes_of(video: Video, track_sources: Sequence[TrackSource]) -> list[dict[str, Any]] | None:
     """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
     try:
-        return [track_cache.own(source, video) for source in track_sources]
+        return [track_cache.box_file_identity(source, video) for source in track_sources]
     except VideoError:
         return None
 

@@ -55,7 +55,7 @@ def instances(
     ``batch``: clips that the backbone gets at once. ``patient``: clips wait until a batch is full, as those of a file
     can; a camera's don't. ``gate`` and ``still``: see `sampling.grids`.
     """
-    builders = roi_crops.near(builders, backbone, streams.closeups, batch=batch, gate=gate, patient=patient)
+    builders = roi_crops.with_crops(builders, backbone, streams.closeups, batch=batch, gate=gate, patient=patient)
     clips = sampling.clips(streams.frames, backbone.clip)
     together = batch if patient else 1
     grids = sampling.grids(clips, backbone, crops=crops, gate=gate, batch=together, still=still)

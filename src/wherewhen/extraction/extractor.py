@@ -79,8 +79,8 @@ class FeatureSpec:
             backbone["weights"] = _identity(self.backbone, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
             settings |= {key: value for key, value in run.items() if value != AUTO}
-        for track_source in track_cache.wanted({self.instances: self.builder}).values():
-            settings["sight"] = track_cache.made(track_source)
+        for track_source in track_cache.track_sources({self.instances: self.builder}).values():
+            settings["sight"] = track_cache.source_settings(track_source)
         return {**settings, self.backbone: backbone}
 
     def source(self, video: Video) -> dict[str, Any]:
@@ -88,9 +88,9 @@ class FeatureSpec:
         return {"sha256": content(video.path), "span": plain(video.span), **self.boxes(video)}
 
     def boxes(self, video: Video) -> dict[str, Any]:
-        """The file of boxes that belongs to a video, see `track_cache.own`; VideoError where it is missing."""
+        """The file with the boxes of a video, see `track_cache.box_file_identity`; VideoError where it is missing."""
         track_source = self.builder.track_source
-        return {} if track_source is None else track_cache.own(track_source, video)
+        return {} if track_source is None else track_cache.box_file_identity(track_source, video)
 
     def running(self, video: Video) -> EngineChoice:
         """The engine on this machine; measured on clips of ``video`` where it is not known yet."""
@@ -235,7 +235,7 @@ class _Group:
         groups = []
         for shared in by_backbone.values():
             loaded, builders = shared[0].opened(video), _builders(shared)
-            boxes = track_cache.kept(video, track_cache.wanted(builders))
+            boxes = track_cache.cached_boxes(video, track_cache.track_sources(builders))
             groups.append(cls(loaded, shared, boxes, roi_crops.specs(builders, loaded.backbone.clip)))
         return groups
 

@@ -27,14 +27,14 @@ MOST = 2**33  # bytes of pictures that may wait at all, 8 GiB
 _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
-def wanted(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
+def roi_specs(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
     """The builders whose instances are cropped, and how."""
     return {name: builder.roi for name, builder in builders.items() if builder.roi is not None}
 
 
 def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
     """Which pictures those builders need: the ones that a backbone with this ``spec`` sees, but sharper."""
-    return {name: ClipSpec(1, 1, spec.rate, roi.width) for name, roi in wanted(builders).items()}
+    return {name: ClipSpec(1, 1, spec.rate, roi.width) for name, roi in roi_specs(builders).items()}
 
 
 def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[Frame]]) -> dict[str, Iterator[Frame]]:
@@ -45,7 +45,7 @@ def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[F
     return found
 
 
-def near(
+def with_crops(
     builders: Mapping[str, Builder],
     backbone: Backbone,
     pictures: Mapping[str, Iterable[Frame]],
@@ -60,7 +60,7 @@ def near(
     a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `sampling.grids`.
     """
     found = dict(builders)
-    for name, roi in wanted(builders).items():
+    for name, roi in roi_specs(builders).items():
         found[name] = RoiFeatures(builders[name], roi, backbone, pictures[name], batch, gate, patient)
     return found
 

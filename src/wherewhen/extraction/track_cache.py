@@ -46,64 +46,64 @@ class MoversConfig:
     tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
-        made(self.track_source)
+        source_settings(self.track_source)
 
     @property
     def track_source(self) -> TrackSource:
-        """The boxes to see beside each map."""
+        """The source of the boxes beside each map."""
         return TrackSource(self.proposals, self.boxes, self.tracks)
 
 
-def movers(given: object) -> MoversConfig | None:
-    """Settings of movers out of a source's name, or of plain values; None and an empty name mean none.
+def movers(settings: object) -> MoversConfig | None:
+    """Settings of movers from a source's name or plain values; None and an empty name mean none.
 
     >>> movers("motion").tracks.gap
     1.0
     """
-    if given is None or given == "":
+    if settings is None or settings == "":
         return None
-    if not isinstance(given, str | Mapping):
-        raise ConfigError(f"movers: expected the name of a source of boxes, or its settings; got {given!r}")
-    return build(MoversConfig, {"proposals": given} if isinstance(given, str) else given, MOVERS)
+    if not isinstance(settings, str | Mapping):
+        raise ConfigError(f"movers: expected the name of a source of boxes, or its settings; got {settings!r}")
+    return build(MoversConfig, {"proposals": settings} if isinstance(settings, str) else settings, MOVERS)
 
 
-def wanted(builders: Mapping[str, Builder]) -> dict[str, TrackSource]:
+def track_sources(builders: Mapping[str, Builder]) -> dict[str, TrackSource]:
     """The builders that need boxes, and their sources."""
     return {name: builder.track_source for name, builder in builders.items() if builder.track_source is not None}
 
 
-def made(sight: TrackSource) -> dict[str, Any]:
-    """Everything that determines the boxes, whatever the video; of a file that is named, what is in it.
+def source_settings(track_source: TrackSource) -> dict[str, Any]:
+    """All settings that determine the boxes of any video, with the content of files that they name.
 
-    What is in a folder with a file for each video is told by `own`.
+    A folder with a file for each video is identified by `box_file_identity`.
     """
-    config = plain(_config(sight))
+    config = plain(_config(track_source))
     named = {k: Path(v) for k, v in config.items() if isinstance(v, str) and v and Path(v).exists()}
-    files = {k: content(path) for k, path in named.items() if not (_by_video(sight) and path.is_dir())}
-    return {"version": VERSION, "proposals": sight.proposals, sight.proposals: config, "files": files,
-            "tracks": plain(sight.tracks)}  # fmt: skip
+    files = {k: content(path) for k, path in named.items() if not (_by_video(track_source) and path.is_dir())}
+    return {"version": VERSION, "proposals": track_source.proposals, track_source.proposals: config, "files": files,
+            "tracks": plain(track_source.tracks)}  # fmt: skip
 
 
-def own(sight: TrackSource, video: Video) -> dict[str, Any]:
-    """What else determines the boxes of a video: the content of the file that they lie in; empty where there is none.
+def box_file_identity(track_source: TrackSource, video: Video) -> dict[str, Any]:
+    """The content of the file with the boxes of a video; empty where there is none.
 
-    VideoError where there should be one.
+    VideoError where an expected file is missing.
     """
-    if not _by_video(sight):
+    if not _by_video(track_source):
         return {}
-    config = _config(sight)
-    path = registry.load("proposals", sight.proposals).file_of(config, video)
-    shared = path == Path(config.path) and config.video is None  # then its id says which video of the file it is
+    config = _config(track_source)
+    path = registry.load("proposals", track_source.proposals).file_of(config, video)
+    shared = path == Path(config.path) and config.video is None  # then its id identifies the video in the file
     return {"boxes": {"sha256": content(path), "id": video.id if shared else None}}
 
 
-def _by_video(sight: TrackSource) -> bool:
-    return bool(registry.load("proposals", sight.proposals).abilities.by_video)
+def _by_video(track_source: TrackSource) -> bool:
+    return bool(registry.load("proposals", track_source.proposals).abilities.by_video)
 
 
-def _config(sight: TrackSource) -> Any:
+def _config(track_source: TrackSource) -> Any:
     """All settings of a source; checked once, as that takes its time."""
-    return _checked(sight.proposals, json.dumps(plain(sight.settings), sort_keys=True))
+    return _checked(track_source.proposals, json.dumps(plain(track_source.settings), sort_keys=True))
 
 
 @lru_cache(maxsize=64)
@@ -119,73 +119,84 @@ def live(
     others: Mapping[str, TrackSource] | None = None,
 ) -> Streams:
     """What a backbone, its builders and ``others`` need of a video, decoded once."""
-    sights = {**wanted(builders), **(others or {})}
-    different = {fingerprint(made(sight)): sight for sight in sights.values()}
-    sources = [box_tracks.proposer(sight.proposals, sight.settings, video) for sight in different.values()]
+    by_name = {**track_sources(builders), **(others or {})}
+    different = {fingerprint(source_settings(track_source)): track_source for track_source in by_name.values()}
+    sources = [
+        box_tracks.proposer(track_source.proposals, track_source.settings, video) for track_source in different.values()
+    ]
     needed = roi_crops.specs(builders, spec)
     kinds = list(dict.fromkeys(needed.values()))
-    pictures, *own = sampling.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
-    sharp, own = own[: len(kinds)], own[len(kinds) :]
+    pictures, *box_frames = sampling.shared(video, [spec, *kinds, *(source.clip for source in sources)], crops)
+    sharp, box_frames = box_frames[: len(kinds)], box_frames[len(kinds) :]
     streams = {
-        key: box_tracks.followed(frames, source, sight.tracks)
-        for (key, sight), source, frames in zip(different.items(), sources, own, strict=True)
+        key: box_tracks.followed(frames, source, track_source.tracks)
+        for (key, track_source), source, frames in zip(different.items(), sources, box_frames, strict=True)
     }
     sharper = roi_crops.shared(needed, dict(zip(kinds, sharp, strict=True)))
-    return Streams(pictures, _for_each(sights, streams), sharper)
+    return Streams(pictures, _for_each(by_name, streams), sharper)
 
 
-def kept(video: Video, sights: Mapping[str, TrackSource], cache: Path | None = None) -> dict[str, Iterator[Boxes]]:
-    """The same boxes of a file for each builder: made once, and read from the cache afterwards."""
-    if sights and is_features(video.path):
+def cached_boxes(
+    video: Video, by_name: Mapping[str, TrackSource], cache: Path | None = None
+) -> dict[str, Iterator[Boxes]]:
+    """The same boxes of a file for each builder: computed once, and read from the cache afterwards."""
+    if by_name and is_features(video.path):
         raise ConfigError(f"{video.id}: tracked boxes need pictures, and there are only features; give its videos")
-    different = {fingerprint(made(sight)): sight for sight in sights.values()}
-    return _for_each(sights, {key: iter(_kept(video, sight, cache)) for key, sight in different.items()})
+    different = {fingerprint(source_settings(track_source)): track_source for track_source in by_name.values()}
+    return _for_each(
+        by_name, {key: iter(_loaded_or_tracked(video, track_source, cache)) for key, track_source in different.items()}
+    )
 
 
-def _for_each(sights: Mapping[str, TrackSource], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
-    found = {}
-    for name, sight in sights.items():
-        key = fingerprint(made(sight))
-        streams[key], found[name] = tee(streams[key])
-    return found
+def _for_each(by_name: Mapping[str, TrackSource], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
+    copies = {}
+    for name, track_source in by_name.items():
+        key = fingerprint(source_settings(track_source))
+        streams[key], copies[name] = tee(streams[key])
+    return copies
 
 
-def _kept(video: Video, sight: TrackSource, cache: Path | None) -> Sequence[Boxes]:
-    told = own(sight, video)
-    passport = plain({"made": made(sight), "source": {"sha256": content(video.path), "span": video.span, **told}})
+def _loaded_or_tracked(video: Video, track_source: TrackSource, cache: Path | None) -> Sequence[Boxes]:
+    identity = box_file_identity(track_source, video)
+    passport = plain(
+        {
+            "made": source_settings(track_source),
+            "source": {"sha256": content(video.path), "span": video.span, **identity},
+        }
+    )
     span = "" if video.span is None else "-{}-{}".format(*video.span)
-    folder = (cache or cache_folder() / "boxes") / f"{sight.proposals}-{fingerprint(passport['made'])[:8]}"
-    path = folder / f"{content(video.path)[:32]}{span}{ending(told)}.safetensors"
+    folder = (cache or cache_folder() / "boxes") / f"{track_source.proposals}-{fingerprint(passport['made'])[:8]}"
+    path = folder / f"{content(video.path)[:32]}{span}{ending(identity)}.safetensors"
     if path.exists():
         try:
             return _noted(video, _read(path, passport))
-        except StoreError:  # damaged or of another way: made again
+        except StoreError:  # damaged or with other settings: computed again
             pass
-    source = box_tracks.proposer(sight.proposals, sight.settings, video)
-    found = list(box_tracks.tracked(video, source, sight.tracks, damaged="keep"))
+    source = box_tracks.proposer(track_source.proposals, track_source.settings, video)
+    boxes = list(box_tracks.tracked(video, source, track_source.tracks, damaged="keep"))
     with Spare(path):
-        _write(path, found, passport)
-    return _noted(video, found)
+        _write(path, boxes, passport)
+    return _noted(video, boxes)
 
 
-def _noted(video: Video, found: Sequence[Boxes]) -> Sequence[Boxes]:
-    """The same boxes; what a source notes of a video is told whenever they are used, not only when they are made."""
+def _noted(video: Video, stream: Sequence[Boxes]) -> Sequence[Boxes]:
+    """The same boxes; notes of a source are logged at each use, not only when boxes are computed."""
     lasting: dict[str, float] = {}
-    for boxes in found:
+    for boxes in stream:
         lasting[boxes.note] = lasting.get(boxes.note, 0.0) + boxes.end - boxes.start
     for note, seconds in lasting.items():
         if note:
             log.warning("%s: for %.1f s: %s", video.id, seconds, note)
-    return found
+    return stream
 
 
-def ending(told: Mapping[str, Any]) -> str:
-    """What the name of a cached file says of boxes that a video has of its `own`."""
-    return f"-{fingerprint(told)[:8]}" if told else ""
+def ending(identity: Mapping[str, Any]) -> str:
+    """The part of the name of a cached file that identifies the file of boxes, see `box_file_identity`."""
+    return f"-{fingerprint(identity)[:8]}" if identity else ""
 
 
-def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> None:
-    frames = list(found)
+def _write(path: Path, stream: Iterable[Boxes], passport: Mapping[str, Any]) -> None:
+    frames = list(stream)
     rows = Scores.chained(frames)
     arrays: Arrays = {
         "times": np.array([[boxes.start, boxes.end] for boxes in frames]).reshape(-1, 2),
@@ -193,20 +204,20 @@ def _write(path: Path, found: Iterable[Boxes], passport: Mapping[str, Any]) -> N
         "extents": rows.extents, "values": rows.values, "track": rows.track,
     }  # fmt: skip
     words = {"names": [list(boxes.names) for boxes in frames], "notes": [boxes.note for boxes in frames]}
-    save(path, arrays, {**passport, "words": words}, ours=True)  # of a cache: what is damaged is made again
+    save(path, arrays, {**passport, "words": words}, ours=True)  # of a cache: damaged files are computed again
 
 
 def _read(path: Path, passport: Mapping[str, Any]) -> list[Boxes]:
-    arrays, found = load(path)
-    words = found.pop("words", None)
-    if words is None or found != passport:
+    arrays, own_passport = load(path)
+    words = own_passport.pop("words", None)
+    if words is None or own_passport != passport:
         raise StoreError(f"{path}: its boxes have other settings")
     if not len(arrays["counts"]):
         return []
     borders = np.cumsum(arrays["counts"])[:-1]
     parts = (np.split(arrays[name], borders) for name in ("extents", "values", "track"))
-    told = zip(arrays["times"].tolist(), *parts, words["names"], words["notes"], strict=True)
+    frames = zip(arrays["times"].tolist(), *parts, words["names"], words["notes"], strict=True)
     return [
         Boxes(start, end, rows, values, tuple(names), track, note)
-        for (start, end), rows, values, track, names, note in told
+        for (start, end), rows, values, track, names, note in frames
     ]

@@ -164,7 +164,7 @@ class Model(Detector):
 
     def movers_of(self, video: Video) -> Iterator[Boxes] | None:
         """The tracked boxes of a file beside its maps, cached; None where the model has no source of boxes."""
-        return track_cache.kept(video, self._beside)[track_cache.MOVERS] if self._beside else None
+        return track_cache.cached_boxes(video, self._beside)[track_cache.MOVERS] if self._beside else None
 
     @property
     def _beside(self) -> dict[str, TrackSource]:

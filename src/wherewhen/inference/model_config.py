@@ -253,16 +253,16 @@ def _leader(part: Any) -> str:
 def _check_fit(config: ModelConfig) -> None:
     """ConfigError where parts of a configuration can't work together."""
     builders = config.builders()
-    with_tracks = [config.views[view] for view in track_cache.wanted(builders)]
+    with_tracks = [config.views[view] for view in track_cache.track_sources(builders)]
     if with_tracks and config.crops != 1:
         raise ConfigError(
             f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {config.crops}"
         )
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
-    for sight in track_cache.wanted(builders).values():
-        track_cache.made(sight)  # checks its settings before a video is opened
-    near = roi_crops.wanted(builders)
+    for sight in track_cache.track_sources(builders).values():
+        track_cache.source_settings(sight)  # checks its settings before a video is opened
+    near = roi_crops.roi_specs(builders)
     if near and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
             f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
