@@ -38,7 +38,7 @@ TITLES = {
 
 
 def settings(kind: str, name: str) -> list[str]:
-    """The settings of a plug-in: what its record is for, and a table with type, default and description of each."""
+    """The settings of a plug-in: the introduction of its record, and a table with type, default and description."""
     record = getattr(registry.load(kind, name), "Config", None)
     if record is None or not is_dataclass(record):
         return []
@@ -54,8 +54,8 @@ def settings(kind: str, name: str) -> list[str]:
 
 
 def page() -> str:
-    """The whole page."""
-    lines = ["# Reference", "", "Made by `make docs` from the code; don't edit it by hand."]
+    """The page of plug-ins: a section per kind, a subsection per plug-in with its facts and settings."""
+    lines = ["# Reference", "", "Generated from the code by `make docs`; do not edit."]
     for kind, title in TITLES.items():
         lines += ["", f"## {title}"]
         for entry in describe(kind):
@@ -67,16 +67,16 @@ def page() -> str:
 
 
 def commands() -> str:
-    """The page of verbs: what each one does, and its options."""
-    lines = ["# Commands", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    """The page of verbs: the help of each, with its options."""
+    lines = ["# Commands", "", "Generated from the code by `make docs`; do not edit.", ""]
     lines += [
-        "What a verb works on is named by its place, options come in any order, and switches are `--flag` and",
-        "`--no-flag`. `--json` prints the result on standard output; the log goes to standard error. `-c FILE` reads",
-        "options and settings from YAML. `wherewhen VERB --help` prints also the [settings](reference.md) of the",
-        "chosen method, backbone, instances and localizer, with defaults: `wherewhen train --method rtfm --help`.",
+        "Inputs of a verb are positional, options have any order, and switches are `--flag` and `--no-flag`. `--json`",
+        "prints the result on standard output; the log goes to standard error. `-c FILE` reads options and settings",
+        "from YAML. `wherewhen VERB --help` also prints the [settings](reference.md) of the chosen method, backbone,",
+        "instances and localizer, with defaults: `wherewhen train --method rtfm --help`.",
         "",
-        "Exit codes: 0 done, 1 not possible, 2 wrong command line, 3 done except for the videos in `quarantine.json`,",
-        "130 stopped, 141 standard output was closed.",
+        "Exit codes: 0 success, 1 failure, 2 wrong command line, 3 success except for the videos in `quarantine.json`,",
+        "130 interrupted, 141 standard output was closed.",
     ]
     for verb in cli.VERBS:
         command = import_module(f"wherewhen.cli.commands.{verb}")
@@ -108,7 +108,7 @@ def python_api() -> str:
     functions = [name for name in wherewhen.__all__ if inspect.isfunction(getattr(wherewhen, name))]
     functions.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     classes = [name for name in wherewhen.__all__ if name not in functions]
-    lines = ["# Python API", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    lines = ["# Python API", "", "Generated from the code by `make docs`; do not edit.", ""]
     lines += ["Everything here is imported from `wherewhen`: `wherewhen.train`, `wherewhen.Video`, ...", ""]
     for title, names in (("Functions", functions), ("Classes", classes)):
         lines += [f"## {title}", ""]
@@ -121,7 +121,7 @@ def python_api() -> str:
 
 def contracts() -> str:
     """The page of the contracts of plug-ins, one section per kind."""
-    lines = ["# Contracts of plug-ins", "", "Made by `make docs` from the code; don't edit it by hand.", ""]
+    lines = ["# Contracts of plug-ins", "", "Generated from the code by `make docs`; do not edit.", ""]
     lines += [
         "A plug-in is one file that ends with `PLUGIN = ...`; see [Add one file](../architecture.md#add-one-file).",
         "",
