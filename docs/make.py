@@ -79,7 +79,7 @@ def commands() -> str:
         "130 interrupted, 141 standard output was closed.",
     ]
     for verb in cli.VERBS:
-        command = import_module(f"wherewhen.cli.commands.{verb}")
+        command = import_module(f"wherewhen.cli.commands.{verb}").VERB
         known = known_words(command, verb, parts.chosen(command, [], {}, whole=False))
         told = Told(vars(known), places=known.by_place)
         lines += ["", f"## {verb}", "", "```text", help.text(command, known, told, 100).rstrip(), "```"]

@@ -185,7 +185,7 @@ def test_commands_in_the_docs_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for page, line in lines:
         verb, *words = shlex.split(line)
         try:
-            parse(import_module(f"wherewhen.cli.commands.{verb}"), verb, words)
+            parse(import_module(f"wherewhen.cli.commands.{verb}").VERB, verb, words)
         except SystemExit:  # help or settings were asked for
             continue
         except WherewhenError as error:

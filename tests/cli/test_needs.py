@@ -10,13 +10,13 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from wherewhen import cli
-from wherewhen.cli.arguments import FLAGS, parse
+from wherewhen.cli.arguments import parse
 from wherewhen.cli.arguments.described import choices, kinds_of
 from wherewhen.cli.needs import Fits, Need, Sections, dashed, said
 from wherewhen.core.errors import ConfigError
 
-COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}") for verb in cli.VERBS}
-RULES = [(verb, need) for verb, command in COMMANDS.items() for need in getattr(command, "NEEDS", ())]
+COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}").VERB for verb in cli.VERBS}
+RULES = [(verb, need) for verb, command in COMMANDS.items() for need in command.needs]
 NEEDS = [(verb, need, name) for verb, need in RULES if isinstance(need, Need) for name in need.options]
 FITS = {(verb, need.wrong.__name__, name) for verb, need in RULES if isinstance(need, Fits) for name in need.options}
 
@@ -89,16 +89,16 @@ weights get clip --quiet
 
 
 def options(verb: str) -> dict[str, Field[Any]]:
-    return {one.name: one for one in fields(COMMANDS[verb].Options)}
+    return {one.name: one for one in fields(COMMANDS[verb].options)}
 
 
 def settings(verb: str) -> set[str]:
-    config = getattr(COMMANDS[verb], "MODEL_OPTIONS", ())
-    return {*FLAGS, "training"} if config is True else set(config)
+    flags = set(COMMANDS[verb].flags)
+    return flags | {"training"} if COMMANDS[verb].model_options is True else flags
 
 
 def hint(verb: str, name: str) -> Any:
-    return get_type_hints(COMMANDS[verb].Options)[name]
+    return get_type_hints(COMMANDS[verb].options)[name]
 
 
 def some(verb: str, name: str, *, without: object = None) -> str:
@@ -120,7 +120,7 @@ def spoken(verb: str, name: str, value: str | None = None) -> list[str]:
 
 def places(verb: str) -> list[str]:
     needed = [name for name, one in options(verb).items() if one.default is MISSING]
-    return [*needed, *getattr(COMMANDS[verb], "PLACES", ())]
+    return [*needed, *COMMANDS[verb].places]
 
 
 def words(verb: str, name: str, given: dict[str, str]) -> list[str]:
@@ -139,7 +139,7 @@ def actions(verb: str, name: str) -> list[str]:
     """The actions of a verb in which an option applies."""
     if "action" not in options(verb):
         return []
-    known = list(get_args(get_type_hints(COMMANDS[verb].Options)["action"]))
+    known = list(get_args(get_type_hints(COMMANDS[verb].options)["action"]))
     for other, need in RULES:
         if isinstance(need, Need) and other == verb and name in need.options and need.other == "action":
             assert isinstance(need.wanted, tuple)
@@ -168,7 +168,7 @@ def test_what_needs_another_option_is_refused(verb: str, need: Need, name: str) 
     if isinstance(need.wanted, tuple) and need.other != "action":
         given[need.other] = some(verb, need.other)
     elif isinstance(need.wanted, tuple):
-        every = get_args(get_type_hints(COMMANDS[verb].Options)["action"])
+        every = get_args(get_type_hints(COMMANDS[verb].options)["action"])
         given["action"] = next(one for one in every if one not in need.wanted)
     elif not need.wanted:
         given[need.other] = some(verb, need.other)
@@ -214,7 +214,7 @@ def test_settings_of_what_is_not_used_are_refused(line: str) -> None:
 
 
 def test_every_verb_with_settings_of_plug_ins_refuses_those_that_are_not_used() -> None:
-    able = {verb for verb, one in COMMANDS.items() if hasattr(one, "MODEL_OPTIONS") or hasattr(one, "SECTIONS")}
+    able = {verb for verb, one in COMMANDS.items() if one.takes_settings}
     assert able == {verb for verb, need in RULES if isinstance(need, Sections)}
 
 

@@ -21,21 +21,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wherewhen.cli.arguments import parse
+from wherewhen.cli.verb import GROUPS, Verb
 from wherewhen.core.addresses import remember
 from wherewhen.core.console import Discreet, discreet
 from wherewhen.core.errors import ConfigError, WherewhenError, os_message, os_reason, short
 
 VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
-
-
-GROUPS = {
-    "start": "first steps:",
-    "models": "features, weights and text:",
-    "data": "data sets:",
-    "research": "comparisons:",
-    "help": "about this installation:",
-}
-"""Headings of the verbs in the overview, by the ``GROUP`` that a verb names."""
 
 FIRST = """\
 wherewhen demo                                   a first run on drawn clips
@@ -48,9 +39,11 @@ wherewhen doctor                                 what is installed here, to past
 def _summary(verb: str) -> tuple[str, str]:
     """The group of a verb, and the first line of its module's docstring, read without importing it."""
     tree = ast.parse((Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8"))
-    named = [one.value for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "GROUP"]
-    group = ast.literal_eval(named[0]) if named else ""
-    return group if group in GROUPS else "help", (ast.get_docstring(tree) or "").splitlines()[0]
+    (call,) = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VERB"
+    ]
+    assert isinstance(call, ast.Call)
+    return ast.literal_eval(call.args[0]), (ast.get_docstring(tree) or "").splitlines()[0]
 
 
 def _overview() -> str:
@@ -185,9 +178,7 @@ def _run(words: list[str]) -> int:
         near = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
-    command = import_module(f"wherewhen.cli.commands.{verb}")
+    command: Verb = import_module(f"wherewhen.cli.commands.{verb}").VERB
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))
-    takes_settings = hasattr(command, "MODEL_OPTIONS") or hasattr(command, "SECTIONS")
-    code: int = command.run(options, settings) if takes_settings else command.run(options)
-    return code
+    return command.run(options, settings) if command.takes_settings else command.run(options)

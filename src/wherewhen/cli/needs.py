@@ -1,4 +1,4 @@
-"""Which options of a verb apply only with others: a verb declares its ``NEEDS``, and what can't apply is an error.
+"""Which options of a verb apply only with others: a verb declares its ``needs``, and what can't apply is an error.
 
 An option counts as given if it is on the command line, or differs from the default in a settings file.
 """

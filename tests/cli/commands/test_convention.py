@@ -16,7 +16,7 @@ from wherewhen import cli
 from wherewhen.cli.arguments.described import descriptions, kinds_of
 from wherewhen.core import registry
 
-COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}") for verb in cli.VERBS}
+COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}").VERB for verb in cli.VERBS}
 
 PLACES = {"action", "data", "source", "archive", "text", "other", "kind", "file", "name"}
 """What a verb works on: said by its place, in every verb."""
@@ -48,20 +48,20 @@ TYPES: dict[str, Any] = {
 }  # fmt: skip
 """Every option of a verb and its type; a new one is entered here once, and then has this type in all verbs."""
 
-OPTIONS = [(verb, one) for verb, command in COMMANDS.items() for one in fields(command.Options)]
+OPTIONS = [(verb, one) for verb, command in COMMANDS.items() for one in fields(command.options)]
 
 
 def kind(verb: str, name: str) -> Any:
-    (only,) = kinds_of(get_type_hints(COMMANDS[verb].Options)[name])
+    (only,) = kinds_of(get_type_hints(COMMANDS[verb].options)[name])
     return only if isinstance(only, type) else Literal
 
 
 @pytest.mark.parametrize(("verb", "one"), OPTIONS, ids=[f"{verb}-{one.name}" for verb, one in OPTIONS])
 def test_the_same_option_means_the_same_in_all_verbs(verb: str, one: Any) -> None:
     assert TYPES.get(one.name) is kind(verb, one.name)
-    by_place = one.default is MISSING or one.name in getattr(COMMANDS[verb], "PLACES", ())
+    by_place = one.default is MISSING or one.name in COMMANDS[verb].places
     assert by_place == (one.name in PLACES), "what a verb works on is said by its place, and nothing else is"
-    text = descriptions(COMMANDS[verb].Options).get(one.name, "")
+    text = descriptions(COMMANDS[verb].options).get(one.name, "")
     assert text.endswith(".") and text[0] == text[0].lower(), f"{verb} {one.name}: a clause with a full stop: {text!r}"
 
 
@@ -71,22 +71,21 @@ def test_no_name_of_the_table_is_left_over() -> None:
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_verb_prints_json_and_reads_data_sets_alike(verb: str) -> None:
-    own = {one.name: one.default for one in fields(COMMANDS[verb].Options)}
+    own = {one.name: one.default for one in fields(COMMANDS[verb].options)}
     assert own["json"] is False and own.get("quiet", False) is False
     assert own.get("reader", MISSING if "data" in own else None) is None, "a reader can be named where data is read"
     assert "config" not in own and "settings" not in own, "every verb has -c FILE"
     order = [name for name in ("json", "quiet") if name in own]
     assert list(own)[-len(order) :] == order
-    assert isinstance(COMMANDS[verb].GROUP, str) and COMMANDS[verb].GROUP in cli.GROUPS
 
 
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_every_option_is_used(verb: str) -> None:
     """An option that its verb's own file never reads does nothing; ``quiet`` is read by the command line."""
-    tree = ast.parse(inspect.getsource(COMMANDS[verb]))
+    tree = ast.parse(inspect.getsource(inspect.getmodule(COMMANDS[verb].run)))
     read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     whole = any(isinstance(node, ast.Call) and ast.unparse(node) == "vars(options)" for node in ast.walk(tree))
-    unused = {one.name for one in fields(COMMANDS[verb].Options)} - read
+    unused = {one.name for one in fields(COMMANDS[verb].options)} - read
     assert unused <= ({"quiet"} if not whole else unused)
 
 

@@ -13,9 +13,10 @@ from wherewhen.cli import needs
 from wherewhen.cli.arguments import files, help, parts
 from wherewhen.cli.arguments.described import settings_of
 from wherewhen.cli.arguments.hints import HELP, PRINT, Known, usage
-from wherewhen.cli.arguments.parts import FLAGS, Chosen
+from wherewhen.cli.arguments.parts import Chosen
 from wherewhen.cli.arguments.texts import merged, place
 from wherewhen.cli.arguments.words import values
+from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import documents
 from wherewhen.core.addresses import address_in
 from wherewhen.core.config import CONSENT, build, mapping, typed
@@ -23,7 +24,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import plain
 
 
-def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def parse(command: Verb, verb: str, words: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """Options of a verb, and plain settings of the plug-ins that it may choose.
 
     Prints help or all settings where the words ask for that, and ends with SystemExit.
@@ -33,31 +34,31 @@ def parse(command: Any, verb: str, words: Sequence[str]) -> tuple[Any, dict[str,
     rest = [word for word in rest if word not in HELP and word.replace("_", "-") != PRINT]
     chosen = parts.chosen(command, rest, config, printed and not helped)
     known = known_words(command, verb, chosen)
-    own = {one.name for one in fields(command.Options)}
+    own = {one.name for one in fields(command.options)}
     files.check(config, verb, own | chosen.names)
     given = plain(values(rest, known))
     whole = merged(config, given)
     settings = {key: _setting(key, value) for key, value in whole.items() if key not in own and value is not None}
     if helped:
         given_own = {key: value for key, value in whole.items() if key in own}
-        told = needs.Told({**_usual(command.Options), **given_own}, settings, known.by_place)
+        told = needs.Told({**_usual(command.options), **given_own}, settings, known.by_place)
         print(help.text(command, known, told), end="")
         raise SystemExit(0)
     if printed:
-        print(documents.yaml_text(_everything(command.Options, whole, settings, chosen)), end="")
+        print(documents.yaml_text(_everything(command.options, whole, settings, chosen)), end="")
         raise SystemExit(0)
     _check_whole(command, known, whole)
     _check_places(command, whole)
-    options = build(command.Options, {key: value for key, value in whole.items() if key in own}, verb)
+    options = build(command.options, {key: value for key, value in whole.items() if key in own}, verb)
     _check_needs(command, known, options, settings, given, config, chosen)
     return options, settings
 
 
-def known_words(command: Any, verb: str, chosen: Chosen) -> Known:
-    """What the command line of a verb may hold; options without a default, and those of ``PLACES``, go by place."""
-    options = {one.name: one for one in settings_of(command.Options)}
+def known_words(command: Verb, verb: str, chosen: Chosen) -> Known:
+    """What the command line of a verb may hold; options without a default, and its ``places``, go by place."""
+    options = {one.name: one for one in settings_of(command.options)}
     names = [name for name, one in options.items() if one.default is MISSING]
-    names += getattr(command, "PLACES", ())
+    names += command.places
     places = tuple(options[name] for name in names)
     named = {name: one for name, one in options.items() if name not in names}
     return Known(verb, places, named | {one.name: one for one in chosen.flags}, chosen.sections)
@@ -71,7 +72,7 @@ def _setting(key: str, value: Any) -> Any:
     return typed(FLAGS[key], value, key) if key in FLAGS else mapping(value, key)
 
 
-def _check_whole(command: Any, known: Known, whole: Mapping[str, Any]) -> None:
+def _check_whole(command: Verb, known: Known, whole: Mapping[str, Any]) -> None:
     """ConfigError for a word that a verb needs and that was not said."""
     for one in known.places:
         if one.default is MISSING and one.name not in whole:
@@ -81,16 +82,16 @@ def _check_whole(command: Any, known: Known, whole: Mapping[str, Any]) -> None:
             )
 
 
-def _check_places(command: Any, given: Mapping[str, Any]) -> None:
-    """ConfigError for an address where a file or folder belongs; a verb's ADDRESSES are the options that take one."""
+def _check_places(command: Verb, given: Mapping[str, Any]) -> None:
+    """ConfigError for an address where a file or folder belongs; ``addresses`` of a verb are options that take one."""
     for key, value in given.items():
-        where = address_in(value) if isinstance(value, str) and key not in getattr(command, "ADDRESSES", ()) else None
+        where = address_in(value) if isinstance(value, str) and key not in command.addresses else None
         if where is not None:
             raise ConfigError(f"{key}: expected a file or folder of this machine, got the address {where}")
 
 
 def _check_needs(
-    command: Any,
+    command: Verb,
     known: Known,
     options: Any,
     settings: Mapping[str, Any],
@@ -99,12 +100,12 @@ def _check_needs(
     chosen: Chosen,
 ) -> None:
     """ConfigError for what was given and can't apply; a run's settings in a file are taken as far as a verb has use."""
-    full = getattr(command, "MODEL_OPTIONS", False) is True
+    full = command.model_options is True
     usual = _usual(type(options)) | ({} if full else {one.name: one.default for one in chosen.flags})
     changed = {name: value for name, value in config.items() if name in usual and value != plain(usual[name])}
     said = {name for name, value in {**changed, **given}.items() if type(value) is not bool or value != usual.get(name)}
     told = needs.Told(vars(options), settings, known.by_place)
-    needs.check(getattr(command, "NEEDS", ()), known.verb, said, told, chosen.sections)
+    needs.check(command.needs, known.verb, said, told, chosen.sections)
 
 
 def _everything(options: type, given: Mapping[str, Any], settings: Mapping[str, Any], chosen: Chosen) -> dict[str, Any]:

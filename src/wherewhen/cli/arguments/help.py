@@ -7,14 +7,14 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
-from dataclasses import MISSING
+from dataclasses import MISSING, fields
 from typing import Any
 
 from wherewhen.cli.arguments.described import Setting, choices, of_values
 from wherewhen.cli.arguments.hints import PRINT, Known, usage
-from wherewhen.cli.arguments.parts import FLAGS
 from wherewhen.cli.arguments.texts import metavar, place
 from wherewhen.cli.needs import Fits, Needs, Sections, Told, shares_settings
+from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import registry
 from wherewhen.core.config import CONSENT
 from wherewhen.core.store import plain
@@ -39,13 +39,13 @@ Rules = tuple[Needs, Told]
 NONE: Rules = ((), Told({}))
 
 
-def text(command: Any, known: Known, told: Told, width: int | None = None) -> str:
+def text(command: Verb, known: Known, told: Told, width: int | None = None) -> str:
     """Help of a verb, with the settings of the parts that ``told`` chooses; as wide as the terminal.
 
     ``width``: another one, and then without these settings, as a page of the documentation shows it.
     """
-    summary = (inspect.getdoc(command) or "").split("\n\n")
-    notes, rules = _notes(command.Options), (getattr(command, "NEEDS", ()), told)
+    summary = command.description.split("\n\n")
+    notes, rules = _notes(command.options), (command.needs, told)
     own = [one for name, one in known.options.items() if name not in FLAGS or name in _own(command)]
     hidden = {name for need in rules[0] if isinstance(need, Fits) and need.hidden for name in need.options}
     parts = [one for name, one in known.options.items() if name in FLAGS and name not in {*_own(command), *hidden}]
@@ -65,8 +65,8 @@ def text(command: Any, known: Known, told: Told, width: int | None = None) -> st
     return "\n".join([*head, *body]) + "\n"
 
 
-def _own(command: Any) -> Iterable[str]:
-    return tuple(command.Options.__dataclass_fields__)
+def _own(command: Verb) -> Iterable[str]:
+    return tuple(field.name for field in fields(command.options))
 
 
 def _notes(options: type) -> list[str]:
@@ -75,9 +75,9 @@ def _notes(options: type) -> list[str]:
     return [part for part in head[1:] if part.strip()]
 
 
-def _everywhere(command: Any) -> list[Row]:
+def _everywhere(command: Verb) -> list[Row]:
     """What every verb takes."""
-    chooses = any(isinstance(need, Sections) for need in getattr(command, "NEEDS", ()))
+    chooses = any(isinstance(need, Sections) for need in command.needs)
     more = "; options that choose a part, such as --method NAME, add its settings" if chooses else ""
     return [
         ("-c, --config FILE", "YAML file with any of these settings; the command line takes precedence"),
@@ -86,9 +86,9 @@ def _everywhere(command: Any) -> list[Row]:
     ]
 
 
-def _sections(command: Any, told: Told) -> Iterator[tuple[str, list[Row]]]:
+def _sections(command: Verb, told: Told) -> Iterator[tuple[str, list[Row]]]:
     """A block for each plug-in that is used, with the values that it has where nothing is said."""
-    for need in getattr(command, "NEEDS", ()):
+    for need in command.needs:
         if isinstance(need, Sections):
             for name, made in need.used(told).items():
                 if made is not None and name not in _followers():

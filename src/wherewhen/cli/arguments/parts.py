@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from wherewhen.cli.arguments.described import Setting
 from wherewhen.cli.needs import shares_settings
+from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import registry
-
-FLAGS: Mapping[str, Any] = {
-    "backbone": str, "instances": str, "method": str, "localizer": str, "validation": float, "engine": str,
-    "precision": str, "crops": int, "gate": float, "movers": str | dict[str, Any],
-}  # fmt: skip
-"""Settings of a model outside of any section, with their types."""
 
 OPEN = {"backbone": "motion", "instances": "what the method scores"}
 """Parts with other defaults: the backbone of a store of imported features, the instances of a method."""
@@ -53,20 +48,14 @@ class Chosen:
         return {*(one.name for one in self.flags), *self.sections}
 
 
-def taken(command: Any) -> tuple[str, ...]:
-    """The flags that a verb takes: all of a model, some, or none."""
-    config = getattr(command, "MODEL_OPTIONS", False)
-    return tuple(FLAGS) if config is True else tuple(config or ())
-
-
-def chosen(command: Any, words: Sequence[str], config: Mapping[str, Any], whole: bool) -> Chosen:
+def chosen(command: Verb, words: Sequence[str], config: Mapping[str, Any], whole: bool) -> Chosen:
     """Flags of a verb, and a section for each plug-in that its command line speaks of.
 
     ``whole``: with a section for everything that a model is made of.
     """
-    flags, options = taken(command), command.Options.__dataclass_fields__
-    if extra := getattr(command, "SECTIONS", None):
-        return Chosen(sections=extra(_said(words, config)))
+    flags, options = command.flags, {field.name for field in fields(command.options)}
+    if command.sections is not None:
+        return Chosen(sections=command.sections(_said(words, config)))
     full = "method" in flags
     kinds = [kind for flag, kind in registry.PARTS.items() if flag in flags]
     spoken = {name: kind for name, kind in mentioned(words, config).items() if kind in kinds and name not in options}

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
-
-GROUP = "research"
-MODEL_OPTIONS = True
-NEEDS = (
-    Need(("methods",), "ablate", False, "one method is compared with itself changed"),
-    Need(("reader",), "across", False, "each data set is recognized by itself"),
-    Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_configs),
-)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -97,3 +89,17 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             print(markdown(one.table, headlines(one.table, families or USUAL)))
     print(f"written: {options.output}" if options.output else "all numbers: --json, or --output FOLDER")
     return 0
+
+
+VERB = Verb(
+    "research",
+    Options,
+    run,
+    model_options=True,
+    needs=(
+        Need(("methods",), "ablate", False, "one method is compared with itself changed"),
+        Need(("reader",), "across", False, "each data set is recognized by itself"),
+        Fits(("engine", "precision"), no_engine, note="networks only"),
+        Sections(of_configs),
+    ),
+)

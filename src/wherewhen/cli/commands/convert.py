@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wherewhen.cli.needs import Need
+from wherewhen.cli.verb import Verb
 
 if TYPE_CHECKING:
     from wherewhen.formats import Annotated
-
-GROUP = "data"
-NEEDS = (Need(("reader",), "from_", ("truth",)),)
 
 
 @dataclass(frozen=True)
@@ -81,3 +79,6 @@ def _annotated_truth(root: Path, name: str | None) -> list[Annotated]:
             shown = printable(video.path.name)
             annotated.append(from_truth(video.id, truths[video.id], info.width, info.height, shown))
     return annotated
+
+
+VERB = Verb("data", Options, run, needs=(Need(("reader",), "from_", ("truth",)),))

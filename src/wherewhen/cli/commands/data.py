@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Need
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "data"
-PLACES = ("other",)
-NEEDS = (
-    Need(("other", "other_reader"), "action", ("truth",)),
-    Need(("other_reader",), "other"),
-    Need(("normal", "anomalous", "read_videos", "deep"), "action", ("check",)),
-    Need(("examples",), "action", ("check", "probe")),
-    Need(("examples",), "json", False, "JSON has every finding"),
-    Need(("rate",), "action", ("probe",)),
-)
 
 
 @dataclass(frozen=True)
@@ -145,3 +135,19 @@ def _lines(lines: list[str]) -> None:
     for line in lines:
         inner = " " * (len(line) - len(line.lstrip()) + 4)
         print("\n".join(textwrap.wrap(line, width, subsequent_indent=inner)) if width and line else line)
+
+
+VERB = Verb(
+    "data",
+    Options,
+    run,
+    places=("other",),
+    needs=(
+        Need(("other", "other_reader"), "action", ("truth",)),
+        Need(("other_reader",), "other"),
+        Need(("normal", "anomalous", "read_videos", "deep"), "action", ("check",)),
+        Need(("examples",), "action", ("check", "probe")),
+        Need(("examples",), "json", False, "JSON has every finding"),
+        Need(("rate",), "action", ("probe",)),
+    ),
+)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-GROUP = "start"
+from wherewhen.cli.verb import Verb
+
 FAMILIES = ("frame", "pixel", "pointing")
 WORLD: dict[str, Any] = {
     "kinds": ("running", "wheels"),
@@ -77,3 +78,6 @@ def run(options: Options) -> int:
     print(f"  {folder}/evaluation/report.html  metrics beside the trivial baselines")
     print(f"  {folder}/run/report.html         the training")
     return 0
+
+
+VERB = Verb("start", Options, run)

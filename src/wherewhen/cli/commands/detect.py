@@ -6,21 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_detection, one_model
-
-GROUP = "start"
-MODEL_OPTIONS = ("backbone", "localizer", "engine", "precision", "movers")
-ADDRESSES = ("source", "ray_address")
-NEEDS = (
-    Need(("view",), "prompts", True, "a trained model processes pictures as in training"),
-    Need(("backbone", "localizer"), "prompts", True, "a trained model includes it"),
-    Need(("model", "which", "trust"), "prompts", False, "prompts replace a trained model"),
-    Need(("movers",), "prompts", False, "prompts score parts of the picture, so there are no movers"),
-    Need(("ray_address",), "distributed"),
-    Need(("resume",), "output", True, "results of an earlier run are in its folder"),
-    Fits(("which",), one_model, note="run folders only"),
-    Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_detection, "a trained model includes them; they can be chosen only with --prompts"),
-)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -134,10 +120,30 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen.text.zero_shot import DEFAULT, ZeroShot
 
     given = {name: value for name, value in settings.items() if name != "movers"}
-    chosen = {key: given.pop(key) for key in MODEL_OPTIONS if key in given}
+    chosen = {key: given.pop(key) for key in VERB.flags if key in given}
     return ZeroShot(
         prompts.read(options.prompts or ""),
         settings={**given, "spatial": {"view": options.view}},
         device=options.device,
         **{"backbone": DEFAULT, **chosen},
     )
+
+
+VERB = Verb(
+    "start",
+    Options,
+    run,
+    addresses=("source", "ray_address"),
+    model_options=("backbone", "localizer", "engine", "precision", "movers"),
+    needs=(
+        Need(("view",), "prompts", True, "a trained model processes pictures as in training"),
+        Need(("backbone", "localizer"), "prompts", True, "a trained model includes it"),
+        Need(("model", "which", "trust"), "prompts", False, "prompts replace a trained model"),
+        Need(("movers",), "prompts", False, "prompts score parts of the picture, so there are no movers"),
+        Need(("ray_address",), "distributed"),
+        Need(("resume",), "output", True, "results of an earlier run are in its folder"),
+        Fits(("which",), one_model, note="run folders only"),
+        Fits(("engine", "precision"), no_engine, note="networks only"),
+        Sections(of_detection, "a trained model includes them; they can be chosen only with --prompts"),
+    ),
+)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "help"
 
 
 @dataclass(frozen=True)
@@ -93,3 +92,6 @@ def _extra(one: dict[str, Any]) -> str:
 def _folder(one: dict[str, Any]) -> str:
     there = f"{'' if one['complete'] else 'more than '}{one['files']} files, {_size(one['bytes'])}"
     return f"{one['path']}: {there if one['exists'] else 'not there yet'}; {_size(one['free'])} free on its disk"
+
+
+VERB = Verb("help", Options, run)

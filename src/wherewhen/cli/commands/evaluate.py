@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wherewhen.cli.needs import Fits, one_model
-
-GROUP = "start"
-NEEDS = (Fits(("which",), one_model, note="run folders only"),)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -87,3 +85,6 @@ def run(options: Options) -> int:
         print(markdown(table, headlines(table, families)))
     print(f"written: {folder} (all numbers: metrics.json, report.html)")
     return code
+
+
+VERB = Verb("start", Options, run, needs=(Fits(("which",), one_model, note="run folders only"),))

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
-
-GROUP = "models"
-MODEL_OPTIONS = True
-ADDRESSES = ("ray_address",)
-NEEDS = (
-    Need(("ray_address",), "distributed"),
-    Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
-    Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_looks),
-)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -109,3 +100,18 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 def _clock(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02} h"
+
+
+VERB = Verb(
+    "models",
+    Options,
+    run,
+    addresses=("ray_address",),
+    model_options=True,
+    needs=(
+        Need(("ray_address",), "distributed"),
+        Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
+        Fits(("engine", "precision"), no_engine, note="networks only"),
+        Sections(of_looks),
+    ),
+)

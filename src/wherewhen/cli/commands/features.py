@@ -6,29 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Fits, Need, Sections, no_look, of_named
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "research"
-MODEL_OPTIONS = ("backbone",)
-PLACES = ("other",)
-NEEDS = (
-    Need(("other", "tolerance", "video", "clips", "trust"), "action", ("verify",)),
-    Need(
-        (
-            "layout", "output", "labels", "reader", "labels_from_name", "train_list", "test_list", "gt", "axes",
-            "frames_per_clip", "stride", "rate", "width", "height", "crop_order", "average", "stored",
-        ),
-        "action",
-        ("import",),
-    ),
-    Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out", "for verify only with --video"),
-    Need(("reader",), "labels", True, "it reads the data set that has the labels"),
-    Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
-    Need(("width",), "height"),
-    Need(("height",), "width"),
-    Need(("stride",), "frames_per_clip", True, "alone it gives no times"),
-    Sections(of_named),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,3 +158,31 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
         told = (f"{v:.6g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row.values())
         table.add_row(*told)
     tables().print(table)
+
+
+VERB = Verb(
+    "research",
+    Options,
+    run,
+    places=("other",),
+    model_options=("backbone",),
+    needs=(
+        Need(("other", "tolerance", "video", "clips", "trust"), "action", ("verify",)),
+        Need(
+            (
+                "layout", "output", "labels", "reader", "labels_from_name", "train_list", "test_list", "gt", "axes",
+                "frames_per_clip", "stride", "rate", "width", "height", "crop_order", "average", "stored",
+            ),
+            "action",
+            ("import",),
+        ),
+        Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out",
+            "for verify only with --video"),
+        Need(("reader",), "labels", True, "it reads the data set that has the labels"),
+        Need(("gt",), "test_list", True, "frame labels follow the order of a list"),
+        Need(("width",), "height"),
+        Need(("height",), "width"),
+        Need(("stride",), "frames_per_clip", True, "alone it gives no times"),
+        Sections(of_named),
+    ),
+)  # fmt: skip

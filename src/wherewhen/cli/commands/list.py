@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "help"
-PLACES = ("kind",)
 
 
 @dataclass(frozen=True)
@@ -51,3 +49,6 @@ def _overview(known: dict[str, list[str]], as_json: bool) -> None:
     for kind, names in known.items():
         print(f"{kind:<11}{', '.join(names)}")
     print("\nwherewhen list KIND describes each of them")
+
+
+VERB = Verb("help", Options, run, places=("kind",))

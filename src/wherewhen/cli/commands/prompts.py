@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Need, Sections, of_backbone
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "models"
-PLACES = ("file",)
-MODEL_OPTIONS = ("backbone",)
-ADDRESSES = ("endpoint", "scene_text", "classes")
-NEEDS = (
-    Need(("similar", "backbone"), "action", ("check",)),
-    Need(("similar",), "backbone", True, "without it, texts are compared by their words alone"),
-    Need(("endpoint", "language_model", "classes", "count", "scene_text"), "action", ("write",)),
-    Sections(of_backbone),
-)
 
 
 @dataclass(frozen=True)
@@ -112,3 +102,19 @@ def _show(options: Options, settings: dict[str, Any]) -> int:
         for text in texts:
             print(f"  {text}")
     return 0
+
+
+VERB = Verb(
+    "models",
+    Options,
+    run,
+    places=("file",),
+    addresses=("endpoint", "scene_text", "classes"),
+    model_options=("backbone",),
+    needs=(
+        Need(("similar", "backbone"), "action", ("check",)),
+        Need(("similar",), "backbone", True, "without it, texts are compared by their words alone"),
+        Need(("endpoint", "language_model", "classes", "count", "scene_text"), "action", ("write",)),
+        Sections(of_backbone),
+    ),
+)

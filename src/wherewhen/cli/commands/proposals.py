@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wherewhen.cli.needs import Sections, Told
+from wherewhen.cli.verb import Verb
 from wherewhen.core import registry
 from wherewhen.core.config import build
 from wherewhen.core.console import print_json
 
 if TYPE_CHECKING:
     from wherewhen.evaluation.proposal_recall import Report
-
-GROUP = "research"
 
 
 def sections(said: Mapping[str, str]) -> dict[str, type]:
@@ -29,10 +28,6 @@ def sections(said: Mapping[str, str]) -> dict[str, type]:
 def _used(told: Told) -> dict[str, Any]:
     records = sections({"proposals": str(told.get("proposals"))})
     return {name: build(record, told.settings.get(name), name) for name, record in records.items()}
-
-
-SECTIONS = sections
-NEEDS = (Sections(_used),)
 
 
 @dataclass(frozen=True)
@@ -111,3 +106,6 @@ def _show(found: Report, as_json: bool) -> None:
     console.print(totals)
     for name, reason in found.aside.items():
         console.print(f"left out: {name}: {reason}")
+
+
+VERB = Verb("research", Options, run, sections=sections, needs=(Sections(_used),))

@@ -6,15 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wherewhen.cli.needs import Need, Sections, of_backbone
-
-GROUP = "models"
-MODEL_OPTIONS = ("backbone",)
-ADDRESSES = ("text",)
-NEEDS = (
-    Need(("videos",), "output", True, "pictures of the moments are written there"),
-    Need(("output",), "videos", True, "pictures of the moments are read from there"),
-    Sections(of_backbone),
-)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -74,3 +66,17 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             print(f"no video {video} in {options.videos}", file=sys.stderr)
         return 3 if missing else 0
     return 0
+
+
+VERB = Verb(
+    "models",
+    Options,
+    run,
+    addresses=("text",),
+    model_options=("backbone",),
+    needs=(
+        Need(("videos",), "output", True, "pictures of the moments are written there"),
+        Need(("output",), "videos", True, "pictures of the moments are read from there"),
+        Sections(of_backbone),
+    ),
+)

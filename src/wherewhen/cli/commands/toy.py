@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wherewhen.cli.needs import Need
-
-GROUP = "data"
-NEEDS = (Need(("kinds",), "anomalous_clips", True, "normal clips have no anomaly"),)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -66,3 +64,6 @@ def run(options: Options) -> int:
     else:
         print(f"written: {options.output}")
     return 0
+
+
+VERB = Verb("data", Options, run, needs=(Need(("kinds",), "anomalous_clips", True, "normal clips have no anomaly"),))

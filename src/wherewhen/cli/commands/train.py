@@ -6,14 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
-
-GROUP = "start"
-MODEL_OPTIONS = True
-NEEDS = (
-    Need(("resume",), "output", True, "a run continues in its own folder"),
-    Fits(("engine", "precision"), no_engine, note="networks only"),
-    Sections(of_configs),
-)
+from wherewhen.cli.verb import Verb
 
 
 @dataclass(frozen=True)
@@ -101,3 +94,16 @@ def _next(config: Any, data: str, folder: Any) -> str:
     if made is not None and made.backbone == "unknown":
         return f"wherewhen evaluate {data} --model {folder}"
     return f"wherewhen detect VIDEO --model {folder} --output found/"
+
+
+VERB = Verb(
+    "start",
+    Options,
+    run,
+    model_options=True,
+    needs=(
+        Need(("resume",), "output", True, "a run continues in its own folder"),
+        Fits(("engine", "precision"), no_engine, note="networks only"),
+        Sections(of_configs),
+    ),
+)

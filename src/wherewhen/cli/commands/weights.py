@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
-
-GROUP = "models"
-PLACES = ("name",)
 
 
 @dataclass(frozen=True)
@@ -128,3 +126,6 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         for key, value in shown.items():
             if key not in ("name", "state", "result") and value not in (None, ""):
                 print(f"{'':<28}{key}: {value}")
+
+
+VERB = Verb("models", Options, run, places=("name",))
