@@ -496,14 +496,14 @@ def test_a_map_waits_for_no_box_beyond_its_end_and_boxes_keep_up_with_parts() ->
             yield Boxes(k / 4, (k + 1) / 4)
 
     parts = [("cells", Instances(np.ones((1, 1), np.float32), np.array([[k, k + 1, 0, 0, 1, 1.0]]))) for k in range(9)]
-    passed, told = scoring.hand_in_hand(iter(parts), boxes())
+    passed, told = scoring.interleaved(iter(parts), boxes())
     assert told is not None
     for k, part in enumerate(passed):
         assert part is parts[k] and drawn[-1] == k + 1
     maps = (HeatMap(np.zeros((1, 1, 1), np.float32), np.array([k, k + 1])) for k in range(9))
     assert len(list(scoring.beside(maps, told))) == 9 and drawn[-1] == 9
     assert [box.start for box in told] == (np.arange(37, 40) / 4).tolist()
-    assert scoring.hand_in_hand(parts, None)[1] is None
+    assert scoring.interleaved(parts, None)[1] is None
 
 
 def test_heat_maps_of_a_long_video_lie_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,7 @@ def test_frame_scores_are_divided_by_what_is_seen_meanwhile() -> None:
     frames = HeatMap([0.9, 0.2, 0.6, 0.7, 0.4], [0.0, 0.7, 1.6, 2.4, 2.9, 4.0])
     shares = Shares(3)
     for piece in pieces:
-        shares.hear(piece)
+        shares.add(piece)
     found = list(shares.of(frames))
     for step in range(5):
         start, end = frames.edges[step : step + 2]
@@ -155,12 +155,12 @@ def test_frame_scores_are_divided_by_what_is_seen_meanwhile() -> None:
             np.testing.assert_allclose(
                 found[name].values[step, 0, 0], frames.values[step, 0, 0] * total[name] / total.sum(), rtol=1e-5
             )
-    assert len(shares.seen) == 1
+    assert len(shares.steps) == 1
 
 
 def test_of_nothing_seen_classes_have_the_same() -> None:
     shares = Shares(2)
-    shares.hear(ClassMap(np.zeros((1, 1, 1, 2), np.float32), np.array([0.0, 1.0])))
+    shares.add(ClassMap(np.zeros((1, 1, 1, 2), np.float32), np.array([0.0, 1.0])))
     assert [part.values.item() for part in shares.of(HeatMap([0.5], [0.0, 1.0]))] == [0.25, 0.25]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from wherewhen import cli
 from wherewhen.api import benchmark, runs
-from wherewhen.core.errors import ConfigError, EngineError
+from wherewhen.core.errors import ConfigError, EngineError, StoreError
 from wherewhen.core.values import Instances
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
@@ -91,3 +91,20 @@ def test_a_share_to_validate_on_is_refused_where_the_data_says_it(clips: Path, t
         benchmark.bench(root, settings={"validation": 0.3}, families=("video",), quiet=True)
     settings = {"validation": 0.3, "training": {"steps": 2}}
     runs.train(root, tmp_path / "run", settings=settings, fold="all", check=False, device="cpu", quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        ("runs/latest", "wherewhen train CLIPS; "),
+        ("runs/yard", "wherewhen train CLIPS --output runs/yard; "),
+        ("best.safetensors", "wherewhen train CLIPS; "),
+    ],
+)
+def test_the_error_of_a_missing_model_names_commands(
+    run: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match="no model there") as error:
+        Model.load(run)
+    assert command in str(error.value) and "--model RUN" in str(error.value)

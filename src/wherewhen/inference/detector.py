@@ -1,8 +1,8 @@
-"""Detection in videos, by a trained model or by prompts.
+"""Detection in videos, with a trained model or with prompts.
 
     frames(source) -> clips -> features(backbone) -> instances(builder) -> scores(method) -> events(localizer)
 
-A file is a camera that ends: `Detector.detect` runs `Detector.stream` to its end.
+Files and live streams are processed alike: `Detector.detect` runs `Detector.stream` to its end.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from wherewhen.inference.scoring import PredictionJoiner
 from wherewhen.video.reader import Damaged
 from wherewhen.video.sources import Camera, Source, SourceLike, expand, stem
 
-WANTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
+EXPECTED = "a path, an address, pictures (T, H, W, 3), or a list of these"
 
 
 class Detector:
-    """Frames in, when and where out.
+    """Detection in a source of frames.
 
     A subclass implements `instances` of a source, and `predictions` of these.
     """
 
     def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
-        """Predictions of a source (or of an open reading) that may never end, a time step at a time."""
+        """Predictions of a source or an open reading, which may be endless, a time step at a time."""
         parts, tracks = self.instances(source)
         return self.predictions(parts, tracks)
 
@@ -108,40 +108,40 @@ class Detector:
             return model.detect_one(source.path, damaged)
         sources = sources_of(source, rate)
         many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
-        found = [model.detect_one(one, damaged) for one in sources]
-        return found if many or len(found) > 1 else found[0]
+        results = [model.detect_one(item, damaged) for item in sources]
+        return results if many or len(results) > 1 else results[0]
 
     def detect_one(self, source: Source, damaged: Damaged = "keep") -> Result:
-        """What happens in exactly one video, see `detect`."""
+        """Detect anomalies in exactly one video, see `detect`."""
         from wherewhen.video.reader import reading
 
-        with reading(source, damaged=damaged) as one:
-            gathered = PredictionJoiner(exact=False)
-            for step in self.stream(one):
-                gathered.add(step)
-            prediction = gathered.whole()
-            size = one.info.width, one.info.height
-            return Result(stem(one.source), one.source, prediction, one.edges, size, one.damage, self.alarm)
+        with reading(source, damaged=damaged) as video:
+            joiner = PredictionJoiner(exact=False)
+            for step in self.stream(video):
+                joiner.add(step)
+            prediction = joiner.whole()
+            size = video.info.width, video.info.height
+            return Result(stem(video.source), video.source, prediction, video.edges, size, video.damage, self.alarm)
 
 
-def sources_of(given: Any, rate: float = 25.0) -> list[Source]:
+def sources_of(value: Any, rate: float = 25.0) -> list[Source]:
     """The sources that a user's text, path, pictures or list of these mean; ConfigError for anything else.
 
-    >>> [str(one) for one in sources_of(["rtsp://door/1", np.zeros((2, 8, 8, 3), np.uint8)])]
+    >>> [str(source) for source in sources_of(["rtsp://door/1", np.zeros((2, 8, 8, 3), np.uint8)])]
     ['rtsp://door/1', 'pictures']
     """
-    if isinstance(given, Pictures):
-        return [given]
-    if isinstance(given, str | Path | Address | Camera):
-        return expand(given)
-    if isinstance(given, np.ndarray) or (_listed(given) and all(isinstance(one, np.ndarray) for one in given)):
-        single = not isinstance(given, np.ndarray) or given.ndim > 2
-        if single and (isinstance(given, np.ndarray) or given[0].ndim < 4):
-            return [Pictures(given, rate)]
-    if not _listed(given):
-        raise expected("source", WANTED, given)
-    return [source for one in given for source in sources_of(one, rate)]
+    if isinstance(value, Pictures):
+        return [value]
+    if isinstance(value, str | Path | Address | Camera):
+        return expand(value)
+    if isinstance(value, np.ndarray) or (_listed(value) and all(isinstance(item, np.ndarray) for item in value)):
+        single = not isinstance(value, np.ndarray) or value.ndim > 2
+        if single and (isinstance(value, np.ndarray) or value[0].ndim < 4):
+            return [Pictures(value, rate)]
+    if not _listed(value):
+        raise expected("source", EXPECTED, value)
+    return [source for item in value for source in sources_of(item, rate)]
 
 
-def _listed(given: Any) -> bool:
-    return isinstance(given, list | tuple) and len(given) > 0
+def _listed(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0

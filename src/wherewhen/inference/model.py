@@ -20,7 +20,7 @@ from wherewhen.inference import alarms, model_file, score_maps
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
 from wherewhen.inference.model_config import ModelConfig
-from wherewhen.inference.scoring import beside, hand_in_hand, scored
+from wherewhen.inference.scoring import beside, interleaved, scored
 from wherewhen.runtime import select as engines
 from wherewhen.runtime.batching import EngineChoice
 from wherewhen.runtime.devices import pick_device
@@ -78,7 +78,7 @@ class Model(Detector):
     running: EngineChoice | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Make the parts that have no weights."""
+        """Create the parts that have no weights."""
         self.backbone = self.config.make("backbone")
         self.builders = self.config.builders()
         self.dims = {self.config.scored: int(self.bank.features.shape[1]), **self.dims}
@@ -118,8 +118,8 @@ class Model(Detector):
         ConfigError for one that is unknown, or that the trained threshold depends on.
         """
         name, changed = self.config.localizer, copy(self)
-        own = {**self.config.settings, name: alarms.tuned(name, self.config.settings[name], settings)}
-        changed.config = replace(self.config, settings=own)
+        sections = {**self.config.settings, name: alarms.tuned(name, self.config.settings[name], settings)}
+        changed.config = replace(self.config, settings=sections)
         return changed
 
     @property
@@ -128,15 +128,21 @@ class Model(Detector):
         return alarms.level(self.config.settings[self.config.localizer])
 
     def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
-        """The same views with normalized features; others than the method's stay as they are."""
-        return {name: self.normalizers[name](one) if name in self.normalizers else one for name, one in views.items()}
+        """The same views with normalized features; views without a normalizer are unchanged."""
+        return {
+            name: self.normalizers[name](instances) if name in self.normalizers else instances
+            for name, instances in views.items()
+        }
 
     def scores(self, views: Mapping[str, Instances]) -> Features:
         """Raw scores ``(N,)`` in [0, 1] of the scored instances of one video, from its normalized views."""
         return self.answers(views)[:, 0]
 
     def answers(self, views: Mapping[str, Instances]) -> Features:
-        """Raw scores of instances and, where classes have names, the likelihood of each: ``(N, 1 + C)``."""
+        """Raw scores in [0, 1] of the scored instances of one video, from its normalized views: ``(N, 1 + C)``.
+
+        The C columns after the score are the likelihoods of the classes, for methods that predict classes.
+        """
         import torch
 
         with torch.inference_mode():
@@ -173,8 +179,8 @@ class Model(Detector):
     @property
     def localizer(self) -> Localizer:
         """The last stage, with this model's threshold."""
-        made: Localizer = self.config.make("localizer", self.threshold)
-        return made
+        localizer: Localizer = self.config.make("localizer", self.threshold)
+        return localizer
 
     def instances(self, source: sampling.AnySource) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
         """Instances of a source for each view of the method; and tracks, where events get their boxes from them."""
@@ -185,16 +191,21 @@ class Model(Detector):
         parts = assembly.instances(
             streams, self.backbone, self.builders, crops=config.crops, gate=config.gate, batch=self.running.batch
         )
-        return hand_in_hand(parts, streams.boxes.get(track_cache.MOVERS))
+        return interleaved(parts, streams.boxes.get(track_cache.MOVERS))
 
     def save(self, path: str | Path) -> None:
         """Write everything but the settings as one safetensors file."""
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
-        for name, one in self.normalizers.items():
-            arrays |= {_key(self.config, name) + k: v for k, v in one.to_arrays().items()}
+        for name, normalizer in self.normalizers.items():
+            arrays |= {_key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
-        told = {"threshold": self.threshold, "dims": self.dims, "classes": self.classes, "trained_on": self.trained_on}
-        model_file.write(path, arrays, {"config": self.config.plain(), **told})
+        metadata = {
+            "threshold": self.threshold,
+            "dims": self.dims,
+            "classes": self.classes,
+            "trained_on": self.trained_on,
+        }
+        model_file.write(path, arrays, {"config": self.config.plain(), **metadata})
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
@@ -207,9 +218,7 @@ class Model(Detector):
         if path.is_dir():
             path = path / "weights" / f"{which}.safetensors"
         if not path.exists():
-            raise StoreError(
-                f"{run}: no model there (expected {path}); train one: wherewhen train CLIPS --output {run}"
-            )
+            raise StoreError(f"{run}: no model there (expected {path}); {_advice(Path(run))}")
         stored = model_file.read(path)
         try:
             config = ModelConfig.of(stored.config, trust=trust)
@@ -222,20 +231,26 @@ class Model(Detector):
         bank = stored.bank(stored.dims[config.scored])
         normalizers = {name: stored.normalizer(_key(config, name), stored.dims[name]) for name in config.views}
         device = pick_device(device)
-        told = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
+        fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
         try:
-            return cls(config, normalizers, method, *told)
+            return cls(config, normalizers, method, *fields)
         except ConfigError as error:
             raise StoreError(f"{path}: {error}") from None
+
+
+def _advice(run: Path) -> str:
+    """The command that trains a model at a path, or the option that names another run folder."""
+    output = "" if run.name == "latest" or run.suffix or run.exists() else f" --output {run}"
+    return f"train one: wherewhen train CLIPS{output}; or name a run folder: --model RUN (in Python: load(RUN))"
 
 
 def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
     """ConfigError where a model would run code without consent, StoreError where the file is not identified."""
     code = config.part("backbone").abilities.runs_code_of
-    named = code(mapping(stored.config.get(config.backbone), config.backbone)) if code else None
-    if named is None:
+    code_file = code(mapping(stored.config.get(config.backbone), config.backbone)) if code else None
+    if code_file is None:
         return
-    path, sha256 = named
+    path, sha256 = code_file
     if not sha256:
         raise stored.wrong(f"its configuration has no sha256 of {path}, so the file can't be identified")
     if not config.trusted:
@@ -246,7 +261,7 @@ def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
 
 
 def _student(stored: model_file.Stored, config: ModelConfig) -> Any:
-    """The method with its weights; shapes are compared before any memory is taken for it."""
+    """The method with its weights; shapes are compared before memory is allocated."""
     import torch
 
     classes = Classes(stored.classes or Classes().names)
@@ -261,5 +276,5 @@ def _student(stored: model_file.Stored, config: ModelConfig) -> Any:
 
 
 def _key(config: ModelConfig, view: str) -> str:
-    """Where the arrays of a view's normalizer are kept; that of the scored view bears no name."""
+    """Prefix of the names of a normalizer's arrays; that of the scored view has no view name."""
     return "normalizer." if view == config.scored else f"normalizer.{view}."

@@ -29,12 +29,12 @@ class Option:
 
     def of(self, value: Any, name: str) -> Any:
         """The value with its type; ConfigError where it is not one that the setting takes."""
-        made = typed(self.kind, value, name)
-        if self.names and made not in self.names:
-            raise ConfigError(unknown(name, made[:80], self.names))
-        if not self.accepts(made):
-            raise ConfigError(f"{name}: expected {self.expected}, got {made}")
-        return made
+        setting = typed(self.kind, value, name)
+        if self.names and setting not in self.names:
+            raise ConfigError(unknown(name, setting[:80], self.names))
+        if not self.accepts(setting):
+            raise ConfigError(f"{name}: expected {self.expected}, got {setting}")
+        return setting
 
 
 def _choice(*names: str) -> Option:
@@ -54,15 +54,15 @@ OPTIONS: Mapping[str, Option] = {
 
 @dataclass(frozen=True, repr=False)
 class ModelConfig:
-    """What a model is made of: a plug-in of each kind, and their settings by plug-in name.
+    """The plug-ins of a model, one of each kind, and their settings by plug-in name.
 
     ``instances``: the builder of the scored instances, the first view of the method; other views come from the builders
-    that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training`` is the method's own
-    by default.
-    ``engine`` and ``precision``: how a backbone that is a network is run; ``auto`` measures once what is fastest.
+    that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training``: the method's
+    schedule by default.
+    ``engine`` and ``precision``: how a backbone that is a network runs; ``auto`` measures once which is fastest.
     ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that change by fewer gray levels,
-    or have less contrast, are not processed. ``movers``: source of tracked boxes beside the cells' maps, so that events
-    get their boxes; None = none. They change neither training nor any frame score.
+    or have less contrast, are not processed. ``movers``: source of tracked boxes, from which events get their boxes;
+    None = none. They change neither training nor frame scores.
     """
 
     backbone: str
@@ -93,7 +93,7 @@ class ModelConfig:
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None, *, trust: bool = False) -> ModelConfig:
-        """Make a configuration of plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
+        """A configuration from plain values: ``{"method": "cuboid_mil", "cuboid_mil": {...}, "training": {...}}``.
 
         ConfigError names what is unknown or of the wrong type. ``trust``: run the code in the file that the backbone
         ``file`` names.
@@ -101,25 +101,25 @@ class ModelConfig:
         >>> ModelConfig.of({"backbone": "motion"}).method
         'cuboid_mil'
         """
-        given = mapping(values, "a model")
-        chosen = _chosen(given)
+        settings = mapping(values, "a model")
+        chosen = _chosen(settings)
         method = registry.load("methods", chosen["method"])
         parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
         parts |= {name: registry.load("instances", name) for name in method.views[1:]}
-        _check_names(given, parts)
-        options = {name: option.of(given.get(name, option.default), name) for name, option in OPTIONS.items()}
-        training = {**vars(method.schedule), **mapping(given.get("training"), "training")}
+        _check_names(settings, parts)
+        options = {name: option.of(settings.get(name, option.default), name) for name, option in OPTIONS.items()}
+        training = {**vars(method.schedule), **mapping(settings.get("training"), "training")}
         config = cls(
             **{**chosen, **options},
-            settings=_settings(given, parts, method.presets, trust),
+            settings=_settings(settings, parts, method.presets, trust),
             training=build(Training, training, "training"),
-            movers=track_cache.movers(given.get(track_cache.MOVERS)),
+            movers=track_cache.movers(settings.get(track_cache.MOVERS)),
         )
         _check_fit(config)
         return config
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, every default spelled out, consent left out: what ``config.yaml`` holds."""
+        """The same as plain values with all defaults and without consent: the content of ``config.yaml``."""
         head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
         tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
         run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
@@ -129,7 +129,7 @@ class ModelConfig:
             **run,
             "movers": plain(self.movers),
             "training": vars(self.training),
-            **{k: {key: one for key, one in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
+            **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
         }
 
     def check_share(self, root: str) -> None:
@@ -157,7 +157,7 @@ class ModelConfig:
         return next(iter(self.views))
 
     def feature_spec(self, device: str = "auto", instances: str | None = None) -> FeatureSpec:
-        """How features of a video are made on a device: for what is scored, or for another builder of its views."""
+        """Specification of the features of the scored instances, or of another builder's, on a device."""
         instances = instances or self.instances
         return FeatureSpec(
             self.backbone, instances, self.settings[self.backbone], self.settings[instances],
@@ -165,20 +165,20 @@ class ModelConfig:
         )  # fmt: skip
 
     def feature_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
-        """How features of a video are made on a device for each view of the method."""
+        """Specification of the features of each view of the method, on a device."""
         return {view: self.feature_spec(device, instances) for view, instances in self.views.items()}
 
     def builders(self) -> dict[str, Builder]:
-        """What makes each view."""
-        made = {view: registry.load("instances", name) for view, name in self.views.items()}
-        return {view: builder(self.settings[self.views[view]]) for view, builder in made.items()}
+        """The builder of each view."""
+        plugins = {view: registry.load("instances", name) for view, name in self.views.items()}
+        return {view: builder(self.settings[self.views[view]]) for view, builder in plugins.items()}
 
     def part(self, kind: str) -> Any:
-        """The plug-in of a kind, not yet made."""
+        """The plug-in class of a kind."""
         return registry.load(registry.PARTS[kind], getattr(self, kind))
 
     def raw(self, view: str) -> bool:
-        """Whether the features of a view are not normalized: where the method or prompts require it.
+        """Whether the features of a view stay unnormalized, as the method or prompts require.
 
         >>> [ModelConfig.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
         [False, False]
@@ -196,9 +196,9 @@ class ModelConfig:
         return bool(self.part("backbone").abilities.reads_text)
 
     def reader(self) -> TextImage | None:
-        """The backbone for a method that learns prompts, None where it doesn't read."""
-        made: TextImage | None = self.make("backbone") if self.tells_classes and self.reads else None
-        return made
+        """The backbone for a method that learns prompts; None for a backbone without a text encoder."""
+        backbone: TextImage | None = self.make("backbone") if self.tells_classes and self.reads else None
+        return backbone
 
     def student(self, dims: Mapping[str, int], classes: Classes | None = None) -> Any:
         """The method for features of these lengths, and for ``classes`` where it predicts them."""
@@ -209,32 +209,32 @@ class ModelConfig:
         return self.part(kind)(self.settings[getattr(self, kind)], *more)
 
 
-def _chosen(given: Mapping[str, Any]) -> dict[str, str]:
+def _chosen(settings: Mapping[str, Any]) -> dict[str, str]:
     """The plug-in of each kind, by the kind's name; ConfigError where the method doesn't take the instances."""
-    method = typed(str, given.get("method", DEFAULTS["method"]), "method")
+    method = typed(str, settings.get("method", DEFAULTS["method"]), "method")
     plugin = registry.load("methods", method)
     accepted = (plugin.views[0], *plugin.abilities.other_builders)
     defaults = {**DEFAULTS, "instances": accepted[0]}
-    chosen = {kind: typed(str, given.get(kind, defaults[kind]), kind) for kind in registry.PARTS}
+    chosen = {kind: typed(str, settings.get(kind, defaults[kind]), kind) for kind in registry.PARTS}
     if chosen["instances"] not in accepted:
         raise ConfigError(f"method {method} needs the instances {' or '.join(accepted)}; got {chosen['instances']}")
     return chosen
 
 
-def _check_names(given: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+def _check_names(settings: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
     """ConfigError for a name that is neither a setting nor a plug-in; sections of plug-ins not chosen are ignored."""
-    known = [*parts, *registry.PARTS, *OPTIONS, track_cache.MOVERS, "training"]
+    names = [*parts, *registry.PARTS, *OPTIONS, track_cache.MOVERS, "training"]
     plugins = {name for kind in registry.PARTS.values() for name in registry.names(kind)}
-    for name in given:
-        if name not in known and name not in plugins:
-            raise ConfigError(unknown("setting", name, known))
+    for name in settings:
+        if name not in names and name not in plugins:
+            raise ConfigError(unknown("setting", name, names))
 
 
 def _settings(
-    given: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
+    settings: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
 ) -> dict[str, Any]:
     """Typed settings of each plug-in: those given, the method's presets, those of the builder that shares them."""
-    sections = {name: {**presets.get(name, {}), **mapping(given.get(name), name)} for name in parts}
+    sections = {name: {**presets.get(name, {}), **mapping(settings.get(name), name)} for name in parts}
     for name, part in parts.items():
         if trust and CONSENT in part.Config.__dataclass_fields__:
             sections[name][CONSENT] = True
@@ -260,11 +260,11 @@ def _check_fit(config: ModelConfig) -> None:
         )
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
-    for sight in track_cache.track_sources(builders).values():
-        track_cache.source_settings(sight)  # checks its settings before a video is opened
-    near = roi_crops.roi_specs(builders)
-    if near and not config.part("backbone").abilities.usable_on_moving_crops:
+    for source in track_cache.track_sources(builders).values():
+        track_cache.source_settings(source)  # checks its settings before a video is opened
+    crop_views = roi_crops.roi_specs(builders)
+    if crop_views and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
             f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
-            f"Use --{config.views[next(iter(near))]}.features pool, or an image backbone such as shufflenet"
+            f"Use --{config.views[next(iter(crop_views))]}.features pool, or an image backbone such as shufflenet"
         )

@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from wherewhen.core.values import Features, Floats, Instances
 
-RIDGE = 0.1  # added to the correlations: features that nearly repeat each other are not blown up
-SPREAD = 0.15  # of the picture: sigma over which places share what they saw
-SHARED = 0.2  # how much the whole picture counts at each place, as a share of what a place has seen on average
-FLOOR = 0.2  # the least deviation at a place, as a share of the whole picture's
-LEAST = 1e-2  # the least deviation of a feature, as a share of the largest
-COARSE = (12, 12)  # places that instances off a grid are counted at
+RIDGE = 0.1  # added to the correlations, so that nearly collinear features are not amplified
+SPREAD = 0.15  # of the picture: sigma of the smoothing over places
+SHARED = 0.2  # weight of the whole picture at each place, as a share of the mean count of a place
+FLOOR = 0.2  # the smallest deviation at a place, as a share of the whole picture's
+LEAST = 1e-2  # the smallest deviation of a feature, as a share of the largest
+COARSE = (12, 12)  # grid of places for instances without a grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Normalizer:
-    """Standardizes features, place by place where all videos show one picture, and then decorrelates them.
+    """Standardizes features, place by place where all grids have one size, and then decorrelates them.
 
-    The length of what comes out, over the root of D, is about 1 where all is as usual (Mahalanobis distance).
-    Instances of zeros alone hold nothing: they stay zeros and don't count.
+    The norm of normalized features over the root of D is about 1 for normal instances (Mahalanobis distance).
+    Instances of zeros alone are empty: they stay zeros and don't count.
 
     ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty; instances
-    off a grid are at the cell of their center.
-    ``mix``: ``(D, D)``, what decorrelates, or empty. ``limit``: the largest absolute value that is let through.
+    without a grid use the cell of their center.
+    ``mix``: ``(D, D)``, the whitening matrix, or empty. ``limit``: values are clipped to this absolute value.
 
     >>> rows = Instances(np.array([[1.0], [3.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]] * 2))
     >>> Normalizer.fit([rows], decorrelate=False)(rows).features.tolist()
@@ -45,34 +45,33 @@ class Normalizer:
     def fit(
         cls, videos: Iterable[Instances], *, by_place: bool = True, decorrelate: bool = True, limit: float = 10.0
     ) -> Normalizer:
-        """Learn from instances of normal training videos; ValueError without any.
+        """Fit to instances of normal training videos; ValueError without any.
 
-        ``by_place``: where all are on grids of one size, or none is on any, take the perspective out; neighbors share
-        what they saw.
+        ``by_place``: statistics by place, smoothed over neighbors, where all grids have one size or none has a grid.
         ``decorrelate``: whiten by the inverse root of the correlations (ZCA).
         """
-        seen = list(videos)
-        rows = np.concatenate([_held(v) for v in seen]).astype(np.float64) if seen else np.empty((0, 0))
+        instances = list(videos)
+        rows = np.concatenate([_held(v) for v in instances]).astype(np.float64) if instances else np.empty((0, 0))
         if not len(rows):
-            if not sum(len(v.features) for v in seen):
+            if not sum(len(v.features) for v in instances):
                 raise ValueError("normalizer: no instances to learn from")
-            rows = np.zeros((1, seen[0].features.shape[1]))
+            rows = np.zeros((1, instances[0].features.shape[1]))
         mean, scale = rows.mean(0), rows.std(0)
         scale = np.maximum(scale, LEAST * scale.max()) if scale.max() > 1e-9 else np.ones_like(scale)
-        sizes = {v.shape[1:] if v.shape else None for v in seen}
+        sizes = {v.shape[1:] if v.shape else None for v in instances}
         places = np.empty((0,))
         if by_place and len(sizes) == 1:
-            places = _places(seen, mean, scale, sizes.pop() or COARSE)
+            places = _places(instances, mean, scale, sizes.pop() or COARSE)
         size = len(mean)
         plain = cls(mean, scale, places, np.eye(size), np.inf)
         if not decorrelate:
             return replace(plain, limit=limit)
-        scaled = np.concatenate([_held(plain(v)) for v in seen]) if len(rows) > 1 else rows
+        scaled = np.concatenate([_held(plain(v)) for v in instances]) if len(rows) > 1 else rows
         return replace(plain, mix=_whitening(scaled), limit=limit)
 
     @classmethod
     def none(cls) -> Normalizer:
-        """One that leaves features as they are, for methods that look at pixels.
+        """The identity, for methods that process pixels.
 
         >>> row = Instances(np.array([[300.0, 2.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]]))
         >>> Normalizer.none()(row).features.tolist()
@@ -95,19 +94,19 @@ class Normalizer:
         return replace(instances, features=features)
 
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
-        """What to save."""
+        """The arrays to save."""
         limit = np.array([self.limit])
         return {"mean": self.mean, "scale": self.scale, "places": self.places, "mix": self.mix, "limit": limit}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], length: int | None = None) -> Normalizer:
-        """What `to_arrays` saved, back; KeyError names what is missing, ValueError what is wrong.
+        """The normalizer of saved arrays, see `to_arrays`; KeyError for a missing array, ValueError for a wrong one.
 
-        ``length``: of the features that it is for, where that is known.
+        ``length``: length of the features; None = unknown.
         """
-        made = cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], _limit(arrays["limit"]))
-        _check(made, length)
-        return made
+        normalizer = cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], _limit(arrays["limit"]))
+        _check(normalizer, length)
+        return normalizer
 
 
 def _limit(array: NDArray[Any]) -> float:
@@ -116,32 +115,39 @@ def _limit(array: NDArray[Any]) -> float:
     return float(array[0])
 
 
-def _check(one: Normalizer, length: int | None) -> None:
-    """ValueError for a normalizer that would let nothing through, or that doesn't fit features."""
-    size = len(one.mean) if one.mean.ndim == 1 else 0
+def _check(normalizer: Normalizer, length: int | None) -> None:
+    """ValueError for arrays of wrong shapes, types or values."""
+    size = len(normalizer.mean) if normalizer.mean.ndim == 1 else 0
     expected = {"mean": ((size,),), "scale": ((size,),), "mix": ((size, size), (0,), (0, 0))}
     for name, shapes in expected.items():
-        found = getattr(one, name)
-        if not size or found.shape not in shapes or found.dtype.kind != "f":
+        array = getattr(normalizer, name)
+        if not size or array.shape not in shapes or array.dtype.kind != "f":
             raise ValueError(
-                f"{name}: expected numbers {' or '.join(map(str, shapes))}, found {found.dtype} {found.shape}"
+                f"{name}: expected numbers {' or '.join(map(str, shapes))}, found {array.dtype} {array.shape}"
             )
-    if one.places.size and (one.places.ndim != 4 or one.places.shape[::3] != (2, size) or one.places.dtype.kind != "f"):
-        raise ValueError(f"places: expected numbers (2, h, w, {size}), found {one.places.dtype} {one.places.shape}")
-    if length is not None and size not in ((1, length) if not one.mix.size else (length,)):
+    if normalizer.places.size and (
+        normalizer.places.ndim != 4 or normalizer.places.shape[::3] != (2, size) or normalizer.places.dtype.kind != "f"
+    ):
+        raise ValueError(
+            f"places: expected numbers (2, h, w, {size}), found {normalizer.places.dtype} {normalizer.places.shape}"
+        )
+    if length is not None and size not in ((1, length) if not normalizer.mix.size else (length,)):
         raise ValueError(f"mean: expected {length} numbers, found {size}")
-    for name, values in (("scale", one.scale), ("places", one.places[1] if one.places.size else one.scale)):
+    for name, values in (
+        ("scale", normalizer.scale),
+        ("places", normalizer.places[1] if normalizer.places.size else normalizer.scale),
+    ):
         if not (values > 0).all():
             raise ValueError(f"{name}: expected scales above 0, found {values.min():g}")
 
 
 def _held(instances: Instances) -> Features:
-    """The rows that hold anything."""
+    """The rows that are not all zeros."""
     return instances.features[instances.features.any(1)]
 
 
 def _centers(instances: Instances, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the cell that the center of each instance lies in."""
+    """Row and column of the cell of each instance's center."""
     middle = (instances.extents[:, 2:4] + instances.extents[:, 4:]) / 2
     column, row = (np.clip(middle * shape[::-1], 0, np.array(shape[::-1]) - 1).astype(np.int64)).T
     return row, column
@@ -150,18 +156,18 @@ def _centers(instances: Instances, shape: tuple[int, ...]) -> tuple[NDArray[np.i
 def _sums(instances: Instances, values: Floats, shape: tuple[int, ...]) -> Floats:
     """Values ``(N, D)`` added up at each place ``(h, w, D)``."""
     if instances.shape:
-        found: Floats = values.reshape(-1, *shape, values.shape[-1]).sum(0)
-        return found
-    found = np.zeros((*shape, values.shape[-1]))
-    np.add.at(found, _centers(instances, shape), values)
-    return found
+        sums: Floats = values.reshape(-1, *shape, values.shape[-1]).sum(0)
+        return sums
+    sums = np.zeros((*shape, values.shape[-1]))
+    np.add.at(sums, _centers(instances, shape), values)
+    return sums
 
 
 def _places(videos: list[Instances], mean: Floats, scale: Floats, shape: tuple[int, ...]) -> Floats:
-    """Mean and scale at every place ``(2, h, w, D)``: Gaussian over the picture, drawn to the whole picture's."""
+    """Mean and scale at every place ``(2, h, w, D)``: Gaussian smoothing, shrunk toward the whole picture's."""
     from scipy.ndimage import gaussian_filter
 
-    sums = [np.zeros((*shape, size)) for size in (1, len(mean), len(mean))]  # how many, their values, their squares
+    sums = [np.zeros((*shape, size)) for size in (1, len(mean), len(mean))]  # counts, values, squares
     for video in videos:
         held: Floats = np.any(video.features, 1, keepdims=True).astype(np.float64)
         values: Floats = (video.features - mean) / scale * held
@@ -169,7 +175,7 @@ def _places(videos: list[Instances], mean: Floats, scale: Floats, shape: tuple[i
             whole += _sums(video, part, shape)
     h, w = shape
     total = float(sums[0].sum())
-    count, first, second = (gaussian_filter(one, (SPREAD * h, SPREAD * w, 0), mode="nearest") for one in sums)
+    count, first, second = (gaussian_filter(array, (SPREAD * h, SPREAD * w, 0), mode="nearest") for array in sums)
     shared = SHARED * total / (h * w) or 1.0
     shift = first / (count + shared)
     spread = np.sqrt(np.maximum((second + shared) / (count + shared) - shift**2, FLOOR**2))
@@ -177,7 +183,7 @@ def _places(videos: list[Instances], mean: Floats, scale: Floats, shape: tuple[i
 
 
 def _whitening(rows: NDArray[Any]) -> Floats:
-    """The inverse square root ``(D, D)`` of the correlations; features stay as near to what they were as can be."""
+    """The inverse square root ``(D, D)`` of the correlations (ZCA)."""
     if len(rows) < 2:
         return np.eye(rows.shape[1])
     covariance = np.atleast_2d(np.cov(rows.T.astype(np.float64)))

@@ -27,7 +27,7 @@ class Result:
     """The result for one video. ``clock``: its F + 1 frame edges in seconds; ``size``: width and height.
 
     ``id``: its name, of `legible` characters.
-    ``damage``: why less was read than the file declares, or how a live stream ended; None if all was read.
+    ``damage``: reason why less was read than the file declares, or how a live stream ended; None if all was read.
     ``threshold``: the score at which an alarm starts.
     """
 
@@ -140,21 +140,29 @@ def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else escape("" if value is None else str(value))
 
 
-def score_rows(found: Sequence[Result], classes: Iterable[str] | None = None) -> dict[str, list[Any]]:
+def score_rows(results: Sequence[Result], classes: Iterable[str] | None = None) -> dict[str, list[Any]]:
     """A table of frame scores: columns video, frame, start, end, score, and ``score_NAME`` for each class.
 
-    ``classes``: their names, where they are not those of ``found``. The prefix keeps a class called "video" apart from
-    the other columns; a class without scores in a video is empty.
+    ``classes``: their names; None: those of ``results``. The prefix keeps a class called "video" apart from the other
+    columns; a class without scores in a video is empty.
     """
-    names = dict.fromkeys(name for one in found for name in one.prediction.classes) if classes is None else classes
+    names = (
+        dict.fromkeys(name for result in results for name in result.prediction.classes) if classes is None else classes
+    )
     by_class: dict[str, list[Any]] = {name: [] for name in names}
     columns: dict[str, list[Any]] = {name: [] for name in NAMES}
-    for one in found:
-        count = len(one.scores)
-        values = ([one.id] * count, range(count), one.clock[:-1].tolist(), one.clock[1:].tolist(), one.scores.tolist())
+    for result in results:
+        count = len(result.scores)
+        values = (
+            [result.id] * count,
+            range(count),
+            result.clock[:-1].tolist(),
+            result.clock[1:].tolist(),
+            result.scores.tolist(),
+        )
         for name, more in zip(NAMES, values, strict=True):
             columns[name] += more
         for name, column in by_class.items():
-            known = one.class_scores.get(name)
-            column += [None] * count if known is None else known.tolist()
+            scores = result.class_scores.get(name)
+            column += [None] * count if scores is None else scores.tolist()
     return columns | {PREFIX + name: column for name, column in by_class.items()}

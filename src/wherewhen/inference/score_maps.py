@@ -12,13 +12,13 @@ from wherewhen.core.values import Features, Floats, HeatMap, Instances, Paths, S
 
 PAINTED = (24, 32)  # rows and columns of a map that is painted from instances without a grid
 COARSE = (8, 8)  # the same for whole features, which are long
-WALKED = (36, 48)  # the same for movers, whose boxes are told as well
+WALKED = (36, 48)  # the same for movers, which have boxes too
 
 
 def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
     """Scores ``(N,)`` as heat maps, a time step at a time; instances without a grid are painted on a raster.
 
-    Of instances that move each frame is a step, with their boxes beside it; where nobody is, the map is 0.
+    For instances with paths each frame is a step, with their boxes; elsewhere the map is 0.
     """
     for cells, values in scored:
         if cells.paths is not None:
@@ -29,7 +29,7 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
 
 
 def pictures(valued: Iterable[tuple[Instances, Features]]) -> Iterator[tuple[Floats, Features, Features | None]]:
-    """Values ``(N, V)`` of instances as pictures ``(h, w, V)``, each with its time and what moves ``(1, H, W)``."""
+    """Values ``(N, V)`` of instances as pictures ``(h, w, V)``, each with its time and its motion ``(1, H, W)``."""
     for cells, values in valued:
         if cells.shape is None:
             yield from ((span, picture, None) for span, picture in painted(cells, values))
@@ -41,29 +41,29 @@ def pictures(valued: Iterable[tuple[Instances, Features]]) -> Iterator[tuple[Flo
 
 
 def walked(movers: Instances, paths: Paths, values: Features) -> Iterator[HeatMap]:
-    """Scores ``(N,)`` of movers along their paths, a frame at a time; a cell holds the highest of who covers it."""
+    """Scores ``(N,)`` of movers along their paths, a frame at a time; a cell holds the highest score that covers it."""
     step = np.searchsorted(paths.edges, paths.rows.extents[:, 0] + ext.TICK, "right") - 1
     order = np.argsort(step, kind="stable")
     borders = np.searchsorted(step[order], np.arange(len(paths.edges)))
     for k, (first, last) in enumerate(pairwise(borders.tolist())):
-        own = order[first:last]
-        owner = paths.rows.track[own]
-        boxes = Scores(paths.rows.extents[own], values[owner].astype(np.float64), movers.track[owner])
+        indices = order[first:last]
+        owner = paths.rows.track[indices]
+        boxes = Scores(paths.rows.extents[indices], values[owner].astype(np.float64), movers.track[owner])
         picture = ext.painted(boxes.extents, boxes.values, WALKED)
         yield HeatMap(picture[None], paths.edges[k : k + 2], boxes=(boxes,))
 
 
 def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) -> Iterator[tuple[Floats, Features]]:
-    """Values ``(N, D)`` of instances anywhere as pictures ``(H, W, D)``, each with its time ``(2,)`` in seconds.
+    """Values ``(N, D)`` of instances without a grid as pictures ``(H, W, D)``, each with its time ``(2,)`` in seconds.
 
-    A cell holds the mean of what covers it, by the share that it covers, or 0. Instances of one time that cover the
-    whole picture, as crops do, are one picture, in the order in which they come. Where any leave something open, time
-    is cut wherever an instance begins or ends, and all that last there are painted together.
+    A cell holds the mean of the instances that cover it, weighted by coverage, or 0. Instances of one time that cover
+    the whole picture, as crops do, are one picture, in order of input. Where any cell stays uncovered, time is cut at
+    each start and end of an instance, and all instances of an interval are painted together.
     """
     spans, first, group = np.unique(rows.extents[:, :2], axis=0, return_index=True, return_inverse=True)
     order = np.argsort(group.ravel(), kind="stable")
     members = np.split(order, np.cumsum(np.bincount(group.ravel()))[:-1])
-    if all(ext.coverage(rows.extents[near], size)[2].min() > ext.ROUNDING for near in members):
+    if all(ext.coverage(rows.extents[indices], size)[2].min() > ext.ROUNDING for indices in members):
         for number in np.argsort(first):
             yield spans[number], ext.mean_map(rows.extents[members[number]], values[members[number]], size)
         return
@@ -71,14 +71,14 @@ def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) 
     order = np.argsort(starts, kind="stable")
     rising, longest = starts[order], float((ends - starts).max(initial=0))
     for start, end in pairwise(np.unique(rows.extents[:, :2])):
-        near = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
-        near = np.sort(near[ends[near] >= end])
-        if len(near):
-            yield np.array([start, end]), ext.mean_map(rows.extents[near], values[near], size)
+        indices = order[np.searchsorted(rising, start - longest) : np.searchsorted(rising, start, "right")]
+        indices = np.sort(indices[ends[indices] >= end])
+        if len(indices):
+            yield np.array([start, end]), ext.mean_map(rows.extents[indices], values[indices], size)
 
 
 def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:
-    """Instances anywhere as a grid: each cell holds the mean features of what covers it."""
+    """Instances without a grid as a grid: each cell holds the mean features of the instances that cover it."""
     if rows.shape is not None:
         return rows
     pictures = list(painted(rows, rows.features, size))

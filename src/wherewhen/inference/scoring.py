@@ -1,4 +1,4 @@
-"""Instances to predictions: scores with temporal context, boxes beside maps, joined time steps."""
+"""Instances to predictions: scores with temporal context, boxes for maps, joined time steps."""
 
 from __future__ import annotations
 
@@ -22,48 +22,50 @@ Scorer = Callable[[Mapping[str, Instances]], Features]
 def scored(
     parts: Iterable[Part], score: Scorer, reach: float | None, names: Sequence[str]
 ) -> Iterator[tuple[Instances, Features]]:
-    """Score the first of the named views with as much past and future of all of them as ``reach`` asks for.
+    """Score the first of the named views with ``reach`` seconds of past and future of all of them.
 
-    ``reach``: in seconds, None = all. What comes out covers the same stretches of the first view in the same order; a
-    stretch waits until every view has come as far as it reaches. ValueError where a view has nothing there.
+    ``reach``: None = the whole video. The output covers the same stretches of the first view in the same order; a
+    stretch waits until every view covers its context. ValueError where a view has no instances there.
     """
     first = names[0]
     if reach is None:
-        found: dict[str, list[Instances]] = {name: [] for name in names}
+        instances: dict[str, list[Instances]] = {name: [] for name in names}
         for name, part in parts:
-            found[name].append(part)
-        whole = {name: join_instances(some) for name, some in found.items()}
+            instances[name].append(part)
+        whole = {name: join_instances(sets) for name, sets in instances.items()}
         yield whole[first], score(whole)
         return
     if reach == 0 and len(names) == 1:
         for name, part in parts:
             yield part, score({name: part})
         return
-    yield from _as_far_as(parts, score, reach, names)
+    yield from _scored_with_context(parts, score, reach, names)
 
 
-def _as_far_as(
+def _scored_with_context(
     parts: Iterable[Part], score: Scorer, reach: float, names: Sequence[str]
 ) -> Iterator[tuple[Instances, Features]]:
     first = names[0]
     windows: dict[str, deque[Instances]] = {name: deque() for name in names}
-    come = dict.fromkeys(names, -np.inf)  # what is still to come of a view begins no earlier
+    latest = dict.fromkeys(names, -np.inf)  # later stretches of a view start no earlier
     waiting: deque[Instances] = deque()
 
     def settle(part: Instances) -> tuple[Instances, Features]:
         start, end = _start(part) - reach, _end(part) + reach
-        near = {name: [p for p in some if _end(p) > start and _start(p) < end] for name, some in windows.items()}
-        if missing := [name for name, some in near.items() if not some]:
+        context = {name: [p for p in sets if _end(p) > start and _start(p) < end] for name, sets in windows.items()}
+        if missing := [name for name, sets in context.items() if not sets]:
             raise ValueError(f"no {missing[0]} from {start:.2f} s to {end:.2f} s, which {first} there need")
-        before = sum(len(p.features) for p in near[first][: next(i for i, p in enumerate(near[first]) if p is part)])
-        values = score({name: join_instances(some) for name, some in near.items()})
+        before = sum(
+            len(p.features) for p in context[first][: next(i for i, p in enumerate(context[first]) if p is part)]
+        )
+        values = score({name: join_instances(sets) for name, sets in context.items()})
         return part, values[before : before + len(part.features)]
 
     for name, part in parts:
-        come[name] = _start(part)
-        while waiting and _end(waiting[0]) + reach <= min(come.values()):
+        latest[name] = _start(part)
+        while waiting and _end(waiting[0]) + reach <= min(latest.values()):
             yield settle(waiting.popleft())
-        past = (_start(waiting[0]) if waiting else come[first]) - reach
+        past = (_start(waiting[0]) if waiting else latest[first]) - reach
         for window in windows.values():
             while window and _end(window[0]) <= past:
                 window.popleft()
@@ -82,63 +84,63 @@ def _end(part: Instances) -> float:
     return float(part.extents[:, 1].max())
 
 
-def hand_in_hand(parts: Iterable[Part], boxes: Iterable[Boxes] | None) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
-    """The same two streams, where boxes are drawn as parts come; so pictures that wait for them stay few.
+def interleaved(parts: Iterable[Part], boxes: Iterable[Boxes] | None) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
+    """The same two streams; boxes are read along with the parts, so that few decoded pictures wait for them.
 
-    A method may look at all parts before its first map asks for a box.
+    A method may read all parts before its first map needs a box.
     """
     if boxes is None:
         return iter(parts), None
-    coming, drawn = iter(boxes), deque[Boxes]()
+    unread, buffered = iter(boxes), deque[Boxes]()
 
-    def passed() -> Iterator[Part]:
+    def parts_and_boxes() -> Iterator[Part]:
         last = -np.inf
         for part in parts:
-            while last < _end(part[1]) and (own := next(coming, None)) is not None:
-                drawn.append(own)
-                last = own.start
+            while last < _end(part[1]) and (frame_boxes := next(unread, None)) is not None:
+                buffered.append(frame_boxes)
+                last = frame_boxes.start
             yield part
 
-    def told() -> Iterator[Boxes]:
-        while (own := drawn.popleft() if drawn else next(coming, None)) is not None:
-            yield own
+    def buffered_boxes() -> Iterator[Boxes]:
+        while (frame_boxes := buffered.popleft() if buffered else next(unread, None)) is not None:
+            yield frame_boxes
 
-    return passed(), told()
+    return parts_and_boxes(), buffered_boxes()
 
 
 def beside(maps: Iterable[HeatMap], boxes: Iterable[Boxes] | None) -> Iterator[HeatMap]:
-    """Maps that start in rising order with the tracked boxes of all frames of their steps; a map waits for them.
+    """Maps in order of time with the tracked boxes of the frames of their steps; a map waits for its boxes.
 
-    None leaves maps as they are. A box without a track number is nobody's and left out.
+    None leaves the maps unchanged. Boxes without a track number are left out.
     """
     if boxes is None:
         yield from maps
         return
-    coming, held = iter(boxes), deque[tuple[float, float, Scores]]()
+    coming, window = iter(boxes), deque[tuple[float, float, Scores]]()
     for piece in maps:
-        while held and held[0][1] <= piece.edges[0] + ext.TICK:
-            held.popleft()
-        while not held or held[-1][0] < piece.edges[-1] - ext.TICK:
-            if (own := next(coming, None)) is None:
+        while window and window[0][1] <= piece.edges[0] + ext.TICK:
+            window.popleft()
+        while not window or window[-1][0] < piece.edges[-1] - ext.TICK:
+            if (frame_boxes := next(coming, None)) is None:
                 break
-            held.append((own.start, own.end, _movers(own)))
+            window.append((frame_boxes.start, frame_boxes.end, _movers(frame_boxes)))
         movers = (
-            Scores.chained([rows for start, end, rows in held if start < b - ext.TICK and end > a + ext.TICK])
+            Scores.chained([rows for start, end, rows in window if start < b - ext.TICK and end > a + ext.TICK])
             for a, b in pairwise(piece.edges)
         )
         yield replace(piece, movers=tuple(movers))
 
 
 def _movers(boxes: Boxes) -> Scores:
-    """The tracked boxes of a frame, for as long as it lasts."""
-    own = boxes.track >= 0
-    rows = boxes.extents[own]
+    """The tracked boxes of a frame, with its start and end."""
+    is_tracked = boxes.track >= 0
+    rows = boxes.extents[is_tracked]
     rows[:, :2] = boxes.start, boxes.end
-    return Scores(rows, boxes.values[own], boxes.track[own])
+    return Scores(rows, boxes.values[is_tracked], boxes.track[is_tracked])
 
 
 class PredictionJoiner:
-    """The predictions of time steps as one, while they come; what grows large lies in files.
+    """Joins the predictions of time steps; large arrays are written to temporary files.
 
     ``exact``: heat maps keep their precision however many they are, else see `Packed`. ``places``: whether heat maps
     and boxes are kept at all.
@@ -153,7 +155,7 @@ class PredictionJoiner:
         self._events: list[Event] = []
 
     def add(self, step: Prediction) -> None:
-        """The next time steps."""
+        """Add the next time steps."""
         self._events += step.events
         if step.boxes is not None and self._places:
             for spool, rows in zip(self._boxes, (step.boxes.extents, step.boxes.values, step.boxes.track), strict=True):
@@ -169,7 +171,7 @@ class PredictionJoiner:
             self._heat.append(np.asarray(step.heat.values))
 
     def whole(self) -> Prediction:
-        """All of it; ValueError if there was no time step."""
+        """All time steps as one; ValueError without any."""
         if not self._starts:
             raise ValueError("no predictions: the video has no time step")
         edges = np.array([*self._starts, self._end])
@@ -185,7 +187,7 @@ class PredictionJoiner:
 
 def join_predictions(steps: Iterable[Prediction]) -> Prediction:
     """The predictions of all time steps as one, see `PredictionJoiner`; ValueError if there is none."""
-    made = PredictionJoiner()
+    joiner = PredictionJoiner()
     for step in steps:
-        made.add(step)
-    return made.whole()
+        joiner.add(step)
+    return joiner.whole()
