@@ -211,15 +211,24 @@ def test_tests_and_commands_of_the_page_on_reliability_exist() -> None:
     assert targets <= made
 
 
-@pytest.mark.parametrize("name", [*wherewhen.__all__, "Model.detect"])
-def test_public_functions_describe_every_parameter(name: str) -> None:
+METHODS = (
+    *(f"Model.{name}" for name in ("detect", "stream", "with_threshold", "with_localizer", "with_movers")),
+    *(f"Model.{name}" for name in ("with_engine", "save", "load")),
+    *(f"Result.{name}" for name in ("heatmap", "to_pandas", "render", "timeline")),
+)
+
+
+@pytest.mark.parametrize("name", [*wherewhen.__all__, *METHODS])
+def test_public_functions_describe_parameters_and_results(name: str) -> None:
     public = operator.attrgetter(name)(wherewhen)
-    if not inspect.isfunction(public):
+    if not inspect.isroutine(public):
         assert inspect.getdoc(public), name
         return
     parameters = [parameter for parameter in inspect.signature(public).parameters if parameter != "self"]
     described = re.search(r"^Args:\n(.*?)(?:\n\n|\Z)", inspect.getdoc(public) or "", re.DOTALL | re.MULTILINE)
     assert described and re.findall(r"^    (\w+): ", described[1], re.MULTILINE) == parameters
+    returns = inspect.signature(public).return_annotation != "None"
+    assert ("\nReturns:\n    " in (inspect.getdoc(public) or "")) == returns
 
 
 def definitions(source: str) -> set[str]:

@@ -192,9 +192,7 @@ def bench(
     quiet: bool = False,
     ablate: str | None = None,
 ) -> Bench:
-    """Train and evaluate every method on every backbone over all folds of a data set and all seeds.
-
-    Results of finished jobs are cached and not computed again.
+    """Train and evaluate every method on every backbone over all folds and seeds; finished jobs are cached.
 
     Args:
         root: folder of a data set with folds and ground truth.
@@ -210,6 +208,9 @@ def bench(
         anomalous: names of the folders of anomalous videos.
         quiet: no progress bars.
         ablate: compare this method with each of its parts changed, in place of ``methods``.
+
+    Returns:
+        Tables of means, deviations, intervals and paired comparisons.
 
     Raises:
         DataError: no folds, or a metric family that is defined in no fold.
@@ -383,10 +384,7 @@ def _boxes_of(video: Video, track_sources: Sequence[TrackSource]) -> list[dict[s
 
 @lru_cache
 def code_key(home: Path = Path(__file__).parents[1]) -> str:
-    """A fingerprint of what the toolkit computes: a changed method or metric finds no old results.
-
-    The paths, imports and docstrings of source files don't count.
-    """
+    """A fingerprint of all statements of the toolkit, without the paths, imports and docstrings of source files."""
     return fingerprint(sorted(_statements(path) for path in home.rglob("*.py")))
 
 

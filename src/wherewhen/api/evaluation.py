@@ -64,6 +64,13 @@ def evaluate(
         families: metric families; None: the usual ones that the ground truth allows.
         damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
         quiet: no progress bars.
+
+    Returns:
+        The metrics of the model and of the trivial baselines on the same videos.
+
+    Raises:
+        DataError: the ground truth does not define a family in ``families``.
+        OutputError: a file that the toolkit did not write would be replaced.
     """
     folder = Path(output)
     check_names(folder, JUDGED, JUDGED if _judged(folder) else ())

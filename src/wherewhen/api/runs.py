@@ -127,6 +127,9 @@ def train(
         damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
         quiet: no progress bars.
 
+    Returns:
+        The model with the weights that the validation videos selected, or the last weights without such videos.
+
     Raises:
         ConfigError: unknown settings, or ``output`` holds another run.
         DataError: labels or files are wrong.
@@ -230,8 +233,12 @@ def load(run: str | Path = "runs/latest", which: str = "best", device: str = "au
         device: auto, cpu or cuda.
         trust: run the code in the TorchScript file that the model names, if it names one.
 
+    Returns:
+        The model, ready for detection.
+
     Raises:
         StoreError: no model is there, or its file is damaged.
+        ConfigError: the model needs ``trust``.
     """
     if not isinstance(run, str | Path):
         raise expected("run", "the path of a run folder", run)

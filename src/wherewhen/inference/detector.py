@@ -35,7 +35,14 @@ class Detector:
     """
 
     def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
-        """Predictions of a source or an open reading, which may be endless, a time step at a time."""
+        """Predictions of a source, which may be endless, a time step at a time.
+
+        Args:
+            source: file, folder of pictures, camera number, address, or an open reading.
+
+        Returns:
+            An iterator of predictions; each has the frames, heat map and events that became final in its time step.
+        """
         parts, tracks = self.instances(source)
         return self.predictions(parts, tracks)
 
@@ -63,9 +70,13 @@ class Detector:
         """
 
     def with_threshold(self, threshold: float) -> Self:
-        """The same model with an alarm from another score on, in [0, 1]: 0.5 as trained, less for more alarms.
+        """The same model with another threshold of alarms; scores don't change.
 
-        Scores don't change: compare the frame scores of `detect` with a threshold.
+        Args:
+            threshold: score in [0, 1] at which an alarm starts; 0.5 as trained, lower for more alarms.
+
+        Returns:
+            A copy of the model, with the same weights.
         """
         return self.with_localizer(**alarms.sensitivity(threshold))
 
@@ -99,6 +110,9 @@ class Detector:
             damaged: keep uses a damaged video as far as it can be read; set-aside raises VideoError for it.
             rate: pictures per second of pictures in memory.
             threshold: score from 0 to 1 at which an alarm starts, see `with_threshold`; None: as the model has it.
+
+        Returns:
+            Frame scores, heat map and events of the video; a list of these for several sources.
 
         Raises:
             VideoError: a source can't be read.

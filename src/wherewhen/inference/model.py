@@ -89,9 +89,16 @@ class Model(Detector):
         return f"Model({self.config.summary}, {len(self.trained_on)} training videos{classes}, {self.device})"
 
     def with_movers(self, movers: object) -> Model:
-        """The same model with events from boxes of movers: a source of boxes by its name, or its settings.
+        """The same model, whose events have the boxes of tracked objects.
 
-        ConfigError where movers are scored already.
+        Args:
+            movers: name of a source of boxes, or its settings.
+
+        Returns:
+            A copy of the model, with the same weights.
+
+        Raises:
+            ConfigError: the method scores tracked objects already.
         """
         changed = ModelConfig.of({**self.config.plain(), track_cache.MOVERS: movers}, trust=self.config.trusted)
         return replace(self, config=changed)
@@ -99,7 +106,16 @@ class Model(Detector):
     def with_engine(self, engine: str = "auto", precision: str = "auto") -> Model:
         """The same model with another engine or precision for its backbone.
 
-        ConfigError where the backbone is no network, EngineError where the engine doesn't support them.
+        Args:
+            engine: auto, torch, compile, openvino or onnx.
+            precision: auto, fp32, bf16 or int8.
+
+        Returns:
+            A copy of the model, with the same weights.
+
+        Raises:
+            ConfigError: the backbone is no network.
+            EngineError: the engine doesn't support the device or the precision.
         """
         if not isinstance(self.backbone, Network):
             raise ConfigError(
@@ -113,9 +129,16 @@ class Model(Detector):
         return replace(self, config=config)
 
     def with_localizer(self, **settings: Any) -> Model:
-        """The same model with other settings of its localizer, such as ``cooldown_seconds=30``.
+        """The same model with other settings of its localizer.
 
-        ConfigError for one that is unknown, or that the trained threshold depends on.
+        Args:
+            settings: settings by name, such as ``cooldown_seconds=30``.
+
+        Returns:
+            A copy of the model, with the same weights.
+
+        Raises:
+            ConfigError: a setting is unknown, or the trained threshold depends on it.
         """
         name, changed = self.config.localizer, copy(self)
         sections = {**self.config.settings, name: alarms.tuned(name, self.config.settings[name], settings)}
@@ -194,7 +217,11 @@ class Model(Detector):
         return interleaved(parts, streams.boxes.get(track_cache.MOVERS))
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the settings as one safetensors file."""
+        """Write the model as one safetensors file.
+
+        Args:
+            path: file to write.
+        """
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
         for name, normalizer in self.normalizers.items():
             arrays |= {_key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
@@ -209,10 +236,20 @@ class Model(Detector):
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
-        """Load the model of a run folder: ``best`` (by validation) or ``last``; or the path of its weights file.
+        """Load the model of a run folder.
 
-        ``trust``: run the code in the TorchScript file that its configuration names, if any. StoreError: a fault of
-        the file; ConfigError: it would run code without consent.
+        Args:
+            run: the run folder, or the path of a weights file.
+            which: best (by validation) or last checkpoint.
+            device: auto, cpu or cuda.
+            trust: run the code in the TorchScript file that the configuration names, if any.
+
+        Returns:
+            The model, ready for detection.
+
+        Raises:
+            StoreError: no model is there, or its file is damaged.
+            ConfigError: the model needs ``trust``.
         """
         path = Path(run)
         if path.is_dir():

@@ -71,7 +71,17 @@ class Result:
         return {name: part.on(self.clock)[:, 0, 0] for name, part in self.prediction.classes.items()}
 
     def heatmap(self, time: float) -> Features:
-        """The heat map ``(h, w)`` at a moment in seconds; ConfigError for one that the video doesn't have."""
+        """The heat map at a moment.
+
+        Args:
+            time: seconds from the start of the video.
+
+        Returns:
+            Scores by place ``(h, w)`` in [0, 1], row 0 at the top.
+
+        Raises:
+            ConfigError: the moment is outside of the video, or the result has no heat map.
+        """
         start, end = float(self.clock[0]), float(self.clock[-1])
         if not isinstance(time, int | float | np.number) or not start <= time <= end:
             raise expected("time", f"a moment of the video, {start:.2f} to {end:.2f} s", time)
@@ -91,7 +101,17 @@ class Result:
         }
 
     def to_pandas(self, what: str = "scores") -> Any:
-        """A pandas table: ``scores``, a row per frame, as in ``scores.csv``; or ``events``, a row per event."""
+        """The result as a pandas table.
+
+        Args:
+            what: scores, a row per frame, as in ``scores.csv``; or events, a row per event.
+
+        Returns:
+            A ``pandas.DataFrame``.
+
+        Raises:
+            ConfigError: another table, or pandas is not installed.
+        """
         rows = {"scores": lambda: score_rows([self]), "events": self.event_rows}
         if what not in rows:
             raise ConfigError(unknown("table", str(what), rows))
@@ -119,7 +139,18 @@ class Result:
         return (len(self.clock) - 1) / float(self.clock[-1] - self.clock[0])
 
     def render(self, path: str | Path, truth: Truth | None = None) -> Path:
-        """Write the video with boxes, heat and the running curve as mp4."""
+        """Write the video with boxes, heat map and score curve.
+
+        Args:
+            path: mp4 file to write.
+            truth: ground truth to draw as well.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            OutputError: a file that the toolkit did not write would be replaced.
+        """
         from wherewhen.video.writer import Writer
 
         with outputs.reading([self.path]), Writer(path, self.rate, painted=True) as writer:
@@ -128,7 +159,18 @@ class Result:
         return Path(path)
 
     def timeline(self, path: str | Path, truth: Truth | None = None) -> Path:
-        """Write the curve over time with events and threshold as PNG."""
+        """Write the score curve with events and threshold.
+
+        Args:
+            path: PNG file to write.
+            truth: ground truth to draw as well.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            OutputError: a file that the toolkit did not write would be replaced.
+        """
         from wherewhen.visualization.render import timeline
 
         with outputs.reading([self.path]):
