@@ -19,7 +19,7 @@ def blank(count: int) -> Iterator[Frame]:
 @pytest.mark.parametrize("stride", [1, 2, 3, 7])
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 8])
 def test_looking_at_some_frames_leaves_no_hole_in_time(stride: int, count: int) -> None:
-    seen = list(box_tracks.looked(blank(count), stride))
+    seen = list(box_tracks.strided(blank(count), stride))
     assert [frame.index for frame in seen] == list(range(0, count, stride))
     assert [frame.start for frame in seen[1:]] == [frame.end for frame in seen[:-1]]
     assert not count or seen[-1].end == count / 10
@@ -34,7 +34,7 @@ def test_a_frame_is_looked_at_before_later_ones_come() -> None:
             pulled += 1
             yield frame
 
-    assert [pulled for _ in box_tracks.looked(camera(), 3)] == [3, 6, 9, 10]
+    assert [pulled for _ in box_tracks.strided(camera(), 3)] == [3, 6, 9, 10]
 
 
 def test_tubes_of_a_video(clips: Path) -> None:

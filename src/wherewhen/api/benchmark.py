@@ -338,7 +338,7 @@ def _look_at_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: boo
             seen.append(bag.video)
             if bag.damage:
                 log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
-        frame_rates.tell_seen(seen, own.values())
+        frame_rates.warn_of_videos(seen, own.values())
 
 
 def _jobs(

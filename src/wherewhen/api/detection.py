@@ -99,7 +99,7 @@ def detect(
              if quarantine.named(place.source) not in aside]  # fmt: skip
     with log_file(folder):
         if isinstance(model, Model):
-            frame_rates.tell_found((one.clock for one in found), model.backbone)
+            frame_rates.warn_of_edges((one.clock for one in found), model.backbone)
     return found, quarantine
 
 

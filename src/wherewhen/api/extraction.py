@@ -246,7 +246,9 @@ def extract_all(
         quarantine.write()
     done = [task.video for number, task in enumerate(tasks) if tallies[number].cause is None]
     names = _told(store, what, done, looks, stored)
-    frame_rates.tell_seen(done, looks, lambda video, look: open_features(Task(video, looks, home, stored).path(look)))
+    frame_rates.warn_of_videos(
+        done, looks, lambda video, look: open_features(Task(video, looks, home, stored).path(look))
+    )
     sweep(target)
     effort = sum((tally.effort for tally in tallies.values()), Effort())
     made, kept = (sum(getattr(tally, part) for tally in tallies.values()) for part in ("made", "kept"))

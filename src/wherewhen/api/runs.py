@@ -208,7 +208,7 @@ def _learned(
     specs = config.feature_specs(device)
     bags = loading.gathered(data.videos, specs, quarantine=quarantine, quiet=quiet)
     videos = [bag.video for bag in bags]
-    frame_rates.tell_seen(videos, specs.values())
+    frame_rates.warn_of_videos(videos, specs.values())
     check_labels(videos)
     if not (folder / "config.yaml").exists():
         write_yaml(folder / "config.yaml", config.plain())

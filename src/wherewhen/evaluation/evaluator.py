@@ -156,7 +156,7 @@ def evaluate_videos(
     """A table of the model and all trivial rows on videos with truth or labels, by all metrics that these allow."""
     specs = feature_specs(model.config.feature_specs(model.device))
     bags = normalized(model, loading.bags(judged.videos, specs, quarantine=quarantine, quiet=quiet))
-    frame_rates.tell_seen((bag.video for bag in bags), specs.values())
+    frame_rates.warn_of_videos((bag.video for bag in bags), specs.values())
     held = judged.truths_of(bags, model.config.scored)
     if not held:
         raise DataError("no video is left to evaluate; see the reasons in quarantine.json")

@@ -1,7 +1,7 @@
 """Decoded frames become instances: frames -> clips -> features(backbone) -> instances(builder).
 
-Every stage is an iterator over an iterator, so a file and a camera take the same way. This is the only place that
-joins these stages; `wherewhen.inference.detector` goes on from instances to events.
+Every stage is an iterator over an iterator, for files and cameras alike. This is the only place that joins these
+stages; `wherewhen.inference.detector` processes instances further.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Part = tuple[str, Instances]  # of a view with this name
 class Streams:
     """What is decoded of one video for one backbone.
 
-    ``boxes``: tracked boxes for each builder that asks for them; ``closeups``: sharper frames for each builder that
-    has regions cut out.
+    ``boxes``: tracked boxes for each builder that needs them; ``closeups``: sharper frames for each builder whose
+    instances are cropped.
     """
 
     frames: Iterable[Frame]
@@ -35,7 +35,7 @@ class Streams:
 
     @classmethod
     def of(cls, video: sampling.AnySource, spec: ClipSpec) -> Streams:
-        """The frames of a video at the rate and size of a backbone, for builders that ask for nothing else."""
+        """The frames of a video at the rate and size of a backbone, for builders that need nothing else."""
         return cls(sampling.frames(video, spec))
 
 
@@ -64,14 +64,14 @@ def instances(
 
 def accompanied(stream: Iterable[Grid], boxes: Iterable[Boxes]) -> Iterator[Grid]:
     """Grids with the tracked frames that begin before their end, each frame with one grid; a grid waits for them."""
-    coming = iter(boxes)
-    held = next(coming, None)
+    unread = iter(boxes)
+    pending = next(unread, None)
     for grid in stream:
-        own = []
-        while held is not None and held.start < grid.span[1] - ext.TICK:
-            own.append(held)
-            held = next(coming, None)
-        yield replace(grid, boxes=tuple(own))
+        frame_boxes = []
+        while pending is not None and pending.start < grid.span[1] - ext.TICK:
+            frame_boxes.append(pending)
+            pending = next(unread, None)
+        yield replace(grid, boxes=tuple(frame_boxes))
 
 
 def several(
@@ -80,12 +80,12 @@ def several(
     crops: int = 1,
     boxes: Mapping[str, Iterable[Boxes]] | None = None,
 ) -> Iterator[Part]:
-    """What several builders make of the same grids, which are made once; whoever has seen least goes on first.
+    """Instances of several builders from the same grids, computed once; the builder with the fewest grids is next.
 
-    ``boxes``: what grids come with, for each builder that wants to see any.
+    ``boxes``: tracked boxes for each builder that needs them.
     """
     pulled = dict.fromkeys(builders, 0)
-    sights = boxes or {}
+    box_streams = boxes or {}
 
     def counted(name: str, grids: Iterator[Grid]) -> Iterator[Grid]:
         for grid in grids:
@@ -93,12 +93,13 @@ def several(
             yield grid
 
     copies = zip(builders.items(), tee(stream, len(builders)), strict=True)
-    told = {
-        name: (builder, accompanied(copy, sights[name]) if name in sights else copy) for (name, builder), copy in copies
+    inputs = {
+        name: (builder, accompanied(copy, box_streams[name]) if name in box_streams else copy)
+        for (name, builder), copy in copies
     }
-    running = {name: built(counted(name, copy), builder, crops) for name, (builder, copy) in told.items()}
+    running = {name: built(counted(name, copy), builder, crops) for name, (builder, copy) in inputs.items()}
     while running:
-        name = min(running, key=lambda one: pulled[one])
+        name = min(running, key=lambda key: pulled[key])
         part = next(running[name], None)
         if part is None:
             del running[name]
@@ -130,7 +131,7 @@ def built(stream: Iterable[Grid], builder: Builder, crops: int = 1) -> Iterator[
 
 
 class InstanceJoiner:
-    """Many stretches of one video as one, while they come; what grows large lies in a file."""
+    """Joins the stretches of one video; large arrays are written to temporary files."""
 
     def __init__(self) -> None:
         self.features, self.extents, self.track, self.detail = Spool(), Spool(), Spool(), Spool()
@@ -138,7 +139,7 @@ class InstanceJoiner:
         self.ways, self.edges = list[Scores](), list[Floats]()
 
     def add(self, part: Instances) -> None:
-        """The next stretch."""
+        """Add the next stretch."""
         if part.paths is not None:
             rows = part.paths.rows
             self.ways.append(Scores(rows.extents, rows.values, rows.track + self.features.rows))

@@ -1,6 +1,6 @@
-"""Boxes, tracks and tubes of a video: every stage is an iterator over an iterator, a file is a camera that ends.
+"""Boxes, tracks and tubes of a video: every stage is an iterator over an iterator, for files and cameras alike.
 
-frames(source) -> looked at -> boxes(proposer) -> tracks(link) -> tubes(built)
+frames(source) -> every n-th frame -> boxes(proposer) -> tracks(link) -> tubes(built)
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ from wherewhen.video.sources import parsed, stem
 def proposer(name: str, settings: Mapping[str, Any] | None = None, video: sampling.AnySource | None = None) -> Proposer:
     """The proposer called ``name``; ConfigError for unknown names and settings.
 
-    ``video``: whose boxes it is to give, where it reads files of single videos; VideoError where there is none.
+    ``video``: the video, for a proposer that reads a file for each video; VideoError where there is none.
     """
     cls = registry.load("proposals", name)
-    made: Proposer = cls(build(cls.Config, settings, name))
-    return made if video is None else of_video(made, video)
+    source: Proposer = cls(build(cls.Config, settings, name))
+    return source if video is None else of_video(source, video)
 
 
 def of_video(source: Proposer, video: sampling.AnySource) -> Proposer:
-    """The same source for a video, where it reads files of single videos; a path's id is its name without the end."""
+    """The same source for one video, where it reads a file for each; a path's id is its name without the extension."""
     if not isinstance(source, ByVideo):
         return source
     if not isinstance(video, Video):
         place = video.source if isinstance(video, Reading) else parsed(video)
         video = Video(stem(place), place if isinstance(place, Path) else Path(place.name))
-    made: Proposer = type(source)(source.config, video)  # type: ignore[call-arg]
-    return made
+    bound: Proposer = type(source)(source.config, video)  # type: ignore[call-arg]
+    return bound
 
 
-def looked(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
-    """Every ``stride``-th frame; it lasts until the next one that is looked at, so that time has no holes."""
-    held: Frame | None = None
+def strided(frames: Iterable[Frame], stride: int) -> Iterator[Frame]:
+    """Every ``stride``-th frame; it lasts until the next one of these, so that time has no gaps."""
+    pending: Frame | None = None
     for number, frame in enumerate(frames):
         if number % stride == 0:
-            if held is not None:
-                yield held
-            held = frame
-        elif held is not None:
-            held = replace(held, end=frame.end)
-        if held is not None and number % stride == stride - 1:
-            yield held
-            held = None
-    if held is not None:
-        yield held
+            if pending is not None:
+                yield pending
+            pending = frame
+        elif pending is not None:
+            pending = replace(pending, end=frame.end)
+        if pending is not None and number % stride == stride - 1:
+            yield pending
+            pending = None
+    if pending is not None:
+        yield pending
 
 
 def boxes(video: sampling.AnySource, source: Proposer) -> Iterator[Boxes]:
-    """What a proposer sees in each frame of a video that it looks at; VideoError where it can't be read."""
-    return source(looked(sampling.frames(video, source.clip), source.clip.stride))
+    """Boxes of a proposer in each frame of a video that it processes; VideoError where the video can't be read."""
+    return source(strided(sampling.frames(video, source.clip), source.clip.stride))
 
 
 def tracked(
@@ -75,13 +75,13 @@ def tracked(
 
 
 def followed(frames: Iterable[Frame], source: Proposer, linking: LinkConfig | None = None) -> Iterator[Boxes]:
-    """Tracked boxes of pictures that come at the rate and size that a proposer wants."""
-    stream = iter(source(looked(frames, source.clip.stride)))
+    """Tracked boxes of frames at the rate and size of a proposer."""
+    stream = iter(source(strided(frames, source.clip.stride)))
     first = next(stream, None)
     if first is None:
         return
-    seen = chain([first], stream)
-    yield from seen if source.tracks else link(seen, linking)
+    detections = chain([first], stream)
+    yield from detections if source.tracks else link(detections, linking)
 
 
 def proposed(

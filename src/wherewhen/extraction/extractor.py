@@ -27,7 +27,7 @@ from wherewhen.runtime.select import attach, remembered
 
 T = TypeVar("T")
 
-VERSION = 6  # of features: raise it when the same settings give other ones
+VERSION = 6  # of features: increase it when the same settings give other features
 AUTO = "auto"
 SAMPLES = 4  # clips that an engine is measured on
 
@@ -84,7 +84,7 @@ class FeatureSpec:
         return {**settings, self.backbone: backbone}
 
     def source(self, video: Video) -> dict[str, Any]:
-        """Which video, for a passport: the hash of its content, its span in seconds, its own file of boxes if any."""
+        """The source for a passport: the hash of the video's content, its span in seconds, its file of boxes if any."""
         return {"sha256": content(video.path), "span": plain(video.span), **self.boxes(video)}
 
     def boxes(self, video: Video) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class FeatureSpec:
         return {} if track_source is None else track_cache.box_file_identity(track_source, video)
 
     def running(self, video: Video) -> EngineChoice:
-        """The engine on this machine; measured on clips of ``video`` where it is not known yet."""
+        """The engine on this machine; measured on clips of ``video`` where no measurement is stored."""
         if (network := self.network) is None:
             return NONE
         choice = remembered(network, self.backbone_settings, self.engine, self.precision, self.device)
@@ -154,17 +154,17 @@ _OPEN: dict[str, LoadedBackbone] = {}
 _OPENING = Lock()
 
 
-def _open(look: FeatureSpec, video: Video) -> LoadedBackbone:
-    backbone = registry.load("backbones", look.backbone)(look.backbone_settings)
-    if look.network is None:
+def _open(spec: FeatureSpec, video: Video) -> LoadedBackbone:
+    backbone = registry.load("backbones", spec.backbone)(spec.backbone_settings)
+    if spec.network is None:
         return LoadedBackbone(backbone, NONE)
-    running = attach(backbone, look.engine, look.precision, look.device, _samples(video, backbone.clip))
+    running = attach(backbone, spec.engine, spec.precision, spec.device, _samples(video, backbone.clip))
     backbone.run = SharedBatcher(backbone.run, running.batch)
     return LoadedBackbone(backbone, running)
 
 
 def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
-    """Gives a few real clips ``(N, T, H, W, 3)`` when asked: of a shorter video one, made whole as networks see it."""
+    """A function that reads a few clips ``(N, T, H, W, 3)``; a short video gives one, padded as for networks."""
     import numpy as np
 
     def clips() -> Pixels:
@@ -176,7 +176,7 @@ def _samples(video: Video, spec: ClipSpec) -> Callable[[], Pixels]:
 
 @dataclass(frozen=True, eq=False)
 class Extracted:
-    """What one look saw in one video: instances, the borders of the video's frames in seconds, and a passport."""
+    """Features of one video by one specification: instances, frame edges in seconds, and a passport."""
 
     instances: Instances
     clock: Floats
@@ -184,7 +184,7 @@ class Extracted:
 
     @property
     def damage(self) -> str | None:
-        """Why it comes from less than the whole video; None if all of it was read."""
+        """Why only a part of the video was read; None if all of it was."""
         damage: str | None = self.passport["about"].get("damage")
         return damage
 
@@ -196,7 +196,7 @@ class Extracted:
 
 @dataclass
 class Effort:
-    """Seconds of the clock that each part took (they overlap), and how much was done."""
+    """Wall time of each part in seconds (parts overlap), and the amounts processed."""
 
     decode: float = 0.0
     resize: float = 0.0
@@ -216,9 +216,9 @@ Beside = Mapping[str, Iterator[Boxes]]
 
 @dataclass(frozen=True)
 class _Group:
-    """Feature specs that share a backbone, with what they need of one video.
+    """Feature specs that share a backbone, with their inputs from one video.
 
-    ``sharper``: the sharper frames of each builder that has regions cut out.
+    ``sharper``: the clip specs of sharper frames for each builder whose instances are cropped.
     """
 
     loaded: LoadedBackbone
@@ -228,7 +228,7 @@ class _Group:
 
     @classmethod
     def all_of(cls, specs: Sequence[FeatureSpec], video: Video) -> list[_Group]:
-        """The specs by their backbone; tracks are made here where the cache has none."""
+        """The specs by their backbone; tracks that are not cached are computed here."""
         by_backbone: dict[str, list[FeatureSpec]] = {}
         for spec in specs:
             by_backbone.setdefault(spec.backbone_key, []).append(spec)
@@ -269,7 +269,7 @@ def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort 
                     frames = progress.reported(takers[0], info.duration, report)
                 began = perf_counter()
                 try:
-                    return _see(group, frames, closeups)
+                    return _instances_of(group, frames, closeups)
                 except BaseException:
                     stop.set()
                     raise
@@ -295,7 +295,7 @@ def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort 
 
 
 def _side_by_side(work: Callable[[int], T], count: int) -> list[T]:
-    """Results of ``work(0)``, ``work(1)``, ... in threads of their own."""
+    """Results of ``work(0)``, ``work(1)``, ..., each in a thread."""
     if count == 1:
         return [work(0)]
     with ThreadPoolExecutor(count) as pool:
@@ -303,7 +303,7 @@ def _side_by_side(work: Callable[[int], T], count: int) -> list[T]:
 
 
 def _facts(info: Any, clock: Floats, damage: str | None) -> dict[str, Any]:
-    """What a passport says of a recording that was read to its end."""
+    """Facts for a passport about a recording that was read to its end."""
     facts: dict[str, Any] = {"width": info.width, "height": info.height, "rate": info.rate, "variable": info.variable}
     facts |= {"codec": info.codec, "frames": len(clock) - 1, "seconds": float(clock[-1] - clock[0])}
     return facts | ({"damage": damage} if damage else {})
@@ -315,11 +315,11 @@ def _want(spec: ClipSpec, crops: int) -> Any:
     return reader.Want(spec.rate, *sampling.sizes(spec, crops))
 
 
-def _builders(looks: Sequence[FeatureSpec]) -> dict[str, Builder]:
-    return {str(number): look.builder for number, look in enumerate(looks)}
+def _builders(specs: Sequence[FeatureSpec]) -> dict[str, Builder]:
+    return {str(number): spec.builder for number, spec in enumerate(specs)}
 
 
-def _see(
+def _instances_of(
     group: _Group, frames: Iterator[Frame], closeups: Mapping[str, Iterator[Frame]]
 ) -> tuple[list[Instances], Still]:
     """Instances of each spec of a group, and the spans that were gated."""
@@ -327,22 +327,31 @@ def _see(
     loaded, builders = group.loaded, _builders(group.specs)
     joiners = {name: assembly.InstanceJoiner() for name in builders}
     streams = assembly.Streams(frames, group.boxes, closeups)
-    how: dict[str, Any] = {"crops": group.specs[0].crops, "gate": group.specs[0].gate, "batch": loaded.running.batch}
-    for name, part in assembly.instances(streams, loaded.backbone, builders, **how, patient=True, still=still):
+    options: dict[str, Any] = {
+        "crops": group.specs[0].crops,
+        "gate": group.specs[0].gate,
+        "batch": loaded.running.batch,
+    }
+    for name, part in assembly.instances(streams, loaded.backbone, builders, **options, patient=True, still=still):
         joiners[name].add(part)
     return [joiner.whole() for joiner in joiners.values()], still
 
 
-def _about(one: LoadedBackbone, look: FeatureSpec, seen: Instances, still: Still) -> dict[str, Any]:
-    """Information for a passport: nothing here determines what is looked for."""
-    run = one.running
-    told = {key: value for key, value in plain(look.backbone_settings).items() if key == "layer"}
-    if look.network is not None:
-        told |= {"device": run.device, "engine_version": run.version}
-        told["deviation"] = {"relative": run.relative, "cosine": run.cosine}
-    grid = {"grid": seen.shape, "rows": len(seen.features), "length": seen.features.shape[1], "gated": still}
+def _about(loaded: LoadedBackbone, spec: FeatureSpec, instances: Instances, still: Still) -> dict[str, Any]:
+    """Information for a passport that is not compared."""
+    run = loaded.running
+    about = {key: value for key, value in plain(spec.backbone_settings).items() if key == "layer"}
+    if spec.network is not None:
+        about |= {"device": run.device, "engine_version": run.version}
+        about["deviation"] = {"relative": run.relative, "cosine": run.cosine}
+    grid = {
+        "grid": instances.shape,
+        "rows": len(instances.features),
+        "length": instances.features.shape[1],
+        "gated": still,
+    }
     resize = "swscale: areas averaged where it shrinks, bilinear where it enlarges"
-    return plain({"clip": one.backbone.clip, "resize": resize, **told, **grid, **_versions()})  # type: ignore[no-any-return]
+    return plain({"clip": loaded.backbone.clip, "resize": resize, **about, **grid, **_versions()})  # type: ignore[no-any-return]
 
 
 @lru_cache

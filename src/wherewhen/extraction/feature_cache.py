@@ -32,58 +32,58 @@ from wherewhen.extraction.track_cache import ending
 log = logging.getLogger("wherewhen")
 
 
-def instances(video: Video, look: FeatureSpec, cache: Path | None = None) -> Instances:
-    """The instances of one video, from a store or the cache where they lie there; VideoError if it can't be read."""
-    return bag_of(video, {"one": look}, cache).views["one"]
+def instances(video: Video, spec: FeatureSpec, cache: Path | None = None) -> Instances:
+    """The instances of one video, stored or extracted; VideoError if it can't be read."""
+    return bag_of(video, {"view": spec}, cache).views["view"]
 
 
-def bag_of(video: Video, looks: Mapping[str, FeatureSpec], cache: Path | None = None) -> Bag:
+def bag_of(video: Video, specs: Mapping[str, FeatureSpec], cache: Path | None = None) -> Bag:
     """The features of each specification in one video; those not stored are extracted in one reading."""
     if is_features(video.path):
-        files = {name: stored(video, look) for name, look in looks.items()}
+        files = {name: stored(video, spec) for name, spec in specs.items()}
         damage = next((file.damage for file in files.values() if file.damage), None)
         return Bag(video, {name: file.instances() for name, file in files.items()}, damage)
-    found: dict[str, Instances] = {}
+    views: dict[str, Instances] = {}
     damage = None
     missing: dict[str, Path] = {}
-    for name, look in looks.items():
-        path = cached(video, look, cache)
-        kept = usable(path, look.source(video), look.resolved_settings(video))
-        if kept is None:
+    for name, spec in specs.items():
+        path = cached(video, spec, cache)
+        file = usable(path, spec.source(video), spec.resolved_settings(video))
+        if file is None:
             missing[name] = path
         else:
-            found[name], damage = kept.instances(), damage or kept.damage
+            views[name], damage = file.instances(), damage or file.damage
     if missing:
-        seen = extract_features(video, [looks[name] for name in missing])
-        for (name, path), one in zip(missing.items(), seen, strict=True):
+        extracted = extract_features(video, [specs[name] for name in missing])
+        for (name, path), result in zip(missing.items(), extracted, strict=True):
             with Spare(path):
-                one.save(path)
-            found[name], damage = one.instances, damage or one.damage
-    return Bag(video, {name: found[name] for name in looks}, damage)
+                result.save(path)
+            views[name], damage = result.instances, damage or result.damage
+    return Bag(video, {name: views[name] for name in specs}, damage)
 
 
-def file_of(video: Video, look: FeatureSpec, cache: Path | None = None) -> FeatureFile:
-    """The file that keeps what a look saw in a video; StoreError where none does."""
+def file_of(video: Video, spec: FeatureSpec, cache: Path | None = None) -> FeatureFile:
+    """The file of the features of a specification in a video; StoreError where there is none."""
     if is_features(video.path):
         store = store_of(video.path)
-        return open_features(inside(store, _look_in(store, look.required_settings()), video.id))
-    return open_features(cached(video, look, cache))
+        return open_features(inside(store, _name_in(store, spec.required_settings()), video.id))
+    return open_features(cached(video, spec, cache))
 
 
-def cached(video: Video, look: FeatureSpec, cache: Path | None = None) -> Path:
-    """Where the cache keeps what a look saw in a video: by its content, whatever it is called, and its own boxes'."""
+def cached(video: Video, spec: FeatureSpec, cache: Path | None = None) -> Path:
+    """Path of cached features: identified by the content of the video and of its file of boxes, not by names."""
     span = "" if video.span is None else "-{}-{}".format(*video.span)
-    name = f"{content(video.path)[:32]}{span}{ending(look.boxes(video))}.safetensors"
-    return (cache or cache_folder() / "features") / look.name(video) / name
+    name = f"{content(video.path)[:32]}{span}{ending(spec.boxes(video))}.safetensors"
+    return (cache or cache_folder() / "features") / spec.name(video) / name
 
 
-def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> FeatureFile | None:
-    """A file of features, if it is there, whole, and of this video and look; None otherwise."""
+def usable(path: Path, source: Mapping[str, Any], settings: Mapping[str, Any]) -> FeatureFile | None:
+    """A file of features if it exists, is undamaged, and has this source and these settings; None otherwise."""
     if not path.exists():
         return None
     try:
         file = open_features(path)
-        wrong = differences(made, file.passport["made"]) + differences(source, file.passport["source"])
+        wrong = differences(settings, file.passport["made"]) + differences(source, file.passport["source"])
     except StoreError as error:
         log.warning("recomputed: %s", error)
         return None
@@ -93,62 +93,69 @@ def usable(path: Path, source: Mapping[str, Any], made: Mapping[str, Any]) -> Fe
     return file
 
 
-def stored(video: Video, look: FeatureSpec) -> FeatureFile:
-    """What a look saw in a video of a store; StoreError, naming the field, where it was another look."""
-    store, wanted = store_of(video.path), look.required_settings()
-    name = _look_in(store, wanted)
+def stored(video: Video, spec: FeatureSpec) -> FeatureFile:
+    """Features of a specification in a store; StoreError names the fields that differ."""
+    store, settings = store_of(video.path), spec.required_settings()
+    name = _name_in(store, settings)
     path = inside(store, name, video.id)
     if not path.exists():
         raise VideoError(path, f"the store has no features {name} of {video.id}; extract them")
     file = open_features(path)
-    found = {key: value for key, value in file.passport["made"].items() if key in wanted}
-    wrong = differences(wanted, found) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
+    actual = {key: value for key, value in file.passport["made"].items() if key in settings}
+    wrong = differences(settings, actual) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
     if wrong:
         raise StoreError(f"{path}: has other settings ({'; '.join(wrong)})")
     return file
 
 
-def _look_in(store: Path, wanted: Mapping[str, Any]) -> str:
-    """The name of a look in a store; StoreError tells how the nearest one differs."""
-    kept = _kept(store, (store / INDEX).stat().st_mtime_ns)
-    apart = {name: differences(wanted, {k: v for k, v in made.items() if k in wanted}) for name, made in kept.items()}
+def _name_in(store: Path, settings: Mapping[str, Any]) -> str:
+    """The name of a specification in a store; StoreError names the differences of the closest one."""
+    entries = _settings_by_name(store, (store / INDEX).stat().st_mtime_ns)
+    differing = {
+        name: differences(settings, {k: v for k, v in entry.items() if k in settings})
+        for name, entry in entries.items()
+    }
     best = min(
-        sorted(apart), key=lambda n: (kept[n].get("backbone") != wanted["backbone"], len(apart[n])), default=None
+        sorted(differing),
+        key=lambda n: (entries[n].get("backbone") != settings["backbone"], len(differing[n])),
+        default=None,
     )
     if best is None:
         raise StoreError(f"{store}: the store holds no features")
-    held = sorted({str(made.get("backbone")) for made in kept.values()})
-    if wanted["backbone"] not in held:
+    backbones = sorted({str(entry.get("backbone")) for entry in entries.values()})
+    if settings["backbone"] not in backbones:
         raise StoreError(
-            f"{store}: has no features of {wanted['backbone']}, only of {', '.join(held)}; "
+            f"{store}: has no features of {settings['backbone']}, only of {', '.join(backbones)}; "
             "choose one with --backbone NAME"
         )
-    if apart[best]:
+    if differing[best]:
         raise StoreError(
-            f"{store}: has no features with these settings; the closest are {best} ({'; '.join(apart[best])}). "
+            f"{store}: has no features with these settings; the closest are {best} ({'; '.join(differing[best])}). "
             "Use their settings, or extract features with yours"
         )
     return best
 
 
 @lru_cache(maxsize=64)
-def _kept(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
+def _settings_by_name(store: Path, changed: int) -> dict[str, Mapping[str, Any]]:
     index = read_json(store / INDEX, StoreError)
-    if not isinstance(index, dict) or not isinstance(looks := index.get("looks"), dict):
-        raise StoreError(f"{store / INDEX}: expected the index of a store with its looks; extract again")
-    return looks
+    if not isinstance(index, dict) or not isinstance(specs := index.get("looks"), dict):
+        raise StoreError(f"{store / INDEX}: expected the index of a store of features; extract again")
+    return specs
 
 
-def settled(look: FeatureSpec, video: Video) -> FeatureSpec:
-    """The same look with its engine and precision chosen, so that everybody runs the same.
+def settled(spec: FeatureSpec, video: Video) -> FeatureSpec:
+    """The same specification with its engine and precision resolved.
 
-    Those of a store are the ones that its features were made with, wherever that was.
+    For a store they are those of its features.
     """
-    if look.network is None:
-        return look
+    if spec.network is None:
+        return spec
     if is_features(video.path):
         store = store_of(video.path)
-        made = _kept(store, (store / INDEX).stat().st_mtime_ns)[_look_in(store, look.required_settings())]
-        return replace(look, engine=made.get("engine", AUTO), precision=made.get("precision", AUTO))
-    running = look.running(video)
-    return replace(look, engine=running.engine, precision=running.precision)
+        settings = _settings_by_name(store, (store / INDEX).stat().st_mtime_ns)[
+            _name_in(store, spec.required_settings())
+        ]
+        return replace(spec, engine=settings.get("engine", AUTO), precision=settings.get("precision", AUTO))
+    running = spec.running(video)
+    return replace(spec, engine=running.engine, precision=running.precision)

@@ -20,34 +20,34 @@ from wherewhen.video.batch import Quarantine
 
 log = logging.getLogger("wherewhen")
 
-HELD = 2**30  # bytes of features that training keeps in memory
+HELD = 2**30  # largest number of bytes of features that training keeps in memory
 
 
 def bags(
     videos: Iterable[Video],
-    looks: dict[str, FeatureSpec],
+    specs: dict[str, FeatureSpec],
     *,
     quarantine: Quarantine | None = None,
     workers: int | None = None,
     quiet: bool = False,
 ) -> Iterator[Bag]:
-    """Bags with a view per look, in the order of the videos.
+    """Bags with a view per specification, in the order of the videos.
 
-    A video that can't be read is noted in ``quarantine`` and left out; without one it raises. What a damaged one lacks
-    is told, or it is left out too, as ``quarantine`` has it.
+    Unreadable videos are listed in ``quarantine`` and left out; without a quarantine they raise VideoError. Damage is
+    logged, or damaged videos are left out too, by the policy of ``quarantine``.
     """
-    wanted = list(videos)
+    all_videos = list(videos)
 
     def work(video: Video) -> Bag | VideoError:
         try:
-            return bag_of(video, looks)
+            return bag_of(video, specs)
         except VideoError as error:
             return error
 
     count = workers or os.cpu_count() or 1
     with ThreadPoolExecutor(count) as pool:
-        found = zip(wanted, _in_order(pool, work, wanted, 4 * count), strict=True)
-        for video, bag in track(found, "reading videos", len(wanted), quiet=quiet):
+        pairs = zip(all_videos, _in_order(pool, work, all_videos, 4 * count), strict=True)
+        for video, bag in track(pairs, "reading videos", len(all_videos), quiet=quiet):
             if isinstance(bag, Bag) and (quarantine is None or quarantine.passes(video, bag.damage)):
                 yield bag
             elif isinstance(bag, Bag):
@@ -62,17 +62,17 @@ def bags(
 def _in_order(
     pool: ThreadPoolExecutor, work: Callable[[Video], Bag | VideoError], videos: Sequence[Video], waiting: int
 ) -> Iterator[Bag | VideoError]:
-    """What becomes of each video, in their order; no more than so many are begun or wait for their turn."""
-    flying: deque[Future[Bag | VideoError]] = deque()
+    """Results of all videos in order; at most ``waiting`` of them are submitted at a time."""
+    futures: deque[Future[Bag | VideoError]] = deque()
     try:
         for video in videos:
-            flying.append(pool.submit(work, video))
-            if len(flying) >= waiting:
-                yield flying.popleft().result()
-        while flying:
-            yield flying.popleft().result()
+            futures.append(pool.submit(work, video))
+            if len(futures) >= waiting:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     finally:
-        for future in flying:
+        for future in futures:
             future.cancel()
 
 
@@ -81,7 +81,7 @@ class LazyBags(Sequence[Bag]):
 
     @abstractmethod
     def at(self, index: int) -> Bag:
-        """One bag, made anew."""
+        """Create one bag."""
 
     @overload
     def __getitem__(self, index: int) -> Bag: ...
@@ -93,7 +93,7 @@ class LazyBags(Sequence[Bag]):
 
 @dataclass(frozen=True)
 class MappedBags(LazyBags):
-    """Bags seen through a function."""
+    """Bags with a function applied on access."""
 
     bags: Sequence[Bag]
     change: Callable[[Bag], Bag]
@@ -126,19 +126,19 @@ class StoredBags(LazyBags):
     """Bags whose features are in a store or the cache, read on access."""
 
     videos: Sequence[Video]
-    looks: Mapping[str, FeatureSpec]
+    specs: Mapping[str, FeatureSpec]
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def at(self, index: int) -> Bag:
         """The bag of one video."""
-        return bag_of(self.videos[index], self.looks)
+        return bag_of(self.videos[index], self.specs)
 
 
 def gathered(
     videos: Iterable[Video],
-    looks: dict[str, FeatureSpec],
+    specs: dict[str, FeatureSpec],
     *,
     quarantine: Quarantine | None = None,
     quiet: bool = False,
@@ -146,12 +146,12 @@ def gathered(
 ) -> Sequence[Bag]:
     """Bags as `bags` gives them: in memory up to ``held`` bytes (default `HELD`), else read on access."""
     limit = HELD if held is None else held
-    known, kept, size = list[Video](), list[Bag](), 0
-    for bag in bags(videos, looks, quarantine=quarantine, quiet=quiet):
-        known.append(bag.video)
-        size += sum(one.features.nbytes + one.extents.nbytes for one in bag.views.values())
+    read_videos, in_memory, size = list[Video](), list[Bag](), 0
+    for bag in bags(videos, specs, quarantine=quarantine, quiet=quiet):
+        read_videos.append(bag.video)
+        size += sum(view.features.nbytes + view.extents.nbytes for view in bag.views.values())
         if size <= limit:
-            kept.append(bag)
+            in_memory.append(bag)
         else:
-            kept.clear()
-    return kept if size <= limit else StoredBags(known, looks)
+            in_memory.clear()
+    return in_memory if size <= limit else StoredBags(read_videos, specs)

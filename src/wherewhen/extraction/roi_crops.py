@@ -21,9 +21,9 @@ from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Instances
 from wherewhen.extraction import sampling
 from wherewhen.runtime.network import fitted, resized
 
-SIDE = 112  # px of a crop for a backbone that takes pictures of any size
-IN_MEMORY = 2**26  # bytes of pictures that wait in memory, 64 MiB; more lie in a file
-MOST = 2**33  # bytes of pictures that may wait at all, 8 GiB
+SIDE = 112  # px of a crop for a backbone without a fixed size
+IN_MEMORY = 2**26  # bytes of buffered pictures in memory, 64 MiB; the rest is in a file
+MOST = 2**33  # bytes of buffered pictures in all, 8 GiB
 _NOTHING: Pixels = np.empty((0, 0, 3), np.uint8)
 
 
@@ -33,16 +33,16 @@ def roi_specs(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
 
 
 def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
-    """Which pictures those builders need: the ones that a backbone with this ``spec`` sees, but sharper."""
+    """Sharper pictures for those builders: at the rate of a backbone's ``spec`` and the width of the ROI."""
     return {name: ClipSpec(1, 1, spec.rate, roi.width) for name, roi in roi_specs(builders).items()}
 
 
 def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[Frame]]) -> dict[str, Iterator[Frame]]:
-    """The pictures of each builder, out of one stream for each kind of pictures."""
-    left, found = dict(streams), {}
+    """The pictures of each builder, from one stream per kind of pictures."""
+    branches, by_builder = dict(streams), {}
     for name, spec in needed.items():
-        left[spec], found[name] = tee(left[spec])
-    return found
+        branches[spec], by_builder[name] = tee(branches[spec])
+    return by_builder
 
 
 def with_crops(
@@ -56,21 +56,21 @@ def with_crops(
 ) -> dict[str, Builder]:
     """The same builders, where those with regions to crop get crops of their ``pictures``.
 
-    ``batch``: clips that the backbone is given at once. ``patient``: instances wait until a batch is full, as those of
-    a file can; a camera's come when their window is over. ``gate``: as for whole pictures, see `sampling.grids`.
+    ``batch``: clips per call of the backbone. ``patient``: instances wait until a batch is full, as for files; for
+    cameras they are complete at the end of their window. ``gate``: as for whole pictures, see `sampling.grids`.
     """
-    found = dict(builders)
+    result = dict(builders)
     for name, roi in roi_specs(builders).items():
-        found[name] = RoiFeatures(builders[name], roi, backbone, pictures[name], batch, gate, patient)
-    return found
+        result[name] = RoiFeatures(builders[name], roi, backbone, pictures[name], batch, gate, patient)
+    return result
 
 
 @dataclass
 class RoiFeatures:
-    """A builder that is told what is in the boxes of another one's instances, for one video.
+    """A builder that adds features of crops to the instances of another builder, for one video.
 
-    The features of an instance are the mean over all clips of its crops, of every cell that holds something (is not all
-    zeros), followed by those that the other builder gives itself.
+    The features of an instance are the mean over all cells of its crops' clips that are not all zeros, followed by the
+    features of the other builder.
     """
 
     Config: ClassVar[type] = RoiSpec
@@ -91,19 +91,19 @@ class RoiFeatures:
 
     @property
     def wait(self) -> float:
-        """Seconds that the other builder may hold grids back."""
+        """Delay of the other builder in seconds."""
         return self.builder.wait
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
-        """The instances with their features, in the order in which they come."""
+        """The instances with their features, in order of input."""
         run, roll = sampling.BackboneRunner(self.backbone, self.batch), FrameBuffer()
         waiting: deque[_Sums] = deque()
         clips: list[tuple[_Sums, int, Pixels, Floats]] = []
 
-        def look() -> None:
-            found = run([pixels for *_, pixels, _ in clips], [seconds for *_, seconds in clips])
-            for (sums, number, *_), seen in zip(clips, found, strict=True):
-                sums.add(number, seen)
+        def process() -> None:
+            features = run([pixels for *_, pixels, _ in clips], [seconds for *_, seconds in clips])
+            for (sums, number, *_), cells in zip(clips, features, strict=True):
+                sums.add(number, cells)
             clips.clear()
 
         for part in self.builder(self._along(grids, roll)):
@@ -118,49 +118,51 @@ class RoiFeatures:
                 lengths = np.diff(clip.edges)  # of the pictures; the last one may be repeated
                 clips.append((sums, number, pixels, np.pad(lengths, (0, len(pixels) - len(lengths)), "edge")[:-1]))
                 if len(clips) >= self.batch:
-                    look()
+                    process()
             if not self.patient:
-                look()
+                process()
             while waiting and not waiting[0].left:
                 yield waiting.popleft().whole(self.roi.l2)
-        look()
+        process()
         for sums in waiting:
             yield sums.whole(self.roi.l2)
 
     @property
     def spec(self) -> ClipSpec:
-        """The clips that crops are cut into: the backbone's, of one size."""
-        own = self.backbone.clip
-        return replace(own, size=own.size or (SIDE, SIDE))
+        """The clips of crops: the backbone's, with a fixed size."""
+        clip = self.backbone.clip
+        return replace(clip, size=clip.size or (SIDE, SIDE))
 
     def _along(self, grids: Iterable[Grid], roll: FrameBuffer) -> Iterator[Grid]:
-        """The same grids; before each the pictures that begin before its end go into the roll."""
-        coming = iter(self.pictures)
-        held = next(coming, None)
+        """The same grids; before each the pictures that begin before its end are added to the buffer."""
+        unread = iter(self.pictures)
+        pending = next(unread, None)
         for grid in grids:
-            while held is not None and held.start < grid.span[1] - ext.TICK:
-                roll.add(held)
-                held = next(coming, None)
+            while pending is not None and pending.start < grid.span[1] - ext.TICK:
+                roll.add(pending)
+                pending = next(unread, None)
             yield grid
 
     def _clips(self, part: Instances, roll: FrameBuffer) -> Iterator[tuple[int, Clip]]:
-        """The clips of each instance of a stretch, one after the other; its pictures are forgotten then."""
+        """The clips of each instance of a stretch, one after the other; then its pictures are removed."""
         if part.paths is None:
             raise ValueError("crops need the paths of instances")
         size = self.spec.size or (SIDE, SIDE)
         rows, owner = ext.widened(part.paths.rows.extents, self.roi.margin), part.paths.rows.track
         order = np.lexsort((rows[:, 0], owner))
-        for number, own in enumerate(np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))):
-            way = rows[own]
-            for clip in sampling.clips(_crops(roll, way, size), self.backbone.clip):
+        for number, indices in enumerate(
+            np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))
+        ):
+            boxes = rows[indices]
+            for clip in sampling.clips(_crops(roll, boxes, size), self.backbone.clip):
                 yield number, clip
         roll.forget(float(part.paths.edges[-1]))
 
 
-def _crops(roll: FrameBuffer, way: Floats, size: tuple[int, int]) -> Iterator[Frame]:
-    """What a mover's boxes ``(n, 6)``, in order of time, cut out of the pictures of its time."""
-    for frame in roll.between(way[0, 0], way[-1, 1]):
-        box = way[max(0, int(np.searchsorted(way[:, 0], frame.start + ext.TICK, "right")) - 1)]
+def _crops(roll: FrameBuffer, boxes: Floats, size: tuple[int, int]) -> Iterator[Frame]:
+    """The crops of a mover's boxes ``(n, 6)``, in order of time, from the pictures of its time."""
+    for frame in roll.between(boxes[0, 0], boxes[-1, 1]):
+        box = boxes[max(0, int(np.searchsorted(boxes[:, 0], frame.start + ext.TICK, "right")) - 1)]
         yield replace(frame, image=resized(cut(frame.image, box), *size))
 
 
@@ -179,9 +181,9 @@ def cut(image: Pixels, box: Floats) -> Pixels:
 
 @dataclass
 class _Sums:
-    """Instances whose clips are being looked at: sums of cells, and how many of them hold something.
+    """Instances whose clips are being processed: sums of cells, and the number of cells that are not all zeros.
 
-    ``left``: clips that nobody has looked at yet.
+    ``left``: number of clips not processed yet.
     """
 
     part: Instances
@@ -189,9 +191,9 @@ class _Sums:
     sums: Floats = field(default_factory=lambda: np.empty((0, 0)))
     held: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def add(self, number: int, seen: Features) -> None:
-        """What a clip ``(t, h, w, D)`` of one instance shows."""
-        cells = seen.reshape(-1, seen.shape[-1])
+    def add(self, number: int, features: Features) -> None:
+        """Add the features ``(t, h, w, D)`` of a clip of one instance."""
+        cells = features.reshape(-1, features.shape[-1])
         if not len(self.held):
             count = len(self.part.extents)
             self.sums, self.held = np.zeros((count, cells.shape[1])), np.zeros(count, np.int64)
@@ -209,15 +211,14 @@ class _Sums:
 
 
 class FrameBuffer:
-    """Pictures of one size that are still needed, in order; what is beyond ``in_memory`` bytes lies in a file.
+    """Buffered pictures of one size, in order; those beyond ``in_memory`` bytes are in a temporary file.
 
-    The file lies below the cache without a name, so that it is gone with the process. ConfigError where more than
-    ``most`` bytes would have to wait.
+    The unnamed file in the cache folder is deleted with the process. ConfigError for more than ``most`` bytes.
     """
 
     def __init__(self, in_memory: int = IN_MEMORY, most: int = MOST) -> None:
         self.in_memory, self.most = in_memory, most
-        self._frames: list[tuple[Frame, int]] = []  # each with the place where its pixels lie
+        self._frames: list[tuple[Frame, int]] = []  # each with the place of its pixels
         self._free: list[int] = []
         self._kept: dict[int, Pixels] = {}
         self._file: IO[bytes] | None = None
@@ -267,7 +268,7 @@ class FrameBuffer:
         return np.frombuffer(self._file.read(size), np.uint8).reshape(self._shape)
 
     def forget(self, before: float) -> None:
-        """Let go of pictures that are over by then."""
+        """Remove pictures that end by then."""
         over = [(frame, place) for frame, place in self._frames if frame.end <= before + ext.TICK]
         self._frames = self._frames[len(over) :]
         for _, place in over:
@@ -276,5 +277,5 @@ class FrameBuffer:
         self._free.sort(reverse=True)  # those in memory are taken first
 
 
-def _begin(one: tuple[Frame, int]) -> float:
-    return one[0].start
+def _begin(entry: tuple[Frame, int]) -> float:
+    return entry[0].start

@@ -16,7 +16,7 @@ from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Pixels, V
 from wherewhen.video import reader
 from wherewhen.video.sources import SourceLike
 
-RASTER = 96  # columns of the raster that says what moves: fine enough for a person far away
+RASTER = 96  # columns of the raster of motion: fine enough for a distant person
 CROP = 7 / 8  # side of a crop as a share of the picture's: 224 of 256
 CROPS = (1, 5, 10)
 
@@ -24,7 +24,7 @@ AnySource = Video | SourceLike | reader.Reading
 
 
 def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] | None]:
-    """Width, or exact height and width, of the pictures to read, so that each crop has the size a backbone wants.
+    """Width, or exact height and width, of the pictures to read, so that each crop has the backbone's size.
 
     >>> sizes(ClipSpec(16, 16, size=(224, 224)), crops=10)
     (None, (256, 256))
@@ -35,7 +35,7 @@ def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] |
 
 
 def frames(video: AnySource, spec: ClipSpec, crops: int = 1, damaged: reader.Damaged = "set-aside") -> Iterator[Frame]:
-    """Pictures of a video (or of its span, or of an open reading) at the rate and size that a backbone wants.
+    """Pictures of a video (or of its span, or of an open reading) at the rate and size of a backbone.
 
     ``damaged``: as in `reader.frames`; an open reading has its own.
     """
@@ -52,22 +52,22 @@ def _several(
 
 
 def shared(video: AnySource, specs: Sequence[ClipSpec], crops: int = 1) -> list[Iterator[Frame]]:
-    """Pictures for several takers, decoded once: each gets what `frames` gives, the first one in ``crops``.
+    """Pictures for several consumers, decoded once: each gets those of `frames`, the first one with ``crops``.
 
-    Pictures wait for who is behind; so nobody may run far ahead of the others.
+    Pictures are buffered for the slowest consumer, so none may run far ahead of the others.
     """
     wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
-    coming = _several(video, wants)
+    unread = _several(video, wants)
     waiting: list[deque[Frame]] = [deque() for _ in specs]
 
-    def taker(own: int) -> Iterator[Frame]:
+    def taker(index: int) -> Iterator[Frame]:
         while True:
-            while waiting[own]:
-                yield waiting[own].popleft()
-            came = next(coming, None)
-            if came is None:
+            while waiting[index]:
+                yield waiting[index].popleft()
+            item = next(unread, None)
+            if item is None:
                 return
-            waiting[came[0]].append(came[1])
+            waiting[item[0]].append(item[1])
 
     return [taker(number) for number in range(len(specs))]
 
@@ -75,18 +75,16 @@ def shared(video: AnySource, specs: Sequence[ClipSpec], crops: int = 1) -> list[
 def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
     """Cut a stream into clips of ``spec.frames``, a new one every ``spec.stride``.
 
-    Where the end leaves pictures over, the last clip reaches back to be whole, or there is none if ``spec.tail`` says
+    Where pictures remain at the end, the last clip starts earlier to be complete, or is left out if ``spec.tail`` is
     ``drop``; a stream shorter than one clip gives one short clip.
 
-    Each moment is answered for by one clip (`Clip.span`). Of two clips that overlap by their stride, each answers for
-    its half of what both show, so that none is told too early or too late. A last clip that reaches back answers only
-    for the time that no other does, and a clip that begins after pictures that none shows also for their time. So the
-    clips of a stream cover all of it once, but for a tail that is dropped. A clip comes with its last picture; where
-    clips overlap with the next one, which tells that it isn't the last, or with the next clip if a tail would be
-    dropped.
+    Each moment belongs to the span of one clip (`Clip.span`). Two overlapping clips each cover half of their overlap. A
+    last clip that starts earlier covers only the time that no other clip covers, and a clip after pictures outside any
+    clip covers their time too. So the spans cover the whole stream once, except for a dropped tail. A clip is yielded
+    with its last picture; overlapping clips with the next picture, or with the next clip if a tail would be dropped.
     """
     recent: deque[Frame] = deque(maxlen=spec.frames)
-    border = min((spec.frames + spec.stride) // 2, spec.frames)  # picture of a clip that the next one answers for
+    border = min((spec.frames + spec.stride) // 2, spec.frames)  # first picture of a clip in the span of the next one
     since, held, fresh, started = None, None, 0, False
 
     def clip(since: float | None) -> Clip:
@@ -123,27 +121,26 @@ def grids(
     batch: int = 1,
     still: list[tuple[float, float]] | None = None,
 ) -> Iterator[Grid]:
-    """Features of each clip, or of each of its ``crops`` in turn, and (of whole pictures) what moves in it.
+    """Features of each clip, or of each of its ``crops`` in turn, and (for whole pictures) its motion.
 
-    ``gate``: a clip whose pictures don't differ by that many gray levels anywhere, or hold no contrast of that much,
-    is not looked at: its features are zeros and its time is added to ``still``. ``batch``: how many clips or crops
-    the backbone is given at once.
+    ``gate``: a clip whose pictures change by fewer gray levels everywhere, or have less contrast, is not processed: its
+    features are zeros and its time is added to ``still``. ``batch``: clips or crops per call of the backbone.
     """
     clips_at_once = max(1, batch // crops)
     incoming = iter(stream)
     run = BackboneRunner(backbone, batch)
     while group := list(islice(incoming, clips_at_once)):
-        shut = [bool(gate) and nothing_new(clip, gate) for clip in group]
+        skipped = [bool(gate) and nothing_new(clip, gate) for clip in group]
         cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]
-        todo = [(clip, parts) for clip, skip, parts in zip(group, shut, cropped, strict=True) if not skip]
+        todo = [(clip, parts) for clip, skip, parts in zip(group, skipped, cropped, strict=True) if not skip]
         seconds = [clip.seconds for clip, parts in todo for _ in parts]
-        seen = iter(run([pixels for _, parts in todo for pixels, _ in parts], seconds))
-        for clip, skip, parts in zip(group, shut, cropped, strict=True):
+        computed = iter(run([pixels for _, parts in todo for pixels, _ in parts], seconds))
+        for clip, skip, parts in zip(group, skipped, cropped, strict=True):
             if skip and still is not None:
                 still.append(clip.span)
             for number, (pixels, place) in enumerate(parts):
-                features = run.zeros(pixels) if skip else next(seen)
-                if number >= 5:  # mirrored: what was seen on the left lies on the right
+                features = run.zeros(pixels) if skip else next(computed)
+                if number >= 5:  # mirrored crops: columns are reversed
                     features = np.ascontiguousarray(features[:, :, ::-1])
                 extent = np.array([clip.edges[0], clip.edges[-1], *place])
                 detail = moving(clip, len(features)) if crops == 1 else None
@@ -162,19 +159,19 @@ def steps(clip: Clip, count: int, changes: bool = False) -> Floats:
     """
     pictures = len(clip.images) - (changes and len(clip.images) > 1)
     borders = np.linspace(0, pictures, count + 1)
-    found: Floats = np.interp(borders, np.arange(len(clip.edges)), clip.edges)
-    found[-1] = clip.edges[-1]
-    return found
+    edges: Floats = np.interp(borders, np.arange(len(clip.edges)), clip.edges)
+    edges[-1] = clip.edges[-1]
+    return edges
 
 
-def looked(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
+def clip_features(backbone: Any, clips: Pixels, seconds: Floats) -> Features:
     """Features of clips ``(B, T, H, W, 3)``; ``seconds`` between pictures for a backbone that takes them."""
-    found: Features = backbone(clips, seconds) if backbone.abilities.takes_seconds else backbone(clips)
-    return found
+    features: Features = backbone(clips, seconds) if backbone.abilities.takes_seconds else backbone(clips)
+    return features
 
 
 class BackboneRunner:
-    """Runs a backbone over pictures, as many at once as a batch has; knows what its zeros look like."""
+    """Runs a backbone over pictures in batches, and gives zeros of its shapes."""
 
     def __init__(self, backbone: Backbone, batch: int) -> None:
         self._backbone, self._batch = backbone, batch
@@ -185,20 +182,20 @@ class BackboneRunner:
         for start in range(0, len(pictures), self._batch):
             chunk, times = pictures[start : start + self._batch], seconds[start : start + self._batch]
             if any(images.shape != chunk[0].shape for images in chunk):
-                found = [self._look([one], [own])[0] for one, own in zip(chunk, times, strict=True)]
+                computed = [self._run([clip], [intervals])[0] for clip, intervals in zip(chunk, times, strict=True)]
             else:
-                found = list(self._look(chunk, times))
-            for images, features in zip(chunk, found, strict=True):
+                computed = list(self._run(chunk, times))
+            for images, features in zip(chunk, computed, strict=True):
                 self._shapes[images.shape] = features.shape
                 yield features
 
-    def _look(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Features:
+    def _run(self, pictures: Sequence[Pixels], seconds: Sequence[Floats]) -> Features:
         """Features of clips of one shape."""
         clips = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)
-        return looked(self._backbone, clips, np.stack(seconds))
+        return clip_features(self._backbone, clips, np.stack(seconds))
 
     def zeros(self, images: Pixels) -> Features:
-        """What the backbone would give if it saw nothing in them; the first time it has to look."""
+        """Zeros of the shape of the backbone's features for pictures; a new shape runs the backbone once."""
         if images.shape not in self._shapes:
             self._shapes[images.shape] = self._backbone(images[None])[0].shape
         return np.zeros(self._shapes[images.shape], np.float32)
@@ -212,12 +209,12 @@ def _crops(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tup
     h, w = (max(1, round(height * CROP)), max(1, round(width * CROP))) if size is None else size
     down, right = height - h, width - w
     corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    found: list[tuple[Pixels, tuple[float, ...]]] = []
+    cropped: list[tuple[Pixels, tuple[float, ...]]] = []
     for y, x in corners:
         place = (x / width, y / height, (x + w) / width, (y + h) / height)
-        found.append((images[:, y : y + h, x : x + w], place))
-    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in found]
-    return found + mirrored if crops == 10 else found
+        cropped.append((images[:, y : y + h, x : x + w], place))
+    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in cropped]
+    return cropped + mirrored if crops == 10 else cropped
 
 
 def nothing_new(clip: Clip, gate: float) -> bool:
@@ -250,9 +247,11 @@ def _changes(gray: Sequence[Pixels]) -> Pixels:
 
 
 def moving(clip: Clip, steps: int) -> Features:
-    """How much the picture changes ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
+    """Motion ``(steps, H, W)``: mean absolute difference of gray in [0, 1] on a fine raster."""
     small = _changes(_grays(clip))
     bounds = np.linspace(0, len(small), steps + 1)
     parts = [small[int(a) : max(int(a) + 1, int(np.ceil(b)))] for a, b in pairwise(bounds)]
     mean = np.stack([part.mean(0, dtype=np.float32) / 255 for part in parts])
-    return mean.astype(np.float16).astype(np.float32)  # what the cache keeps, so that live is no other than cached
+    return mean.astype(np.float16).astype(
+        np.float32
+    )  # the precision of the cache, so that live and cached features are equal

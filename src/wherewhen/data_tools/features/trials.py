@@ -207,7 +207,7 @@ def _middle(image: Pixels, high: float, wide: float) -> Pixels:
 
 def _grid(looker: Any, way: Way, clip: Clip) -> Grid:
     if way.floats is None:
-        found = sampling.looked(looker, clip.images[None], clip.seconds[None])
+        found = sampling.clip_features(looker, clip.images[None], clip.seconds[None])
     else:
         found = looker.plain(way.floats(looker.prepared(clip.images[None]).astype(np.float32)))
     edges = sampling.steps(clip, len(found[0]), looker.clip.changes)
