@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wherewhen.core import spill as spool_module
-from wherewhen.core.spill import Packed, Spool
+from wherewhen.core.spill import Packed, SpillFile, Spool
 
 
 @pytest.mark.parametrize("in_memory", [0, 100, 10**6])
@@ -101,3 +101,17 @@ def test_packed_maps_stay_in_memory_where_the_disk_is_full(monkeypatch: pytest.M
     maps = Packed(in_memory=100)
     maps.append(np.linspace(0, 1, 70 * 12, dtype=np.float32).reshape(70, 3, 4))
     np.testing.assert_allclose(maps[:], np.linspace(0, 1, 70 * 12).reshape(70, 3, 4), atol=5e-4)
+
+
+def test_a_file_is_written_at_any_place_and_read_back() -> None:
+    file = SpillFile()
+    rows = np.arange(24, dtype=np.int16).reshape(4, 6)
+    assert [file.write(row, 12 * k) for k, row in reversed(list(enumerate(rows)))] == [36, 24, 12, 0]
+    assert file.size == 48 and file.write(rows[:, :0]) == 48
+    assert np.frombuffer(file.read(12, 12), np.int16).tolist() == rows[1].tolist()
+    whole = file.mapped(rows.dtype, rows.shape)
+    del file
+    np.testing.assert_array_equal(whole, rows)
+    reserved = SpillFile()
+    reserved.reserve(64)
+    assert not reserved.mapped(np.dtype(np.uint8), (64,)).any()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import sleep
@@ -237,6 +239,18 @@ def test_a_roll_gives_back_what_it_got(own_cache: Path) -> None:
         for shot in shots:
             roll.add(shot)
     assert not list(own_cache.glob("tmp*")), "the file has no name"
+
+
+def test_pictures_stay_in_memory_where_the_disk_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("wherewhen.core.spill.put", full)
+    shots, buffer = pictures(9), FrameBuffer(in_memory=0)
+    for shot in shots:
+        buffer.add(shot)
+    for frame, shot in zip(buffer.between(0, 9), shots, strict=True):
+        np.testing.assert_array_equal(frame.image, shot.image)
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,64 @@ IN_MEMORY = 2**26  # bytes of one array, 64 MiB
 CHUNK = 32  # maps that are packed together
 
 
+class SpillFile:
+    """A file without a name below the cache, for arrays that exceed memory; it is created at the first write.
+
+    It is removed with this object, or when the process ends. Where the disk is full, `write` returns None, and the
+    caller keeps the values in memory.
+
+    >>> file = SpillFile()
+    >>> start = file.write(np.arange(3, dtype=np.uint8))
+    >>> list(file.read(start, 3))
+    [0, 1, 2]
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._file: IO[bytes] | None = None
+
+    def write(self, values: NDArray[Any], start: int | None = None) -> int | None:
+        """Write at ``start``, or at the end, and return the offset in bytes; None where the disk is full."""
+        with Spare(cache_folder() / "scratch"):
+            offset = self.size if start is None else start
+            file = self._opened()
+            file.seek(offset)
+            put(file, values)
+            self.size = max(self.size, offset + values.nbytes)
+            return offset
+        return None
+
+    def read(self, start: int, size: int) -> bytes:
+        """``size`` bytes from the offset ``start``; safe to call from several threads where the system has pread."""
+        parts, end = list[bytes](), start + size
+        while start < end and (part := self._read(start, end - start)):  # the system reads at most 2 GiB at once
+            parts.append(part)
+            start += len(part)
+        return b"".join(parts)
+
+    def _read(self, start: int, size: int) -> bytes:
+        file = self._opened()
+        if hasattr(os, "pread"):
+            return os.pread(file.fileno(), size, start)
+        file.seek(start)
+        return file.read(size)
+
+    def reserve(self, size: int) -> None:
+        """Occupy ``size`` bytes where the system can; OSError if the disk is full, instead of a signal later."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._opened().fileno(), 0, size)
+
+    def mapped(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """The file as an array, which can be written and outlives this object."""
+        return np.memmap(self._opened(), dtype, "r+", shape=shape)
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            self._file = scratch()
+            weakref.finalize(self, self._file.close)
+        return self._file
+
+
 class Packed(NDArrayOperatorsMixin):
     """Maps ``(h, w)`` that are appended, as an array ``(T, h, w)`` float32 that is read on access.
 
@@ -35,7 +93,7 @@ class Packed(NDArrayOperatorsMixin):
     def __init__(self, in_memory: int = IN_MEMORY // 2) -> None:
         self.in_memory, self.rows, self._bytes = in_memory, 0, 0
         self._maps: list[NDArray[Any]] = []  # after those in the file, or all
-        self._file: IO[bytes] | None = None
+        self._file = SpillFile()
         self._chunks: list[tuple[int, int] | bytes] = []  # offset and length of each in the file
         self._read: tuple[int, NDArray[Any]] | None = None
         self._shape: tuple[int, ...] = ()
@@ -56,14 +114,8 @@ class Packed(NDArrayOperatorsMixin):
 
     def _stored(self, packed: bytes) -> tuple[int, int] | bytes:
         """Their offset and length in the file; where the disk is full, they stay in memory."""
-        with Spare(cache_folder() / "scratch"):
-            if self._file is None:
-                self._file = scratch()
-                weakref.finalize(self, self._file.close)
-            start = self._file.tell()
-            put(self._file, np.frombuffer(packed, np.uint8))
-            return start, len(packed)
-        return packed
+        start = self._file.write(np.frombuffer(packed, np.uint8))
+        return packed if start is None else (start, len(packed))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -121,8 +173,7 @@ class Packed(NDArrayOperatorsMixin):
     def _packed(self, place: tuple[int, int] | bytes) -> bytes:
         if isinstance(place, bytes):
             return place
-        assert self._file is not None
-        return os.pread(self._file.fileno(), place[1], place[0])
+        return self._file.read(*place)
 
 
 class Spool:
@@ -140,7 +191,7 @@ class Spool:
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
         self.in_memory, self.rows, self.bytes = in_memory, 0, 0
         self.parts: list[NDArray[Any]] = []
-        self.file: IO[bytes] | None = None
+        self.file: SpillFile | None = None
 
     def append(self, piece: NDArray[Any]) -> None:
         """Add rows; ValueError where they are not like those before."""
@@ -151,24 +202,18 @@ class Spool:
         self.bytes += piece.nbytes
         self.parts.append(piece)
         if self.file is None and self.bytes > self.in_memory:
-            self.file = scratch()
-            weakref.finalize(self, self.file.close)
+            self.file = SpillFile()
         if self.file is not None:
             self._write(self.file)
 
-    def _write(self, file: IO[bytes]) -> None:
+    def _write(self, file: SpillFile) -> None:
         """Move the parts in memory to the file; where the disk is full, all data is kept in memory from then on."""
-        done = self.rows - sum(map(len, self.parts))
-        with Spare(cache_folder() / "scratch"):
-            for piece in self.parts:
-                put(file, piece)
-            self.parts = [self.parts[0][:0].copy()]
+        first, before = self.parts[0], file.size
+        if all(file.write(part) is not None for part in self.parts):
+            self.parts = [first[:0].copy()]
             return
-        first = self.parts[0]
-        file.seek(0)
-        row = first.dtype.itemsize * int(np.prod(first.shape[1:]))
-        before = np.frombuffer(file.read(done * row), first.dtype).reshape(done, *first.shape[1:])
-        self.parts = [before, *self.parts]
+        rows = np.frombuffer(file.read(0, before), first.dtype)
+        self.parts = [rows.reshape(-1, *first.shape[1:]), *self.parts]
         self.file, self.in_memory = None, sys.maxsize
 
     def whole(self) -> NDArray[Any]:
@@ -177,5 +222,4 @@ class Spool:
             raise ValueError("nothing was collected")
         if self.file is None:
             return np.concatenate(self.parts)
-        self.file.flush()
-        return np.memmap(self.file, self.parts[0].dtype, "r+", shape=(self.rows, *self.parts[0].shape[1:]))
+        return self.file.mapped(self.parts[0].dtype, (self.rows, *self.parts[0].shape[1:]))

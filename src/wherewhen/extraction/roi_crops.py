@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import tee
-from typing import IO, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from wherewhen.core import extents as ext
 from wherewhen.core.contracts import Backbone, Builder, BuilderAbilities, ClipSpec, RoiSpec, TrackSource
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.store import put, scratch
+from wherewhen.core.spill import SpillFile
 from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Instances, Pixels, unit
 from wherewhen.extraction import sampling
 from wherewhen.runtime.network import fitted, resized
@@ -211,9 +210,9 @@ class _Sums:
 
 
 class FrameBuffer:
-    """Buffered pictures of one size, in order; those beyond ``in_memory`` bytes are in a temporary file.
+    """Buffered pictures of one size, in order; those beyond ``in_memory`` bytes are in a `SpillFile`.
 
-    The unnamed file in the cache folder is deleted with the process. ConfigError for more than ``most`` bytes.
+    ConfigError for more than ``most`` bytes.
     """
 
     def __init__(self, in_memory: int = IN_MEMORY, most: int = MOST) -> None:
@@ -221,7 +220,7 @@ class FrameBuffer:
         self._frames: list[tuple[Frame, int]] = []  # each with the place of its pixels
         self._free: list[int] = []
         self._kept: dict[int, Pixels] = {}
-        self._file: IO[bytes] | None = None
+        self._file = SpillFile()
         self._shape = _NOTHING.shape
 
     def __len__(self) -> int:
@@ -236,19 +235,11 @@ class FrameBuffer:
                 f"tubes: pictures of more than {self.most / 2**30:g} GiB would be kept until the end of a window, to "
                 "cut crops from them; use a shorter shape.window, or a smaller width"
             )
-        if (place + 1) * image.nbytes <= self.in_memory:
-            self._kept[place] = image.copy()  # what a decoder gave may hold on to more than its pixels
-        else:
-            self._write(place, image)
-        self._frames.append((replace(frame, image=_NOTHING), place))
-
-    def _write(self, place: int, image: Pixels) -> None:
-        if self._file is None:
-            self._file = scratch()
-            weakref.finalize(self, self._file.close)
-        self._file.seek(place * image.nbytes)
-        put(self._file, image)
         self._shape = image.shape
+        in_memory = (place + 1) * image.nbytes <= self.in_memory
+        if in_memory or self._file.write(image, place * image.nbytes) is None:
+            self._kept[place] = image.copy()  # what a decoder gave may hold on to more than its pixels
+        self._frames.append((replace(frame, image=_NOTHING), place))
 
     def between(self, start: float, end: float) -> Iterator[Frame]:
         """Pictures that begin in ``[start, end)`` seconds; where none does, the one that lasts then or is nearest."""
@@ -262,10 +253,8 @@ class FrameBuffer:
     def _image(self, place: int) -> Pixels:
         if place in self._kept:
             return self._kept[place]
-        assert self._file is not None
         size = int(np.prod(self._shape))
-        self._file.seek(place * size)
-        return np.frombuffer(self._file.read(size), np.uint8).reshape(self._shape)
+        return np.frombuffer(self._file.read(place * size, size), np.uint8).reshape(self._shape)
 
     def forget(self, before: float) -> None:
         """Remove pictures that end by then."""

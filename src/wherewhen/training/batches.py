@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core.contracts import JOIN, UNNAMED, View, classes_of
-from wherewhen.core.store import scratch
+from wherewhen.core.spill import SpillFile
 from wherewhen.core.values import Bag, Instances, Video
 
 if TYPE_CHECKING:
@@ -103,10 +102,9 @@ def _room(shape: tuple[int, int]) -> torch.Tensor:
         return torch.empty(shape, dtype=torch.float32)
     if values <= MEMORY:
         return torch.empty(shape, dtype=torch.float16)
-    with scratch() as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is told now, not by a signal that ends the process
-            os.posix_fallocate(file.fileno(), 0, 2 * values)
-        return torch.from_numpy(np.memmap(file, np.float16, "w+", shape=shape))
+    file = SpillFile()
+    file.reserve(2 * values)
+    return torch.from_numpy(file.mapped(np.dtype(np.float16), shape))
 
 
 @dataclass
