@@ -86,7 +86,7 @@ def commands() -> str:
     return "\n".join(lines) + "\n"
 
 
-FIRST = ("train", "load", "detect")
+FIRST = ("train", "load", "detect", "Model", "Result", "Event", "HeatMap")
 CONTRACTS = {
     "backbones": "Backbones",
     "instances": "Instance builders",
@@ -104,18 +104,19 @@ CONTRACTS = {
 
 
 def python_api() -> str:
-    """The page of the public names of the package, functions first, each rendered from its docstring."""
-    functions = [name for name in wherewhen.__all__ if inspect.isfunction(getattr(wherewhen, name))]
-    functions.sort(key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
-    classes = [name for name in wherewhen.__all__ if name not in functions]
+    """The page of the public names of the package: functions, classes and errors, each rendered from its docstring."""
+    names = sorted(wherewhen.__all__, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+    public = {name: getattr(wherewhen, name) for name in names}
+    functions = [value for value in public.values() if inspect.isfunction(value)]
+    errors = [value for value in public.values() if inspect.isclass(value) and issubclass(value, Exception)]
+    classes = [value for value in public.values() if value not in (*functions, *errors)]
     lines = ["# Python API", "", "Generated from the code by `make docs`; do not edit.", ""]
-    lines += ["Everything here is imported from `wherewhen`: `wherewhen.train`, `wherewhen.Video`, ...", ""]
-    for title, names in (("Functions", functions), ("Classes", classes)):
+    lines += ["All names are imported from `wherewhen`: `wherewhen.train`, `wherewhen.Video`, ...", ""]
+    for title, values in (("Functions", functions), ("Classes", classes), ("Errors", errors)):
         lines += [f"## {title}", ""]
-        for name in names:
-            home = getattr(wherewhen, name)
-            lines += [f"::: {home.__module__}.{home.__qualname__}"]
-            lines += ["    options:", "      inherited_members: true", ""] if name in classes else [""]
+        for value in values:
+            lines += [f"::: {value.__module__}.{value.__qualname__}"]
+            lines += ["    options:", "      inherited_members: true", ""] if value in classes else [""]
     return "\n".join(lines).rstrip() + "\n"
 
 
