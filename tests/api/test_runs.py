@@ -70,7 +70,7 @@ def test_a_training_says_what_to_expect(run: Path, clips: Path, tmp_path: Path) 
     assert told["anomalous"]["videos"] == told["normal"]["videos"] == 2 and len(told["scores"]) == 4
     assert told["motion"] is not None and told["low"] <= told["vauc"] <= told["high"]
     page = html.unescape((run / "report.html").read_text())
-    assert "would alarm" in page and "each by a model that was not trained on it" in page
+    assert "with an alarm" in page and "each by a model that was not trained on it" in page
     assert all(warning in page for warning in told["warnings"])
     runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", check=False, quiet=True)
     other = json.loads((tmp_path / "run" / "metrics.json").read_text())["sanity"]

@@ -80,11 +80,11 @@ def test_the_table_names_what_is_wrong() -> None:
     facts = sane([0.9, 0.2], [0.1, 0.7, 0.3], motion=0.5).facts
     rows = {row[0]: row[1:] for row in facts.rows}
     assert facts.columns == ("anomalous", "normal")
-    assert rows["videos"] == ("2", "3") and rows["would alarm"] == ("1 (50%)", "1 (33%)")
-    assert rows["missed, or false alarms"] == ("a1", "n1")
-    assert "Plain motion, without learning: 0.50." in facts.note
+    assert rows["videos"] == ("2", "3") and rows["with an alarm"] == ("1 (50%)", "1 (33%)")
+    assert rows["missed; false alarms"] == ("a1", "n1")
+    assert "Plain motion, without training: 0.50." in facts.note
     many = sane([0.1] * 12, [0.2])
-    assert {row[0]: row[1] for row in many.facts.rows}["missed, or false alarms"].endswith("a7 and 4 more")
+    assert {row[0]: row[1] for row in many.facts.rows}["missed; false alarms"].endswith("a7 and 4 more")
 
 
 def test_all_of_it_is_json() -> None:

@@ -330,13 +330,13 @@ def _keep(
     notes = [f"{name}: {numbers[name]:.3f}" for name in ("training_vauc", "validation_vauc") if name in numbers]
     pages.page(
         folder / "report.html",
-        f"Training run {folder.name}",
+        f"Training: {folder.name}",
         videos=videos,
         predictions=predictions,
         settings=config.plain(),
         notes=[
             *sane.warnings,
-            "These are the training videos: the scores below show how well they are fitted, no more.",
+            "The scores below are of the training videos and do not estimate the quality on new videos.",
             *notes,
         ],
         facts=sane.facts,

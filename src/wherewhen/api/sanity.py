@@ -127,21 +127,25 @@ class Sanity:
 
     @property
     def facts(self) -> Facts:
-        """All of it as a table."""
+        """The estimate as a table."""
         (low, high), groups = self.interval, [self.of(label) for label in (1, 0)]
         alarmed = [[name for name in group if self.alarms[name]] for group in groups]
         wrong = [name for name in groups[0] if not self.alarms[name]], alarmed[1]
         shares = [f"{len(some)} ({len(some) / len(group):.0%})" for some, group in zip(alarmed, groups, strict=True)]
         rows = [
             ("videos", *(str(len(group)) for group in groups)),
-            ("would alarm", *shares),
+            ("with an alarm", *shares),
             ("highest score, median", *(_short(float(np.median([self.scores[k] for k in g]))) for g in groups)),
-            ("missed, or false alarms", *(_some(names) for names in wrong)),
+            ("missed; false alarms", *(_some(names) for names in wrong)),
         ]
-        motion = "" if self.motion is None else f" Plain motion, without learning: {_short(self.motion)}."
+        motion = "" if self.motion is None else f" Plain motion, without training: {_short(self.motion)}."
         note = f"Scored {self.how}: {WORDS[self.how]}. AUC of the highest scores: {_short(self.auc)}.{motion}"
-        expect = "" if self.how == "in sample" else f" On as many others like these: {_short(low)} to {_short(high)}."
-        return Facts("Check", ("anomalous", "normal"), rows, note + expect)
+        expect = (
+            ""
+            if self.how == "in sample"
+            else f" 95 % interval for as many similar videos: {_short(low)} to {_short(high)}."
+        )
+        return Facts("Estimate for new videos", ("anomalous", "normal"), rows, note + expect)
 
     def plain(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""

@@ -147,7 +147,7 @@ def test_the_best_is_bold_and_a_trivial_row_that_wins_is_flagged() -> None:
     rows = [{"method": m, "metric": "auc", "mean": v} for m, v in [("good", 0.9), ("bad", 0.5), ("box", 0.95)]]
     text = render(ReportData("A run", rows=rows, trivial=frozenset({"box"})))
     assert re.findall(r"<strong[^>]*>([\d.]+)", text) == ["0.900"]
-    assert re.search(r"▲ </span>0\.950", text) and "no method beats" in text
+    assert re.search(r"▲ </span>0\.950", text) and "no method is better" in text
     assert "▲" not in render(ReportData("A run", rows=rows[:2]))
 
 
