@@ -90,11 +90,20 @@ def test_kept_boxes_are_the_live_ones(video: Video, tmp_path: Path, monkeypatch:
         np.testing.assert_array_equal(one.image, other.image)
 
 
-def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = [plain(boxes) for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]]
     (path,) = tmp_path.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:200])
     assert [plain(boxes) for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]] == first
+    assert f"recomputed: {path}: " in caplog.text
+
+
+def test_features_and_boxes_of_a_video_have_one_name(video: Video, tmp_path: Path) -> None:
+    spec = ModelConfig.of({"method": "rtfm"}).feature_spec()
+    for span in (None, (0.4, 1.2)):
+        part = replace(video, span=span)
+        track_cache.cached_boxes(part, {"it": SIGHT}, tmp_path)
+        assert list(tmp_path.rglob(feature_cache.cached(part, spec, tmp_path).name)), "the same rule in both caches"
 
 
 def test_another_file_of_boxes_is_another_sight(tmp_path: Path) -> None:

@@ -281,6 +281,15 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:16]
 
 
+def fingerprinted(name: str, value: Any) -> str:
+    """A name for what depends on settings, in folders and files of caches: the name and 8 digits of a fingerprint.
+
+    >>> fingerprinted("motion", {"a": 1})[:7], len(fingerprinted("motion", {"a": 1}))
+    ('motion-', 15)
+    """
+    return f"{name}-{fingerprint(value)[:8]}"
+
+
 def content_hash(path: str | Path) -> str:
     """sha256 of a file's bytes, or of the names and bytes of a folder's files."""
     digest = hashlib.sha256()

@@ -18,7 +18,7 @@ from wherewhen.core.config import build
 from wherewhen.core.contracts import Backbone, Builder, ClipSpec
 from wherewhen.core.errors import VideoError
 from wherewhen.core.feature_file import content, save_features
-from wherewhen.core.store import fingerprint, plain
+from wherewhen.core.store import fingerprint, fingerprinted, plain
 from wherewhen.core.values import Boxes, Floats, Frame, Instances, Pixels, Video
 from wherewhen.extraction import assembly, roi_crops, sampling, track_cache
 from wherewhen.runtime.batching import NONE, EngineChoice, SharedBatcher
@@ -109,7 +109,7 @@ class FeatureSpec:
 
     def name(self, video: Video) -> str:
         """The name of the folder of its features: backbone, builder and a fingerprint of the settings."""
-        return f"{self.backbone}-{self.instances}-{fingerprint(self.resolved_settings(video))[:8]}"
+        return fingerprinted(f"{self.backbone}-{self.instances}", self.resolved_settings(video))
 
     @property
     def builder(self) -> Builder:

@@ -17,7 +17,6 @@ from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.feature_file import (
     INDEX,
     FeatureFile,
-    content,
     differences,
     inside,
     is_features,
@@ -27,7 +26,7 @@ from wherewhen.core.feature_file import (
 from wherewhen.core.store import Spare, cache_folder
 from wherewhen.core.values import Bag, Instances, Video
 from wherewhen.extraction.extractor import AUTO, FeatureSpec, extract_features
-from wherewhen.extraction.track_cache import ending
+from wherewhen.extraction.track_cache import cache_file_name
 
 log = logging.getLogger("wherewhen")
 
@@ -72,9 +71,7 @@ def file_of(video: Video, spec: FeatureSpec, cache: Path | None = None) -> Featu
 
 def cached(video: Video, spec: FeatureSpec, cache: Path | None = None) -> Path:
     """Path of cached features: identified by the content of the video and of its file of boxes, not by names."""
-    span = "" if video.span is None else "-{}-{}".format(*video.span)
-    name = f"{content(video.path)[:32]}{span}{ending(spec.boxes(video))}.safetensors"
-    return (cache or cache_folder() / "features") / spec.name(video) / name
+    return (cache or cache_folder() / "features") / spec.name(video) / cache_file_name(video, spec.boxes(video))
 
 
 def usable(path: Path, source: Mapping[str, Any], settings: Mapping[str, Any]) -> FeatureFile | None:

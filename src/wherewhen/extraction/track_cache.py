@@ -20,7 +20,7 @@ from wherewhen.core.contracts import Builder, ClipSpec, TrackSource
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.feature_file import content, is_features
 from wherewhen.core.linking import LinkConfig
-from wherewhen.core.store import Spare, cache_folder, fingerprint, plain
+from wherewhen.core.store import Spare, cache_folder, fingerprint, fingerprinted, plain
 from wherewhen.core.values import Boxes, Scores, Video
 from wherewhen.extraction import box_tracks, roi_crops, sampling
 from wherewhen.extraction.assembly import Streams
@@ -164,14 +164,13 @@ def _loaded_or_tracked(video: Video, track_source: TrackSource, cache: Path | No
             "source": {"sha256": content(video.path), "span": video.span, **identity},
         }
     )
-    span = "" if video.span is None else "-{}-{}".format(*video.span)
-    folder = (cache or cache_folder() / "boxes") / f"{track_source.proposals}-{fingerprint(passport['made'])[:8]}"
-    path = folder / f"{content(video.path)[:32]}{span}{ending(identity)}.safetensors"
+    folder = (cache or cache_folder() / "boxes") / fingerprinted(track_source.proposals, passport["made"])
+    path = folder / cache_file_name(video, identity)
     if path.exists():
         try:
             return _noted(video, _read(path, passport))
-        except StoreError:  # damaged or with other settings: computed again
-            pass
+        except StoreError as error:
+            log.warning("recomputed: %s", error)
     source = box_tracks.proposer(track_source.proposals, track_source.settings, video)
     boxes = list(box_tracks.tracked(video, source, track_source.tracks, damaged="keep"))
     with Spare(path):
@@ -190,9 +189,11 @@ def _noted(video: Video, stream: Sequence[Boxes]) -> Sequence[Boxes]:
     return stream
 
 
-def ending(identity: Mapping[str, Any]) -> str:
-    """The part of the name of a cached file that identifies the file of boxes, see `box_file_identity`."""
-    return f"-{fingerprint(identity)[:8]}" if identity else ""
+def cache_file_name(video: Video, identity: Mapping[str, Any]) -> str:
+    """Name of a cached file of a video: its content, its span, and its file of boxes (see `box_file_identity`)."""
+    span = "" if video.span is None else "-{}-{}".format(*video.span)
+    name = f"{content(video.path)[:32]}{span}"
+    return f"{fingerprinted(name, identity) if identity else name}.safetensors"
 
 
 def _write(path: Path, stream: Iterable[Boxes], passport: Mapping[str, Any]) -> None:

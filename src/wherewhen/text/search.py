@@ -18,7 +18,7 @@ from wherewhen.core import extents as ext
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.feature_file import inside, open_features
-from wherewhen.core.store import fingerprint
+from wherewhen.core.store import fingerprinted
 from wherewhen.core.values import Features, Floats, Instances, unit
 from wherewhen.datasets._feature_store import read_index
 from wherewhen.runtime.network import Network
@@ -133,7 +133,7 @@ class Archive:
             if not files:
                 raise StoreError(f"{self.store}: holds no file of {self.look}")
             stamps = {video: (path.stat().st_size, path.stat().st_mtime_ns) for video, path in files.items()}
-            home = self.store / FOLDER / f"{self.look}-{fingerprint(self.config)[:8]}"
+            home = self.store / FOLDER / fingerprinted(self.look, self.config)
 
             def vectors_of(video: str) -> search_index.Entries:
                 return entries(files[video], self.config)
