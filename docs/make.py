@@ -14,9 +14,9 @@ from pathlib import Path
 
 import wherewhen
 from wherewhen import cli
-from wherewhen.cli.arguments import help, known_words, parts
+from wherewhen.cli.arguments import accepted_words, help, parts
 from wherewhen.cli.arguments.described import descriptions
-from wherewhen.cli.needs import Told
+from wherewhen.cli.needs import Arguments
 from wherewhen.core import registry
 from wherewhen.core.catalog import describe, in_words
 
@@ -80,9 +80,9 @@ def commands() -> str:
     ]
     for verb in cli.VERBS:
         command = import_module(f"wherewhen.cli.commands.{verb}").VERB
-        known = known_words(command, verb, parts.chosen(command, [], {}, whole=False))
-        told = Told(vars(known), places=known.by_place)
-        lines += ["", f"## {verb}", "", "```text", help.text(command, known, told, 100).rstrip(), "```"]
+        accepted = accepted_words(command, verb, parts.chosen(command, [], {}, whole=False))
+        arguments = Arguments(vars(accepted), places=accepted.by_place)
+        lines += ["", f"## {verb}", "", "```text", help.text(command, accepted, arguments, 100).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ import pytest
 from wherewhen import cli
 from wherewhen.cli.arguments import parse
 from wherewhen.cli.arguments.described import choices, kinds_of
-from wherewhen.cli.needs import Fits, Need, Sections, dashed, said
+from wherewhen.cli.needs import Fits, Need, Sections, dashed, is_set
 from wherewhen.core.errors import ConfigError
 
 COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}").VERB for verb in cli.VERBS}
@@ -32,7 +32,7 @@ WRONG = {
         "bench": ["x", "--backbones", "motion"],
     },
     "features_alone": {"extract": ["x"]},
-    "no_look": {"features": ["verify", "a", "b"]},
+    "no_clips": {"features": ["verify", "a", "b"]},
 }
 """Words with which an option that has such a rule can't apply."""
 
@@ -142,8 +142,8 @@ def actions(verb: str, name: str) -> list[str]:
     known = list(get_args(get_type_hints(COMMANDS[verb].options)["action"]))
     for other, need in RULES:
         if isinstance(need, Need) and other == verb and name in need.options and need.other == "action":
-            assert isinstance(need.wanted, tuple)
-            known = [one for one in known if one in need.wanted]
+            assert isinstance(need.required, tuple)
+            known = [one for one in known if one in need.required]
     return known
 
 
@@ -157,22 +157,22 @@ def test_rules_name_options_that_there_are(verb: str, need: Need | Fits | Sectio
     if not isinstance(need, Sections):
         assert need.options and set(need.options) <= known
     if isinstance(need, Need):
-        assert need.other in options(verb) or (need.other in settings(verb) and need.wanted is True)
-        if isinstance(need.wanted, tuple) and (values := choices(hint(verb, need.other))):
-            assert set(need.wanted) < set(values)
+        assert need.other in options(verb) or (need.other in settings(verb) and need.required is True)
+        if isinstance(need.required, tuple) and (values := choices(hint(verb, need.other))):
+            assert set(need.required) < set(values)
 
 
 @pytest.mark.parametrize(("verb", "need", "name"), NEEDS)
 def test_what_needs_another_option_is_refused(verb: str, need: Need, name: str) -> None:
     given = {"action": able[0]} if (able := actions(verb, name)) else {}
-    if isinstance(need.wanted, tuple) and need.other != "action":
+    if isinstance(need.required, tuple) and need.other != "action":
         given[need.other] = some(verb, need.other)
-    elif isinstance(need.wanted, tuple):
+    elif isinstance(need.required, tuple):
         every = get_args(get_type_hints(COMMANDS[verb].options)["action"])
-        given["action"] = next(one for one in every if one not in need.wanted)
-    elif not need.wanted:
+        given["action"] = next(one for one in every if one not in need.required)
+    elif not need.required:
         given[need.other] = some(verb, need.other)
-    elif need.other in options(verb) and said(options(verb)[need.other].default):
+    elif need.other in options(verb) and is_set(options(verb)[need.other].default):
         given[need.other] = "0"
     with pytest.raises(ConfigError) as error:
         parse(COMMANDS[verb], verb, words(verb, name, given))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# Before numpy comes: its many small products are done sooner than threads of their own are woken.
+# Set before numpy is imported: its many small products are faster without threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import ast
@@ -49,7 +49,7 @@ def _summary(verb: str) -> tuple[str, str]:
 def _overview() -> str:
     width = max(map(len, VERBS))
     column = max(50, min(shutil.get_terminal_size().columns, 110)) - width - 4
-    known = {verb: _summary(verb) for verb in VERBS}
+    summaries = {verb: _summary(verb) for verb in VERBS}
     lines = [
         "usage: wherewhen VERB [options]",
         "",
@@ -57,10 +57,12 @@ def _overview() -> str:
     ]
     for group, title in GROUPS.items():
         lines += ["", title]
-        for verb, (own, text) in known.items():
+        for verb, (verb_group, text) in summaries.items():
             first, *more = textwrap.wrap(text.rstrip("."), column)
             lines += (
-                [f"  {verb:<{width}}  {first}", *(f"  {'':<{width}}  {one}" for one in more)] if own == group else []
+                [f"  {verb:<{width}}  {first}", *(f"  {'':<{width}}  {line}" for line in more)]
+                if verb_group == group
+                else []
             )
     return "\n".join([*lines, "", FIRST])
 
@@ -70,10 +72,10 @@ def _start_log(quiet: bool) -> None:
     from rich.logging import RichHandler
 
     log = logging.getLogger("wherewhen")
-    told = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
-    told.setLevel(logging.WARNING if quiet else logging.INFO)
-    told.addFilter(Discreet())
-    log.handlers = [told]
+    handler = RichHandler(console=Console(stderr=True), show_path=False, show_time=False)
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    handler.addFilter(Discreet())
+    log.handlers = [handler]
     log.setLevel(logging.INFO)
 
 
@@ -83,30 +85,30 @@ MEANT = {
     "benchmark": "bench", "compare": "bench", "download": "weights", "export": "convert", "info": "doctor",
     "version": "doctor", "env": "doctor", "check": "data",
 }  # fmt: skip
-"""Verbs of other tools, and what they are called here."""
+"""Verbs of other tools, and their names here."""
 
-CLOSED = 141  # as of a program that the system ends because nobody reads what it prints
+CLOSED = 141  # as of a program that ends by SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code is 0 only if everything that was asked for was done.
+    """Run a command line; the exit code is 0 only if everything was done.
 
-    1: it can't be done, 2: it can't be meant, 3: done but for the videos in quarantine, 130: stopped, 141: nobody reads
-    what is printed. ``WHEREWHEN_DEBUG=1`` shows where in the code an error arose.
+    1: failure, 2: wrong command line, 3: success except for the videos in quarantine, 130: interrupted, 141: standard
+    output was closed. ``WHEREWHEN_DEBUG=1`` prints the traceback of an error.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for word in words:
         remember(word)
     with discreet():
-        return _answered(words)
+        return _exit_code(words)
 
 
-def _answered(words: list[str]) -> int:
-    """The exit code, with every error that has plain words told on one line."""
+def _exit_code(words: list[str]) -> int:
+    """Run and return the exit code; errors with a message are printed on one line."""
     try:
         try:
             return _run(words)
-        except SystemExit as stop:  # help ends so, and what prints tables where nobody reads them
+        except SystemExit as stop:  # raised by help, and by rich where standard output is closed
             if isinstance(stop.__context__, BrokenPipeError):
                 raise BrokenPipeError from None
             return int(stop.code or 0)
@@ -119,17 +121,17 @@ def _answered(words: list[str]) -> int:
         broken = _silenced()
         if isinstance(broken, BrokenPipeError):
             return CLOSED
-        told = f"standard output: {os_reason(broken)}" if broken is not None else _told(error)
-        if told is None:
+        message = f"standard output: {os_reason(broken)}" if broken is not None else _message(error)
+        if message is None:
             raise
         if os.environ.get("WHEREWHEN_DEBUG", "") not in ("", "0"):
             traceback.print_exc()
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
 
 
 def _silenced() -> OSError | None:
-    """Why standard output takes no more, if so; what is still to be printed then goes nowhere."""
+    """The error of a closed standard output, if any; further output is then discarded."""
     broken: OSError | None = getattr(sys.stdout, "broken", None)
     if broken is not None:
         try:
@@ -141,8 +143,8 @@ def _silenced() -> OSError | None:
     return broken
 
 
-def _told(error: Exception) -> str | None:
-    """An error in plain words; None for one that has none, which is a fault of the toolkit."""
+def _message(error: Exception) -> str | None:
+    """The message of an error; None for an error without one, which is a fault of the toolkit."""
     text = " ".join(str(error).split())
     if isinstance(error, WherewhenError):
         return str(error)
@@ -175,8 +177,8 @@ def _run(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
-        near = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        close = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ";"
         raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
     command: Verb = import_module(f"wherewhen.cli.commands.{verb}").VERB
     options, settings = parse(command, verb, rest)

@@ -16,10 +16,10 @@ from wherewhen.core.errors import ConfigError, EngineError
 
 
 @dataclass(frozen=True)
-class Told:
-    """All that a verb is told: its options with their defaults, and the settings that were given beside them.
+class Arguments:
+    """The arguments of a verb: its options with their defaults, and settings of plug-ins.
 
-    ``places``: options that are known by their place.
+    ``places``: positional options.
     """
 
     options: Mapping[str, Any]
@@ -31,7 +31,7 @@ class Told:
         return self.options.get(name, self.settings.get(name))
 
     def shown(self, name: str) -> str:
-        """An option as the user knows it: ``--rate``, or ``OTHER`` where its place says it."""
+        """An option as it is typed: ``--rate``, or ``OTHER`` for a positional one."""
         return name.upper() if name in self.places else dashed(name)
 
 
@@ -39,64 +39,66 @@ class Told:
 class Need:
     """Options that apply only where another one is given, is left out, or has one of some values.
 
-    ``other``: that option. ``wanted``: True where it must be given, False where it must not, or the values that it may
-    have. ``why``: the reason, a clause.
+    ``other``: that option. ``required``: True where it must be given, False where it must not, or its possible values.
+    ``why``: the reason, a clause.
 
-    >>> Need(("rate",), "action", ("probe",)).refusal("rate", Told({"action": "check"}), "data")
+    >>> Need(("rate",), "action", ("probe",)).refusal("rate", Arguments({"action": "check"}), "data")
     '--rate has no effect in data check; it belongs to data probe. Leave it out'
     """
 
     options: tuple[str, ...]
     other: str
-    wanted: bool | tuple[str, ...] = True
+    required: bool | tuple[str, ...] = True
     why: str = ""
 
-    def note(self, told: Told) -> str:
-        """Where the options apply, as help says it."""
-        other = told.shown(self.other)
-        if isinstance(self.wanted, tuple):
-            able = " and ".join(self.wanted)
+    def note(self, arguments: Arguments) -> str:
+        """The option that these options need, for help."""
+        other = arguments.shown(self.other)
+        if isinstance(self.required, tuple):
+            able = " and ".join(self.required)
             return f"only {able}" if self.other == "action" else f"only with {other} {able}"
-        return f"only with {other}" if self.wanted else f"not with {other}"
+        return f"only with {other}" if self.required else f"not with {other}"
 
-    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+    def refusal(self, name: str, arguments: Arguments, verb: str) -> str | None:
         """Why the option ``name`` can't apply and what to type instead; None where it can."""
-        value, why = told.get(self.other), f": {self.why}" if self.why else ""
-        option, other = told.shown(name), told.shown(self.other)
-        if isinstance(self.wanted, tuple):
-            if value in self.wanted:
+        value, why = arguments.get(self.other), f": {self.why}" if self.why else ""
+        option, other = arguments.shown(name), arguments.shown(self.other)
+        if isinstance(self.required, tuple):
+            if value in self.required:
                 return None
             if self.other == "action":
-                able = " and ".join(f"{verb} {one}" for one in self.wanted)
+                able = " and ".join(f"{verb} {item}" for item in self.required)
                 return f"{option} has no effect in {verb} {value}{why}; it belongs to {able}. Leave it out"
-            able = " or ".join(f"{other} {one}" for one in self.wanted)
+            able = " or ".join(f"{other} {item}" for item in self.required)
             return f"{option} has no effect with {other} {value}{why}; use {able}, or leave it out"
-        if said(value) == self.wanted:
+        if is_set(value) == self.required:
             return None
-        if self.wanted:
+        if self.required:
             return f"{option} has no effect without {other}{why}; add {other}, or leave {option} out"
         return f"{option} has no effect with {other}{why}; leave one of them out"
 
 
 @dataclass(frozen=True)
 class Fits:
-    """Options that apply only where what is given allows it.
+    """Options that apply only for some arguments.
 
-    ``wrong``: gives the reason why they can't apply, from all values; None where they can. ``instead``: what to type.
-    ``note``: where they apply, as help says it. ``hidden``: they never do, and come from a run's settings file alone.
+    ``wrong``: returns the reason why they can't apply; None where they can. ``instead``: what to type. ``note``: when
+    they apply, for help. ``hidden``: they never apply, and come from a run's settings file alone.
     """
 
     options: tuple[str, ...]
-    wrong: Callable[[Told], str | None]
+    wrong: Callable[[Arguments], str | None]
     instead: str = ""
     note: str = ""
     hidden: bool = False
 
-    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+    def refusal(self, name: str, arguments: Arguments, verb: str) -> str | None:
         """Why the option ``name`` can't apply and what to type instead; None where it can."""
-        why = self.wrong(told)
+        why = self.wrong(arguments)
         return (
-            None if why is None else f"{told.shown(name)} has no effect here: {why}; {self.instead or 'leave it out'}"
+            None
+            if why is None
+            else f"{arguments.shown(name)} has no effect here: {why}; {self.instead or 'leave it out'}"
         )
 
 
@@ -104,16 +106,16 @@ class Fits:
 class Sections:
     """Settings of plug-ins, such as ``--tubes.part``, apply only where the plug-in is used.
 
-    ``used``: gives those that are with their settings, by name, from all that is told; help shows them. ``why``: the
-    reason where others can't apply, a clause.
+    ``used``: returns the settings of the plug-ins that are used, by name; help shows them. ``why``: the reason why
+    others can't apply, a clause.
     """
 
-    used: Callable[[Told], Mapping[str, Any]]
+    used: Callable[[Arguments], Mapping[str, Any]]
     why: str = ""
 
-    def refusal(self, name: str, told: Told, verb: str) -> str | None:
+    def refusal(self, name: str, arguments: Arguments, verb: str) -> str | None:
         """Why settings of the plug-in ``name`` can't apply and what to type instead; None where they can."""
-        used = sorted(self.used(told))
+        used = sorted(self.used(arguments))
         if name in used:
             return None
         if self.why:
@@ -127,12 +129,14 @@ class Sections:
 Needs = Sequence[Need | Fits | Sections]
 
 
-def check(needs: Needs, verb: str, given: Iterable[str], told: Told, sections: Iterable[str] = ()) -> None:
+def check(
+    needs: Needs, verb: str, option_names: Iterable[str], arguments: Arguments, sections: Iterable[str] = ()
+) -> None:
     """ConfigError for the first option that was given and can't apply; ``sections``: of plug-ins that were given."""
-    names = set(given)
+    names = set(option_names)
     for need in needs:
         for name in sections if isinstance(need, Sections) else need.options:
-            if name in names and (refusal := need.refusal(name, told, verb)) is not None:
+            if name in names and (refusal := need.refusal(name, arguments, verb)) is not None:
                 raise ConfigError(refusal)
 
 
@@ -145,121 +149,125 @@ def dashed(name: str) -> str:
     return f"--{name}" if "." in name else f"--{name.strip('_').replace('_', '-')}"
 
 
-def said(value: object) -> bool:
-    """Whether a value of an option says something: it is not None, false, zero or empty."""
+def is_set(value: object) -> bool:
+    """Whether a value of an option is not None, false, zero or empty."""
     return value not in (None, False, "", 0)
 
 
-def one_model(told: Told) -> str | None:
-    """Why there is no choice of ``--which``: the model is a file."""
-    path = Path(told.get("model") or "runs/latest")
+def one_model(arguments: Arguments) -> str | None:
+    """Why ``--which`` can't apply: the model is a file."""
+    path = Path(arguments.get("model") or "runs/latest")
     return f"{path} is a file, which holds one model" if path.is_file() else None
 
 
-def no_engine(told: Told) -> str | None:
-    """Why no engine is chosen: it runs no backbone that is asked for, or not so."""
+def no_engine(arguments: Arguments) -> str | None:
+    """Why no engine can be chosen: no backbone is a network, or the engine doesn't support it."""
     from wherewhen.runtime import select
     from wherewhen.runtime.network import Network
     from wherewhen.text import zero_shot
 
-    words = told.get("prompts")
-    if "prompts" in told.options and not words:
-        return None  # a trained model says whether its backbone is a network
-    names = [told.get("backbone") or zero_shot.DEFAULT] if words else _named(told, "backbone")
+    words = arguments.get("prompts")
+    if "prompts" in arguments.options and not words:
+        return None  # whether the backbone is a network depends on the trained model
+    names = [arguments.get("backbone") or zero_shot.DEFAULT] if words else _named(arguments, "backbone")
     plugins = [registry.load("backbones", name) for name in names]
     if not any(isinstance(plugin, type) and issubclass(plugin, Network) for plugin in plugins):
         return f"engines run networks, and the backbone {' or '.join(names)} is none"
     try:
-        select.check(*(str(told.get(key) or select.AUTO) for key in ("engine", "precision", "device")))
+        select.check(*(str(arguments.get(key) or select.AUTO) for key in ("engine", "precision", "device")))
     except EngineError as error:
         return str(error)
     return None
 
 
-def features_alone(told: Told) -> str:
-    """Why what is learnt from features, and found with them, says nothing: only features are made."""
+def features_alone(arguments: Arguments) -> str:
+    """Why settings of training and detection have no effect: only features are extracted."""
     return "only features are extracted, and they don't depend on it"
 
 
-def no_look(told: Told) -> str | None:
-    """Why ``features verify`` needs no backbone: no video is looked at."""
-    return None if told.get("action") == "import" or said(told.get("video")) else "without --video no clip is processed"
+def no_clips(arguments: Arguments) -> str | None:
+    """Why ``features verify`` needs no backbone: no clip is processed."""
+    return (
+        None
+        if arguments.get("action") == "import" or is_set(arguments.get("video"))
+        else "without --video no clip is processed"
+    )
 
 
-def of_configs(told: Told) -> dict[str, Any]:
-    """Settings of the plug-ins that models are made of, for each method and backbone asked for, and ``training``."""
+def of_configs(arguments: Arguments) -> dict[str, Any]:
+    """Settings of the parts of models, for each method and backbone, and ``training``."""
     from wherewhen.data_tools.features.importing import adopted
     from wherewhen.inference.model_config import ModelConfig
 
-    found: dict[str, Any] = {}
-    for settings in _configs(told):
-        imported = told.get("data") is not None and "backbones" not in told.options
-        own = adopted(told.get("data"), settings) if imported else settings
-        config = ModelConfig.of(own)
+    result: dict[str, Any] = {}
+    for settings in _configs(arguments):
+        imported = arguments.get("data") is not None and "backbones" not in arguments.options
+        values = adopted(arguments.get("data"), settings) if imported else settings
+        config = ModelConfig.of(values)
         followers = {name for name in config.views.values() if shares_settings(name)}
         first = [config.method, *config.views.values(), config.backbone, config.localizer]
-        made = {name: config.settings[name] for name in first if name not in followers}
-        found = {**made, **config.settings, "training": config.training, "movers": config.movers} | found
-    return found
+        ordered = {name: config.settings[name] for name in first if name not in followers}
+        result = {**ordered, **config.settings, "training": config.training, "movers": config.movers} | result
+    return result
 
 
 def shares_settings(name: str) -> bool:
-    """Whether the settings of a builder of instances are those of another one unless they are given."""
+    """Whether the settings of a builder of instances default to those of another one."""
     return bool(registry.load("instances", name).abilities.shares_settings_with)
 
 
-def of_looks(told: Told) -> dict[str, Any]:
-    """Settings of the plug-ins that features are made with: backbones, and the builders of what is scored."""
+def of_features(arguments: Arguments) -> dict[str, Any]:
+    """Settings of the plug-ins of features: backbones, and the builders of the method's views."""
     from wherewhen.inference.model_config import ModelConfig
 
-    configs = [ModelConfig.of({**told.settings, "backbone": name}) for name in _named(told, "backbone")]
-    return {name: one.settings[name] for one in configs for name in (one.backbone, *one.views.values())}
+    configs = [ModelConfig.of({**arguments.settings, "backbone": name}) for name in _named(arguments, "backbone")]
+    return {name: config.settings[name] for config in configs for name in (config.backbone, *config.views.values())}
 
 
-def of_backbone(told: Told) -> dict[str, Any]:
-    """Settings of the backbone that is asked for; where none is, those of the ones that it may turn out to be."""
+def of_backbone(arguments: Arguments) -> dict[str, Any]:
+    """Settings of the backbone; without a name, those of all backbones that encode text."""
     from wherewhen.text.encoders import encoders
 
-    names = [told.get("backbone")] if told.get("backbone") else encoders()
-    return {name: _built("backbones", name, told) for name in names if name in registry.names("backbones")}
+    names = [arguments.get("backbone")] if arguments.get("backbone") else encoders()
+    return {name: _built("backbones", name, arguments) for name in names if name in registry.names("backbones")}
 
 
-def of_named(told: Told) -> dict[str, Any]:
+def of_named(arguments: Arguments) -> dict[str, Any]:
     """Settings of the backbone that is named, and of no other."""
-    return of_backbone(told) if told.get("backbone") else {}
+    return of_backbone(arguments) if arguments.get("backbone") else {}
 
 
-def of_detection(told: Told) -> dict[str, Any]:
-    """Settings that detection takes: of alarms, and with prompts of the backbone that reads them."""
+def of_detection(arguments: Arguments) -> dict[str, Any]:
+    """Settings that detection takes: of localizers, and with prompts of the backbone."""
     from wherewhen.text import zero_shot
 
-    localizers = [told.get("localizer")] if told.get("localizer") else registry.names("localize")
-    found = {name: _built("localize", name, told) for name in localizers}
-    if not told.get("prompts"):
-        return found
-    backbone = told.get("backbone") or zero_shot.DEFAULT
-    return {backbone: _built("backbones", backbone, told), **found}
+    localizers = [arguments.get("localizer")] if arguments.get("localizer") else registry.names("localize")
+    records = {name: _built("localize", name, arguments) for name in localizers}
+    if not arguments.get("prompts"):
+        return records
+    backbone = arguments.get("backbone") or zero_shot.DEFAULT
+    return {backbone: _built("backbones", backbone, arguments), **records}
 
 
-def _built(kind: str, name: str, told: Told) -> Any:
-    return build(registry.load(kind, name).Config, told.settings.get(name), name)
+def _built(kind: str, name: str, arguments: Arguments) -> Any:
+    return build(registry.load(kind, name).Config, arguments.settings.get(name), name)
 
 
-def _named(told: Told, kind: str) -> list[str]:
+def _named(arguments: Arguments, kind: str) -> list[str]:
     """Plug-ins of a kind between commas, from the setting of its name or the option in its place."""
     from wherewhen.inference.model_config import DEFAULTS
 
-    return str(told.get(f"{kind}s") or told.get(kind) or DEFAULTS[kind]).split(",")
+    return str(arguments.get(f"{kind}s") or arguments.get(kind) or DEFAULTS[kind]).split(",")
 
 
-def _configs(told: Told) -> Iterator[Mapping[str, Any]]:
-    """Settings of each model that is asked for."""
+def _configs(arguments: Arguments) -> Iterator[Mapping[str, Any]]:
+    """Settings of each model."""
     from wherewhen.api.benchmark import variants
 
-    if method := told.get("ablate"):
-        changed = [{**given, "method": name} for name, given in variants(method, told.settings).values()]
+    if method := arguments.get("ablate"):
+        changed = [{**changes, "method": name} for name, changes in variants(method, arguments.settings).values()]
     else:
-        changed = [{**told.settings, "method": name} for name in _named(told, "method")]
+        changed = [{**arguments.settings, "method": name} for name in _named(arguments, "method")]
     for settings in changed:
-        for name in _named(told, "backbone") if "backbones" in told.options else [None]:
+        for name in _named(arguments, "backbone") if "backbones" in arguments.options else [None]:
             yield {**settings, "backbone": name} if name else settings

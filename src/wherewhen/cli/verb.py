@@ -1,4 +1,4 @@
-"""What a verb of the command line is: the record ``VERB`` at the end of its file in ``commands``."""
+"""A verb of the command line: the record ``VERB`` at the end of its file in ``commands``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FLAGS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb: its options, the function that runs it, and what the command line must know of them.
+    """A verb: its options, the function that runs it, and how the command line parses them.
 
     Args:
         group: heading in the overview, a key of `GROUPS`.
@@ -54,15 +54,15 @@ class Verb:
     needs: Needs = ()
 
     def __post_init__(self) -> None:
-        own = {field.name for field in fields(self.options)}
+        option_names = {field.name for field in fields(self.options)}
         self._check("group", [self.group], GROUPS)
-        self._check("places", self.places, own)
-        self._check("addresses", self.addresses, own)
+        self._check("places", self.places, option_names)
+        self._check("addresses", self.addresses, option_names)
         self._check("model_options", self.flags, FLAGS)
         for need in self.needs:
             if not isinstance(need, Sections):
                 others = [need.other] if isinstance(need, Need) else []
-                self._check("needs", [*need.options, *others], {*own, *FLAGS, "training"})
+                self._check("needs", [*need.options, *others], {*option_names, *FLAGS, "training"})
 
     def _check(self, name: str, values: Iterable[str], names: Iterable[str]) -> None:
         if wrong := sorted(set(values) - set(names)):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wherewhen.cli.arguments.described import Setting, settings_of
 from wherewhen.cli.arguments.texts import of_text
-from wherewhen.cli.arguments.words import Known, values
+from wherewhen.cli.arguments.words import Accepted, values
 from wherewhen.core.errors import ConfigError
 
 
@@ -49,7 +49,7 @@ OPTIONS = {
     "which": Setting("which", Literal["best", "last"], "best"),
     "movers": Setting("movers", str | dict[str, Any] | None, None),
 }
-KNOWN = Known("verb", (Setting("data", str, MISSING), Setting("other", str, None)), OPTIONS, {"part": Part})
+KNOWN = Accepted("verb", (Setting("data", str, MISSING), Setting("other", str, None)), OPTIONS, {"part": Part})
 
 
 @pytest.mark.parametrize(

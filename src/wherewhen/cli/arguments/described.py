@@ -19,13 +19,13 @@ _ENTRY = re.compile(r"    (\w[\w, ]*): (.*)")
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that a command line may say.
+    """An option or setting of a command line.
 
     Args:
         name: dotted, with underscores: ``rtfm.width``.
         kind: its type.
-        default: its value where nothing is said; MISSING where something must be said.
-        text: what it means.
+        default: its default value; MISSING where a value is required.
+        text: its description.
     """
 
     name: str
@@ -46,59 +46,63 @@ class Setting:
 
 @lru_cache(maxsize=256)
 def descriptions(record: type) -> Mapping[str, str]:
-    """What the ``Args:`` of a record's docstring, or of those of its bases, say about each field.
+    """The description of each field in the ``Args:`` of the docstring of a record, or of its bases.
 
     >>> descriptions(Setting)["kind"]
     'its type.'
     """
-    found: dict[str, str] = {}
-    for one in reversed(record.__mro__):
+    texts: dict[str, str] = {}
+    for cls in reversed(record.__mro__):
         names: list[str] = []
-        _, _, below = (inspect.cleandoc(one.__doc__ or "")).partition("\nArgs:\n")
+        _, _, below = (inspect.cleandoc(cls.__doc__ or "")).partition("\nArgs:\n")
         for line in below.splitlines():
             if entry := _ENTRY.fullmatch(line):
                 names = [name.strip() for name in entry[1].split(",")]
-                found |= dict.fromkeys(names, entry[2])
+                texts |= dict.fromkeys(names, entry[2])
             elif line.startswith("     "):
-                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+                texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
             elif line.strip():
                 break
-    return found
+    return texts
 
 
 def settings_of(record: type, prefix: str = "") -> tuple[Setting, ...]:
     """The fields of a record, in their order."""
-    kinds, told = get_type_hints(record), descriptions(record)
+    kinds, texts = get_type_hints(record), descriptions(record)
     return tuple(
-        Setting(f"{prefix}{one.name}", kinds[one.name], _default(one), told.get(one.name, ""))
-        for one in fields(record)
-        if one.init
+        Setting(f"{prefix}{field.name}", kinds[field.name], _default(field), texts.get(field.name, ""))
+        for field in fields(record)
+        if field.init
     )
 
 
-def _default(one: Field[Any]) -> Any:
-    return one.default if one.default_factory is MISSING else one.default_factory()
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def of_values(made: Any, prefix: str) -> Iterator[Setting]:
-    """The settings of a record, records inside it included, each with the value that it has as its default.
+def of_values(record: Any, prefix: str) -> Iterator[Setting]:
+    """The settings of a record, nested records included, with their values as defaults.
 
     Settings of a source of boxes, kept in a mapping ``boxes``, are those of the source that ``proposals`` names.
     """
-    for one in settings_of(type(made), prefix):
-        name = one.name.removeprefix(prefix)
-        value = getattr(made, name)
+    for setting in settings_of(type(record), prefix):
+        name = setting.name.removeprefix(prefix)
+        value = getattr(record, name)
         if is_dataclass(value):
-            yield from of_values(value, f"{one.name}.")
-        elif name == "boxes" and isinstance(made, BoxesConfig):
-            source = registry.load("proposals", made.proposals).Config
-            yield from (_with(each, made.boxes, f"{one.name}.") for each in settings_of(source, f"{one.name}."))
+            yield from of_values(value, f"{setting.name}.")
+        elif name == "boxes" and isinstance(record, BoxesConfig):
+            source = registry.load("proposals", record.proposals).Config
+            yield from (
+                _with(each, record.boxes, f"{setting.name}.") for each in settings_of(source, f"{setting.name}.")
+            )
         else:
-            yield Setting(one.name, one.kind, value, one.text)
+            yield Setting(setting.name, setting.kind, value, setting.text)
 
 
-def _with(one: Setting, values: Mapping[str, Any], prefix: str) -> Setting:
-    return Setting(one.name, one.kind, values.get(one.name.removeprefix(prefix), one.default), one.text)
+def _with(setting: Setting, values: Mapping[str, Any], prefix: str) -> Setting:
+    return Setting(
+        setting.name, setting.kind, values.get(setting.name.removeprefix(prefix), setting.default), setting.text
+    )
 
 
 def kinds_of(kind: Any) -> tuple[Any, ...]:
@@ -108,26 +112,26 @@ def kinds_of(kind: Any) -> tuple[Any, ...]:
     (<class 'int'>,)
     """
     several = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    return tuple(one for one in several if one is not NoneType)
+    return tuple(item for item in several if item is not NoneType)
 
 
 def choices(kind: Any) -> tuple[str, ...]:
-    """The values between which a type leaves the choice; empty where it leaves more.
+    """The values of a literal type; empty for other types.
 
     >>> choices(Literal["best", "last"])
     ('best', 'last')
     """
-    return tuple(str(value) for one in kinds_of(kind) if get_origin(one) is Literal for value in get_args(one))
+    return tuple(str(value) for item in kinds_of(kind) if get_origin(item) is Literal for value in get_args(item))
 
 
 def inner(kind: Any, path: tuple[str, ...]) -> Any:
     """The type of a field of a record inside a type, such as ``("shape", "window")``; None where there is none."""
     if not path:
         return kind
-    for one in kinds_of(kind):
-        if is_dataclass(one):
-            known = get_type_hints(one)
-            return inner(known[path[0]], path[1:]) if path[0] in known else None
-        if (get_origin(one) or one) in (dict, Mapping):
+    for item in kinds_of(kind):
+        if is_dataclass(item):
+            hints = get_type_hints(item)
+            return inner(hints[path[0]], path[1:]) if path[0] in hints else None
+        if (get_origin(item) or item) in (dict, Mapping):
             return Any
     return None

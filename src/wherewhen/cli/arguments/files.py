@@ -11,7 +11,7 @@ from wherewhen.core.errors import ConfigError, unknown
 
 
 def settings_files(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """The words without those that name settings files, and what the files hold, later ones over earlier ones."""
+    """The words without those that name settings files, and the files' merged settings; later files take precedence."""
     rest: list[str] = []
     config: dict[str, Any] = {}
     todo = iter(words)
@@ -29,21 +29,21 @@ def settings_files(words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 def _nested(values: Mapping[str, Any], path: str) -> dict[str, Any]:
     """``cells.rows: 3`` as ``cells: {rows: 3}``."""
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, inner in values.items():
         value = inner
         for part in reversed(name.split(".")[1:]):
             value = {part: value}
         head = name.split(".")[0]
-        if "." in name and not isinstance(made.get(head, {}), Mapping):
+        if "." in name and not isinstance(result.get(head, {}), Mapping):
             raise ConfigError(f"{path}: {head[:60]} is a value and a section at once")
-        made = merged(made, {head: value})
-    return made
+        result = merged(result, {head: value})
+    return result
 
 
-def check(config: Mapping[str, Any], verb: str, known: Iterable[str]) -> None:
+def check(config: Mapping[str, Any], verb: str, accepted: Iterable[str]) -> None:
     """ConfigError for a name in a settings file that the verb doesn't know."""
-    names = list(known)
+    names = list(accepted)
     for name in config:
         if name not in names:
             raise ConfigError(unknown(f"setting of {verb}", name[:80], names))

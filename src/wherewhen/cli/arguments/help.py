@@ -11,9 +11,9 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from wherewhen.cli.arguments.described import Setting, choices, of_values
-from wherewhen.cli.arguments.hints import PRINT, Known, usage
+from wherewhen.cli.arguments.hints import PRINT, Accepted, usage
 from wherewhen.cli.arguments.texts import metavar, place
-from wherewhen.cli.needs import Fits, Needs, Sections, Told, shares_settings
+from wherewhen.cli.needs import Arguments, Fits, Needs, Sections, shares_settings
 from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import registry
 from wherewhen.core.config import CONSENT
@@ -35,28 +35,34 @@ METAVARS = {
 """Placeholders of values in help, where the type is not informative."""
 
 Row = tuple[str, str]
-Rules = tuple[Needs, Told]
-NONE: Rules = ((), Told({}))
+Rules = tuple[Needs, Arguments]
+NONE: Rules = ((), Arguments({}))
 
 
-def text(command: Verb, known: Known, told: Told, width: int | None = None) -> str:
-    """Help of a verb, with the settings of the parts that ``told`` chooses; as wide as the terminal.
+def text(command: Verb, accepted: Accepted, arguments: Arguments, width: int | None = None) -> str:
+    """Help of a verb, with the settings of the parts that ``arguments`` choose; as wide as the terminal.
 
-    ``width``: another one, and then without these settings, as a page of the documentation shows it.
+    ``width``: another width, without the settings of parts, as on the page of the documentation.
     """
     summary = command.description.split("\n\n")
-    notes, rules = _notes(command.options), (command.needs, told)
-    own = [one for name, one in known.options.items() if name not in FLAGS or name in _own(command)]
+    notes, rules = _notes(command.options), (command.needs, arguments)
+    verb_settings = [
+        setting for name, setting in accepted.options.items() if name not in FLAGS or name in _option_names(command)
+    ]
     hidden = {name for need in rules[0] if isinstance(need, Fits) and need.hidden for name in need.options}
-    parts = [one for name, one in known.options.items() if name in FLAGS and name not in {*_own(command), *hidden}]
+    parts = [
+        setting
+        for name, setting in accepted.options.items()
+        if name in FLAGS and name not in {*_option_names(command), *hidden}
+    ]
     blocks: list[tuple[str, list[Row]]] = [
-        ("", [(place(one), one.text.rstrip(".")) for one in known.places]),
-        ("options:", [*(_row(one, rules) for one in own), *_everywhere(command)]),
-        ("model:", [_row(one, rules) for one in parts]),
-        *(_sections(command, told) if width is None else ()),
+        ("", [(place(setting), setting.text.rstrip(".")) for setting in accepted.places]),
+        ("options:", [*(_row(setting, rules) for setting in verb_settings), *_everywhere(command)]),
+        ("model:", [_row(setting, rules) for setting in parts]),
+        *(_sections(command, arguments) if width is None else ()),
     ]
     width = width or max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
-    head = [f"usage: {usage(known)} [options]", "", *_wrapped(" ".join(summary[0].split()), width)]
+    head = [f"usage: {usage(accepted)} [options]", "", *_wrapped(" ".join(summary[0].split()), width)]
     for paragraph in [*summary[1:], *notes]:
         head += ["", *_wrapped(" ".join(paragraph.split()), width)]
     filled = [(title, rows) for title, rows in blocks if rows]
@@ -65,18 +71,18 @@ def text(command: Verb, known: Known, told: Told, width: int | None = None) -> s
     return "\n".join([*head, *body]) + "\n"
 
 
-def _own(command: Verb) -> Iterable[str]:
+def _option_names(command: Verb) -> Iterable[str]:
     return tuple(field.name for field in fields(command.options))
 
 
 def _notes(options: type) -> list[str]:
-    """What a verb's options say above their list, beyond their first sentence, which names them."""
+    """The paragraphs of the docstring of a verb's options between its first sentence and ``Args:``."""
     head = (inspect.getdoc(options) or "").split("\nArgs:")[0].split("\n\n")
     return [part for part in head[1:] if part.strip()]
 
 
 def _everywhere(command: Verb) -> list[Row]:
-    """What every verb takes."""
+    """The options of all verbs."""
     chooses = any(isinstance(need, Sections) for need in command.needs)
     more = "; options that choose a part, such as --method NAME, add its settings" if chooses else ""
     return [
@@ -86,58 +92,63 @@ def _everywhere(command: Verb) -> list[Row]:
     ]
 
 
-def _sections(command: Verb, told: Told) -> Iterator[tuple[str, list[Row]]]:
-    """A block for each plug-in that is used, with the values that it has where nothing is said."""
+def _sections(command: Verb, arguments: Arguments) -> Iterator[tuple[str, list[Row]]]:
+    """A block for each plug-in that is used, with the default values of its settings."""
     for need in command.needs:
         if isinstance(need, Sections):
-            for name, made in need.used(told).items():
-                if made is not None and name not in _followers():
-                    yield _title(name, made), [_row(one) for one in of_values(made, f"{name}.") if _shown(one)]
+            for name, record in need.used(arguments).items():
+                if record is not None and name not in _followers():
+                    yield (
+                        _title(name, record),
+                        [_row(setting) for setting in of_values(record, f"{name}.") if _shown(setting)],
+                    )
 
 
 def _followers() -> set[str]:
-    """Builders whose settings are those of another one unless they are given."""
+    """Builders whose settings default to those of another builder."""
     return {name for name in registry.names("instances") if shares_settings(name)}
 
 
-def _shown(one: Setting) -> bool:
-    return one.name.split(".")[-1] != CONSENT or bool(one.text)
+def _shown(setting: Setting) -> bool:
+    return setting.name.split(".")[-1] != CONSENT or bool(setting.text)
 
 
-def _title(name: str, made: Any) -> str:
-    """What kind of part has these settings, and its name."""
+def _title(name: str, record: Any) -> str:
+    """The kind of the part with these settings, and its name."""
     kinds = {**registry.PARTS, "source of boxes": "proposals"}
     able = [flag for flag, kind in kinds.items() if name in registry.names(kind)]
-    found = [flag for flag in able if registry.load(kinds[flag], name).Config is type(made)]
-    return f"settings of {found[0]} {name}:" if found else f"settings of {name}:"
+    flags = [flag for flag in able if registry.load(kinds[flag], name).Config is type(record)]
+    return f"settings of {flags[0]} {name}:" if flags else f"settings of {name}:"
 
 
-def _row(one: Setting, rules: Rules = NONE) -> Row:
-    """An option as it is typed, and what it means with its default and what it needs."""
-    told = one.text.strip().rstrip(".").replace("``", "")
-    if one.switch:
-        name = f"--[no-]{one.typed.removeprefix('--')}" if one.default else one.typed
-        return name, _with_notes(told, "on" if one.default else "", rules, one.name)
-    value = "" if one.default is None or one.default is MISSING else _value(one.default)
-    if one.default is None and "." in one.name:
+def _row(setting: Setting, rules: Rules = NONE) -> Row:
+    """An option as it is typed, and its description with its default and the options that it needs."""
+    description = setting.text.strip().rstrip(".").replace("``", "")
+    if setting.switch:
+        name = f"--[no-]{setting.typed.removeprefix('--')}" if setting.default else setting.typed
+        return name, _with_notes(description, "on" if setting.default else "", rules, setting.name)
+    value = "" if setting.default is None or setting.default is MISSING else _value(setting.default)
+    if setting.default is None and "." in setting.name:
         value = "null"
-    several = choices(one.kind)
+    several = choices(setting.kind)
     if len("|".join(several)) <= WIDEST_CHOICE:
-        return f"{one.typed} {_metavar(one)}", _with_notes(told, value, rules, one.name)
-    return f"{one.typed} NAME", _with_notes(f"{told}; one of: {', '.join(several)}", value, rules, one.name)
+        return f"{setting.typed} {_metavar(setting)}", _with_notes(description, value, rules, setting.name)
+    return f"{setting.typed} NAME", _with_notes(
+        f"{description}; one of: {', '.join(several)}", value, rules, setting.name
+    )
 
 
-def _metavar(one: Setting) -> str:
-    usual = metavar(one.kind)
-    name = one.name.split(".")[-1]
+def _metavar(setting: Setting) -> str:
+    usual = metavar(setting.kind)
+    name = setting.name.split(".")[-1]
     return next((word for word, names in METAVARS.items() if name in names and usual == "TEXT"), usual)
 
 
 def _with_notes(text: str, default: str, rules: Rules, name: str) -> str:
-    """A description with where the option applies, and its default unless it says so itself."""
-    needs, told = rules
+    """A description with the options that the option needs, and its default unless the text names it."""
+    needs, arguments = rules
     rule = [need for need in needs if not isinstance(need, Sections) and name in need.options]
-    notes = [need.note if isinstance(need, Fits) else need.note(told) for need in rule]
+    notes = [need.note if isinstance(need, Fits) else need.note(arguments) for need in rule]
     notes = list(filter(None, dict.fromkeys(notes)))
     notes += [f"default: {default}"] if default and "default:" not in text.lower() else []
     return f"{text} ({'; '.join(notes)})" if notes else text
@@ -150,14 +161,14 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(plain(value))
 
 
-def _wrapped(told: str, width: int) -> list[str]:
-    return textwrap.wrap(told, width, break_on_hyphens=False)
+def _wrapped(paragraph: str, width: int) -> list[str]:
+    return textwrap.wrap(paragraph, width, break_on_hyphens=False)
 
 
 def _table(rows: Iterable[Row], column: int, width: int) -> Iterator[str]:
-    """Names on the left, what they mean on the right; a long name has a line of its own."""
-    for name, told in rows:
-        lines = _wrapped(" ".join(told.split()), width - column - 2) or [""]
+    """Names on the left, descriptions on the right; a long name has a separate line."""
+    for name, description in rows:
+        lines = _wrapped(" ".join(description.split()), width - column - 2) or [""]
         if len(name) + 2 > column:
             yield f"  {name}"
         else:

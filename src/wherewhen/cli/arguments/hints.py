@@ -20,18 +20,18 @@ MEANT = {
     "batch_size": "training.bags", "gpu": "device", "cuda": "device", "out": "output", "checkpoint": "model",
     "weights": "model", "conf": "threshold", "settings": "config", "dataset": "data", "input": "source",
 }  # fmt: skip
-"""Options of other tools, and what they are called here."""
+"""Options of other tools, and their names here."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a command line may hold.
+class Accepted:
+    """The arguments that a verb accepts.
 
     Args:
         verb: its first word.
-        places: options that are said by their place, in their order.
-        options: options that are said by their name.
-        sections: settings of plug-ins, by the name of the plug-in, and the record that holds them.
+        places: positional options, in order.
+        options: named options.
+        sections: records of the settings of plug-ins, by the name of the plug-in.
     """
 
     verb: str
@@ -41,50 +41,52 @@ class Known:
 
     @property
     def by_place(self) -> frozenset[str]:
-        """Names of the options that are said by their place."""
-        return frozenset(one.name for one in self.places)
+        """Names of the positional options."""
+        return frozenset(option.name for option in self.places)
 
 
 def more(verb: str) -> str:
-    """Where all options are listed."""
+    """The command that lists all options."""
     return f"wherewhen {verb} --help lists all options"
 
 
-def unknown(name: str, known: Known) -> str:
-    """That there is no option of this name, and what to type instead."""
-    own = name.replace("-", "_")
-    for one in known.places:
-        if one.name in (own, MEANT.get(own)):
-            return f"{dashed(own)}: {place(one)} is named by its place: {usage(known)}"
-    near = _near(own, known)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"unknown option {f'--{name}'!r}{hint} {more(known.verb)}"
+def unknown(name: str, accepted: Accepted) -> str:
+    """The message about an unknown option, with the option to type instead."""
+    normalized = name.replace("-", "_")
+    for option in accepted.places:
+        if option.name in (normalized, MEANT.get(normalized)):
+            return f"{dashed(normalized)}: {place(option)} is named by its place: {usage(accepted)}"
+    close = _closest(normalized, accepted)
+    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    return f"unknown option {f'--{name}'!r}{hint} {more(accepted.verb)}"
 
 
-def usage(known: Known) -> str:
-    """A verb with the words that are known by their place."""
-    words = [place(one) if one.default is MISSING else f"[{place(one)}]" for one in known.places]
-    return " ".join(["wherewhen", known.verb, *words])
+def usage(accepted: Accepted) -> str:
+    """A verb with its positional arguments."""
+    words = [place(option) if option.default is MISSING else f"[{place(option)}]" for option in accepted.places]
+    return " ".join(["wherewhen", accepted.verb, *words])
 
 
-def _near(name: str, known: Known) -> list[str]:
-    """The option that was probably meant: called alike, by another tool so, or of a section that was left out."""
-    typed = [one.typed for one in known.options.values()] + [f"--{one}" for one in known.sections]
-    typed += [one.typed for section, record in known.sections.items() for one in settings_of(record, f"{section}.")]
-    learns = {"method", "methods"} & set(known.options)
-    able = [*typed, "--config", *(one.typed for one in settings_of(Training, "training.") if learns)]
+def _closest(name: str, accepted: Accepted) -> list[str]:
+    """The closest option: of a similar name, of another tool's name, or of a section whose name is missing."""
+    typed = [option.typed for option in accepted.options.values()] + [f"--{option}" for option in accepted.sections]
+    typed += [
+        option.typed for section, record in accepted.sections.items() for option in settings_of(record, f"{section}.")
+    ]
+    learns = {"method", "methods"} & set(accepted.options)
+    able = [*typed, "--config", *(option.typed for option in settings_of(Training, "training.") if learns)]
     if (meant := dashed(MEANT.get(name, ""))) in able:
         return [meant]
-    near = get_close_matches(dashed(name), [*typed, "--config", "--help", PRINT], 1, 0.7 if len(name) > 3 else 0.8)
-    near += [one for one in able if one.endswith(f".{name}")]
-    if not near and "." in name:
+    close = get_close_matches(dashed(name), [*typed, "--config", "--help", PRINT], 1, 0.7 if len(name) > 3 else 0.8)
+    close += [option for option in able if option.endswith(f".{name}")]
+    if not close and "." in name:
         parts = [part for kind in registry.PARTS.values() for part in registry.names(kind)]
-        near = [f"--{part}" for part in get_close_matches(name.split(".")[0], parts, 1)]
-    return near[:1]
+        close = [f"--{part}" for part in get_close_matches(name.split(".")[0], parts, 1)]
+    return close[:1]
 
 
-def too_many(said: Sequence[str], known: Known) -> str:
-    """That a word has no place, and which words have one."""
-    places = " ".join(place(one) for one in known.places)
+def too_many(words: Sequence[str], accepted: Accepted) -> str:
+    """The message about an unexpected word, with the positional arguments."""
+    places = " ".join(place(option) for option in accepted.places)
     takes = f"takes {places} and options" if places else "takes options only"
-    return f"unexpected word {said[len(known.places)]!r}; {known.verb} {takes}; {more(known.verb)}"
+    return f"unexpected word {words[len(accepted.places)]!r}; {accepted.verb} {takes}; {more(accepted.verb)}"

@@ -30,12 +30,12 @@ TEXTS = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a command line says about plug-ins.
+    """The plug-ins of a command line.
 
     Args:
         flags: the settings of a model that the verb takes as options.
-        sections: the records of plug-ins that were spoken of, by name.
-        bases: where a method has other defaults than a record: those, by section.
+        sections: the records of the plug-ins on the command line, by name.
+        bases: defaults of a method that differ from those of a record, by section.
     """
 
     flags: tuple[Setting, ...] = ()
@@ -44,52 +44,52 @@ class Chosen:
 
     @property
     def names(self) -> set[str]:
-        """Of flags and sections."""
-        return {*(one.name for one in self.flags), *self.sections}
+        """Names of flags and sections."""
+        return {*(flag.name for flag in self.flags), *self.sections}
 
 
 def chosen(command: Verb, words: Sequence[str], config: Mapping[str, Any], whole: bool) -> Chosen:
-    """Flags of a verb, and a section for each plug-in that its command line speaks of.
+    """Flags of a verb, and a section for each plug-in on its command line.
 
-    ``whole``: with a section for everything that a model is made of.
+    ``whole``: with a section for each part of a model.
     """
     flags, options = command.flags, {field.name for field in fields(command.options)}
     if command.sections is not None:
-        return Chosen(sections=command.sections(_said(words, config)))
+        return Chosen(sections=command.sections(_plugin_values(words, config)))
     full = "method" in flags
     kinds = [kind for flag, kind in registry.PARTS.items() if flag in flags]
-    spoken = {name: kind for name, kind in mentioned(words, config).items() if kind in kinds and name not in options}
+    mentions = {name: kind for name, kind in mentioned(words, config).items() if kind in kinds and name not in options}
     training = full and (whole or "training" in config or any(word.startswith("--training.") for word in words))
     if full and (whole or training):
-        spoken |= _usual(spoken, _method(spoken), whole)
+        mentions |= _usual(mentions, _method(mentions), whole)
     several = [flag for flag in flags if f"{flag}s" not in options]
-    shown = tuple(_flag(flag, _method(spoken) if whole and full else None, full) for flag in several)
-    return _with_sections(shown, spoken, training)
+    shown = tuple(_flag(flag, _method(mentions) if whole and full else None, full) for flag in several)
+    return _with_sections(shown, mentions, training)
 
 
-def _method(spoken: Mapping[str, str]) -> str | None:
-    """The first method that is spoken of."""
-    return next((name for name, kind in spoken.items() if kind == "methods"), None)
+def _method(mentions: Mapping[str, str]) -> str | None:
+    """The first method on the command line."""
+    return next((name for name, kind in mentions.items() if kind == "methods"), None)
 
 
-def _usual(spoken: Mapping[str, str], method: str | None, whole: bool) -> dict[str, str]:
-    """Parts that nobody speaks of, as a method has them: all with their views, or the method alone."""
+def _usual(mentions: Mapping[str, str], method: str | None, whole: bool) -> dict[str, str]:
+    """Default parts of a method that are not on the command line: all with their views, or the method alone."""
     from wherewhen.inference.model_config import DEFAULTS
 
     name = method or DEFAULTS["method"]
     views = registry.load("methods", name).views
     usual = {**DEFAULTS, "method": name, "instances": views[0]}
     parts = registry.PARTS if whole else {"method": registry.PARTS["method"]}
-    found = {usual[flag]: kind for flag, kind in parts.items() if kind not in spoken.values()}
-    return found | {one: "instances" for one in views[1:] if whole and not shares_settings(one)}
+    plugins = {usual[flag]: kind for flag, kind in parts.items() if kind not in mentions.values()}
+    return plugins | {view: "instances" for view in views[1:] if whole and not shares_settings(view)}
 
 
-def _with_sections(flags: tuple[Setting, ...], spoken: Mapping[str, str], training: bool) -> Chosen:
+def _with_sections(flags: tuple[Setting, ...], mentions: Mapping[str, str], training: bool) -> Chosen:
     from wherewhen.core.contracts import Training
 
     sections: dict[str, type] = {}
     bases: dict[str, Mapping[str, Any]] = {}
-    for name, kind in spoken.items():
+    for name, kind in mentions.items():
         part = registry.load(kind, name)
         sections[name] = part.Config
         if kind == "methods" and training and "training" not in sections:
@@ -98,7 +98,7 @@ def _with_sections(flags: tuple[Setting, ...], spoken: Mapping[str, str], traini
 
 
 def _flag(name: str, method: str | None, full: bool) -> Setting:
-    """A setting of a model as an option; ``method``: where it is known, what it scores is too."""
+    """A setting of a model as an option; ``method``: gives the default of instances."""
     from wherewhen.inference.model_config import DEFAULTS, OPTIONS
 
     if name in registry.PARTS:
@@ -116,20 +116,20 @@ def _flag(name: str, method: str | None, full: bool) -> Setting:
 
 
 def mentioned(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
-    """Plug-ins that a command line speaks of, by name, with their kind: chosen by a flag or given settings."""
-    named = [name for value in _said(words, config).values() for name in value.split(",")]
+    """Plug-ins on a command line, by name, with their kind: chosen by a flag, or with settings."""
+    named = [name for value in _plugin_values(words, config).values() for name in value.split(",")]
     named += [word.removeprefix("--").removeprefix("no-").split(".")[0] for word in words if _dotted(word)]
-    found = {*named, *config}
-    return {name: kind for name in sorted(found) for kind in registry.PARTS.values() if name in registry.names(kind)}
+    names = {*named, *config}
+    return {name: kind for name in sorted(names) for kind in registry.PARTS.values() if name in registry.names(kind)}
 
 
-def _said(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
-    """What options that name plug-ins are given, by option."""
+def _plugin_values(words: Sequence[str], config: Mapping[str, Any]) -> dict[str, str]:
+    """Values of the options that name plug-ins, by option."""
     flags: Iterable[str] = (*registry.PARTS, "methods", "backbones", "ablate", "proposals")
     pairs = [(word, after) for word, after in zip(words, [*words[1:], ""], strict=False)]
     pairs += [tuple(word.split("=", 1)) for word in words if word.startswith("--") and "=" in word]  # type: ignore[misc]
-    said = {flag: value for word, value in pairs if (flag := word.removeprefix("--")) in flags}
-    return {flag: str(config[flag]) for flag in flags if flag in config} | said
+    values = {flag: value for word, value in pairs if (flag := word.removeprefix("--")) in flags}
+    return {flag: str(config[flag]) for flag in flags if flag in config} | values
 
 
 def _dotted(word: str) -> bool:

@@ -14,7 +14,7 @@ from wherewhen.core.errors import ConfigError
 
 
 def metavar(kind: Any) -> str:
-    """What stands for a value of a type in help.
+    """The placeholder of a value of a type in help.
 
     >>> metavar(int | None), metavar(float), metavar(str)
     ('N', 'X', 'TEXT')
@@ -25,7 +25,7 @@ def metavar(kind: Any) -> str:
 
 
 def of_text(kind: Any, text: str, name: str) -> Any:
-    """The value that a text says; ConfigError, which calls it ``name``, where the type has no such value.
+    """The value of a text; ConfigError with the name ``name`` where the type has no such value.
 
     >>> of_text(float | None, "1e-3", "rate"), of_text(tuple[int, int], "[1, 2]", "size"), of_text(str, "[a]", "x")
     (0.001, (1, 2), '[a]')
@@ -45,21 +45,21 @@ def of_text(kind: Any, text: str, name: str) -> Any:
         raise ConfigError(f"{name}: {error}; got {text[:80]!r}") from None
     if kind is Any or (value is None and NoneType in get_args(kind)):
         return value
-    if isinstance(value, Mapping) and any(is_dataclass(one) for one in kinds):
-        return value  # settings of a part, which others are put over before they become a record
+    if isinstance(value, Mapping) and any(is_dataclass(item) for item in kinds):
+        return value  # settings of a part, merged with others before they become a record
     return typed(kinds[0] if len(kinds) == 1 else kind, value, name)
 
 
-def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others put over them, section by section."""
-    found = dict(one)
-    for key, value in other.items():
-        below = found.get(key)
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings updated with others, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        found[key] = merged(below, value) if both else value  # type: ignore[arg-type]
-    return found
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
 
 
-def place(one: Setting) -> str:
-    """A word that is known by its place, as help shows it: ``DATA``."""
-    return "|".join(choices(one.kind)) or one.name.upper().replace("_", "-")
+def place(setting: Setting) -> str:
+    """A positional argument in help: ``DATA``."""
+    return "|".join(choices(setting.kind)) or setting.name.upper().replace("_", "-")

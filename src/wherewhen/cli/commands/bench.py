@@ -44,7 +44,7 @@ class Options:
 
 
 def run(options: Options, settings: dict[str, Any]) -> int:
-    """Run the protocol, print the table and write what was asked for."""
+    """Run the protocol, print the table and write the output."""
     from pathlib import Path
 
     from wherewhen import datasets
@@ -61,7 +61,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     if options.output:
         for name in pages.bench_folders(sets):
             outputs.check_folder(Path(options.output) / name, pages.BENCHED)
-    made = benchmark.matrix(
+    results = benchmark.matrix(
         roots,
         options.methods.split(","),
         options.backbones.split(","),
@@ -74,19 +74,19 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         ablate=options.ablate,
     )
     if options.output:
-        for one, name in zip(made, pages.bench_folders(sets), strict=True):
-            pages.bench_pages(Path(options.output) / name, one.table, one.as_json())
+        for result, name in zip(results, pages.bench_folders(sets), strict=True):
+            pages.bench_pages(Path(options.output) / name, result.table, result.as_json())
     if options.json:
-        first, *others = [one.as_json() for one in made]
+        first, *others = [result.as_json() for result in results]
         print_json({**first, "across": others} if others else first)
         return 0
-    for one in made:
-        if len(made) > 1:
-            print(f"\ntrained on {one.facts['train']}, evaluated on {one.facts['test']}")
-        for note in one.facts["notes"]:
+    for result in results:
+        if len(results) > 1:
+            print(f"\ntrained on {result.facts['train']}, evaluated on {result.facts['test']}")
+        for note in result.facts["notes"]:
             print(f"note: {note}")
-        if one.table:
-            print(markdown(one.table, headlines(one.table, families or USUAL)))
+        if result.table:
+            print(markdown(result.table, headlines(result.table, families or USUAL)))
     print(f"written: {options.output}" if options.output else "all numbers: --json, or --output FOLDER")
     return 0
 

@@ -23,7 +23,7 @@ class Options:
         to: format to write (wherewhen list formats).
         from_: format to read (wherewhen list formats), or truth: the ground truth of a data set.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
-        boxes: turn each event into a track with a box per frame, where the source has no boxes of its own.
+        boxes: turn each event into a track with a box per frame, where the source has no boxes.
         json: print the result as JSON instead of text.
     """
 

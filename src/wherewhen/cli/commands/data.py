@@ -58,14 +58,14 @@ def _check(options: Options) -> int:
 
     reader = datasets.reader_of(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     eyes = check.Eyes.open() if options.read_videos else None
-    found = check.lint(Path(options.data), reader, eyes, options.deep)
+    findings = check.lint(Path(options.data), reader, eyes, options.deep)
     if options.json:
-        print_json(list(diagnostics.table(found)))
-    elif found:
-        _lines([*diagnostics.summary(found, options.examples), "", "--examples N shows more of each, --json all"])
+        print_json(list(diagnostics.table(findings)))
+    elif findings:
+        _lines([*diagnostics.summary(findings, options.examples), "", "--examples N shows more of each, --json all"])
     else:
         print("nothing to report")
-    return int(any(one.severity == "error" for one in found))
+    return int(any(finding.severity == "error" for finding in findings))
 
 
 def _truth(options: Options) -> int:
@@ -76,9 +76,9 @@ def _truth(options: Options) -> int:
 
     mine = datasets.reader_of(options.data, options.reader).truth(Path(options.data))
     if options.other is None:
-        told = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
+        counts = {name: (len(t.edges) - 1, int(t.frames.sum()), len(t.spans), len(t.boxes)) for name, t in mine.items()}
         columns = ("frames", "anomalous", "spans", "boxes")
-        _table([{"video": name, **dict(zip(columns, row, strict=True))} for name, row in told.items()], options.json)
+        _table([{"video": name, **dict(zip(columns, row, strict=True))} for name, row in counts.items()], options.json)
         return 0
     other = datasets.reader_of(options.other, options.other_reader).truth(Path(options.other))
     rows = truth_diff.table(truth_diff.truth_diff(mine, other))
@@ -96,14 +96,14 @@ def _probe(options: Options) -> int:
     root = Path(options.data)
     any_layout = root.is_dir() and not options.reader
     reader = datasets.recognized(root) if any_layout else datasets.reader_of(root, options.reader)
-    measured, found = probe.probe_set(root, reader, options.rate)
+    measured, findings = probe.probe_set(root, reader, options.rate)
     rows: list[dict[str, Any]] = [{"video": name, **row} for name, row in measured.items()]
     if options.json:
-        print_json([*rows, *diagnostics.table(found)])
+        print_json([*rows, *diagnostics.table(findings)])
     else:
         _table(rows, as_json=False)
-        _lines(["", *diagnostics.summary(found, options.examples)] if found else [])
-    return int(any(one.severity == "error" for one in found))
+        _lines(["", *diagnostics.summary(findings, options.examples)] if findings else [])
+    return int(any(finding.severity == "error" for finding in findings))
 
 
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -59,20 +59,20 @@ def run(options: Options) -> int:
         clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
     )
     unseen = [video.path for video in fold.test if video.label == 1]
-    found, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)
-    made = evaluation.evaluate(
+    results, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)
+    report = evaluation.evaluate(
         model, clips, folder / "evaluation", fold=fold.name, families=FAMILIES, quiet=options.quiet
     )
     for part in parts:
         outputs.stamp(part)
-    events = sum(len(one.events) for one in found)
+    events = sum(len(result.events) for result in results)
     if options.json:
-        rows = [row._asdict() for row in made.table]
-        print_json({"output": folder, "events": events, "videos": len(found), "rows": rows})
+        rows = [row._asdict() for row in report.table]
+        print_json({"output": folder, "events": events, "videos": len(results), "rows": rows})
         return 0
-    print(markdown(made.table, SHOWN))
+    print(markdown(report.table, SHOWN))
     print()
-    print(f"{events} events in {len(found)} unseen clips. Results:")
+    print(f"{events} events in {len(results)} unseen clips. Results:")
     print(f"  {folder}/found/*.mp4             the clips with the events drawn in")
     print(f"  {folder}/found/events.json       start and end in seconds and frames, and boxes")
     print(f"  {folder}/evaluation/report.html  metrics beside the trivial baselines")

@@ -72,29 +72,32 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         model = model.with_threshold(options.threshold)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
-    asked = options.workers or options.distributed or options.ray_address
-    where = Workers.of(options.workers, options.distributed, options.ray_address, len(paths)) if asked else None
-    how: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
-    how |= {"resume": options.resume, "base": base_of(options.source), "quiet": options.quiet}
+    is_parallel = options.workers or options.distributed or options.ray_address
+    where = Workers.of(options.workers, options.distributed, options.ray_address, len(paths)) if is_parallel else None
+    arguments: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
+    arguments |= {"resume": options.resume, "base": base_of(options.source), "quiet": options.quiet}
     try:
-        found, quarantine = detection.detect(model, paths, folder, **how)
+        results, quarantine = detection.detect(model, paths, folder, **arguments)
     except KeyboardInterrupt:
         print(
             f"written so far: {folder}; to continue: the same command with --output {folder} --resume", file=sys.stderr
         )
         raise
     if options.json:
-        told = json.loads((folder / "events.json").read_text("utf-8"))
-        own = {one.id for one in found}
-        told["videos"] = {name: video for name, video in told["videos"].items() if name in own}
-        print_json(told)
+        document = json.loads((folder / "events.json").read_text("utf-8"))
+        ids = {result.id for result in results}
+        document["videos"] = {name: video for name, video in document["videos"].items() if name in ids}
+        print_json(document)
     else:
-        for one in found:
-            print(f"{one.id}: {len(one.events)} events" + (f"; not fully read: {one.damage}" if one.damage else ""))
-            for event in one.events:
-                what = f"  {event.category}" if event.category else ""
-                what += f"  mover {event.track}" if event.track >= 0 else ""
-                print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}{what}")
+        for result in results:
+            print(
+                f"{result.id}: {len(result.events)} events"
+                + (f"; not fully read: {result.damage}" if result.damage else "")
+            )
+            for event in result.events:
+                suffix = f"  {event.category}" if event.category else ""
+                suffix += f"  mover {event.track}" if event.track >= 0 else ""
+                print(f"  {event.start:8.2f} s to {event.end:8.2f} s  score {event.score:.2f}{suffix}")
         print(f"written: {folder}")
     return 3 if quarantine.reasons else 0
 
@@ -119,11 +122,11 @@ def _by_words(options: Options, settings: dict[str, Any]) -> Any:
     from wherewhen.core import prompts
     from wherewhen.text.zero_shot import DEFAULT, ZeroShot
 
-    given = {name: value for name, value in settings.items() if name != "movers"}
-    chosen = {key: given.pop(key) for key in VERB.flags if key in given}
+    plugin_settings = {name: value for name, value in settings.items() if name != "movers"}
+    chosen = {key: plugin_settings.pop(key) for key in VERB.flags if key in plugin_settings}
     return ZeroShot(
         prompts.read(options.prompts or ""),
-        settings={**given, "spatial": {"view": options.view}},
+        settings={**plugin_settings, "spatial": {"view": options.view}},
         device=options.device,
         **{"backbone": DEFAULT, **chosen},
     )

@@ -26,28 +26,31 @@ def run(options: Options) -> int:
     """Print the report; exit code 1 where something is wrong."""
     from wherewhen.api import installation
 
-    found = installation.report()
+    report = installation.report()
     if options.json:
-        print_json(found)
+        print_json(report)
     else:
-        print("\n".join(_lines(found)))
-    return int(bool(found["problems"]))
+        print("\n".join(_lines(report)))
+    return int(bool(report["problems"]))
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(report: dict[str, Any]) -> list[str]:
     """The report as text: a heading per section, a line per fact."""
     sections = {
-        "versions": {name: version or "missing" for name, version in found["versions"].items()},
-        "video": {"ffmpeg": _words(found["ffmpeg"]), **{name: _words(one) for name, one in found["codecs"].items()}},
-        "platform": found["platform"],
-        "processor": {name.replace("_", " "): _words(value) for name, value in found["processor"].items()},
-        "memory": {name: _size(size) for name, size in found["memory"].items() if size is not None},
-        "GPUs": _gpus(found["gpus"]),
-        "engines": {name: _engine(one) for name, one in found["engines"].items()},
-        "extras": {name: _extra(one) for name, one in found["extras"].items()},
-        "folders": {name: _folder(one) for name, one in found["folders"].items()},
-        "variables": found["variables"] or {"none": ""},
-        "problems": {f"{number}.": text for number, text in enumerate(found["problems"], 1)} or {"none": ""},
+        "versions": {name: version or "missing" for name, version in report["versions"].items()},
+        "video": {
+            "ffmpeg": _words(report["ffmpeg"]),
+            **{name: _words(fact) for name, fact in report["codecs"].items()},
+        },
+        "platform": report["platform"],
+        "processor": {name.replace("_", " "): _words(value) for name, value in report["processor"].items()},
+        "memory": {name: _size(size) for name, size in report["memory"].items() if size is not None},
+        "GPUs": _gpus(report["gpus"]),
+        "engines": {name: _engine(fact) for name, fact in report["engines"].items()},
+        "extras": {name: _extra(fact) for name, fact in report["extras"].items()},
+        "folders": {name: _folder(fact) for name, fact in report["folders"].items()},
+        "variables": report["variables"] or {"none": ""},
+        "problems": {f"{number}.": text for number, text in enumerate(report["problems"], 1)} or {"none": ""},
     }
     lines = []
     for title, facts in sections.items():
@@ -69,29 +72,31 @@ def _size(size: int) -> str:
     return f"{size / 2**30:.1f} GiB" if size >= 2**28 else f"{size / 2**20:.1f} MiB"
 
 
-def _gpus(found: Any) -> dict[str, str]:
-    if isinstance(found, dict):
-        return found
-    told = {
-        f"{number}": f"{one['name']}, {_size(one['memory'])}, {one['capability']}" for number, one in enumerate(found)
+def _gpus(gpus: Any) -> dict[str, str]:
+    if isinstance(gpus, dict):
+        return gpus
+    lines = {
+        f"{number}": f"{gpu['name']}, {_size(gpu['memory'])}, {gpu['capability']}" for number, gpu in enumerate(gpus)
     }
-    return told or {"none": ""}
+    return lines or {"none": ""}
 
 
-def _engine(one: dict[str, Any]) -> str:
-    if not one["runs"]:
-        return f"does not run here: {one['reason']}"
-    return f"{one['version']} ({', '.join(one['precisions'])} on {', '.join(one['devices'])})"
+def _engine(engine: dict[str, Any]) -> str:
+    if not engine["runs"]:
+        return f"does not run here: {engine['reason']}"
+    return f"{engine['version']} ({', '.join(engine['precisions'])} on {', '.join(engine['devices'])})"
 
 
-def _extra(one: dict[str, Any]) -> str:
-    told = ", ".join(f"{name} {version or 'missing'}" for name, version in one["libraries"].items())
-    return told if one["installed"] else f"{told}: {one['install']}"
+def _extra(extra: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in extra["libraries"].items())
+    return versions if extra["installed"] else f"{versions}: {extra['install']}"
 
 
-def _folder(one: dict[str, Any]) -> str:
-    there = f"{'' if one['complete'] else 'more than '}{one['files']} files, {_size(one['bytes'])}"
-    return f"{one['path']}: {there if one['exists'] else 'not there yet'}; {_size(one['free'])} free on its disk"
+def _folder(folder: dict[str, Any]) -> str:
+    size = f"{'' if folder['complete'] else 'more than '}{folder['files']} files, {_size(folder['bytes'])}"
+    return (
+        f"{folder['path']}: {size if folder['exists'] else 'not there yet'}; {_size(folder['free'])} free on its disk"
+    )
 
 
 VERB = Verb("help", Options, run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.cli.needs import Fits, Need, Sections, features_alone, no_engine, of_looks
+from wherewhen.cli.needs import Fits, Need, Sections, features_alone, no_engine, of_features
 from wherewhen.cli.verb import Verb
 
 
@@ -63,30 +63,35 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
     backbones = str(settings.get("backbone", "motion")).split(",")
     configs = [ModelConfig.of({**settings, "backbone": backbone}) for backbone in backbones]
-    what = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
+    sources = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
-    own = [config.feature_specs(options.device) for config in configs]
-    if what.known:  # evaluation asks for more than training does
-        own = [feature_specs(some) for some in own]
-    wanted = list({fingerprint(look): look for some in own for look in some.values()}.values())
-    videos = len(what.dataset.videos)
+    specs = [config.feature_specs(options.device) for config in configs]
+    if sources.known:  # evaluation asks for more than training does
+        specs = [feature_specs(by_view) for by_view in specs]
+    distinct = list({fingerprint(spec): spec for by_view in specs for spec in by_view.values()}.values())
+    videos = len(sources.dataset.videos)
     where = Workers.of(options.workers, options.distributed, options.ray_address, videos)
     if options.dry_run:
-        expected = list(extraction.forecast(what, wanted, where, options.stored))
+        expected = list(extraction.forecast(sources, distinct, where, options.stored))
         if options.json:
             print_json(expected)
             return 0
-        for told in expected:
+        for estimate in expected:
             print(
-                f"{told.look}: {told.videos} videos, {told.hours:.2f} h, {told.frames} frames, "
-                f"{told.gigabytes:.3f} GB; {told.rate:.0f} frames/s measured in one process, "
-                f"{_clock(told.seconds)} with {where.workers}"
+                f"{estimate.look}: {estimate.videos} videos, {estimate.hours:.2f} h, {estimate.frames} frames, "
+                f"{estimate.gigabytes:.3f} GB; {estimate.rate:.0f} frames/s measured in one process, "
+                f"{_clock(estimate.seconds)} with {where.workers}"
             )
         return 0
     store = Path(options.output) if options.output else None
-    how: dict[str, Any] = {"where": where, "stored": options.stored, "damaged": options.damaged, "quiet": options.quiet}
-    done = extraction.extract_all(what, wanted, store, **how)
+    arguments: dict[str, Any] = {
+        "where": where,
+        "stored": options.stored,
+        "damaged": options.damaged,
+        "quiet": options.quiet,
+    }
+    done = extraction.extract_all(sources, distinct, store, **arguments)
     if options.json:
         print_json({
             "videos": done.videos, "made": done.made, "kept": done.kept, "store": done.store, "features": done.looks,
@@ -112,6 +117,6 @@ VERB = Verb(
         Need(("ray_address",), "distributed"),
         Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
         Fits(("engine", "precision"), no_engine, note="networks only"),
-        Sections(of_looks),
+        Sections(of_features),
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.cli.needs import Fits, Need, Sections, no_look, of_named
+from wherewhen.cli.needs import Fits, Need, Sections, no_clips, of_named
 from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
 
@@ -89,7 +89,7 @@ def _import(options: Options, settings: dict[str, Any]) -> int:
     if (options.width is None) != (options.height is None):
         raise ConfigError("give both --width and --height of the videos, or none")
     size = (options.width, options.height) if options.width and options.height else None
-    known = importing.Known(
+    declared = importing.Known(
         settings.get("backbone", layouts.UNKNOWN), _of(settings), options.frames_per_clip, options.stride,
         options.rate, size, options.crop_order, options.average,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def _import(options: Options, settings: dict[str, Any]) -> int:
         options.source,
         options.output,
         options.layout,
-        known=known,
+        known=declared,
         labels=importing.Said(options.labels, options.reader) if options.labels is not None else None,
         from_name=options.labels_from_name,
         stored=options.stored,
@@ -105,17 +105,17 @@ def _import(options: Options, settings: dict[str, Any]) -> int:
         lists=Lists.of(options.train_list, options.test_list, options.gt),
     )
     if options.json:
-        told = {key: value for key, value in vars(brought).items() if key != "quarantine"}
-        print_json({**told, "quarantine": brought.quarantine.reasons})
+        counts = {key: value for key, value in vars(brought).items() if key != "quarantine"}
+        print_json({**counts, "quarantine": brought.quarantine.reasons})
     else:
         print("\n".join(brought.lines(options.output)))
     return 3 if brought.quarantine.reasons else 0
 
 
 def _of(settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Settings of the backbone that is named; None where nothing is said of it."""
-    found: dict[str, Any] | None = settings.get(settings.get("backbone", ""))
-    return found
+    """Settings of the backbone that is named; None without any."""
+    backbone_settings: dict[str, Any] | None = settings.get(settings.get("backbone", ""))
+    return backbone_settings
 
 
 def _verify(options: Options, settings: dict[str, Any]) -> int:
@@ -128,22 +128,22 @@ def _verify(options: Options, settings: dict[str, Any]) -> int:
 
         raise ConfigError("features verify compares two: wherewhen features verify A B")
     a, b = matched(sheets(options.source), sheets(options.other))
-    found = verify(a, b, options.tolerance)
+    verdict = verify(a, b, options.tolerance)
     trials = []
     if options.video is not None:
         trials = tried(
             a, b, options.video,
             backbone=settings.get("backbone"), settings=_of(settings), clips=options.clips, trust=options.trust,
         )  # fmt: skip
-        found = concluded(found, trials)
+        verdict = concluded(verdict, trials)
     if options.json:
-        print_json({**found.plain(), "trials": [vars(trial) for trial in trials]})
-        return int(not found.equal)
-    _table("clip by clip", [row.plain() for row in found.rows])
-    _table("likely causes, the most likely first", [{"cause": c.name, "evidence": c.told} for c in found.causes])
+        print_json({**verdict.plain(), "trials": [vars(trial) for trial in trials]})
+        return int(not verdict.equal)
+    _table("clip by clip", [row.plain() for row in verdict.rows])
+    _table("likely causes, the most likely first", [{"cause": c.name, "evidence": c.told} for c in verdict.causes])
     _table("clips processed in other ways, the nearest first", [vars(trial) for trial in trials])
-    print("equal" if found.equal else "not equal")
-    return int(not found.equal)
+    print("equal" if verdict.equal else "not equal")
+    return int(not verdict.equal)
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> None:
@@ -155,8 +155,8 @@ def _table(title: str, rows: list[dict[str, Any]]) -> None:
         return
     table = Table(*rows[0], title=title)
     for row in rows:
-        told = (f"{v:.6g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row.values())
-        table.add_row(*told)
+        cells = (f"{v:.6g}" if isinstance(v, float) else "-" if v is None else str(v) for v in row.values())
+        table.add_row(*cells)
     tables().print(table)
 
 
@@ -176,7 +176,7 @@ VERB = Verb(
             "action",
             ("import",),
         ),
-        Fits(("clips", "trust", "backbone"), no_look, "add --video FILE, or leave it out",
+        Fits(("clips", "trust", "backbone"), no_clips, "add --video FILE, or leave it out",
             "for verify only with --video"),
         Need(("reader",), "labels", True, "it reads the data set that has the labels"),
         Need(("gt",), "test_list", True, "frame labels follow the order of a list"),

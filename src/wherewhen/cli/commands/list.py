@@ -42,11 +42,11 @@ def run(options: Options) -> int:
     return 0
 
 
-def _overview(known: dict[str, list[str]], as_json: bool) -> None:
+def _overview(names_by_kind: dict[str, list[str]], as_json: bool) -> None:
     if as_json:
-        print_json(known)
+        print_json(names_by_kind)
         return
-    for kind, names in known.items():
+    for kind, names in names_by_kind.items():
         print(f"{kind:<11}{', '.join(names)}")
     print("\nwherewhen list KIND describes each of them")
 

@@ -49,18 +49,18 @@ def _check(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.text.encoders import requested_encoder, settings_of
     from wherewhen.text.prompt_check import check
 
-    made, encoder = prompts.read(options.file), None
-    name, own = requested_encoder(settings)
+    prompt_file, encoder = prompts.read(options.file), None
+    name, backbone_settings = requested_encoder(settings)
     if name:
-        encoder = registry.load("backbones", name)(settings_of(name, own))
-    faults = check(made, encoder, options.similar)
+        encoder = registry.load("backbones", name)(settings_of(name, backbone_settings))
+    faults = check(prompt_file, encoder, options.similar)
     if options.json:
         print_json([fault._asdict() for fault in faults])
         return int(any(fault.severity == "error" for fault in faults))
     for fault in faults:
         print(f"{fault.severity:<8} {fault.kind:<9} {fault.about}: {fault.message}")
     by = f"by the encoder {name}" if name else "by their words alone (--backbone NAME: by an encoder)"
-    print(f"{len(made.texts)} texts, {len(made.names)} classes, {len(faults)} remarks, {by}")
+    print(f"{len(prompt_file.texts)} texts, {len(prompt_file.names)} classes, {len(faults)} remarks, {by}")
     return int(any(fault.severity == "error" for fault in faults))
 
 
@@ -80,8 +80,8 @@ def _write(options: Options, settings: dict[str, Any]) -> int:
         )
     classes = [name.strip() for name in options.classes.split(",")]
     where = prompt_writer.Endpoint(options.endpoint, options.language_model)
-    made = prompt_writer.write(where, classes, prompts.read("default").normal, options.count, options.scene_text)
-    prompts.write(path, made)
+    prompt_file = prompt_writer.write(where, classes, prompts.read("default").normal, options.count, options.scene_text)
+    prompts.write(path, prompt_file)
     if options.json:
         print_json({"output": path})
     else:
@@ -92,8 +92,8 @@ def _write(options: Options, settings: dict[str, Any]) -> int:
 def _show(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.core import prompts
 
-    made = prompts.read(options.file)
-    sides = {"normal": made.normal, **made.classes}
+    prompt_file = prompts.read(options.file)
+    sides = {"normal": prompt_file.normal, **prompt_file.classes}
     if options.json:
         print_json(sides)
         return 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wherewhen.cli.needs import Sections, Told
+from wherewhen.cli.needs import Arguments, Sections
 from wherewhen.cli.verb import Verb
 from wherewhen.core import registry
 from wherewhen.core.config import build
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from wherewhen.evaluation.proposal_recall import Report
 
 
-def sections(said: Mapping[str, str]) -> dict[str, type]:
+def sections(values: Mapping[str, str]) -> dict[str, type]:
     """The records of settings: of the source of boxes that is named, of tracks and of tubes."""
     from wherewhen.core.linking import LinkConfig
     from wherewhen.core.tubes import TubeConfig
 
-    name = said.get("proposals", Options.proposals)
+    name = values.get("proposals", Options.proposals)
     return {name: registry.load("proposals", name).Config, "tracks": LinkConfig, "tubes": TubeConfig}
 
 
-def _used(told: Told) -> dict[str, Any]:
-    records = sections({"proposals": str(told.get("proposals"))})
-    return {name: build(record, told.settings.get(name), name) for name, record in records.items()}
+def _used(arguments: Arguments) -> dict[str, Any]:
+    records = sections({"proposals": str(arguments.get("proposals"))})
+    return {name: build(record, arguments.settings.get(name), name) for name, record in records.items()}
 
 
 @dataclass(frozen=True)
@@ -74,16 +74,16 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     if not judged:
         raise DataError(f"{root}: no anomalous video with boxes in its ground truth to evaluate proposals on")
     watched = track(judged, "proposals", len(judged), quiet=options.quiet or options.json)
-    found = proposal_recall.report(
+    report = proposal_recall.report(
         watched, truths, lambda video: box_tracks.proposed(video, box_tracks.of_video(source, video), linking, making)
     )
-    _show(found, options.json)
-    return 3 if found.aside else 0
+    _show(report, options.json)
+    return 3 if report.aside else 0
 
 
-def _show(found: Report, as_json: bool) -> None:
+def _show(report: Report, as_json: bool) -> None:
     if as_json:
-        print_json(found.plain())
+        print_json(report.plain())
         return
     from rich.table import Table
 
@@ -92,7 +92,7 @@ def _show(found: Report, as_json: bool) -> None:
 
     console = tables()
     table = Table("video", "tubes", "unions", "best S_loc", "of", "path", "tracks")
-    for row in found.rows:
+    for row in report.rows:
         tracks = " ".join(f"{value:.2f}" for value in row.tracks)
         table.add_row(
             row.video, str(row.tubes), str(row.unions), f"{row.best:.3f}", row.kind, f"{row.path:.3f}", tracks
@@ -100,11 +100,14 @@ def _show(found: Report, as_json: bool) -> None:
     console.print(table)
     totals = Table("truth covered by more than", *(f"{level:g}" for level in LEVELS), "oracle MIoU", "path")
     totals.add_row(
-        "videos", *(f"{found.recall(level):.3f}" for level in LEVELS), f"{found.oracle:.3f}", f"{found.path_oracle:.3f}"
+        "videos",
+        *(f"{report.recall(level):.3f}" for level in LEVELS),
+        f"{report.oracle:.3f}",
+        f"{report.path_oracle:.3f}",
     )
-    totals.add_row("tracks", *(f"{found.recall(level, by_track=True):.3f}" for level in LEVELS), "", "")
+    totals.add_row("tracks", *(f"{report.recall(level, by_track=True):.3f}" for level in LEVELS), "", "")
     console.print(totals)
-    for name, reason in found.aside.items():
+    for name, reason in report.aside.items():
         console.print(f"left out: {name}: {reason}")
 
 

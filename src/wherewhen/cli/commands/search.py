@@ -45,17 +45,17 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.text.encoders import requested_encoder
     from wherewhen.text.search import Archive, SearchConfig
 
-    name, own = requested_encoder(settings)
+    name, backbone_settings = requested_encoder(settings)
     config = SearchConfig(options.every, options.parts)
-    archive = Archive(Path(options.archive), name, own, config, options.quiet)
+    archive = Archive(Path(options.archive), name, backbone_settings, config, options.quiet)
     moments = archive.find(options.text, options.count)
     if options.json:
         print_json([moment.plain() for moment in moments])
     else:
-        for number, one in enumerate(moments, 1):
-            x0, y0, x1, y1 = one.box
+        for number, moment in enumerate(moments, 1):
+            x0, y0, x1, y1 = moment.box
             print(
-                f"{number:3}  {one.score:.3f}  {one.video}  {one.start:.2f} s to {one.end:.2f} s  "
+                f"{number:3}  {moment.score:.3f}  {moment.video}  {moment.start:.2f} s to {moment.end:.2f} s  "
                 f"x {x0:.2f} to {x1:.2f}, y {y0:.2f} to {y1:.2f}"
             )
     if options.output and options.videos:

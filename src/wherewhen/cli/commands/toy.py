@@ -54,11 +54,13 @@ def run(options: Options) -> int:
     from wherewhen.core.console import print_json
     from wherewhen.data_tools import toy_videos
 
-    told = {name: value for name, value in vars(options).items() if name not in ("output", "kinds", "json", "quiet")}
-    told |= {"clips_normal": told.pop("normal_clips"), "clips_anomalous": told.pop("anomalous_clips")}
+    arguments = {
+        name: value for name, value in vars(options).items() if name not in ("output", "kinds", "json", "quiet")
+    }
+    arguments |= {"clips_normal": arguments.pop("normal_clips"), "clips_anomalous": arguments.pop("anomalous_clips")}
     if options.kinds:
-        told["kinds"] = tuple(kind.strip() for kind in options.kinds.split(","))
-    toy_videos.toy(Path(options.output), quiet=options.quiet, **told)
+        arguments["kinds"] = tuple(kind.strip() for kind in options.kinds.split(","))
+    toy_videos.toy(Path(options.output), quiet=options.quiet, **arguments)
     if options.json:
         print_json({"output": options.output, "videos": options.normal_clips + options.anomalous_clips})
     else:

@@ -90,8 +90,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
 def _next(config: Any, data: str, folder: Any) -> str:
     """The command that comes next: a model of imported features can be evaluated only, if their backbone is unknown."""
-    made = config.settings.get("imported")
-    if made is not None and made.backbone == "unknown":
+    imported = config.settings.get("imported")
+    if imported is not None and imported.backbone == "unknown":
         return f"wherewhen evaluate {data} --model {folder}"
     return f"wherewhen detect VIDEO --model {folder} --output found/"
 

@@ -33,31 +33,31 @@ def run(options: Options) -> int:
     from wherewhen.core.errors import ConfigError, unknown
     from wherewhen.runtime.weights import published
 
-    known = published()
-    chosen = [weights for backbone, weights in known.values() if options.name in (None, backbone, weights.name)]
+    by_name = published()
+    chosen = [weights for backbone, weights in by_name.values() if options.name in (None, backbone, weights.name)]
     if not chosen:
-        raise ConfigError(unknown("weights", str(options.name), known))
+        raise ConfigError(unknown("weights", str(options.name), by_name))
     if options.action == "get":
         if options.name is None:
-            raise ConfigError(f"weights get needs a name: {', '.join(known)}")
+            raise ConfigError(f"weights get needs a name: {', '.join(by_name)}")
         return _get(chosen, options.quiet, options.json)
-    rows, bad = _listed(known, chosen) if options.action == "list" else _verified(chosen, options.name is not None)
+    rows, bad = _listed(by_name, chosen) if options.action == "list" else _verified(chosen, options.name is not None)
     _show(rows, options.json)
     return int(bad)
 
 
-def _listed(known: dict[str, Any], chosen: list[Any]) -> tuple[list[dict[str, Any]], bool]:
+def _listed(by_name: dict[str, Any], chosen: list[Any]) -> tuple[list[dict[str, Any]], bool]:
     rows = []
     for weights in chosen:
         sizes = [part.path.stat().st_size for part in weights.parts if part.path.exists()]
-        here = weights.path.exists()
+        is_present = weights.path.exists()
         checked = "published" if weights.sha256 else "recorded" if weights.recorded else "not yet known"
         row = {
             "name": weights.name,
-            "backbone": known[weights.name][0],
-            "state": "missing" if not here else "here" if len(sizes) == len(weights.parts) else "here in part",
+            "backbone": by_name[weights.name][0],
+            "state": "missing" if not is_present else "here" if len(sizes) == len(weights.parts) else "here in part",
             "checksum": checked,
-            "size": sum(sizes) if here else None,
+            "size": sum(sizes) if is_present else None,
             "licence": weights.licence,
             "trained on": weights.trained_on,
             "address": weights.address,
@@ -66,23 +66,23 @@ def _listed(known: dict[str, Any], chosen: list[Any]) -> tuple[list[dict[str, An
     return rows, False
 
 
-def _verified(chosen: list[Any], asked: bool) -> tuple[list[dict[str, Any]], bool]:
+def _verified(chosen: list[Any], is_named: bool) -> tuple[list[dict[str, Any]], bool]:
     from wherewhen.core.errors import StoreError
 
     rows, bad = [], False
-    for weights in (part for one in chosen for part in one.parts):
-        own = any(weights.path == one.path for one in chosen)
-        name = weights.name if own else f"{weights.name}/{weights.path.name}"
+    for weights in (part for entry in chosen for part in entry.parts):
+        is_whole = any(weights.path == entry.path for entry in chosen)
+        name = weights.name if is_whole else f"{weights.name}/{weights.path.name}"
         if not weights.path.exists():
-            if asked:
+            if is_named:
                 rows.append({"name": name, "result": "missing", "sha256": ""})
                 bad = True
             continue
-        known = bool(weights.sha256 or weights.recorded)
+        has_checksum = bool(weights.sha256 or weights.recorded)
         try:
-            found = weights.check(thorough=True)
-            told = "right" if known else "recorded now"
-            rows.append({"name": name, "result": told, "sha256": found})
+            sha256 = weights.check(thorough=True)
+            result = "right" if has_checksum else "recorded now"
+            rows.append({"name": name, "result": result, "sha256": sha256})
         except StoreError as error:
             rows.append({"name": name, "result": str(error), "sha256": ""})
             bad = True
@@ -101,7 +101,7 @@ def _get(chosen: list[Any], quiet: bool, as_json: bool) -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     for weights in chosen:
         with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=quiet) as bar:
-            path = fetch(weights, partial(_told, bar, bar.add_task(weights.name, total=None)))
+            path = fetch(weights, partial(_update, bar, bar.add_task(weights.name, total=None)))
         rows.append({"name": weights.name, "path": path, "licence": weights.licence, "sha256": weights.recorded})
         if not as_json:
             print(f"{weights.name}: {path} (licence {weights.licence}, sha256 {weights.recorded})")
@@ -110,7 +110,7 @@ def _get(chosen: list[Any], quiet: bool, as_json: bool) -> int:
     return 0
 
 
-def _told(bar: Any, task: Any, done: int, total: int | None) -> None:
+def _update(bar: Any, task: Any, done: int, total: int | None) -> None:
     bar.update(task, completed=done, total=total)
 
 
