@@ -81,7 +81,7 @@ def _truth(axes: Axes, truth: Truth | None) -> None:
 
 def _events(axes: Axes, events: tuple[Event, ...], length: float) -> None:
     for number, event in enumerate(events):
-        name = "found" if number == 0 else None
+        name = "event" if number == 0 else None
         # An event of one frame in an hour must still be visible.
         width = max(event.end - event.start, length * 0.002)
         axes.barh(-0.13, width, 0.1, event.start, align="center", color=ALARM, lw=0, label=name)
