@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
+import wherewhen
 from wherewhen.core.outputs import MANIFEST
+from wherewhen.core.values import Video
 from wherewhen.video.batch import Quarantine
 
 
@@ -46,3 +51,26 @@ def test_runs_at_the_same_time_keep_what_the_others_set_aside(tmp_path: Path) ->
     again.keep([tmp_path / "a.mp4"])
     again.write()
     assert dict(again.rows) == {"b.mp4": "gone", "c.mp4": "no video"}
+
+
+def test_all_that_is_added_is_masked_and_logged_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    quarantine = Quarantine(tmp_path, "set-aside")
+    quarantine.add(tmp_path / "a.mp4", "can't read http://me:pw@door/a")
+    quarantine.add(tmp_path / "b.mp4", "broken", "yard/b")
+    assert not quarantine.passes(Video("c", tmp_path / "c.mp4"), "cut short")
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        f"skipped {name}" for name in ("a.mp4", "yard/b", "c")
+    ]
+    assert "pw" not in caplog.text
+    assert quarantine.reasons == {"a.mp4": "can't read http://***@door/a", "b.mp4": "broken", "c.mp4": "cut short"}
+
+
+def test_only_the_quarantine_itself_changes_its_reasons() -> None:
+    """One way into the list: elsewhere, entries would be neither masked nor logged nor written."""
+    source = Path(wherewhen.__file__).parent
+    changed = [
+        p.name
+        for p in source.rglob("*.py")
+        if re.search(r"\.reasons(\[.*\] = |\.update|\.setdefault)", p.read_text("utf-8"))
+    ]
+    assert changed == ["batch.py"]

@@ -195,7 +195,6 @@ def _tables(folder: Path, quarantine: Quarantine) -> Iterator[None]:
 def _tell(order: Order, outcome: Outcome, quarantine: Quarantine) -> None:
     if outcome.cause is not None:
         quarantine.add(order.place.source, outcome.cause)
-        log.warning("skipped %s: %s", quarantine.named(order.place.source), outcome.cause)
     for note in outcome.notes:
         log.warning("%s: %s", order.place.id, note)
 

@@ -238,12 +238,9 @@ def extract_all(
         tallies[number] = tally or Tally(cause=GIVEN_UP)
     for number in sorted(tallies):
         if (cause := tallies[number].cause) is not None:
-            quarantine.reasons[quarantine.named(tasks[number].video.path)] = cause
-            log.warning("skipped %s: %s", tasks[number].video.id, cause)
+            quarantine.add(tasks[number].video.path, cause, tasks[number].video.id)
         else:
             quarantine.passes(tasks[number].video, tallies[number].damage)
-    if quarantine.reasons:
-        quarantine.write()
     done = [task.video for number, task in enumerate(tasks) if tallies[number].cause is None]
     names = _told(store, what, done, looks, stored)
     frame_rates.warn_of_videos(

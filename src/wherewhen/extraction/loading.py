@@ -55,8 +55,7 @@ def bags(
             elif quarantine is None:
                 raise bag
             else:
-                quarantine.add(video.path, bag.cause)
-                log.warning("skipped %s: %s", video.id, bag.cause)
+                quarantine.add(video.path, bag.cause, video.id)
 
 
 def _in_order(

@@ -36,9 +36,11 @@ class Quarantine:
     def __repr__(self) -> str:
         return f"Quarantine({len(self.reasons)} videos, {str(self.file)!r})"
 
-    def add(self, source: SourceLike, reason: str) -> None:
-        """Add a video."""
-        self.reasons[self.named(source)] = legible(masked(reason))
+    def add(self, source: SourceLike, reason: str, name: str | None = None) -> None:
+        """Add a video and log it, by ``name`` or as it is listed; the only way into the list."""
+        listed = self.named(source)
+        self.reasons[listed] = legible(masked(reason))
+        log.warning("skipped %s: %s", name or listed, self.reasons[listed])
         self.write()
 
     def passes(self, video: Video, damage: str | None) -> bool:
@@ -48,8 +50,7 @@ class Quarantine:
         if self.damaged == "keep":
             log.warning("%s: not all of it was read: %s", video.id, damage)
             return True
-        self.add(video.path, damage)
-        log.warning("skipped %s: %s", video.id, damage)
+        self.add(video.path, damage, video.id)
         return False
 
     def keep(self, sources: Iterable[SourceLike]) -> None:

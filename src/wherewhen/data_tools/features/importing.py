@@ -122,16 +122,19 @@ def bring(
     turned = layouts.turned(root, files, axes)
     name = layouts.recognized(root, files, turned) if layout == "auto" else layout
     quarantine = Quarantine(target)
-    sizes = _sizes(files, replace(layouts.layout_of(name), turned=turned), quarantine)
+    sizes, reasons = _sizes(files, replace(layouts.layout_of(name), turned=turned))
     if not sizes:
-        first, reason = next(iter(quarantine.reasons.items()))
-        raise DataError(f"{root}: no file can be read in the layout {name}; {first}: {reason}")
+        first, reason = next(iter(reasons.items()))
+        listed = quarantine.named(_path(files[first]))
+        raise DataError(f"{root}: no file can be read in the layout {name}; {listed}: {reason}")
     if lists is not None and lists.gt is not None and known.frames is None:
         known = replace(known, frames=USUAL)  # frame labels fit no other number, or are refused
     told = _known_of(sizes, labels, known, from_name, lists)
     known = _rated(known, told, sizes)
     task = _task(name, turned, known, told, sizes)
     outputs.remove(quarantine.file)
+    for key, reason in reasons.items():
+        quarantine.add(_path(files[key]), reason)
     imported = _imported(sizes, files, task, target, stored, quarantine)
     videos, truths = imported.videos, imported.truths
     _report(imported, told, quarantine, root)
@@ -174,7 +177,7 @@ def _imported(
         try:
             fresh, clock = _import(key, files[key], path, task, stored)
         except DataError as error:
-            quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = str(error)
+            quarantine.add(_path(files[key]), str(error))
             continue
         result.kept += not fresh
         row = task.labels.rows.get(plain_name(key), Named())
@@ -187,11 +190,7 @@ def _imported(
 
 
 def _report(imported: _Imported, labels: Labels, quarantine: Quarantine, root: Path) -> None:
-    """Write the quarantine and warn of lengths that don't fit; DataError where nothing was imported."""
-    if quarantine.reasons:
-        quarantine.write()
-        for path, reason in quarantine.reasons.items():
-            log.warning("listed in quarantine.json: %s: %s", path, reason)
+    """Warn of lengths that don't fit; DataError where nothing was imported."""
     if not imported.videos:
         first, reason = next(iter(quarantine.reasons.items()))
         raise DataError(f"{root}: nothing could be imported; {first}: {reason}. {quarantine.file} lists all")
@@ -230,12 +229,17 @@ def _known_of(
     return told
 
 
+def _path(parts: Mapping[int | None, Path]) -> Path:
+    """The file, or the first file, of a video's features."""
+    return next(iter(parts.values()))
+
+
 def _sizes(
-    files: Mapping[str, Mapping[int | None, Path]], layout: layouts.Layout, quarantine: Quarantine
-) -> dict[str, tuple[int, int, int]]:
-    """``(T, P, D)`` of what can be read and is as most are; the rest is set aside."""
+    files: Mapping[str, Mapping[int | None, Path]], layout: layouts.Layout
+) -> tuple[dict[str, tuple[int, int, int]], dict[str, str]]:
+    """``(T, P, D)`` of the readable features that are as most are, and why the others are not, by video."""
     found: dict[str, tuple[int, int, int]] = {}
-    reasons = {}
+    reasons: dict[str, str] = {}
     for key, parts in files.items():
         try:
             found[key] = layouts.measured(parts, layout)
@@ -250,9 +254,7 @@ def _sizes(
             if tuple(size) != usual:
                 reasons[key] = f"has {size[0]} crops of {size[1]} numbers; most have {usual[0]} of {usual[1]}"
                 del found[key]
-    for key, reason in reasons.items():
-        quarantine.reasons[quarantine.named(next(iter(files[key].values())))] = reason
-    return found
+    return found, reasons
 
 
 def _rated(known: Known, labels: Labels, sizes: Mapping[str, Any]) -> Known:
