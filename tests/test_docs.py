@@ -59,6 +59,19 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert dead == []
 
 
+FIGURES = re.compile(
+    r"\b(told|tells|nobody|looks? at|looked at|speaks|bears|whatever|of (?:its|their) own|sa(?:ys?|id)|go(?:es)? on|"
+    r"pass(?:ed|es) over|set aside|stands? (?:for|in)|learnt|hopeful|honest|at hand)\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_has_no_figures_of_speech(page: Path) -> None:
+    text = re.sub(r"`[^`]*`", "", prose(page))
+    assert [line for line in text.splitlines() if FIGURES.search(line)] == []
+
+
 def nav(entry: object) -> list[str]:
     """The pages of a part of the navigation, in order."""
     if isinstance(entry, str):

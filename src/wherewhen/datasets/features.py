@@ -24,5 +24,5 @@ PLUGIN = DatasetReader(
     matches=is_store,
     load=load,
     truth=truth,
-    split_rule="the folds of the data set that was looked at",
+    split_rule="the folds of the extracted data set",
 )
