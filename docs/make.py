@@ -19,6 +19,7 @@ from wherewhen.cli.arguments.described import descriptions
 from wherewhen.cli.needs import Arguments
 from wherewhen.core import registry
 from wherewhen.core.catalog import describe, in_words
+from wherewhen.core.contracts.methods import Training
 
 DOCS = Path(__file__).parent
 TUTORIALS = tuple(sorted((DOCS / "tutorials").glob("*.md")))
@@ -37,32 +38,48 @@ TITLES = {
 }
 
 
-def settings(kind: str, name: str) -> list[str]:
-    """The settings of a plug-in: the introduction of its record, and a table with type, default and description."""
-    record = getattr(registry.load(kind, name), "Config", None)
-    if record is None or not is_dataclass(record):
-        return []
-    texts = descriptions(record)
-    introduction = re.sub(r"\nArgs:\n(?:    .*\n?|\n(?=    ))*", "", inspect.getdoc(record) or "").strip()
-    lines = ["", introduction, "", "| setting | type | default | description |", "|---|---|---|---|"]
+def rows(record: type, prefix: str, values: object = None) -> list[str]:
+    """A row per field of a record of settings: dotted name, type, default, description; nested records follow.
+
+    ``values``: a record with the defaults, where they are not those of the class.
+    """
+    texts, lines = descriptions(record), []
     for field in fields(record):
         default = field.default if field.default is not MISSING else field.default_factory()  # type: ignore[misc]
+        default = default if values is None else getattr(values, field.name)
         kind_of = field.type if isinstance(field.type, str) else field.type.__name__
-        cells = (f"`{name}.{field.name}`", f"`{kind_of}`", f"`{default!r}`", texts.get(field.name, ""))
+        shown = "see below" if is_dataclass(default) else f"`{default!r}`"
+        cells = (f"`{prefix}.{field.name}`", f"`{kind_of}`", shown, texts.get(field.name, ""))
         lines.append("| " + " | ".join(cell.replace(" | ", " or ").replace("|", "\\|") for cell in cells) + " |")
+        if is_dataclass(default):
+            lines += rows(type(default), f"{prefix}.{field.name}", default)
     return lines
+
+
+def settings(record: type | None, name: str) -> list[str]:
+    """The settings of a plug-in: the introduction of its record, and a table with type, default and description."""
+    if record is None or not is_dataclass(record):
+        return []
+    introduction = re.sub(r"\nArgs:\n(?:    .*\n?|\n(?=    ))*", "", inspect.getdoc(record) or "").strip()
+    head = ["", introduction, "", "| setting | type | default | description |", "|---|---|---|---|"]
+    return [*head, *rows(record, name)]
 
 
 def page() -> str:
     """The page of plug-ins: a section per kind, a subsection per plug-in with its facts and settings."""
-    lines = ["# Reference", "", "Generated from the code by `make docs`; do not edit."]
+    lines = ["# Settings", "", "Generated from the code by `make docs`; do not edit.", ""]
+    lines += [
+        "All plug-ins with their settings. A setting is an option (`--cuboid_mil.dropout 0.5`), a value in a section",
+        "of a YAML file (`-c FILE`), or an entry of `settings=` in Python.",
+    ]
     for kind, title in TITLES.items():
         lines += ["", f"## {title}"]
         for entry in describe(kind):
             name = entry.pop("name")
             lines += ["", f"### `{name}`", "", entry.pop("title"), ""]
             lines += [f"- {key}: {in_words(value)}" for key, value in entry.items()]
-            lines += settings(kind, name)
+            lines += settings(getattr(registry.load(kind, name), "Config", None), name)
+    lines += ["", "## Training", *settings(Training, "training")]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -290,6 +290,14 @@ def test_the_summary_of_results_has_the_numbers_of_the_tables() -> None:
 
 
 def test_every_setting_of_the_reference_has_a_description() -> None:
-    rows = re.findall(r"^\| `[\w.]+` \| .*$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `[\w.]+\.\w+` \| .*$", (DOCS / "reference.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) > 300
-    assert [row for row in rows if not re.fullmatch(r"\| `[\w.]+` \| `.+` \| `.+` \| \S.* \|", row)] == []
+    assert [row for row in rows if not re.fullmatch(r"\| `[\w.]+` \| `.+` \| (`.+`|see below) \| \S.* \|", row)] == []
+
+
+def test_settings_of_records_have_the_defaults_of_their_plug_in() -> None:
+    text = (DOCS / "reference.md").read_text(encoding="utf-8")
+    shape = registry.load("instances", "tubes").Config().shape
+    assert f"| `tubes.shape.window` | `float or None` | `{shape.window!r}` |" in text
+    assert f"| `tubes.shape.multivariate` | `bool` | `{shape.multivariate!r}` |" in text
+    assert (shape.window, shape.multivariate) != (type(shape)().window, type(shape)().multivariate)
