@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wherewhen import cli
 from wherewhen.core import registry
@@ -347,3 +349,26 @@ def test_a_mirror_with_a_password_is_asked_and_not_shown(server: Server, wanted:
         downloads.fetch(wanted)
     assert "secret" not in str(error.value) and "KQ9" not in str(error.value)
     assert "secret" not in wanted.record.read_text()
+
+
+def test_weights_that_a_checkpoint_replaces_are_not_drawn() -> None:
+    before = torch.random.get_rng_state()
+    first, second = (weights.seeded(lambda: torch.nn.Linear(64, 64), random=True) for _ in range(2))
+    assert torch.equal(first.weight, second.weight) and 0 < float(first.weight.std()) < 1
+    assert not first.training and not first.weight.requires_grad
+
+    drawn: list[object] = []
+
+    class Watched(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        """Lists each operator that runs."""
+
+        def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            drawn.append(operator)
+            return operator(*args, **(kwargs or {}))
+
+    with Watched():
+        filled = weights.seeded(lambda: torch.nn.Linear(64, 64), random=False)
+    assert drawn and not {torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default} & set(drawn)
+    weights.fit(filled, dict(first.state_dict()), Path("a.safetensors"))
+    assert torch.equal(filled.weight, first.weight)
+    assert torch.equal(torch.random.get_rng_state(), before)

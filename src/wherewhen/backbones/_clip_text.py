@@ -103,10 +103,7 @@ class Texts:
 
     def __init__(self, weights: str = names.PUBLISHED[0].name, vocabulary: str | None = None) -> None:
         self.folder = None if vocabulary is None else Path(vocabulary)
-        devices = torch.random.fork_rng(devices=[])
-        with devices:
-            torch.manual_seed(0)
-            self.tower = TextTower().eval().requires_grad_(False)
+        self.tower = files.seeded(TextTower, random=weights == RANDOM)
         if weights != RANDOM:
             path = files.locate(weights, names.PUBLISHED)
             names.check(path)

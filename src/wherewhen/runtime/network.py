@@ -55,15 +55,10 @@ class Network:
     clip: ClipSpec
 
     def __init__(self, config: Any) -> None:
-        import torch
-
         self.config = config
         self.clip = self.spec(config)
         self.run: Callable[[Pixels], Features] = self.plain
-        devices = torch.random.fork_rng(devices=[])
-        with devices:
-            torch.manual_seed(0)
-            self.module = self.build(config).eval().requires_grad_(False)
+        self.module = files.seeded(lambda: self.build(config), random=config.weights == RANDOM)
         if config.weights != RANDOM:
             path = self.weights_file(config)
             files.fit(self.module, self.renamed(files.read(path)), path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from wherewhen.core import registry
 from wherewhen.core.documents import json_of
@@ -15,6 +16,8 @@ from wherewhen.core.store import Spare, cache_folder, content_hash, write_json
 
 if TYPE_CHECKING:
     import torch
+
+Module = TypeVar("Module", bound="torch.nn.Module")
 
 RANDOM = "random"  # no weights: seeded noise, for speed measurements and trials
 
@@ -178,6 +181,25 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, Mapping):
         raise StoreError(f"{path}: expected tensors by name, found {type(content).__name__}")
     return {str(name).removeprefix("module."): v for name, v in content.items() if isinstance(v, torch.Tensor)}
+
+
+def seeded(build: Callable[[], Module], *, random: bool) -> Module:
+    """The module that ``build`` returns, in evaluation mode, with weights of seed 0.
+
+    Without ``random`` its weights have no meaning yet: a checkpoint replaces them, and to draw them takes seconds.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    drawn = {torch.ops.aten.normal_.default, torch.ops.aten.uniform_.default}
+
+    class Undrawn(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return args[0] if operator in drawn else operator(*args, **(kwargs or {}))
+
+    with torch.random.fork_rng(devices=[]), nullcontext() if random else Undrawn():  # type: ignore[no-untyped-call]
+        torch.manual_seed(0)
+        return build().eval().requires_grad_(False)
 
 
 def fit(module: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
