@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import tomllib
 from pathlib import Path
@@ -78,6 +79,21 @@ def test_links_and_targets_of_root_pages_exist(page: Path) -> None:
         set(re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|^ {4}.+$", text, re.MULTILINE))))
         <= targets()
     )
+
+
+@pytest.mark.parametrize(("version", "reference"), [("0.2.0.dev0", "main"), ("0.2.0", "v0.2.0")])
+def test_the_description_of_distributions_has_absolute_links(version: str, reference: str) -> None:
+    """The index of packages shows README.md outside of the repository: images and pages need whole addresses."""
+    pytest.importorskip("hatchling")
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["CustomMetadataHook"](str(ROOT), {})
+    metadata = {"version": version, "urls": PROJECT["project"]["urls"]}
+    hook.update(metadata)
+    text = metadata["readme"]["text"]
+    repository = PROJECT["project"]["urls"]["Repository"]
+    assert f"]({repository}/raw/{reference}/docs/images/" in text
+    assert f"]({repository}/blob/{reference}/docs/" in text
+    assert re.findall(r"\]\((?!https://)[^)]*\)", text) == []
+    assert "pip install wherewhen" in text
 
 
 @pytest.mark.parametrize("path", FORMS, ids=lambda path: path.stem)
