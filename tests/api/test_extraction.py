@@ -108,8 +108,8 @@ def test_a_fault_in_the_truth_stops_extraction_too(natives: Path, tmp_path: Path
 def test_videos_without_any_label_file_are_looked_at_without_labels(clips: Path) -> None:
     found = sources(clips / "normal")
     assert [v.label for v in found.dataset.videos] == [None, None]
-    assert "labels: none" in found.told()
-    assert "2 anomalous, 2 normal" in sources(clips).told()
+    assert "labels: none" in found.summary()
+    assert "2 anomalous, 2 normal" in sources(clips).summary()
 
 
 def test_a_truth_that_was_mended_reaches_the_store(natives: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_truth_that_was_mended_reaches_the_store(natives: Path, tmp_path: Path
     told["a0"]["segments_0based_halfopen"] = [[9, 20]]
     (root / "gt.json").write_text(json.dumps(told))
     outcome = extract_all(sources(root), [LOOK], tmp_path / "store", quiet=True)
-    assert (outcome.made, outcome.kept) == (0, 4)
+    assert (outcome.new, outcome.existing) == (0, 4)
     reader = datasets.reader_of(tmp_path / "store")
     assert reader.truth(tmp_path / "store")["a0"].frames.sum() == 11
 
@@ -223,12 +223,12 @@ def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: P
 
 def test_what_is_done_is_not_done_again(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = extract_all(sources(clips), [LOOK], tmp_path / "store", quiet=True)
-    assert (first.made, first.kept, first.effort.pictures) == (4, 0, 100)
+    assert (first.new, first.existing, first.effort.pictures) == (4, 0, 100)
     before = contents(tmp_path / "store")
     again = extract_all(sources(clips), [LOOK], tmp_path / "store", quiet=True)
-    assert (again.made, again.kept, again.effort.pictures) == (0, 4, 0) and contents(tmp_path / "store") == before
+    assert (again.new, again.existing, again.effort.pictures) == (0, 4, 0) and contents(tmp_path / "store") == before
     more = extract_all(sources(clips), BOTH, tmp_path / "store", quiet=True)
-    assert (more.made, more.kept, more.effort.pictures) == (4, 4, 100)
+    assert (more.new, more.existing, more.effort.pictures) == (4, 4, 100)
     assert {k: v for k, v in contents(tmp_path / "store").items() if k in before and k != "features.json"} == {
         k: v for k, v in before.items() if k != "features.json"
     }
@@ -252,7 +252,7 @@ def test_into_the_cache_so_that_training_looks_at_nothing(
     clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = extract_all(sources(clips), [LOOK], quiet=True)
-    assert done.made == 4 and done.store is None
+    assert done.new == 4 and done.store is None
 
     def forbidden(*_: object) -> None:
         raise AssertionError("looked at before")
@@ -267,7 +267,7 @@ def test_broken_videos_are_set_aside_and_the_rest_is_a_data_set(clips: Path, tmp
     (tmp_path / "in" / "normal" / "bad.mp4").write_bytes(b"holiday")
     done = extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
     (row,) = json.loads((tmp_path / "store" / "quarantine.json").read_text())
-    assert row["path"] == "../in/normal/bad.mp4" and "no video" in row["reason"] and done.made == 4
+    assert row["path"] == "../in/normal/bad.mp4" and "no video" in row["reason"] and done.new == 4
     assert len(datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos) == 4
     (tmp_path / "in" / "normal" / "bad.mp4").unlink()
     extract_all(sources(tmp_path / "in"), [LOOK], tmp_path / "store", quiet=True)
@@ -359,7 +359,7 @@ def test_a_forecast_counts_and_measures(clips: Path) -> None:
 
 def test_several_processes_make_the_same_files(natives: Path, store: Path, tmp_path: Path) -> None:
     done = extract_all(sources(natives), BOTH, tmp_path / "store", where=Workers(2), quiet=True)
-    assert done.made == 8 and done.effort.pictures == 100 and min(vars(done.effort).values()) > 0
+    assert done.new == 8 and done.effort.pictures == 100 and min(vars(done.effort).values()) > 0
     assert contents(tmp_path / "store") == contents(store)
 
 

@@ -33,7 +33,7 @@ def sane(anomalous: Sequence[float], normal: Sequence[float], **more: Any) -> Sa
     scores = {f"a{k}": score for k, score in enumerate(anomalous)} | {f"n{k}": score for k, score in enumerate(normal)}
     labels = {name: int(name[0] == "a") for name in scores}
     alarms = {name: score >= 0.5 for name, score in scores.items()}
-    return Sanity(more.pop("how", "out of fold"), labels, scores, alarms, **more)
+    return Sanity(more.pop("protocol", "out of fold"), labels, scores, alarms, **more)
 
 
 def test_one_line_says_it_all() -> None:
@@ -68,7 +68,7 @@ def test_a_better_threshold_is_named_where_alarms_are_rare() -> None:
 
 
 def test_in_sample_nothing_is_expected() -> None:
-    found = sane([0.9], [0.1, 0.2], how="in sample", motion=1.0, single=("anomalous",))
+    found = sane([0.9], [0.1, 0.2], protocol="in sample", motion=1.0, single=("anomalous",))
     assert (
         "in sample: the model was trained on them, so this is no estimate" in found.line and "expect" not in found.line
     )
@@ -193,7 +193,7 @@ def test_how_videos_are_scored(
     monkeypatch.setattr(sanity, "predicted", lambda model, bags: made_up(bags))
     fitted = fit(toy_bags(4), CONFIG, device="cpu")
     found = check(bags, fitted, CONFIG, [bag.video for bag in bags[:held]], "cpu", cross=cross)
-    assert (found.how, len(found.labels)) == (how, count)
+    assert (found.protocol, len(found.labels)) == (how, count)
     assert found.auc == 1 and found.count(1) == len(found.of(1)) and found.count(0) == 0
     told = any("validation is not possible" in warning for warning in found.warnings)
     assert told == (labels.count(1) == 1)
@@ -208,7 +208,7 @@ def test_a_model_is_kept_where_no_part_can_be_learnt(toy_bags: Bags, monkeypatch
 
     monkeypatch.setattr(sanity, "fit", broken)
     found = check(bags, fitted, CONFIG, [], "cpu")
-    assert found.how == "in sample"
+    assert found.protocol == "in sample"
     assert found.warnings == ["no model could be cross-fitted: the loss is not finite at step 3"]
 
 
@@ -222,7 +222,7 @@ def test_labels_by_chance_look_good_in_sample_alone(toy_bag: Callable[..., Bag])
     fitted = fit(bags, config, device="cpu")
     blind = check(bags, fitted, config, [], "cpu")
     seen = check(bags, fitted, config, [], "cpu", cross=False)
-    assert (blind.how, seen.how) == ("out of fold", "in sample")
+    assert (blind.protocol, seen.protocol) == ("out of fold", "in sample")
     assert seen.auc > 0.6 > 0.55 > blind.auc
     assert any("chance" in warning for warning in blind.warnings)
 

@@ -1,1 +1,1 @@
-"""What Python and the command line call: train, detect, evaluate, bench."""
+"""Operations of Python and the command line: train, detect, evaluate, bench."""

@@ -45,13 +45,13 @@ log = logging.getLogger("wherewhen")
 
 LAST, ORACLE = " (last)", " (test oracle)"
 WITHOUT = ": "  # between a method and the name of its ablation
-CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # what the test oracle picks the checkpoint by
+CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # metrics by which the test oracle selects the checkpoint
 Results = dict[str, Numbers]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training and its judgment: where to train, where to test, a configuration and what to measure.
+    """One training and its evaluation: data sets, configuration and metric families.
 
     ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to evaluate on, None for the
     test part of the fold.
@@ -90,47 +90,46 @@ class Job:
     def run(self) -> Results:
         """Train and evaluate: numbers by row name.
 
-        The row of a method is the checkpoint that its validation videos chose. The last one and the one that the test
-        videos would have chosen, where they can rank, stand apart: the gap between is what selection on test data is
-        worth.
+        The row of a method is the checkpoint selected by its validation videos. The last checkpoint, and the one that
+        the test videos would select, have separate rows: the difference is the effect of selection on test data.
         """
         import torch
 
         torch.set_num_threads(1)
         train, test = self.videos()
         config = ModelConfig.of(self.config, trust=self.trust)
-        own = config.feature_specs()
-        seen = feature_specs(own)
-        learned = list(loading.bags(train, own, workers=1, quiet=True))
+        specs = config.feature_specs()
+        test_specs = feature_specs(specs)
+        learned = list(loading.bags(train, specs, workers=1, quiet=True))
         fitted = fit(learned, config, device="cpu", keep_checkpoints=True, validation=self.validation())
-        bags = normalized(fitted.best, loading.bags(test.videos, seen, workers=1, quiet=True))
+        bags = normalized(fitted.best, loading.bags(test.videos, test_specs, workers=1, quiet=True))
         truths = test.truths_of(bags, config.scored)
         models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
-        seen_by = {key: detect_bags(model, bags) for key, model in models.items()}
+        predictions = {key: detect_bags(model, bags) for key, model in models.items()}
         chosen = {"": id(fitted.best), LAST: id(fitted.last)}
         if by := measurable(tuple(CHOSEN_BY), truths.values()).families[:1]:
-            ranks = {key: measure(one, truths, by)[CHOSEN_BY[by[0]]] for key, one in seen_by.items()}
+            ranks = {key: measure(values, truths, by)[CHOSEN_BY[by[0]]] for key, values in predictions.items()}
             chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
-        numbers = {key: measure(seen_by[key], truths, self.families) for key in set(chosen.values())}
-        found = {config.method + told: numbers[key] for told, key in chosen.items()}
+        numbers = {key: measure(predictions[key], truths, self.families) for key in set(chosen.values())}
+        results = {config.method + suffix: numbers[key] for suffix, key in chosen.items()}
         for name in trivial_rows(fitted.best, bags) if self.trivial else ():
-            found[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
-        return found
+            results[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
+        return results
 
 
 def _cached(job: Job, key: str) -> Results:
-    """Run a job, or read its result where an earlier run left it."""
+    """Run a job, or read its cached result."""
     path = cache_folder() / "bench" / f"{key}.json"
     if path.exists():
         try:
-            found: Results = read_json(path)
-            return found
+            results: Results = read_json(path)
+            return results
         except DataError as error:
             log.warning("recomputed: %s", error)
-    found = job.run()
+    results = job.run()
     with Spare(path):
-        write_json(path, found)
-    return found
+        write_json(path, results)
+    return results
 
 
 def _run(jobs: Sequence[tuple[Job, str]], workers: int, root: str, quiet: bool) -> list[Results]:
@@ -149,7 +148,7 @@ def _work(task: tuple[Job, str]) -> Results:
 
 
 def truth_hash(truths: Mapping[str, Truth]) -> str:
-    """A fingerprint of everything that evaluation holds true, masks left to their files."""
+    """A fingerprint of the ground truth, except for masks, which are in files."""
     parts = {k: [t.edges, t.spans, t.boxes, t.track, t.categories, t.boxed, t.timed] for k, t in sorted(truths.items())}
     return fingerprint(parts)
 
@@ -170,9 +169,9 @@ class Bench:
         return f"Bench({len(self.table)} rows, {len(self.pairs)} paired comparisons)"
 
     def as_json(self) -> dict[str, Any]:
-        """What ``--json`` writes."""
-        told = zip(self.table, self.intervals, strict=True)
-        rows = [{**row._asdict(), "low": low, "high": high} for row, (low, high) in told]
+        """The result as plain values, as ``--json`` prints it."""
+        pairs = zip(self.table, self.intervals, strict=True)
+        rows = [{**row._asdict(), "low": low, "high": high} for row, (low, high) in pairs]
         return {**self.facts, "rows": rows, "pairs": [pair._asdict() for pair in self.pairs]}
 
 
@@ -217,39 +216,39 @@ def bench(
     """
     folders = Folders.of(normal, anomalous)
     source = datasets.reader_of(root, reader, folders)
-    found = source.load(Path(root))
-    if not found.folds and test is None:
+    dataset = source.load(Path(root))
+    if not dataset.folds and test is None:
         raise DataError(f"{root}: has no train/test folds, so there is nothing to repeat; use train and evaluate")
     judge = datasets.reader_of(test) if test else source
     truths = judge.truth(Path(test or root))
-    parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in found.folds]
-    known = [evaluation_set(part, truths, str(test or root)) for part in parts]
-    allowed, notes = by_fold(families, known, str(test or root))
+    parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in dataset.folds]
+    sets = [evaluation_set(part, truths, str(test or root)) for part in parts]
+    allowed, notes = by_fold(families, sets, str(test or root))
     truth = truth_hash(truths)
-    told = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
+    by_name = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
     named = [
-        (name, ModelConfig.of({**given, "backbone": backbone, "method": method, "seed": seed}))
+        (name, ModelConfig.of({**values, "backbone": backbone, "method": method, "seed": seed}))
         for backbone in backbones
-        for name, (method, given) in told.items()
+        for name, (method, values) in by_name.items()
         for seed in seeds
     ]
     configs = [config for _, config in named]
-    if test is None and all(fold.validation for fold in found.folds):
+    if test is None and all(fold.validation for fold in dataset.folds):
         configs[0].check_share(str(root))
-    made = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
-    jobs = [(job, _key(job, truth)) for _, job in made]
-    _look_at_all([job for job, _ in jobs], configs, quiet)
+    named_jobs = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
+    jobs = [(job, _key(job, truth)) for _, job in named_jobs]
+    _extract_all([job for job, _ in jobs], configs, quiet)
     results = _run(jobs, min(workers or os.cpu_count() or 1, max(1, len(jobs))), str(root), quiet)
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (name, job), numbers in zip(made, results, strict=True):
+    for (name, job), numbers in zip(named_jobs, results, strict=True):
         for row, values in numbers.items():
             shown = _shown(row, job.config["method"], name)
             if shown:
                 by_row.setdefault((shown, job.config["backbone"]), []).append(values)
     facts: dict[str, Any] = {
-        "train": found.name,
-        "test": judge.load(Path(test)).name if test else found.name,
-        "folds": 0 if test else len(found.folds),
+        "train": dataset.name,
+        "test": judge.load(Path(test)).name if test else dataset.name,
+        "folds": 0 if test else len(dataset.folds),
         "seeds": list(seeds),
         "truth": truth,
         "config": fingerprint([config.plain() for config in configs]),
@@ -257,43 +256,43 @@ def bench(
         "notes": notes,
     }
     if ablate:
-        facts["ablations"] = {name: given for name, (_, given) in told.items() if name != ablate}
-    return _told(by_row, plain(facts), ablate)
+        facts["ablations"] = {name: values for name, (_, values) in by_name.items() if name != ablate}
+    return _bench_of(by_row, plain(facts), ablate)
 
 
 def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """The rows of an ablation: name to method and settings, the method as it is first.
 
-    A change that is made already by ``settings`` has no row. ConfigError if the method declares none.
+    A change that ``settings`` contain already has no row. ConfigError if the method declares none.
     """
-    given = dict(settings or {})
+    base = dict(settings or {})
     declared = registry.load("methods", method).abilities.ablations
     if not declared:
         able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
         raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
-    usual = ModelConfig.of({**given, "method": method})
-    made: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, given)}
-    own = {field.name for field in fields(registry.load("methods", method).Config)}
+    usual = ModelConfig.of({**base, "method": method})
+    result: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, base)}
+    field_names = {field.name for field in fields(registry.load("methods", method).Config)}
     for name, change in declared.items():
-        parts = {key: value for key, value in change.items() if key not in own}
-        changed = {key: value for key, value in change.items() if key in own}
-        other = _merged(given, {method: changed, **parts})
+        parts = {key: value for key, value in change.items() if key not in field_names}
+        changed = {key: value for key, value in change.items() if key in field_names}
+        other = _updated(base, {method: changed, **parts})
         if ModelConfig.of({**other, "method": method}) != usual:
-            made[method + WITHOUT + name] = method, other
-    return made
+            result[method + WITHOUT + name] = method, other
+    return result
 
 
-def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with others put over them, section by section."""
-    found = dict(one)
-    for key, value in other.items():
-        below = found.get(key)
-        found[key] = _merged(below or {}, value) if isinstance(value, Mapping) else value
-    return found
+def _updated(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings updated with others, section by section."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = _updated(below or {}, value) if isinstance(value, Mapping) else value
+    return result
 
 
 def _shown(row: str, method: str, name: str) -> str | None:
-    """The name under which a job's row is told; of an ablation only the checkpoint that validation chose."""
+    """The name of a job's row in the table; None for other checkpoints of an ablation than the selected one."""
     if name == method or not row.startswith(method):
         return row
     return name if row == method else None
@@ -302,18 +301,18 @@ def _shown(row: str, method: str, name: str) -> str | None:
 def matrix(roots: Sequence[str | Path], *args: Any, **kwargs: Any) -> list[Bench]:
     """The protocol on every data set, and trained on each and evaluated on every other one.
 
-    Takes what `bench` takes; the outcome of the first data set comes first. One data set makes one outcome.
+    Arguments as of `bench`; results are in the order of the training data sets.
     """
     pairs = [(train, None if train == test else test) for train in roots for test in roots]
     return [bench(train, *args, test=test, **kwargs) for train, test in pairs]
 
 
-def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any], against: str | None = None) -> Bench:
+def _bench_of(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any], against: str | None = None) -> Bench:
     table, intervals = [], []
     for (name, backbone), repeats in by_row.items():
         for row in rows(name, backbone, repeats):
             table.append(row)
-            intervals.append(interval(np.array([r[row.metric] for r in repeats if _known(r, row.metric)])))
+            intervals.append(interval(np.array([r[row.metric] for r in repeats if _is_defined(r, row.metric)])))
     compared = [name for name in dict.fromkeys(row.method for row in table) if not name.endswith((LAST, ORACLE))]
     metrics = list(dict.fromkeys(row.metric for row in table))
     if against is None:
@@ -322,23 +321,23 @@ def _told(by_row: dict[tuple[str, str], list[Numbers]], facts: dict[str, Any], a
     return Bench(table, intervals, pairs, facts)
 
 
-def _known(numbers: Numbers, metric: str) -> bool:
+def _is_defined(numbers: Numbers, metric: str) -> bool:
     value = numbers.get(metric)
     return value is not None and bool(np.isfinite(value))
 
 
-def _look_at_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: bool) -> None:
+def _extract_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: bool) -> None:
     """Fill the cache with the features of every video, so that the jobs only read them."""
-    wanted: dict[tuple[str, str], Video] = {}
+    videos: dict[tuple[str, str], Video] = {}
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
-        wanted |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
-    for own in {fingerprint(config.feature_specs()): config.feature_specs() for config in configs}.values():
-        seen = []
-        for bag in loading.bags(wanted.values(), feature_specs(own), quiet=quiet):
-            seen.append(bag.video)
+        videos |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
+    for specs in {fingerprint(config.feature_specs()): config.feature_specs() for config in configs}.values():
+        read_videos = []
+        for bag in loading.bags(videos.values(), feature_specs(specs), quiet=quiet):
+            read_videos.append(bag.video)
             if bag.damage:
                 log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
-        frame_rates.warn_of_videos(seen, own.values())
+        frame_rates.warn_of_videos(read_videos, specs.values())
 
 
 def _jobs(
@@ -350,32 +349,35 @@ def _jobs(
 ) -> Iterator[tuple[str, Job]]:
     """Every named configuration on every fold with its ``families``; the trivial rows come once per backbone and seed.
 
-    A fold in which nothing can be measured is left out.
+    A fold without measurable families is left out.
     """
-    seen: set[tuple[str, int]] = set()
+    with_trivial: set[tuple[str, int]] = set()
     for name, config in named:
-        first = (config.backbone, config.seed) not in seen
-        seen.add((config.backbone, config.seed))
-        for fold, own in enumerate(families):
+        first = (config.backbone, config.seed) not in with_trivial
+        with_trivial.add((config.backbone, config.seed))
+        for fold, fold_families in enumerate(families):
             number, other = (None, str(test)) if test else (fold, None)
-            if own:
-                yield name, Job(root, reader, number, other, plain(config.plain()), own, first, trust=config.trusted)
+            if fold_families:
+                yield (
+                    name,
+                    Job(root, reader, number, other, plain(config.plain()), fold_families, first, trust=config.trusted),
+                )
 
 
 def _key(job: Job, truth: str) -> str:
-    """What a job's result depends on: labels, files and their boxes, truth, configuration and version."""
+    """A fingerprint of a job's inputs: labels, files and their boxes, truth, configuration and version."""
     train, test = job.videos()
     config = ModelConfig.of(job.config)
     track_sources = list(track_cache.track_sources(config.builders()).values())
     track_sources += [config.movers.track_source] if config.movers else []
     boxes = [track_cache.source_settings(track_source) for track_source in track_sources]
-    seen = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
-    told = [job.config, job.families, job.trivial, job.validation()]
-    return fingerprint([truth, len(train), seen, boxes, *told, code_key()])
+    videos = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
+    job_settings = [job.config, job.families, job.trivial, job.validation()]
+    return fingerprint([truth, len(train), videos, boxes, *job_settings, code_key()])
 
 
 def _boxes_of(video: Video, track_sources: Sequence[TrackSource]) -> list[dict[str, Any]] | None:
-    """What the files of boxes that belong to a video hold; None where one is missing, which is told later."""
+    """Identities of the files of boxes of a video; None where one is missing, which is an error later."""
     try:
         return [track_cache.box_file_identity(source, video) for source in track_sources]
     except VideoError:
@@ -394,5 +396,5 @@ def _statements(path: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node, clean=False) is not None
-            node.body = [one for one in node.body[documented:] if not isinstance(one, ast.Import | ast.ImportFrom)]
+            node.body = [n for n in node.body[documented:] if not isinstance(n, ast.Import | ast.ImportFrom)]
     return ast.dump(tree)

@@ -34,7 +34,7 @@ from wherewhen.video.sources import Source, parsed
 
 log = logging.getLogger("wherewhen")
 
-WORDS = ".json"  # of a file that says what a model of words was made from
+WORDS = ".json"  # of the file of a model from prompts
 INSTEAD = "choose an --output that is empty, or holds results alone"
 
 
@@ -74,50 +74,52 @@ def detect(
         OutputError: files would be lost, or the folder holds results of one of the videos by another model.
     """
     policy(damaged)
-    folder, wanted = Path(output), list(_all(sources))
+    folder, all_sources = Path(output), list(_all(sources))
     home = Path(base) if base is not None else ids.base_of(sources) if isinstance(sources, str | Path) else None
-    with outputs.reading(wanted):
+    with outputs.reading(all_sources):
         earlier = _earlier(folder)
-        plan = ids.places(wanted, folder, home, earlier)
+        plan = ids.places(all_sources, folder, home, earlier)
         outputs.check_folder(folder, _names(plan, render), INSTEAD)
-        mine = _fingerprint(model, folder)
-        made = Order(plan[0], folder, mine, render, damaged) if plan else None
-        orders = [order for place in plan if made and (order := _order(replace(made, place=place), earlier, resume))]
+        model_id = _fingerprint(model, folder)
+        template = Order(plan[0], folder, model_id, render, damaged) if plan else None
+        orders = [
+            order for place in plan if template and (order := _order(replace(template, place=place), earlier, resume))
+        ]
         quarantine = Quarantine(folder)
-        quarantine.keep(wanted)
+        quarantine.keep(all_sources)
         with log_file(folder), _tables(folder, quarantine):
             sweep(folder)
             quarantine.write()
-            outcomes = _here(model, orders, quiet) if where is None else _elsewhere(model, orders, where, quiet)
+            outcomes = _in_process(model, orders, quiet) if where is None else _in_workers(model, orders, where, quiet)
             for order, outcome in outcomes:
-                _tell(order, outcome, quarantine)
+                _log_outcome(order, outcome, quarantine)
                 if outcome.stopped:
                     raise KeyboardInterrupt
-        results = [(place, tables.finished(folder, place.id)) for place in plan]
-    aside = {quarantine.named(place.source) for place in plan} & quarantine.reasons.keys()
-    found = [tables.found_of(result, place.source) for place, result in results if result is not None
-             if quarantine.named(place.source) not in aside]  # fmt: skip
+        stored_results = [(place, tables.finished(folder, place.id)) for place in plan]
+    skipped = {quarantine.named(place.source) for place in plan} & quarantine.reasons.keys()
+    results = [tables.result_of(result, place.source) for place, result in stored_results if result is not None
+             if quarantine.named(place.source) not in skipped]  # fmt: skip
     with log_file(folder):
         if isinstance(model, Model):
-            frame_rates.warn_of_edges((one.clock for one in found), model.backbone)
-    return found, quarantine
+            frame_rates.warn_of_edges((result.clock for result in results), model.backbone)
+    return results, quarantine
 
 
-def _all(given: Any) -> Iterator[Source]:
-    """Every source that is meant; of several, one that isn't there is kept, so that the rest goes on."""
-    if not isinstance(given, list | tuple) or not all(isinstance(one, str | Path) for one in given):
-        yield from sources_of(given)
+def _all(sources: Any) -> Iterator[Source]:
+    """All sources; a missing one of several is kept, so that it is quarantined and the others are processed."""
+    if not isinstance(sources, list | tuple) or not all(isinstance(item, str | Path) for item in sources):
+        yield from sources_of(sources)
         return
-    for one in given:
+    for item in sources:
         try:
-            yield from sources_of(one)
+            yield from sources_of(item)
         except VideoError:
-            yield parsed(one)
+            yield parsed(item)
 
 
 def _earlier(folder: Path) -> dict[str, About]:
-    """What the results in a folder are about, by id; those that are whole count before others."""
-    found: dict[str, About] = {}
+    """The heads of the results in a folder, by id; complete results take precedence."""
+    by_id: dict[str, About] = {}
     for path in all_of(folder):
         try:
             about = head(path)
@@ -125,12 +127,12 @@ def _earlier(folder: Path) -> dict[str, About]:
             if path.name.endswith(DONE):
                 log.warning("%s", error)
             continue
-        found.setdefault(about.id, about)
-    return found
+        by_id.setdefault(about.id, about)
+    return by_id
 
 
 def _names(plan: Sequence[Place], render: bool) -> Iterator[str]:
-    """All files that are going to be written."""
+    """All files to write."""
     yield from (*tables.NAMES, "quarantine.json", LOG)
     for place in plan:
         yield from (f"{FOLDER}/{fitted(place.id)}{ending}" for ending in (DONE, PART))
@@ -138,7 +140,7 @@ def _names(plan: Sequence[Place], render: bool) -> Iterator[str]:
 
 
 def _order(order: Order, earlier: Mapping[str, About], resume: bool) -> Order | None:
-    """What is to be done for a video, None where it is done; OutputError where another model did it."""
+    """The order for a video, None where its results are complete; OutputError for results of another model."""
     about, place = earlier.get(order.place.id), order.place
     if about is None:
         return order
@@ -159,7 +161,7 @@ def _order(order: Order, earlier: Mapping[str, About], resume: bool) -> Order | 
 
 
 def _why(order: Order, result: StoredResult | None) -> str | None:
-    """Why a video is not done yet, None where it is."""
+    """Why the results of a video are not complete, None where they are."""
     if result is None or not result.complete:
         return "it was not finished"
     if not _same(order.place.source, result):
@@ -179,7 +181,7 @@ def _same(source: Source, result: StoredResult) -> bool:
 
 @contextmanager
 def _tables(folder: Path, quarantine: Quarantine) -> Iterator[None]:
-    """Join the tables afterwards, also after an interruption or an error, which stays the one that is told."""
+    """Join the tables afterwards, also after an interruption or an error, which is raised again."""
     try:
         yield
     except BaseException:
@@ -192,22 +194,22 @@ def _tables(folder: Path, quarantine: Quarantine) -> Iterator[None]:
         tables.join(folder, quarantine.rows)
 
 
-def _tell(order: Order, outcome: Outcome, quarantine: Quarantine) -> None:
+def _log_outcome(order: Order, outcome: Outcome, quarantine: Quarantine) -> None:
     if outcome.cause is not None:
         quarantine.add(order.place.source, outcome.cause)
     for note in outcome.notes:
         log.warning("%s: %s", order.place.id, note)
 
 
-def _here(model: Model | ZeroShot, orders: Sequence[Order], quiet: bool) -> Iterator[tuple[Order, Outcome]]:
+def _in_process(model: Model | ZeroShot, orders: Sequence[Order], quiet: bool) -> Iterator[tuple[Order, Outcome]]:
     done = ((order, record(model, order)) for order in orders)
     yield from track(done, "detecting", len(orders), quiet=quiet or not orders)
 
 
-def _elsewhere(
+def _in_workers(
     model: Model | ZeroShot, orders: Sequence[Order], where: Workers, quiet: bool
 ) -> Iterator[tuple[Order, Outcome]]:
-    """In other processes, which read the model from the folder and write the results there."""
+    """Detect in other processes, which read the model from the folder and write the results there."""
     if not orders:
         return
     folder = orders[0].output.resolve()
@@ -237,12 +239,12 @@ def _ending(model: Model | ZeroShot) -> str:
 
 
 def _fingerprint(model: Model | ZeroShot, folder: Path) -> str:
-    """A short name for all that a model's results depend on, but for where it runs."""
-    if not hasattr(model, "save"):  # one of the user's own, that can't be written down
+    """A fingerprint of a model and its settings, except for its device."""
+    if not hasattr(model, "save"):  # a user's model that can't be saved
         return fingerprint(type(model).__qualname__)
     with draft(folder, "model", _ending(model)) as path:
         model.save(path)
         if isinstance(model, Model):
             return content_hash(path)[:16]
-        told = json.loads(path.read_text("utf-8"))
-        return fingerprint({key: value for key, value in told.items() if key != "device"})
+        document = json.loads(path.read_text("utf-8"))
+        return fingerprint({key: value for key, value in document.items() if key != "device"})

@@ -79,29 +79,31 @@ def evaluate(
         dataset, truths = chosen.load(Path(root)), chosen.truth(Path(root))
     videos = datasets.evaluation_videos(dataset, fold)
     subject = evaluation_set(videos, truths, str(root))
-    asked = demanded(families, subject.truths.values(), str(root))
+    requested = demanded(families, subject.truths.values(), str(root))
     quarantine = Quarantine(folder, damaged)
     with outputs.reading(video.path for video in videos), log_file(folder):
         quarantine.write()
-        known = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
-        count = f"{len(known)} of these {len(subject.videos)} videos"
-        notes = [f"{count} were trained on, so the figures are too high"] if known else []
+        trained = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
+        count = f"{len(trained)} of these {len(subject.videos)} videos"
+        notes = [f"{count} were trained on, so the figures are too high"] if trained else []
         for note in notes:
             log.warning("%s; evaluate on other videos, or on the test part of a --fold", note)
-        table, found, truths, used, more = evaluate_videos(model, subject, asked, quarantine=quarantine, quiet=quiet)
+        table, predictions, truths, used, more = evaluate_videos(
+            model, subject, requested, quarantine=quarantine, quiet=quiet
+        )
         for note in more:
             log.info("%s", note)
         notes += more
-        write_scores(folder / "scores.parquet", found)
-        write_events(folder / "events.json", videos, found)
+        write_scores(folder / "scores.parquet", predictions)
+        write_events(folder / "events.json", videos, predictions)
         rows = [row._asdict() for row in table]
-        told = {"dataset": dataset.name, "fold": fold or dataset.default or None, "notes": notes, "rows": rows}
-        write_json(folder / "metrics.json", told)
+        document = {"dataset": dataset.name, "fold": fold or dataset.default or None, "notes": notes, "rows": rows}
+        write_json(folder / "metrics.json", document)
         pages.page(
             folder / "report.html",
             f"Evaluation on {dataset.name}",
             videos=videos,
-            predictions=found,
+            predictions=predictions,
             truths=truths,
             table=table,
             settings=model.config.plain(),
@@ -112,9 +114,9 @@ def evaluate(
 
 
 def _judged(folder: Path) -> bool:
-    """Whether a folder holds an evaluation, by its numbers."""
+    """Whether a folder holds an evaluation, by its ``metrics.json``."""
     try:
-        told = json_of((folder / "metrics.json").read_bytes())
+        document = json_of((folder / "metrics.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and set(told) >= {"dataset", "fold", "rows"}
+    return isinstance(document, dict) and set(document) >= {"dataset", "fold", "rows"}

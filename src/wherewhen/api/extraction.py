@@ -32,8 +32,8 @@ from wherewhen.video.sources import expand
 
 log = logging.getLogger("wherewhen")
 
-HALF = "-float16"  # ends the name of a look whose features are rounded to 16 bits
-TRIED = 4.0  # seconds of video that a dry run really looks at
+HALF = "-float16"  # end of the name of features rounded to 16 bits
+TRIED = 4.0  # seconds of video that a dry run processes
 NO_STORE = "the cache"
 
 
@@ -42,30 +42,30 @@ class Task:
     """Extraction of one video: its feature specifications and the store; ``store`` None is the cache."""
 
     video: Video
-    looks: tuple[FeatureSpec, ...]
+    specs: tuple[FeatureSpec, ...]
     store: Path | None
     stored: str
     damaged: Damaged = "keep"
 
-    def path(self, look: FeatureSpec) -> Path:
-        """Where the features of a look belong."""
+    def path(self, spec: FeatureSpec) -> Path:
+        """The path of the features of a specification."""
         if self.store is None:
-            return cached(self.video, look)
-        return inside(self.store, folder_of(look, self.video, self.stored), self.video.id)
+            return cached(self.video, spec)
+        return inside(self.store, folder_of(spec, self.video, self.stored), self.video.id)
 
     def missing(self) -> dict[Path, FeatureSpec]:
         """Specifications without features yet, by path; StoreError where a path has other features."""
-        found = {}
-        for look in self.looks:
-            path = self.path(look)
-            source = look.source(self.video)
-            if usable(path, source, look.resolved_settings(self.video)) is None:
+        by_path = {}
+        for spec in self.specs:
+            path = self.path(spec)
+            source = spec.source(self.video)
+            if usable(path, source, spec.resolved_settings(self.video)) is None:
                 self._check(path, source)
-                found[path] = look
-        return found
+                by_path[path] = spec
+        return by_path
 
     def _check(self, path: Path, source: Mapping[str, Any]) -> None:
-        """In a store nothing whole is ever written over: two data sets may share ids."""
+        """StoreError for undamaged features of another source: two data sets may share ids."""
         if self.store is None or not path.exists():
             return
         try:
@@ -73,8 +73,8 @@ class Task:
         except StoreError:  # damaged
             return
         if other == source["sha256"] and "boxes" in source:
-            told = f"{path}: holds features of {self.video.id} with other boxes; delete it, or choose another store"
-            raise StoreError(told)
+            message = f"{path}: holds features of {self.video.id} with other boxes; delete it, or choose another store"
+            raise StoreError(message)
         raise StoreError(f"{path}: holds the features of another video called {self.video.id} ({str(other)[:12]}...)")
 
 
@@ -82,16 +82,16 @@ class Task:
 class Tally:
     """Outcome of one video: new and existing files, the effort, its damage, or why it is unreadable."""
 
-    made: int = 0
-    kept: int = 0
+    new: int = 0
+    existing: int = 0
     effort: Effort = field(default_factory=Effort)
     cause: str | None = None
     damage: str | None = None
 
 
-def folder_of(look: FeatureSpec, video: Video, stored: str) -> str:
-    """What the folder of a look is called in a store."""
-    return look.name(video) + (HALF if stored == "float16" else "")
+def folder_of(spec: FeatureSpec, video: Video, stored: str) -> str:
+    """The name of the folder of a specification in a store."""
+    return spec.name(video) + (HALF if stored == "float16" else "")
 
 
 def do(task: Task) -> Tally:
@@ -99,62 +99,62 @@ def do(task: Task) -> Tally:
     effort, damage = Effort(), None
     try:
         missing = task.missing()
-        if len(missing) < len(task.looks):
-            whole = next(task.path(look) for look in task.looks if task.path(look) not in missing)
+        if len(missing) < len(task.specs):
+            whole = next(task.path(spec) for spec in task.specs if task.path(spec) not in missing)
             damage = open_features(whole).damage
         if missing:
-            seen = extract_features(task.video, list(missing.values()), effort)
-            damage = seen[0].damage
+            extracted = extract_features(task.video, list(missing.values()), effort)
+            damage = extracted[0].damage
         if damage and task.damaged == "set-aside":
             return Tally(cause=damage)
         if missing:
             began = perf_counter()
-            for path, one in zip(missing, seen, strict=True):
-                one.save(path, task.stored)
+            for path, item in zip(missing, extracted, strict=True):
+                item.save(path, task.stored)
                 effort.size += path.stat().st_size
             effort.write += perf_counter() - began
-            effort.seconds += float(seen[0].clock[-1] - seen[0].clock[0])
+            effort.seconds += float(extracted[0].clock[-1] - extracted[0].clock[0])
     except VideoError as error:
         return Tally(cause=error.cause)
-    return Tally(len(missing), len(task.looks) - len(missing), effort, damage=damage)
+    return Tally(len(missing), len(task.specs) - len(missing), effort, damage=damage)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The videos to extract, their folds, and ground truth where it is known."""
+    """The videos to extract, their folds, and ground truth if any."""
 
     dataset: Dataset
-    known: Mapping[str, Truth]
+    truths: Mapping[str, Truth]
 
-    def told(self) -> str:
-        """What is known of the videos, in words.
+    def summary(self) -> str:
+        """The labels, folds and truth of the videos as text.
 
-        >>> Sources(Dataset("x", (Video("a", Path("a.mp4"), 1), Video("b", Path("b.mp4")))), {}).told()
+        >>> Sources(Dataset("x", (Video("a", Path("a.mp4"), 1), Video("b", Path("b.mp4")))), {}).summary()
         'labels: 1 anomalous, 0 normal, 1 unknown; folds: none; truth: none'
         """
         labels = [video.label for video in self.dataset.videos]
         if all(label is None for label in labels):
             return "labels: none, so these features can be searched, but not used for training"
-        told = f"labels: {labels.count(1)} anomalous, {labels.count(0)} normal"
-        told += f", {labels.count(None)} unknown" if None in labels else ""
+        text = f"labels: {labels.count(1)} anomalous, {labels.count(0)} normal"
+        text += f", {labels.count(None)} unknown" if None in labels else ""
         folds = ", ".join(fold.name for fold in self.dataset.folds) or "none"
-        return f"{told}; folds: {folds}; truth: {f'{len(self.known)} videos' if self.known else 'none'}"
+        return f"{text}; folds: {folds}; truth: {f'{len(self.truths)} videos' if self.truths else 'none'}"
 
 
 def sources(root: str | Path, reader: str | None = None, folders: Folders | None = None) -> Sources:
     """The videos of a data set, a folder, a file or a glob; DataError or VideoError where there are none.
 
     A folder that no reader recognizes has no labels. DataError where one does and a label or truth file has a fault:
-    labels, folds and truth are never left out because of it. ``folders``: which folders stand for labels, where their
-    names are the user's own.
+    labels, folds and truth are never left out because of it. ``folders``: names of the folders of normal and anomalous
+    videos, where they are not the default ones.
     """
     if Path(root).is_dir():
-        found = datasets.reader_of(root, reader, folders) if reader or folders else datasets.recognized(root)
-        if found is not None:
+        dataset_reader = datasets.reader_of(root, reader, folders) if reader or folders else datasets.recognized(root)
+        if dataset_reader is not None:
             with collected(root):
-                told = Sources(found.load(Path(root)), found.truth(Path(root)))
-                check_contents(told.dataset.videos)
-            return told
+                sources = Sources(dataset_reader.load(Path(root)), dataset_reader.truth(Path(root)))
+                check_contents(sources.dataset.videos)
+            return sources
     if (where := address_in(str(root))) is not None:
         raise DataError(f"{where}: expected a folder or files of this machine, got an address")
     if folders:
@@ -165,50 +165,50 @@ def sources(root: str | Path, reader: str | None = None, folders: Folders | None
     base = Path(root) if Path(root).is_dir() else None
     videos: dict[str, Video] = {}
     for path in paths:
-        own = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
-        name = unused(printable(own), videos.__contains__)
+        label = (path.relative_to(base).with_suffix("").as_posix() if base else path.stem) or path.name
+        name = unused(printable(label), videos.__contains__)
         videos[name] = Video(name, path)
     return Sources(Dataset((base or paths[0]).resolve().stem, tuple(videos.values())), {})
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an extraction did: ``store`` None is the cache; ``wall`` in seconds."""
+    """Result of an extraction: ``store`` None is the cache; ``wall`` in seconds; ``labels``: summary of the sources."""
 
     videos: int
-    made: int
-    kept: int
+    new: int
+    existing: int
     effort: Effort
     wall: float
     store: Path | None
-    looks: tuple[str, ...]
+    features: tuple[str, ...]
     quarantine: Quarantine
-    known: str = ""
+    labels: str = ""
 
     def lines(self) -> list[str]:
-        """A summary for people: what was made, how fast, and what it spent its time on."""
+        """A summary as text: counts of files, speed, and shares of the time."""
         aside = len(self.quarantine.reasons)
-        told = [
-            f"{self.videos} videos: {self.made} files made, {self.kept} already present, {aside} videos skipped",
-            f"features: {self.store or NO_STORE} ({', '.join(self.looks)})",
+        lines = [
+            f"{self.videos} videos: {self.new} files made, {self.existing} already present, {aside} videos skipped",
+            f"features: {self.store or NO_STORE} ({', '.join(self.features)})",
         ]
-        if self.known:
-            told.append(self.known)
+        if self.labels:
+            lines.append(self.labels)
         if self.effort.pictures and self.wall > 0:
-            done = max(1, self.made // max(1, len(self.looks)))
-            told.append(
+            done = max(1, self.new // max(1, len(self.features)))
+            lines.append(
                 f"speed: {done / self.wall:.2f} videos/s, {self.effort.pictures / self.wall:.0f} frames/s, "
                 f"{self.effort.seconds / self.wall:.1f} x real time, {self.effort.size / 1e6:.1f} MB"
             )
             spent = {n: getattr(self.effort, n) for n in ("decode", "resize", "compute", "write")}
             whole = sum(spent.values()) or 1.0
-            told.append("shares: " + ", ".join(f"{name} {100 * value / whole:.0f} %" for name, value in spent.items()))
-        return told
+            lines.append("shares: " + ", ".join(f"{name} {100 * value / whole:.0f} %" for name, value in spent.items()))
+        return lines
 
 
 def extract_all(
-    what: Sources,
-    looks: Sequence[FeatureSpec],
+    sources: Sources,
+    specs: Sequence[FeatureSpec],
     store: Path | None = None,
     *,
     where: Workers | None = None,
@@ -222,14 +222,14 @@ def extract_all(
     listed in ``quarantine.json``; damaged ones are logged, or listed too if ``damaged`` is set-aside. Call it again to
     continue after an interruption.
     """
-    _check(what, store, stored)
+    _check(sources, store, stored)
     target = store or cache_folder() / "features"
     target.mkdir(parents=True, exist_ok=True)
     sweep(target)
-    looks = tuple(_settled(looks, what.dataset.videos))
+    specs = tuple(_settled(specs, sources.dataset.videos))
     home = store.absolute() if store else None
-    places = [replace(video, path=video.path.absolute()) for video in what.dataset.videos]
-    tasks = [Task(video, looks, home, stored, policy(damaged)) for video in places]
+    places = [replace(video, path=video.path.absolute()) for video in sources.dataset.videos]
+    tasks = [Task(video, specs, home, stored, policy(damaged)) for video in places]
     quarantine = Quarantine(target)
     outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()
@@ -242,22 +242,24 @@ def extract_all(
         else:
             quarantine.passes(tasks[number].video, tallies[number].damage)
     done = [task.video for number, task in enumerate(tasks) if tallies[number].cause is None]
-    names = _told(store, what, done, looks, stored)
+    names = _write_store_index(store, sources, done, specs, stored)
     frame_rates.warn_of_videos(
-        done, looks, lambda video, look: open_features(Task(video, looks, home, stored).path(look))
+        done, specs, lambda video, spec: open_features(Task(video, specs, home, stored).path(spec))
     )
     sweep(target)
     effort = sum((tally.effort for tally in tallies.values()), Effort())
-    made, kept = (sum(getattr(tally, part) for tally in tallies.values()) for part in ("made", "kept"))
-    return Outcome(len(tasks), made, kept, effort, perf_counter() - began, store, names, quarantine, what.told())
+    new, existing = (sum(getattr(tally, part) for tally in tallies.values()) for part in ("new", "existing"))
+    return Outcome(
+        len(tasks), new, existing, effort, perf_counter() - began, store, names, quarantine, sources.summary()
+    )
 
 
-def _check(what: Sources, store: Path | None, stored: str) -> None:
+def _check(sources: Sources, store: Path | None, stored: str) -> None:
     if stored not in STORED:
         raise ConfigError(f"--stored: expected {' or '.join(STORED)}, got {stored}")
     if stored != "float32" and store is None:
         raise ConfigError("features in the cache are float32; give a store (--output) for rounded ones")
-    if any(is_features(video.path) for video in what.dataset.videos):
+    if any(is_features(video.path) for video in sources.dataset.videos):
         raise ConfigError("this is a store of features already; give the videos themselves")
     if store is not None and (store / INDEX).exists():
         read_index(store)
@@ -267,13 +269,13 @@ def _check(what: Sources, store: Path | None, stored: str) -> None:
             raise ConfigError(f"{store}: holds other files ({foreign[0]}, ...); choose another folder for the store")
 
 
-def _settled(looks: Sequence[FeatureSpec], videos: Sequence[Video]) -> Iterator[FeatureSpec]:
-    """The looks with engines chosen before any process starts: measured on the first video that can be read."""
-    for look in looks:
+def _settled(specs: Sequence[FeatureSpec], videos: Sequence[Video]) -> Iterator[FeatureSpec]:
+    """The specifications with engines chosen before any process starts: measured on the first readable video."""
+    for spec in specs:
         causes = []
         for video in videos:
             try:
-                yield settled(look, video)
+                yield settled(spec, video)
                 break
             except VideoError as error:
                 causes.append(error)
@@ -281,31 +283,31 @@ def _settled(looks: Sequence[FeatureSpec], videos: Sequence[Video]) -> Iterator[
             raise causes[0] if causes else DataError("there is no video to measure")
 
 
-def _told(
-    store: Path | None, what: Sources, done: Sequence[Video], looks: Sequence[FeatureSpec], stored: str
+def _write_store_index(
+    store: Path | None, sources: Sources, done: Sequence[Video], specs: Sequence[FeatureSpec], stored: str
 ) -> tuple[str, ...]:
-    """Write the index of a store; the names of the looks, or of their backbones where nothing could be read."""
+    """Write the index of a store; returns names of specifications, or of backbones where no video is readable."""
     if not done:
-        return tuple(look.backbone for look in looks)
-    names = {folder_of(look, done[0], stored): look.resolved_settings(done[0]) for look in looks}
+        return tuple(spec.backbone for spec in specs)
+    names = {folder_of(spec, done[0], stored): spec.resolved_settings(done[0]) for spec in specs}
     if store is not None:
         ids = {video.id for video in done}
-        write_truths(store, {name: truth for name, truth in what.known.items() if name in ids})
+        write_truths(store, {name: truth for name, truth in sources.truths.items() if name in ids})
         folds = tuple(
             replace(
                 fold,
                 train=tuple(v for v in fold.train if v.id in ids),
                 test=tuple(v for v in fold.test if v.id in ids),
             )
-            for fold in what.dataset.folds
+            for fold in sources.dataset.folds
         )
-        write_index(store, replace(what.dataset, videos=tuple(done), folds=folds), names)
+        write_index(store, replace(sources.dataset, videos=tuple(done), folds=folds), names)
     return tuple(names)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What an extraction would take with one look: measured on a few clips, not guessed."""
+    """Estimated cost of an extraction with one specification, measured on a few clips."""
 
     look: str
     videos: int
@@ -317,39 +319,39 @@ class Forecast:
 
 
 def forecast(
-    what: Sources, looks: Sequence[FeatureSpec], where: Workers, stored: str = "float32"
+    sources: Sources, specs: Sequence[FeatureSpec], where: Workers, stored: str = "float32"
 ) -> Iterator[Forecast]:
-    """Hours of video, frames, size of features, measured frames per second of one process, and time, per look."""
+    """Estimate hours of video, frames, size of features, frames per second of one process and time of each spec."""
     from wherewhen.video import reader
 
     infos = {}
-    for video in what.dataset.videos:
+    for video in sources.dataset.videos:
         try:
             infos[video.id] = reader.probe(video.path)
         except VideoError as error:
             log.warning("can't be read: %s", error)
-    readable = [video for video in what.dataset.videos if video.id in infos]
+    readable = [video for video in sources.dataset.videos if video.id in infos]
     if not readable:
         raise DataError("no video can be read")
     length = {v.id: _length(v, infos[v.id].duration) for v in readable}
     seconds = sum(length.values())
     frames = round(sum(length[v.id] * infos[v.id].rate for v in readable))
     longest = max(readable, key=lambda v: length[v.id])
-    for look in looks:
+    for spec in specs:
         part = replace(longest, span=(longest.span[0] if longest.span else 0.0, _end(longest, length[longest.id])))
-        look.opened(longest)  # an engine is measured on whole clips
-        extract_features(replace(part, span=(part.span[0], part.span[0] + 0.5)), [look])  # type: ignore[index]
+        spec.opened(longest)  # an engine is measured on whole clips
+        extract_features(replace(part, span=(part.span[0], part.span[0] + 0.5)), [spec])  # type: ignore[index]
         began = perf_counter()
-        (seen,) = extract_features(part, [look])
+        (extracted,) = extract_features(part, [spec])
         spent = perf_counter() - began
-        covered = float(seen.instances.extents[:, 1].max() - seen.instances.extents[:, 0].min())
+        covered = float(extracted.instances.extents[:, 1].max() - extracted.instances.extents[:, 0].min())
         each = 2 if stored == "float16" else 4
-        size = seen.instances.features.size * each + (
-            0 if seen.instances.detail is None else 2 * seen.instances.detail.size
+        size = extracted.instances.features.size * each + (
+            0 if extracted.instances.detail is None else 2 * extracted.instances.detail.size
         )
         rate = covered * infos[longest.id].rate / spent
         yield Forecast(
-            look.backbone, len(readable), seconds / 3600, frames, size / covered * seconds / 1e9,
+            spec.backbone, len(readable), seconds / 3600, frames, size / covered * seconds / 1e9,
             rate, frames / rate / where.workers,
         )  # fmt: skip
 

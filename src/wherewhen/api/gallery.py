@@ -22,18 +22,18 @@ WIDTH = 480  # of a thumbnail
 POINTS = 600  # of a video's scores, more than a page shows
 
 
-def best_frames(found: Result) -> dict[int, list[int]]:
+def best_frames(result: Result) -> dict[int, list[int]]:
     """The frame of each event in which the video's score is highest: numbers of events by number of frame.
 
-    Of more events than a page shows, those of the highest scores.
+    Limited to the highest-scored events that a page shows.
     """
-    ranked = sorted(range(len(found.events)), key=lambda number: -found.events[number].score)
+    ranked = sorted(range(len(result.events)), key=lambda number: -result.events[number].score)
     frames: dict[int, list[int]] = {}
     for number in ranked[:MOST_EVENTS]:
-        event = found.events[number]
-        first, last = np.searchsorted(found.clock[:-1], [event.start, event.end])
-        first = min(int(first), len(found.scores) - 1)
-        frame = first + int(np.argmax(found.scores[first : max(int(last), first + 1)]))
+        event = result.events[number]
+        first, last = np.searchsorted(result.clock[:-1], [event.start, event.end])
+        first = min(int(first), len(result.scores) - 1)
+        frame = first + int(np.argmax(result.scores[first : max(int(last), first + 1)]))
         frames.setdefault(frame, []).append(number)
     return frames
 
@@ -54,7 +54,7 @@ def cards(output: Path, result: StoredResult) -> Iterator[EventCard]:
 
 
 def short(result: StoredResult) -> VideoResult:
-    """A video's events and scores, these as the highest of each of some stretches, so that all fit into memory."""
+    """A video's events, and its scores reduced to the maxima of `POINTS` stretches, so that all fit into memory."""
     scores, events = result.prediction.frames, result.prediction.events
     if scores is not None and len(scores.values) > POINTS:
         start, end = span(scores, None)
@@ -72,11 +72,11 @@ def write(
 ) -> None:
     """Write the page of all videos in an output folder.
 
-    ``alarms``: of each video the score from which an alarm goes off. ``damage``: why a video was not read as a whole.
+    ``alarms``: score at which an alarm starts, per video. ``damage``: why a video was not read completely.
     """
     counts = Counter(alarms)
-    told = ", ".join(f"{alarm:.2f} ({count} videos)" for alarm, count in sorted(counts.items()))
-    notes = [f"alarms go off from different scores: {told}"] if len(counts) > 1 else []
+    levels = ", ".join(f"{alarm:.2f} ({count} videos)" for alarm, count in sorted(counts.items()))
+    notes = [f"alarms start at different scores: {levels}"] if len(counts) > 1 else []
     alarmed = sum(bool(video.prediction.events) for video in videos)
     row = ("videos", str(len(videos)), str(alarmed), str(len(events)), str(len(quarantine)))
     facts = Facts("Summary", ("all", "with events", "events", "skipped"), [row])

@@ -29,13 +29,13 @@ class Place:
     folder: str | None
 
 
-def base_of(given: SourceLike) -> Path | None:
-    """The folder that ids of what a user's text means are relative to; None where the text names single videos.
+def base_of(text: SourceLike) -> Path | None:
+    """The folder that ids of the videos of a user's text are relative to; None where the text names single videos.
 
     >>> base_of("clips/*/a.mp4"), base_of("a.mp4")
     (PosixPath('clips'), None)
     """
-    source = parsed(given)
+    source = parsed(text)
     if not isinstance(source, Path):
         return None
     if source.is_dir():
@@ -48,30 +48,30 @@ def base_of(given: SourceLike) -> Path | None:
 def places(
     sources: Iterable[Source], output: Path, base: Path | None = None, earlier: Mapping[str, About] | None = None
 ) -> list[Place]:
-    """The place of each source, in their order; two are never called the same, also not where case doesn't count.
+    """The place of each source, in order; ids are unique, also where case doesn't count.
 
-    A file is called by its path from ``base``, else from the working directory, else by its name and as many folders
-    above it as tell it apart. ``earlier``: what the output folder holds; the same file keeps its id.
+    The id of a file is its path from ``base``, else from the working directory, else its name with as many parent
+    folders as make it unique. ``earlier``: results in the output folder; the same file keeps its id.
     """
-    known = earlier or {}
-    wanted = list(dict.fromkeys(sources))
-    ways = {source: list(_ways(source, base)) for source in wanted}
-    alike = Counter(name for some in ways.values() for name in {_key(way) for way, _, _ in some})
-    located = {_location(about.file, about.folder, output): id for id, about in known.items() if about.folder}
-    taken = {_key(id) for id in known}
-    found = []
-    for source in wanted:
-        place = _same(source, ways[source], located, known, output) or _new(source, ways[source], alike, taken, output)
-        taken.add(_key(place.id))
-        found.append(place)
-    return found
+    results = earlier or {}
+    distinct = list(dict.fromkeys(sources))
+    ways = {source: list(_ways(source, base)) for source in distinct}
+    alike = Counter(name for candidates in ways.values() for name in {_key(way) for way, _, _ in candidates})
+    located = {_location(about.file, about.folder, output): id for id, about in results.items() if about.folder}
+    used = {_key(id) for id in results}
+    located_sources = []
+    for source in distinct:
+        place = _same(source, ways[source], located, results, output) or _new(source, ways[source], alike, used, output)
+        used.add(_key(place.id))
+        located_sources.append(place)
+    return located_sources
 
 
 Way = tuple[str, str, Path | None]  # id, file, and the folder that it is relative to
 
 
 def _ways(source: Source, base: Path | None) -> Iterator[Way]:
-    """What a source may be called, the best first."""
+    """Candidate ids of a source, the best first."""
     if not isinstance(source, Path):
         name = re.sub(r"[^\w.-]+", "-", shown(source).partition("://")[2]).strip("-.")
         yield name if name and is_live(source) else stem(source), shown(source), None
@@ -88,28 +88,28 @@ def _ways(source: Source, base: Path | None) -> Iterator[Way]:
 
 
 def _same(
-    source: Source, ways: Sequence[Way], located: Mapping[Path, str], known: Mapping[str, About], output: Path
+    source: Source, ways: Sequence[Way], located: Mapping[Path, str], results: Mapping[str, About], output: Path
 ) -> Place | None:
-    """The place that an earlier run gave the same file; also where results and files were moved since."""
+    """The place of the same file in an earlier run, also where results and files were moved since."""
     from wherewhen.core.feature_file import content
 
     if not isinstance(source, Path):
         return None
     if (id := located.get(source.resolve())) is not None:
-        return Place(source, id, known[id].file, known[id].folder)
+        return Place(source, id, results[id].file, results[id].folder)
     for name, file, folder in ways:
-        about = known.get(name)
+        about = results.get(name)
         if about is not None and about.file == file and source.exists() and about.sha256 == content(source):
             return Place(source, name, file, _relative(folder, output))
     return None
 
 
-def _new(source: Source, ways: Sequence[Way], alike: Mapping[str, int], taken: set[str], output: Path) -> Place:
+def _new(source: Source, ways: Sequence[Way], alike: Mapping[str, int], used: set[str], output: Path) -> Place:
     for id, file, folder in ways:
-        if alike[_key(id)] == 1 and _key(id) not in taken:
+        if alike[_key(id)] == 1 and _key(id) not in used:
             return Place(source, id, file, _relative(folder, output))
     first, file, folder = ways[0]
-    id = unused(first, lambda name: _key(name) in taken)
+    id = unused(first, lambda name: _key(name) in used)
     return Place(source, id, file, _relative(folder, output))
 
 

@@ -29,16 +29,16 @@ VARIABLES = re.compile(
     r"|LANG|LC_ALL|WORLD_SIZE|RANK)"
 )
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
-LITTLE = 2 * 2**30  # bytes of free disk below which a cache fills it soon
+LITTLE = 2 * 2**30  # bytes of free disk below which `problems` warns
 
 Report = dict[str, Any]
 
 
 def report() -> Report:
-    """Facts about the installation, by section; unknown ones have the reason."""
+    """Facts about the installation, by section; unknown ones with the reason."""
     from wherewhen.video import libraries
 
-    made: Report = {
+    facts: Report = {
         "versions": {"wherewhen": _version("wherewhen"), "python": sys.version.split()[0], **_versions(PACKAGES)},
         "ffmpeg": _tried(libraries.libraries),
         "codecs": _tried(libraries.codecs),
@@ -51,14 +51,14 @@ def report() -> Report:
         "folders": {"cache": _cache(), **{name: _cache(name) for name in ("weights", "features")}},
         "variables": variables(os.environ),
     }
-    return {**made, "problems": problems(made)}
+    return {**facts, "problems": problems(facts)}
 
 
 def _tried(call: Callable[[], Any]) -> Any:
-    """What a call gives, or why it gives nothing: a broken library must not hide the rest."""
+    """The result of a call, or its error: a broken library must not hide the other facts."""
     try:
         return call()
-    except Exception as error:  # whatever an import of a broken library raises
+    except Exception as error:  # a broken library may raise any error on import
         return {"error": f"{type(error).__name__}: {first_line(error)}"}
 
 
@@ -70,7 +70,7 @@ def _version(name: str) -> str | None:
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str | None]:
-    more = {name: found for name in OTHER_OPENCV if (found := _version(name))}
+    more = {name: version for name in OTHER_OPENCV if (version := _version(name))}
     return {**{name: _version(name) for name in names}, **more}
 
 
@@ -86,7 +86,7 @@ def _platform() -> dict[str, str]:
 
 
 def _torch() -> dict[str, Any]:
-    """What torch does with the processor."""
+    """Threads, CUDA and bf16 of torch."""
     import torch
 
     return {"torch_threads": torch.get_num_threads(), "torch_cuda": torch.version.cuda, "bf16": has_bf16("cpu")}
@@ -101,42 +101,42 @@ def _engine(name: str) -> dict[str, Any]:
         bf16 = any(has_bf16(device) for device in devices)
     except WherewhenError as error:
         return {"runs": False, "reason": str(error)}
-    except Exception as error:  # whatever a broken library raises
+    except Exception as error:  # a broken library may raise any error
         return {"runs": False, "reason": f"{type(error).__name__}: {first_line(error)}"}
-    precisions = [one for one in plugin.precisions if one != "bf16" or bf16]
+    precisions = [precision for precision in plugin.precisions if precision != "bf16" or bf16]
     return {"runs": bool(devices), "version": version, "precisions": precisions, "devices": devices}
 
 
 def extras() -> dict[str, dict[str, Any]]:
     """The extras of the package: versions of their libraries, and the line that installs them where one is missing."""
-    found: dict[str, dict[str, str | None]] = {}
+    by_extra: dict[str, dict[str, str | None]] = {}
     for line in metadata.requires("wherewhen") or ():
         extra = re.search(r"extra\s*==\s*['\"](\w+)['\"]", line)
         name = re.match(r"[\w.-]+", line)
         if extra and name and extra[1] not in ("all", "dev", "docs"):
-            found.setdefault(extra[1], {})[name[0]] = _version(name[0])
+            by_extra.setdefault(extra[1], {})[name[0]] = _version(name[0])
     return {
         extra: {
             "installed": all(libraries.values()),
             "libraries": libraries,
             **({} if all(libraries.values()) else {"install": f'pip install "wherewhen[{extra}]"'}),
         }
-        for extra, libraries in sorted(found.items())
+        for extra, libraries in sorted(by_extra.items())
     }
 
 
 def _cache(name: str = "") -> dict[str, Any]:
-    told = hardware.folder(cache_folder() / name)
-    return {**told, "path": told["path"].replace(str(Path.home()), "~")}
+    folder = hardware.folder(cache_folder() / name)
+    return {**folder, "path": folder["path"].replace(str(Path.home()), "~")}
 
 
-def variables(known: Mapping[str, str]) -> dict[str, str]:
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment variables that the toolkit or its libraries read, without secrets.
 
     >>> variables({"WHEREWHEN_API_KEY": "sk-1", "WHEREWHEN_CACHE": "/data", "HOME": "/root"})
     {'WHEREWHEN_API_KEY': 'set (not shown)', 'WHEREWHEN_CACHE': '/data'}
     """
-    return {name: _shown(name, value) for name, value in sorted(known.items()) if VARIABLES.fullmatch(name)}
+    return {name: _shown(name, value) for name, value in sorted(environment.items()) if VARIABLES.fullmatch(name)}
 
 
 def _shown(name: str, value: str) -> str:
@@ -145,22 +145,24 @@ def _shown(name: str, value: str) -> str:
     return masked(str(address_in(value) or value)).replace(str(Path.home()), "~")
 
 
-def problems(found: Report) -> list[str]:
-    """What is wrong, or soon will be, and what to do."""
-    told = [f"{name} is not installed: pip install {name}" for name in PACKAGES if not found["versions"][name]]
-    told += [f"{key}: {found[key]['error']}" for key in ("ffmpeg", "codecs", "gpus") if "error" in found[key]]
-    if other := [name for name in OTHER_OPENCV if found["versions"].get(name)]:
-        told.append(
+def problems(report: Report) -> list[str]:
+    """Problems of the installation, with what to do."""
+    messages = [f"{name} is not installed: pip install {name}" for name in PACKAGES if not report["versions"][name]]
+    messages += [f"{key}: {report[key]['error']}" for key in ("ffmpeg", "codecs", "gpus") if "error" in report[key]]
+    if other := [name for name in OTHER_OPENCV if report["versions"].get(name)]:
+        messages.append(
             f"{', '.join(other)} is installed beside opencv-python-headless, and the two overwrite each other: "
             f"pip uninstall {' '.join(other)}, then pip install --force-reinstall opencv-python-headless"
         )
-    if "error" in found["processor"]:
-        told.append(f"torch: {found['processor']['error']}")
+    if "error" in report["processor"]:
+        messages.append(f"torch: {report['processor']['error']}")
     elif driver := hardware.unused_gpu():
-        told.append(f"torch can't use the GPU of this machine ({driver}): install a torch with CUDA")
-    cache = found["folders"]["cache"]
+        messages.append(f"torch can't use the GPU of this machine ({driver}): install a torch with CUDA")
+    cache = report["folders"]["cache"]
     if not cache["writable"]:
-        told.append(f"{cache['path']}: can't be written; WHEREWHEN_CACHE names another folder")
+        messages.append(f"{cache['path']}: can't be written; WHEREWHEN_CACHE names another folder")
     if cache["free"] < LITTLE:
-        told.append(f"{cache['path']}: {cache['free'] / 2**30:.1f} GiB are free; WHEREWHEN_CACHE names another folder")
-    return told
+        messages.append(
+            f"{cache['path']}: {cache['free'] / 2**30:.1f} GiB are free; WHEREWHEN_CACHE names another folder"
+        )
+    return messages

@@ -37,8 +37,8 @@ ONCE = "no overlay: a camera or stream is read once, so its pictures are gone"
 class Order:
     """One video to detect in.
 
-    ``model``: its fingerprint. ``render``: write pictures too. ``keep``: an earlier whole result of the same is there,
-    which stays where this one is not finished.
+    ``model``: its fingerprint. ``render``: write pictures too. ``keep``: an earlier complete result exists, which is
+    kept where this one is not finished.
     """
 
     place: Place
@@ -63,19 +63,19 @@ def record(model: Detector, order: Order) -> Outcome:
     source = order.place.source
     try:
         with outputs.reading([source]), resumable(order.output):
-            with reading(source, damaged=order.damaged) as one, _politely(one):
-                again = _again(one)
-                found = _watched(model, one, order, again)
-            notes = (f"not all of it was read: {found.damage}",) if found and found.damage else ()
-            pictures = _pictures(found, order, again, one.stopped) if found else ()
-            return Outcome(None, one.stopped, (*notes, *pictures))
+            with reading(source, damaged=order.damaged) as video, _interruptible(video):
+                again = _is_repeatable(video)
+                result = _recorded(model, video, order, again)
+            notes = (f"not all of it was read: {result.damage}",) if result and result.damage else ()
+            pictures = _pictures(result, order, again, video.stopped) if result else ()
+            return Outcome(None, video.stopped, (*notes, *pictures))
     except VideoError as error:
         return Outcome(error.cause)
 
 
 @contextmanager
 def resumable(output: Path) -> Iterator[None]:
-    """Errors of writing, such as on a full disk, get the hint to continue with --resume."""
+    """Adds the hint to continue with --resume to errors of writing, such as on a full disk."""
     try:
         yield
     except OSError as error:
@@ -91,14 +91,14 @@ def can_be_painted(source: Source) -> bool:
     return isinstance(source, Path | Pictures)
 
 
-def _again(one: Reading) -> bool:
-    """Whether pictures can be had a second time: of what lies here, and of a whole file on a server."""
-    return can_be_painted(one.source) or (not is_live(one.source) and one.info.frames is not None)
+def _is_repeatable(video: Reading) -> bool:
+    """Whether pictures can be read again: of local files, and of complete files on a server."""
+    return can_be_painted(video.source) or (not is_live(video.source) and video.info.frames is not None)
 
 
-def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Result | None:
-    """What is found; None where it was stopped before anything was."""
-    place, size, known = order.place, (one.info.width, one.info.height), 0
+def _recorded(model: Detector, video: Reading, order: Order, again: bool) -> Result | None:
+    """The result of a video; None where it was stopped before the first prediction."""
+    place, size, count = order.place, (video.info.width, video.info.height), 0
     sha256 = content(place.source) if isinstance(place.source, Path) else None
     gathered = PredictionJoiner(exact=False, places=order.render and again)
     recorder = Recorder(
@@ -106,42 +106,42 @@ def _watched(model: Detector, one: Reading, order: Order, again: bool) -> Result
     )
     try:
         with progress.item() as report:
-            for step in model.stream(one):
-                fresh = one.since(known)
-                known += len(fresh)
+            for step in model.stream(video):
+                fresh = video.since(count)
+                count += len(fresh)
                 recorder.step(step, fresh)
                 gathered.add(step)
-                if one.info.duration and step.frames is not None:
-                    report(float(step.frames.edges[-1]) / one.info.duration)
-        recorder.step(Prediction(), one.since(known))
-        prediction, edges = gathered.whole(), one.edges
+                if video.info.duration and step.frames is not None:
+                    report(float(step.frames.edges[-1]) / video.info.duration)
+        recorder.step(Prediction(), video.since(count))
+        prediction, edges = gathered.whole(), video.edges
     except (VideoError, ValueError) as error:  # ValueError: there is nothing to predict from
         recorder.drop()
-        if one.stopped:
+        if video.stopped:
             return None
         raise error if isinstance(error, VideoError) else VideoError(shown(place.source), str(error)) from None
     except BaseException:
         recorder.leave()
         raise
-    complete = one.damage != STOPPED or not again
+    complete = video.damage != STOPPED or not again
     keep = order.keep and not complete
-    recorder.close(float(edges[-1]), one.damage, complete, keep=keep)
+    recorder.close(float(edges[-1]), video.damage, complete, keep=keep)
     if not keep:
         _clear(order)
-    return Result(place.id, place.source, prediction, edges, size, one.damage, model.alarm)
+    return Result(place.id, place.source, prediction, edges, size, video.damage, model.alarm)
 
 
-def _pictures(found: Result, order: Order, again: bool, stopped: bool) -> tuple[str, ...]:
-    """Write overlay and timeline as far as that is possible; what is not is told."""
+def _pictures(result: Result, order: Order, again: bool, stopped: bool) -> tuple[str, ...]:
+    """Write overlay and timeline where possible; returns notes on those that are missing."""
     if not order.render or (stopped and again):
         return ()
-    film, timeline = (picture_of(order.output, found.id, ending) for ending in PICTURES)
+    film, timeline = (picture_of(order.output, result.id, ending) for ending in PICTURES)
     film.parent.mkdir(parents=True, exist_ok=True)
-    found.timeline(timeline)
+    result.timeline(timeline)
     if not again:
         return (ONCE,)
     try:
-        _paint(found, film, order.output)
+        _paint(result, film, order.output)
     except VideoError as error:
         if error.path == str(film):  # it can't be written, so nothing else can
             raise OutputError(f"{film}: can't be written: {error.cause}; {GO_ON}") from None
@@ -149,18 +149,18 @@ def _pictures(found: Result, order: Order, again: bool, stopped: bool) -> tuple[
     return ()
 
 
-def _paint(found: Result, film: Path, output: Path) -> None:
+def _paint(result: Result, film: Path, output: Path) -> None:
     """Write the overlay, and a picture of each event."""
-    events = best_frames(found)
-    with Writer(film, found.rate, painted=True) as writer:
-        for number, (picture, start) in enumerate(found.painted()):
+    events = best_frames(result)
+    with Writer(film, result.rate, painted=True) as writer:
+        for number, (picture, start) in enumerate(result.painted()):
             writer.write(picture, start)
             for event in events.get(number, ()):
-                write_thumbnail(output, found.id, event, picture)
+                write_thumbnail(output, result.id, event, picture)
 
 
 def _clear(order: Order) -> None:
-    """Remove what was painted from earlier results of the video."""
+    """Remove pictures of earlier results of the video."""
     thumbnails = thumbnail_of(order.output, order.place.id, 0).parent
     earlier = (picture_of(order.output, order.place.id, ending) for ending in PICTURES)
     for path in (*earlier, *thumbnails.glob("*.jpg")):
@@ -169,22 +169,22 @@ def _clear(order: Order) -> None:
 
 
 @contextmanager
-def _politely(one: Reading) -> Iterator[None]:
-    """While this lasts, Ctrl-C (and the signal to terminate) ends the source at its next picture; again: at once."""
+def _interruptible(video: Reading) -> Iterator[None]:
+    """In this context Ctrl-C (and SIGTERM) ends the source at its next picture; a second one stops at once."""
     handlers: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     ours = threading.current_thread() is threading.main_thread()
-    taken = [number for number, usual in handlers.items() if ours and signal.getsignal(number) == usual]
+    signals = [number for number, usual in handlers.items() if ours and signal.getsignal(number) == usual]
 
     def stop(number: int, frame: FrameType | None) -> None:
         log.warning("stopping: results so far are written; press Ctrl-C again to stop at once")
-        one.stop(STOPPED)
+        video.stop(STOPPED)
         restore()
 
     def restore() -> None:
-        for number in taken:
+        for number in signals:
             signal.signal(number, handlers[signal.Signals(number)])
 
-    for number in taken:
+    for number in signals:
         signal.signal(number, stop)
     try:
         yield

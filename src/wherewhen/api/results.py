@@ -4,7 +4,7 @@
 
     {"version": 1, "id": "a/cam", "file": "a/cam.mp4", "folder": "../clips", "sha256": "...", "model": "...", ...}
     {"frames": [0.0, 0.04]}                             when further frames of the video begin, in seconds
-    {"classes": ["fall", "fight"]}                      names of classes, before the first step that tells them apart
+    {"classes": ["fall", "fight"]}                      names of classes, before the first step with shares
     {"step": [0.0, 0.08, 0.31], "shares": [0.2, 0.11]}  a time step [start, end, score], and the share of each class
     {"event": {"score": 0.9, "category": null, "track": -1, "extents": [[0.0, 0.08, 0.1, 0.1, 0.2, 0.2]]}}
     {"end": 9.96, "complete": true, "damage": null}
@@ -47,7 +47,7 @@ class About:
 
     ``file``: relative to ``folder``, which is relative to the output folder; of a stream its address without secrets,
     and no folder. ``sha256``: of the file's content. ``model``: a fingerprint of the model and its settings.
-    ``alarm``: the score from which an alarm goes off.
+    ``alarm``: the score at which an alarm starts.
     """
 
     id: str
@@ -64,8 +64,8 @@ class About:
 class StoredResult:
     """The content of a file of results: ``clock`` are the F + 1 borders of the video's frames in seconds.
 
-    ``damage``: why less was found than the video holds, or how a stream ended. ``complete``: whether the video was
-    watched as far as it can be read.
+    ``damage``: why less was read than the video holds, or how a stream ended. ``complete``: whether the video was
+    processed as far as it can be read.
     """
 
     about: About
@@ -76,12 +76,12 @@ class StoredResult:
 
 
 def path_of(output: Path, id: str, ending: str = DONE) -> Path:
-    """Where the results of a video lie below an output folder."""
+    """The path of the results of a video below an output folder."""
     return output / FOLDER / f"{fitted(id)}{ending}"
 
 
 def picture_of(output: Path, id: str, ending: str) -> Path:
-    """Where its overlay (.mp4) and timeline (.png) lie."""
+    """The path of its overlay (.mp4) or timeline (.png)."""
     return output / f"{fitted(id)}{ending}"
 
 
@@ -91,7 +91,7 @@ def thumbnail_of(output: Path, id: str, event: int) -> Path:
 
 
 class Recorder:
-    """Writes the results of one video as they come; `close` gives the file its name.
+    """Writes the results of one video as they are computed; `close` gives the file its final name.
 
     OutputError where another process writes them. An earlier file of the same name stays until the new one is whole.
     """
@@ -99,12 +99,12 @@ class Recorder:
     def __init__(self, output: Path, about: About) -> None:
         self.done = path_of(output, about.id)
         self.part = outputs.grow(path_of(output, about.id, PART))
-        self._file = _alone(self.part)
+        self._file = _locked_file(self.part)
         self._classes: list[str] | None = None
         self._write({"version": VERSION, **asdict(about)})
 
     def step(self, prediction: Prediction, frames: Sequence[float]) -> None:
-        """Add what is final by now, and where further frames of the video begin."""
+        """Add final predictions, and the starts of further frames of the video."""
         if len(frames):
             self._write({"frames": list(frames)})
         if (scores := prediction.frames) is not None:
@@ -117,8 +117,8 @@ class Recorder:
                 more = {"shares": [share[number] for share in shares]} if shares else {}
                 self._write({"step": [*edges[number : number + 2], score], **more})
         for event in prediction.events:
-            told = {"score": float(event.score), "category": event.category, "track": int(event.track)}
-            self._write({"event": {**told, "extents": event.extents.tolist()}})
+            fields = {"score": float(event.score), "category": event.category, "track": int(event.track)}
+            self._write({"event": {**fields, "extents": event.extents.tolist()}})
 
     def close(self, end: float, damage: str | None, complete: bool, keep: bool = False) -> None:
         """Write the end of the results. ``keep``: an earlier complete file is kept, and this one is deleted."""
@@ -131,7 +131,7 @@ class Recorder:
         self.part.replace(self.done)
 
     def leave(self) -> None:
-        """Let go of the file as it is."""
+        """Close the file without completing it."""
         self._file.close()
 
     def drop(self) -> None:
@@ -145,8 +145,8 @@ class Recorder:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.part))
 
 
-def _alone(path: Path) -> FileIO:
-    """The file, emptied, for this process alone."""
+def _locked_file(path: Path) -> FileIO:
+    """The emptied file, locked for this process."""
     file = FileIO(path, "a")
     if not _lock(file):
         file.close()
@@ -156,7 +156,7 @@ def _alone(path: Path) -> FileIO:
 
 
 def _lock(file: FileIO) -> bool:
-    """Whether the file is ours alone; where the system has no locks it always is."""
+    """Whether this process locked the file; always true where the system has no locks."""
     try:
         import fcntl
 
@@ -169,14 +169,14 @@ def _lock(file: FileIO) -> bool:
 
 
 def all_of(output: Path) -> Iterator[Path]:
-    """The files of results below an output folder, whole ones before those that are not."""
+    """The files of results below an output folder, complete ones first."""
     root = output / FOLDER
     for ending in (DONE, PART):
         yield from sorted(path for path in root.rglob(f"*{ending}") if not path.name.startswith(".") and path.is_file())
 
 
 def head(path: Path) -> About:
-    """What a file of results is about; StoreError if it is none."""
+    """The head of a file of results; StoreError for another file."""
     try:
         with path.open("rb") as file:
             return _about(json_of(file.readline()), path)
@@ -185,14 +185,14 @@ def head(path: Path) -> About:
 
 
 def read(path: Path) -> StoredResult | None:
-    """A file of results; None for one that was left before anything was known. StoreError if a whole one is damaged."""
+    """The results in a file; None for an unfinished one without a time step. StoreError for a damaged complete file."""
     partial = path.name.endswith(PART)
     lines = path.read_bytes().splitlines(keepends=True)
     if partial and not (lines and lines[0].endswith(b"\n")):
         return None
     try:
         about = _about(json_of(lines[0]) if lines else None, path)
-        return _told(about, list(_rows(lines[1:], partial)), partial, path)
+        return _stored_result(about, list(_rows(lines[1:], partial)), partial, path)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         if partial:
             return None
@@ -211,7 +211,7 @@ def _rows(lines: list[bytes], partial: bool) -> Iterator[dict[str, Any]]:
             return
 
 
-def _told(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -> StoredResult | None:
+def _stored_result(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -> StoredResult | None:
     steps = [row for row in rows if "step" in row]
     if not steps:
         if partial:
@@ -231,8 +231,8 @@ def _told(about: About, rows: list[dict[str, Any]], partial: bool, path: Path) -
         name: HeatMap(np.array([row["shares"][number] for row in steps], np.float32), edges)
         for number, name in enumerate(next((row["classes"] for row in rows if "classes" in row), ()))
     }
-    found = [Event(np.array(e["extents"]), e["score"], e["category"], e["track"]) for e in _each(rows, "event")]
-    events = tuple(sorted(found, key=lambda event: (event.start, -event.score)))
+    unsorted = [Event(np.array(e["extents"]), e["score"], e["category"], e["track"]) for e in _each(rows, "event")]
+    events = tuple(sorted(unsorted, key=lambda event: (event.start, -event.score)))
     scores = HeatMap(np.array([row["step"][2] for row in steps], np.float32), edges)
     clock = np.array([*starts, end])
     return StoredResult(about, Prediction(scores, events=events, classes=shares), clock, damage, complete)
@@ -247,12 +247,12 @@ def _busy(path: Path) -> bool:
         return not _lock(file)
 
 
-def _about(told: Any, path: Path) -> About:
-    if not isinstance(told, dict) or told.get("version") != VERSION:
+def _about(line: Any, path: Path) -> About:
+    if not isinstance(line, dict) or line.get("version") != VERSION:
         raise StoreError(
             f"{path}: expected results of version {VERSION}; move it to another folder, or choose another --output"
         )
-    return About(**{field.name: told[field.name] for field in fields(About)})
+    return About(**{field.name: line[field.name] for field in fields(About)})
 
 
 def _broken(path: Path, error: Exception) -> StoreError:

@@ -43,14 +43,14 @@ log = logging.getLogger("wherewhen")
 
 LOG = "log.txt"
 JUDGED = ("metrics.json", "scores.parquet", "events.json", "report.html", "quarantine.json", LOG)
-"""What an evaluation writes into its folder."""
+"""Files that an evaluation writes into its folder."""
 TRAINED = (
     *JUDGED,
     "training.csv",
     "tensorboard",
     *(f"weights/{name}.safetensors" for name in ("best", "last", "checkpoint")),
 )
-"""What a training writes into its folder, beside its settings."""
+"""Files that a training writes into its folder, besides its settings."""
 TRAINED_0_1 = (*TRAINED, "config.yaml")
 
 
@@ -72,7 +72,7 @@ def log_file(folder: Path) -> Iterator[None]:
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``latest`` beside a run folder point to it."""
+    """Point the link ``latest`` beside a run folder to it."""
     link = folder.parent / "latest"
     if folder.name == "latest" or (os.path.lexists(link) and not _points_to_a_run(link)):
         return
@@ -83,15 +83,15 @@ def point_latest(folder: Path) -> None:
 
 
 def _points_to_a_run(link: Path) -> bool:
-    """Whether a link is one that `point_latest` made: to a run beside it, which may be gone by now."""
+    """Whether a link is one of `point_latest`: to a run beside it, which may be deleted."""
     if not link.is_symlink() or len(link.readlink().parts) != 1:
         return False
     return not link.exists() or (link / "config.yaml").exists()
 
 
 def next_folder(parent: str | Path, name: str) -> Path:
-    """A folder that is not there yet: ``parent/name``, ``parent/name-2``, ..."""
-    return Path(parent) / unused(name, lambda one: (Path(parent) / one).exists())
+    """The first folder that does not exist: ``parent/name``, ``parent/name-2``, ..."""
+    return Path(parent) / unused(name, lambda name: (Path(parent) / name).exists())
 
 
 def train(
@@ -155,9 +155,9 @@ def train(
 
 @dataclass(frozen=True)
 class _TrainingData:
-    """The videos to train on, the ids of those that validate, and what the reader found odd.
+    """The videos to train on, the ids of validation videos, and the findings of the reader.
 
-    ``fold``: the data set's default fold, where nothing else was asked for.
+    ``fold``: the data set's default fold, where no other was chosen.
     """
 
     root: str | Path
@@ -168,7 +168,7 @@ class _TrainingData:
 
     @classmethod
     def of(cls, root: str | Path, config: ModelConfig, reader: DatasetReader, fold: str | None) -> _TrainingData:
-        """Read and check them; DataError for labels or contents that nothing can be learned from."""
+        """Read and check the videos; DataError for labels or contents that don't allow training."""
         with diagnostics.listening() as findings:
             dataset = reader.load(Path(root))
             videos, validation = datasets.training_videos(dataset, fold)
@@ -186,9 +186,9 @@ class _TrainingData:
         log.info("learning from %d videos of %s, %d anomalous", len(self.videos), self.root, anomalous)
         diagnostics.log_findings(self.findings, self.root)
         if self.fold:
-            some = f", {len(self.validation)} of them to choose the model by" if self.validation else ""
+            share = f", {len(self.validation)} of them to choose the model by" if self.validation else ""
             text = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"
-            log.info(text, self.fold, len(self.videos), some)
+            log.info(text, self.fold, len(self.videos), share)
         for name in sorted(set(settings) - set(config.plain())):
             log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
 
@@ -214,9 +214,9 @@ def _learned(
         write_yaml(folder / "config.yaml", config.plain())
     spec = settled(specs[config.scored], videos[0])  # so that detection runs what training used
     exact = replace(config, engine=spec.engine, precision=spec.precision)
-    held = _validating(videos, data.validation)
-    distributed.tell((videos, specs, exact, folder, resume, held))
-    fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=held)
+    validation = _validating(videos, data.validation)
+    distributed.tell((videos, specs, exact, folder, resume, validation))
+    fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=validation)
     _save(folder, fitted, videos)
     checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=check, quiet=quiet)
     _keep(folder, fitted, bags, (fitted.learned, fitted.held_out), config, quarantine, checked)
@@ -247,17 +247,17 @@ def load(run: str | Path = "runs/latest", which: str = "best", device: str = "au
 
 def follow(device: str = "auto") -> None:
     """Train in a further process of distributed training, with the arguments of the first one; writes nothing."""
-    said = distributed.tell(None)
-    if said is not None:
-        videos, views, config, folder, resume, held = said
+    arguments = distributed.tell(None)
+    if arguments is not None:
+        videos, views, config, folder, resume, validation = arguments
         device = pick_device(device)
         views = {name: replace(look, device=device) for name, look in views.items()}
         bags = loading.gathered(videos, views, quiet=True)
-        fit(bags, config, folder=folder, device=device, resume=resume, validation=held)
+        fit(bags, config, folder=folder, device=device, resume=resume, validation=validation)
 
 
 def _validating(videos: Sequence[Video], chosen: Sequence[str]) -> tuple[str, ...]:
-    """Those of the videos to validate on that could be read; none, which is told, where they lack a label."""
+    """Ids of the readable validation videos; none, with a warning, where a label is missing among them."""
     held = [video for video in videos if video.id in set(chosen)]
     if chosen and {video.label for video in held} != {0, 1}:
         log.warning("of the %d videos to validate on those of a label can't be read; others are drawn", len(chosen))
@@ -271,7 +271,7 @@ def _finished(folder: Path) -> bool:
 
 
 def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
-    """ConfigError where a run would be overwritten, or gone on with by other settings."""
+    """ConfigError where a run would be overwritten, or continued with other settings."""
     if not (folder / "config.yaml").exists():
         return
     if not resume:
@@ -279,15 +279,15 @@ def _check_folder(folder: Path, config: ModelConfig, resume: bool) -> None:
     before, now = flat(read_yaml(folder / "config.yaml")), flat(plain(config.plain()))
     other = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if other:
-        told = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in other[:5])
+        changes = ", ".join(f"{key} was {before.get(key)}, is {now.get(key)}" for key in other[:5])
         raise ConfigError(
-            f"{folder}: begun with other settings ({told}); resume it with -c {folder / 'config.yaml'}, "
+            f"{folder}: started with other settings ({changes}); resume it with -c {folder / 'config.yaml'}, "
             "or choose another --output"
         )
 
 
 def check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> None:
-    """OutputError where a file of somebody else is in the way; ``before``: what version 0.1 left there unnoted."""
+    """OutputError for a file that the toolkit did not write; ``before``: files of version 0.1, without manifest."""
     if not (folder / outputs.MANIFEST).exists():
         outputs.adopt(folder / name for name in before)
     outputs.check_folder(folder, names)
@@ -309,7 +309,9 @@ def _keep(
     sane: Sanity,
 ) -> None:
     videos, held = [bag.video for bag in bags], {v.id for v in parts[1]}
-    predictions = detect_bags(fitted.best, (one for bag in bags for one in normalized(fitted.best, [bag])))
+    predictions = detect_bags(
+        fitted.best, (normalized_bag for bag in bags for normalized_bag in normalized(fitted.best, [bag]))
+    )
     peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
     numbers: dict[str, Any] = {
         "videos": len(videos),

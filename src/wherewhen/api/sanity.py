@@ -26,13 +26,13 @@ from wherewhen.training.fit import Fitted, fit
 from wherewhen.visualization.report import Facts
 
 PARTS = 4  # of cross-fitting
-MANY = 20  # validation videos of each label from which on they say enough
-WIDE = 0.2  # an interval of the AUC that is wider says little
-ALIKE = 0.02  # an AUC that is higher than plain motion's by less is no better
+MANY = 20  # validation videos of each label that are enough for an estimate
+WIDE = 0.2  # width of an interval of the AUC above which videos are few
+ALIKE = 0.02  # smallest difference to the AUC of plain motion that counts as better
 SHOWN = 8  # names in a table
-GOOD = 0.98  # from which AUC on there is nothing left to be better in
+GOOD = 0.98  # AUC from which on plain motion is not compared
 
-How = Literal["out of fold", "on validation videos", "in sample"]
+Protocol = Literal["out of fold", "on validation videos", "in sample"]
 WORDS: Mapping[str, str] = {
     "out of fold": "each by a model that was not trained on it",
     "on validation videos": "which also chose the checkpoint",
@@ -42,13 +42,13 @@ WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Sanity:
-    """Labelled videos: ``scores``, the highest frame score of each; ``alarms``, whether any went off.
+    """Labelled videos: ``scores``, the highest frame score of each; ``alarms``, whether there is any event.
 
-    ``how`` they were scored; ``motion``: AUC of plain motion, None where it is not known; ``single``: labels that come
-    from one file; ``parts`` of cross-fitting; ``trouble``: why there was none.
+    ``protocol``: how they were scored; ``motion``: AUC of plain motion, None where it is unknown; ``single``: labels
+    whose videos are from one file; ``parts``: number of parts of cross-fitting; ``trouble``: why there was none.
     """
 
-    how: How
+    protocol: Protocol
     labels: Mapping[str, int]
     scores: Mapping[str, float]
     alarms: Mapping[str, bool]
@@ -59,7 +59,7 @@ class Sanity:
 
     def of(self, label: int) -> list[str]:
         """The videos with this label."""
-        return [name for name, own in self.labels.items() if own == label]
+        return [name for name, value in self.labels.items() if value == label]
 
     def count(self, label: int) -> int:
         """How many of them raise an alarm."""
@@ -72,19 +72,20 @@ class Sanity:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the AUC of so many new videos of the same kind would lie, 95 times of 100."""
+        """95 % interval of the AUC on as many new videos of the same kind."""
         return auc_interval(self.auc, len(self.of(1)), len(self.of(0)))
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """The estimate as one line."""
         (low, high), count = self.interval, len(self.labels)
-        told = " and ".join(
+        counts = " and ".join(
             f"{self.count(label)} of {len(self.of(label))} {word}" for label, word in ((1, "anomalous"), (0, "normal"))
         )
         motion = f", plain motion {_short(self.motion)}" if self.motion is not None else ""
-        line = f"{told} training videos would alarm, {self.how}: {WORDS[self.how]}; AUC {_short(self.auc)}{motion}"
-        if self.how == "in sample":
+        scored = f"{self.protocol}: {WORDS[self.protocol]}"
+        line = f"{counts} training videos would alarm, {scored}; AUC {_short(self.auc)}{motion}"
+        if self.protocol == "in sample":
             return line
         few = f"{count} videos are few: " if high - low > WIDE else ""
         return f"{line}; {few}expect an AUC of {_short(low)} to {_short(high)} on others like these"
@@ -92,28 +93,30 @@ class Sanity:
     @property
     def warnings(self) -> list[str]:
         """Problems of the model."""
-        found = []
+        messages = []
         if self.trouble:
-            found.append(self.trouble)
-        if self.single and self.how == "in sample":
-            found.append(f"all {' and all '.join(self.single)} videos are from one file, so validation is not possible")
-        elif self.how != "in sample" and self.interval[0] <= 0.5:
-            found.append("no better than chance on these videos: label more videos, or check their labels")
-        if self.how != "in sample" and self.motion is not None and self.auc < min(self.motion + ALIKE, GOOD):
-            told = f"motion alone {_short(self.motion)}, this model {_short(self.auc)}"
-            found.append(f"it separates videos no better than plain motion ({told})")
+            messages.append(self.trouble)
+        if self.single and self.protocol == "in sample":
+            messages.append(
+                f"all {' and all '.join(self.single)} videos are from one file, so validation is not possible"
+            )
+        elif self.protocol != "in sample" and self.interval[0] <= 0.5:
+            messages.append("no better than chance on these videos: label more videos, or check their labels")
+        if self.protocol != "in sample" and self.motion is not None and self.auc < min(self.motion + ALIKE, GOOD):
+            comparison = f"motion alone {_short(self.motion)}, this model {_short(self.auc)}"
+            messages.append(f"it separates videos no better than plain motion ({comparison})")
         if (level := self.level) is not None:
             reached = [sum(self.scores[name] >= level for name in self.of(label)) for label in (1, 0)]
-            found.append(
+            messages.append(
                 f"the threshold of 0.50 is not the best here: {reached[0]} of {len(self.of(1))} anomalous and "
                 f"{reached[1]} of {len(self.of(0))} normal videos reach {level:.2f}; see detect --threshold {level:.2f}"
             )
-        return found
+        return messages
 
     @property
     def level(self) -> float | None:
-        """The score that parts the labels best, where alarms from 0.5 part them far worse; None else."""
-        if self.how == "in sample":
+        """The score that separates the labels best, where 0.5 separates them far worse; None else."""
+        if self.protocol == "in sample":
             return None
         peaks = [np.array([self.scores[name] for name in self.of(label)]) for label in (1, 0)]
         sorted_peaks = np.sort(np.concatenate(peaks))
@@ -131,35 +134,35 @@ class Sanity:
         (low, high), groups = self.interval, [self.of(label) for label in (1, 0)]
         alarmed = [[name for name in group if self.alarms[name]] for group in groups]
         wrong = [name for name in groups[0] if not self.alarms[name]], alarmed[1]
-        shares = [f"{len(some)} ({len(some) / len(group):.0%})" for some, group in zip(alarmed, groups, strict=True)]
+        shares = [f"{len(names)} ({len(names) / len(group):.0%})" for names, group in zip(alarmed, groups, strict=True)]
         rows = [
             ("videos", *(str(len(group)) for group in groups)),
             ("with an alarm", *shares),
             ("highest score, median", *(_short(float(np.median([self.scores[k] for k in g]))) for g in groups)),
-            ("missed; false alarms", *(_some(names) for names in wrong)),
+            ("missed; false alarms", *(_first_names(names) for names in wrong)),
         ]
         motion = "" if self.motion is None else f" Plain motion, without training: {_short(self.motion)}."
-        note = f"Scored {self.how}: {WORDS[self.how]}. AUC of the highest scores: {_short(self.auc)}.{motion}"
+        note = f"Scored {self.protocol}: {WORDS[self.protocol]}. AUC of the highest scores: {_short(self.auc)}.{motion}"
         expect = (
             ""
-            if self.how == "in sample"
+            if self.protocol == "in sample"
             else f" 95 % interval for as many similar videos: {_short(low)} to {_short(high)}."
         )
         return Facts("Estimate for new videos", ("anomalous", "normal"), rows, note + expect)
 
     def plain(self) -> dict[str, Any]:
-        """What ``metrics.json`` holds."""
+        """The estimate as plain values, for ``metrics.json``."""
         low, high = self.interval
         counts = {
             word: {"videos": len(self.of(label)), "alarms": self.count(label)}
             for label, word in ((1, "anomalous"), (0, "normal"))
         }
-        told = {"how": self.how, "parts": self.parts, **counts, "vauc": self.auc, "low": low, "high": high}
+        numbers = {"how": self.protocol, "parts": self.parts, **counts, "vauc": self.auc, "low": low, "high": high}
         more = {"motion": self.motion, "line": self.line, "warnings": self.warnings}
-        return {**told, **more, "scores": dict(self.scores), "alarms": [k for k, on in self.alarms.items() if on]}
+        return {**numbers, **more, "scores": dict(self.scores), "alarms": [k for k, on in self.alarms.items() if on]}
 
 
-def _some(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(names[:SHOWN]) + rest) or "none"
 
@@ -178,35 +181,40 @@ def check(
     cross: bool = True,
     quiet: bool = True,
 ) -> Sanity:
-    """Estimate what the model does on new videos, from the (not normalized) bags that it was trained on.
+    """Estimate the quality of the model on new videos, from the (not normalized) bags of its training.
 
     Videos are scored out of fold where each label has two files; by the validation videos ``held`` where these are
     many, or ``cross`` is false, or several processes train; else in sample, which is no estimate.
     """
     videos = [bag.video for bag in bags]
     files = _files(videos)
-    count = {label: sum(own == label for own in files.values()) for label in (0, 1)}
+    count = {label: sum(value == label for value in files.values()) for label in (0, 1)}
     spared = min(sum(video.label == label for video in held) for label in (0, 1))
     parts = min(PARTS, *count.values()) if cross and distributed.team().size == 1 and spared < MANY else 0
-    how: How = "out of fold" if parts > 1 else "on validation videos" if spared else "in sample"
+    protocol: Protocol = "out of fold" if parts > 1 else "on validation videos" if spared else "in sample"
     trouble = ""
-    if how == "out of fold":
+    if protocol == "out of fold":
         try:
-            found = crossed(bags, config, parts, device, quiet)
+            predictions = crossed(bags, config, parts, device, quiet)
         except WherewhenError as error:  # the model itself is trained and must not be lost
-            how, trouble = "on validation videos" if spared else "in sample", f"no model could be cross-fitted: {error}"
-    if how != "out of fold":
+            protocol, trouble = (
+                "on validation videos" if spared else "in sample",
+                f"no model could be cross-fitted: {error}",
+            )
+    if protocol != "out of fold":
         chosen = {video.id for video in (held if spared else videos)}
-        found = predicted(fitted.best, BagSubset(bags, [k for k, video in enumerate(videos) if video.id in chosen]))
-    labels = {video.id: int(video.label or 0) for video in videos if video.id in found}
+        predictions = predicted(
+            fitted.best, BagSubset(bags, [k for k, video in enumerate(videos) if video.id in chosen])
+        )
+    labels = {video.id: int(video.label or 0) for video in videos if video.id in predictions}
     return Sanity(
-        how,
+        protocol,
         labels,
-        {name: _peak(found[name]) for name in labels},
-        {name: bool(found[name].events) for name in labels},
+        {name: _peak(predictions[name]) for name in labels},
+        {name: bool(predictions[name].events) for name in labels},
         plain_motion(bags, labels, fitted.best),
         tuple(word for label, word in ((1, "anomalous"), (0, "normal")) if count[label] < 2),
-        parts if how == "out of fold" else 0,
+        parts if protocol == "out of fold" else 0,
         trouble,
     )
 
@@ -216,18 +224,18 @@ def crossed(
 ) -> dict[str, Prediction]:
     """Predictions for each bag by a model that learned from other files, in so many parts.
 
-    The models share the steps of the training. All of each one's videos teach it: none validates.
+    The models share the steps of the training and use no validation videos.
     """
     steps = max(1, config.training.steps // parts)
     training = replace(config.training, steps=steps, validate_every=steps)
     quick = replace(config, training=training, validation=0.0)
     part = split([bag.video for bag in bags], parts, config.seed)
-    found: dict[str, Prediction] = {}
-    for own in range(parts):
-        learn, judge = ([k for k, one in enumerate(part) if (one == own) == test] for test in (False, True))
+    predictions: dict[str, Prediction] = {}
+    for number in range(parts):
+        learn, judge = ([k for k, index in enumerate(part) if (index == number) == test] for test in (False, True))
         model = fit(BagSubset(bags, learn), quick, device=device, quiet=quiet).last
-        found |= predicted(model, BagSubset(bags, judge))
-    return found
+        predictions |= predicted(model, BagSubset(bags, judge))
+    return predictions
 
 
 def split(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
@@ -241,8 +249,8 @@ def split(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
     """
     rng = np.random.default_rng(seed)
     files, place = _files(videos), dict[str, int]()
-    for wanted in (0, 1):
-        names = [name for name, label in files.items() if label == wanted]
+    for value in (0, 1):
+        names = [name for name, label in files.items() if label == value]
         place |= {names[k]: number % parts for number, k in enumerate(rng.permutation(len(names)).tolist())}
     return [place[str(video.path)] for video in videos]
 
@@ -257,35 +265,37 @@ def _files(videos: Sequence[Video]) -> dict[str, int]:
 
 def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -> float | None:
     """AUC of the same videos by their amount of motion, without training; None where it is unknown."""
-    seen = model.config.scored
+    view = model.config.scored
     peaks = []
     for bag in bags:
         if bag.video.id in labels:
-            one = moving(bag.views[seen])
-            if one is None:
+            motion = moving(bag.views[view])
+            if motion is None:
                 return None
-            views = {**model.normalized(bag.views), evaluator.DIFFERENCE: one}
-            truth = {bag.video.id: Truth(one.extents[[0, -1], [0, 1]])}
-            (found,) = evaluator.trivial_predictions("motion_only", model, [Bag(bag.video, views)], truth).values()
-            peaks.append(_peak(found))
+            views = {**model.normalized(bag.views), evaluator.DIFFERENCE: motion}
+            truth = {bag.video.id: Truth(motion.extents[[0, -1], [0, 1]])}
+            (prediction,) = evaluator.trivial_predictions("motion_only", model, [Bag(bag.video, views)], truth).values()
+            peaks.append(_peak(prediction))
     return roc_auc(peaks, [labels[bag.video.id] for bag in bags if bag.video.id in labels])
 
 
-def moving(seen: Instances) -> Instances | None:
+def moving(instances: Instances) -> Instances | None:
     """The amount of motion of instances on a grid, as a grid of one number; None where not measured."""
-    if seen.shape is None or seen.detail is None:
+    if instances.shape is None or instances.detail is None:
         return None
-    steps, rows, columns = seen.detail.shape
-    spans = seen.extents.reshape(seen.shape[0], -1, 6)[:, 0, :2]
+    steps, rows, columns = instances.detail.shape
+    spans = instances.extents.reshape(instances.shape[0], -1, 6)[:, 0, :2]
     places = ext.grid([0, 1, 0, 0, 1, 1], (1, rows, columns))
     extents = np.tile(places, (steps, 1))
     extents[:, :2] = spans.repeat(rows * columns, 0)
-    return Instances(seen.detail.reshape(-1, 1), extents, shape=seen.detail.shape)
+    return Instances(instances.detail.reshape(-1, 1), extents, shape=instances.detail.shape)
 
 
 def predicted(model: Model, bags: Sequence[Bag]) -> dict[str, Prediction]:
     """Predictions for (not normalized) bags."""
-    return evaluator.detect_bags(model, (one for bag in bags for one in evaluator.normalized(model, [bag])))
+    return evaluator.detect_bags(
+        model, (normalized_bag for bag in bags for normalized_bag in evaluator.normalized(model, [bag]))
+    )
 
 
 def _peak(prediction: Prediction) -> float:

@@ -29,18 +29,18 @@ NAMES = ("events.json", "scores.parquet", "scores.csv", gallery.NAME)
 
 
 def join(output: Path, quarantine: Sequence[tuple[str, str]] = ()) -> list[str]:
-    """Write the tables and the page of all results below an output folder, whole or not; gives the ids of the videos.
+    """Write the tables and the page of all results in an output folder, complete or not; returns the videos' ids.
 
     Unreadable results are left out with a warning. ``quarantine``: paths and reasons for the page. One process at a
     time.
     """
     with locked(output / FOLDER / "tables"):
-        videos = {one.about.id: _Video.of(output, path, one) for path, one in _readable(output)}
+        videos = {result.about.id: _Video.of(output, path, result) for path, result in _readable(output)}
         ids = sorted(videos, key=lambda id: natural(Path(id)))
         ordered = [videos[id] for id in ids]
         classes = list(dict.fromkeys(name for video in ordered for name in video.classes))
         again = (result for video in ordered if (result := read(video.path)) is not None)  # not all scores at once
-        _write_scores(output, map(found_of, again), classes)
+        _write_scores(output, map(result_of, again), classes)
         registry.load("formats", "events").write(output / NAMES[0], [video.annotated for video in ordered])
         gallery.write(
             output,
@@ -55,7 +55,7 @@ def join(output: Path, quarantine: Sequence[tuple[str, str]] = ()) -> list[str]:
 
 @dataclass(frozen=True)
 class _Video:
-    """What tables and page say of one video, but for its scores."""
+    """The content of tables and page for one video, except for its scores."""
 
     path: Path
     classes: tuple[str, ...]
@@ -73,21 +73,21 @@ class _Video:
 
 
 def _readable(output: Path) -> Iterator[tuple[Path, StoredResult]]:
-    """Each video's results: the whole ones, else what there is so far."""
-    seen: set[str] = set()
+    """Each video's results: complete ones, else the unfinished ones."""
+    ids: set[str] = set()
     for path in all_of(output):
         try:
             result = read(path)
         except StoreError as error:
             log.warning("left out of the tables: %s", error)
             continue
-        if result is not None and result.about.id not in seen:
-            seen.add(result.about.id)
+        if result is not None and result.about.id not in ids:
+            ids.add(result.about.id)
             yield path, result
 
 
-def found_of(result: StoredResult, source: Any = None) -> Result:
-    """Results as a user holds them; heat maps and boxes of single steps are not kept in files."""
+def result_of(result: StoredResult, source: Any = None) -> Result:
+    """The public result of stored results; heat maps and boxes of single steps are not stored."""
     about = result.about
     size = about.width, about.height
     return Result(
@@ -107,7 +107,7 @@ def _annotated(result: StoredResult) -> Any:
 
 
 def _write_scores(output: Path, videos: Iterable[Result], classes: Sequence[str]) -> None:
-    """Frame scores of all videos, a video at a time: both tables, or none."""
+    """Write frame scores of all videos, one video at a time: both tables, or none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -120,8 +120,8 @@ def _write_scores(output: Path, videos: Iterable[Result], classes: Sequence[str]
         text = files.enter_context(drafts[1].open("w", encoding="utf-8", newline=""))
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(names)
-        for one in videos:
-            rows = score_rows([one], classes)
+        for result in videos:
+            rows = score_rows([result], classes)
             table.write_table(pa.table(rows, schema))
             for video, frame, start, end, *scores in zip(*rows.values(), strict=True):
                 numbers = ["" if score is None else f"{score:.6f}" for score in scores]
@@ -132,14 +132,14 @@ def _seconds(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
-def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
+def write_scores(path: Path, predictions: Mapping[str, Prediction]) -> None:
     """Frame scores as a parquet table, a row per time step: video, start, end, score and that of each class."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    classes = list(dict.fromkeys(name for one in found.values() for name in one.classes))
+    classes = list(dict.fromkeys(name for prediction in predictions.values() for name in prediction.classes))
     columns = {name: list[Any]() for name in ("video", "start", "end", "score", *map(PREFIX.__add__, classes))}
-    for video, prediction in found.items():
+    for video, prediction in predictions.items():
         if (scores := prediction.frames) is None:
             continue
         edges, count = scores.edges.tolist(), len(scores.values)
@@ -154,34 +154,34 @@ def write_scores(path: Path, found: Mapping[str, Prediction]) -> None:
         pq.write_table(pa.table(columns), temporary)
 
 
-def write_events(path: Path, videos: Sequence[Video], found: Mapping[str, Prediction]) -> None:
+def write_events(path: Path, videos: Sequence[Video], predictions: Mapping[str, Prediction]) -> None:
     """``events.json`` of predictions, in frames and pixels of the video files, with paths relative to a folder."""
     from wherewhen.formats import Annotated, Clock
 
     base = os.path.commonpath([video.path.parent.absolute() for video in videos]) if videos else ""
-    told = []
+    annotated = []
     for video in videos:
-        if video.id in found:
-            prediction, (info, edges) = found[video.id], _shape(video.path)
+        if video.id in predictions:
+            prediction, (info, edges) = predictions[video.id], _shape(video.path)
             file, folder = (Path(os.path.relpath(a, b)) for a, b in ((video.path, base), (base, path.parent)))
             clock = Clock(edges, info.width, info.height, printable(file.as_posix()))
             more = {"folder": printable(folder.as_posix())}
-            told.append(Annotated(video.id, clock, events=prediction.events, about=more))
-    registry.load("formats", "events").write(path, told)
+            annotated.append(Annotated(video.id, clock, events=prediction.events, about=more))
+    registry.load("formats", "events").write(path, annotated)
 
 
 def _shape(path: Path) -> tuple[VideoInfo, Floats]:
     """Size, rate and borders of all pictures of a video, of a damaged one as far as it can be read."""
-    with reading(path) as one:
-        info, edges = one.info, one.whole()
-        if one.damage is None:
+    with reading(path) as video:
+        info, edges = video.info, video.whole()
+        if video.damage is None:
             return info, edges
-        for _ in one.frames(width=16):  # decodes it: only this tells how far it can be read
+        for _ in video.frames(width=16):  # decodes it, to find the readable part
             pass
-        return info, one.edges
+        return info, video.edges
 
 
 def finished(output: Path, id: str) -> StoredResult | None:
-    """The whole results of a video, None where there are none."""
+    """The complete results of a video, None where there are none."""
     path = path_of(output, id, DONE)
     return read(path) if path.exists() else None

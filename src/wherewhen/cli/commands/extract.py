@@ -67,7 +67,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
     specs = [config.feature_specs(options.device) for config in configs]
-    if sources.known:  # evaluation asks for more than training does
+    if sources.truths:  # evaluation asks for more than training does
         specs = [feature_specs(by_view) for by_view in specs]
     distinct = list({fingerprint(spec): spec for by_view in specs for spec in by_view.values()}.values())
     videos = len(sources.dataset.videos)
@@ -94,8 +94,9 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     done = extraction.extract_all(sources, distinct, store, **arguments)
     if options.json:
         print_json({
-            "videos": done.videos, "made": done.made, "kept": done.kept, "store": done.store, "features": done.looks,
-            "seconds": done.wall, "effort": done.effort, "quarantine": done.quarantine.reasons,
+            "videos": done.videos, "made": done.new, "kept": done.existing, "store": done.store,
+            "features": done.features, "seconds": done.wall, "effort": done.effort,
+            "quarantine": done.quarantine.reasons,
         })  # fmt: skip
     else:
         print("\n".join(done.lines()))
