@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.runtime.batching import NONE, Batched, EngineChoice, SharedBatcher, deviation, score_change
+from wherewhen.runtime.batching import NONE, Batched, EngineChoice, SharedBatcher, deviation
 
 
 def test_deviation_is_relative_error_and_cosine() -> None:
@@ -122,13 +122,3 @@ def test_a_passport_tells_what_features_depend_on() -> None:
         "calibration": "abc",
         "deviation": {"relative": 0.1, "cosine": 0.995},
     }
-
-
-def test_score_change_is_the_change_and_the_order() -> None:
-    before = np.array([[0.1], [0.4], [0.2], [0.9]])
-    after = np.array([[0.15], [0.3], [0.35], [0.9]])
-    found = score_change(lambda f: f[:, 0], before, after)
-    assert found["largest"] == pytest.approx(0.15) and found["mean"] == pytest.approx(0.075)
-    assert found["rank"] == pytest.approx(1 - 6 * 2 / (4 * 15))  # two places swapped
-    assert score_change(lambda f: f[:, 0], before, np.full((4, 1), 0.5))["rank"] == 0
-    assert score_change(lambda f: f[:, 0] * 0, before, after)["rank"] == 1

@@ -24,7 +24,7 @@ from wherewhen.backbones._maps import (
 )
 from wherewhen.backbones._pace import paces_of, to_one_step
 from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, samples_of
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Masks, Pixels
 
@@ -140,8 +140,7 @@ class Motion:
 
         ``seconds`` ``(B, T - 1)``: from each frame to the next; None: ``1 / rate``.
         """
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
-            raise ValueError(f"motion: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+        check_clips(clips, "motion")
         paces = paces_of(clips, seconds, self.config.rate)
         return np.stack([self._of_clip(clip, clip_paces) for clip, clip_paces in zip(clips, paces, strict=True)])
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Pixels
 
@@ -68,8 +68,7 @@ class PixelPatches:
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
-            raise ValueError(f"pixels: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+        check_clips(clips, "pixels")
         return np.stack([self._of_clip(clip) for clip in clips])[:, None]
 
     def _of_clip(self, clip: Pixels) -> Features:

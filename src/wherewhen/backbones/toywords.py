@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.values import Features, Pixels
 
@@ -99,8 +99,7 @@ class ToyWords:
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``."""
-        if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
-            raise ValueError(f"toywords: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+        check_clips(clips, "toywords")
         middle = (clips.shape[1] - 1) // 2
         whole = self.config.layer == "embedding"
         size = (1, 1) if whole else (self.config.rows, self.config.columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
@@ -137,20 +137,3 @@ def deviation(plain: Features, other: Features) -> tuple[float, float]:
     if size == 0 or length == 0:
         return (0.0, 1.0) if size == length else (float("inf"), 0.0)
     return float(np.linalg.norm(a - b)) / size, min(1.0, float(a @ b) / (size * length))
-
-
-def score_change(score: Callable[[Features], Features], plain: Features, other: Features) -> dict[str, float]:
-    """The effect of another precision on final scores: the largest and mean change, and the rank correlation.
-
-    ``score``: a trained model's scores ``(N,)`` of features ``(N, D)``.
-
-    >>> score_change(lambda f: f[:, 0], np.float32([[0.1], [0.5], [0.9]]), np.float32([[0.1], [0.6], [0.9]]))["rank"]
-    1.0
-    """
-    from scipy.stats import spearmanr
-
-    before, after = score(plain), score(other)
-    change = np.abs(before - after)
-    constant = np.ptp(before) == 0 or np.ptp(after) == 0
-    rank = float(np.allclose(before, after)) if constant else float(spearmanr(before, after).statistic)
-    return {"largest": float(change.max()), "mean": float(change.mean()), "rank": rank}

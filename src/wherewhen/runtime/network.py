@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Pixels
 from wherewhen.runtime import weights as files
@@ -119,8 +119,7 @@ def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
     >>> fitted(np.zeros((1, 2, 6, 8, 3), np.uint8), ClipSpec(4, 4, None, size=(3, 4)), "net").shape
     (1, 4, 3, 4, 3)
     """
-    if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
-        raise ValueError(f"{name}: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
+    check_clips(clips, name)
     if (lacking := spec.frames - clips.shape[1]) > 0:
         clips = np.concatenate([clips, np.repeat(clips[:, -1:], lacking, 1)], 1)
     if spec.size is None or clips.shape[2:4] == spec.size:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wherewhen.core.contracts.abilities import ABILITIES, fault
-from wherewhen.core.contracts.backbones import Backbone, BackboneAbilities, ClipSpec, TextImage, TextTower
+from wherewhen.core.contracts.backbones import Backbone, BackboneAbilities, ClipSpec, TextImage, TextTower, check_clips
 from wherewhen.core.contracts.baselines import Baseline
 from wherewhen.core.contracts.classes import JOIN, UNNAMED, Classes, classes_of
 from wherewhen.core.contracts.datasets import DatasetReader
@@ -51,6 +51,7 @@ __all__ = [
     "TrackSource",
     "Training",
     "View",
+    "check_clips",
     "classes_of",
     "fault",
 ]

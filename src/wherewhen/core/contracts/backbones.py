@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import numpy as np
+
 from wherewhen.core.config import CONSENT
 from wherewhen.core.contracts.provenance import Provenance
 from wherewhen.core.contracts.required import Required
@@ -34,6 +36,15 @@ class ClipSpec:
     size: tuple[int, int] | None = None
     tail: Literal["back", "drop"] = "back"
     changes: bool = False
+
+
+def check_clips(clips: Pixels, name: str) -> None:
+    """ValueError unless clips are uint8 ``(B, T, H, W, 3)``; ``name``: of the backbone.
+
+    >>> check_clips(np.zeros((1, 2, 8, 8, 3), np.uint8), "motion")
+    """
+    if clips.ndim != 5 or clips.shape[-1] != 3 or clips.dtype != np.uint8 or 0 in clips.shape:
+        raise ValueError(f"{name}: expected uint8 (B, T, H, W, 3), got {clips.dtype} {clips.shape}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,17 +14,19 @@ Features = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 
+Real = TypeVar("Real", bound=np.floating)
+
 ALWAYS = (-float("inf"), float("inf"))
 
 
-def unit(vectors: Features) -> Features:
+def unit(vectors: NDArray[Real]) -> NDArray[Real]:
     """Vectors ``(..., D)`` scaled to length 1; zeros stay.
 
     >>> unit(np.float32([[0, 2], [0, 0]])).tolist()
     [[0.0, 1.0], [0.0, 0.0]]
     """
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Features = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    scaled: NDArray[Real] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     return scaled
 
 
@@ -66,3 +70,9 @@ def answered(span: tuple[float, float], start: float, end: float, name: str) -> 
     if not span[0] < span[1] or not start < span[1] <= end + ext.TICK:
         raise ValueError(f"{name}: shows [{start}, {end}) s and can't answer for [{span[0]}, {span[1]})")
     return span
+
+
+def track_numbers(track: object, rows: int) -> NDArray[np.int64]:
+    """Track numbers as int64 ``(N,)``; -1, which stands for none, for each of ``rows`` where none are given."""
+    numbers = np.array(track, np.int64).reshape(-1)
+    return numbers if len(numbers) else np.full(rows, -1, np.int64)

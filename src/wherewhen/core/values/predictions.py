@@ -19,6 +19,7 @@ from wherewhen.core.values.arrays import (
     edges_of,
     freeze,
     seconds,
+    track_numbers,
 )
 from wherewhen.core.values.scores import Scores
 
@@ -169,9 +170,7 @@ class Truth:
         if (spans[:, 1] <= spans[:, 0]).any():
             raise ValueError("truth: a span ends before it starts")
         boxes = ext.check(np.array(self.boxes, np.float64).reshape(-1, 6), "truth boxes")
-        track = np.array(self.track, np.int64).reshape(-1)
-        if not len(track):
-            track = np.full(len(boxes), -1, np.int64)
+        track = track_numbers(self.track, len(boxes))
         if len(track) != len(boxes):
             raise ValueError(f"truth: {len(boxes)} boxes but {len(track)} track numbers")
         if self.categories and len(self.categories) != len(spans):

@@ -13,7 +13,14 @@ from wherewhen.core.values.arrays import (
     Floats,
     freeze,
     seconds,
+    track_numbers,
 )
+
+
+def _rows(extents: object, values: object, track: object, name: str) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Arrays of the fields that `Scores` and `Boxes` share."""
+    rows = ext.check(np.array(extents, np.float64).reshape(-1, 6), name)
+    return rows, np.array(values, np.float64).reshape(-1), track_numbers(track, len(rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -28,11 +35,7 @@ class Scores:
     track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
-        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "scores")
-        values = np.array(self.values, np.float64).reshape(-1)
-        track = np.array(self.track, np.int64).reshape(-1)
-        if not len(track):
-            track = np.full(len(rows), -1, np.int64)
+        rows, values, track = _rows(self.extents, self.values, self.track, "scores")
         if not len(rows) == len(values) == len(track):
             raise ValueError(f"scores: {len(rows)} extents, {len(values)} values, {len(track)} track numbers")
         if not np.isfinite(values).all():
@@ -71,11 +74,7 @@ class Boxes:
     def __post_init__(self) -> None:
         if not self.start < self.end:
             raise ValueError(f"boxes: time must advance, got [{self.start}, {self.end})")
-        rows = ext.check(np.array(self.extents, np.float64).reshape(-1, 6), "boxes")
-        values = np.array(self.values, np.float64).reshape(-1)
-        track = np.array(self.track, np.int64).reshape(-1)
-        if not len(track):
-            track = np.full(len(rows), -1, np.int64)
+        rows, values, track = _rows(self.extents, self.values, self.track, "boxes")
         if not len(rows) == len(values) == len(track) or len(self.names) not in (0, len(rows)):
             raise ValueError(
                 f"boxes: {len(rows)} extents, {len(values)} values, {len(track)} track numbers, {len(self.names)} names"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.core.values import unit
+
 EXACT = 1e-3  # relative error at which an explanation leaves nothing over
 EDGE = 8  # time steps that the end of a video may differ by
 STRIDES = (2, 3, 4, 5, 6, 8, 16)
@@ -158,7 +160,7 @@ def _order(pairs: Pairs) -> Iterator[Guess]:
     if count < 2 or count > 256 or any(a.shape[1] != count for a, _ in pairs):
         return
     rows = _shared(pairs)
-    a, b = (_unit_rows(np.concatenate(part).transpose(1, 0, 2).reshape(count, -1)) for part in zip(*rows, strict=True))
+    a, b = (unit(np.concatenate(part).transpose(1, 0, 2).reshape(count, -1)) for part in zip(*rows, strict=True))
     order = _matched(a @ b.T)
     if order is None or (order == np.arange(count)).all():
         return
@@ -183,14 +185,8 @@ def _unit(pairs: Pairs) -> Iterator[Guess]:
     for side, whole in ((1, "a"), (0, "b")):
         lengths = np.concatenate([np.linalg.norm(pair[side], axis=-1).ravel() for pair in pairs])
         if np.abs(lengths[lengths > 0] - 1).max(initial=0) < 0.01:
-            made = [(_unit_rows(a), b) if side else (a, _unit_rows(b)) for a, b in pairs]
+            made = [(unit(a), b) if side else (a, unit(b)) for a, b in pairs]
             yield "l2 normalization", f"{whole} scaled to unit length (L2), feature by feature, is the other", made
-
-
-def _unit_rows(values: Array) -> Array:
-    lengths = np.linalg.norm(values, axis=-1, keepdims=True)
-    scaled: Array = np.divide(values, lengths, out=np.zeros_like(values), where=lengths > 0)
-    return scaled
 
 
 def _cut(pairs: Pairs) -> Iterator[Guess]:
@@ -210,7 +206,7 @@ def _channels(pairs: Pairs) -> Iterator[Guess]:
     rows = [tuple(x.reshape(-1, x.shape[-1]) for x in pair) for pair in _shared(pairs)]
     a, b = (np.concatenate(part) for part in zip(*rows, strict=True))
     chosen = np.linspace(0, len(a) - 1, min(ROWS, len(a))).astype(int)
-    a, b = (_unit_rows((x[chosen] - x[chosen].mean(0)).T) for x in (a, b))
+    a, b = (unit((x[chosen] - x[chosen].mean(0)).T) for x in (a, b))
     order = _matched(b @ a.T if wide_a < wide_b else a @ b.T)
     if order is None or (wide_a == wide_b and (order == np.arange(wide_a)).all()):
         return
