@@ -11,14 +11,14 @@ from wherewhen.cli.needs import shares_settings
 from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import registry
 
-OPEN = {"backbone": "motion", "instances": "what the method scores"}
+OPEN = {"backbone": "motion", "instances": "those of the method"}
 """Parts with other defaults: the backbone of a store of imported features, the instances of a method."""
 
 TEXTS = {
-    "backbone": "network or operator that makes features",
-    "instances": "what is scored",
-    "method": "what learns from labels of whole videos",
-    "localizer": "what makes events of scores",
+    "backbone": "network or operator that computes features",
+    "instances": "kind of instances that are scored",
+    "method": "method that is trained on labels of whole videos",
+    "localizer": "conversion of scores to events",
     "engine": "library that runs a network",
     "precision": "numbers that a network computes with",
     "validation": "share of training videos to validate on",

@@ -1,4 +1,4 @@
-"""Detect when and where it happens in new videos."""
+"""Detect anomalies in new videos, with times and places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search extracted videos by text: which moments show it, when and where."""
+"""Search extracted videos by text; the results are moments with time and place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Options:
 
     Args:
         archive: store that ``wherewhen extract VIDEOS --output ARCHIVE --backbone clip`` wrote.
-        text: what to look for, such as "a person climbing a fence".
+        text: description of the event, such as "a person climbing a fence".
         count: number of moments to print at most.
         every: seconds of video per entry of the index.
         parts: number of regions per entry that are indexed beside the whole picture.
