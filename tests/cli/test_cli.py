@@ -265,6 +265,7 @@ def test_toy_draws_a_data_set_that_can_be_read(tmp_path: Path, run: Run) -> None
     [
         (["trian"], "unknown verb 'trian'; did you mean 'train'?"),
         (["train", "x", "--outptu", "y"], "unknown option '--outptu'; did you mean '--output'?"),
+        (["extract", "x", "--backbone", "pixels"], "unknown option '--backbone'; did you mean '--backbones'?"),
         (["train", "x", "--training.stepps", "2"], "did you mean '--training.steps'?"),
         (["train", "x", "--cuboid_mil.hiden=2"], "did you mean '--cuboid_mil.hidden'?"),
         (["train", "x", "--cuboid_mill.hidden", "2"], "did you mean '--cuboid_mil'?"),

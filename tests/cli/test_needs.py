@@ -28,7 +28,7 @@ WRONG = {
     "no_engine": {
         "detect": ["x.mp4", "--prompts", "toy", "--backbone", "toywords"],
         "train": ["x"],
-        "extract": ["x", "--backbone", "motion,pixels"],
+        "extract": ["x", "--backbones", "motion,pixels"],
         "bench": ["x", "--backbones", "motion"],
     },
     "features_alone": {"extract": ["x"]},
@@ -58,9 +58,9 @@ detect x.mp4 --prompts toy --engine torch --precision fp32 --clip.weights random
 evaluate x --model run --fold first --reader native --metrics frame --output out --which last --json
 evaluate x --device cpu --trust --quiet --normal a --anomalous b --damaged keep
 extract x --output store --stored float16 --workers 2 --dry-run --device cpu --reader native --quiet --json
-extract x --distributed ray --ray-address ray://host:1 --normal a --anomalous b --backbone motion,x3d --engine torch
+extract x --distributed ray --ray-address ray://host:1 --normal a --anomalous b --backbones motion,x3d --engine torch
 extract x --method stprompt --instances cells --cells.rows 3 --motion.rate 5 --crops 5 --gate 1
-extract x --backbone x3d --precision fp32 --damaged set-aside
+extract x --backbones x3d --precision fp32 --damaged set-aside
 features verify a b --tolerance 0.1 --video x.mp4 --clips 2 --backbone x3d --x3d.stride 8 --trust --json
 features import a --output b --layout rtfm --labels l.csv --reader native --labels-from-name --train-list a.list
 features import a --output b --test-list b.list --gt g.npy --axes time-first --frames-per-clip 16 --stride 8 --rate 25
@@ -244,6 +244,17 @@ def test_settings_files_with_every_setting_are_taken(tmp_path: Path, capsys: pyt
             parse(COMMANDS[verb], verb, [*told, "--print-config"])
         (tmp_path / "all.yaml").write_text(capsys.readouterr().out)
         parse(COMMANDS[verb], verb, ["-c", str(tmp_path / "all.yaml"), *told])
+
+
+@pytest.mark.parametrize("verb", ["extract", "bench"])
+def test_the_backbone_of_a_run_is_one_of_several(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("backbone: pixels\n")
+    words = ["x", "-c", str(tmp_path / "run.yaml")]
+    assert parse(COMMANDS[verb], verb, words)[0].backbones == "pixels"
+    assert parse(COMMANDS[verb], verb, [*words, "--backbones", "motion"])[0].backbones == "motion"
+    (tmp_path / "run.yaml").write_text("backbone: pixels\nbackbones: motion\n")
+    with pytest.raises(ConfigError, match="'backbone'; did you mean 'backbones'"):
+        parse(COMMANDS[verb], verb, words)
 
 
 def test_a_settings_file_is_refused_as_the_command_line_is(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(world: Path) -> Path:
     """Its features by toywords, two frames a clip."""
     folder = world.parent / "store"
-    words = ["extract", str(world / "videos"), "--output", str(folder), "--backbone", "toywords"]
+    words = ["extract", str(world / "videos"), "--output", str(folder), "--backbones", "toywords"]
     words += ["--toywords.frames", "2", "--toywords.stride", "2", "--workers", "1", "--quiet"]
     assert cli.main(words) == 0
     return folder
@@ -113,7 +113,7 @@ def test_finds_lie_apart(store: Path) -> None:
 def test_what_can_not_be_searched_is_told(clips: Path, store: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="motion doesn't encode text"):
         Archive(store, "motion")
-    with pytest.raises(StoreError, match=r"wherewhen extract VIDEOS --output .* --backbone clip"):
+    with pytest.raises(StoreError, match=r"wherewhen extract VIDEOS --output .* --backbones clip"):
         Archive(store, "clip")
     with pytest.raises(ConfigError, match="unknown word 'zebra'"):
         Archive(store, quiet=True).find("zebra")

@@ -117,7 +117,7 @@ class Archive:
             backbones = self.backbone or " or ".join(names)
             raise StoreError(
                 f"{self.store}: has no features of {backbones} in its text space; extract them: "
-                f"wherewhen extract VIDEOS --output {self.store} --backbone {self.backbone or names[0]}"
+                f"wherewhen extract VIDEOS --output {self.store} --backbones {self.backbone or names[0]}"
             )
         return max(able.items(), key=lambda item: item[1][item[1]["backbone"]].get("layer") == "patches")
 

@@ -68,7 +68,7 @@ def test_what_is_given_is_the_default_that_is_shown(capsys: pytest.CaptureFixtur
     [
         (["detect"], "--regions.cooldown_seconds", "--motion.rate"),
         (["detect", "--prompts", "toy", "--backbone", "clip"], "--clip.variant", "--toywords.layer"),
-        (["extract", "--backbone", "x3d,motion"], "--x3d.variant", "--training.steps"),
+        (["extract", "--backbones", "x3d,motion"], "--x3d.variant", "--training.steps"),
         (["bench", "--methods", "rtfm,urdmu"], "--urdmu.width", "--cuboid_mil.hidden"),
         (["proposals", "--proposals", "onnx"], "--onnx.layout", "--motion.rate"),
         (["train", "--movers", "motion"], "--movers.boxes.rate", "--tubes.part"),

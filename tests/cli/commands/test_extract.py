@@ -21,7 +21,7 @@ def run(*words: object) -> int:
 
 
 def test_a_dry_run_writes_nothing(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--backbone", "motion,frame_difference", "--dry-run", "--workers", 2, "--output", "store"]
+    words = ["--backbones", "motion,frame_difference", "--dry-run", "--workers", 2, "--output", "store"]
     assert run("extract", clips, *words) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("motion: 4 videos, 0.00 h, 100 frames, ") and "frames/s measured" in first
@@ -49,12 +49,12 @@ def test_what_can_not_be_meant_is_refused(clips: Path, capsys: pytest.CaptureFix
         (["--workers", "many"], "--workers: expected a whole number, got 'many'"),
         (["--motion.width", "wide"], "--motion.width: expected a whole number, got 'wide'"),
         (
-            ["--backbone", "shufflenet", "--shufflenet.tail", "x"],
+            ["--backbones", "shufflenet", "--shufflenet.tail", "x"],
             "--shufflenet.tail: expected one of back, drop, got 'x'",
         ),
         (["--device", "tpu"], "device 'tpu' can't be used here (there is no such kind); use auto, cpu or cuda"),
         (["--device", "cuda:77"], "device 'cuda:77' can't be used here"),
-        (["--backbone", "motino"], "did you mean 'motion'"),
+        (["--backbones", "motino"], "did you mean 'motion'"),
     ]:
         assert run("extract", clips, "--quiet", *words) == 2
         assert told in capsys.readouterr().err

@@ -285,7 +285,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "features.md"
 CELLS = "--cells.rows 1 --cells.columns 1 --cells.steps 1"
 TINY = {  # real ones are long: a backbone without weights, short clips
     "--frames-per-clip 16 --rate 30 --width 320 --height 240": "--frames-per-clip 9 --stride 8 --layout rtfm",
-    "--backbone i3d --crops 10": f"--backbone motion {CELLS} --workers 1 --quiet",
+    "--backbones i3d --crops 10": f"--backbones motion {CELLS} --workers 1 --quiet",
     "train theirs": "train theirs --training.steps 3 --device cpu --quiet",
     "evaluate theirs": "evaluate theirs --device cpu --quiet",
 }
@@ -298,7 +298,7 @@ def test_the_commands_of_the_page_do_what_it_says(
     shutil.copytree(natives, "dataset")
     videos = datasets.reader_of("dataset").load(Path("dataset")).videos
     shutil.copy(videos[0].path, "clip.mp4")
-    own = f"extract dataset --output own --backbone motion {CELLS}"
+    own = f"extract dataset --output own --backbones motion {CELLS}"
     assert cli.main([*own.split(), "--workers", "1", "--quiet"]) == 0
     for video in videos:
         (path,) = Path("own").glob(f"motion-*/{video.id}.safetensors")

@@ -29,7 +29,8 @@ def parse(command: Verb, verb: str, words: Sequence[str]) -> tuple[Any, dict[str
 
     Prints help or all settings on --help or --print-config, and ends with SystemExit.
     """
-    rest, config = files.settings_files(words)
+    rest, file_values = files.settings_files(words)
+    config = parts.with_plurals(command, file_values)
     helped, printed = any(word in HELP for word in rest), any(word.replace("_", "-") == PRINT for word in rest)
     rest = [word for word in rest if word not in HELP and word.replace("_", "-") != PRINT]
     chosen = parts.chosen(command, rest, config, printed and not helped)

@@ -67,6 +67,13 @@ def chosen(command: Verb, words: Sequence[str], config: Mapping[str, Any], whole
     return _with_sections(shown, mentions, training)
 
 
+def with_plurals(command: Verb, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings, where ``backbone`` of a run's file is ``backbones`` of a verb that takes several."""
+    names = {field.name for field in fields(command.options)}
+    plural = {key: f"{key}s" for key in config if key in FLAGS and f"{key}s" in names and f"{key}s" not in config}
+    return {plural.get(key, key): value for key, value in config.items()}
+
+
 def _method(mentions: Mapping[str, str]) -> str | None:
     """The first method on the command line."""
     return next((name for name, kind in mentions.items() if kind == "methods"), None)

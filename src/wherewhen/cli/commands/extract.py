@@ -13,10 +13,11 @@ from wherewhen.cli.verb import Verb
 class Options:
     """Options of ``extract``.
 
-    The options of train that choose the features apply here too. --backbone takes several names, separated by commas.
+    The options of train that choose the features apply here too.
 
     Args:
         data: folder of a data set, folder of videos, video file or glob.
+        backbones: names of backbones, separated by commas (wherewhen list backbones).
         output: store to write; default: the user's cache, which train and bench read.
         stored: float32 keeps features exact; float16 halves the size of the store.
         workers: number of processes; default: one per core.
@@ -33,6 +34,7 @@ class Options:
     """
 
     data: str
+    backbones: str = "motion"
     output: str | None = None
     stored: Literal["float32", "float16"] = "float32"
     workers: int | None = None
@@ -61,8 +63,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.runtime.devices import pick_device
     from wherewhen.runtime.parallel import Workers
 
-    backbones = str(settings.get("backbone", "motion")).split(",")
-    configs = [ModelConfig.of({**settings, "backbone": backbone}) for backbone in backbones]
+    configs = [ModelConfig.of({**settings, "backbone": backbone}) for backbone in options.backbones.split(",")]
     sources = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)

@@ -14,7 +14,7 @@ class Options:
     """Options of ``search``.
 
     Args:
-        archive: store that ``wherewhen extract VIDEOS --output ARCHIVE --backbone clip`` wrote.
+        archive: store that ``wherewhen extract VIDEOS --output ARCHIVE --backbones clip`` wrote.
         text: description of the event, such as "a person climbing a fence".
         count: number of moments to print at most.
         every: seconds of video per entry of the index.
