@@ -239,7 +239,7 @@ def crossed(
 
 
 def split(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
-    """The part of each video; those cut out of one file are in one part, and each label is spread evenly.
+    """The part of each video; videos of one file are in one part, and labels are distributed evenly.
 
     >>> from pathlib import Path
     >>> clips = [Video(f"{n}", Path(f"{n // 2}.mp4"), n // 4) for n in range(8)]
@@ -256,7 +256,7 @@ def split(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
 
 
 def _files(videos: Sequence[Video]) -> dict[str, int]:
-    """The label of each file: anomalous where any video that was cut out of it is."""
+    """The label of each file: anomalous where any of its videos is."""
     files: dict[str, int] = {}
     for video in videos:
         files[str(video.path)] = max(files.get(str(video.path), 0), int(video.label or 0))

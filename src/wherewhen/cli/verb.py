@@ -81,5 +81,5 @@ class Verb:
 
     @property
     def description(self) -> str:
-        """What the verb does: the docstring of its file."""
+        """The description of the verb: the docstring of its file."""
         return inspect.getdoc(inspect.getmodule(self.run)) or ""

@@ -23,7 +23,7 @@ Part = tuple[str, Instances]  # of a view with this name
 
 @dataclass(frozen=True)
 class Streams:
-    """What is decoded of one video for one backbone.
+    """The decoded frames and boxes of one video for one backbone.
 
     ``boxes``: tracked boxes for each builder that needs them; ``closeups``: sharper frames for each builder whose
     instances are cropped.

@@ -118,7 +118,7 @@ def live(
     crops: int = 1,
     others: Mapping[str, TrackSource] | None = None,
 ) -> Streams:
-    """What a backbone, its builders and ``others`` need of a video, decoded once."""
+    """The frames and boxes for a backbone, its builders and ``others``, decoded once."""
     by_name = {**track_sources(builders), **(others or {})}
     different = {fingerprint(source_settings(track_source)): track_source for track_source in by_name.values()}
     sources = [

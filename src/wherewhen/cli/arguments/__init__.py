@@ -56,7 +56,7 @@ def parse(command: Verb, verb: str, words: Sequence[str]) -> tuple[Any, dict[str
 
 
 def accepted_words(command: Verb, verb: str, chosen: Chosen) -> Accepted:
-    """What the command line of a verb may hold; options without a default, and its ``places``, go by place."""
+    """The arguments that a verb accepts; options without a default, and its ``places``, are positional."""
     options = {setting.name: setting for setting in settings_of(command.options)}
     names = [name for name, setting in options.items() if setting.default is MISSING]
     names += command.places

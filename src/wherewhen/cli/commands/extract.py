@@ -68,7 +68,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
     specs = [config.feature_specs(options.device) for config in configs]
-    if sources.truths:  # evaluation asks for more than training does
+    if sources.truths:  # evaluation needs more views than training
         specs = [feature_specs(by_view) for by_view in specs]
     distinct = list({fingerprint(spec): spec for by_view in specs for spec in by_view.values()}.values())
     videos = len(sources.dataset.videos)

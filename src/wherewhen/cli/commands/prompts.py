@@ -1,4 +1,4 @@
-"""Check a file of prompts, let a language model write one, or print one."""
+"""Check a file of prompts, generate one with a language model, or print one."""
 
 from __future__ import annotations
 
