@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.api import benchmark
+from wherewhen.api import ablations, benchmark
 from wherewhen.api.benchmark import Bench, Job, truth_hash
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError
@@ -309,13 +309,13 @@ def test_declared_ablations_are_settings_that_change_something(name: str) -> Non
     declared = registry.load("methods", name).abilities.ablations
     instances = registry.load("methods", name).views[0]
     if declared:
-        made = benchmark.variants(name, {"instances": instances})
+        made = ablations.variants(name, {"instances": instances})
         assert list(made) == [name, *(f"{name}: {row}" for row in declared)]
 
 
 def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None:
     given = {"tubes": {"part": 5.0, "shape": {"window": 8.0}}, "mgpr": {"heads": 4}}
-    _, changed = benchmark.variants("mgpr", given)["mgpr: multivariate tubes"]
+    _, changed = ablations.variants("mgpr", given)["mgpr: multivariate tubes"]
     assert changed["tubes"] == {"part": 5.0, "shape": {"window": 8.0, "multivariate": True}}
     assert changed["mgpr"] == {"heads": 4}
     config = ModelConfig.of({**changed, "method": "mgpr"})
@@ -332,7 +332,7 @@ def test_a_method_without_ablations_is_told(natives: Path, monkeypatch: pytest.M
 
 
 def test_what_settings_change_already_has_no_row() -> None:
-    rows = benchmark.variants("cuboid_mil", {"cuboid_mil": {"prior": None}})
+    rows = ablations.variants("cuboid_mil", {"cuboid_mil": {"prior": None}})
     assert "cuboid_mil: no prior" not in rows and "cuboid_mil: the maximum alone" in rows
     assert rows["cuboid_mil: the maximum alone"][1]["cuboid_mil"] == {"prior": None, "top": 0.0}
 

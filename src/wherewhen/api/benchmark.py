@@ -6,7 +6,7 @@ import ast
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from wherewhen import datasets
-from wherewhen.core import registry
+from wherewhen.api.ablations import variants
 from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
-from wherewhen.core.errors import ConfigError, DataError, VideoError, WherewhenError
+from wherewhen.core.errors import DataError, VideoError, WherewhenError
 from wherewhen.core.feature_file import content
 from wherewhen.core.progress import track
 from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
@@ -44,7 +44,6 @@ from wherewhen.training.fit import fit
 log = logging.getLogger("wherewhen")
 
 LAST, ORACLE = " (last)", " (test oracle)"
-WITHOUT = ": "  # between a method and the name of its ablation
 CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # metrics by which the test oracle selects the checkpoint
 Results = dict[str, Numbers]
 
@@ -226,12 +225,7 @@ def bench(
     allowed, notes = by_fold(families, sets, str(test or root))
     truth = truth_hash(truths)
     by_name = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
-    named = [
-        (name, ModelConfig.of({**values, "backbone": backbone, "method": method, "seed": seed}))
-        for backbone in backbones
-        for name, (method, values) in by_name.items()
-        for seed in seeds
-    ]
+    named = _configs(by_name, backbones, seeds)
     configs = [config for _, config in named]
     if test is None and all(fold.validation for fold in dataset.folds):
         configs[0].check_share(str(root))
@@ -239,12 +233,6 @@ def bench(
     jobs = [(job, _key(job, truth)) for _, job in named_jobs]
     _extract_all([job for job, _ in jobs], configs, quiet)
     results = _run(jobs, min(workers or os.cpu_count() or 1, max(1, len(jobs))), str(root), quiet)
-    by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (name, job), numbers in zip(named_jobs, results, strict=True):
-        for row, values in numbers.items():
-            shown = _shown(row, job.config["method"], name)
-            if shown:
-                by_row.setdefault((shown, job.config["backbone"]), []).append(values)
     facts: dict[str, Any] = {
         "train": dataset.name,
         "test": judge.load(Path(test)).name if test else dataset.name,
@@ -257,38 +245,30 @@ def bench(
     }
     if ablate:
         facts["ablations"] = {name: values for name, (_, values) in by_name.items() if name != ablate}
-    return _bench_of(by_row, plain(facts), ablate)
+    return _bench_of(_by_row(named_jobs, results), plain(facts), ablate)
 
 
-def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """The rows of an ablation: name to method and settings, the method as it is first.
-
-    A change that ``settings`` contain already has no row. ConfigError if the method declares none.
-    """
-    base = dict(settings or {})
-    declared = registry.load("methods", method).abilities.ablations
-    if not declared:
-        able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
-        raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
-    usual = ModelConfig.of({**base, "method": method})
-    result: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, base)}
-    field_names = {field.name for field in fields(registry.load("methods", method).Config)}
-    for name, change in declared.items():
-        parts = {key: value for key, value in change.items() if key not in field_names}
-        changed = {key: value for key, value in change.items() if key in field_names}
-        other = _updated(base, {method: changed, **parts})
-        if ModelConfig.of({**other, "method": method}) != usual:
-            result[method + WITHOUT + name] = method, other
-    return result
+def _configs(
+    by_name: Mapping[str, tuple[str, Mapping[str, Any]]], backbones: Sequence[str], seeds: Sequence[int]
+) -> list[tuple[str, ModelConfig]]:
+    """The configuration of each training with the name of its row; ``by_name``: method and settings of each row."""
+    return [
+        (name, ModelConfig.of({**values, "backbone": backbone, "method": method, "seed": seed}))
+        for backbone in backbones
+        for name, (method, values) in by_name.items()
+        for seed in seeds
+    ]
 
 
-def _updated(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings updated with others, section by section."""
-    result = dict(base)
-    for key, value in changes.items():
-        below = result.get(key)
-        result[key] = _updated(below or {}, value) if isinstance(value, Mapping) else value
-    return result
+def _by_row(named_jobs: Sequence[tuple[str, Job]], results: Sequence[Results]) -> dict[tuple[str, str], list[Numbers]]:
+    """The numbers of all repeats by name of the row and backbone."""
+    by_row: dict[tuple[str, str], list[Numbers]] = {}
+    for (name, job), numbers in zip(named_jobs, results, strict=True):
+        for row, values in numbers.items():
+            shown = _shown(row, job.config["method"], name)
+            if shown:
+                by_row.setdefault((shown, job.config["backbone"]), []).append(values)
+    return by_row
 
 
 def _shown(row: str, method: str, name: str) -> str | None:

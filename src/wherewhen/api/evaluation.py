@@ -17,7 +17,7 @@ from wherewhen.core.store import write_json
 from wherewhen.datasets import Folders
 from wherewhen.evaluation import pages
 from wherewhen.evaluation.evaluator import Row, evaluate_videos
-from wherewhen.evaluation.measurable import demanded, evaluation_set
+from wherewhen.evaluation.measurable import EvaluationSet, demanded, evaluation_set
 from wherewhen.inference.model import Model
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
@@ -83,11 +83,7 @@ def evaluate(
     quarantine = Quarantine(folder, damaged)
     with outputs.reading(video.path for video in videos), log_file(folder):
         quarantine.write()
-        trained = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
-        count = f"{len(trained)} of these {len(subject.videos)} videos"
-        notes = [f"{count} were trained on, so the figures are too high"] if trained else []
-        for note in notes:
-            log.warning("%s; evaluate on other videos, or on the test part of a --fold", note)
+        notes = _training_notes(model, subject)
         table, predictions, truths, used, more = evaluate_videos(
             model, subject, requested, quarantine=quarantine, quiet=quiet
         )
@@ -111,6 +107,16 @@ def evaluate(
             quarantine=quarantine,
         )
     return EvaluationReport(table, quarantine, used, tuple(more))
+
+
+def _training_notes(model: Model, subject: EvaluationSet) -> list[str]:
+    """A note, also logged, where the model was trained on some of the videos."""
+    trained = [v.id for v in subject.videos if v.path.exists() and content(v.path) in model.trained_on]
+    if not trained:
+        return []
+    note = f"{len(trained)} of these {len(subject.videos)} videos were trained on, so the figures are too high"
+    log.warning("%s; evaluate on other videos, or on the test part of a --fold", note)
+    return [note]
 
 
 def _judged(folder: Path) -> bool:

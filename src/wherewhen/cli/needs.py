@@ -262,7 +262,7 @@ def _named(arguments: Arguments, kind: str) -> list[str]:
 
 def _configs(arguments: Arguments) -> Iterator[Mapping[str, Any]]:
     """Settings of each model."""
-    from wherewhen.api.benchmark import variants
+    from wherewhen.api.ablations import variants
 
     if method := arguments.get("ablate"):
         changed = [{**changes, "method": name} for name, changes in variants(method, arguments.settings).values()]
