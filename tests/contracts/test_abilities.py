@@ -178,7 +178,6 @@ def test_members_may_be_promised_by_annotations(tmp_path: Path, monkeypatch: pyt
 
 PROBED = {
     ("_files", "found"): "what numpy read",
-    ("batches", "os"): "Python on this system",
     ("cli", "options"): "a verb's options, some without --quiet",
     ("cli", "sys.stdout"): "a stream of Python",
     ("console", "self._stream"): "a stream of Python",
@@ -190,6 +189,7 @@ PROBED = {
     ("hardware", "os"): "Python on this system",
     ("predictions", "values"): "an array of any library",
     ("prompt_writer", "error"): "urllib",
+    ("spill", "os"): "Python on this system",
 }
 """Objects whose attributes may be looked for by name: file and object, and whose object it is."""
 
