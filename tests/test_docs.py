@@ -120,7 +120,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")
     }
     assert not list(tmp_path.rglob("*.py"))
-    pages = {page.name: page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")}
+    pages = {str(page): page.read_text(encoding="utf-8") for page in tmp_path.rglob("*.html")}
     assert [name for name, text in pages.items() if re.search(r"<p>[^<]*```|<p>[^<]* - <strong>", text)] == []
 
 
