@@ -13,13 +13,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.methods import clip_tsa
 from wherewhen.methods.clip_tsa import CLIPTSA, CLIPTSAConfig
 
-
-def whole(features: Any) -> View:
-    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form."""
-    rows = torch.as_tensor(features)
-    batch, steps, _ = rows.shape
-    mask = torch.ones(batch, steps, dtype=torch.bool)
-    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
+CellBags = Callable[..., dict[str, View]]
 
 
 def seeded(like: Tensor, samples: int = 100) -> Tensor:
@@ -37,14 +31,16 @@ def made(said: Any, attention: bool) -> CLIPTSA:
 
 
 @pytest.mark.parametrize(("name", "attention"), [("noHA", False), ("HA", True)])
-def test_the_network_is_that_of_the_official_code(golden: Callable[[str], Any], name: str, attention: bool) -> None:
+def test_the_network_is_that_of_the_official_code(
+    golden: Callable[[str], Any], name: str, attention: bool, cell_bags: CellBags
+) -> None:
     said = golden("head_cliptsa_512")
     model = made(said, attention)
     features: list[Tensor] = []
     inner = model.network
     model.network = lambda *given: (features.append((found := inner(*given))[0]), found)[1]  # type: ignore[assignment,func-returns-value]
     with torch.no_grad():
-        output = model({"cells": whole(said.input(4, 1, 32, 512)[:, 0])})
+        output = model(cell_bags(said.input(4, 1, 32, 512)[:, 0]))
         said.close(f"{name}_train_shape__scores", output.scores[..., None])
         said.close(f"{name}_train_shape__score_normal", output.extra["bag"][:2, None])
         said.close(f"{name}_train_shape__score_abnormal", output.extra["bag"][2:, None])
@@ -55,7 +51,7 @@ def test_the_network_is_that_of_the_official_code(golden: Callable[[str], Any], 
         said.close(f"{name}_train_shape__feat_select_abn", longest[2:])
         torch.testing.assert_close(output.extra["feature"], longest.mean(1))
         for steps in (32, 100):
-            scores = model({"cells": whole(said.input(1, 1, steps, 512)[:, 0])}).scores
+            scores = model(cell_bags(said.input(1, 1, steps, 512)[:, 0])).scores
             said.close(f"{name}_test_T{steps}__scores", scores[..., None])
             said.close(f"{name}_test_T{steps}__feat_magnitudes", features[-1].norm(dim=-1))
 
@@ -125,15 +121,15 @@ def test_fixed_noise_starts_alike_for_every_length() -> None:
         assert torch.equal(model._noise(torch.zeros(2, length))[1], long[0, :, :length])
 
 
-def test_long_features_are_shortened_first() -> None:
+def test_long_features_are_shortened_first(cell_bags: CellBags) -> None:
     model = CLIPTSA(CLIPTSAConfig(), {"cells": 600}).eval()
-    assert model({"cells": whole(np.ones((1, 4, 600), np.float32))}).scores.shape == (1, 4)
+    assert model(cell_bags(np.ones((1, 4, 600), np.float32))).scores.shape == (1, 4)
     assert [tuple(layer.weight.shape) for layer in (model.shorten[0], model.shorten[2])] == [(1024, 600), (512, 1024)]
 
 
-def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+def test_an_empty_bag_scores_nothing_and_teaches_nothing(cell_bags: CellBags) -> None:
     model = CLIPTSA(CLIPTSAConfig(), {"cells": 3})
-    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    views = cell_bags(np.zeros((2, 5, 3), np.float32))
     for mode in (True, False):
         output = model.train(mode)(views)
         assert (output.scores == 0).all()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,13 +12,10 @@ from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods.mgfn import MGFN, PUBLISHED, Focus, Glance, MGFNConfig, contrast
 
+CellBags = Callable[..., dict[str, View]]
+CheckCells = Callable[[torch.nn.Module], None]
+
 lengths = st.lists(st.floats(0, 500), min_size=1, max_size=5)
-
-
-def bags(features: torch.Tensor, shape: tuple[int, int, int]) -> dict[str, View]:
-    b, n, _ = features.shape
-    mask = torch.ones(b, n, dtype=torch.bool)
-    return {"cells": View(features, torch.zeros(b, n, 6), -torch.ones(b, n), mask, (shape,) * b)}
 
 
 @settings(deadline=None)
@@ -68,21 +67,17 @@ def test_the_published_network_has_the_authors_sizes() -> None:
     assert shapes["levels.2.0.think.1.weight"] == (4096, 1024, 1) and shapes["score.weight"] == (1, 1024)
 
 
-def test_one_cell_is_the_published_method_and_cells_share_its_weights() -> None:
+def test_one_cell_is_the_published_method_and_cells_share_its_weights(check_cells_alone: CheckCells) -> None:
     torch.manual_seed(0)
-    model, features = MGFN(MGFNConfig(), {"cells": 5}).eval(), torch.randn(2, 9 * 4, 5)
-    scores = model(bags(features, (9, 2, 2))).scores.reshape(2, 9, 4)
-    for cell in range(4):
-        alone = model(bags(features.reshape(2, 9, 4, 5)[:, :, cell], (9, 1, 1))).scores
-        torch.testing.assert_close(scores[:, :, cell], alone)
+    check_cells_alone(MGFN(MGFNConfig(), {"cells": 5}).eval())
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("choose", ["input", "score", "output"])
-def test_the_loss_equals_a_plain_reading(choose: str) -> None:
+def test_the_loss_equals_a_plain_reading(choose: str, cell_bags: CellBags) -> None:
     torch.manual_seed(1)
     model = MGFN(MGFNConfig(choose=choose, top=0.2, margin=40), {"cells": 5}).eval()  # type: ignore[arg-type]
-    views, labels = bags(torch.randn(4, 24, 5), (6, 2, 2)), torch.tensor([1.0, 0, 1, 0])
+    views, labels = cell_bags(torch.randn(4, 24, 5), (6, 2, 2)), torch.tensor([1.0, 0, 1, 0])
     torch.nn.init.uniform_(model.last.weight, 0.5, 2)  # lengths that differ
     output = model(views)
     bag, long = [], []
@@ -104,9 +99,9 @@ def test_the_loss_equals_a_plain_reading(choose: str) -> None:
 
 
 @torch.no_grad()
-def test_the_loss_as_published_compares_by_order() -> None:
+def test_the_loss_as_published_compares_by_order(cell_bags: CellBags) -> None:
     torch.manual_seed(2)
-    views, labels = bags(torch.randn(8, 12, 5), (3, 2, 2)), torch.tensor([1.0, 0, 1, 0, 0, 1, 1, 0])
+    views, labels = cell_bags(torch.randn(8, 12, 5), (3, 2, 2)), torch.tensor([1.0, 0, 1, 0, 0, 1, 1, 0])
     model = MGFN(MGFNConfig(margin=40, compat=True), {"cells": 5}).eval()
     torch.nn.init.uniform_(model.last.weight, 0.5, 2)
     output = model(views)

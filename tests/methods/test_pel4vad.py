@@ -15,26 +15,20 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.methods import pel4vad
 from wherewhen.methods.pel4vad import PEL4VAD, PUBLISHED, PUBLISHED_XD, PEL4VADConfig
 
+CellBags = Callable[..., dict[str, View]]
+
 LENGTHS = (200, 150, 32, 77)
-
-
-def whole(features: Any) -> View:
-    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form; their zero padding counts as steps."""
-    rows = torch.as_tensor(features)
-    batch, steps, _ = rows.shape
-    mask = torch.ones(batch, steps, dtype=torch.bool)
-    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
 
 
 @pytest.mark.parametrize(("name", "published"), [("ucf", PUBLISHED), ("xd", PUBLISHED_XD)])
 def test_everything_is_as_in_the_official_code(
-    golden: Callable[[str], Any], name: str, published: PEL4VADConfig
+    golden: Callable[[str], Any], name: str, published: PEL4VADConfig, cell_bags: CellBags
 ) -> None:
     said = golden(f"head_pel4vad_{name}")
     config = replace(published, prompts="texts.npy", smoothness=8e-5, sparsity=8e-5)
     model = PEL4VAD(config, {"cells": 1024})
     model.load_state_dict(pel4vad.official(said.tensors, config), strict=True)
-    views = {"cells": whole(said.blocks())}
+    views = cell_bags(said.blocks())
     said.close("loc_adj_row0", model.context.proximity(torch.arange(200.0)))
     with torch.no_grad():
         said.close("self_attn", model.eval().context(views["cells"].features, views["cells"].mask))
@@ -149,33 +143,33 @@ def test_texts_pull_videos_to_them(tmp_path: Path, suffix: str, toy_bag: Callabl
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (2, 7), (8,)])
-def test_texts_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_texts_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...], cell_bags: CellBags) -> None:
     np.save(tmp_path / "texts.npy", np.ones(shape, np.float32))
     model = PEL4VAD(PEL4VADConfig(width=8, prompts=str(tmp_path / "texts.npy")), {"cells": 3})
-    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    views = cell_bags(np.ones((2, 4, 3), np.float32))
     with pytest.raises(ConfigError, match="prompts"):
         model.loss(model(views), views, torch.tensor([0.0, 1.0]))
 
 
-def test_a_class_without_a_text_is_refused(tmp_path: Path) -> None:
+def test_a_class_without_a_text_is_refused(tmp_path: Path, cell_bags: CellBags) -> None:
     np.save(tmp_path / "texts.npy", np.ones((2, 8), np.float32))
     model = PEL4VAD(PEL4VADConfig(width=8, prompts=str(tmp_path / "texts.npy")), {"cells": 3})
-    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    views = cell_bags(np.ones((2, 4, 3), np.float32))
     with pytest.raises(ConfigError, match="a label is 2"):
         model.loss(model(views), views, torch.tensor([0.0, 2.0]))
 
 
-def test_detection_needs_no_texts_but_training_does() -> None:
+def test_detection_needs_no_texts_but_training_does(cell_bags: CellBags) -> None:
     model = PEL4VAD(PEL4VADConfig(width=8, prompts="nowhere.npy"), {"cells": 3})
-    views = {"cells": whole(np.ones((2, 4, 3), np.float32))}
+    views = cell_bags(np.ones((2, 4, 3), np.float32))
     output = model.eval()(views)
     with pytest.raises(ConfigError, match=r"nowhere\.npy"):
         model.loss(output, views, torch.tensor([0.0, 1.0]))
 
 
-def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+def test_an_empty_bag_scores_nothing_and_teaches_nothing(cell_bags: CellBags) -> None:
     model = PEL4VAD(PEL4VADConfig(width=8), {"cells": 3})
-    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    views = cell_bags(np.zeros((2, 5, 3), np.float32))
     for mode in (True, False):
         output = model.train(mode)(views)
         assert (output.scores == 0).all()

@@ -13,6 +13,9 @@ from wherewhen.methods import rtfm
 from wherewhen.methods._sequences import picks
 from wherewhen.methods.rtfm import PUBLISHED, RTFM, RTFMConfig, magnitudes
 
+CellBags = Callable[..., dict[str, View]]
+CheckCells = Callable[[torch.nn.Module], None]
+
 FIXTURES = {"head_rtfm_2048": 2048, "head_rtfm_1024": 1024}
 
 
@@ -63,26 +66,16 @@ def test_the_loss_is_the_published_one(golden: Callable[[str], Any]) -> None:
     assert float(terms["smoothness"]) == pytest.approx(values["rtfm__smooth_8e-4"], rel=2e-5)
 
 
-def bags(features: torch.Tensor, shape: tuple[int, int, int]) -> dict[str, View]:
-    b, n, _ = features.shape
-    mask = torch.ones(b, n, dtype=torch.bool)
-    return {"cells": View(features, torch.zeros(b, n, 6), -torch.ones(b, n), mask, (shape,) * b)}
-
-
-def test_one_cell_is_the_published_method_and_cells_share_its_weights() -> None:
+def test_one_cell_is_the_published_method_and_cells_share_its_weights(check_cells_alone: CheckCells) -> None:
     torch.manual_seed(0)
-    model, features = RTFM(RTFMConfig(), {"cells": 5}).eval(), torch.randn(2, 9 * 4, 5)
-    scores = model(bags(features, (9, 2, 2))).scores.reshape(2, 9, 4)
-    for cell in range(4):
-        alone = model(bags(features.reshape(2, 9, 4, 5)[:, :, cell], (9, 1, 1))).scores
-        torch.testing.assert_close(scores[:, :, cell], alone)
+    check_cells_alone(RTFM(RTFMConfig(), {"cells": 5}).eval())
 
 
 @torch.no_grad()
-def test_the_loss_equals_a_plain_reading() -> None:
+def test_the_loss_equals_a_plain_reading(cell_bags: CellBags) -> None:
     torch.manual_seed(1)
     config = RTFMConfig(top=0.2, margin=7.0)
-    model, views = RTFM(config, {"cells": 5}).eval(), bags(torch.randn(5, 24, 5), (6, 2, 2))
+    model, views = RTFM(config, {"cells": 5}).eval(), cell_bags(torch.randn(5, 24, 5), (6, 2, 2))
     views["cells"].features[:, 3::4] = 0  # a lane that holds nothing
     views["cells"].features[2, 4] = 0
     output, labels = model(views), torch.tensor([1.0, 0, 1, 0, 0])

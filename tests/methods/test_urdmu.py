@@ -15,15 +15,9 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.methods import urdmu
 from wherewhen.methods.urdmu import PUBLISHED, URDMU, URDMUConfig
 
+CellBags = Callable[..., dict[str, View]]
+
 EXACT = URDMUConfig(width=512, segments=200, top=16, dropout=0.0, compat=True)
-
-
-def whole(features: Any) -> View:
-    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form."""
-    rows = torch.as_tensor(features)
-    batch, steps, _ = rows.shape
-    mask = torch.ones(batch, steps, dtype=torch.bool)
-    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
 
 
 @pytest.fixture
@@ -35,9 +29,9 @@ def official(golden: Callable[[str], Any]) -> tuple[Any, URDMU]:
 
 
 @pytest.mark.parametrize("steps", [200, 32])
-def test_scores_are_those_of_the_official_code(official: tuple[Any, URDMU], steps: int) -> None:
+def test_scores_are_those_of_the_official_code(official: tuple[Any, URDMU], steps: int, cell_bags: CellBags) -> None:
     said, model = official
-    view = whole(said.input(4, steps, 1024))
+    view = cell_bags(said.input(4, steps, 1024))["cells"]
     with torch.no_grad():
         output = model({"cells": view})
         values = model.embed(view.features.transpose(1, 2)).relu().transpose(1, 2)
@@ -53,11 +47,11 @@ def test_scores_are_those_of_the_official_code(official: tuple[Any, URDMU], step
         said.close("test_T200__Amemory_aug", urdmu.read(model.anomalous, values)[1])
 
 
-def test_ten_crops_are_averaged(official: tuple[Any, URDMU]) -> None:
+def test_ten_crops_are_averaged(official: tuple[Any, URDMU], cell_bags: CellBags) -> None:
     said, model = official
     crops = said.input(2, 10, 32, 1024)
     with torch.no_grad():
-        scores = model({"cells": whole(crops.reshape(20, 32, 1024))}).scores
+        scores = model(cell_bags(crops.reshape(20, 32, 1024))).scores
     said.close("test_4d_2x10x32__frame", scores.reshape(2, 10, 32).mean(1))
 
 
@@ -71,10 +65,12 @@ def seeded(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     monkeypatch.setattr(torch, "randn_like", noise)
 
 
-def test_training_is_that_of_the_official_code(official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_is_that_of_the_official_code(
+    official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch, cell_bags: CellBags
+) -> None:
     said, model = official
     seeded(monkeypatch, 2)
-    views, labels = {"cells": whole(said.input(4, 200, 1024))}, torch.tensor([0.0, 0, 1, 1])
+    views, labels = cell_bags(said.input(4, 200, 1024)), torch.tensor([0.0, 0, 1, 1])
     with torch.no_grad():
         output = model.train()(views)
         terms = model.loss(output, views, labels)
@@ -91,12 +87,14 @@ def test_training_is_that_of_the_official_code(official: tuple[Any, URDMU], monk
     said.close("train_T200__LOSS_total", sum(terms.values()))
 
 
-def test_training_with_ten_crops(official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_with_ten_crops(
+    official: tuple[Any, URDMU], monkeypatch: pytest.MonkeyPatch, cell_bags: CellBags
+) -> None:
     """Crops are lanes; the official code averages their scores and knowledge before its loss."""
     said, model = official
     seeded(monkeypatch, 20)
     with torch.no_grad():
-        extra = model.train()({"cells": whole(said.input(4, 10, 32, 1024).reshape(40, 32, 1024))}).extra
+        extra = model.train()(cell_bags(said.input(4, 10, 32, 1024).reshape(40, 32, 1024))).extra
 
     def mean(name: str) -> Tensor:
         return extra[name].reshape(4, 10, 32).mean(1)
@@ -169,9 +167,9 @@ def test_divergence_is_that_of_two_bells() -> None:
     torch.testing.assert_close(found, torch.stack([each[0].mean(), each[1, :2].mean()]))
 
 
-def test_an_empty_bag_scores_nothing_and_teaches_nothing() -> None:
+def test_an_empty_bag_scores_nothing_and_teaches_nothing(cell_bags: CellBags) -> None:
     model = URDMU(URDMUConfig(width=8), {"cells": 3})
-    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    views = cell_bags(np.zeros((2, 5, 3), np.float32))
     output = model.train()(views)
     assert (output.scores == 0).all()
     assert all(torch.isfinite(v) for v in model.loss(output, views, torch.tensor([0.0, 1.0])).values())

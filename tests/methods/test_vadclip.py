@@ -19,6 +19,8 @@ from wherewhen.methods import vadclip
 from wherewhen.methods._layers import quick
 from wherewhen.methods.vadclip import PUBLISHED, PUBLISHED_XD, VadCLIP, VadCLIPConfig
 
+CellBags = Callable[..., dict[str, View]]
+
 UCF = tuple(f"class{k}" for k in range(13))
 
 
@@ -44,22 +46,14 @@ class Reader:
         return Tower()
 
 
-def whole(features: Any) -> View:
-    """Videos ``(B, T, D)`` seen as one cell: the published, temporal form; their zero padding counts as steps."""
-    rows = torch.as_tensor(features)
-    batch, steps, _ = rows.shape
-    mask = torch.ones(batch, steps, dtype=torch.bool)
-    return View(rows, torch.zeros(batch, steps, 6), -torch.ones(batch, steps), mask, ((steps, 1, 1),) * batch)
-
-
-def test_everything_is_as_in_the_official_code(golden: Callable[[str], Any]) -> None:
+def test_everything_is_as_in_the_official_code(golden: Callable[[str], Any], cell_bags: CellBags) -> None:
     said = golden("head_vadclip_ucf")
     model = VadCLIP(PUBLISHED, {"cells": 512}, Classes(UCF, Reader())).eval()
     texts = (np.random.default_rng(13).standard_normal((14, 512)) * 0.5).astype(np.float32)
     usual = {f"usual.{k}": v for k, v in model.usual.state_dict().items()}
     weights = vadclip.official({**said.tensors, "clipmodel.visual.proj": torch.zeros(1)})
     model.load_state_dict({**weights, **usual, "prompts.texts": torch.from_numpy(texts)}, strict=True)
-    views = {"cells": whole(said.blocks())}
+    views = cell_bags(said.blocks())
     values, held = views["cells"].features, (views["cells"].features != 0).any(-1)
     every = torch.ones_like(held)
     with torch.no_grad():
@@ -148,22 +142,22 @@ def test_likeness_counts_what_is_far_as_nothing() -> None:
             assert float(found[i, j]) == pytest.approx(wanted, abs=1e-6)
 
 
-def test_long_videos_are_seen_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_videos_are_seen_in_pieces(monkeypatch: pytest.MonkeyPatch, cell_bags: CellBags) -> None:
     """Each piece as if it stood alone; and in groups of pieces that fit into memory."""
     torch.manual_seed(0)
     model = VadCLIP(VadCLIPConfig(length=8), {"cells": 5}).eval()
     rows = torch.randn(1, 20, 5)
     with torch.no_grad():
-        at_once = model({"cells": whole(rows)}).scores
-        alone = [model({"cells": whole(rows[:, k : k + 8])}).scores for k in (0, 8, 16)]
+        at_once = model(cell_bags(rows)).scores
+        alone = [model(cell_bags(rows[:, k : k + 8])).scores for k in (0, 8, 16)]
         torch.testing.assert_close(torch.cat(alone, 1), at_once)
         monkeypatch.setattr(vadclip, "ROOM", 64)
-        torch.testing.assert_close(model({"cells": whole(rows)}).scores, at_once)
+        torch.testing.assert_close(model(cell_bags(rows)).scores, at_once)
 
 
-def test_labels_are_classes_and_another_is_refused() -> None:
+def test_labels_are_classes_and_another_is_refused(cell_bags: CellBags) -> None:
     model = VadCLIP(VadCLIPConfig(), {"cells": 4}, Classes(("fight", "fall")))
-    views = {"cells": whole(np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32))}
+    views = cell_bags(np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32))
     output = model(views)
     best = vadclip.best_means(output.extra["alike"], output.extra["held"], 16)
     wanted = -torch.stack([best[k].log_softmax(0)[k] for k in range(3)]).mean()
@@ -172,11 +166,11 @@ def test_labels_are_classes_and_another_is_refused() -> None:
         model.loss(output, views, torch.tensor([0.0, 1, 3]))
 
 
-def test_prompts_are_learnt_through_a_frozen_tower_and_kept_without_it(tmp_path: Path) -> None:
+def test_prompts_are_learnt_through_a_frozen_tower_and_kept_without_it(tmp_path: Path, cell_bags: CellBags) -> None:
     reader = ToyWords(ToyWordsConfig())
     torch.manual_seed(0)
     model = VadCLIP(VadCLIPConfig(), {"cells": 9}, Classes(("running", "fall"), reader)).train()
-    views = {"cells": whole(np.random.default_rng(0).random((4, 6, 9)).astype(np.float32))}
+    views = cell_bags(np.random.default_rng(0).random((4, 6, 9)).astype(np.float32))
     labels = torch.tensor([0.0, 1, 2, 0])
     before = model.prompts.texts.clone()
     torch.testing.assert_close(before[1:].argmax(1), torch.tensor([0, 5 - 1]))  # red, and turquoise
@@ -199,9 +193,9 @@ def test_texts_as_long_as_features() -> None:
         VadCLIP(VadCLIPConfig(), {"cells": 7}, Classes(("running",), ToyWords(ToyWordsConfig())))
 
 
-def test_an_empty_bag_scores_nothing_and_teaches_no_score() -> None:
+def test_an_empty_bag_scores_nothing_and_teaches_no_score(cell_bags: CellBags) -> None:
     model = VadCLIP(VadCLIPConfig(), {"cells": 3})
-    views = {"cells": whole(np.zeros((2, 5, 3), np.float32))}
+    views = cell_bags(np.zeros((2, 5, 3), np.float32))
     for mode in (True, False):
         output = model.train(mode)(views)
         assert (output.scores == 0).all()
