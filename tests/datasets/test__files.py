@@ -55,7 +55,7 @@ def test_files_are_found_below_and_named_when_they_are_not(tmp_path):
     assert _files.locate(tmp_path, "list.txt", depth=1) is None
     assert _files.locate(tmp_path, "one/two/List.TXT") == deep
     with pytest.raises(DataError, match=r"the spans not found; expected a file called a.txt or b.txt"):
-        _files.need(tmp_path, "a.txt", "b.txt", what="the spans")
+        _files.need(tmp_path, "a.txt", "b.txt", content="the spans")
 
 
 def test_footage_is_files_and_folders_of_pictures(tmp_path):

@@ -65,7 +65,7 @@ def test_pairs_need_an_even_count():
 
 
 def test_what_is_known_of_boxes():
-    truth = build("v", MEASURE, Draft([(5, 10)], known=[6, 8, 99]))
+    truth = build("v", MEASURE, Draft([(5, 10)], boxed_frames=[6, 8, 99]))
     assert np.flatnonzero(~truth.boxed).tolist() == [5, 7, 9]
     assert build("v", MEASURE, Draft([(5, 10)])).boxed is None
 

@@ -18,13 +18,13 @@ from wherewhen.datasets._class_folders import Folders, below, listed
 __all__ = ["ALL", "LAST", "Folders", "evaluation_videos", "fold_of", "reader_of", "recognized", "training_videos"]
 
 ALL = "all"  # in place of a fold's name: every video
-LAST = "folder"  # labels on whole videos: the reader for whatever no data set claims
+LAST = "folder"  # labels on whole videos: the reader of folders that no other reader recognizes
 
 
 def recognized(root: str | Path) -> DatasetReader | None:
-    """The reader that recognizes a folder by the files in it, None if no one does.
+    """The reader that recognizes a folder by the files in it, or None.
 
-    A reader recognizes a folder by its label files alone, also where these are damaged: its ``load`` then says how.
+    A reader recognizes a folder by its label files alone, also damaged ones; ``load`` raises their errors.
     """
     for candidate in sorted(registry.names("datasets"), key=lambda n: (n == LAST, n != "native", n)):
         reader: DatasetReader = registry.load("datasets", candidate)
@@ -36,7 +36,7 @@ def recognized(root: str | Path) -> DatasetReader | None:
 def reader_of(root: str | Path, name: str | None = None, folders: Folders | None = None) -> DatasetReader:
     """The reader called ``name``, or the one that recognizes the folder; DataError if there is no such folder.
 
-    ``folders``: which folders stand for labels, where their names are the user's own; ConfigError where the labels
+    ``folders``: the folders of each label, where their names are not the usual ones; ConfigError where the labels
     come from elsewhere.
     """
     if (where := address_in(str(root))) is not None:
@@ -60,17 +60,17 @@ def reader_of(root: str | Path, name: str | None = None, folders: Folders | None
 def _by_folders(root: str | Path, name: str | None, chosen: DatasetReader | None, folders: Folders) -> DatasetReader:
     last: DatasetReader = registry.load("datasets", LAST)
     if chosen is not None and chosen is not last:
-        told = f"{root}: --normal and --anomalous have no effect: the labels are in the files of this data set"
-        raise ConfigError(f"{told} ({chosen.source.title})" + ("" if name else f"; --reader {LAST} leaves them out"))
+        message = f"{root}: --normal and --anomalous have no effect: the labels are in the files of this data set"
+        raise ConfigError(f"{message} ({chosen.source.title})" + ("" if name else f"; --reader {LAST} leaves them out"))
     load: Any = last.load
     truth: Any = last.truth
     return replace(last, load=partial(load, folders=folders), truth=partial(truth, folders=folders))
 
 
 def training_videos(dataset: Dataset, fold: str | None = None) -> tuple[Sequence[Video], tuple[str, ...]]:
-    """The videos to train on, and the ids of those among them that validate, where the data set says which.
+    """The videos to train on, and the ids of those for validation, where the data set defines them.
 
-    ``fold``: its name, `ALL` for every labelled video, or None for what the data set takes by default.
+    ``fold``: its name, `ALL` for every labelled video, or None for the default of the data set.
     """
     chosen = fold_of(dataset, fold)
     if chosen is None:

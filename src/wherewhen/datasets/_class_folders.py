@@ -17,15 +17,15 @@ MOST = 12  # folders that an error lists
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Which folders below a root hold normal and which anomalous videos, where their names are the user's own."""
+    """Which folders below a root hold normal and which anomalous videos, where their names are not the usual ones."""
 
     normal: tuple[str, ...]
     anomalous: tuple[str, ...]
 
     def __post_init__(self) -> None:
         names = [PurePosixPath(name) for name in (*self.normal, *self.anomalous)]
-        for option, given in (("normal", self.normal), ("anomalous", self.anomalous)):
-            if not given:
+        for option, folders in (("normal", self.normal), ("anomalous", self.anomalous)):
+            if not folders:
                 raise ConfigError(f"--{option}: name a folder; --normal and --anomalous are given together")
         for number, name in enumerate(names):
             if name.is_absolute() or ".." in name.parts or not name.parts:
@@ -46,19 +46,19 @@ class Folders:
         """
         if normal is None and anomalous is None:
             return None
-        parts = [[one.strip().rstrip("/") for one in (given or "").split(",")] for given in (normal, anomalous)]
-        return cls(*(tuple(one for one in part if one) for part in parts))
+        parts = [[name.strip().rstrip("/") for name in (option or "").split(",")] for option in (normal, anomalous)]
+        return cls(*(tuple(name for name in part if name) for part in parts))
 
     def chosen(self, root: Path) -> list[tuple[Path, int]]:
-        """The folders with their labels; DataError names those that are there where one isn't."""
-        wanted = [(name, label) for label, names in ((0, self.normal), (1, self.anomalous)) for name in names]
-        for name, _ in wanted:
+        """The folders with their labels; DataError lists the existing ones where one is missing."""
+        labels = [(name, label) for label, names in ((0, self.normal), (1, self.anomalous)) for name in names]
+        for name, _ in labels:
             if not (root / name).is_dir():
-                there = below(root)
-                near = get_close_matches(name, there, 1, 0.5)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise DataError(f"{root}: no folder {named(str(name))} in it{hint} {listed(there)}")
-        return [(root / name, label) for name, label in wanted]
+                folders = below(root)
+                matches = get_close_matches(name, folders, 1, 0.5)
+                hint = f"; did you mean {matches[0]}?" if matches else ""
+                raise DataError(f"{root}: no folder {named(str(name))} in it{hint} {listed(folders)}")
+        return [(root / name, label) for name, label in labels]
 
 
 def below(root: Path) -> list[str]:
@@ -70,7 +70,7 @@ def below(root: Path) -> list[str]:
 
 
 def listed(names: list[str]) -> str:
-    """The folders that are there, in words.
+    """The existing folders, in words.
 
     >>> listed(["fight", "noFight"])
     'Folders in it: fight, noFight.'
@@ -80,5 +80,5 @@ def listed(names: list[str]) -> str:
 
 
 def usual(root: Path) -> list[tuple[Path, int]]:
-    """The folders that are called like a label, with it."""
+    """The folders whose name is a label, with that label."""
     return [(root / name, NAMES[name.lower()]) for name in below(root) if name.lower() in NAMES]

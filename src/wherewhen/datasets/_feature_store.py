@@ -35,9 +35,9 @@ def read_index(store: Path) -> dict[str, Any]:
 
 
 def _fault(index: Mapping[str, Any]) -> str | None:
-    """What is wrong with an index, in words; None where all is well."""
-    videos, folds, looks = index.get("videos"), index.get("folds", []), index.get("looks")
-    if not isinstance(looks, dict) or not isinstance(videos, list) or not isinstance(folds, list):
+    """The fault of an index, in words; None where it is valid."""
+    videos, folds, feature_sets = index.get("videos"), index.get("folds", []), index.get("looks")
+    if not isinstance(feature_sets, dict) or not isinstance(videos, list) or not isinstance(folds, list):
         return "expected 'videos', 'folds' and 'looks'"
     ids = set()
     for row in videos:
@@ -48,18 +48,18 @@ def _fault(index: Mapping[str, Any]) -> str | None:
         if row.get("label") not in (0, 1, None) or not isinstance(row.get("category"), str | None):
             return f"{quoted(name)}: label is 0, 1 or null, category a name or null"
         span = row.get("span")
-        numbers = isinstance(span, list) and len(span) == 2 and all(type(one) in (int, float) for one in span)
+        numbers = isinstance(span, list) and len(span) == 2 and all(type(value) in (int, float) for value in span)
         if span is not None and not (numbers and 0 <= span[0] < span[1]):
             return f"{quoted(name)}: span is a rising pair of seconds or null"
-    return next((told for told in map(_fold_fault, folds) if told), None)
+    return next((fault for fault in map(_fold_fault, folds) if fault), None)
 
 
 def _fold_fault(fold: Any) -> str | None:
-    """What is wrong with a fold of an index."""
+    """The fault of a fold of an index; None where it is valid."""
     if not isinstance(fold, dict) or not isinstance(fold.get("name"), str):
         return "a fold needs a name"
     parts = [fold.get("train"), fold.get("test"), fold.get("validation", [])]
-    if not all(isinstance(part, list) and all(isinstance(one, str) for one in part) for part in parts):
+    if not all(isinstance(part, list) and all(isinstance(name, str) for name in part) for part in parts):
         return f"fold {quoted(fold['name'])}: expected lists of ids for train and test"
     train, test, held = map(set, parts)
     if train & test or held - train:
@@ -90,8 +90,8 @@ def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
     return Dataset(str(index.get("name")), tuple(videos.values()), tuple(folds), default if default in named else "")
 
 
-def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None:
-    """Write what a store holds now, beside what it held before: more videos and more looks join those there."""
+def write_index(store: Path, dataset: Dataset, feature_sets: Mapping[str, Any]) -> None:
+    """Write the index of a store; its videos, folds and feature sets join those of an existing index."""
     before = read_index(store) if (store / INDEX).exists() else {"videos": [], "folds": [], "looks": {}}
     rows = [{"id": v.id, "label": v.label, "category": v.category, "span": plain(v.span)} for v in dataset.videos]
     folds = [
@@ -109,7 +109,7 @@ def write_index(store: Path, dataset: Dataset, looks: Mapping[str, Any]) -> None
             "format": FORMAT,
             "name": before.get("name", dataset.name),
             "default": before.get("default") or dataset.default,
-            "looks": {**before["looks"], **looks},
+            "looks": {**before["looks"], **feature_sets},
             "videos": _joined(before["videos"], rows, "id"),
             "folds": _joined(before["folds"], folds, "name"),
         },
@@ -122,51 +122,55 @@ def _joined(old: list[Any], new: list[Any], key: str) -> list[Any]:
 
 
 def write_truths(store: Path, truths: Mapping[str, Truth]) -> None:
-    """Write what really happens, one file per video, pixel masks packed; in place of another truth of that video."""
+    """Write ground truth, one file per video, pixel masks packed; an older file of that video is replaced."""
     for name, truth in truths.items():
         path = inside(store, TRUTH, name)
         arrays: Arrays = {"edges": truth.edges, "spans": truth.spans, "boxes": truth.boxes, "track": truth.track}
         if truth.boxed is not None:
             arrays["boxed"] = truth.boxed.astype(np.uint8)
-        told: dict[str, Any] = {"categories": truth.categories}
+        metadata: dict[str, Any] = {"categories": truth.categories}
         if truth.masks is not None:
             masks = truth.masks()
             arrays["masks"] = np.packbits(masks, axis=-1)
-            told["width"] = masks.shape[2]
-        if not _holds(path, arrays, plain(told)):
-            save(path, arrays, told)
+            metadata["width"] = masks.shape[2]
+        if not _holds(path, arrays, plain(metadata)):
+            save(path, arrays, metadata)
 
 
-def _holds(path: Path, arrays: Arrays, told: Mapping[str, Any]) -> bool:
-    """Whether a file holds just this; a damaged one doesn't."""
+def _holds(path: Path, arrays: Arrays, metadata: Mapping[str, Any]) -> bool:
+    """Whether a file holds exactly these arrays and metadata; False for a damaged one."""
     try:
-        before, said = load(path)
+        before, stored = load(path)
     except StoreError:
         return False
-    return said == told and before.keys() == arrays.keys() and all(np.array_equal(before[k], arrays[k]) for k in arrays)
+    return (
+        stored == metadata
+        and before.keys() == arrays.keys()
+        and all(np.array_equal(before[k], arrays[k]) for k in arrays)
+    )
 
 
 def read_truths(store: Path, names: list[str]) -> dict[str, Truth]:
-    """What really happens in the videos where it is known; masks are read when they are asked for."""
-    found = {}
+    """Ground truth by video id, where the store has it; masks are read on access."""
+    truths = {}
     for name in names:
         path = inside(store, TRUTH, name)
         if path.exists():
             try:
-                found[name] = _truth(path)
+                truths[name] = _truth(path)
             except StoreError as error:
                 raise DataError(str(error)) from None
             except (KeyError, ValueError, TypeError) as error:
                 raise DataError(f"{path}: not a file of truth ({error}); delete it and extract again") from None
-    return found
+    return truths
 
 
 def _truth(path: Path) -> Truth:
-    arrays, told = load(path)
+    arrays, metadata = load(path)
     boxed = arrays["boxed"].astype(bool) if "boxed" in arrays else None
-    masks = partial(_masks, path, told["width"]) if "width" in told else None
+    masks = partial(_masks, path, metadata["width"]) if "width" in metadata else None
     edges, spans, boxes, track = (arrays[name] for name in ("edges", "spans", "boxes", "track"))
-    return Truth(edges, spans, boxes, track, tuple(told["categories"]), masks, boxed)
+    return Truth(edges, spans, boxes, track, tuple(metadata["categories"]), masks, boxed)
 
 
 def _masks(path: Path, width: int) -> Masks:
@@ -175,5 +179,5 @@ def _masks(path: Path, width: int) -> Masks:
 
 
 def is_store(root: Path) -> bool:
-    """Whether a folder is a store of features, also where its index is damaged: reading it says how."""
+    """Whether a folder is a store of features, also where its index is damaged: reading it raises the error."""
     return (Path(root) / INDEX).is_file()

@@ -1,4 +1,4 @@
-"""Finding and reading the files of a data set, whatever the arrangement of its folders."""
+"""Finding and reading the files of a data set, for any arrangement of its folders."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FEATURES = {".npy", ".npz", ".h5", ".pt", ".mat"}
 def walk(root: Path, depth: int = 5) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Folders under ``root``, in order and no deeper than ``depth``, hidden ones left out, links followed."""
     for folder, folders, files in os.walk(root, followlinks=True):
-        here = Path(folder)
-        if len(here.relative_to(root).parts) >= depth:
+        path = Path(folder)
+        if len(path.relative_to(root).parts) >= depth:
             folders.clear()
         folders[:] = sorted(f for f in folders if not f.startswith("."))
-        yield here, folders, sorted(f for f in files if not f.startswith("."))
+        yield path, folders, sorted(f for f in files if not f.startswith("."))
 
 
 def locate(root: Path, *names: str, depth: int = 3) -> Path | None:
@@ -34,21 +34,21 @@ def locate(root: Path, *names: str, depth: int = 3) -> Path | None:
     for name in names:
         if (root / name).exists():
             return root / name
-    wanted = [PurePosixPath(name).name.lower() for name in names]
-    for here, folders, files in walk(root, depth):
-        by_name = {entry.lower(): entry for entry in (*folders, *files)}
-        for name in wanted:
+    lowered = [PurePosixPath(name).name.lower() for name in names]
+    for folder, subfolders, files in walk(root, depth):
+        by_name = {entry.lower(): entry for entry in (*subfolders, *files)}
+        for name in lowered:
             if name in by_name:
-                return here / by_name[name]
+                return folder / by_name[name]
     return None
 
 
-def need(root: Path, *names: str, what: str) -> Path:
-    """``locate`` or DataError that says what is missing."""
-    found = locate(root, *names)
-    if found is None:
-        raise DataError(f"{root}: {what} not found; expected a file called {' or '.join(names)} in it or below it")
-    return found
+def need(root: Path, *names: str, content: str) -> Path:
+    """``locate``, or DataError that names the missing ``content``."""
+    path = locate(root, *names)
+    if path is None:
+        raise DataError(f"{root}: {content} not found; expected a file called {' or '.join(names)} in it or below it")
+    return path
 
 
 def lines(path: Path) -> list[tuple[int, str]]:
@@ -98,18 +98,18 @@ def listed(path: Path) -> list[tuple[str, str]]:
 
 def unique(pairs: Sequence[tuple[str, str]], where: object) -> list[tuple[str, str]]:
     """The pairs whose id came first; a second one is reported."""
-    seen: dict[str, str] = {}
+    by_id: dict[str, str] = {}
     folded: dict[str, str] = {}
     for key, name in pairs:
-        if key in seen:
-            kind = "name-repeated" if seen[key] == name else "name-variant"
-            report(kind, f"listed twice: {seen[key]} and {name}", key, where)
+        if key in by_id:
+            kind = "name-repeated" if by_id[key] == name else "name-variant"
+            report(kind, f"listed twice: {by_id[key]} and {name}", key, where)
             continue
         if key.lower() in folded:
             report("name-variant", f"differs from {folded[key.lower()]} only in case", key, where)
-        seen[key] = name
+        by_id[key] = name
         folded[key.lower()] = key
-    return list(seen.items())
+    return list(by_id.items())
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -119,35 +119,35 @@ def table(path: Path) -> list[dict[str, str]]:
 
 
 def array(path: Path) -> NDArray[Any]:
-    """The numbers in an ``.npy`` file, not read before they are looked at; DataError if it holds something else.
+    """The numbers in an ``.npy`` file, memory-mapped; DataError for any other content.
 
     Never unpickles.
     """
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiub":
-            raise ValueError(f"expected an array of numbers, got {getattr(found, 'dtype', 'an archive')}")
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
+            raise ValueError(f"expected an array of numbers, got {getattr(values, 'dtype', 'an archive')}")
     except Exception as error:  # a damaged head may raise nearly anything
-        told = (str(error).splitlines() or [""])[0][:120]
-        raise DataError(f"{path}: not a readable npy file of numbers ({told})") from None
-    return found
+        message = (str(error).splitlines() or [""])[0][:120]
+        raise DataError(f"{path}: not a readable npy file of numbers ({message})") from None
+    return values
 
 
 class Footage:
-    """Where the videos lie: files by id, and folders of numbered pictures, anywhere under a root."""
+    """The places of the videos: files by id, and folders of numbered pictures, anywhere under a root."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._files: dict[str, Path] = {}
-        for here, folders, files in walk(root):
+        for folder, folders, files in walk(root):
             pictures = any(Path(f).suffix.lower() in IMAGES for f in files[:3])
             if pictures:
                 folders.clear()
-                self._files.setdefault(stem(here.name).lower(), here)
+                self._files.setdefault(stem(folder.name).lower(), folder)
                 continue
             for name in files:
                 if Path(name).suffix.lower() in VIDEOS:
-                    self._files[stem(name).lower()] = here / name
+                    self._files[stem(name).lower()] = folder / name
 
     def path(self, video: str, expected: str) -> Path:
         """The video's file; where there is none, the path at which it is expected (inside the root)."""
@@ -167,5 +167,5 @@ class Footage:
 
 def pictures(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of their numbers (2 comes before 10)."""
-    found = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
-    return sorted(found, key=lambda p: (int("".join(c for c in p.stem if c.isdigit()) or 0), p.name))
+    paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".")]
+    return sorted(paths, key=lambda p: (int("".join(c for c in p.stem if c.isdigit()) or 0), p.name))

@@ -24,19 +24,19 @@ def videos_in(folder: Path) -> list[Path]:
     """Every video in a folder and below it, in the order of names; links are followed, but in no circle."""
     passed = PassedOver()
     try:
-        found = sorted(recordings(folder, passed))
+        paths = sorted(recordings(folder, passed))
     except OSError as error:
         raise _closed(folder, error) from None
     if str(passed):
         report("passed-over", str(passed), where=folder)
-    return found
+    return paths
 
 
-def videos_left(root: Path, taken: Iterable[Path]) -> list[Path]:
+def videos_left(root: Path, listed: Iterable[Path]) -> list[Path]:
     """Every video below a folder but those that are ``taken``, in the order of names."""
-    known = set(taken)
+    excluded = set(listed)
     try:
-        return sorted(path for path in recordings(root, PassedOver()) if path not in known and path != root)
+        return sorted(path for path in recordings(root, PassedOver()) if path not in excluded and path != root)
     except OSError as error:
         raise _closed(root, error) from None
 

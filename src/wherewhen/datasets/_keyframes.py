@@ -49,14 +49,14 @@ def _event(segments: list[dict[str, Any]], track: int) -> list[Floats]:
     ends: dict[int, int] = {}  # the frame after a track's last box -> the track
     for segment in sorted(segments, key=lambda s: int(s["start_frame"])):
         first, stop = int(segment["start_frame"]), int(segment["end_frame"]) + 1
-        own = ends.pop(first, None)
-        if own is None:
-            own, track = track, track + 1
+        number = ends.pop(first, None)
+        if number is None:
+            number, track = track, track + 1
         keys = sorted((int(frame), np.array(corners, float)) for frame, corners in segment["keyframes"].items())
         frames = np.arange(first, stop)
         numbers = np.array([frame for frame, _ in keys])
         corners = np.array([[*c.reshape(-1, 2).min(0), *c.reshape(-1, 2).max(0)] for _, c in keys])
         last_key = np.searchsorted(numbers, frames, "right").clip(1) - 1
-        out.append(np.column_stack([np.full(len(frames), own), frames, corners[last_key]]))
-        ends[stop] = own
+        out.append(np.column_stack([np.full(len(frames), number), frames, corners[last_key]]))
+        ends[stop] = number
     return out

@@ -22,8 +22,8 @@ def boxes(mask: Masks, frame: int) -> Floats:
     from scipy import ndimage
 
     parts, _ = ndimage.label(mask, structure=np.ones((3, 3)))
-    found = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(parts)]
-    return np.array([[-1, frame, *corners] for corners in found], np.float64).reshape(-1, 6)
+    borders = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(parts)]
+    return np.array([[-1, frame, *corners] for corners in borders], np.float64).reshape(-1, 6)
 
 
 def boxes_of(masks: Iterable[tuple[int, Masks]]) -> Floats:

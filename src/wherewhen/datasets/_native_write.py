@@ -34,8 +34,8 @@ def _rate(name: str, truth: Truth) -> float:
 
 def _plain(number: float) -> float:
     """A pixel border without the traces of having been a fraction."""
-    near = round(number)
-    return near if abs(number - near) < 1e-6 else round(number, 4)
+    rounded = round(number)
+    return rounded if abs(number - rounded) < 1e-6 else round(number, 4)
 
 
 def _segments(name: str, spans: Any, fps: float, frames: int) -> list[list[int]]:

@@ -39,23 +39,23 @@ def read(path: Path) -> Any:
         if path.stat().st_size > LARGEST:
             raise DataError(f"is larger than {LARGEST} bytes")
         data = path.read_bytes()
-        found = _Plain(io.BytesIO(data), encoding="latin1").load()
-        _check_depth(found)
-        return found
+        content = _Plain(io.BytesIO(data), encoding="latin1").load()
+        _check_depth(content)
+        return content
     except DataError as error:
         raise DataError(f"{path}: refused, the pickle {error}") from None
     except Exception as error:  # a damaged pickle may raise nearly anything
         raise DataError(f"{path}: not a readable pickle ({type(error).__name__}: {str(error)[:120]})") from None
 
 
-def _check_depth(found: object) -> None:
+def _check_depth(content: object) -> None:
     """DataError where containers lie deeper in each other than any list of boxes."""
-    level, seen = [found], set[int]()
+    level, visited = [content], set[int]()
     for _ in range(DEEPEST):
-        parts = (one.items() if isinstance(one, dict) else one for one in level if isinstance(one, _KINDS))
+        parts = (value.items() if isinstance(value, dict) else value for value in level if isinstance(value, _KINDS))
         inner = [value for part in parts for value in part]
-        fresh = {id(one): one for one in inner if isinstance(one, _KINDS) and id(one) not in seen}
-        seen |= fresh.keys()
+        fresh = {id(value): value for value in inner if isinstance(value, _KINDS) and id(value) not in visited}
+        visited |= fresh.keys()
         level = list(fresh.values())
         if not level:
             return

@@ -20,7 +20,7 @@ NEAR = 0.85  # how much a column's name may be like a known one before it counts
 LONGEST = 100  # characters of a cell that an error quotes
 
 MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-"""What a text may begin with, and the encoding that it announces."""
+"""Byte order marks, and their encodings."""
 
 LABELS = {
     "0": 0, "normal": 0, "false": 0, "1": 1, "anomalous": 1, "abnormal": 1, "anomaly": 1, "true": 1,
@@ -37,23 +37,23 @@ SPLITS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table: where it stands, and its cells by the names of their columns."""
+    """One row of a table: its place in the file, and its cells by the names of their columns."""
 
     where: str
     cells: dict[str, str]
 
     def label(self) -> int:
-        """The label, 0 or 1; DataError where the cell says anything else."""
+        """The label, 0 or 1; DataError for any other value."""
         word = self.cells.get("label", "")
-        found = label_of(word)
-        if found is not None:
-            return found
-        near = get_close_matches(word.lower()[:LONGEST], LABELS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(LABELS)}"
+        label = label_of(word)
+        if label is not None:
+            return label
+        matches = get_close_matches(word.lower()[:LONGEST], LABELS, 1)
+        hint = f"did you mean {matches[0]!r}?" if matches else f"known are {', '.join(LABELS)}"
         raise DataError(f"{self.where}: {f'unknown label {quoted(word)}' if word else 'no label'}; {hint}")
 
     def split(self) -> str | None:
-        """``train``, ``val`` or ``test``, None where the cell is empty; DataError where it says anything else."""
+        """``train``, ``val`` or ``test``, None where the cell is empty; DataError for any other value."""
         word = self.cells.get("split", "").lower()
         if word and word not in SPLITS:
             raise DataError(f"{self.where}: unknown split {quoted(word)}; known are {', '.join(SPLITS)}, or nothing")
@@ -61,7 +61,7 @@ class Row:
 
 
 def label_of(word: str) -> int | None:
-    """The label that a word stands for, None if it stands for none.
+    """The label of a word, None if it is no label.
 
     >>> label_of("Normal"), label_of("1.0"), label_of("2")
     (0, 1, None)
@@ -77,9 +77,9 @@ def quoted(text: object) -> str:
     >>> quoted("a\\nb"), len(quoted("x" * 1000)) < 160
     ("'a\\\\nb'", True)
     """
-    told = str(text)
-    rest = len(told) - LONGEST
-    return repr(told) if rest <= 0 else f"{told[:LONGEST]!r} and {rest} more characters"
+    content = str(text)
+    rest = len(content) - LONGEST
+    return repr(content) if rest <= 0 else f"{content[:LONGEST]!r} and {rest} more characters"
 
 
 def named(text: str) -> str:
@@ -93,15 +93,15 @@ def named(text: str) -> str:
 
 
 def text_of(path: Path) -> str:
-    """The text of a table in UTF-8, or in UTF-16 that says so; DataError with the line where it is something else."""
+    """The text of a table in UTF-8, or in UTF-16 with a byte order mark; DataError with the line of any other byte."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or device"
             raise DataError(f"{path}: expected a file with a table, found {kind}")
         if status.st_size > LARGEST:
-            told = f"{path}: {status.st_size} bytes are too many for a table (at most {LARGEST})"
-            raise DataError(f"{told}; is it another kind of file?")
+            message = f"{path}: {status.st_size} bytes are too many for a table (at most {LARGEST})"
+            raise DataError(f"{message}; is it another kind of file?")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: the table can't be read ({error.strerror})") from None
@@ -117,8 +117,8 @@ def text_of(path: Path) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        told = f"{path}: line {line}: not {encoding.removesuffix('-sig').upper()} text (byte {error.start})"
-        raise DataError(f"{told}; save the table as CSV in UTF-8") from None
+        message = f"{path}: line {line}: not {encoding.removesuffix('-sig').upper()} text (byte {error.start})"
+        raise DataError(f"{message}; save the table as CSV in UTF-8") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(f"{path}: line {line}: holds a character of value 0; save the table as CSV in UTF-8")
@@ -129,22 +129,22 @@ def cells(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers and cells, stripped, of every row that is not empty; DataError names the line of a fault."""
     text = text_of(path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_mark(text), strict=True, skipinitialspace=True)
-    found: list[tuple[int, list[str]]] = []
+    parsed: list[tuple[int, list[str]]] = []
     while True:
         begin = reader.line_num + 1
         try:
             row = next(reader)
         except StopIteration:
-            return found
+            return parsed
         except csv.Error as error:
-            raise DataError(f"{path}: line {begin}: {_told(error)}") from None
+            raise DataError(f"{path}: line {begin}: {_fault(error)}") from None
         stripped = [cell.strip() for cell in row]
         if any(stripped):
-            found.append((begin, stripped))
+            parsed.append((begin, stripped))
 
 
-def _told(error: csv.Error) -> str:
-    """What the library says of a broken row, and what to do."""
+def _fault(error: csv.Error) -> str:
+    """The fault of a malformed row, and its remedy."""
     text = str(error)
     if "field larger" in text:
         return f'a cell of more than {csv.field_size_limit()} characters; a quote (") before it may lack its end'
@@ -154,60 +154,60 @@ def _told(error: csv.Error) -> str:
 
 
 def _mark(text: str) -> str:
-    """What stands between cells: the first of comma, semicolon and tab that makes a header or a row of a first line."""
+    """The delimiter: the first of comma, semicolon and tab that makes a header or a row of a first line."""
     first = text.lstrip("\r\n").replace("\r", "\n").split("\n", 1)[0]
-    there = [mark for mark in ",;\t" if mark in first]
-    for mark in there:
+    marks = [mark for mark in ",;\t" if mark in first]
+    for mark in marks:
         words = [word.strip().strip('"').lower() for word in first.split(mark)]
         if "path" in words or "label" in words or any(label_of(word) is not None for word in words[1:2]):
             return mark
-    return there[0] if there else ","
+    return marks[0] if marks else ","
 
 
-def rows(path: Path, known: Sequence[str], without_header: Sequence[str] = ()) -> Iterator[Row]:
-    """The rows of a table with the columns ``path``, ``label`` and others that are ``known``.
+def rows(path: Path, allowed: Sequence[str], without_header: Sequence[str] = ()) -> Iterator[Row]:
+    """The rows of a table with the columns ``path``, ``label`` and others that are ``allowed``.
 
     Columns of other names are left out, which is reported once. ``without_header``: the columns of a table whose first
     line is a row already; without them a header is needed. DataError names file and line.
     """
     columns: list[str] | None = None
-    for number, found in cells(path):
+    for number, values in cells(path):
         where = f"{path}: line {number}"
         if columns is None:
-            columns = _header(found, known, where, bool(without_header))
+            columns = _header(values, allowed, where, bool(without_header))
             if columns is not None:
                 continue
             columns = list(without_header)
-        extra = found[len(columns) :]
-        if any(extra) or len(found) < 2:
-            told = f"expected {','.join(named(c) for c in columns)}, got {len(found)} cells"
-            raise DataError(f"{where}: {told}: {quoted(','.join(found))}")
-        made = {name: cell for name, cell in zip(columns, found, strict=False) if name in known}
-        if not made.get("path"):
+        extra = values[len(columns) :]
+        if any(extra) or len(values) < 2:
+            message = f"expected {','.join(named(c) for c in columns)}, got {len(values)} cells"
+            raise DataError(f"{where}: {message}: {quoted(','.join(values))}")
+        by_column = {name: cell for name, cell in zip(columns, values, strict=False) if name in allowed}
+        if not by_column.get("path"):
             raise DataError(f"{where}: no path")
-        yield Row(where, made)
+        yield Row(where, by_column)
 
 
-def _header(found: list[str], known: Sequence[str], where: str, optional: bool) -> list[str] | None:
+def _header(values: list[str], allowed: Sequence[str], where: str, optional: bool) -> list[str] | None:
     """The columns that a first line names, None if it is a row already."""
-    names = [cell.lower() for cell in found]
+    names = [cell.lower() for cell in values]
     if optional and len(names) > 1 and "path" not in names and label_of(names[1]) is not None:
         return None
     if not {"path", "label"} <= set(names):
-        told = f"{where}: expected a header with path and label ({','.join(known)})"
-        told += f" or a row with a label in its second cell ({', '.join(LABELS)})" if optional else ""
-        raise DataError(f"{told}, got {quoted(','.join(found))}")
-    for name in known:
+        message = f"{where}: expected a header with path and label ({','.join(allowed)})"
+        message += f" or a row with a label in its second cell ({', '.join(LABELS)})" if optional else ""
+        raise DataError(f"{message}, got {quoted(','.join(values))}")
+    for name in allowed:
         if names.count(name) > 1:
             raise DataError(f"{where}: two columns are called {name}; leave one out")
-    extra = [name for name in names if name not in known]
+    extra = [name for name in names if name not in allowed]
     for name in extra:
-        near = get_close_matches(name[:LONGEST], [k for k in known if k not in names], 1, NEAR)
-        if near:
+        matches = get_close_matches(name[:LONGEST], [k for k in allowed if k not in names], 1, NEAR)
+        if matches:
             raise DataError(
-                f"{where}: unknown column {quoted(name)}; did you mean {near[0]!r}? Known: {', '.join(known)}"
+                f"{where}: unknown column {quoted(name)}; did you mean {matches[0]!r}? Known: {', '.join(allowed)}"
             )
     if extra:
-        told = ", ".join(quoted(name) if name else "one without a name" for name in extra[:10])
-        report("column-extra", f"columns that are not read: {told}{' ...' if extra[10:] else ''}", where=where)
+        message = ", ".join(quoted(name) if name else "one without a name" for name in extra[:10])
+        report("column-extra", f"columns that are not read: {message}{' ...' if extra[10:] else ''}", where=where)
     return names

@@ -27,7 +27,7 @@ def brisk(stage: Stage, moment: float, seconds: float) -> list[Actor]:
 
 
 def stop(stage: Stage, moment: float, seconds: float) -> list[Actor]:
-    """Someone who stops, stands and goes on."""
+    """Someone who stops, stands and continues."""
     return _pause(stage, moment, [("stand", seconds)])
 
 
@@ -200,7 +200,7 @@ def fight(stage: Stage, moment: float, seconds: float) -> list[Actor]:
 
 
 def fall(stage: Stage, moment: float, seconds: float) -> list[Actor]:
-    """Someone falls, lies and gets up."""
+    """Someone falls and gets up again after a while."""
     band = str(stage.rng.choice(["plaza", "plaza", "stream"]))
     z, way, speed = stage.lane(band), stage.way(band), stage.pace()
     script = stage.enter(z, way).go((stage.middle(z), z), speed)
@@ -226,12 +226,12 @@ def abandoned(stage: Stage, moment: float, seconds: float) -> list[Actor]:
     owner = stage.play(script, moment, done)
     finder_way = int(stage.rng.choice([-1, 1]))
     taker_script = stage.enter(z - 0.3, finder_way).go((spot[0] - finder_way * 0.3, z - 0.3), stage.pace())
-    taken = taker_script.frames
+    pickup = taker_script.frames
     taker_script.carrying = True
     taker_script.stay(0.8, "crouch")
     stage.leave(taker_script, finder_way, stage.pace())
-    taker = stage.play(taker_script, moment + seconds, taken)
-    up = taker.first + taken + round(0.5 * stage.rate)
+    taker = stage.play(taker_script, moment + seconds, pickup)
+    up = taker.first + pickup + round(0.5 * stage.rate)
     thing = _handled(stage, owner, down, up, taker)
     at = np.arange(len(thing.points)) + thing.first
     return [owner, taker, replace(thing, hot=(at >= owner.first + done) & (at < up))]

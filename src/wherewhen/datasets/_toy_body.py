@@ -119,7 +119,9 @@ def _blend(weights: Floats, phase: Floats, t: Floats) -> Floats:
     return total
 
 
-def pose(who: Look, spots: Floats, facing: Floats, weights: Floats, phase: Floats, t: Floats, carry: Floats) -> Floats:
+def pose(
+    appearance: Look, spots: Floats, facing: Floats, weights: Floats, phase: Floats, t: Floats, carry: Floats
+) -> Floats:
     """Points ``(F, 18, 3)`` in the world of a person at ground spots ``(F, 2)`` (x, z) who looks along ``facing``.
 
     ``facing``: ``(F,)`` radians, 0 = +x. ``weights``: ``(F, 8)`` of MODES. ``carry``: ``(F,)`` 0-1, how still the
@@ -128,7 +130,7 @@ def pose(who: Look, spots: Floats, facing: Floats, weights: Floats, phase: Float
     a = _blend(weights, phase, t)
     a[:, 7] *= 1 - 0.85 * carry
     a[:, 9] *= 1 - 0.8 * carry
-    tall, wide = who.tall, who.tall * who.stout
+    tall, wide = appearance.tall, appearance.tall * appearance.stout
     p = np.zeros((len(t), POINTS, 3))
 
     def swing(start: int, end: int, length: float, angle: Floats, spread: Floats | float, side: float) -> None:
@@ -170,23 +172,28 @@ def place(points: Floats, spots: Floats, facing: Floats) -> Floats:
     return np.stack([x, points[..., 1], z], -1)
 
 
-def person(who: Look) -> tuple[Shape, ...]:
+def person(appearance: Look) -> tuple[Shape, ...]:
     """The shapes between a person's points."""
-    h, w = who.tall, who.tall * who.stout
+    h, w = appearance.tall, appearance.tall * appearance.stout
     shapes = [
-        Shape("line", (HIP, CHEST), 0.15 * w, who.top),
-        Shape("polygon", (SHOULDER, SHOULDER + 1, LEG + 1, LEG), 0.055 * w, who.top),
-        Shape("circle", (HEAD,), 0.066 * h, who.skin),
-        Shape("circle", (HAIR,), 0.062 * h, who.hair),
+        Shape("line", (HIP, CHEST), 0.15 * w, appearance.top),
+        Shape("polygon", (SHOULDER, SHOULDER + 1, LEG + 1, LEG), 0.055 * w, appearance.top),
+        Shape("circle", (HEAD,), 0.066 * h, appearance.skin),
+        Shape("circle", (HAIR,), 0.062 * h, appearance.hair),
     ]
     for s in (0, 1):
         shapes += [
-            Shape("line", (LEG + s, KNEE + s), 0.088 * w, who.legs),
-            Shape("line", (KNEE + s, ANKLE + s), 0.066 * w, who.legs),
-            Shape("line", (ANKLE + s, TOE + s), 0.05 * w, who.shoes),
-            Shape("line", (SHOULDER + s, ELBOW + s), 0.056 * w, _dim(who.top, 0.92)),
-            Shape("line", (ELBOW + s, HAND + s), 0.044 * w, who.skin if who.bare else _dim(who.top, 0.9)),
-            Shape("circle", (HAND + s,), 0.026 * h, who.skin),
+            Shape("line", (LEG + s, KNEE + s), 0.088 * w, appearance.legs),
+            Shape("line", (KNEE + s, ANKLE + s), 0.066 * w, appearance.legs),
+            Shape("line", (ANKLE + s, TOE + s), 0.05 * w, appearance.shoes),
+            Shape("line", (SHOULDER + s, ELBOW + s), 0.056 * w, _dim(appearance.top, 0.92)),
+            Shape(
+                "line",
+                (ELBOW + s, HAND + s),
+                0.044 * w,
+                appearance.skin if appearance.bare else _dim(appearance.top, 0.9),
+            ),
+            Shape("circle", (HAND + s,), 0.026 * h, appearance.skin),
         ]
     return tuple(shapes)
 
@@ -196,7 +203,7 @@ def _dim(color: tuple[float, float, float], by: float) -> tuple[float, float, fl
 
 
 def block(size: tuple[float, float, float], low: float) -> NDArray[np.float64]:
-    """Eight corners (ahead, up, right) of a block of ``size`` meters whose floor lies at height ``low``."""
+    """Eight corners (ahead, up, right) of a block of ``size`` meters whose base is at height ``low``."""
     a, b, c = size
     return np.array([[x, y, z] for x in (-a / 2, a / 2) for y in (low, low + b) for z in (-c / 2, c / 2)])
 

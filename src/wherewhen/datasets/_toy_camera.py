@@ -57,5 +57,5 @@ class Camera:
         x = np.linspace(-40, 40, 1601)
         line = np.stack([x, np.zeros_like(x), np.full_like(x, z)], -1)
         pixels, far = self.project(line)
-        seen = x[(far > 1) & (pixels[:, 0] >= 0) & (pixels[:, 0] < self.width)]
-        return float(seen[0]), float(seen[-1])
+        visible = x[(far > 1) & (pixels[:, 0] >= 0) & (pixels[:, 0] < self.width)]
+        return float(visible[0]), float(visible[-1])

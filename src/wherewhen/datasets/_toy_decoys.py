@@ -17,7 +17,7 @@ def standing(scene: Scene, rng: np.random.Generator, frames: int, count: int, ac
     """So many blocks, each of some color of the palette, out of the way of the actors where there is room."""
     ways = np.concatenate([np.empty((0, 2)), *(actor.spots for actor in actors)])
     first = 1 + max((actor.track for actor in actors), default=-1)
-    found: list[Actor] = []
+    blocks: list[Actor] = []
     for track in range(first, first + count):
         spot = _spot(scene, rng, ways)
         ways = np.concatenate([ways, spot[None]])
@@ -26,16 +26,16 @@ def standing(scene: Scene, rng: np.random.Generator, frames: int, count: int, ac
         color = list(PALETTE.values())[int(rng.integers(len(PALETTE)))]
         points = np.broadcast_to(corners, (frames, *corners.shape))
         still = np.broadcast_to(spot, (frames, 2))
-        found.append(Actor(track, 0, points, body.faces(0, color), np.zeros(frames, bool), still))
-    return found
+        blocks.append(Actor(track, 0, points, body.faces(0, color), np.zeros(frames, bool), still))
+    return blocks
 
 
 def _spot(scene: Scene, rng: np.random.Generator, ways: np.ndarray) -> np.ndarray:
     """A place on the ground, x and z in meters."""
     spot = np.zeros(2)
     for _ in range(TRIES):
-        near, far = list(scene.bands.values())[int(rng.integers(len(scene.bands)))]
-        z = rng.uniform(near + 0.3, far - 0.3)
+        front, back = list(scene.bands.values())[int(rng.integers(len(scene.bands)))]
+        z = rng.uniform(front + 0.3, back - 0.3)
         low, high = scene.camera.reach(z)
         spot = np.array([rng.uniform(low + 0.5, high - 0.5), z])
         if not len(ways) or np.hypot(*(ways - spot).T).min() > ROOM:

@@ -58,12 +58,12 @@ def ground(
     grain = fine * _fade(0.25, footprint)
     color = np.broadcast_to(asphalt, (*x.shape, 3)) * (1 + 0.05 * grain + 0.04 * coarse)[..., None]
     for name, (z0, z1) in bands.items():
-        here = (z >= z0 - 0.18) & (z < z1 + 0.17)
+        band = (z >= z0 - 0.18) & (z < z1 + 0.17)
         tone = tones[name] * _cover(name, noise, x, z, footprint, tile, grain, coarse)[..., None]
         if name == "stream":
             painted = _arrows(x, z, z0, z1, way) * (0.75 + 0.12 * fine).clip(0.3, 1)
             tone = tone * (1 - 0.7 * painted[..., None]) + 0.7 * painted[..., None] * 215
-        color = np.where(here[..., None], tone, color)
+        color = np.where(band[..., None], tone, color)
     for z0, z1 in bands.values():
         for edge in (z0 - 0.18, z1 + 0.17):
             kerb = (1 - np.abs(z - edge) / np.maximum(0.14, footprint / 2)).clip(0, 1) ** 0.5

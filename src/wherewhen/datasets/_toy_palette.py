@@ -22,7 +22,7 @@ PALETTE: dict[str, Color] = {
     "abandoned": (245, 125, 10),
     "intrusion": (85, 225, 25),
 }
-"""Red, yellow, blue, magenta, cyan, orange and lime: hues far enough apart to be told in a compressed video."""
+"""Red, yellow, blue, magenta, cyan, orange and lime: hues that remain distinct in a compressed video."""
 
 DULL = 0.3
 """How much of its saturation everything else keeps."""
@@ -54,7 +54,7 @@ def _muted(shape: Shape) -> Shape:
 
 
 def _shaded(shape: Shape, color: Color) -> Color:
-    """The color, a little darker where the shape is dark, so that limbs can be told apart."""
+    """The color, a little darker where the shape is dark, so that limbs are distinguishable."""
     light = 0.75 + 0.25 * max(shape.color) / 255
     r, g, b = (value * light for value in color)
     return r, g, b

@@ -127,7 +127,7 @@ def _paint(image: Pixels, ids: NDArray[np.int16], scene: Scene, film: _Film, k: 
     body = _body(film, k, (x0, y0, x1, y1))
     part = np.s_[y0:y1, x0:x1]
     if scene.stands[part].any():
-        body[scene.near[part] <= film.far[k]] = 0
+        body[scene.occluder_depth[part] <= film.far[k]] = 0
     cover = body[..., 3]
     under = image[part].astype(np.uint16)
     under *= (255 - cover)[..., None]
@@ -175,15 +175,15 @@ class _Lens:
             cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.36 * unit, (tone, tone, tone), thick, cv2.LINE_AA)
 
 
-def _found(ids: NDArray[np.int16], hot: list[int], least: float) -> tuple[Masks, dict[int, Box]]:
+def _visible(ids: NDArray[np.int16], hot: list[int], least: float) -> tuple[Masks, dict[int, Box]]:
     """Pixels and half-open boxes of the hot tracks that show at least ``least`` pixels."""
     mask = np.zeros(ids.shape, bool)
     boxes: dict[int, Box] = {}
     for track in hot:
-        seen = ids == track + 1
-        if int(seen.sum()) >= least:
-            mask |= seen
-            rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
+        pixels = ids == track + 1
+        if int(pixels.sum()) >= least:
+            mask |= pixels
+            rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
             boxes[track] = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return mask, boxes
 
@@ -207,5 +207,5 @@ def render(scene: Scene, actors: list[Actor], rng: np.random.Generator, rate: fl
         for film, k in sorted(cast, key=lambda pair: -pair[0].far[pair[1]]):
             _paint(image, ids, scene, film, k)
         hot = [film.actor.track for film, k in cast if film.actor.hot[k]]
-        mask, boxes = _found(ids, hot, least)
+        mask, boxes = _visible(ids, hot, least)
         yield Drawn(lens(image, index), mask, boxes)

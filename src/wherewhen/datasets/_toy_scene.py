@@ -26,8 +26,9 @@ class Scene:
 
     ``bands``: depth range in meters of ``stream`` (everyone walks one way), ``plaza`` (both ways) and ``lawn``
     (forbidden). ``way``: +1 or -1, the stream's direction along x. ``sun``: how far, in meters along x and z, a
-    shadow falls per meter of height. ``pictures``: uint8 RGB ``(SWAYS, H, W, 3)``. ``near``: distance ``(H, W)`` of
-    the post, trunk or bench that hides what is behind it, infinite elsewhere; ``stands``: where there is one.
+    shadow falls per meter of height. ``pictures``: uint8 RGB ``(SWAYS, H, W, 3)``. ``occluder_depth``:
+    distance ``(H, W)`` of the post, trunk or bench that hides the scene behind it, infinite elsewhere; ``stands``:
+    mask of these occluders.
     """
 
     camera: Camera
@@ -36,7 +37,7 @@ class Scene:
     sun: tuple[float, float]
     shade: float
     pictures: Pixels
-    near: Features
+    occluder_depth: Features
     stands: Masks
 
 
@@ -44,7 +45,7 @@ class Scene:
 class _Canvas:
     camera: Camera
     image: Pixels
-    near: Features
+    occluder_depth: Features
     leaves: Pixels
     grain: Features
 
@@ -60,7 +61,7 @@ class _Canvas:
         alpha = mask[part][..., None].astype(np.float32) / 255
         tone = np.asarray(color, np.float32) * (1 + texture * self.grain[part][..., None])
         self.image[part] = (self.image[part] * (1 - alpha) + tone.clip(0, 255) * alpha).astype(np.uint8)
-        self.near[part][mask[part] > 127] = far
+        self.occluder_depth[part][mask[part] > 127] = far
 
     def polygon(self, points: object, color: Floats, far: float | None = None) -> None:
         """A flat convex face in the world."""
@@ -108,8 +109,8 @@ def build(seed: int, width: int, height: int) -> Scene:
     sun = (float(rng.uniform(0.35, 0.9) * rng.choice([-1, 1])), float(rng.uniform(-0.25, 0.35)))
     canvas = _backdrop(rng, camera, bands, wall, way)
     _furnish(rng, canvas, bands, wall, sun)
-    near = _shrunk_near(canvas)
-    return Scene(camera, bands, way, sun, float(rng.uniform(0.3, 0.5)), _sway(canvas), near, np.isfinite(near))
+    depth = _occluder_depth(canvas)
+    return Scene(camera, bands, way, sun, float(rng.uniform(0.3, 0.5)), _sway(canvas), depth, np.isfinite(depth))
 
 
 def _bands(rng: np.random.Generator) -> tuple[dict[str, tuple[float, float]], float]:
@@ -181,15 +182,15 @@ def _furnish(
     gap = [z1 + 0.17 for _, z1 in bands.values()]
     things += [(float(rng.choice(gap)), 5, float(rng.uniform(low * 0.6, high * 0.6)))]
     # Shadows lie on the ground, under everything that stands.
-    for z, what, x in things:
-        _cast(canvas, what, x, z, sun)
+    for z, kind, x in things:
+        _cast(canvas, kind, x, z, sun)
     painters = (_car, _tree, _chain, _bench, _bin, _lamp)
-    for z, what, x in sorted(things, key=lambda thing: -thing[0]):
-        painters[what](rng, canvas, x, z)
+    for z, kind, x in sorted(things, key=lambda thing: -thing[0]):
+        painters[kind](rng, canvas, x, z)
 
 
-def _cast(canvas: _Canvas, what: int, x: float, z: float, sun: tuple[float, float]) -> None:
-    tall, wide = ((1.3, 4.0), (4.5, 1.6), (0, 0), (0.5, 1.6), (0.9, 0.5), (6.0, 0.12))[what]
+def _cast(canvas: _Canvas, kind: int, x: float, z: float, sun: tuple[float, float]) -> None:
+    tall, wide = ((1.3, 4.0), (4.5, 1.6), (0, 0), (0.5, 1.6), (0.9, 0.5), (6.0, 0.12))[kind]
     if not tall:
         return
     dx, dz = sun[0] * tall, sun[1] * tall
@@ -264,11 +265,11 @@ def _lamp(rng: np.random.Generator, canvas: _Canvas, x: float, z: float) -> None
     canvas.line([x, 0, z], [x, 0.7, z], 0.22, steel * 0.9)
 
 
-def _shrunk_near(canvas: _Canvas) -> Features:
+def _occluder_depth(canvas: _Canvas) -> Features:
     height, width = canvas.camera.height, canvas.camera.width
-    near = canvas.near.reshape(height, FINER, width, FINER)
+    samples = canvas.occluder_depth.reshape(height, FINER, width, FINER)
     # A thin post would flicker in and out of a nearest sample; a pixel hides when half of it does.
-    nearest = np.sort(near.transpose(0, 2, 1, 3).reshape(height, width, -1), -1)
+    nearest = np.sort(samples.transpose(0, 2, 1, 3).reshape(height, width, -1), -1)
     hidden: Features = np.ascontiguousarray(nearest[..., FINER * FINER // 2 - 1])
     return hidden
 

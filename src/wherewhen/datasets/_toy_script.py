@@ -59,7 +59,7 @@ class Script:
     facing: float = 0.0
     soft: float = 0.4
     spots: list[Floats] = field(default_factory=list)
-    looks: list[Floats] = field(default_factory=list)
+    facings: list[Floats] = field(default_factory=list)
     modes: list[int] = field(default_factory=list)
     hot: list[bool] = field(default_factory=list)
     carry: list[bool] = field(default_factory=list)
@@ -101,7 +101,7 @@ class Script:
     def _add(self, spots: Floats, mode: str, hot: bool) -> None:
         count = len(spots)
         self.spots.append(spots)
-        self.looks.append(np.full(count, self.facing))
+        self.facings.append(np.full(count, self.facing))
         self.modes += [body.MODES.index(mode)] * count
         self.hot += [hot] * count
         self.carry += [self.carrying] * count
@@ -110,18 +110,20 @@ class Script:
         """Where the mover is, ``(n, 2)``, corners rounded."""
         return _smooth(np.concatenate(self.spots), self._width(self.soft))
 
-    def play(self, who: body.Look, first: int, track: int, shift: float = 0.0, ride: Ride | None = None) -> Actor:
+    def play(
+        self, appearance: body.Look, first: int, track: int, shift: float = 0.0, ride: Ride | None = None
+    ) -> Actor:
         """The person, from clip frame ``first`` on; ``shift``: where in the step, in radians, it starts."""
-        spots, looks = self.smooth_spots(), np.concatenate(self.looks)
-        turn = _smooth(np.stack([np.cos(looks), np.sin(looks)], -1), self._width(max(self.soft, 0.5)))
+        spots, facings = self.smooth_spots(), np.concatenate(self.facings)
+        turn = _smooth(np.stack([np.cos(facings), np.sin(facings)], -1), self._width(max(self.soft, 0.5)))
         facing = np.arctan2(turn[:, 1], turn[:, 0])
         weights = _smooth(np.eye(len(body.MODES))[self.modes], self._width(0.44))
         speed = np.hypot(*np.gradient(spots, axis=0).T) * self.rate if len(spots) > 1 else np.zeros(1)
-        stride = np.array([STRIDES.get(mode, 1.5) for mode in body.MODES])[self.modes] * who.tall / 1.75
+        stride = np.array([STRIDES.get(mode, 1.5) for mode in body.MODES])[self.modes] * appearance.tall / 1.75
         phase = shift + np.cumsum(2 * np.pi * speed / stride / self.rate) * (0.0 if ride and ride.still else 1.0)
         carry = _smooth(np.array(self.carry, float)[:, None], self._width(0.3))[:, 0]
         t = (np.arange(self.frames) + first) / self.rate + shift
-        points, shapes = body.pose(who, spots, facing, weights, phase, t, carry), body.person(who)
+        points, shapes = body.pose(appearance, spots, facing, weights, phase, t, carry), body.person(appearance)
         if ride:
             under = np.broadcast_to(ride.points, (len(spots), *ride.points.shape))
             points = np.concatenate([points, body.place(under, spots, facing)], 1)

@@ -67,12 +67,12 @@ class Stage:
 
     def play(self, script: Script, moment: float, done: int, ride: Ride | None = None) -> Actor:
         """Someone who plays a script whose frame ``done`` falls on ``moment`` seconds of the clip."""
-        who = body.look(self.rng)
+        appearance = body.look(self.rng)
         first = round(moment * self.rate) - done
-        return script.play(who, first, self.number(), float(self.rng.uniform(0, 6.28)), ride)
+        return script.play(appearance, first, self.number(), float(self.rng.uniform(0, 6.28)), ride)
 
     def clear(self, spots: Floats, first: int, room: float = 0.6) -> bool:
-        """Whether nobody stands within ``room`` meters of the way ``(n, 2)``."""
+        """Whether no other actor is within ``room`` meters of the way ``(n, 2)``."""
         for other in self.actors:
             low, high = max(first, other.first), min(first + len(spots), other.first + len(other.spots))
             if low < high:
@@ -109,12 +109,12 @@ class Stage:
     def shown(self, actors: list[Actor]) -> int:
         """In how many frames the middle of something anomalous is in the picture and nothing stands before it."""
         camera = self.scene.camera
-        seen = np.zeros(self.frames, bool)
+        visible = np.zeros(self.frames, bool)
         for actor in actors:
             hot = np.flatnonzero(actor.hot)
             where, far = camera.project(actor.points[hot].mean(1))
             column, row = where.astype(int).T
             inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height)
             hot, column, row, far = hot[inside], column[inside], row[inside], far[inside]
-            seen[actor.first + hot[self.scene.near[row, column] > far]] = True
-        return int(seen.sum())
+            visible[actor.first + hot[self.scene.occluder_depth[row, column] > far]] = True
+        return int(visible.sum())

@@ -25,14 +25,14 @@ def _no_boxes() -> Floats:
 class Draft:
     """One video's annotation in 0-based, half-open frames and pixels, as an adapter reads it.
 
-    ``spans``: (first, stop) pairs. ``boxes``: rows ``track, frame, x0, y0, x1, y1``. ``known``: frames in which a
-    missing box means that there is none; None = all. ``where``: the file, for reports.
+    ``spans``: (first, stop) pairs. ``boxes``: rows ``track, frame, x0, y0, x1, y1``. ``boxed_frames``:
+    frames with complete box annotation; None = all. ``where``: the file, for reports.
     """
 
     spans: list[tuple[int, int]] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
     boxes: Floats = field(default_factory=_no_boxes)
-    known: Iterable[int] | None = None
+    boxed_frames: Iterable[int] | None = None
     masks: Callable[[], Masks] | None = None
     where: object = ""
 
@@ -70,7 +70,7 @@ def runs(flags: NDArray[np.generic]) -> list[tuple[int, int]]:
 
 
 def _spans(video: str, measure: Measure, draft: Draft) -> tuple[list[tuple[int, int]], tuple[str, ...]]:
-    kept: list[tuple[tuple[int, int], str]] = []
+    labelled: list[tuple[tuple[int, int], str]] = []
     names = draft.categories or [""] * len(draft.spans)
     for (first, stop), name in zip(draft.spans, names, strict=True):
         text = f"frames {first} to {stop} (0-based, end excluded) of {measure.frames}"
@@ -82,12 +82,12 @@ def _spans(video: str, measure: Measure, draft: Draft) -> tuple[list[tuple[int, 
             if stop > measure.frames:
                 kind = "span-end" if stop == measure.frames + 1 else "span-past-end"
                 report(kind, f"the span passes the end and is cut: {text}", video, draft.where)
-            kept.append(((first, min(stop, measure.frames)), name))
-    kept.sort()
-    for (a, _), (b, _) in pairwise(kept):
+            labelled.append(((first, min(stop, measure.frames)), name))
+    labelled.sort()
+    for (a, _), (b, _) in pairwise(labelled):
         if b[0] < a[1]:
             report("span-overlap", f"frames {a[0]} to {a[1]} overlap {b[0]} to {b[1]}", video, draft.where)
-    return [span for span, _ in kept], tuple(name for _, name in kept) if draft.categories else ()
+    return [span for span, _ in labelled], tuple(name for _, name in labelled) if draft.categories else ()
 
 
 def _boxes(video: str, measure: Measure, draft: Draft) -> Floats:
@@ -108,8 +108,8 @@ def _boxes(video: str, measure: Measure, draft: Draft) -> Floats:
     for kind, wrong, drop in tests:
         hits = wrong & keep
         if hits.any():
-            one = rows[hits][0]
-            message = f"{int(hits.sum())} boxes, the first in frame {int(one[1])}: {one[2:].tolist()} of {size}"
+            row = rows[hits][0]
+            message = f"{int(hits.sum())} boxes, the first in frame {int(row[1])}: {row[2:].tolist()} of {size}"
             report(kind, f"{message} and {measure.frames} frames", video, draft.where)
         if drop:
             keep &= ~wrong
@@ -120,7 +120,7 @@ _HINT = "videos.json (wherewhen data probe writes it)"
 
 
 def build(video: str, measure: Measure, draft: Draft) -> Truth:
-    """Truth of one video; what is odd is reported, and cut or left out if somebody listens."""
+    """Truth of one video; inconsistent parts are reported, and cut or left out if a listener is active."""
     spans, categories = _spans(video, measure, draft)
     boxes = _boxes(video, measure, draft)
     positive = np.zeros(measure.frames, bool)
@@ -145,10 +145,10 @@ def build(video: str, measure: Measure, draft: Draft) -> Truth:
 
 
 def _boxed(draft: Draft, positive: Masks) -> Masks | None:
-    if draft.known is None:
+    if draft.boxed_frames is None:
         return None
     flags = ~positive
-    numbers = np.array(sorted(set(draft.known)), np.int64)
+    numbers = np.array(sorted(set(draft.boxed_frames)), np.int64)
     flags[numbers[(numbers >= 0) & (numbers < len(flags))]] = True
     return flags
 

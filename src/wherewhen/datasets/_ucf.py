@@ -62,8 +62,8 @@ def load(root: Path, name: str) -> Dataset:
     """Videos and the official fold; the label is that of the name's beginning, ``Normal`` or a category."""
     footage = _files.Footage(root)
     sides = []
-    for names, what in ((TRAIN, "the list of training videos"), (TEST, "the list of test videos")):
-        path = _files.need(root, *names, what=what)
+    for names, content in ((TRAIN, "the list of training videos"), (TEST, "the list of test videos")):
+        path = _files.need(root, *names, content=content)
         sides.append(tuple(_video(key, listed, footage, path) for key, listed in _files.listed(path)))
     train, test = apart(sides[0], sides[1], root)
     return Dataset(name, train + test, (Fold("official", train, test),))
@@ -71,7 +71,7 @@ def load(root: Path, name: str) -> Dataset:
 
 def drafts(root: Path) -> dict[str, Draft]:
     """The official spans by video id: rows ``name category start end start end``, -1 where there is none."""
-    path = _files.need(root, *SPANS, what="the temporal annotation")
+    path = _files.need(root, *SPANS, content="the temporal annotation")
     out: dict[str, Draft] = {}
     for key, row, fields, where in _files.named_rows(path):
         try:

@@ -4,7 +4,7 @@ Layout: ``UCSDped2/Train/Train001/001.tif``, ``UCSDped2/Test/Test001/001.tif``, 
 ``Test/UCSDped2.m`` with a row ``TestVideoFile{end+1}.gt_frame = [61:180];`` per test clip; the root may be the folder
 itself or the one above. Frames count from 1 and the end is included: it is MATLAB, ``[1:180]`` is a clip of 180
 pictures from 001 to 180, and the mask 060.bmp before ``[61:180]`` is empty while 061.bmp is not.
-A clip's length is the number of its pictures, or what ``videos.json`` says.
+A clip's length is the number of its pictures, or the one in ``videos.json``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from wherewhen.datasets._truths import Draft, build, from_one, normal
 
 
 def _home(root: Path, name: str) -> Path:
-    found = _files.locate(root, f"Test/{name}.m", f"{name}/Test/{name}.m", f"{name}.m")
-    if found is None:
+    path = _files.locate(root, f"Test/{name}.m", f"{name}/Test/{name}.m", f"{name}.m")
+    if path is None:
         raise DataError(f"{root}: the annotation {name}.m not found; expected {name}/Test/{name}.m")
-    return found
+    return path
 
 
 def spans(path: Path) -> list[list[tuple[int, int]]]:
@@ -35,10 +35,10 @@ def spans(path: Path) -> list[list[tuple[int, int]]]:
         if "gt_frame" not in row:
             continue
         inner = re.search(r"=\s*\[?([\d:,\s]*)\]?\s*;?", row)
-        found = re.findall(r"(\d+)(?:\s*:\s*(\d+))?", inner[1]) if inner else []
-        if not found:
+        ranges = re.findall(r"(\d+)(?:\s*:\s*(\d+))?", inner[1]) if inner else []
+        if not ranges:
             report("row-malformed", f"expected gt_frame = [61:180];, got: {row}", where=f"{path}:{number}")
-        out.append([(int(first), int(last or first)) for first, last in found])
+        out.append([(int(first), int(last or first)) for first, last in ranges])
     return out
 
 
@@ -64,11 +64,11 @@ def _clip(folder: Path, key: str, footage: _files.Footage) -> Path:
 def truth(root: Path, name: str, counts: tuple[int, int], usual: Usual) -> dict[str, Truth]:
     """Spans, masks and the boxes around their parts; clips without masks have unknown boxes (``Truth.boxed``)."""
     annotation = _home(root, name)
-    found = spans(annotation)
+    annotated = spans(annotation)
     videos = load(root, name, counts).videos
     tests = [video.id for video in videos if video.label]
-    if len(found) != len(tests):
-        report("count-mismatch", f"{len(found)} rows for {len(tests)} test clips", where=annotation)
+    if len(annotated) != len(tests):
+        report("count-mismatch", f"{len(annotated)} rows for {len(tests)} test clips", where=annotation)
     lengths = {v.id: len(_files.pictures(v.path)) for v in videos if v.path.is_dir()}
     table = Measures(root, usual)
     quiet = [v.id for v in videos if not v.label and table.find(v.id, lengths.get(v.id, 0))]
@@ -79,7 +79,7 @@ def truth(root: Path, name: str, counts: tuple[int, int], usual: Usual) -> dict[
             continue
         number = int(key[-3:])
         draft = _masked(annotation.parent / f"{key}_gt", key, measure.frames, (measure.height, measure.width))
-        draft.spans = from_one(found[number - 1] if number <= len(found) else [], key, annotation)
+        draft.spans = from_one(annotated[number - 1] if number <= len(annotated) else [], key, annotation)
         draft.where = annotation
         out[key] = build(key, measure, draft)
     return out
@@ -88,13 +88,13 @@ def truth(root: Path, name: str, counts: tuple[int, int], usual: Usual) -> dict[
 def _masked(folder: Path, key: str, frames: int, size: tuple[int, int]) -> Draft:
     paths = {int(p.stem) - 1: p for p in _files.pictures(folder) if p.stem.isdigit()} if folder.is_dir() else {}
     if not paths:
-        return Draft(known=())
+        return Draft(boxed_frames=())
     masks = {frame: _masks.picture(path) > 0 for frame, path in paths.items()}
     if not _masks.agree([mask.shape for mask in masks.values()], size, key, folder):
-        return Draft(known=())
+        return Draft(boxed_frames=())
     whole = len(paths) == frames
     reader = _masks.from_pictures(paths, frames) if whole else None
-    return Draft(boxes=_masks.boxes_of(masks.items()), known=list(paths), masks=reader)
+    return Draft(boxes=_masks.boxes_of(masks.items()), boxed_frames=list(paths), masks=reader)
 
 
 def plugin(name: str, counts: tuple[int, int], usual: Usual) -> DatasetReader:

@@ -46,8 +46,8 @@ def masks(path: Path) -> Masks:
         cells: Any = loadmat(path)["volLabel"].ravel()
         return np.stack([np.asarray(cell) != 0 for cell in cells])
     except Exception as error:  # a damaged file may raise nearly anything
-        told = f"{type(error).__name__}: {str(error)[:120]}"
-        raise DataError(f"{path}: expected volLabel, a cell of masks of one size ({told})") from None
+        message = f"{type(error).__name__}: {str(error)[:120]}"
+        raise DataError(f"{path}: expected volLabel, a cell of masks of one size ({message})") from None
 
 
 def _draft(path: Path) -> tuple[Draft, int, tuple[int, ...]]:
@@ -60,13 +60,13 @@ def _draft(path: Path) -> tuple[Draft, int, tuple[int, ...]]:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Masks, spans where they are not empty, and a box around each part; training videos where lengths are known."""
-    folder = _files.need(root, FOLDER, what="the masks")
+    folder = _files.need(root, FOLDER, content="the masks")
     table = Measures(root, USUAL)
     out = {}
     for video in load(root).videos:
         if not video.label:
-            if (known := table.find(video.id)) is not None:
-                out[video.id] = normal(known)
+            if (length := table.find(video.id)) is not None:
+                out[video.id] = normal(length)
             continue
         path = folder / f"{int(video.id[-2:])}_label.mat"
         if not path.exists():

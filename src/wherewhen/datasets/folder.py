@@ -33,25 +33,25 @@ class _Entry:
 
 def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
     """The videos of a table, each once."""
-    known: dict[str, _Entry] = {}
+    entries: dict[str, _Entry] = {}
     for row in rows(table, COLUMNS, COLUMNS[:3]):
         entry = _entry(root, row)
-        first = known.setdefault(entry.path, entry)
+        first = entries.setdefault(entry.path, entry)
         if first is entry:
             yield entry
         elif (first.label, first.category, first.split) == (entry.label, entry.category, entry.split):
             report("name-repeated", f"repeats {_line(first)}", entry.path, entry.where)
         else:
-            told = f"{entry.where}: {named(entry.path)} is {_said(entry)} here and {_said(first)} in {_line(first)}"
-            raise DataError(f"{told}; remove one of the two rows")
+            message = f"{named(entry.path)} is {_described(entry)} here and {_described(first)} in {_line(first)}"
+            raise DataError(f"{entry.where}: {message}; remove one of the two rows")
 
 
 def _line(entry: _Entry) -> str:
     return entry.where.rpartition(": ")[2]
 
 
-def _said(entry: _Entry) -> str:
-    return ", ".join([WORDS[entry.label], *(quoted(one) for one in (entry.category, entry.split) if one)])
+def _described(entry: _Entry) -> str:
+    return ", ".join([WORDS[entry.label], *(quoted(text) for text in (entry.category, entry.split) if text)])
 
 
 def _entry(root: Path, row: Row) -> _Entry:
@@ -63,7 +63,7 @@ def _entry(root: Path, row: Row) -> _Entry:
     return _Entry(row.where, _relative(root, row.cells["path"], row.where), label, category, row.split())
 
 
-def _there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     """Whether a path exists; a name that no file can have doesn't."""
     try:
         return path.exists()
@@ -73,7 +73,7 @@ def _there(path: Path) -> bool:
 
 def _relative(root: Path, path: str, where: str) -> str:
     """The path of a video relative to the root, as posix; it must be there and inside."""
-    if "\\" in path and not _there(root / path):
+    if "\\" in path and not _exists(root / path):
         path = path.replace("\\", "/")
     pure = PurePosixPath(path)
     if pure.is_absolute() or path[1:3] in (":/", ":\\"):
@@ -81,33 +81,33 @@ def _relative(root: Path, path: str, where: str) -> str:
     if ".." in pure.parts:
         raise DataError(f"{where}: {named(path)} leads out of {root}; put the video, or a link to it, inside")
     full = root / path
-    if not _there(full):
-        raise DataError(f"{where}: no such video: {named(path)} in {root}{_near(full)}")
+    if not _exists(full):
+        raise DataError(f"{where}: no such video: {named(path)} in {root}{_suggestion(full)}")
     if not is_video(full):
         kind = "a folder without pictures" if full.is_dir() else "not a video file"
         raise DataError(f"{where}: {named(path)} is {kind}; expected a video or a folder of pictures")
     return pure.as_posix()
 
 
-def _near(path: Path) -> str:
+def _suggestion(path: Path) -> str:
     """A hint at a file of nearly the same name in the same folder."""
     try:
-        there = {one.name.lower(): one.name for one in path.parent.iterdir()}
+        names = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
     except (OSError, ValueError):
         return ""
-    near = get_close_matches(path.name.lower()[:300], there, 1, 0.8)
-    return f"; did you mean {named(there[near[0]])}?" if near else ""
+    matches = get_close_matches(path.name.lower()[:300], names, 1, 0.8)
+    return f"; did you mean {named(names[matches[0]])}?" if matches else ""
 
 
 def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
     for folder, label in folders.chosen(root) if folders else usual(root):
         if is_video(folder):
             raise DataError(f"{folder}: pictures are directly in it; give every video a separate folder")
-        found = videos_in(folder)
-        if not found:
+        paths = videos_in(folder)
+        if not paths:
             raise DataError(f"{folder}: no videos in it, so there is nothing {WORDS[label]}")
         name = folder.name if folders and folder.name.lower() not in NAMES else None
-        for path in found:
+        for path in paths:
             inner = path.relative_to(folder).parts
             category = (inner[0] if len(inner) > 1 else name) if label else None
             yield _Entry(str(path), path.relative_to(root).as_posix(), label, category)
@@ -116,8 +116,8 @@ def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
 def load(root: Path, folders: Folders | None = None) -> Dataset:
     """Every video of a folder with its label, and class where given; a video's id is its path without suffix.
 
-    ``labels.csv`` goes before folders. ``folders``: names of folders that stand for labels, in place of the usual
-    ones. Raises DataError, naming file and line, for whatever can't be meant.
+    ``labels.csv`` goes before folders. ``folders``: names of the label folders, in place of the usual ones.
+    Raises DataError, naming file and line, for invalid labels.
     """
     root = Path(root)
     if not root.is_dir():
@@ -130,15 +130,15 @@ def load(root: Path, folders: Folders | None = None) -> Dataset:
         name = printable(entry.path if path.is_dir() else PurePosixPath(entry.path).with_suffix(""))
         if name in origin:
             first = origin[name]
-            told = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"
-            raise DataError(f"{entry.where}: {told}; rename one of them")
+            message = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"
+            raise DataError(f"{entry.where}: {message}; rename one of them")
         origin[name] = entry
         videos[name] = Video(name, path, entry.label, entry.category)
     labels = {video.label for video in videos.values()}
     if len(labels) == 1:
         have, lack = WORDS[::-1] if labels == {1} else WORDS
         raise DataError(f"{root}: all {len(videos)} videos are {have}; learning needs {lack} ones as well")
-    _tell_left(root, [video.path for video in videos.values()])
+    _report_unlabelled(root, [video.path for video in videos.values()])
     parts = {name: entry.split for name, entry in origin.items()}
     fold = _fold(videos, parts, root / TABLE)
     return Dataset(root.resolve().name, tuple(videos.values()), (fold,) if fold else (), SPLIT if fold else "")
@@ -149,42 +149,42 @@ def _entries(root: Path, folders: Folders | None) -> list[_Entry]:
     if table.exists():
         if folders:
             raise ConfigError(f"{table}: the table has the labels; leave --normal and --anomalous out, or rename it")
-        found = list(_in_table(root, table))
-        if not found:
+        entries = list(_in_table(root, table))
+        if not entries:
             raise DataError(f"{table}: no videos in it")
-        return found
+        return entries
     if not folders and not usual(root):
         raise DataError(f"{root}: {nothing(root)}")
     return list(_in_folders(root, folders))
 
 
-def _tell_left(root: Path, taken: list[Path]) -> None:
+def _report_unlabelled(root: Path, labelled: list[Path]) -> None:
     """Report videos below the root that have no label."""
-    left = videos_left(root, taken)
+    left = videos_left(root, labelled)
     if left:
-        some = ", ".join(named(path.relative_to(root).as_posix()) for path in left[:3])
-        told = f"{len(left)} videos without a label: {some}{', ...' if left[3:] else ''}"
-        report("unlabelled", told, where=root / TABLE if (root / TABLE).exists() else root)
+        examples = ", ".join(named(path.relative_to(root).as_posix()) for path in left[:3])
+        message = f"{len(left)} videos without a label: {examples}{', ...' if left[3:] else ''}"
+        report("unlabelled", message, where=root / TABLE if (root / TABLE).exists() else root)
 
 
 def nothing(root: Path) -> str:
     """What a folder without labels needs, and what is there instead."""
-    told = f"expected a file {TABLE} (path,label[,class]) or folders normal/ and anomalous/"
-    return f"{told}, or --normal NAMES --anomalous NAMES with other names. {listed(below(root))}"
+    message = f"expected a file {TABLE} (path,label[,class]) or folders normal/ and anomalous/"
+    return f"{message}, or --normal NAMES --anomalous NAMES with other names. {listed(below(root))}"
 
 
 def _fold(videos: dict[str, Video], parts: dict[str, str | None], table: Path) -> Fold | None:
-    """The fold of a column ``split``; None where nothing stands in it."""
+    """The fold of a column ``split``; None where the column is empty."""
     if not any(parts.values()):
         return None
     train, val, test = (
         tuple(video for name, video in videos.items() if parts[name] == part) for part in ("train", "val", "test")
     )
-    for told, part in (("train", train), ("val", val)):
+    for column, part in (("train", train), ("val", val)):
         labels = {video.label for video in part}
-        if labels != {0, 1} and (part or told == "train"):
+        if labels != {0, 1} and (part or column == "train"):
             has = f"has {WORDS[labels.pop() or 0]} videos only" if labels else "has no videos"
-            raise DataError(f"{table}: column split: {told} {has}; it needs both labels")
+            raise DataError(f"{table}: column split: {column} {has}; it needs both labels")
     left = sum(part is None for part in parts.values())
     if left:
         report(
@@ -197,7 +197,7 @@ def _fold(videos: dict[str, Video], parts: dict[str, str | None], table: Path) -
 
 
 def truth(root: Path, folders: Folders | None = None) -> dict[str, Truth]:
-    """Always empty: labels on whole videos say nothing about times. DataError where `load` raises it."""
+    """Always empty: labels on whole videos hold no times. DataError where `load` raises it."""
     load(root, folders)
     return {}
 

@@ -37,7 +37,7 @@ def load(root: Path) -> Dataset:
     sides = []
     for side in ("Train", "Test"):
         path = _files.need(
-            root, f"MSAD_{side}.list", f"MSAD_I3D_WS_{side}.list", f"MSAD_{side}list.txt", what=f"the {side} list"
+            root, f"MSAD_{side}.list", f"MSAD_I3D_WS_{side}.list", f"MSAD_{side}list.txt", content=f"the {side} list"
         )
         pairs = _files.unique([(_key(key), name) for key, name in _files.listed(path)], path)
         videos = []
@@ -58,12 +58,12 @@ def _table(path: Path) -> tuple[dict[str, list[tuple[int, int]]], dict[str, int]
         try:
             key, frames = _key(row["name"]), int(row["total frames"])
             first, last = (row[f"{which} frame of anomaly"] for which in ("starting", "ending"))
-            found = from_one([(int(first), int(last))], key, where) if first not in ("", "-1") else []
+            intervals = from_one([(int(first), int(last))], key, where) if first not in ("", "-1") else []
         except (KeyError, ValueError) as error:
             report("row-malformed", f"expected name, total frames, starting and ending frame ({error!r})", where=where)
             continue
         lengths[key] = frames
-        spans.setdefault(key, []).extend(found)
+        spans.setdefault(key, []).extend(intervals)
     return spans, lengths
 
 
@@ -71,12 +71,12 @@ def truth(root: Path) -> dict[str, Truth]:
     """Spans (of the CSV if it is there, else of the events) and boxes of anomalous videos; normal test videos."""
     csv, boxes = _files.locate(root, *TABLE), _files.locate(root, *BOXES)
     if csv is None and boxes is None:
-        _files.need(root, *TABLE, *BOXES, what="the annotation")
+        _files.need(root, *TABLE, *BOXES, content="the annotation")
     spans, lengths = _table(csv) if csv is not None else ({}, {})
     drafts = _keyframes.drafts(boxes) if boxes is not None else {}
-    for key, found in spans.items():
-        draft = drafts.setdefault(key, Draft(known=(), where=csv))
-        draft.spans = found
+    for key, intervals in spans.items():
+        draft = drafts.setdefault(key, Draft(boxed_frames=(), where=csv))
+        draft.spans = intervals
     dataset = load(root)
     videos = {video.id: video for video in dataset.videos}
     for key in set(drafts) - set(videos):
@@ -89,8 +89,8 @@ def truth(root: Path) -> dict[str, Truth]:
     for key, draft in found_drafts.items():
         category = videos[key].category if key in videos else None
         draft.categories = [category or ""] * len(draft.spans)
-    known = Measures(root, USUAL).need([*found_drafts, *quiet], lengths)
-    return {k: build(k, m, found_drafts[k]) if k in found_drafts else normal(m) for k, m in known.items()}
+    measures = Measures(root, USUAL).need([*found_drafts, *quiet], lengths)
+    return {k: build(k, m, found_drafts[k]) if k in found_drafts else normal(m) for k, m in measures.items()}
 
 
 PLUGIN = DatasetReader(

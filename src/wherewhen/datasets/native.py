@@ -86,7 +86,7 @@ def _splits(root: Path) -> Record:
 
 
 def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
-    """What is labelled: the bags, or every clip as a bag of its own: ``id clip start end label``."""
+    """The labelled units: the bags, or every clip as one bag: ``id clip start end label``."""
     path = root / "splits.json"
     if "bags" not in splits:
         return [{"id": n, "clip": n, "start": 0, "end": c["frames"], "label": c["label"]} for n, c in clips.items()]
@@ -114,7 +114,7 @@ def _bags(root: Path, clips: dict[str, Record], splits: Record) -> list[Record]:
 
 
 def _names(fold: Record, keys: tuple[str, ...], videos: Mapping[str, Video], where: str) -> tuple[Video, ...]:
-    found = []
+    members = []
     for key in keys:
         if not isinstance(fold[key], list):
             raise DataError(f"{where}: {key!r} must be a list of ids")
@@ -124,8 +124,8 @@ def _names(fold: Record, keys: tuple[str, ...], videos: Mapping[str, Video], whe
             video = videos[name]
             if (key, video.label) in (("test_abnormal", 0), ("test_normal", 1)):
                 raise DataError(f"{where}: {named(name)} is in {key!r} but has label {video.label}")
-            found.append(video)
-    return tuple(found)
+            members.append(video)
+    return tuple(members)
 
 
 def _folds(root: Path, splits: Record, videos: Mapping[str, Video]) -> tuple[Fold, ...]:
@@ -213,9 +213,9 @@ def _boxes(clip: Record, where: str) -> tuple[list[tuple[int, float, float, floa
     for key in sorted(boxes, key=int):
         if not isinstance(boxes[key], list):
             raise DataError(f"{where}: frame {key}: expected a list of boxes, got {boxes[key]!r}")
-        given = tracks.get(key, [-1] * len(boxes[key]))
-        if not isinstance(given, list) or len(given) != len(boxes[key]) or not all(type(k) is int for k in given):
-            raise DataError(f"{where}: frame {key}: {len(boxes[key])} boxes but tracks {given!r}")
+        ids = tracks.get(key, [-1] * len(boxes[key]))
+        if not isinstance(ids, list) or len(ids) != len(boxes[key]) or not all(type(k) is int for k in ids):
+            raise DataError(f"{where}: frame {key}: {len(boxes[key])} boxes but tracks {ids!r}")
         for box in boxes[key]:
             good = isinstance(box, list) and len(box) == 4 and all(isinstance(v, int | float) for v in box)
             if not good or not (0 <= box[0] < box[2] <= clip["width"] and 0 <= box[1] < box[3] <= clip["height"]):
@@ -223,7 +223,7 @@ def _boxes(clip: Record, where: str) -> tuple[list[tuple[int, float, float, floa
                 raise DataError(f"{where}: frame {key}: box {box!r} is no [x1, y1, x2, y2] inside {size} pixels")
             x1, y1, x2, y2 = map(float, box)
             rows.append((int(key), x1, y1, x2, y2))
-        numbers += given
+        numbers += ids
     return rows, numbers
 
 
@@ -235,8 +235,8 @@ def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Mas
         _check_sizes(path, shape[0] * shape[1] * -(-shape[2] // 8))
         with np.load(path, allow_pickle=False) as content:
             if "mask" not in content or "shape" not in content or tuple(content["shape"].tolist()) != shape:
-                found = tuple(content["shape"].tolist()) if "shape" in content else "none"
-                raise DataError(f"{path}: expected arrays 'mask' and 'shape' {shape}, found shape {found}")
+                stored_shape = tuple(content["shape"].tolist()) if "shape" in content else "none"
+                raise DataError(f"{path}: expected arrays 'mask' and 'shape' {shape}, found shape {stored_shape}")
             packed = content["mask"]
     except DataError:
         raise
@@ -250,10 +250,12 @@ def _masks(path: Path, shape: tuple[int, int, int], start: int, end: int) -> Mas
 def _check_sizes(path: Path, expected: int) -> None:
     """DataError for an archive whose parts are larger than masks of ``expected`` bytes, before they are unpacked."""
     with ZipFile(path) as archive:
-        for one in archive.infolist():
-            if one.file_size > expected + MOST_HEAD:
-                told = f"{path}: {one.filename} unpacks to {one.file_size:,} bytes, expected {expected:,} at most"
-                raise DataError(told)
+        for entry in archive.infolist():
+            if entry.file_size > expected + MOST_HEAD:
+                message = (
+                    f"{path}: {entry.filename} unpacks to {entry.file_size:,} bytes, expected {expected:,} at most"
+                )
+                raise DataError(message)
 
 
 def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
@@ -261,7 +263,7 @@ def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
     fps = float(clip["fps"])
     segments, (rows, tracks) = _segments(clip, where), _boxes(clip, where)
     names = clip.get("categories") or ([clip["class"]] * len(segments) if "class" in clip else [])
-    kept = [k for k, (a, b) in enumerate(segments) if a < end and b > start]
+    inside_span = [k for k, (a, b) in enumerate(segments) if a < end and b > start]
     table = np.array(rows, np.float64).reshape(-1, 5)
     inside = (table[:, 0] >= start) & (table[:, 0] < end)
     table, numbers = table[inside], np.array(tracks, np.int64).reshape(-1)[inside]
@@ -271,36 +273,37 @@ def _truth(root: Path, name: str, clip: Record, start: int, end: int) -> Truth:
     shape = (clip["frames"], clip["height"], clip["width"])
     return Truth(
         edges=np.arange(start, end + 1) / fps,
-        spans=np.array([[max(segments[k][0], start), min(segments[k][1], end)] for k in kept]).reshape(-1, 2) / fps,
+        spans=np.array([[max(segments[k][0], start), min(segments[k][1], end)] for k in inside_span]).reshape(-1, 2)
+        / fps,
         boxes=ext.from_pixels(table[:, 1:], times, clip["width"], clip["height"]),
         track=numbers,
-        categories=tuple(str(names[k]) for k in kept) if names else (),
+        categories=tuple(str(names[k]) for k in inside_span) if names else (),
         masks=partial(_masks, file, shape, start, end) if masked else None,
         boxed=None if "boxes" in clip or not clip["label"] else np.zeros(end - start, bool),
     )
 
 
 def truth(root: Path) -> dict[str, Truth]:
-    """What really happens, by id, in every clip and every bag; times stay those of the file, masks are read later.
+    """Ground truth of every clip and every bag, by id; times stay those of the file, masks are read on access.
 
     Raises DataError where times, boxes and labels contradict each other.
     """
     root = Path(root)
     clips = _clips(root)
-    found = {name: _truth(root, name, clip, 0, clip["frames"]) for name, clip in clips.items()}
+    truths = {name: _truth(root, name, clip, 0, clip["frames"]) for name, clip in clips.items()}
     for bag in _bags(root, clips, _splits(root)):
         if bag["id"] not in clips:
-            found[bag["id"]] = _truth(root, bag["clip"], clips[bag["clip"]], bag["start"], bag["end"])
-        if found[bag["id"]].label != bag["label"]:
+            truths[bag["id"]] = _truth(root, bag["clip"], clips[bag["clip"]], bag["start"], bag["end"])
+        if truths[bag["id"]].label != bag["label"]:
             where = f"{root / 'splits.json'}: bag {bag['id']!r}"
             raise DataError(f"{where}: label {bag['label']} in conflict with the segments of {bag['clip']!r}")
-    return found
+    return truths
 
 
 def reader_of(root: Path) -> str | None:
-    """Which reader a folder with a ``gt.json`` asks for (``reader`` in ``splits.json``), None if there is none.
+    """The reader that a folder with a ``gt.json`` names (``reader`` in ``splits.json``), None if there is none.
 
-    A damaged ``gt.json`` or ``splits.json`` is still one: ``load`` says what is wrong with it.
+    A damaged ``gt.json`` or ``splits.json`` is still one: ``load`` raises the error.
     """
     if not (Path(root) / "gt.json").is_file():
         return None

@@ -4,7 +4,7 @@ Layout: ``SH_Train.txt`` and ``SH_Test.txt`` (weak fold), ``test_frame_mask/<id>
 ``test_pixel_mask/<id>.npy``, ``tracks/<id>.txt``, ``training/videos/<id>.avi``, ``testing/frames/<id>/*.jpg``.
 A four-digit second number (``01_0014``) marks a test video of the official fold, in which something happens; a
 three-digit one (``01_001``) a normal training video. ``01_0014`` and ``01_014`` are two videos.
-Arrays have a value per frame. Tracks count frames from 0 (every box lies in a frame marked anomalous, and shifting by
+Arrays have a value per frame. Tracks count frames from 0 (every box is in a frame marked anomalous, and shifting by
 one either way breaks that) and include their last pixel (855 and 479 occur in pictures of 856x480, 856 and 480 never).
 Normal videos have no array: their lengths come from ``videos.json``.
 """
@@ -41,7 +41,7 @@ def load(root: Path) -> Dataset:
     footage = _files.Footage(root)
     sides: list[tuple[Video, ...]] = []
     for side in ("Train", "Test"):
-        path = _files.need(root, f"SH_{side}.txt", f"SH_{side}_list.txt", what=f"the weak {side.lower()} list")
+        path = _files.need(root, f"SH_{side}.txt", f"SH_{side}_list.txt", content=f"the weak {side.lower()} list")
         videos = []
         for key, _ in _files.listed(path):
             if (label := _label(key, path)) is not None:
@@ -73,7 +73,7 @@ def _draft(root: Path, key: str, marks: Masks, tracks: Path | None) -> Draft:
     if tracks is not None and (path := tracks / f"{key}.txt").exists():
         draft.boxes, draft.where = _tubes.read(path, key, inclusive=True), path
     else:
-        draft.known = ()
+        draft.boxed_frames = ()
     pixels = _files.locate(root, PIXELS)
     if pixels is not None and (path := pixels / f"{key}.npy").exists():
         shape = _files.array(path).shape
@@ -87,16 +87,16 @@ def _draft(root: Path, key: str, marks: Masks, tracks: Path | None) -> Draft:
 def truth(root: Path) -> dict[str, Truth]:
     """Spans, region tracks and pixel masks of the anomalous videos; nothing in the normal ones of the weak test."""
     dataset = load(root)
-    folder = _files.need(root, ARRAYS, what="the frame marks")
+    folder = _files.need(root, ARRAYS, content="the frame marks")
     tracks = _files.locate(root, "tracks")
     marks = {v.id: m for v in dataset.videos if v.label and (m := _marks(folder, v.id)) is not None}
     quiet = [v.id for v in dataset.folds[0].test if not v.label]
     table = Measures(root, USUAL)
     quiet += [v.id for v in dataset.folds[0].train if not v.label and table.find(v.id)]
-    known = table.need([*marks, *quiet], {key: len(flags) for key, flags in marks.items()})
+    measures = table.need([*marks, *quiet], {key: len(flags) for key, flags in marks.items()})
     return {
         key: build(key, measure, _draft(root, key, marks[key], tracks)) if key in marks else normal(measure)
-        for key, measure in known.items()
+        for key, measure in measures.items()
     }
 
 

@@ -21,7 +21,7 @@ FOLDER = "tubes"
 def load(root: Path) -> Dataset:
     """UCF-Crime with the test videos that have tubes, and the normal ones."""
     whole = _ucf.load(root, "st_ucf_crime")
-    folder = _files.need(root, FOLDER, what="the folder of tubes")
+    folder = _files.need(root, FOLDER, content="the folder of tubes")
     fold = whole.folds[0]
     test = tuple(v for v in fold.test if not v.label or (folder / f"{v.id}.txt").exists())
     return Dataset(whole.name, fold.train + test, (Fold("official", fold.train, test),))
@@ -29,7 +29,7 @@ def load(root: Path) -> Dataset:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Official spans and tubes of the test videos."""
-    folder = _files.need(root, FOLDER, what="the folder of tubes")
+    folder = _files.need(root, FOLDER, content="the folder of tubes")
     tests = {video.id: video for video in load(root).folds[0].test}
     drafts = {key: draft for key, draft in _ucf.drafts(root).items() if key in tests}
     for path in sorted(folder.glob("*.txt")):
@@ -38,8 +38,8 @@ def truth(root: Path) -> dict[str, Truth]:
             continue
         drafts[path.stem].boxes = _tubes.read(path, path.stem, inclusive=False)
         drafts[path.stem].where = path
-    known = _ucf.measures(root).need(drafts)
-    return {key: build(key, measure, drafts[key]) for key, measure in known.items()}
+    measures = _ucf.measures(root).need(drafts)
+    return {key: build(key, measure, drafts[key]) for key, measure in measures.items()}
 
 
 PLUGIN = DatasetReader(

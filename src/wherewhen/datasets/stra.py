@@ -19,7 +19,7 @@ from wherewhen.datasets._truths import Draft, build, normal
 
 
 def _side(root: Path, name: str, footage: _files.Footage) -> tuple[Video, ...]:
-    path = _files.need(root, name, what="the list")
+    path = _files.need(root, name, content="the list")
     out: dict[str, Video] = {}
     for number, row in _files.lines(path):
         listed, _, label = row.rpartition(" ")
@@ -44,7 +44,7 @@ def load(root: Path) -> Dataset:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Tubes of the anomalous test videos and the spans in which there is any."""
-    folder = _files.need(root, "tubes", what="the folder of tubes")
+    folder = _files.need(root, "tubes", content="the folder of tubes")
     out = {}
     tests = {video.id: video for video in load(root).folds[0].test}
     for key, measure in Measures(root).need(tests).items():

@@ -27,7 +27,7 @@ def load(root: Path) -> Dataset:
     """Sequences ``Train001`` ... and ``Test001`` ...; the official fold trains on normal ones alone."""
     sides = []
     for side in ("Train", "Test"):
-        home = _files.need(root, side, what=f"the folder of {side.lower()} sequences")
+        home = _files.need(root, side, content=f"the folder of {side.lower()} sequences")
         folders = sorted(p for p in home.iterdir() if p.is_dir() and re.fullmatch(rf"{side}\d{{3}}", p.name))
         sides.append(tuple(Video(p.name, p, int(side == "Test")) for p in folders))
     train, test = sides

@@ -1,8 +1,8 @@
 """Subway Entrance and Exit: two long videos, each cut into a normal beginning and the rest, with region tracks.
 
 Layout: ``Entrance/01.txt`` and ``Exit/01.txt`` (rows ``track,frame,x0,y0,x1,y1``), videos ``Entrance.avi`` and
-``Exit.avi`` or ``<part>/*.avi``. Frames count from 0 in the whole video: the publishers' note says that the first
-76,453 (22,500) frames train and that testing starts at index 76,453 (22,500). Corners are borders: 512 and 384 occur
+``Exit.avi`` or ``<part>/*.avi``. Frames count from 0 in the whole video: by the publishers' note the first 76,453
+(22,500) frames are for training and testing starts at index 76,453 (22,500). Corners are borders: 512 and 384 occur
 often in pictures of 512x384, and nothing passes them. Both parts of a video are the same file with different
 ``Video.span``; times count from the start of the file. Lengths come from ``videos.json`` (ids ``Entrance``, ``Exit``).
 """
@@ -29,8 +29,8 @@ FIRST = {"Entrance": 76453, "Exit": 22500}
 
 def _place(root: Path, name: str) -> Path:
     footage = _files.Footage(root)
-    own = [path for path in footage.all() if path.stem.lower() == name.lower()] + footage.under(name)
-    return own[0] if own else root / f"{name}.avi"
+    paths = [path for path in footage.all() if path.stem.lower() == name.lower()] + footage.under(name)
+    return paths[0] if paths else root / f"{name}.avi"
 
 
 def load(root: Path) -> Dataset:
@@ -61,7 +61,7 @@ def truth(root: Path) -> dict[str, Truth]:
     """Spans where there is any region, and the regions."""
     out = {}
     for name, measure in Measures(root, USUAL).need(FIRST).items():
-        path = _files.need(root, f"{name}/01.txt", what=f"the region tracks of {name}")
+        path = _files.need(root, f"{name}/01.txt", content=f"the region tracks of {name}")
         boxes = _tubes.read(path, name, inclusive=False)
         if (early := boxes[:, 1] < FIRST[name]).any():
             report("normal-positive", f"{int(np.sum(early))} boxes are in the training frames", f"{name}_train", path)

@@ -24,7 +24,7 @@ LIST = ("test.txt", "vals.txt", "tad_test.txt")
 
 
 def _drafts(root: Path) -> dict[str, Draft]:
-    path = _files.need(root, *LIST, what="the test annotation")
+    path = _files.need(root, *LIST, content="the test annotation")
     out: dict[str, Draft] = {}
     for key, row, fields, where in _files.named_rows(path):
         try:
@@ -35,7 +35,7 @@ def _drafts(root: Path) -> dict[str, Draft]:
         spans = [(first, last + 1) for first, last in pairs(numbers, key, where) if (first, last) != (-1, -1)]
         if key in out:
             report("name-repeated", "annotated twice; the first row is kept", key, where)
-        out.setdefault(key, Draft(spans, where=where, known=()))
+        out.setdefault(key, Draft(spans, where=where, boxed_frames=()))
     return out
 
 

@@ -41,7 +41,7 @@ class Toy:
     ``scene``: number of the first camera; clips take turns on ``cameras`` of them. ``seed``: what happens there.
     ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on. ``palette``: all is dull
     but the anomaly, which wears the color of its kind while it lasts; what happens stays the same. ``decoys``: how many
-    still things in colors of the palette stand about in every clip, normal ones too: color alone then tells nothing.
+    still things in colors of the palette stand about in every clip, normal ones too: color alone is then no evidence.
     """
 
     seed: int = 0
@@ -93,7 +93,7 @@ class Planned:
 
 
 def plan(settings: Toy) -> tuple[Planned, ...]:
-    """All clips in a shuffled order, so that neither name nor position tells the label.
+    """All clips in a shuffled order, so that neither name nor position reveals the label.
 
     >>> [clip.kind for clip in plan(Toy(clips_normal=1, clips_anomalous=2, kinds=("fall",)))]
     [None, 'fall', 'fall']

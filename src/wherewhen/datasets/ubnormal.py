@@ -28,7 +28,7 @@ USUAL = Usual(fps=30)
 
 
 def _list(root: Path, label: str, side: str) -> Path:
-    return _files.need(root, f"{label}_{side}_video_names.txt", what=f"the list of {label} {side} videos")
+    return _files.need(root, f"{label}_{side}_video_names.txt", content=f"the list of {label} {side} videos")
 
 
 def _side(root: Path, side: str, footage: _files.Footage) -> tuple[Video, ...]:
@@ -92,7 +92,9 @@ def _draft(folder: Path, key: str, frames: int) -> tuple[Draft, tuple[int, int]]
     """The draft and the size (width, height) of the object maps."""
     tracks = _tracks(folder, key)
     maps = {int(p.stem[-7:-3]): p for p in sorted(folder.glob(f"{key}_[0-9][0-9][0-9][0-9]_gt.png"))}
-    draft = Draft(_merged([(first, stop) for _, first, stop in tracks]), where=folder, known=() if not maps else None)
+    draft = Draft(
+        _merged([(first, stop) for _, first, stop in tracks]), where=folder, boxed_frames=() if not maps else None
+    )
     if not maps:
         return draft, (0, 0)
     height, width = _masks.picture(next(iter(maps.values()))).shape

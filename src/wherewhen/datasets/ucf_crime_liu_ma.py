@@ -39,8 +39,8 @@ def _rows(video: str, entries: object, where: Path) -> Floats:
             if len(row) != 6:
                 raise ValueError
         except (TypeError, ValueError):
-            told = f"expected [.../image_0001.jpg, x1, y1, x2, y2], got {reprlib.repr(entry)}"
-            report("row-malformed", told, video, where)
+            message = f"expected [.../image_0001.jpg, x1, y1, x2, y2], got {reprlib.repr(entry)}"
+            report("row-malformed", message, video, where)
             continue
         if frame in out:
             report("row-repeated", f"two boxes for image {frame + 1}; the first is kept", video, where)
@@ -50,7 +50,7 @@ def _rows(video: str, entries: object, where: Path) -> Floats:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Official spans and boxes; a frame inside a span without a box is unknown, not empty (``Truth.boxed``)."""
-    path = _files.need(root, FILE, what="the boxes of Liu & Ma")
+    path = _files.need(root, FILE, content="the boxes of Liu & Ma")
     content = _plain_pickle.read(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a dictionary from video to boxes, got {type(content).__name__}")
@@ -63,7 +63,7 @@ def truth(root: Path) -> dict[str, Truth]:
         drafts[key].boxes = _rows(key, entries, path)
         drafts[key].where = path
     for draft in drafts.values():
-        draft.known = draft.boxes[:, 1].astype(int).tolist()
+        draft.boxed_frames = draft.boxes[:, 1].astype(int).tolist()
     measures = _ucf.measures(root).need(drafts)
     return {key: build(key, measure, drafts[key]) for key, measure in measures.items()}
 

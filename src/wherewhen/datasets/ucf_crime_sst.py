@@ -24,7 +24,7 @@ def load(root: Path) -> Dataset:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Events and boxes of the annotated videos, and nothing in the normal test videos."""
-    path = _files.need(root, *FILES, what="the boxes of SST-WSVADL")
+    path = _files.need(root, *FILES, content="the boxes of SST-WSVADL")
     drafts = _keyframes.drafts(path)
     dataset = load(root)
     videos = {video.id: video for video in dataset.videos}
@@ -35,9 +35,9 @@ def truth(root: Path) -> dict[str, Truth]:
         else:
             drafts[key].categories = [videos[key].category or ""] * len(drafts[key].spans)
     quiet = [key for key, video in videos.items() if video.label == 0 and key in tested]
-    known = _ucf.measures(root).need([*drafts, *quiet])
+    measures = _ucf.measures(root).need([*drafts, *quiet])
     return {
-        key: build(key, measure, drafts[key]) if key in drafts else normal(measure) for key, measure in known.items()
+        key: build(key, measure, drafts[key]) if key in drafts else normal(measure) for key, measure in measures.items()
     }
 
 

@@ -31,7 +31,7 @@ def load(root: Path) -> Dataset:
     footage = _files.Footage(root)
     sides = []
     for name in (TRAIN, TEST):
-        path = _files.need(root, name, what="the split")
+        path = _files.need(root, name, content="the split")
         videos = []
         for key, _ in _files.listed(path):
             category = None if key.startswith("Normal") else re.split(r"\d", key)[0]
@@ -69,7 +69,7 @@ def _path(folder: Path, key: str) -> Path | None:
 
 def truth(root: Path) -> dict[str, Truth]:
     """Boxes and the spans in which there is any; nothing in normal videos."""
-    folder = _files.need(root, *FOLDER, what="the folder of VATIC files")
+    folder = _files.need(root, *FOLDER, content="the folder of VATIC files")
     dataset = load(root)
     tests = {video.id for video in dataset.folds[0].test}
     table = Measures(root, _ucf.USUAL)
@@ -84,8 +84,8 @@ def truth(root: Path) -> dict[str, Truth]:
         spans = _tubes.spans(rows)
         drafts[video.id] = Draft(spans, [video.category or ""] * len(spans), rows, where=path)
     quiet = [v.id for v in dataset.videos if not v.label and (v.id in tests or table.find(v.id))]
-    known = table.need([*drafts, *quiet])
-    return {k: build(k, m, drafts[k]) if k in drafts else normal(m) for k, m in known.items()}
+    measures = table.need([*drafts, *quiet])
+    return {k: build(k, m, drafts[k]) if k in drafts else normal(m) for k, m in measures.items()}
 
 
 PLUGIN = DatasetReader(

@@ -7,7 +7,7 @@ Rows are ``name start end start end ...``. Frames count from 0 and the end is no
 ``frames[start:end]``. (No end equals a video's length, and 41 equal its length minus 1, so the annotators may have
 meant the last frame; the publishers' own reading is kept.) The JSON also has lengths; it lists 14 violent videos
 twice, once as normal without spans, and the row with spans is kept. ``annotations_multiclasses.txt``, from the code of
-VadCLIP (Wu et al., AAAI 2024), says what happens when: ``name class start end class start end ...``.
+VadCLIP (Wu et al., AAAI 2024), lists classes with their spans: ``name class start end class start end ...``.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _json(path: Path) -> tuple[dict[str, Draft], dict[str, int]]:
 def _annotation(root: Path) -> tuple[dict[str, Draft], dict[str, int]]:
     text, extra = _files.locate(root, *TEXT), _files.locate(root, *JSON)
     if text is None and extra is None:
-        _files.need(root, *TEXT, *JSON, what="the test annotation")
+        _files.need(root, *TEXT, *JSON, content="the test annotation")
     drafts, lengths = _json(extra) if extra is not None else ({}, {})
     return drafts | (_text(text) if text is not None else {}), lengths
 
@@ -90,28 +90,28 @@ def _annotation(root: Path) -> tuple[dict[str, Draft], dict[str, int]]:
 def _by_class(root: Path) -> dict[str, dict[tuple[int, int], str]]:
     """Spans of each video and what happens in them, one name or several ("a+b"); nothing without the file."""
     path = _files.locate(root, CLASSES)
-    told: dict[str, dict[tuple[int, int], str]] = {}
+    classes: dict[str, dict[tuple[int, int], str]] = {}
     for number, row in _files.lines(path) if path is not None else ():
         where = f"{path}:{number}"
         name, *fields = row.split()
         key = _files.stem(name)
         try:
-            found = zip(fields[::3], map(int, fields[1::3]), map(int, fields[2::3]), strict=True)
-            named = [(CODES[code], (first, stop)) for code, first, stop in found]
+            events = zip(fields[::3], map(int, fields[1::3]), map(int, fields[2::3]), strict=True)
+            named = [(CODES[code], (first, stop)) for code, first, stop in events]
         except (ValueError, KeyError):
             report("row-malformed", f"expected: name class start end [class start end ...], got: {row}", key, where)
             continue
-        spans = {span: {name for name, own in named if own == span} for _, span in named}
-        told[key] = {span: JOIN.join(sorted(names)) for span, names in spans.items()}
-    return told
+        spans = {span: {name for name, other in named if other == span} for _, span in named}
+        classes[key] = {span: JOIN.join(sorted(names)) for span, names in spans.items()}
+    return classes
 
 
-def _named(key: str, draft: Draft, told: dict[tuple[int, int], str]) -> None:
-    """Say what happens in each span: by the file of classes if it marks the same frames, else by the name."""
+def _named(key: str, draft: Draft, classes: dict[tuple[int, int], str]) -> None:
+    """Set the classes of each span: by the file of classes if it marks the same frames, else by the name."""
     draft.categories = [category(key) or ""] * len(draft.spans)
-    if told and _marked(told) == _marked(draft.spans):
-        draft.spans, draft.categories = list(told), list(told.values())
-    elif told:
+    if classes and _marked(classes) == _marked(draft.spans):
+        draft.spans, draft.categories = list(classes), list(classes.values())
+    elif classes:
         report(
             "span-differs", f"{CLASSES} marks other frames; all spans have all classes of the name", key, draft.where
         )
@@ -138,10 +138,10 @@ def load(root: Path) -> Dataset:
         training = any(part in ("train", "training") or re.fullmatch(r"\d+-\d+", part) for part in above)
         (trains if training else tests).setdefault(_files.stem(path.name), path)
     sides = []
-    for found in (trains, tests):
-        labels = {key: label(key, path) for key, path in sorted(found.items())}
+    for paths in (trains, tests):
+        labels = {key: label(key, path) for key, path in sorted(paths.items())}
         sides.append(
-            tuple(Video(k, found[k], v, category(k) if v else None) for k, v in labels.items() if v is not None)
+            tuple(Video(k, paths[k], v, category(k) if v else None) for k, v in labels.items() if v is not None)
         )
     train, test = apart(sides[0], sides[1], root)
     return Dataset("xd_violence", train + test, (Fold("official", train, test),))
@@ -161,8 +161,8 @@ def truth(root: Path) -> dict[str, Truth]:
             spans = len(drafts[video.id].spans)
             report("label-conflict", f"{spans} spans, but the name has label {video.label}", video.id, root)
         _named(video.id, drafts[video.id], classes.get(video.id, {}))
-    known = Measures(root, USUAL).need(drafts, lengths)
-    return {key: build(key, measure, drafts[key]) for key, measure in known.items()}
+    measures = Measures(root, USUAL).need(drafts, lengths)
+    return {key: build(key, measure, drafts[key]) for key, measure in measures.items()}
 
 
 PLUGIN = DatasetReader(
