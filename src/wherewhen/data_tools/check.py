@@ -38,7 +38,7 @@ DRIFT, DRIFT_SECONDS = 0.01, 0.5  # share of the rate, or seconds at the end, by
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """How videos are looked at: ``measure`` a file, and ``sample`` some pictures of a video, about one a second."""
+    """How videos are read: ``measure`` a file, and ``sample`` some pictures of a video, about one a second."""
 
     measure: Callable[[Path], VideoInfo]
     sample: Callable[[Video], Iterable[Pixels]]
@@ -55,13 +55,13 @@ def lint(root: Path, reader: DatasetReader, eyes: Eyes | None = None, deep: bool
     ``eyes``: adds what needs the videos (rates, sizes, lengths). ``deep``: also reads every mask and, with eyes,
     compares the pictures of training and test videos.
     """
-    with listening() as found:
+    with listening() as findings:
         dataset = _try(lambda: reader.load(root), root, "labels")
         truths = _try(lambda: reader.truth(root), root, "truth") or {}
         _lists(root)
         if dataset is not None:
             check(root, dataset, truths, reader.counts, eyes, deep)
-    return _sorted(found)
+    return _sorted(findings)
 
 
 def check(
@@ -87,22 +87,22 @@ def check(
     if eyes is not None:
         _measured(dataset, truths, eyes)
         if deep:
-            _near(dataset, eyes)
+            _near_duplicates(dataset, eyes)
 
 
-def _try(read: Callable[[], T], root: Path, what: str) -> T | None:
+def _try(read: Callable[[], T], root: Path, part: str) -> T | None:
     try:
         return read()
     except (WherewhenError, ValueError, OSError) as error:
-        report("unreadable", f"{what}: {error}", where=root)
+        report("unreadable", f"{part}: {error}", where=root)
         return None
 
 
-def _sorted(found: list[Finding]) -> list[Finding]:
-    """Each finding once: what a reader said of a video or file isn't said again."""
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    """Each finding once: a finding that a reader reported is not repeated."""
     order = {severity: rank for rank, severity in enumerate(("error", "warning", "info"))}
     once: dict[tuple[str, str, str], Finding] = {}
-    for finding in found:
+    for finding in findings:
         once.setdefault((finding.kind, finding.video, "" if finding.video else finding.where), finding)
     return sorted(once.values(), key=lambda f: (order[f.severity], list(KINDS).index(f.kind), f.video, f.where))
 
@@ -240,45 +240,45 @@ def _counts(dataset: Dataset, truths: Mapping[str, Truth], counts: Mapping[str, 
 
 
 def _measured(dataset: Dataset, truths: Mapping[str, Truth], eyes: Eyes) -> None:
-    known: dict[Path, VideoInfo] = {}
+    infos: dict[Path, VideoInfo] = {}
     paths = {video.path: None for video in dataset.videos if video.path.exists() and not is_features(video.path)}
     for path in paths:
         try:
-            known[path] = eyes.measure(path)
+            infos[path] = eyes.measure(path)
         except (WherewhenError, OSError) as error:
             report("video-unreadable", str(error), where=path)
-    if not known:
+    if not infos:
         return
-    for path, measure in known.items():
+    for path, measure in infos.items():
         if not 5 <= measure.rate <= 120:
             report("rate-odd", f"{measure.rate:g} frames per second", where=path)
-    rates = Counter(round(m.rate, 2) for m in known.values())
+    rates = Counter(round(m.rate, 2) for m in infos.values())
     if max(rates) > min(rates) * ALIKE_RATES:
         text = ", ".join(f"{rate:g} ({n})" for rate, n in rates.most_common(10))
         report("rate-mixed", f"{len(rates)} frame rates: {text}{', ...' if len(rates) > 10 else ''}")
-    sizes = Counter((m.width, m.height) for m in known.values())
+    sizes = Counter((m.width, m.height) for m in infos.values())
     if len(sizes) > 1:
         text = ", ".join(f"{w}x{h} ({n})" for (w, h), n in sizes.most_common())
         report("size-mixed", f"{len(sizes)} sizes: {text}")
     for video in dataset.videos:
-        truth, own = truths.get(video.id), known.get(video.path)
-        if truth is not None and own is not None:
-            _clocks(video, truth, own)
+        truth, info = truths.get(video.id), infos.get(video.path)
+        if truth is not None and info is not None:
+            _clocks(video, truth, info)
 
 
-def _clocks(video: Video, truth: Truth, own: VideoInfo) -> None:
+def _clocks(video: Video, truth: Truth, info: VideoInfo) -> None:
     """Whether truth and video count as many frames, in as much time."""
     frames, length = len(truth.edges) - 1, float(truth.edges[-1] - truth.edges[0])
     rate = 1 / float(np.median(np.diff(truth.edges)))
-    drift = abs(rate / own.rate - 1)
+    drift = abs(rate / info.rate - 1)
     if not video.path.is_dir() and (drift > DRIFT or drift * length > DRIFT_SECONDS):
-        told = f"the truth counts {rate:.5g} frames per second, the video has {own.rate:.5g}"
-        report("rate-conflict", f"{told}: times are off by up to {drift * length:.2f} s", video.id)
-    if video.span is None and own.frames is not None and frames != own.frames:
-        report("length-conflict", f"truth of {frames} frames, video of {own.frames}", video.id)
+        message = f"the truth counts {rate:.5g} frames per second, the video has {info.rate:.5g}"
+        report("rate-conflict", f"{message}: times are off by up to {drift * length:.2f} s", video.id)
+    if video.span is None and info.frames is not None and frames != info.frames:
+        report("length-conflict", f"truth of {frames} frames, video of {info.frames}", video.id)
 
 
-def _near(dataset: Dataset, eyes: Eyes) -> None:
+def _near_duplicates(dataset: Dataset, eyes: Eyes) -> None:
     prints: dict[str, Floats] = {}
     for video in dataset.videos:
         if video.path.exists() and not is_features(video.path):
@@ -286,15 +286,15 @@ def _near(dataset: Dataset, eyes: Eyes) -> None:
                 prints[video.id] = fingerprint(_first(eyes.sample(video), SAMPLES))
             except (WherewhenError, OSError) as error:
                 report("video-unreadable", str(error), where=video.path)
-    told = set()
+    reported = set()
     for fold in dataset.folds:
         for a in fold.train:
             for b in fold.test:
-                if (a.id, b.id) in told or a.id not in prints or b.id not in prints:
+                if (a.id, b.id) in reported or a.id not in prints or b.id not in prints:
                     continue
                 share = max(alike(prints[a.id], prints[b.id]), alike(prints[b.id], prints[a.id]))
                 if share >= SHARE:
-                    told.add((a.id, b.id))
+                    reported.add((a.id, b.id))
                     report("leak-near", f"fold {fold.name}: {share:.0%} of its pictures are those of {b.id}", a.id)
 
 

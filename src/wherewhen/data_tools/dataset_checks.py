@@ -14,7 +14,7 @@ from wherewhen.core.values import Fold, Video
 
 FEW = {
     1: "the model learns what this one video shows, not what anomalies have in common: expect missed events",
-    0: "whatever this one video does not show (other hours, weather, people) may raise alarms: expect false ones",
+    0: "anything that this one video does not show (other hours, weather, people) may raise alarms: expect false ones",
 }
 """What to expect where there is a single video of a label."""
 
@@ -25,8 +25,8 @@ def check_contents(videos: Sequence[Video], folds: Iterable[Fold] = ()) -> None:
     for a, b in pairs(videos):
         if {a.label, b.label} == {0, 1}:
             normal, anomalous = (a, b) if a.label == 0 else (b, a)
-            told = f"the same file with both labels: {normal.path} (normal) and {anomalous.path} (anomalous)"
-            report("content-conflict", f"{told}; remove one of them", a.id)
+            message = f"the same file with both labels: {normal.path} (normal) and {anomalous.path} (anomalous)"
+            report("content-conflict", f"{message}; remove one of them", a.id)
             continue
         leaks = [name for name, train, test in sides if {a.id, b.id} & train and {a.id, b.id} & test]
         if leaks:
@@ -36,14 +36,14 @@ def check_contents(videos: Sequence[Video], folds: Iterable[Fold] = ()) -> None:
 
 
 def check_few(videos: Sequence[Video]) -> None:
-    """Report a label that a single video bears: what to expect of a model that learns from it."""
+    """Report a label of a single video, with what to expect of a model trained on it."""
     for label, word in ((1, "anomalous"), (0, "normal")):
-        found = [video for video in videos if video.label == label]
-        if len(found) == 1:
-            told = (
+        members = [video for video in videos if video.label == label]
+        if len(members) == 1:
+            message = (
                 f"the only {word} video: {FEW[label]}. Nothing is held out for validation (it needs 8 of each label),"
             )
-            report("few-videos", f"{told} so the quality of the model is not measured", found[0].id)
+            report("few-videos", f"{message} so the quality of the model is not measured", members[0].id)
 
 
 def pairs(videos: Sequence[Video]) -> Iterator[tuple[Video, Video]]:
@@ -73,7 +73,7 @@ def _size(path: Path) -> tuple[int, ...]:
     try:
         if not path.is_dir():
             return (-1,) if is_features(path) else (path.stat().st_size,) if path.stat().st_size else ()
-        files = [one.stat().st_size for one in path.rglob("*") if one.is_file()]
+        files = [path.stat().st_size for path in path.rglob("*") if path.is_file()]
     except OSError:
         return ()
     return (len(files), sum(files)) if files else ()

@@ -14,7 +14,7 @@ GRID, ALIKE = 16, 0.95
 def fingerprint(pictures: Iterable[Pixels]) -> Floats:
     """What moves in sampled pictures ``(H, W, 3)``: unit rows ``(K, 256)`` of coarse differences from their mean.
 
-    One camera sees one background in all its videos; only what moves tells them apart. Pictures that hardly differ
+    One camera sees one background in all its videos; only moving parts distinguish them. Pictures that hardly differ
     from the mean are left out.
 
     >>> rng = np.random.default_rng(0)
@@ -27,8 +27,8 @@ def fingerprint(pictures: Iterable[Pixels]) -> Floats:
     moved = coarse - coarse.mean(0)
     moved -= moved.mean(1, keepdims=True)
     norms = np.linalg.norm(moved, axis=1)
-    seen = norms > 1.0 * GRID
-    rows: Floats = moved[seen] / norms[seen, None]
+    is_moving = norms > 1.0 * GRID
+    rows: Floats = moved[is_moving] / norms[is_moving, None]
     return rows
 
 

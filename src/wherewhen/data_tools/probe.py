@@ -29,22 +29,22 @@ def measure(path: Path, picture_rate: float | None = None) -> Row:
 
 def places(root: Path, reader: DatasetReader | None) -> dict[str, Path]:
     """Videos by id as the reader calls them, and every other video below the root by its name."""
-    known: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     fault = ""
     if reader is not None:
         with listening():
             try:
-                known = {v.id: v.path for v in reader.load(root).videos if v.path.exists() and v.span is None}
+                paths = {v.id: v.path for v in reader.load(root).videos if v.path.exists() and v.span is None}
             except WherewhenError as error:  # some readers can't name their videos before these are measured
                 fault = str(error)
-    taken = {path.resolve() for path in known.values()}
+    resolved = {path.resolve() for path in paths.values()}
     try:
-        below = [path for path in expand(root) if isinstance(path, Path) and path.resolve() not in taken]
+        below = [path for path in expand(root) if isinstance(path, Path) and path.resolve() not in resolved]
     except VideoError:  # no video at all below the root
         below = []
     if fault and below:
         report("names-unknown", f"measured under the names of their files, for the labels can't be read: {fault}")
-    return {path.stem: path for path in below} | known
+    return {path.stem: path for path in below} | paths
 
 
 def probe_set(
@@ -55,7 +55,7 @@ def probe_set(
 ) -> tuple[dict[str, Row], list[Finding]]:
     """Measure every video and write ``videos.json``; gives its new rows, and a finding per video that can't be read."""
     rows: dict[str, Row] = {}
-    with listening() as found:
+    with listening() as findings:
         todo = places(root, reader)
         for number, (key, path) in enumerate(sorted(todo.items()), 1):
             try:
@@ -66,4 +66,4 @@ def probe_set(
                 progress(number, len(todo))
         if rows:
             write_sidecar(root, rows)
-    return rows, found
+    return rows, findings

@@ -54,11 +54,11 @@ def _hulls(truth: Truth, edges: Floats) -> Floats:
 
 def _box_agreement(a: Truth, b: Truth) -> float | None:
     rows = [np.pad(_hulls(truth, a.edges), ((0, 0), (2, 0))) for truth in (a, b)]
-    there = [row[:, 4] > row[:, 2] for row in rows]
-    either = there[0] | there[1]
+    has_box = [row[:, 4] > row[:, 2] for row in rows]
+    either = has_box[0] | has_box[1]
     if not either.any():
         return None
-    overlaps = np.where(there[0] & there[1], ext.iou(rows[0], rows[1]), 0.0)
+    overlaps = np.where(has_box[0] & has_box[1], ext.iou(rows[0], rows[1]), 0.0)
     return float(overlaps[either].mean())
 
 

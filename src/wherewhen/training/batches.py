@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 WHOLE = 2**28  # values of packed features that are kept as float32, 1 GiB; more are rounded to float16
-MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more lie in a temporary file below the cache
+MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more are in a temporary file below the cache
 
 Batch = tuple[dict[str, View], "torch.Tensor"]
 
@@ -34,7 +34,7 @@ def pooled(instances: Instances, count: int | None) -> Instances:
     if not count or instances.shape is None or instances.shape[0] <= count:
         return instances
     steps, height, wide = instances.shape
-    first = -(-np.arange(count) * steps // count)  # step k lies in span k * count // steps
+    first = -(-np.arange(count) * steps // count)  # step k is in span k * count // steps
     features = instances.features.reshape(steps, height * wide, -1)
     held = features.any(-1, keepdims=True)
     members = np.add.reduceat(held, first, axis=0, dtype=np.float32)
@@ -64,8 +64,8 @@ def class_names(videos: Iterable[Video]) -> tuple[str, ...]:
     >>> class_names([Video("a", Path("a"), 1, "fight"), Video("b", Path("b"), 0), Video("c", Path("c"), 1)])
     ('fight', 'anomaly')
     """
-    found = {name for video in videos if video.label for name in _named(video)}
-    return (*sorted(found - {UNNAMED}), *({UNNAMED} & found))
+    names = {name for video in videos if video.label for name in _named(video)}
+    return (*sorted(names - {UNNAMED}), *({UNNAMED} & names))
 
 
 def mixed_names(videos: Iterable[Video]) -> tuple[str, ...]:
@@ -75,8 +75,8 @@ def mixed_names(videos: Iterable[Video]) -> tuple[str, ...]:
     >>> mixed_names([Video("a", Path("a"), 1, "riot+fight"), Video("b", Path("b"), 1, "fight + riot")])
     ('fight+riot',)
     """
-    found = {_named(video) for video in videos if video.label}
-    return tuple(sorted(JOIN.join(names) for names in found if len(names) > 1))
+    combinations = {_named(video) for video in videos if video.label}
+    return tuple(sorted(JOIN.join(names) for names in combinations if len(names) > 1))
 
 
 def _named(video: Video) -> tuple[str, ...]:
@@ -149,13 +149,13 @@ class Pack:
         width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
         labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
-        made = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
-        for number, (bag, start, size) in enumerate(zip(bags, made.starts.tolist(), sizes, strict=True)):
+        pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
+        for number, (bag, start, size) in enumerate(zip(bags, pack.starts.tolist(), sizes, strict=True)):
             rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
             features[start : start + size] = torch.from_numpy(np.array(rows.features))
             places[start : start + size, :6] = torch.from_numpy(np.array(rows.extents))
             places[start : start + size, 6] = torch.from_numpy(np.array(rows.track))
-        return made
+        return pack
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -170,7 +170,7 @@ class Pack:
         row = torch.arange(size)
         mask = row < counts[:, None]
         index = torch.where(mask, self.starts[picked, None] + row, 0)
-        features = self._taken(index.flatten()).view(*mask.shape, -1)
+        features = self._selected(index.flatten()).view(*mask.shape, -1)
         places = self.places[index]
         if int(counts.min()) < size:
             features[~mask] = 0
@@ -180,14 +180,14 @@ class Pack:
         view = View(features.to(to), places[..., :6].to(to), places[..., 6].to(to, torch.int64), mask.to(to), shapes)
         return {self.view: view}, self.labels[picked].to(to)
 
-    def _taken(self, rows: torch.Tensor) -> torch.Tensor:
+    def _selected(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows of features as float32, in a buffer that lives on: fresh memory costs more than the copy itself."""
         import torch
 
-        found = torch.index_select(self.features, 0, rows, out=self._buffer(self.features.dtype, len(rows)))
-        if found.dtype == torch.float32:
-            return found
-        return self._buffer(torch.float32, len(rows)).copy_(found)
+        features = torch.index_select(self.features, 0, rows, out=self._buffer(self.features.dtype, len(rows)))
+        if features.dtype == torch.float32:
+            return features
+        return self._buffer(torch.float32, len(rows)).copy_(features)
 
     def _buffer(self, dtype: torch.dtype, rows: int) -> torch.Tensor:
         import torch
@@ -215,7 +215,7 @@ class Batches:
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
     at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
     A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
-    each bag as a batch of its own.
+    each bag as one batch.
     """
 
     def __init__(
@@ -279,8 +279,8 @@ def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[li
     """
     marks = np.array(list(labels))
     most = min((int((marks == label).sum()) for label in np.unique(marks)), default=1)
-    wanted = -(-len(sizes) * max(sizes, default=0) // limit)
-    number = max(1, min(wanted, most))
+    needed = -(-len(sizes) * max(sizes, default=0) // limit)
+    number = max(1, min(needed, most))
     order = np.concatenate([np.flatnonzero(marks == label) for label in np.unique(marks)[::-1]])
     turn = np.concatenate([np.arange((marks == label).sum()) for label in np.unique(marks)[::-1]]) % number
     return [np.sort(order[turn == k]).tolist() for k in range(number)]
@@ -289,14 +289,14 @@ def groups(labels: Iterable[float], sizes: Sequence[int], limit: int) -> list[li
 def thinned(instances: Iterable[Instances], total: int, limit: int) -> list[Instances]:
     """Every k-th time step (or instance, off a grid), so that about ``limit`` of ``total`` values are left, or all."""
     every = -(-total // limit)
-    return [one if every <= 1 else _every(one, every) for one in instances]
+    return [part if every <= 1 else _every(part, every) for part in instances]
 
 
-def _every(one: Instances, every: int) -> Instances:
-    def kept(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if one.shape is None:
+def _every(instances: Instances, every: int) -> Instances:
+    def strided(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if instances.shape is None:
             return array[::every]
-        return array.reshape(one.shape[0], -1, *array.shape[1:])[::every].reshape(-1, *array.shape[1:])
+        return array.reshape(instances.shape[0], -1, *array.shape[1:])[::every].reshape(-1, *array.shape[1:])
 
-    shape = one.shape and (-(-one.shape[0] // every), *one.shape[1:])
-    return Instances(kept(one.features), kept(one.extents), kept(one.track), shape)
+    shape = instances.shape and (-(-instances.shape[0] // every), *instances.shape[1:])
+    return Instances(strided(instances.features), strided(instances.extents), strided(instances.track), shape)

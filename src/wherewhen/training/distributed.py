@@ -15,7 +15,7 @@ from wherewhen.core.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-DAYS = 30  # that the others wait while the first one looks at videos
+DAYS = 30  # that the other processes wait while the first one reads videos
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,18 @@ class Team:
         """The bags of a batch that this process answers for, and how many: the same number in every process.
 
         The last ones may be the first one of all again. Behind them come bags that only keep the batch's size: where
-        the largest grid lies in another process's share, so that the answers of all fit together.
+        the largest grid is in the share of another process, so that all outputs have the same size.
         """
         each = -(-count // self.size)
-        own = [k if k < count else 0 for k in range(self.rank * each, (self.rank + 1) * each)]
+        indices = [k if k < count else 0 for k in range(self.rank * each, (self.rank + 1) * each)]
         more: list[int] = []
         for view in views.values():
             sizes = [shape or (1, 1, int(rows)) for shape, rows in zip(view.shapes, view.mask.sum(1), strict=True)]
             for axis in range(3):
                 largest = max(range(count), key=lambda k, axis=axis, sizes=sizes: sizes[k][axis])  # type: ignore[misc]
-                if all(sizes[k][axis] < sizes[largest][axis] for k in own + more):
+                if all(sizes[k][axis] < sizes[largest][axis] for k in indices + more):
                     more.append(largest)
-        return rows(views, own + more), each
+        return rows(views, indices + more), each
 
     def whole(self, output: Output, each: int, count: int) -> Output:
         """What the methods of all processes answer for ``each`` bags, one after another, the first ``count`` of it.
@@ -59,19 +59,19 @@ class Team:
             if not value.ndim or len(value) != bags:
                 raise ConfigError(f"this method trains in one process only: {name!r} of its answer has no axis of bags")
 
-        def joined(own: torch.Tensor) -> torch.Tensor:
-            return self._joined(own[:each])[:count]
+        def joined(local: torch.Tensor) -> torch.Tensor:
+            return self._joined(local[:each])[:count]
 
         return Output(joined(output.scores), {name: joined(output.extra[name]) for name in sorted(output.extra)})
 
-    def _joined(self, own: torch.Tensor) -> torch.Tensor:
+    def _joined(self, local: torch.Tensor) -> torch.Tensor:
         import torch
 
-        plain = own.detach().to(torch.uint8 if own.dtype == torch.bool else own.dtype).contiguous()
+        plain = local.detach().to(torch.uint8 if local.dtype == torch.bool else local.dtype).contiguous()
         parts = [torch.empty_like(plain) for _ in range(self.size)]
         torch.distributed.all_gather(parts, plain)
-        parts = [part.to(own.dtype) for part in parts]
-        parts[self.rank] = _stronger(own, self.size)
+        parts = [part.to(local.dtype) for part in parts]
+        parts[self.rank] = _stronger(local, self.size)
         return torch.cat(parts)
 
     def average(self, method: Any) -> None:
@@ -110,20 +110,20 @@ def team() -> Team:
     return Team(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
-def rows(views: Mapping[str, View], wanted: list[int]) -> dict[str, View]:
-    """Some bags of a batch; nothing is copied where they lie one after another."""
+def rows(views: Mapping[str, View], indices: list[int]) -> dict[str, View]:
+    """Some bags of a batch; nothing is copied where they are consecutive."""
 
-    def some(tensor: torch.Tensor) -> torch.Tensor:
-        straight = wanted == list(range(wanted[0], wanted[0] + len(wanted)))
-        return tensor[wanted[0] : wanted[0] + len(wanted)] if straight else tensor[wanted]
+    def select(tensor: torch.Tensor) -> torch.Tensor:
+        straight = indices == list(range(indices[0], indices[0] + len(indices)))
+        return tensor[indices[0] : indices[0] + len(indices)] if straight else tensor[indices]
 
     return {
         name: View(
-            some(view.features),
-            some(view.extents),
-            some(view.track),
-            some(view.mask),
-            tuple(view.shapes[k] for k in wanted),
+            select(view.features),
+            select(view.extents),
+            select(view.track),
+            select(view.mask),
+            tuple(view.shapes[k] for k in indices),
         )
         for name, view in views.items()
     }
@@ -155,6 +155,6 @@ def tell(value: Any) -> Any:
 
     if team().size == 1:
         return value
-    said = [value]
-    torch.distributed.broadcast_object_list(said, src=0)
-    return said[0]
+    objects = [value]
+    torch.distributed.broadcast_object_list(objects, src=0)
+    return objects[0]

@@ -80,19 +80,19 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a bag without looking at it again: its video, and of its views the shape and sum of features."""
+class _BagSummary:
+    """A summary of a bag: its video, and the shape and sum of the features of each view."""
 
     video: Video
     shapes: dict[str, tuple[int, int]]
     totals: dict[str, float]
 
     @classmethod
-    def of(cls, bag: Bag, views: Iterable[str]) -> _Known:
-        """All that training asks of one bag."""
+    def of(cls, bag: Bag, views: Iterable[str]) -> _BagSummary:
+        """The summary of one bag."""
         features = {name: bag.views[name].features for name in views}
-        shapes = {name: (len(one), one.shape[1]) for name, one in features.items()}
-        return cls(bag.video, shapes, {name: float(one.sum(dtype=np.float64)) for name, one in features.items()})
+        shapes = {name: (len(values), values.shape[1]) for name, values in features.items()}
+        return cls(bag.video, shapes, {name: float(values.sum(dtype=np.float64)) for name, values in features.items()})
 
     def size(self, view: str) -> int:
         """How many numbers the features of a view are."""
@@ -118,25 +118,27 @@ def fit(
     """
     names = list(config.views)
     check_labels([b.video for b in bags])
-    known = [_Known.of(bag, names) for bag in bags]
+    summaries = [_BagSummary.of(bag, names) for bag in bags]
     device = pick_device(device)
-    learn, hold = split_videos([one.video for one in known], config.validation, config.seed, validation)
+    learn, hold = split_videos([summary.video for summary in summaries], config.validation, config.seed, validation)
     usual = {v.id for v in learn if v.label == 0}
-    normalizers = {name: _normalizer(bags, known, usual, config, name) for name in names}
+    normalizers = {name: _normalizer(bags, summaries, usual, config, name) for name in names}
     ready: Sequence[Bag] = MappedBags(
         bags, lambda bag: replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
     )
-    if sum(one.size(name) for one in known for name in names) <= WHOLE:
+    if sum(summary.size(name) for summary in summaries for name in names) <= WHOLE:
         ready = list(ready)
-    dims = {name: length for name, (_, length) in known[0].shapes.items()}
-    classes = _classes(config, [one.video for one in known])
+    dims = {name: length for name, (_, length) in summaries[0].shapes.items()}
+    classes = _classes(config, [summary.video for summary in summaries])
     state = loop.State.begun(config, dims, device, classes)
     held_out = {v.id for v in hold}
-    parts = [[k for k, one in enumerate(known) if (one.video.id in held_out) == held] for held in (False, True)]
-    told = classes.labels if classes else ()
-    batches = _batches(bags, ready, parts[0], config, device, told)
-    held = _batches(bags, ready, parts[1], config, device, told) if hold else None
-    record = loop.Record.begun(state, _key(config, known, hold, told), folder, resume, keep_checkpoints)
+    parts = [
+        [k for k, summary in enumerate(summaries) if (summary.video.id in held_out) == held] for held in (False, True)
+    ]
+    class_labels = classes.labels if classes else ()
+    batches = _batches(bags, ready, parts[0], config, device, class_labels)
+    held = _batches(bags, ready, parts[1], config, device, class_labels) if hold else None
+    record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
     try:
         loop.learn(state, batches, held, config, record.look, quiet)
     finally:
@@ -153,48 +155,50 @@ def fit(
 
     last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
     best = finish(state.best) if held else last
-    checkpoints = [*(finish(weights) for weights in record.seen[:-1]), last] if record.seen else []
+    checkpoints = [*(finish(weights) for weights in record.weights[:-1]), last] if record.weights else []
     return Fitted(last, best, state.history, learn, hold, checkpoints)
 
 
 def _normalizer(
-    bags: Sequence[Bag], known: Sequence[_Known], usual: set[str], config: ModelConfig, name: str
+    bags: Sequence[Bag], summaries: Sequence[_BagSummary], usual: set[str], config: ModelConfig, name: str
 ) -> Normalizer:
-    """What the ``usual`` videos teach of a view's features, or nothing for a method that wants them as they are."""
+    """The normalizer of a view fitted on the ``usual`` videos, or the identity for a method that takes raw features."""
     from wherewhen.inference.normalizer import Normalizer
 
-    total = sum(one.size(name) for one in known if one.video.id in usual)
+    total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
     taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
     return Normalizer.none() if config.raw(name) else Normalizer.fit(taught)
 
 
 def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:
-    """What a method that tells classes apart is made for; None for any other."""
+    """The classes of a method that distinguishes them; None for any other."""
     if not config.tells_classes:
         return None
     return Classes(class_names(videos), config.reader(), mixed_names(videos))
 
 
 def _batches(
-    raw: Sequence[Bag], ready: Sequence[Bag], some: list[int], config: ModelConfig, device: str, names: Sequence[str]
+    raw: Sequence[Bag], ready: Sequence[Bag], indices: list[int], config: ModelConfig, device: str, names: Sequence[str]
 ) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     settings = config.settings[config.method]
     abilities: MethodAbilities = config.part("method").abilities
     segments = settings.segments if abilities.averages_time else None
     movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
-    how = config.views, config.training.bags, config.seed, device, segments
-    return Batches(BagSubset(ready, some), *how, raw=BagSubset(raw, some), movers=movers, names=names)
+    options = config.views, config.training.bags, config.seed, device, segments
+    return Batches(BagSubset(ready, indices), *options, raw=BagSubset(raw, indices), movers=movers, names=names)
 
 
-def _key(config: ModelConfig, known: Sequence[_Known], hold: Sequence[Video], names: Sequence[str] = ()) -> str:
-    """What tells a training from others: its settings, its bags and which of them validate."""
+def _key(
+    config: ModelConfig, summaries: Sequence[_BagSummary], hold: Sequence[Video], names: Sequence[str] = ()
+) -> str:
+    """The identity of a training: its settings, its bags and which of them validate."""
 
-    def told(one: _Known) -> list[Any]:
-        return [part for name in one.shapes for part in (one.shapes[name], one.totals[name])]
+    def sizes(summary: _BagSummary) -> list[Any]:
+        return [part for name in summary.shapes for part in (summary.shapes[name], summary.totals[name])]
 
-    bags = [(one.video.id, one.video.label, *told(one)) for one in known]
-    classes = [list(names), [label_of(one.video, names) for one in known]] if names else []
+    bags = [(summary.video.id, summary.video.label, *sizes(summary)) for summary in summaries]
+    classes = [list(names), [label_of(summary.video, names) for summary in summaries]] if names else []
     return fingerprint([config.plain(), bags, [v.id for v in hold], *classes])
 
 
@@ -210,9 +214,9 @@ def _bank(bags: Sequence[Bag], config: ModelConfig) -> Instances:
     parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
     for number, part, end, flags in zip(normal, parts, ends, held, strict=True):
         if len(part):
-            cells, own = bags[number].views[config.scored], part - (end - len(flags))
-            features.append(cells.features[own])
-            extents.append(cells.extents[own])
+            cells, local = bags[number].views[config.scored], part - (end - len(flags))
+            features.append(cells.features[local])
+            extents.append(cells.extents[local])
     return Instances(np.concatenate(features), np.concatenate(extents))
 
 

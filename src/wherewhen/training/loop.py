@@ -62,25 +62,25 @@ class State:
         for index, slots in self.optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer.{index}.{name}": np.asarray(value.cpu()) for name, value in slots.items()}
         frozen = [name for name, p in self.method.named_parameters() if not p.requires_grad]
-        kept = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
-        passport = plain({**kept, "frozen": frozen})
+        progress = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
+        passport = plain({**progress, "frozen": frozen})
         save(path, arrays, {**passport, DIGEST: digest(arrays, passport)})
 
     def load(self, path: Path, key: str) -> None:
         """Continue from a checkpoint; StoreError if it is damaged or of other data or settings."""
-        arrays, kept = load(path, advice=ANEW)
-        written = kept.pop(DIGEST, None)
-        if written is not None and written != digest(arrays, kept):
+        arrays, metadata = load(path, advice=ANEW)
+        written = metadata.pop(DIGEST, None)
+        if written is not None and written != digest(arrays, metadata):
             raise StoreError(f"{path}: damaged, its numbers are not those that were written; {ANEW}")
-        if kept.get("key") != key:
+        if metadata.get("key") != key:
             raise StoreError(f"{path}: this run was begun with other data or settings; choose another --output")
         try:
-            self._take(arrays, kept)
+            self._take(arrays, metadata)
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            told = (str(error).splitlines() or [""])[0][:120]
-            raise StoreError(f"{path}: not a checkpoint of this training ({told}); {ANEW}") from None
+            message = (str(error).splitlines() or [""])[0][:120]
+            raise StoreError(f"{path}: not a checkpoint of this training ({message}); {ANEW}") from None
 
-    def _take(self, arrays: Arrays, kept: Mapping[str, Any]) -> None:
+    def _take(self, arrays: Arrays, metadata: Mapping[str, Any]) -> None:
         import torch
 
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
@@ -88,7 +88,7 @@ class State:
             {k.removeprefix("method."): v for k, v in tensors.items() if k.startswith("method.")}
         )
         for name, parameter in self.method.named_parameters():
-            parameter.requires_grad_(name not in kept["frozen"])
+            parameter.requires_grad_(name not in metadata["frozen"])
         self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
@@ -96,8 +96,8 @@ class State:
                 _, index, slot = name.split(".", 2)
                 slots.setdefault(int(index), {})[slot] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
-        self.step, self.history = int(kept["step"]), [_row(row["step"], row) for row in kept["history"]]
-        self.best_loss = float(kept["best_loss"])
+        self.step, self.history = int(metadata["step"]), [_row(row["step"], row) for row in metadata["history"]]
+        self.best_loss = float(metadata["best_loss"])
 
 
 def _row(step: int, numbers: dict[str, float]) -> dict[str, float]:
@@ -115,14 +115,14 @@ def optimizer(method: Any, config: ModelConfig) -> Any:
         "adagrad": torch.optim.Adagrad,
         "sgd": torch.optim.SGD,
     }
-    how = config.training
+    training = config.training
     learns = list(method.parameters()) or [torch.nn.Parameter(torch.zeros(()))]
     fused = sum(p.numel() for p in learns) >= FUSED
-    return kinds[how.optimizer](learns, lr=how.learning_rate, weight_decay=how.weight_decay, fused=fused)
+    return kinds[training.optimizer](learns, lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused)
 
 
 def answer(method: Any, packed: Any, precision: str) -> Output:
-    """The output of a method for a batch, in float32 whatever the precision of its matrix products."""
+    """The output of a method for a batch, in float32 for any precision of its matrix products."""
     import torch
 
     if precision == "fp32":
@@ -165,7 +165,7 @@ def stages_at(step: int, steps: int, stages: int) -> list[int]:
 
 
 def _study(state: State, batches: Batches, config: ModelConfig) -> None:
-    """Let a method look at its training set where a stage begins; losses of two stages are not compared."""
+    """Give a method its training set where a stage begins; losses of two stages are not compared."""
     import torch
 
     stages = state.method.stages if isinstance(state.method, StagedMethod) else 0
@@ -272,11 +272,11 @@ class Record:
     checkpoint: Path | None
     logbook: Logbook | None
     keep_checkpoints: bool
-    seen: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    weights: list[dict[str, torch.Tensor]] = field(default_factory=list)
 
     @classmethod
     def begun(cls, state: State, key: str, folder: Path | None, resume: bool, keep_checkpoints: bool) -> Record:
-        """A new record in a folder, or with ``resume`` the one there gone on with."""
+        """A new record in a folder, or with ``resume`` the existing one continued."""
         checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
         if resume and checkpoint and checkpoint.exists():
             state.load(checkpoint, key)
@@ -287,7 +287,7 @@ class Record:
     def look(self) -> None:
         """Record the result of a validation."""
         if self.keep_checkpoints:
-            self.seen.append(_copied(self.state.method))
+            self.weights.append(_copied(self.state.method))
         if self.checkpoint and self.logbook:
             self.state.save(self.checkpoint, self.key)
             self.logbook()
