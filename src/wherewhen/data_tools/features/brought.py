@@ -11,7 +11,7 @@ from wherewhen.video.batch import Quarantine
 
 @dataclass(frozen=True)
 class Brought:
-    """What an import did: videos in the store, those without a label, those set aside; crops, and what time is.
+    """The result of an import: videos in the store, those without a label, those in the quarantine; crops, time unit.
 
     ``labels``: how many are normal and how many anomalous. ``notes``: what a user must know.
     """
@@ -31,16 +31,16 @@ class Brought:
     def lines(self, store: str | Path) -> list[str]:
         """A summary for people, with what is unknown."""
         aside = len(self.quarantine.reasons)
-        told = [f"{self.videos} videos in layout {self.layout} ({self.kept} already present), {aside} skipped"]
+        summary = [f"{self.videos} videos in layout {self.layout} ({self.kept} already present), {aside} skipped"]
         if self.time == RELATIVE:
-            told.append("times are relative (0 to 1): the lengths of the videos are unknown")
+            summary.append("times are relative (0 to 1): the lengths of the videos are unknown")
         if self.crops > 1 and not self.placed:
-            told.append(f"each of the {self.crops} crops counts as the whole picture: their places are unknown")
+            summary.append(f"each of the {self.crops} crops counts as the whole picture: their places are unknown")
         if self.unlabelled < self.videos:
-            told.append(f"labels: {self.labels[1]} anomalous, {self.labels[0]} normal, {self.unlabelled} unknown")
+            summary.append(f"labels: {self.labels[1]} anomalous, {self.labels[0]} normal, {self.unlabelled} unknown")
         if self.truths:
-            told.append(f"{self.truths} videos with truth to evaluate on")
-        return [*told, *self.notes, f"written: {store}", f"next:  {self._next(store)}"]
+            summary.append(f"{self.truths} videos with truth to evaluate on")
+        return [*summary, *self.notes, f"written: {store}", f"next:  {self._next(store)}"]
 
     def _next(self, store: str | Path) -> str:
         """What works from here."""

@@ -13,12 +13,12 @@ EXACT = 1e-3  # relative error at which an explanation leaves nothing over
 EDGE = 8  # time steps that the end of a video may differ by
 STRIDES = (2, 3, 4, 5, 6, 8, 16)
 SEGMENTS = (32, 64, 100, 200, 256)
-ROWS = 512  # of features that channels are told apart by
+ROWS = 512  # of features that channels are matched by
 
 Array = NDArray[np.float64]
 Pairs = list[tuple[Array, Array]]
 Guess = tuple[str, str, Pairs]
-"""A name, what speaks for it, and the pairs with the change undone."""
+"""A name, the evidence, and the pairs with the change undone."""
 
 
 def remaining(pairs: Pairs) -> float:
@@ -75,22 +75,24 @@ def _ends(pairs: Pairs) -> Iterator[Guess]:
 def _shift(pairs: Pairs) -> Iterator[Guess]:
     for step in range(1, EDGE + 1):
         for late, early in (("a", "b"), ("b", "a")):
-            made = [(a[step:], b) if early == "b" else (a, b[step:]) for a, b in pairs]
+            shifted = [(a[step:], b) if early == "b" else (a, b[step:]) for a, b in pairs]
             text = f"{late}'s clip k + {step} is {early}'s clip k: one begins {step} clips earlier"
-            yield "shift", text, made
+            yield "shift", text, shifted
 
 
 def _stride(pairs: Pairs) -> Iterator[Guess]:
     """Clips left out; the strides that fit the numbers of clips best come first."""
-    found = []
+    candidates = []
     for step in STRIDES:
         for dense in "ab":
-            made = [(a[::step], b) if dense == "a" else (a, b[::step]) for a, b in pairs]
-            apart = max(abs(len(a) - len(b)) for a, b in made)
+            thinned = [(a[::step], b) if dense == "a" else (a, b[::step]) for a, b in pairs]
+            apart = max(abs(len(a) - len(b)) for a, b in thinned)
             if apart <= 2:
-                found.append((apart, f"one in {step} clips of {dense} is the other's; clips: {_lengths(pairs)}", made))
-    for _, text, made in sorted(found, key=lambda one: one[0]):
-        yield "stride", text, made
+                candidates.append(
+                    (apart, f"one in {step} clips of {dense} is the other's; clips: {_lengths(pairs)}", thinned)
+                )
+    for _, text, thinned in sorted(candidates, key=lambda candidate: candidate[0]):
+        yield "stride", text, thinned
 
 
 def _segments(pairs: Pairs) -> Iterator[Guess]:
@@ -98,8 +100,12 @@ def _segments(pairs: Pairs) -> Iterator[Guess]:
         counts = {len(pair[short]) for pair in pairs}
         if all(len(pair[long]) > len(pair[short]) for pair in pairs) and (len(counts) == 1 or counts & set(SEGMENTS)):
             for text, pool in (("equal spans", _spans), ("spans between rounded borders", _rounded_spans)):
-                made = [(a, pool(b, len(a))) if long else (pool(a, len(b)), b) for a, b in pairs]
-                yield "segments", f"{'ab'[long]}'s clips averaged over {text} ({_lengths(pairs)}) are the other's", made
+                averaged = [(a, pool(b, len(a))) if long else (pool(a, len(b)), b) for a, b in pairs]
+                yield (
+                    "segments",
+                    f"{'ab'[long]}'s clips averaged over {text} ({_lengths(pairs)}) are the other's",
+                    averaged,
+                )
 
 
 def _spans(values: Array, count: int) -> Array:
@@ -119,13 +125,17 @@ def _rounded_spans(values: Array, count: int) -> Array:
 
 
 def _rate(pairs: Pairs) -> Iterator[Guess]:
-    """Clips of the same length at other rates: as one goes on, they drift apart by a constant factor."""
+    """Clips of the same length at other rates: their times differ by a constant factor."""
     factors = [len(b) / len(a) for a, b in pairs if len(a) > 2 * EDGE or len(b) > 2 * EDGE]
     factor = float(np.median(factors)) if factors else 1.0
     if abs(factor - 1) < 0.03:
         return
-    made = [(_retimed(a, len(b)), b) for a, b in pairs]
-    yield "rate", f"b has {factor:.3f} times as many clips as a ({_lengths(pairs)}) and follows a at that speed", made
+    retimed = [(_retimed(a, len(b)), b) for a, b in pairs]
+    yield (
+        "rate",
+        f"b has {factor:.3f} times as many clips as a ({_lengths(pairs)}) and follows a at that speed",
+        retimed,
+    )
 
 
 def _retimed(values: Array, count: int) -> Array:
@@ -150,8 +160,10 @@ def _crops(pairs: Pairs) -> Iterator[Guess]:
                     for k in range(min(pair[many].shape[1] for pair in pairs))
                 ),
             ]:
-                made = [(pair[0], mean) if many else (mean, pair[1]) for pair, mean in zip(pairs, chosen, strict=True)]
-                yield ("averaged crops" if chosen is means else "one crop"), text, made
+                reduced = [
+                    (pair[0], mean) if many else (mean, pair[1]) for pair, mean in zip(pairs, chosen, strict=True)
+                ]
+                yield ("averaged crops" if chosen is means else "one crop"), text, reduced
 
 
 def _order(pairs: Pairs) -> Iterator[Guess]:
@@ -164,8 +176,8 @@ def _order(pairs: Pairs) -> Iterator[Guess]:
     order = _matched(a @ b.T)
     if order is None or (order == np.arange(count)).all():
         return
-    made = [(x[:, order], y) for x, y in pairs]
-    yield "crop order", f"b's crops or cells are a's in the order {order.tolist()}", made
+    reordered = [(x[:, order], y) for x, y in pairs]
+    yield "crop order", f"b's crops or cells are a's in the order {order.tolist()}", reordered
 
 
 def _scale(pairs: Pairs) -> Iterator[Guess]:
@@ -174,9 +186,14 @@ def _scale(pairs: Pairs) -> Iterator[Guess]:
     factor = sum(float((a * b).sum()) for a, b in rows) / size if size else 1.0
     if not factor > 0 or abs(factor - 1) < EXACT:
         return
-    known = {255: "0-1 and 0-255", 1 / 255: "0-255 and 0-1", 127.5: "-1 to 1 and 0-255", 1 / 127.5: "0-255 and -1 to 1"}
-    near = [text for value, text in known.items() if abs(factor / value - 1) < 0.02]
-    text = f"b is {factor:.6g} times a" + (f": value ranges {near[0]}" if near else "")
+    ranges = {
+        255: "0-1 and 0-255",
+        1 / 255: "0-255 and 0-1",
+        127.5: "-1 to 1 and 0-255",
+        1 / 127.5: "0-255 and -1 to 1",
+    }
+    matches = [text for value, text in ranges.items() if abs(factor / value - 1) < 0.02]
+    text = f"b is {factor:.6g} times a" + (f": value ranges {matches[0]}" if matches else "")
     yield "scale", text, [(a * factor, b) for a, b in pairs]
 
 
@@ -185,16 +202,16 @@ def _unit(pairs: Pairs) -> Iterator[Guess]:
     for side, whole in ((1, "a"), (0, "b")):
         lengths = np.concatenate([np.linalg.norm(pair[side], axis=-1).ravel() for pair in pairs])
         if np.abs(lengths[lengths > 0] - 1).max(initial=0) < 0.01:
-            made = [(unit(a), b) if side else (a, unit(b)) for a, b in pairs]
-            yield "l2 normalization", f"{whole} scaled to unit length (L2), feature by feature, is the other", made
+            scaled = [(unit(a), b) if side else (a, unit(b)) for a, b in pairs]
+            yield "l2 normalization", f"{whole} scaled to unit length (L2), feature by feature, is the other", scaled
 
 
 def _cut(pairs: Pairs) -> Iterator[Guess]:
     """One set taken before a ReLU, the other after."""
     for side, whole in ((1, "a"), (0, "b")):
         if all(pair[side].min(initial=0) >= 0 for pair in pairs) and any(pair[1 - side].min() < 0 for pair in pairs):
-            made = [(a.clip(0), b) if side else (a, b.clip(0)) for a, b in pairs]
-            yield "relu", f"{whole} without its negative values is the other: layers before and after a ReLU", made
+            clipped = [(a.clip(0), b) if side else (a, b.clip(0)) for a, b in pairs]
+            yield "relu", f"{whole} without its negative values is the other: layers before and after a ReLU", clipped
 
 
 def _channels(pairs: Pairs) -> Iterator[Guess]:
@@ -240,9 +257,9 @@ def _matched(likeness: Array) -> NDArray[np.intp] | None:
 def _rounding(pairs: Pairs) -> Iterator[Guess]:
     for name, rounded in (("float16", _half), ("bfloat16", _brain)):
         for side, whole in ((1, "a"), (0, "b")):
-            made = [(rounded(a), b) if side else (a, rounded(b)) for a, b in pairs]
-            if remaining(made) == 0 < remaining(pairs):
-                yield "rounding", f"{whole} rounded to {name} is the other, to the last bit", made
+            rounded_pairs = [(rounded(a), b) if side else (a, rounded(b)) for a, b in pairs]
+            if remaining(rounded_pairs) == 0 < remaining(pairs):
+                yield "rounding", f"{whole} rounded to {name} is the other, to the last bit", rounded_pairs
 
 
 def _half(values: Array) -> Array:
@@ -252,8 +269,8 @@ def _half(values: Array) -> Array:
 
 def _brain(values: Array) -> Array:
     bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
-    kept = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32)
-    return kept.view(np.float32).astype(np.float64)
+    high_bits = ((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000).astype(np.uint32)
+    return high_bits.view(np.float32).astype(np.float64)
 
 
 def _shared(pairs: Pairs) -> Pairs:

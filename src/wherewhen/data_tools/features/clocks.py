@@ -16,7 +16,7 @@ LEAST, MOST = 0.9, 1.1  # shares of a video that its features cover without a wo
 
 @dataclass(frozen=True)
 class Clips:
-    """How features lie in time; None where nobody said. ``segments``: spans that each video was averaged into."""
+    """Timing of features; None where unknown. ``segments``: spans that each video was averaged into."""
 
     frames: int | None = None
     stride: int | None = None
@@ -25,7 +25,7 @@ class Clips:
 
     @property
     def known(self) -> bool:
-        """Whether they tell seconds by themselves."""
+        """Whether they define seconds by themselves."""
         return self.frames is not None and self.rate is not None and self.segments is None
 
     def span(self, count: int) -> int:
@@ -72,8 +72,10 @@ def clock_of(name: str, count: int, clips: Clips, labels: Labels, unit: str) -> 
     if truth is not None and clips.frames is not None and span:
         first, last = np.arange(count) * step, len(truth.edges) - 1
         if first[-1] >= last:
-            told = f"{count} features of {clips.frames} frames every {step} take {span} frames, the video has {last}"
-            raise DataError(f"{told}; check --frames-per-clip and --stride, and that time is the first axis (--axes)")
+            message = f"{count} features of {clips.frames} frames every {step} take {span} frames, the video has {last}"
+            raise DataError(
+                f"{message}; check --frames-per-clip and --stride, and that time is the first axis (--axes)"
+            )
         times = _shared(truth.edges[first], truth.edges[np.minimum(first + clips.frames, last)])
         return Clock(times, np.array(truth.edges), span / last, truth)
     if unit == RELATIVE:
@@ -94,7 +96,7 @@ def clock_of(name: str, count: int, clips: Clips, labels: Labels, unit: str) -> 
 def _shared(starts: Floats, ends: Floats) -> Floats:
     """Begin and end ``(T, 2)`` of the time that each clip answers for: of two that overlap, each for its half.
 
-    What lies between two clips belongs to the later one; both as in `sampling.clips`.
+    The time between two clips belongs to the later one; both as in `sampling.clips`.
 
     >>> _shared(np.array([0.0, 1.0, 5.0]), np.array([2.0, 3.0, 7.0])).tolist()
     [[0.0, 1.5], [1.5, 3.0], [3.0, 7.0]]

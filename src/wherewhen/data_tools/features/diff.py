@@ -80,9 +80,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why features probably differ: a short name, and what speaks for it.
+    """Why features probably differ: a short name, and the evidence.
 
-    ``left``: relative error (L2) that is left over once the cause is undone; None where only passports speak.
+    ``left``: relative error (L2) that is left over once the cause is undone; None where only passports differ.
     """
 
     name: str
@@ -130,8 +130,8 @@ def cosine(a: NDArray[Any], b: NDArray[Any]) -> float:
     x, y = a.reshape(-1, a.shape[-1]).astype(np.float64), b.reshape(-1, b.shape[-1]).astype(np.float64)
     lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     both_zero = np.asarray(~(x.any(1) | y.any(1)), np.float64)
-    found = np.divide((x * y).sum(1), lengths, out=both_zero, where=lengths > 0)
-    return min(1.0, float(found.mean())) if len(found) else 1.0
+    cosines = np.divide((x * y).sum(1), lengths, out=both_zero, where=lengths > 0)
+    return min(1.0, float(cosines.mean())) if len(cosines) else 1.0
 
 
 def verify(a: Sheets, b: Sheets, tolerance: float = EXACT) -> Verdict:
@@ -152,58 +152,58 @@ def verify(a: Sheets, b: Sheets, tolerance: float = EXACT) -> Verdict:
 def causes(pairs: Sequence[tuple[Sheet, Sheet]]) -> list[Cause]:
     """Why two sets of features differ, the likeliest cause first.
 
-    First what makes one of the other without rest, then what brings them nearer and the passports speak for, then the
+    First what makes one of the other without rest, then partial changes that the passports support, then the
     other fields in which these differ, then the other changes.
     """
     if not pairs:
         return [Cause("no videos in common", "the sets share no video by name")]
     arrays = [(a.values.astype(np.float64), b.values.astype(np.float64)) for a, b in pairs]
     before = remaining(arrays)
-    told = fields_apart(*(pairs[0][k].passport for k in (0, 1)))
-    exact, partial = _explained(arrays, before, told)
+    fields = fields_apart(*(pairs[0][k].passport for k in (0, 1)))
+    exact, partial = _explained(arrays, before, fields)
     used = {key for cause in (*exact, *partial) for key in LINKS.get(cause.name, ())}
-    supported = [cause for cause in partial if any(key in told for key in LINKS.get(cause.name, ()))]
-    first, last = ordered({key: words for key, words in told.items() if key not in used}, before <= SMALL)
-    found = [*exact, *supported, *(Cause(key, told[key]) for key in first)]
+    supported = [cause for cause in partial if any(key in fields for key in LINKS.get(cause.name, ()))]
+    first, last = ordered({key: words for key, words in fields.items() if key not in used}, before <= SMALL)
+    ranked = [*exact, *supported, *(Cause(key, fields[key]) for key in first)]
     size = f"relative error {before:.2g} everywhere" if np.isfinite(before) else "sizes differ"
     if 0 < before <= SMALL and not exact and not any(key in RUN for key in first):
         text = f"{size}: as much as another engine, precision, decoder or way to resize makes"
-        found.append(Cause("engine or decoder", text))
-    found += [cause for cause in partial if cause not in supported]
-    if not found and before > EXACT:
+        ranked.append(Cause("engine or decoder", text))
+    ranked += [cause for cause in partial if cause not in supported]
+    if not ranked and before > EXACT:
         text = f"{size}, and no change of the numbers explains it: other weights, another layer or other pictures "
         text += "(--video CLIP tries colors, crops, value ranges and rates)"
-        found.append(Cause("other weights or pictures", text))
-    return [*found, *(Cause(key, told[key]) for key in last)]
+        ranked.append(Cause("other weights or pictures", text))
+    return [*ranked, *(Cause(key, fields[key]) for key in last)]
 
 
 def _explained(
-    arrays: list[tuple[Any, Any]], before: float, told: Mapping[str, str]
+    arrays: list[tuple[Any, Any]], before: float, fields: Mapping[str, str]
 ) -> tuple[list[Cause], list[Cause]]:
     """Changes that leave nothing over, and those that leave less than there was."""
     exact, partial = [], []
-    for name, words, made in guesses(arrays):
-        left = remaining(made)
+    for name, words, changed in guesses(arrays):
+        left = remaining(changed)
         if left <= max(EXACT, 0.02 * min(before, 1.0)) and (left < 0.5 * before or name in ENDS):
             exact.append(Cause(name, words, left))
         elif left < 0.7 * min(before, 1.0):
             partial.append(Cause(name, f"{words}; leaves {left:.0%} of {_size(before)}", left))
-    return _linked(_best(exact, ENDS), told), _linked(_best(partial, ()), told)
+    return _linked(_best(exact, ENDS), fields), _linked(_best(partial, ()), fields)
 
 
-def _linked(found: list[Cause], told: Mapping[str, str]) -> list[Cause]:
+def _linked(candidates: list[Cause], fields: Mapping[str, str]) -> list[Cause]:
     """Causes with what the passports say to them."""
     linked = []
-    for cause in found:
-        words = [told[key] for key in LINKS.get(cause.name, ()) if key in told]
+    for cause in candidates:
+        words = [fields[key] for key in LINKS.get(cause.name, ()) if key in fields]
         linked.append(Cause(cause.name, "; ".join([cause.told, *words]), cause.left))
     return linked
 
 
-def _best(found: list[Cause], simple: Sequence[str]) -> list[Cause]:
-    """The best of each kind, the one that leaves least over first; simple ones win where they are as good."""
+def _best(candidates: list[Cause], simple: Sequence[str]) -> list[Cause]:
+    """The best of each kind, the one that leaves least over first; simple ones first where they are as good."""
     best: dict[str, Cause] = {}
-    for cause in found:
+    for cause in candidates:
         if cause.name not in best or round(cause.left or 0, 4) < round(best[cause.name].left or 0, 4):
             best[cause.name] = cause
     return sorted(best.values(), key=lambda c: (c.name not in simple, round(c.left or 0, 4)))

@@ -36,7 +36,7 @@ BACKBONE = "imported"
 
 @dataclass(frozen=True)
 class Known:
-    """What is said of the features; None and ``unknown`` where nobody did, and nothing is guessed.
+    """A description of the features; None and ``unknown`` where not given, and nothing is guessed.
 
     ``size``: width and height of the videos. ``average``: the mean of all crops is kept instead of each.
     """
@@ -66,13 +66,13 @@ class Known:
 
     @property
     def clips(self) -> Clips:
-        """How the features lie in time."""
+        """The timing of the features."""
         return Clips(self.frames, self.stride, self.rate)
 
 
 @dataclass(frozen=True)
 class Said:
-    """Where labels are said: a table, or the folder of a data set and its reader."""
+    """The source of labels: a table, or the folder of a data set and its reader."""
 
     source: str | Path
     reader: str | None = None
@@ -105,9 +105,9 @@ def bring(
     axes: str = "auto",
     lists: Lists | None = None,
 ) -> Brought:
-    """Read others' files of features and write a store; what can't be read is set aside with the reason.
+    """Read others' files of features and write a store; unreadable files are listed in the quarantine with the reason.
 
-    ``labels``: what is known of the videos, or where that is said. ``from_name``: labels where nobody says one, by the
+    ``labels``: those of the videos, or their source. ``from_name``: labels of the remaining videos, by the
     names of published data sets. ``axes``: ``time-first`` (T, D), ``time-last`` (D, T), or auto: time is first, and
     DataError where it seems to be last. ``lists``: of a published pack. DataError where names or lengths don't fit.
     """
@@ -129,17 +129,17 @@ def bring(
         raise DataError(f"{root}: no file can be read in the layout {name}; {listed}: {reason}")
     if lists is not None and lists.gt is not None and known.frames is None:
         known = replace(known, frames=USUAL)  # frame labels fit no other number, or are refused
-    told = _known_of(sizes, labels, known, from_name, lists)
-    known = _rated(known, told, sizes)
-    task = _task(name, turned, known, told, sizes)
+    video_labels = _known_of(sizes, labels, known, from_name, lists)
+    known = _rated(known, video_labels, sizes)
+    task = _task(name, turned, known, video_labels, sizes)
     outputs.remove(quarantine.file)
     for key, reason in reasons.items():
         quarantine.add(_path(files[key]), reason)
     imported = _imported(sizes, files, task, target, stored, quarantine)
     videos, truths = imported.videos, imported.truths
-    _report(imported, told, quarantine, root)
-    folds = _folds(videos, told)
-    default = told.default if told.default in {fold.name for fold in folds} else ""
+    _report(imported, video_labels, quarantine, root)
+    folds = _folds(videos, video_labels)
+    default = video_labels.default if video_labels.default in {fold.name for fold in folds} else ""
     dataset = Dataset(root.resolve().stem, tuple(videos), folds, default)
     write_index(target, dataset, {task.look.name(videos[0]): task.look.required_settings()})
     write_truths(target, truths)
@@ -148,7 +148,7 @@ def bring(
     placed = any(place != WHOLE_PICTURE for place in task.places)
     return Brought(
         len(videos), imported.kept, labels_found.count(None), counts, len(truths),
-        quarantine, name, task.crops, placed, task.time, tuple(told.notes),
+        quarantine, name, task.crops, placed, task.time, tuple(video_labels.notes),
     )  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def _report(imported: _Imported, labels: Labels, quarantine: Quarantine, root: P
 def _known_of(
     sizes: Mapping[str, tuple[int, int, int]],
     labels: Labels | Said | None,
-    known: Known,
+    description: Known,
     from_name: bool,
     lists: Lists | None,
 ) -> Labels:
@@ -217,16 +217,16 @@ def _known_of(
             raise DataError(f"{first} and {key}: both are features of a video called {plain_name(key)}")
     counts = {name: sizes[key][0] for name, key in names.items()}
     if isinstance(labels, Said):
-        lengths = {name: known.clips.span(count) for name, count in counts.items()}
-        labels = labels_of(labels.source, labels.reader, lengths, known.rate)
-    told = labels or Labels()
-    told.check_names(counts)
+        lengths = {name: description.clips.span(count) for name, count in counts.items()}
+        labels = labels_of(labels.source, labels.reader, lengths, description.rate)
+    video_labels = labels or Labels()
+    video_labels.check_names(counts)
     for name in counts if from_name else ():
-        if name not in told.rows or told.rows[name].label is None:
-            told.rows[name] = by_name(name)
+        if name not in video_labels.rows or video_labels.rows[name].label is None:
+            video_labels.rows[name] = by_name(name)
     if lists is not None:
-        add_lists(told, lists, counts, known.stride or known.frames, known.rate)
-    return told
+        add_lists(video_labels, lists, counts, description.stride or description.frames, description.rate)
+    return video_labels
 
 
 def _path(parts: Mapping[int | None, Path]) -> Path:
@@ -238,66 +238,68 @@ def _sizes(
     files: Mapping[str, Mapping[int | None, Path]], layout: layouts.Layout
 ) -> tuple[dict[str, tuple[int, int, int]], dict[str, str]]:
     """``(T, P, D)`` of the readable features that are as most are, and why the others are not, by video."""
-    found: dict[str, tuple[int, int, int]] = {}
+    sizes: dict[str, tuple[int, int, int]] = {}
     reasons: dict[str, str] = {}
     for key, parts in files.items():
         try:
-            found[key] = layouts.measured(parts, layout)
+            sizes[key] = layouts.measured(parts, layout)
         except DataError as error:
             reasons[key] = str(error)
-    if found:
+    if sizes:
         usual = (
-            layouts.commonest(p for _, p, _ in found.values()),
-            layouts.commonest(d for *_, d in found.values()),
+            layouts.commonest(p for _, p, _ in sizes.values()),
+            layouts.commonest(d for *_, d in sizes.values()),
         )
-        for key, (_, *size) in list(found.items()):
+        for key, (_, *size) in list(sizes.items()):
             if tuple(size) != usual:
                 reasons[key] = f"has {size[0]} crops of {size[1]} numbers; most have {usual[0]} of {usual[1]}"
-                del found[key]
-    return found, reasons
+                del sizes[key]
+    return sizes, reasons
 
 
-def _rated(known: Known, labels: Labels, sizes: Mapping[str, Any]) -> Known:
-    """What is known, with the frame rate that all truths have, where nobody said one and some videos have no truth."""
+def _rated(description: Known, labels: Labels, sizes: Mapping[str, Any]) -> Known:
+    """The description with the frame rate of all truths, where it has none and some videos have no truth."""
     truths = [] if labels.relative else list(labels.truths.values())
     rates = {round(1 / float(np.median(np.diff(truth.edges))), 3) for truth in truths}
     without = [key for key in sizes if plain_name(key) not in labels.truths]
-    if known.rate is not None or known.frames is None or len(rates) != 1 or not without:
-        return known
+    if description.rate is not None or description.frames is None or len(rates) != 1 or not without:
+        return description
     (rate,) = rates
     labels.notes.append(f"{len(without)} videos without truth count as {rate:g} frames per second, as those with truth")
-    return replace(known, rate=rate)
+    return replace(description, rate=rate)
 
 
-def _task(name: str, turned: bool, known: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]) -> _Task:
+def _task(
+    name: str, turned: bool, description: Known, labels: Labels, sizes: Mapping[str, tuple[int, int, int]]
+) -> _Task:
     layout = replace(layouts.layout_of(name), turned=turned)
     _, crops, length = next(iter(sizes.values()))
-    order = known.crop_order or layout.order
-    share = layouts.share_of(layout, known.size)
-    kept = 1 if known.average else crops
-    places = layouts.places(kept, order, share)
-    clips = replace(known.clips, segments=layout.segments)
+    order = description.crop_order or layout.order
+    share = layouts.share_of(layout, description.size)
+    count = 1 if description.average else crops
+    places = layouts.places(count, order, share)
+    clips = replace(description.clips, segments=layout.segments)
     has_length = any(seconds_of(plain_name(key), labels) for key in sizes)
     time = SECONDS if clips.known or has_length else RELATIVE
-    told = {
-        "backbone": known.backbone,
-        "settings": from_file(known.settings or {}),
+    settings = {
+        "backbone": description.backbone,
+        "settings": from_file(description.settings or {}),
         "layout": name,
         "length": length,
-        "frames": known.frames,
-        "stride": known.stride or known.frames,
-        "rate": known.rate,
+        "frames": description.frames,
+        "stride": description.stride or description.frames,
+        "rate": description.rate,
         "segments": layout.segments,
-        "averaged": crops if known.average and crops > 1 else None,
+        "averaged": crops if description.average and crops > 1 else None,
         "crop_order": order if crops > 1 else UNKNOWN,
         "time": time,
     }
-    config = ModelConfig.of({"backbone": BACKBONE, BACKBONE: told, "crops": kept, "cells": _no_cells()})
-    return _Task(layout, known, clips, labels, kept, length, time, places, config.feature_spec())
+    config = ModelConfig.of({"backbone": BACKBONE, BACKBONE: settings, "crops": count, "cells": _no_cells()})
+    return _Task(layout, description, clips, labels, count, length, time, places, config.feature_spec())
 
 
 def _no_cells() -> dict[str, Any]:
-    """Settings of ``cells`` that change nothing, whatever a method prefers: there are no cells to make."""
+    """Settings of ``cells`` that change nothing for any method: there are no cells to make."""
     return dict(vars(registry.load("instances", "cells").Config()))
 
 
@@ -345,27 +347,27 @@ def adopted(root: str | Path, settings: Mapping[str, Any] | None) -> dict[str, A
     """Settings, with those of the features where a store holds imported ones alone and no backbone is asked for."""
     from wherewhen.datasets._feature_store import read_index
 
-    given = dict(settings or {})
-    if not (Path(root) / INDEX).is_file() or given.get("backbone") not in (None, BACKBONE):
-        return given
-    looks = list(read_index(Path(root))["looks"].values())
-    if len(looks) != 1 or looks[0].get("backbone") != BACKBONE:
-        return given
-    (made,) = looks
-    log.info("the features are imported: %s", made[BACKBONE])
-    kept = ("backbone", "instances", "crops", "gate", BACKBONE, "cells")
-    own = from_file({key: made[key] for key in kept if key in made})
-    for key in own:
-        _check_same(key, given.get(key), own[key], Path(root))
-    return {**given, **own}
+    options = dict(settings or {})
+    if not (Path(root) / INDEX).is_file() or options.get("backbone") not in (None, BACKBONE):
+        return options
+    feature_sets = list(read_index(Path(root))["looks"].values())
+    if len(feature_sets) != 1 or feature_sets[0].get("backbone") != BACKBONE:
+        return options
+    (stored,) = feature_sets
+    log.info("the features are imported: %s", stored[BACKBONE])
+    keys = ("backbone", "instances", "crops", "gate", BACKBONE, "cells")
+    imported = from_file({key: stored[key] for key in keys if key in stored})
+    for key in imported:
+        _check_same(key, options.get(key), imported[key], Path(root))
+    return {**options, **imported}
 
 
-def _check_same(key: str, asked: Any, made: Any, root: Path) -> None:
+def _check_same(key: str, requested: Any, stored: Any, root: Path) -> None:
     """ConfigError where settings ask for other features than the imported ones."""
-    if isinstance(asked, Mapping) and isinstance(made, Mapping):
-        for name, value in asked.items():
-            _check_same(f"{key}.{name}", value, made.get(name), root)
-    elif asked is not None and plain(asked) != plain(made):
+    if isinstance(requested, Mapping) and isinstance(stored, Mapping):
+        for name, value in requested.items():
+            _check_same(f"{key}.{name}", value, stored.get(name), root)
+    elif requested is not None and plain(requested) != plain(stored):
         raise ConfigError(
-            f"{root}: --{key} {asked} has no effect: its features are imported, with {made}; leave it out"
+            f"{root}: --{key} {requested} has no effect: its features are imported, with {stored}; leave it out"
         )

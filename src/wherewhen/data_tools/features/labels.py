@@ -24,7 +24,7 @@ SHOWN = 3  # names in a message
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of one video; None where nobody said. ``seconds``: how long it is."""
+    """Labels of one video; None where unknown. ``seconds``: how long it is."""
 
     label: int | None = None
     category: str | None = None
@@ -65,25 +65,25 @@ class Labels:
         """DataError where none of these names (plain ones of features) is known, a note where some aren't."""
         lacking = [name for name in names if name not in self.rows]
         if self.rows and len(lacking) == len(names):
-            told = f"{self.source}: names none of the {len(names)} videos that have features"
-            there = f"the features are called {some(names)}, the videos there {some(self.rows)}"
-            raise DataError(f"{told}; {there}. Names must agree, without folders, suffixes and endings like _i3d")
+            message = f"{self.source}: names none of the {len(names)} videos that have features"
+            called = f"the features are called {preview(names)}, the videos there {preview(self.rows)}"
+            raise DataError(f"{message}; {called}. Names must agree, without folders, suffixes and endings like _i3d")
         if self.rows:
             count = len(names) - len(lacking)
             self.notes.append(f"labels: {count} of the {len(self.rows)} videos of {self.source} have features here")
         if self.rows and lacking:
-            self.notes.append(f"{len(lacking)} videos with features are not in {self.source}: {some(lacking)}")
+            self.notes.append(f"{len(lacking)} videos with features are not in {self.source}: {preview(lacking)}")
 
 
-def some(names: Iterable[str]) -> str:
+def preview(names: Iterable[str]) -> str:
     """The first names, and how many more.
 
-    >>> some(["a", "b", "c", "d", "e"])
+    >>> preview(["a", "b", "c", "d", "e"])
     'a, b, c and 2 more'
     """
-    known = list(names)
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return ", ".join(named(name) for name in known[:SHOWN]) + more
+    listed = list(names)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(named(name) for name in listed[:SHOWN]) + more
 
 
 def labels_of(
@@ -107,59 +107,67 @@ def labels_of(
 
 def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | None, rate: float | None) -> Labels:
     chosen = datasets.reader_of(source, reader)
-    taken: set[str] = set()
+    measured: set[str] = set()
 
     def length(video: str) -> Mapping[str, float] | None:
         count = (frames or {}).get(plain_name(video))
         if not count:
             return None
-        taken.add(video)
+        measured.add(video)
         return {"frames": count} | ({"fps": rate} if rate else {})
 
     with diagnostics.listening() as odd, supposed(length):
         dataset, truths = chosen.load(source), chosen.truth(source)
-    known = Labels(source=str(source), default=dataset.default)
+    labels = Labels(source=str(source), default=dataset.default)
     for video in dataset.videos:
-        known.put(plain_name(video.id), Known(video.label, video.category), source)
+        labels.put(plain_name(video.id), Known(video.label, video.category), source)
     for fold in dataset.folds:
         train, test = (frozenset(plain_name(v.id) for v in part) for part in (fold.train, fold.test))
-        known.folds[fold.name] = Part(train, test, frozenset(map(plain_name, fold.validation)))
-    known.truths = {plain_name(name): truth for name, truth in truths.items()}
-    concern = [one for one in odd if frames is None or not one.video or plain_name(one.video) in frames]
-    diagnostics.raise_errors([one for one in concern if frames is None or one.kind != "length-unknown"], source)
+        labels.folds[fold.name] = Part(train, test, frozenset(map(plain_name, fold.validation)))
+    labels.truths = {plain_name(name): truth for name, truth in truths.items()}
+    concern = [finding for finding in odd if frames is None or not finding.video or plain_name(finding.video) in frames]
+    diagnostics.raise_errors(
+        [finding for finding in concern if frames is None or finding.kind != "length-unknown"], source
+    )
     diagnostics.log_findings(concern, source)
-    if taken:
-        known.notes.append(
-            f"lengths of {len(taken)} videos are those of their features, because no other file has them"
+    if measured:
+        labels.notes.append(
+            f"lengths of {len(measured)} videos are those of their features, because no other file has them"
         )
-    tested = {name for part in known.folds.values() for name in part.test} & set(frames or ())
-    if lost := sorted(tested - known.truths.keys()):
-        told = f"no truth for {len(lost)} of {len(tested)} test videos ({some(lost)}): their lengths are not known"
-        known.notes.append(f"{told}; give --frames-per-clip, or measure the videos with wherewhen data probe {source}")
-    return known
+    tested = {name for part in labels.folds.values() for name in part.test} & set(frames or ())
+    if lost := sorted(tested - labels.truths.keys()):
+        message = (
+            f"no truth for {len(lost)} of {len(tested)} test videos ({preview(lost)}): their lengths are not known"
+        )
+        labels.notes.append(
+            f"{message}; give --frames-per-clip, or measure the videos with wherewhen data probe {source}"
+        )
+    return labels
 
 
 def _of_table(path: Path) -> Labels:
     """A table ``path,label[,class][,seconds][,split]``."""
-    known, parts = Labels(source=str(path)), {part: set[str]() for part in ("train", "val", "test")}
+    labels, parts = Labels(source=str(path)), {part: set[str]() for part in ("train", "val", "test")}
     for row in rows(path, COLUMNS):
-        name, label, what = plain_name(row.cells["path"]), row.label(), row.cells.get("class") or None
+        name, label, category = plain_name(row.cells["path"]), row.label(), row.cells.get("class") or None
         if not name:
             raise DataError(f"{row.where}: {quoted(row.cells['path'])} names no video")
-        known.put(name, Known(label, what if label else None, _seconds(row.cells.get("seconds"), row.where)), row.where)
+        labels.put(
+            name, Known(label, category if label else None, _seconds(row.cells.get("seconds"), row.where)), row.where
+        )
         if (part := row.split()) is not None:
             other = [p for p, members in parts.items() if name in members and p != part]
             if other:
                 raise DataError(f"{row.where}: {named(name)} is in {part} here and in {other[0]} above")
             parts[part].add(name)
-    if not known.rows:
+    if not labels.rows:
         raise DataError(f"{path}: no videos in it")
     if any(parts.values()):
-        known.folds[path.stem] = Part(
+        labels.folds[path.stem] = Part(
             frozenset(parts["train"] | parts["val"]), frozenset(parts["test"]), frozenset(parts["val"])
         )
-        known.default = path.stem
-    return known
+        labels.default = path.stem
+    return labels
 
 
 def _seconds(word: str | None, where: str) -> float | None:
@@ -189,5 +197,5 @@ def by_name(video: str) -> Known:
         return Known(0)
     if kind := re.match(r"([A-Za-z]+)_?\d", name):
         return Known(1, kind[1])
-    known = "Normal_Videos001, Abuse001, ..._label_A, ..._label_B1-0-0, 01_0014"
-    raise DataError(f"{named(name)}: the name has no label; expected one like {known}. Give a table with --labels")
+    examples = "Normal_Videos001, Abuse001, ..._label_A, ..._label_B1-0-0, 01_0014"
+    raise DataError(f"{named(name)}: the name has no label; expected one like {examples}. Give a table with --labels")

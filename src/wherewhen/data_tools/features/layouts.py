@@ -73,16 +73,16 @@ def gathered(root: Path) -> dict[str, dict[int | None, Path]]:
     """Files of features below a folder (or the one file) by name of the video and number of the crop, None without."""
     paths = [root] if root.is_file() else sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES and p.is_file())
     base = root.parent if root.is_file() else root
-    found: dict[str, dict[int | None, Path]] = {}
+    files: dict[str, dict[int | None, Path]] = {}
     for path in paths:
         name = path.relative_to(base).with_suffix("").as_posix()
         match = _CROP.fullmatch(name)
         key, crop = (match["name"], int(match["crop"])) if match else (name, None)
         if not path.name.startswith("."):
-            found.setdefault(key, {})[crop] = path
-    if not found:
+            files.setdefault(key, {})[crop] = path
+    if not files:
         raise DataError(f"{root}: expected files of features ({' or '.join(SUFFIXES)}), found none")
-    return found
+    return files
 
 
 def recognized(root: Path, files: Mapping[str, Mapping[int | None, Path]], turned: bool = False) -> str:
@@ -129,7 +129,7 @@ def layout_of(name: str) -> Layout:
 
 
 def numbers(path: Path) -> NDArray[np.floating]:
-    """The array in a file, not read yet if it is npy; DataError says why it can't be had. Never unpickles.
+    """The array in a file, not read yet if it is npy; DataError where it can't be read. Never unpickles.
 
     Text holds one row of numbers per line.
     """
@@ -152,7 +152,7 @@ def _text(path: Path) -> Features:
         with path.open(encoding="ascii") as lines:
             for line in lines:
                 if line.strip():
-                    rows.append(np.array(line.replace(",", " ").split(), np.float32))  # noqa: PERF401 (told below)
+                    rows.append(np.array(line.replace(",", " ").split(), np.float32))  # noqa: PERF401 (reported below)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"line {len(rows) + 1}: not numbers ({str(error)[:80]})") from None
     if not rows or len({len(row) for row in rows}) > 1:
@@ -163,11 +163,11 @@ def _text(path: Path) -> Features:
 def _arrays(parts: Mapping[int | None, Path], layout: Layout) -> list[NDArray[np.floating]]:
     """The arrays of one video, each ``(T, crops, D)`` and together all crops; npy files are not read yet."""
     if layout.apart:
-        wanted = set(range(layout.crops[0]))
-        if set(parts) != wanted:
-            lacking = sorted(str(c) for c in wanted - set(parts))
+        expected = set(range(layout.crops[0]))
+        if set(parts) != expected:
+            lacking = sorted(str(c) for c in expected - set(parts))
             raise DataError(f"expected crops __0 to __{layout.crops[0] - 1}; lacks {', '.join(lacking) or 'none'}")
-        arrays = [_flat(_upright(parts[crop], layout))[:, None] for crop in sorted(wanted)]
+        arrays = [_flat(_upright(parts[crop], layout))[:, None] for crop in sorted(expected)]
         if len({array.shape for array in arrays}) > 1:
             raise DataError(f"its crops differ in size: {sorted({array.shape for array in arrays})}")
     elif set(parts) == {None}:
@@ -191,7 +191,7 @@ def _upright(path: Path, layout: Layout) -> NDArray[np.floating]:
 
 
 def turned(root: Path, files: Mapping[str, Mapping[int | None, Path]], axes: str) -> bool:
-    """Whether time is the last axis: as ``axes`` says, else False; DataError where it seems to be last.
+    """Whether time is the last axis: from ``axes``, else False; DataError where it seems to be last.
 
     Files that agree in their first axis alone can't be ``(T, D)``. Where all are alike, usual lengths of features tell.
     """
@@ -205,8 +205,10 @@ def turned(root: Path, files: Mapping[str, Mapping[int | None, Path]], axes: str
     likely = len(first) == len(last) == 1 and first & LENGTHS and not last & LENGTHS
     if sure or likely:
         shape = sorted(shapes)[0]
-        told = f"{root}: files like {shape} would be {shape[0]} features of {shape[1]} numbers each"
-        raise DataError(f"{told}. Did you mean (D, T), transposed? If so, add --axes time-last, else --axes time-first")
+        message = f"{root}: files like {shape} would be {shape[0]} features of {shape[1]} numbers each"
+        raise DataError(
+            f"{message}. Did you mean (D, T), transposed? If so, add --axes time-last, else --axes time-first"
+        )
     return False
 
 
@@ -217,12 +219,12 @@ def measured(parts: Mapping[int | None, Path], layout: Layout) -> tuple[int, int
 
 
 def read(parts: Mapping[int | None, Path], layout: Layout) -> Features:
-    """The features of one video ``(T, P, D)`` for P crops; DataError says why they can't be had."""
-    with np.errstate(over="ignore"):  # what is too large for float32 is told below
-        made = np.concatenate([np.asarray(array, np.float32) for array in _arrays(parts, layout)], 1)
-    if not np.isfinite(made).all():
-        raise DataError(f"{int((~np.isfinite(made)).sum())} of its numbers are not finite in float32")
-    return made
+    """The features of one video ``(T, P, D)`` for P crops; DataError where they can't be read."""
+    with np.errstate(over="ignore"):  # what is too large for float32 is reported below
+        values = np.concatenate([np.asarray(array, np.float32) for array in _arrays(parts, layout)], 1)
+    if not np.isfinite(values).all():
+        raise DataError(f"{int((~np.isfinite(values)).sum())} of its numbers are not finite in float32")
+    return values
 
 
 def _flat(array: NDArray[np.floating]) -> NDArray[np.floating]:

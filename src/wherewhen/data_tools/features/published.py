@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wherewhen.core.diagnostics import report
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Truth
-from wherewhen.data_tools.features.labels import Known, Labels, Part, some
+from wherewhen.data_tools.features.labels import Known, Labels, Part, preview
 from wherewhen.data_tools.features.layouts import plain_name
 from wherewhen.datasets._table import named, quoted, text_of
 from wherewhen.datasets._truths import runs
@@ -53,8 +53,8 @@ def listed(path: Path) -> list[str]:
         text = row.strip()
         if not text or (number == 1 and text.lower().split(",")[0] in ("path", "file", "name")):
             continue
-        found = _PATH.match(text)
-        name = plain_name(found["path"] if found else re.split(r"[\s,;]", text)[0])
+        match = _PATH.match(text)
+        name = plain_name(match["path"] if match else re.split(r"[\s,;]", text)[0])
         if not name or not name.isprintable():
             raise DataError(f"{path}: line {number}: expected the path of a file of features, got {quoted(text)}")
         if name in names and name != last:
@@ -85,28 +85,28 @@ def frame_labels(path: Path) -> NDArray[np.bool_]:
         raise DataError(f"{path}: expected one row of frame labels, got an array of shape {array.shape}")
     if (odd := ~np.isin(flat, (0, 1))).any():
         first = int(odd.argmax())
-        told = f"{path}: frame labels are 0 or 1, got {flat[first]:g} at frame {first}"
-        raise DataError(f"{told} and {int(odd.sum()) - 1} more like it")
+        message = f"{path}: frame labels are 0 or 1, got {flat[first]:g} at frame {first}"
+        raise DataError(f"{message} and {int(odd.sum()) - 1} more like it")
     return np.asarray(flat, bool)
 
 
 def add_lists(labels: Labels, lists: Lists, sizes: Mapping[str, int], frames: int | None, rate: float | None) -> None:
-    """Add the fold of two lists, and the truth that frame labels tell.
+    """Add the fold of two lists, and the truth of frame labels.
 
-    ``sizes``: how many features each video has, by plain name; each stands for ``frames`` frames (default 16).
+    ``sizes``: how many features each video has, by plain name; each covers ``frames`` frames (default 16).
     DataError where lists and features, or frame labels and features, don't fit, with how much is missing.
     """
     parts = {"train": lists.train, "test": lists.test}
     names = {part: listed(path) for part, path in parts.items() if path is not None}
-    for part, found in names.items():
-        there = [name for name in found if name in sizes]
-        if not there:
-            told = f"{parts[part]}: none of its {len(found)} videos has features here"
-            raise DataError(f"{told}; listed are {some(found)}, the features are called {some(sizes)}")
-        labels.notes.append(f"{part} list: {len(there)} of {len(found)} videos have features here")
+    for part, listed_names in names.items():
+        present = [name for name in listed_names if name in sizes]
+        if not present:
+            message = f"{parts[part]}: none of its {len(listed_names)} videos has features here"
+            raise DataError(f"{message}; listed are {preview(listed_names)}, the features are called {preview(sizes)}")
+        labels.notes.append(f"{part} list: {len(present)} of {len(listed_names)} videos have features here")
     both = set(names.get("train", ())) & set(names.get("test", ()))
     if both:
-        raise DataError(f"{lists.test}: {len(both)} videos are in {lists.train} as well: {some(sorted(both))}")
+        raise DataError(f"{lists.test}: {len(both)} videos are in {lists.train} as well: {preview(sorted(both))}")
     train, test = (frozenset(names.get(part, ())) for part in ("train", "test"))
     labels.folds[FOLD] = Part(train, test)
     labels.default = FOLD
@@ -129,40 +129,42 @@ def _cut(
     flags = frame_labels(gt)
     lost = [name for name in names if name not in sizes]
     if lost:
-        told = f"{gt}: is cut by the lengths of all {len(names)} videos of {order}"
-        raise DataError(f"{told}, but {len(lost)} of them have no features here: {some(lost)}")
+        message = f"{gt}: is cut by the lengths of all {len(names)} videos of {order}"
+        raise DataError(f"{message}, but {len(lost)} of them have no features here: {preview(lost)}")
     counts = [sizes[name] for name in names]
     each = sum(counts)
     if (total := each * frames) != len(flags):
         off = f"{abs(len(flags) - total)} too {'many' if len(flags) > total else 'few'}"
         fits = f"; with {len(flags) // each} frames per feature they would fit" if len(flags) % each == 0 else ""
-        told = (
+        message = (
             f"{gt}: {len(flags)} frame labels, but {each} features of {len(names)} videos x {frames} frames are {total}"
         )
-        raise DataError(f"{told}: {off}{fits}. The labels must be those of these features and of {order}, in its order")
+        raise DataError(
+            f"{message}: {off}{fits}. The labels must be those of these features and of {order}, in its order"
+        )
     timed = [name for name in names if name in labels.rows and labels.rows[name].seconds]
     if not rate and timed and len(timed) < len(names):
         raise DataError(f"{labels.source}: has seconds for {len(timed)} of {len(names)} videos of {order}; give --rate")
     silent = []
     for name, part in zip(names, np.split(flags, np.cumsum(counts)[:-1] * frames), strict=True):
-        known = labels.rows.get(name)
-        if known is not None and known.label == 0 and part.any():
-            told = f"{gt}: marks {int(part.sum())} of {len(part)} frames of {named(name)}, which is normal"
-            raise DataError(f"{told}; are the frame labels those of {order}, in its order?")
-        if known is None or known.label is None:
-            known = labels.rows[name] = replace(known or Known(), label=int(part.any()))
-        if known.label and not part.any():
+        row = labels.rows.get(name)
+        if row is not None and row.label == 0 and part.any():
+            message = f"{gt}: marks {int(part.sum())} of {len(part)} frames of {named(name)}, which is normal"
+            raise DataError(f"{message}; are the frame labels those of {order}, in its order?")
+        if row is None or row.label is None:
+            row = labels.rows[name] = replace(row or Known(), label=int(part.any()))
+        if row.label and not part.any():
             silent.append(name)
-        labels.truths[name] = _truth(part, rate, known)
+        labels.truths[name] = _truth(part, rate, row)
     labels.relative = not rate and not timed
     if silent:
-        labels.notes.append(f"{gt}: marks no frame of {len(silent)} anomalous videos: {some(silent)}")
+        labels.notes.append(f"{gt}: marks no frame of {len(silent)} anomalous videos: {preview(silent)}")
 
 
-def _truth(flags: NDArray[np.bool_], rate: float | None, known: Known | None) -> Truth:
+def _truth(flags: NDArray[np.bool_], rate: float | None, row: Known | None) -> Truth:
     """Truth in seconds, or relative (the video lasts from 0 to 1) where neither rate nor length is known."""
-    count, seconds = len(flags), (known.seconds if known is not None else None) or 1.0
+    count, seconds = len(flags), (row.seconds if row is not None else None) or 1.0
     edges = np.arange(count + 1) / rate if rate else np.linspace(0, seconds, count + 1)
     spans = edges[np.array(runs(flags), np.int64).reshape(-1, 2)]
-    kind = known.category if known is not None else None
+    kind = row.category if row is not None else None
     return Truth(edges, spans, categories=(kind,) * len(spans) if kind else (), boxed=~flags)

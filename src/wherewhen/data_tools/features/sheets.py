@@ -16,7 +16,7 @@ from wherewhen.datasets._feature_store import read_index
 
 
 def sheets(path: str | Path) -> Sheets:
-    """The features of each video in a store, a folder of one look, or a file; ConfigError where it isn't plain which.
+    """The features of each video in a store, a folder of one feature set, or a file; ConfigError if ambiguous.
 
     Arrays of others: ``(T, D)`` or ``(T, P, D)`` npy files, or any known layout.
     """
@@ -29,14 +29,16 @@ def sheets(path: str | Path) -> Sheets:
         raise DataError(f"{root}: no such file or folder")
     folder = root
     if (root / INDEX).is_file():
-        looks = [name for name in read_index(root)["looks"] if (root / name).is_dir()]
-        chosen = [name for name in looks if not name.startswith("frame_difference-")] or looks
+        sets = [name for name in read_index(root)["looks"] if (root / name).is_dir()]
+        chosen = [name for name in sets if not name.startswith("frame_difference-")] or sets
         if len(chosen) != 1:
             raise ConfigError(f"{root}: has several sets; name one of {', '.join(str(root / n) for n in chosen)}")
         folder = root / chosen[0]
-    found = {p.relative_to(folder).with_suffix("").as_posix(): partial(of_file, p) for p in folder.rglob(f"*{SUFFIX}")}
-    if found:
-        return found
+    feature_files = {
+        p.relative_to(folder).with_suffix("").as_posix(): partial(of_file, p) for p in folder.rglob(f"*{SUFFIX}")
+    }
+    if feature_files:
+        return feature_files
     files = layouts.gathered(root)
     layout = layouts.layout_of(layouts.recognized(root, files))
     return {key: partial(_laid_out, key, parts, layout) for key, parts in files.items()}
@@ -50,25 +52,25 @@ def matched(a: Sheets, b: Sheets) -> tuple[Sheets, Sheets]:
     plain: dict[str, list[str]] = {}
     for name in a:
         plain.setdefault(plain_name(name), []).append(name)
-    found = {}
+    renamed = {}
     for name in b:
         alike = plain.get(plain_name(name), [])
-        found[name if name in a or len(alike) != 1 else alike[0]] = b[name]
-    return a, found
+        renamed[name if name in a or len(alike) != 1 else alike[0]] = b[name]
+    return a, renamed
 
 
 def of_file(path: Path) -> Sheet:
     """A file of ours: ``(T, P, D)`` for a grid, or for as many rows at each time (crops); else ``(N, 1, D)``."""
     file = open_features(path)
-    seen = file.instances()
-    rows, length = seen.features.shape
+    instances = file.instances()
+    rows, length = instances.features.shape
     if file.grid is not None:
-        return Sheet(seen.features.reshape(file.grid[0], -1, length), file.passport)
-    new = np.flatnonzero((np.diff(seen.extents[:, :2], axis=0) != 0).any(1)) + 1
+        return Sheet(instances.features.reshape(file.grid[0], -1, length), file.passport)
+    new = np.flatnonzero((np.diff(instances.extents[:, :2], axis=0) != 0).any(1)) + 1
     starts = np.array([0, *new])
     sizes = np.diff([*starts, rows])
     size = int(sizes[0]) if len(set(sizes.tolist())) == 1 else 1
-    return Sheet(seen.features.reshape(-1, size, length), file.passport)
+    return Sheet(instances.features.reshape(-1, size, length), file.passport)
 
 
 def of_array(path: Path) -> Sheet:

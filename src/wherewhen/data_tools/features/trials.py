@@ -52,7 +52,7 @@ class Way:
 
 def ways(spec: ClipSpec) -> list[Way]:
     """The ways that are tried with a backbone's clips."""
-    found = [
+    candidates = [
         Way(AS_TOLD),
         Way("blue before red (BGR)", after=lambda p: p[..., ::-1]),
         Way("mirrored", after=lambda p: p[..., ::-1, :]),
@@ -65,9 +65,9 @@ def ways(spec: ClipSpec) -> list[Way]:
         Way("values 255 times as large", floats=lambda p: p * np.float32(255)),
     ]
     strides = sorted({max(1, spec.stride // 2), spec.stride * 2, spec.frames, 1} - {spec.stride})
-    found += [Way(f"stride {stride}", clip={"stride": stride}) for stride in strides]
-    found += [Way(f"rate {rate or 'of the source'}", clip={"rate": rate}) for rate in RATES if rate != spec.rate]
-    return found
+    candidates += [Way(f"stride {stride}", clip={"stride": stride}) for stride in strides]
+    candidates += [Way(f"rate {rate or 'of the source'}", clip={"rate": rate}) for rate in RATES if rate != spec.rate]
+    return candidates
 
 
 def tried(
@@ -91,28 +91,34 @@ def tried(
     theirs = b[name]().values
     passport = a[name]().passport if name in a else {}
     looker = _looker(passport, backbone, settings, trust)
-    found = []
+    trials = []
     for way in ways(looker.clip):
         if way.floats is not None and not isinstance(looker, Network):
             continue
-        made = _look(looker, way, video, clips, passport)
-        trial = _judged(way.name, made, theirs)
+        features = _look(looker, way, video, clips, passport)
+        trial = _judged(way.name, features, theirs)
         if trial is not None:
-            found.append(trial)
-    if not found:
+            trials.append(trial)
+    if not trials:
         raise DataError(f"{video}: none of its clips gives features of {theirs.shape[-1]} numbers; name the --backbone")
-    return sorted(found, key=lambda t: (-round(t.cosine, 6), t.error))
+    return sorted(trials, key=lambda t: (-round(t.cosine, 6), t.error))
 
 
 def concluded(verdict: Verdict, trials: list[Trial]) -> Verdict:
     """A verdict with the way to look as its first cause, where one gives the features that the passport's doesn't."""
-    told = next((trial for trial in trials if trial.way == AS_TOLD), None)
+    stated = next((trial for trial in trials if trial.way == AS_TOLD), None)
     best = trials[0] if trials else None
-    if verdict.equal or best is None or best is told or best.error > 0.1 or (told and best.error > 0.1 * told.error):
+    if (
+        verdict.equal
+        or best is None
+        or best is stated
+        or best.error > 0.1
+        or (stated and best.error > 0.1 * stated.error)
+    ):
         return verdict
     sure = "gives b's features" if best.error <= EXACT else "is closest to b's features"
     text = f"{best.clips} time steps extracted again: '{best.way}' {sure}: cosine {best.cosine:.6f}"
-    text += f", as in the passport {told.cosine:.6f}" if told else ""
+    text += f", as in the passport {stated.cosine:.6f}" if stated else ""
     return replace(verdict, causes=[Cause(best.way, text, best.error), *verdict.causes])
 
 
@@ -125,19 +131,19 @@ def _name_of(sheets: Sheets, video: str) -> str:
 
 
 def _looker(passport: Mapping[str, Any], backbone: str | None, settings: Mapping[str, Any] | None, trust: bool) -> Any:
-    made = passport.get("made") or {}
-    name = backbone or made.get("backbone")
+    stored = passport.get("made") or {}
+    name = backbone or stored.get("backbone")
     if name in (None, "imported"):
         raise ConfigError("these features have no passport that names their backbone; name one: --backbone NAME")
     plugin = registry.load("backbones", str(name))
-    own = settings
-    if own is None and made.get("backbone") == name:
-        own = from_file(mapping(made.get(name), str(name)))
-        own["weights"] = _weights(str(name), plugin, own["weights"]) if "weights" in own else None
-        own = {key: value for key, value in own.items() if value is not None or key != "weights"}
+    options = settings
+    if options is None and stored.get("backbone") == name:
+        options = from_file(mapping(stored.get(name), str(name)))
+        options["weights"] = _weights(str(name), plugin, options["weights"]) if "weights" in options else None
+        options = {key: value for key, value in options.items() if value is not None or key != "weights"}
     if trust and CONSENT in plugin.Config.__dataclass_fields__:
-        own = {**(own or {}), CONSENT: True}
-    return plugin(build(plugin.Config, own, str(name)))
+        options = {**(options or {}), CONSENT: True}
+    return plugin(build(plugin.Config, options, str(name)))
 
 
 def _weights(name: str, plugin: Any, sha256: str) -> str:
@@ -156,12 +162,12 @@ def _look(looker: Any, way: Way, video: str, clips: int, passport: Mapping[str, 
     pictures = _pictures(video, spec, way)
     stream = list(islice(sampling.clips(pictures, spec), clips))
     grids = [_grid(looker, way, clip) for clip in stream]
-    made = passport.get("made") or {}
-    builder = registry.load("instances", made.get("instances", "cells"))
-    own = made.get(made.get("instances", "cells"))
-    seen = assembly.join_instances(builder(build(builder.Config, own, "cells"))(grids))
-    steps = seen.shape[0] if seen.shape else len(seen.features)
-    return seen.features.reshape(steps, -1, seen.features.shape[1])
+    stored = passport.get("made") or {}
+    builder = registry.load("instances", stored.get("instances", "cells"))
+    options = stored.get(stored.get("instances", "cells"))
+    instances = assembly.join_instances(builder(build(builder.Config, options, "cells"))(grids))
+    steps = instances.shape[0] if instances.shape else len(instances.features)
+    return instances.features.reshape(steps, -1, instances.features.shape[1])
 
 
 def _pictures(video: str, spec: ClipSpec, way: Way) -> Iterator[Frame]:
@@ -207,21 +213,21 @@ def _middle(image: Pixels, high: float, wide: float) -> Pixels:
 
 def _grid(looker: Any, way: Way, clip: Clip) -> Grid:
     if way.floats is None:
-        found = sampling.clip_features(looker, clip.images[None], clip.seconds[None])
+        features = sampling.clip_features(looker, clip.images[None], clip.seconds[None])
     else:
-        found = looker.plain(way.floats(looker.prepared(clip.images[None]).astype(np.float32)))
-    edges = sampling.steps(clip, len(found[0]), looker.clip.changes)
-    return Grid(found[0], clip.extent, edges=edges, span=clip.span)
+        features = looker.plain(way.floats(looker.prepared(clip.images[None]).astype(np.float32)))
+    edges = sampling.steps(clip, len(features[0]), looker.clip.changes)
+    return Grid(features[0], clip.extent, edges=edges, span=clip.span)
 
 
-def _judged(way: str, made: Features, theirs: Features) -> Trial | None:
+def _judged(way: str, features: Features, theirs: Features) -> Trial | None:
     """How near features come; the mean over places where only one side has several."""
-    if made.shape[2] != theirs.shape[2]:
+    if features.shape[2] != theirs.shape[2]:
         return None
-    if made.shape[1] != theirs.shape[1]:
-        made, theirs = made.mean(1, keepdims=True), theirs.mean(1, keepdims=True)
-    count = min(len(made), len(theirs))
-    x, y = made[:count].astype(np.float64), theirs[:count].astype(np.float64)
+    if features.shape[1] != theirs.shape[1]:
+        features, theirs = features.mean(1, keepdims=True), theirs.mean(1, keepdims=True)
+    count = min(len(features), len(theirs))
+    x, y = features[:count].astype(np.float64), theirs[:count].astype(np.float64)
     if not np.isfinite(x).all():
         return None
     size = float(np.linalg.norm(y))
