@@ -158,12 +158,12 @@ def _toy_bag(
     step = np.repeat(np.arange(steps), np.prod(size))
     pictures = ext.grid([0, steps, 0, 0, 1, 1], (steps, 1, 1))
     track = np.arange(len(features))
-    made = {
+    instances = {
         "tubes": Instances(features, cells.extents, track),
         "tube_frames": Instances(whole[step], pictures[step], track),
         "videolets": Instances(whole, pictures, shape=(steps, 1, 1)),
     }
-    return Bag(Video(f"v{number}", Path(f"v{number}.mp4"), label), {name: made.get(name, cells) for name in views})
+    return Bag(Video(f"v{number}", Path(f"v{number}.mp4"), label), {name: instances.get(name, cells) for name in views})
 
 
 @pytest.fixture(scope="session")
@@ -208,8 +208,8 @@ class _Planned:
 @pytest.fixture
 def all_builders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every view that a method names has a builder, if need be one that can't build."""
-    wanted = {view for name in registry.names("methods") for view in registry.load("methods", name).views}
-    missing = sorted(wanted - set(registry.names("instances")))
+    names = {view for name in registry.names("methods") for view in registry.load("methods", name).views}
+    missing = sorted(names - set(registry.names("instances")))
     real = registry._outside
     planned = {name: SimpleNamespace(load=lambda: _Planned) for name in missing}
     monkeypatch.setattr(registry, "_outside", lambda kind: real(kind) | (planned if kind == "instances" else {}))
@@ -323,6 +323,11 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for tensor in network.parameters():  # as it begins, it says the same of everything
         torch.nn.init.normal_(tensor, std=0.5)
     network.save_pretrained(folder)
-    told = {"size": {"height": 32, "width": 48}, "do_normalize": True, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(told))
+    options = {
+        "size": {"height": 32, "width": 48},
+        "do_normalize": True,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.25] * 3,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(options))
     return folder

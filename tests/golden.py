@@ -35,8 +35,8 @@ class Golden:
 
     @cached_property
     def outputs(self) -> dict[str, Array]:
-        with np.load(self.folder / "out.npz", allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        with np.load(self.folder / "out.npz", allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
 
     @property
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -57,26 +57,26 @@ class Golden:
         rng = np.random.default_rng(7)
         noise = rng.standard_normal((bags, steps, width))
         block = rng.standard_normal((bags, -(-steps // 8), width))
-        made = (0.5 * noise + 0.8 * np.repeat(block, 8, axis=1)[:, :steps]).astype(np.float32)
-        for row, length in zip(made, lengths or self.spec["input"].get("lengths", [steps] * bags), strict=True):
+        values = (0.5 * noise + 0.8 * np.repeat(block, 8, axis=1)[:, :steps]).astype(np.float32)
+        for row, length in zip(values, lengths or self.spec["input"].get("lengths", [steps] * bags), strict=True):
             row[length:] = 0
-        return made
+        return values
 
-    def deviation(self, name: str, found: Any) -> float:
-        """``max|found - stored| / max|stored|`` of a whole output in the reference's layout."""
-        said = self.spec["outputs"][name]
-        found = np.asarray(found.detach() if hasattr(found, "detach") else found)
-        assert list(found.shape) == said["shape"], f"{name}: expected the shape {said['shape']}, got {found.shape}"
-        if said["stored"] == "subsample":
-            stored, found = self.outputs[said["stored_as"]], found.ravel()[:: said["stride"]]
+    def deviation(self, name: str, output: Any) -> float:
+        """``max|output - stored| / max|stored|`` of a whole output in the reference's layout."""
+        entry = self.spec["outputs"][name]
+        output = np.asarray(output.detach() if hasattr(output, "detach") else output)
+        assert list(output.shape) == entry["shape"], f"{name}: expected the shape {entry['shape']}, got {output.shape}"
+        if entry["stored"] == "subsample":
+            stored, output = self.outputs[entry["stored_as"]], output.ravel()[:: entry["stride"]]
         else:
             stored = self.outputs[name]
-        wanted = stored.astype(np.float64)
-        return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+        reference = stored.astype(np.float64)
+        return float(np.abs(output - reference).max() / np.abs(reference).max())
 
-    def close(self, name: str, found: Any, tolerance: float = TOLERANCE) -> None:
+    def close(self, name: str, output: Any, tolerance: float = TOLERANCE) -> None:
         """Assert that a whole output is the reference's."""
-        assert (off := self.deviation(name, found)) <= tolerance, f"{self.folder.name}: {name} is off by {off:.1e}"
+        assert (off := self.deviation(name, output)) <= tolerance, f"{self.folder.name}: {name} is off by {off:.1e}"
 
 
 @dataclass(frozen=True)

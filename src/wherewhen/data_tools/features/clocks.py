@@ -24,7 +24,7 @@ class Clips:
     segments: int | None = None
 
     @property
-    def known(self) -> bool:
+    def has_seconds(self) -> bool:
         """Whether they define seconds by themselves."""
         return self.frames is not None and self.rate is not None and self.segments is None
 
@@ -82,7 +82,7 @@ def clock_of(name: str, count: int, clips: Clips, labels: Labels, unit: str) -> 
         times, edges = _even(count, 0.0, 1.0)
         return Clock(times, edges if truth is None else np.array(truth.edges), None, truth)
     seconds = seconds_of(name, labels)
-    if clips.known and clips.frames is not None and clips.rate is not None:
+    if clips.has_seconds and clips.frames is not None and clips.rate is not None:
         edges, first = np.arange(span + 1) / clips.rate, np.arange(count) * step
         share = span / clips.rate / seconds if seconds else None
         return Clock(_shared(edges[first], edges[first + clips.frames]), edges, share)

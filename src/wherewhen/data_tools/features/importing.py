@@ -83,7 +83,7 @@ class _Task:
     """All that is the same for every video of an import."""
 
     layout: layouts.Layout
-    known: Known
+    description: Known
     clips: Clips
     labels: Labels
     crops: int
@@ -280,7 +280,7 @@ def _task(
     places = layouts.places(count, order, share)
     clips = replace(description.clips, segments=layout.segments)
     has_length = any(seconds_of(plain_name(key), labels) for key in sizes)
-    time = SECONDS if clips.known or has_length else RELATIVE
+    time = SECONDS if clips.has_seconds or has_length else RELATIVE
     settings = {
         "backbone": description.backbone,
         "settings": from_file(description.settings or {}),
@@ -317,9 +317,9 @@ def _import(key: str, parts: Mapping[int | None, Path], path: Path, task: _Task,
         values = values.mean(1, keepdims=True)
     about: dict[str, Any] = {"frames": len(clock.edges) - 1, "grid": None, "rows": values.shape[0] * values.shape[1]}
     about |= {"length": task.length, "time": task.time, "places": [list(place) for place in task.places]}
-    about |= {"layout": task.layout.title, "stored": stored, "rate_known": task.known.rate is not None}
-    if task.known.size:
-        about |= {"width": task.known.size[0], "height": task.known.size[1]}
+    about |= {"layout": task.layout.title, "stored": stored, "rate_known": task.description.rate is not None}
+    if task.description.size:
+        about |= {"width": task.description.size[0], "height": task.description.size[1]}
     passport = {"made": task.look.required_settings(), "source": source, "about": about}
     save_features(path, _instances(values, clock.times, task.places), clock.edges, passport, stored)
     return True, clock
