@@ -14,7 +14,8 @@ class Video:
     """One video (or a span of one, in seconds) with its label: all that training may use.
 
     ``label``: 1 = anomalous, 0 = normal, None = unknown. ``category``: the class of the anomaly, or
-    several, "a+b". Names contain only `legible` characters.
+    several, "a+b". ``camera``: the name of the camera that recorded it, if the data set names one. Names contain
+    only `legible` characters.
     """
 
     id: str
@@ -22,12 +23,14 @@ class Video:
     label: int | None = None
     category: str | None = None
     span: tuple[float, float] | None = None
+    camera: str | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
             raise ValueError("a video needs an id")
         object.__setattr__(self, "id", legible(self.id))
         object.__setattr__(self, "category", None if self.category is None else legible(self.category))
+        object.__setattr__(self, "camera", None if not self.camera else legible(self.camera))
         if self.label not in (0, 1, None):
             raise ValueError(f"{self.id}: label is 0, 1 or None, got {self.label!r}")
         if self.span is not None and not 0 <= self.span[0] < self.span[1]:
@@ -36,7 +39,8 @@ class Video:
     def __repr__(self) -> str:
         label = "no label" if self.label is None else f"label {self.label}"
         category = f", {cut(self.category, 40)}" if self.category else ""
-        return f"Video({cut(self.id)}, {label}{category}{f', {seconds(*self.span)}' if self.span else ''})"
+        camera = f", camera {cut(self.camera, 40)}" if self.camera else ""
+        return f"Video({cut(self.id)}, {label}{category}{camera}{f', {seconds(*self.span)}' if self.span else ''})"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
