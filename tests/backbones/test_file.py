@@ -119,7 +119,7 @@ def test_the_file_itself_is_part_of_the_settings(tmp_path: Path) -> None:
 
 def test_files_that_are_no_networks(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    with pytest.raises(ConfigError, match=r"no path is given; name an ONNX or TorchScript file: --file\.path FILE"):
+    with pytest.raises(ConfigError, match=r"no path is given; name a file of a network: --file\.path FILE"):
         File(FileConfig())
     with pytest.raises(ConfigError, match=r"there is no nowhere\.onnx"):
         File(FileConfig("nowhere.onnx"))
@@ -127,7 +127,9 @@ def test_files_that_are_no_networks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be opened as ONNX"):
         File(FileConfig(str(tmp_path / "text.onnx")))
     (tmp_path / "network.h5").write_text("text")
-    with pytest.raises(ConfigError, match=r"expected one of .onnx, .pt, .pth, .ts, .torchscript; got network.h5"):
+    with pytest.raises(
+        ConfigError, match=r"expected one of .onnx, .tflite, .xml, .pt, .pth, .ts, .torchscript; got network.h5"
+    ):
         File(FileConfig(str(tmp_path / "network.h5")))
 
 

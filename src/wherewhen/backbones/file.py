@@ -1,4 +1,4 @@
-"""A user's network, from an ONNX or TorchScript file."""
+"""A user's network, from an ONNX, TensorFlow Lite, OpenVINO IR or TorchScript file."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.backbones import _openvino_file
 from wherewhen.core.config import CONSENT
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Pixels
 from wherewhen.runtime.network import fitted
-from wherewhen.runtime.weights import checksum
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], Array]
 ONNX, SCRIPT = (".onnx",), (".pt", ".pth", ".ts", ".torchscript")
+OPENVINO = (_openvino_file.TFLITE, _openvino_file.IR)
+SUFFIXES = ONNX + OPENVINO + SCRIPT
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class FileConfig:
     """Settings of `File`. Letters of layouts: B clips (frames where there is no T), T time, H, W, C or D channels.
 
     Args:
-        path: an ONNX file (.onnx), or a TorchScript file (.pt, .pth, .ts, .torchscript).
-        sha256: checksum of the file; empty: computed. A file with another checksum is an error.
+        path: a file of ONNX (.onnx), TensorFlow Lite (.tflite), OpenVINO IR (.xml with .bin beside it) or TorchScript
+            (.pt, .pth, .ts, .torchscript).
+        sha256: checksum of the file (IR: of both files); empty: computed. A file with another checksum is an error.
         trust: TorchScript files contain code; true runs it, for files that you trust. Only the command line
             (--file.trust, or --trust for a trained model) or an argument in Python can set it, never a file.
         frames: frames per clip.
@@ -42,10 +46,15 @@ class FileConfig:
         size: height and width in px that the whole scene is squeezed into.
         mean: subtracted from the channels red, green and blue in [0, 1].
         std: divisor of the channels after that.
+        scaling: file: pixels cover the whole range of a quantized input, and mean and std have no effect (TensorFlow
+            Lite and IR); settings: mean and std, which an integer input can't have.
         bgr: blue comes first; mean and std stay red first.
-        input: layout of the network's input; without T it processes single frames.
-        output: layout of the network's output.
-        take: index of the output that is used, from 0.
+        input: layout of the network's input; without T it processes single frames. auto: by the file's shapes for
+            TensorFlow Lite and IR, BCTHW for others.
+        output: layout of the network's output; auto: channels last for TensorFlow Lite, first for IR, BD for others.
+        take: index of the output that is used, from 0 (ONNX and TorchScript).
+        operation: name of the operation whose output is used (TensorFlow Lite and IR); empty: the last map with several
+            places, before pooling.
     """
 
     path: str = ""
@@ -59,20 +68,29 @@ class FileConfig:
     size: tuple[int, int] = (224, 224)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    scaling: Literal["file", "settings"] = "file"
     bgr: bool = False
-    input: Literal["BCTHW", "BTCHW", "BTHWC", "BCHW", "BHWC"] = "BCTHW"
-    output: Literal["BD", "BTD", "BCHW", "BHWC", "BCTHW", "BTCHW", "BTHWC"] = "BD"
+    input: Literal["auto", "BCTHW", "BTCHW", "BTHWC", "BCHW", "BHWC"] = "auto"
+    output: Literal["auto", "BD", "BTD", "BCHW", "BHWC", "BCTHW", "BTCHW", "BTHWC"] = "auto"
     take: int = 0
+    operation: str = ""
 
     def __post_init__(self) -> None:
         if min(self.stride, *self.size) < 1 or not 1 <= self.sampling <= self.frames or self.take < 0:
             raise ConfigError(f"file: expected stride and size >= 1, 1 <= sampling <= frames and take >= 0; got {self}")
         if (self.rate is not None and not self.rate > 0) or not min(self.std) > 0:
             raise ConfigError(f"file: rate and std must be above 0; got {self.rate} and {self.std}")
-        if "T" not in self.input and "T" in self.output:
+        by_openvino = Path(self.path).suffix.lower() in OPENVINO
+        if (self.take if by_openvino else self.operation) and self.path:
+            setting, other = ("take", "operation") if by_openvino else ("operation", "take")
+            raise ConfigError(f"file: {self.path} has no setting {setting}; its output is chosen by {other}")
+        if not by_openvino:
+            object.__setattr__(self, "input", "BCTHW" if self.input == AUTO else self.input)
+            object.__setattr__(self, "output", "BD" if self.output == AUTO else self.output)
+        if self.input != AUTO and "T" not in self.input and "T" in self.output:
             raise ConfigError(f"file: frame by frame ({self.input}), a network has no time in its output {self.output}")
         if Path(self.path).is_file():
-            digest = checksum(Path(self.path))
+            digest = _openvino_file.digest(Path(self.path))
             if self.sha256 not in ("", digest):
                 raise ConfigError(
                     f"file: {self.path} has changed: its sha256 is {digest}, the settings say {self.sha256}; features "
@@ -95,7 +113,9 @@ class File:
     """
 
     Config: ClassVar[type] = FileConfig
-    source: ClassVar[Provenance] = Provenance(title="A user's network (ONNX or TorchScript)")
+    source: ClassVar[Provenance] = Provenance(
+        title="A user's network (ONNX, TensorFlow Lite, OpenVINO IR or TorchScript)"
+    )
     abilities: ClassVar[BackboneAbilities] = BackboneAbilities(
         settings_without_effect=("path", CONSENT),  # its sha256 identifies the file
         runs_code_of=code_of,
@@ -107,14 +127,35 @@ class File:
         path = Path(config.path)
         if not config.path or not path.is_file():
             reason = f"there is no {path}" if config.path else "no path is given"
-            raise ConfigError(f"file: {reason}; name an ONNX or TorchScript file: --file.path FILE")
+            raise ConfigError(f"file: {reason}; name a file of a network: --file.path FILE ({', '.join(SUFFIXES)})")
+        self.input, self.output = str(config.input), str(config.output)
+        self.pixels: tuple[float, float] | None = None
         if path.suffix.lower() in ONNX:
             self.run = _onnx(path, config.take)
+        elif path.suffix.lower() in OPENVINO:
+            self._open(path)
         elif path.suffix.lower() in SCRIPT:
             self.run = _script(path, config)
         else:
-            suffixes = ", ".join(ONNX + SCRIPT)
+            suffixes = ", ".join(SUFFIXES)
             raise ConfigError(f"file: expected one of {suffixes}; got {path.name}")
+
+    def _open(self, path: Path) -> None:
+        config = self.config
+        network = _openvino_file.opened(path, config.operation, (config.input, config.output))
+        self.input, self.output, self.run = network.input, network.output, network.run
+        if len(network.shape) != len(self.input) or ("T" not in self.input and "T" in self.output):
+            raise ConfigError(
+                f"file: {path} takes {list(network.shape)} and gives {self.output}; that doesn't fit the layout "
+                f"{self.input} (settings input and output)"
+            )
+        wanted = {"H": config.size[0], "W": config.size[1]}
+        if any(network.shape[self.input.index(k)] not in (0, size) for k, size in wanted.items()):
+            height, width = (network.shape[self.input.index(k)] for k in "HW")
+            raise ConfigError(f'file: {path} takes pictures of {height} x {width}: --file.size "[{height}, {width}]"')
+        self.pixels = network.pixels if config.scaling == "file" else None
+        if config.scaling == "settings" and network.integers:
+            raise ConfigError(f"file: {path} takes whole numbers, so mean and std don't apply: --file.scaling file")
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips; other sizes are resized, short clips repeat their last frame."""
@@ -124,22 +165,26 @@ class File:
         return self._grid(self.run(self._input(frames)), *frames.shape[:2])
 
     def _input(self, frames: Pixels) -> Array:
-        mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
-        values = (frames.astype(np.float32) / 255 - mean) / std
+        if self.pixels:
+            scale, offset = (np.float32(number) for number in self.pixels)
+            values = frames.astype(np.float32) * scale + offset
+        else:
+            mean, std = (np.array(v, np.float32) for v in (self.config.mean, self.config.std))
+            values = (frames.astype(np.float32) / 255 - mean) / std
         if self.config.bgr:
             values = values[..., ::-1]
-        if "T" not in self.config.input:
-            return _turned(values.reshape(-1, *values.shape[2:]), "BHWC", self.config.input)
-        return _turned(values, "BTHWC", self.config.input)
+        if "T" not in self.input:
+            return _turned(values.reshape(-1, *values.shape[2:]), "BHWC", self.input)
+        return _turned(values, "BTHWC", self.input)
 
     def _grid(self, values: Array, batch: int, steps: int) -> Features:
-        layout = self.config.output.replace("D", "C")
-        per_frame = "T" not in self.config.input
+        layout = self.output.replace("D", "C")
+        per_frame = "T" not in self.input
         rows = batch * steps if per_frame else batch
         if values.ndim != len(layout) or len(values) != rows:
             raise ConfigError(
                 f"file: {self.config.path} gives {values.shape} for {rows} {'frames' if per_frame else 'clips'}; "
-                f"that is not {self.config.output} (settings input, output and take)"
+                f"that is not {self.output} (settings input, output, take and operation)"
             )
         for letter in "THW":
             if letter not in layout:

@@ -1,0 +1,250 @@
+"""Networks in TensorFlow Lite and OpenVINO IR files, run by OpenVINO: any operation's output as the map."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherewhen.core.errors import ConfigError, unknown
+from wherewhen.runtime.weights import checksum
+
+log = logging.getLogger("wherewhen")
+
+TFLITE, IR = ".tflite", ".xml"
+INPUTS = ("BHWC", "BCHW", "BTHWC", "BCTHW", "BTCHW")
+MOVES = ("Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze")  # operations that keep values
+KINDS = {"u8": np.uint8, "i8": np.int8, "f32": np.float32, "f16": np.float16}
+
+Linear = tuple[float, float]  # scale and offset
+
+
+@dataclass(frozen=True)
+class Network:
+    """A compiled network: its input and output layouts, and its features of pixel values.
+
+    ``shape``: of the input, 0 where it is free. ``pixels``: scale and offset from pixels in [0, 255] to input values,
+    by the file; None where it states none. ``integers``: whether the input takes whole numbers.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    pixels: Linear | None
+    integers: bool
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, for IR of both of its files; ConfigError where the second one is missing."""
+    if path.suffix.lower() != IR:
+        return checksum(path)
+    return sha256(f"{checksum(path)} {checksum(_weights(path))}".encode()).hexdigest()
+
+
+def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
+    """The network in a file up to ``operation`` (empty: the last map with several places, which is logged).
+
+    ``layouts`` of input and output: ``auto`` or letters. ConfigError for a damaged file, an unknown operation,
+    or without OpenVINO.
+    """
+    try:
+        openvino = import_module("openvino")
+        frontends = import_module("openvino.frontend")
+    except ImportError:
+        raise ConfigError(
+            f'file: {path.suffix} files need OpenVINO: pip install "wherewhen[openvino]"; it is missing here'
+        ) from None
+    try:
+        if path.suffix.lower() == TFLITE:
+            model, name = _tflite(frontends.FrontEndManager().load_by_framework("tflite"), path, operation)
+        else:
+            model, name = _ir(openvino, path, operation)
+        return _network(openvino, model, path, name, layouts)
+    except ConfigError:
+        raise
+    except Exception as error:  # the library has errors of many kinds
+        kind = "TensorFlow Lite" if path.suffix.lower() == TFLITE else "OpenVINO IR"
+        raise ConfigError(f"file: {path} can't be opened as {kind} ({_first_line(error)})") from None
+
+
+def _weights(path: Path) -> Path:
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise ConfigError(
+            f"file: {path} is OpenVINO IR, which also needs its weights: expected {weights.name} beside it"
+        )
+    return weights
+
+
+def _tflite(frontend: Any, path: Path, operation: str) -> tuple[Any, str]:
+    """The model up to a tensor; the converted graph loses names, so they are read before the conversion."""
+    graph = frontend.load(str(path))
+    names = [next(iter(sorted(node.output(0).get_names())), "") for node in _computed(frontend.decode(graph))]
+    places = {name: graph.get_place_by_tensor_name(name) for name in names if name}
+    shapes = {name: graph.get_partial_shape(place) for name, place in places.items() if place}
+    short = [name.split(";")[0] for name in shapes]  # fused operations have all their names
+    by_name = {s if short.count(s) == 1 else full: full for s, full in zip(short, shapes, strict=True)}
+    chosen = _choice(path, operation, {name: (_sizes(shapes[full]), (1, -1)) for name, full in by_name.items()})
+    graph.override_all_outputs([places[by_name.get(chosen, chosen)]])
+    return frontend.convert(graph), chosen
+
+
+def _ir(openvino: Any, path: Path, operation: str) -> tuple[Any, str]:
+    model = openvino.Core().read_model(str(path), str(_weights(path)))
+    nodes = {node.get_friendly_name(): node for node in _computed(model)}
+    chosen = _choice(
+        path, operation, {name: (_sizes(node.output(0).get_partial_shape()), (2, None)) for name, node in nodes.items()}
+    )
+    return openvino.Model([nodes[chosen].output(0)], model.get_parameters(), "features"), chosen
+
+
+def _computed(model: Any) -> list[Any]:
+    """The operations that depend on the input, in order."""
+    reached = {node.get_friendly_name() for node in model.get_parameters()}
+    nodes = []
+    for node in model.get_ordered_ops():
+        sources = {i.get_source_output().get_node().get_friendly_name() for i in node.inputs()}
+        if sources & reached and node.get_type_name() != "Result":
+            reached.add(node.get_friendly_name())
+            nodes.append(node)
+    return nodes
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    """The sizes of a shape; 0 where it is dynamic, and no sizes for an unknown number of axes."""
+    if shape.rank.is_dynamic:
+        return ()
+    return tuple(0 if size.is_dynamic else int(size.get_length()) for size in shape)
+
+
+def _choice(path: Path, operation: str, offered: dict[str, tuple[tuple[int, ...], tuple[int, int | None]]]) -> str:
+    """The operation by name, or the last map with several places; ``offered``: sizes, and which axes are places."""
+    if operation:
+        if operation not in offered:
+            raise ConfigError(f"file: {path}: {unknown('operation', operation, offered)}")
+        return operation
+    maps = [
+        name
+        for name, (sizes, (first, end)) in offered.items()
+        if len(sizes) in (4, 5) and any(size != 1 for size in sizes[first:end])
+    ]
+    if not maps:
+        raise ConfigError(
+            f"file: {path} has no map with several places; choose an output: --file.operation NAME, "
+            f"one of {', '.join(list(offered)[-10:])}"
+        )
+    sizes = " x ".join(str(size) if size else "?" for size in offered[maps[-1]][0])
+    log.info("file: features of %s are the map %s (%s); another one: --file.operation NAME", path.name, maps[-1], sizes)
+    return maps[-1]
+
+
+def _network(openvino: Any, model: Any, path: Path, name: str, layouts: tuple[str, str]) -> Network:
+    if len(model.inputs) != 1:
+        raise ConfigError(f"file: {path}: expected one input; it has {[i.any_name for i in model.inputs]}")
+    shape, kind = _sizes(model.input(0).get_partial_shape()), model.input(0).get_element_type().get_type_name()
+    if kind not in KINDS:
+        raise ConfigError(f"file: {path}: expected an input of {', '.join(KINDS)}; it takes {kind}")
+    given, result = layouts
+    given = _input_layout(path, shape) if given == "auto" else given
+    rank = len(_sizes(model.output(0).get_partial_shape()))
+    channels_last = path.suffix.lower() == TFLITE
+    by_rank = {2: "BD", 3: "BTD", 4: "BHWC" if channels_last else "BCHW", 5: "BTHWC" if channels_last else "BCTHW"}
+    if result == "auto":
+        if rank not in by_rank:
+            raise ConfigError(f"file: {path}: the operation {name} has {rank} axes, expected 2 to 5; choose another")
+        result = by_rank[rank]
+    run = _runner(openvino, model, path, shape, KINDS[kind])
+    return Network(given, result, shape, _pixels(model, kind), kind in ("u8", "i8"), run)
+
+
+def _input_layout(path: Path, shape: tuple[int, ...]) -> str:
+    """The layout whose channel axis has size 3."""
+    found = [layout for layout in INPUTS if len(layout) == len(shape) and shape[layout.index("C")] == 3]
+    if len(found) != 1:
+        raise ConfigError(
+            f"file: {path} takes {list(shape)}; its layout can't be derived: --file.input, one of {', '.join(INPUTS)}"
+        )
+    return found[0]
+
+
+def _pixels(model: Any, kind: str) -> Linear | None:
+    """Scale and offset from pixels to input values: by an integer type, or the range that a float is quantized in."""
+    if kind in ("u8", "i8"):
+        return (1.0, 0.0 if kind == "u8" else -128.0)
+    output = model.input(0)
+    while len(targets := list(output.get_target_inputs())) == 1:
+        node = targets[0].get_node()
+        if node.get_type_name() == "FakeQuantize":
+            low, high = _ranges(node)[:2]
+            return (high - low) / 255, low
+        if node.get_type_name() not in MOVES:
+            return None
+        output = node.output(0)
+    return None
+
+
+def _ranges(node: Any) -> tuple[float, float, float, float]:
+    """Lowest and highest input and output of a quantization."""
+    low, high, start, end = (
+        float(i.get_source_output().get_node().get_data().reshape(-1)[0]) for i in node.inputs()[1:5]
+    )
+    return low, high, start, end
+
+
+def _real(model: Any) -> Linear:
+    """Scale and offset from the integers of a quantized output to the numbers that they stand for."""
+    node = model.output(0).get_node().input(0).get_source_output().get_node()
+    if model.output(0).get_element_type().is_real():
+        return 1.0, 0.0
+    while node.get_type_name() in MOVES:
+        node = node.input(0).get_source_output().get_node()
+    if node.get_type_name() != "FakeQuantize":
+        return 1.0, 0.0
+    low, high, start, end = _ranges(node)
+    scale = (high - low) / ((end - start) or 1.0)
+    return scale, low - start * scale
+
+
+def _runner(
+    openvino: Any, model: Any, path: Path, shape: tuple[int, ...], kind: Any
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    import torch
+
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(model, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY"})
+    scale, offset = _real(model)
+    lock = threading.Lock()  # a compiled model has one set of buffers
+    at_once = (shape[0] if shape else 0) or 1
+
+    def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        lacking = -len(values) % at_once
+        rows = np.concatenate([values, np.repeat(values[-1:], lacking, 0)]) if lacking else values
+        if kind in (np.uint8, np.int8):
+            rows = rows.round().clip(np.iinfo(kind).min, np.iinfo(kind).max)
+        rows = np.ascontiguousarray(rows.astype(kind))
+        try:
+            with lock:
+                parts = [np.array(compiled(rows[k : k + at_once])[0]) for k in range(0, len(rows), at_once)]
+        except Exception as error:  # the library has errors of many kinds
+            raise ConfigError(
+                f"file: {path} expects {[size or '?' for size in shape]}, got {values.shape}: {_first_line(error)}"
+            ) from None
+        features: NDArray[np.float32] = np.concatenate(parts)[: len(values)].astype(np.float32)
+        return features * np.float32(scale) + np.float32(offset)
+
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    """The part of an error of OpenVINO that names the cause."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith("Exception from")), type(error).__name__)[:200]
