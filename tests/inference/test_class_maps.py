@@ -76,7 +76,7 @@ def test_without_names_nothing_is_named(toy_bags: MakeBags) -> None:
 
 def test_another_name_is_another_training(toy_bags: MakeBags) -> None:
     """A checkpoint of other classes is not gone on with; methods that don't tell classes don't care."""
-    known = [fit._Known.of(bag, ["cells"]) for bag in of_two_kinds(toy_bags(8))]
+    known = [fit._BagSummary.of(bag, ["cells"]) for bag in of_two_kinds(toy_bags(8))]
     config = ModelConfig.of(SETTINGS)
     keys = {fit._key(config, known, [], names) for names in ((), ("a", "b"), ("a", "b", "c"))}
     assert len(keys) == 3
