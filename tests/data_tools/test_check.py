@@ -99,6 +99,11 @@ class World:
         info = {"frames": 40, "fps": 10, "width": 64, "height": 48}
         self.write(self.root / "videos.json", json.dumps({"a2": info}))
 
+    def film(self, **cameras):
+        """Name the cameras of videos."""
+        for key, camera in cameras.items():
+            self.videos[key] = replace(self.videos[key], camera=camera)
+
     def change(self, key, **what):
         self.truths[key] = replace(self.truths[key], **what)
 
@@ -138,10 +143,12 @@ SPOIL = {
         (w.root / "Anomaly_Test.txt").write_bytes(b"Abuse/Abuse\xff.mp4\n"),
     ),
     "row-blank": lambda w: w.write(w.root / "labels.csv", "anomalous/a1.mp4,1  \n"),
-    "column-extra": lambda w: w.listed("path,label,camera\nanomalous/a1.mp4,1,x\nnormal/n1.mp4,0,y\n"),
+    "column-extra": lambda w: w.listed("path,label,note\nanomalous/a1.mp4,1,x\nnormal/n1.mp4,0,y\n"),
     "split-empty": lambda w: w.listed(
         "path,label,split\nanomalous/a1.mp4,1,train\nnormal/n1.mp4,0,train\nnormal/n2.mp4,0,\n"
     ),
+    "cameras": lambda w: w.film(a1="gate", n1="yard"),
+    "leak-camera": lambda w: w.film(a1="gate", n1="yard", a2="gate", n2="hall"),
     "passed-over": lambda w: w.among("normal/note.txt"),
     "content-conflict": lambda w: copy(w, "a1", "n1"),
     "unlabelled": lambda w: w.listed("path,label\nanomalous/a1.mp4,1\nanomalous/a2.mp4,1\nnormal/n1.mp4,0\n"),

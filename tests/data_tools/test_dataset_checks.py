@@ -13,8 +13,8 @@ from wherewhen import cli
 from wherewhen.api import extraction, runs
 from wherewhen.core.diagnostics import collected, listening
 from wherewhen.core.errors import DataError
-from wherewhen.core.values import Video
-from wherewhen.data_tools.dataset_checks import check_contents, check_few, pairs
+from wherewhen.core.values import Fold, Video
+from wherewhen.data_tools.dataset_checks import check_cameras, check_contents, check_few, pairs
 
 
 def link(source: Path, target: Path) -> None:
@@ -93,3 +93,35 @@ def test_all_errors_are_counted_in_one(tmp_path: Path) -> None:
         collected(tmp_path),
     ):
         check_contents(found)
+
+
+def _filmed(cameras: str) -> list[Video]:
+    return [Video(f"v{n}", Path(f"{n}.mp4"), n % 2, camera=camera) for n, camera in enumerate(cameras)]
+
+
+@pytest.mark.parametrize(
+    ("cameras", "messages"),
+    [
+        ("aabb", ["2 cameras: 2 with normal videos, 2 with anomalous videos"]),
+        ("abab", [
+            "2 cameras: 1 with normal videos, 1 with anomalous videos",
+            "fold f: 2 of 2 tested cameras are also in training: a, b",
+        ]),
+        ("aaaa", []),
+    ],
+)  # fmt: skip
+def test_cameras_are_counted_and_may_be_on_one_side_only(cameras: str, messages: list[str]) -> None:
+    videos = _filmed(cameras)
+    fold = Fold("f", tuple(videos[:2]), tuple(videos[2:]))
+    with listening() as findings:
+        check_cameras(videos, {video.id: str(video.camera) for video in videos}, [fold])
+    assert [finding.message for finding in findings] == messages
+
+
+def test_videos_without_a_camera_are_counted_apart() -> None:
+    with listening() as findings:
+        check_cameras(_filmed("aabb"), {"v0": "a", "v3": "b"})
+        check_cameras(_filmed("aabb"), {})
+    assert [finding.message for finding in findings] == [
+        "2 cameras: 1 with normal videos, 1 with anomalous videos; 2 videos have none"
+    ]

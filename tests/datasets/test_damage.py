@@ -107,6 +107,7 @@ def test_damage_gives_what_can_be_read_or_an_error_of_ours(
     [
         ({"looks": []}, "expected 'videos', 'folds' and 'looks'"),
         ({"videos": [{"id": "a", "label": 2}]}, "'a': label is 0, 1 or null"),
+        ({"videos": [{"id": "a", "camera": 3}]}, "'a': label is 0, 1 or null, category and camera names"),
         ({"videos": [{"id": "a"}, {"id": "a"}]}, "a video needs a unique id, got 'a'"),
         ({"videos": [{"id": "a", "span": [2, 1]}]}, "'a': span is a rising pair"),
         ({"folds": [{"name": "f", "train": ["a"], "test": ["a"]}]}, "'f': a video is in train and test"),

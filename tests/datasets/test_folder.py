@@ -161,13 +161,11 @@ def test_labels_as_other_programs_write_them(tmp_path: Path, word: str, label: i
 
 
 def test_columns_that_nobody_reads_are_named_once(tmp_path: Path) -> None:
-    table(
-        tmp_path, ",path,label,camera,notes\n0,a.mp4,0,gate,\n1,b.mp4,1,yard,rain\n2,sub/c.avi,1,yard,\n,frames,1,,\n"
-    )
+    table(tmp_path, ",path,label,site,notes\n0,a.mp4,0,gate,\n1,b.mp4,1,yard,rain\n2,sub/c.avi,1,yard,\n,frames,1,,\n")
     with listening() as found:
         assert rows(tmp_path) == [("a", 0, None), ("b", 1, None), ("sub/c", 1, None), ("frames", 1, None)]
     assert [(one.kind, one.severity) for one in found] == [("column-extra", "warning")]
-    assert "one without a name, 'camera', 'notes'" in found[0].message and "labels.csv: line 1" in found[0].where
+    assert "one without a name, 'site', 'notes'" in found[0].message and "labels.csv: line 1" in found[0].where
 
 
 def test_a_row_that_stands_twice_counts_once(tmp_path: Path) -> None:
@@ -405,3 +403,15 @@ def test_videos_that_no_label_reaches_are_told(tmp_path: Path) -> None:
     with listening() as found:
         assert len(rows(tmp_path)) == 3
     assert [one.message for one in found] == ["2 videos without a label: anomalous/b.mp4, normal/a.mp4"]
+
+
+def test_a_column_names_the_camera(tmp_path: Path) -> None:
+    table(tmp_path, "path,label,camera\na.mp4,0,gate\nb.mp4,1,\nsub/c.avi,1,gate\n")
+    assert [video.camera for video in PLUGIN.load(tmp_path).videos] == ["gate", None, "gate"]
+
+
+def test_one_video_has_one_camera(tmp_path: Path) -> None:
+    table(tmp_path, "path,label,camera\na.mp4,0,gate\na.mp4,0,yard\nb.mp4,1,gate\n")
+    message = r"line 3: a\.mp4 is normal, camera 'yard' here and normal, camera 'gate' in line 2"
+    with pytest.raises(DataError, match=message):
+        PLUGIN.load(tmp_path)

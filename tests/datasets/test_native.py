@@ -80,6 +80,24 @@ def test_clips_labels_and_folds(tmp_path: Path) -> None:
     ]
 
 
+def test_a_clip_has_a_camera_and_so_have_its_bags(tmp_path: Path) -> None:
+    gt = clips()
+    gt["good"]["camera"] = "gate"
+    videos = load(make(tmp_path / "mine", gt, BAGS)).videos
+    assert {video.id: video.camera for video in videos if video.camera} == {"good_0": "gate"}
+    gt["good"]["camera"] = 7
+    with pytest.raises(DataError, match=r"gt\.json: good: 'camera' must be a name, got 7"):
+        load(make(tmp_path / "wrong", gt))
+
+
+def test_what_is_written_has_the_same_cameras(tmp_path: Path) -> None:
+    gt = clips()
+    gt["good"]["camera"] = "gate"
+    root = make(tmp_path / "mine", gt)
+    write(tmp_path / "copy", load(root), truth(root), dict.fromkeys(gt, (40, 20)))
+    assert load(tmp_path / "copy").videos[1].camera == "gate"
+
+
 def test_videos_that_validate_are_part_of_the_training(tmp_path: Path) -> None:
     split = {"train": ["bad_1", "good_0"], "val": ["bad_2", "bad"], "test": []}
     root = make(tmp_path / "mine", clips(), {**BAGS, "splits": [split]})

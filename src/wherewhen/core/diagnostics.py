@@ -72,6 +72,8 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "leak-name": ("error", "train and test share a name (case and extension aside)"),
     "leak-content": ("error", "train and test share a file, byte for byte"),
     "leak-near": ("error", "a train and a test video look the same"),
+    "cameras": ("info", "the number of cameras of the videos"),
+    "leak-camera": ("warning", "train and test share cameras: results for a camera that is new are not measured"),
     "content-conflict": ("error", "one file, byte for byte, with both labels"),
     "few-videos": ("warning", "a single video of a label: too few for training and validation"),
     "content-repeated": ("warning", "two videos of one side are the same file, byte for byte"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,9 +22,10 @@ from wherewhen.core.diagnostics import KINDS, Finding, listening, report
 from wherewhen.core.errors import WherewhenError
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Dataset, Floats, Fold, Pixels, Truth, Video
-from wherewhen.data_tools.dataset_checks import check_contents, check_few
+from wherewhen.data_tools.dataset_checks import check_cameras, check_contents, check_few
 from wherewhen.data_tools.near_duplicates import alike, fingerprint
 from wherewhen.datasets import training_videos
+from wherewhen.extraction.cameras import camera_groups
 from wherewhen.video.reader import frames, probe
 from wherewhen.video.shot import VideoInfo
 
@@ -38,22 +39,30 @@ DRIFT, DRIFT_SECONDS = 0.01, 0.5  # share of the rate, or seconds at the end, by
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """How videos are read: ``measure`` a file, and ``sample`` some pictures of a video, about one a second."""
+    """How videos are read: ``measure`` a file, and ``sample`` some pictures of a video, about one a second.
+
+    ``cameras``: names the camera of each video, by id; None leaves it to the data set.
+    """
 
     measure: Callable[[Path], VideoInfo]
     sample: Callable[[Video], Iterable[Pixels]]
+    cameras: Callable[[Sequence[Video]], Mapping[str, str]] | None = None
 
     @classmethod
     def open(cls) -> Eyes:
         """The toolkit's own: small pictures, one a second of the video's span."""
-        return cls(probe, lambda video: (f.image for f in frames(video.path, span=video.span, rate=1.0, width=160)))
+        return cls(
+            probe,
+            lambda video: (f.image for f in frames(video.path, span=video.span, rate=1.0, width=160)),
+            camera_groups,
+        )
 
 
 def lint(root: Path, reader: DatasetReader, eyes: Eyes | None = None, deep: bool = False) -> list[Finding]:
     """Everything odd about a data set, gravest first; an empty list means clean.
 
     ``eyes``: adds what needs the videos (rates, sizes, lengths). ``deep``: also reads every mask and, with eyes,
-    compares the pictures of training and test videos.
+    compares the pictures of training and test videos, and their cameras.
     """
     with listening() as findings:
         dataset = _try(lambda: reader.load(root), root, "labels")
@@ -78,6 +87,7 @@ def check(
     for fold in dataset.folds:
         _fold(fold)
     check_contents(dataset.videos, dataset.folds)
+    check_cameras(dataset.videos, _cameras(dataset, eyes if deep else None), dataset.folds)
     check_few(training_videos(dataset)[0])
     _coverage(dataset, truths)
     for video in dataset.videos:
@@ -105,6 +115,13 @@ def _sorted(findings: list[Finding]) -> list[Finding]:
     for finding in findings:
         once.setdefault((finding.kind, finding.video, "" if finding.video else finding.where), finding)
     return sorted(once.values(), key=lambda f: (order[f.severity], list(KINDS).index(f.kind), f.video, f.where))
+
+
+def _cameras(dataset: Dataset, eyes: Eyes | None) -> Mapping[str, str]:
+    """The camera of each video, by id: as the data set names it, or by ``eyes`` where these are given."""
+    if eyes is None or eyes.cameras is None:
+        return {video.id: video.camera for video in dataset.videos if video.camera}
+    return eyes.cameras([video for video in dataset.videos if video.path.exists()])
 
 
 def _lists(root: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from wherewhen.core.diagnostics import report
 from wherewhen.core.errors import VideoError
 from wherewhen.core.feature_file import content, is_features
 from wherewhen.core.values import Fold, Video
+
+LABELS = {"normal": 0, "anomalous": 1}
 
 FEW = {
     1: "the model learns what this one video shows, not what anomalies have in common: expect missed events",
@@ -44,6 +46,26 @@ def check_few(videos: Sequence[Video]) -> None:
                 f"the only {word} video: {FEW[label]}. Nothing is held out for validation (it needs 8 of each label),"
             )
             report("few-videos", f"{message} so the quality of the model is not measured", members[0].id)
+
+
+def check_cameras(videos: Sequence[Video], cameras: Mapping[str, str], folds: Iterable[Fold] = ()) -> None:
+    """Report how many cameras the videos have, and folds with a camera on both sides; ``cameras``: name by id.
+
+    Videos without a camera are counted apart. Nothing is reported of fewer than two cameras.
+    """
+    names = set(cameras.values())
+    if len(names) < 2:
+        return
+    by_label = {word: {cameras[v.id] for v in videos if v.label == k and v.id in cameras} for word, k in LABELS.items()}
+    of_labels = ", ".join(f"{len(group)} with {word} videos" for word, group in by_label.items())
+    rest = sum(video.id not in cameras for video in videos)
+    without = f"; {rest} videos have none" if rest else ""
+    report("cameras", f"{len(names)} cameras: {of_labels}{without}")
+    for fold in folds:
+        train, test = ({cameras[v.id] for v in side if v.id in cameras} for side in (fold.train, fold.test))
+        if shared := sorted(train & test):
+            message = f"{len(shared)} of {len(test)} tested cameras are also in training: {', '.join(shared[:5])}"
+            report("leak-camera", f"fold {fold.name}: {message}{', ...' if shared[5:] else ''}", where=fold.name)
 
 
 def pairs(videos: Sequence[Video]) -> Iterator[tuple[Video, Video]]:

@@ -45,8 +45,10 @@ def _fault(index: Mapping[str, Any]) -> str | None:
         if not isinstance(name, str) or not name or name in ids:
             return f"a video needs a unique id, got {quoted(name)}"
         ids.add(name)
-        if row.get("label") not in (0, 1, None) or not isinstance(row.get("category"), str | None):
-            return f"{quoted(name)}: label is 0, 1 or null, category a name or null"
+        if row.get("label") not in (0, 1, None) or not all(
+            isinstance(row.get(key), str | None) for key in ("category", "camera")
+        ):
+            return f"{quoted(name)}: label is 0, 1 or null, category and camera names or null"
         span = row.get("span")
         numbers = isinstance(span, list) and len(span) == 2 and all(type(value) in (int, float) for value in span)
         if span is not None and not (numbers and 0 <= span[0] < span[1]):
@@ -77,6 +79,7 @@ def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
             row.get("label"),
             row.get("category"),
             tuple(row["span"]) if row.get("span") else None,
+            row.get("camera"),
         )
         for row in index["videos"]
     }
@@ -93,7 +96,10 @@ def read_videos(store: Path, index: Mapping[str, Any]) -> Dataset:
 def write_index(store: Path, dataset: Dataset, feature_sets: Mapping[str, Any]) -> None:
     """Write the index of a store; its videos, folds and feature sets join those of an existing index."""
     before = read_index(store) if (store / INDEX).exists() else {"videos": [], "folds": [], "looks": {}}
-    rows = [{"id": v.id, "label": v.label, "category": v.category, "span": plain(v.span)} for v in dataset.videos]
+    rows = [
+        {"id": v.id, "label": v.label, "category": v.category, "span": plain(v.span), "camera": v.camera}
+        for v in dataset.videos
+    ]
     folds = [
         {
             "name": f.name,

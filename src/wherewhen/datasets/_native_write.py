@@ -64,6 +64,8 @@ def _clip(video: Video, truth: Truth, size: tuple[int, int], file: str) -> dict[
     record = {"file": file, "frames": frames, "fps": fps, "width": size[0], "height": size[1], "label": video.label}
     if video.category:
         record["class"] = video.category
+    if video.camera:
+        record["camera"] = video.camera
     if video.label:
         record["segments_0based_halfopen"] = _segments(video.id, truth.spans, fps, frames)
         if truth.categories:

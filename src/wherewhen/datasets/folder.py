@@ -17,7 +17,7 @@ from wherewhen.datasets._footage import is_video, videos_in, videos_left
 from wherewhen.datasets._table import Row, named, quoted, rows
 
 TABLE = "labels.csv"
-COLUMNS = ("path", "label", "class", "split")
+COLUMNS = ("path", "label", "class", "split", "camera")
 SPLIT = "split"  # name of the fold that the column of that name makes
 WORDS = ("normal", "anomalous")
 
@@ -29,6 +29,12 @@ class _Entry:
     label: int
     category: str | None
     split: str | None = None
+    camera: str | None = None
+
+    @property
+    def claims(self) -> tuple[object, ...]:
+        """All that the row states about its video."""
+        return self.label, self.category, self.split, self.camera
 
 
 def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
@@ -39,7 +45,7 @@ def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
         first = entries.setdefault(entry.path, entry)
         if first is entry:
             yield entry
-        elif (first.label, first.category, first.split) == (entry.label, entry.category, entry.split):
+        elif first.claims == entry.claims:
             report("name-repeated", f"repeats {_line(first)}", entry.path, entry.where)
         else:
             message = f"{named(entry.path)} is {_described(entry)} here and {_described(first)} in {_line(first)}"
@@ -51,7 +57,9 @@ def _line(entry: _Entry) -> str:
 
 
 def _described(entry: _Entry) -> str:
-    return ", ".join([WORDS[entry.label], *(quoted(text) for text in (entry.category, entry.split) if text)])
+    camera = f"camera {quoted(entry.camera)}" if entry.camera else ""
+    texts = [quoted(text) for text in (entry.category, entry.split) if text]
+    return ", ".join([WORDS[entry.label], *texts, *([camera] if camera else [])])
 
 
 def _entry(root: Path, row: Row) -> _Entry:
@@ -60,7 +68,8 @@ def _entry(root: Path, row: Row) -> _Entry:
         if category.lower() != "normal":
             raise DataError(f"{row.where}: a normal video can't have the class {quoted(category)}")
         category = None
-    return _Entry(row.where, _relative(root, row.cells["path"], row.where), label, category, row.split())
+    path = _relative(root, row.cells["path"], row.where)
+    return _Entry(row.where, path, label, category, row.split(), row.cells.get("camera") or None)
 
 
 def _exists(path: Path) -> bool:
@@ -133,7 +142,7 @@ def load(root: Path, folders: Folders | None = None) -> Dataset:
             message = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"
             raise DataError(f"{entry.where}: {message}; rename one of them")
         origin[name] = entry
-        videos[name] = Video(name, path, entry.label, entry.category)
+        videos[name] = Video(name, path, entry.label, entry.category, camera=entry.camera)
     labels = {video.label for video in videos.values()}
     if len(labels) == 1:
         have, lack = WORDS[::-1] if labels == {1} else WORDS

@@ -73,8 +73,9 @@ def _clips(root: Path) -> dict[str, Record]:
         fps = clip["fps"]
         if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
             raise DataError(f"{where}: 'fps' must be a positive number, got {fps!r}")
-        if not isinstance(clip.get("class", ""), str):
-            raise DataError(f"{where}: 'class' must be a name, got {clip['class']!r}")
+        for key in ("class", "camera"):
+            if not isinstance(clip.get(key, ""), str):
+                raise DataError(f"{where}: {key!r} must be a name, got {clip[key]!r}")
         file = clip["file"]
         if not isinstance(file, str) or not _inside(file):
             raise DataError(f"{where}: 'file' must be a path inside videos/, got {file!r}")
@@ -172,7 +173,7 @@ def load(root: Path) -> Dataset:
         whole = (bag["start"], bag["end"]) == (0, clip["frames"])
         span = None if whole else (bag["start"] / clip["fps"], bag["end"] / clip["fps"])
         category = clip.get("class") if bag["label"] else None
-        videos[bag["id"]] = Video(bag["id"], path, bag["label"], category, span)
+        videos[bag["id"]] = Video(bag["id"], path, bag["label"], category, span, clip.get("camera"))
     return Dataset(root.resolve().name, tuple(videos.values()), _folds(root, splits, videos))
 
 

@@ -217,7 +217,9 @@ def generate(
         for index, planned in enumerate(clips):
             path = Path(draft) / f"{planned.id}{suffix}"
             truths[planned.id] = _film(settings, index, path, write)
-            videos.append(Video(planned.id, path, int(planned.kind is not None), planned.kind))
+            videos.append(
+                Video(planned.id, path, int(planned.kind is not None), planned.kind, camera=f"scene{planned.scene}")
+            )
             if progress:
                 progress(index + 1, len(clips))
         train = tuple(v for v, p in zip(videos, clips, strict=True) if not p.test)

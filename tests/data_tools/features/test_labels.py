@@ -136,3 +136,11 @@ def test_two_files_of_one_video_are_refused_where_labels_would_hold_for_both(tmp
     (tmp_path / "labels.csv").write_text("path,label\na,0\nb,1\n")
     with pytest.raises(DataError, match="a and a_i3d: both are features of a video called a"):
         bring(tmp_path / "in", tmp_path / "store", labels=labels_of(tmp_path / "labels.csv"))
+
+
+def test_a_table_names_cameras(tmp_path: Path) -> None:
+    features(tmp_path / "in", {"a": (6, 8), "b": (5, 8)})
+    (tmp_path / "labels.csv").write_text("path,label,camera\na.mp4,0,gate\nb.mp4,1,\n")
+    bring(tmp_path / "in", tmp_path / "store", labels=labels_of(tmp_path / "labels.csv"))
+    videos = datasets.reader_of(tmp_path / "store").load(tmp_path / "store").videos
+    assert {video.id: video.camera for video in videos} == {"a": "gate", "b": None}

@@ -28,7 +28,7 @@ class Options:
         trust: run the code in the TorchScript file that the backbone's settings name, if they name one.
         layout: how the files are arranged.
         output: store to write.
-        labels: table path,label[,class][,seconds][,split], or folder of a data set with labels, folds, truth.
+        labels: table path,label[,class][,seconds][,split][,camera], or folder of a data set with labels, folds, truth.
         reader: name of that data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         labels_from_name: take labels from names as in UCF-Crime, MSAD, XD-Violence or ShanghaiTech where no table has
             one.

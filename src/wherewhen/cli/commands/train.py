@@ -14,8 +14,8 @@ class Options:
     """Options of ``train``.
 
     Args:
-        data: folder with normal/ and anomalous/ clips, or with a labels.csv (path,label[,class][,split]), or of a known
-            data set (wherewhen list datasets).
+        data: folder with normal/ and anomalous/ clips, or with a labels.csv (path,label[,class][,split][,camera]), or
+            of a known data set (wherewhen list datasets).
         output: run folder to write; default: a new one below runs/.
         fold: train on the training part of this fold only; all: on every labelled video. Default: all, or the part
             train of a labels.csv with a column split.

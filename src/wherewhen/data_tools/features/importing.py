@@ -181,7 +181,7 @@ def _imported(
             continue
         result.kept += not fresh
         row = task.labels.rows.get(plain_name(key), Named())
-        result.videos.append(Video(key, path, row.label, row.category))
+        result.videos.append(Video(key, path, row.label, row.category, camera=row.camera))
         if clock.truth is not None:
             result.truths[key] = clock.truth
         if clock.odd():

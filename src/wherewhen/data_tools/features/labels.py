@@ -18,7 +18,7 @@ from wherewhen.data_tools.features.layouts import plain_name
 from wherewhen.datasets._codes import CAMERA, CODED, category
 from wherewhen.datasets._table import named, quoted, rows
 
-COLUMNS = ("path", "label", "class", "seconds", "split")
+COLUMNS = ("path", "label", "class", "seconds", "split", "camera")
 SHOWN = 3  # names in a message
 
 
@@ -29,6 +29,7 @@ class Known:
     label: int | None = None
     category: str | None = None
     seconds: float | None = None
+    camera: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | Non
         dataset, truths = chosen.load(source), chosen.truth(source)
     labels = Labels(source=str(source), default=dataset.default)
     for video in dataset.videos:
-        labels.put(plain_name(video.id), Known(video.label, video.category), source)
+        labels.put(plain_name(video.id), Known(video.label, video.category, camera=video.camera), source)
     for fold in dataset.folds:
         train, test = (frozenset(plain_name(v.id) for v in part) for part in (fold.train, fold.test))
         labels.folds[fold.name] = Part(train, test, frozenset(map(plain_name, fold.validation)))
@@ -146,15 +147,14 @@ def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | Non
 
 
 def _of_table(path: Path) -> Labels:
-    """A table ``path,label[,class][,seconds][,split]``."""
+    """A table ``path,label[,class][,seconds][,split][,camera]``."""
     labels, parts = Labels(source=str(path)), {part: set[str]() for part in ("train", "val", "test")}
     for row in rows(path, COLUMNS):
         name, label, category = plain_name(row.cells["path"]), row.label(), row.cells.get("class") or None
         if not name:
             raise DataError(f"{row.where}: {quoted(row.cells['path'])} names no video")
-        labels.put(
-            name, Known(label, category if label else None, _seconds(row.cells.get("seconds"), row.where)), row.where
-        )
+        seconds, camera = _seconds(row.cells.get("seconds"), row.where), row.cells.get("camera") or None
+        labels.put(name, Known(label, category if label else None, seconds, camera), row.where)
         if (part := row.split()) is not None:
             other = [p for p, members in parts.items() if name in members and p != part]
             if other:
@@ -186,7 +186,7 @@ def by_name(video: str) -> Known:
     """Label and class by the names of UCF-Crime, MSAD, XD-Violence and ShanghaiTech; DataError for any other name.
 
     >>> by_name("Abuse/Abuse001_x264"), by_name("Normal_Videos_003_x264").label, by_name("x__#1_label_B2-G-0").category
-    (Known(label=1, category='Abuse', seconds=None), 0, 'shooting+explosion')
+    (Known(label=1, category='Abuse', seconds=None, camera=None), 0, 'shooting+explosion')
     """
     name = plain_name(video)
     if code := CODED.search(name):
