@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_refused(
     "line",
     [
         "train x --tubes.part 1.28",
-        "train x --rtfm.width 3",
+        "train x --method cuboid_mil --rtfm.width 3",
         "extract x --cuboid_mil.hidden 3",
         "extract x --x3d.stride 3",
         "bench x --methods cuboid_mil --rtfm.width 3",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from wherewhen import datasets
+from wherewhen.api import choosing
 from wherewhen.api.ablations import variants
 from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
@@ -40,6 +41,7 @@ from wherewhen.extraction import frame_rates, loading, track_cache
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
 from wherewhen.training.fit import fit
+from wherewhen.training.selection import AUTO, Request
 
 log = logging.getLogger("wherewhen")
 
@@ -53,7 +55,8 @@ class Job:
     """One training and its evaluation: data sets, configuration and metric families.
 
     ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to evaluate on, None for the
-    test part of the fold.
+    test part of the fold. ``auto``: settings of a request that lets the training videos choose the method; ``config``
+    is then that of the default method.
     """
 
     root: str
@@ -65,6 +68,19 @@ class Job:
     trivial: bool
     folders: Folders | None = None
     trust: bool = False
+    auto: Mapping[str, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        """Name of the method in the table."""
+        return AUTO if self.auto is not None else str(self.config["method"])
+
+    def chosen(self, train: Sequence[Video]) -> ModelConfig:
+        """The configuration to train, whose method depends on the training videos alone."""
+        request = None if self.auto is None else Request.of(self.auto, trust=self.trust)
+        if request is None:
+            return ModelConfig.of(self.config, trust=self.trust)
+        return choosing.chosen(request, train, device="cpu", validation=self.validation(), quiet=True).config
 
     def validation(self) -> tuple[str, ...]:
         """Ids of the validation videos among the training videos, where the data set defines them."""
@@ -96,7 +112,7 @@ class Job:
 
         torch.set_num_threads(1)
         train, test = self.videos()
-        config = ModelConfig.of(self.config, trust=self.trust)
+        config = self.chosen(train)
         specs = config.feature_specs()
         test_specs = feature_specs(specs)
         learned = list(loading.bags(train, specs, workers=1, quiet=True))
@@ -110,7 +126,7 @@ class Job:
             ranks = {key: measure(values, truths, by)[CHOSEN_BY[by[0]]] for key, values in predictions.items()}
             chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
         numbers = {key: measure(predictions[key], truths, self.families) for key in set(chosen.values())}
-        results = {config.method + suffix: numbers[key] for suffix, key in chosen.items()}
+        results = {self.method + suffix: numbers[key] for suffix, key in chosen.items()}
         for name in trivial_rows(fitted.best, bags) if self.trivial else ():
             results[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
         return results
@@ -137,7 +153,7 @@ def _run(jobs: Sequence[tuple[Job, str]], workers: int, root: str, quiet: bool) 
     running = spread(_work, jobs, Workers(workers))
     for number, results in track(running, "training and evaluating", len(jobs), quiet=quiet):
         if results is None:
-            raise WherewhenError(f"{root}: {jobs[number][0].config['method']}: {GIVEN_UP}; use fewer --workers")
+            raise WherewhenError(f"{root}: {jobs[number][0].method}: {GIVEN_UP}; use fewer --workers")
         done[number] = results
     return [done[number] for number in range(len(jobs))]
 
@@ -194,7 +210,7 @@ def bench(
 
     Args:
         root: folder of a data set with folds and ground truth.
-        methods: names of methods.
+        methods: names of methods, or auto: cross-validation over the training videos of each fold chooses one.
         backbones: names of backbones.
         seeds: numbers that all random choices depend on; each is a repeat.
         families: metric families; None: the usual ones that the ground truth allows.
@@ -226,12 +242,14 @@ def bench(
     truth = truth_hash(truths)
     by_name = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
     named = _configs(by_name, backbones, seeds)
-    configs = [config for _, config in named]
+    configs = [config for _, config, _ in named]
     if test is None and all(fold.validation for fold in dataset.folds):
         configs[0].check_share(str(root))
     named_jobs = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
     jobs = [(job, _key(job, truth)) for _, job in named_jobs]
-    _extract_all([job for job, _ in jobs], configs, quiet)
+    requests = [Request.of(auto, trust=config.trusted) for _, config, auto in named if auto is not None]
+    candidates = [config for request in requests if request for config in request.candidates.values()]
+    _extract_all([job for job, _ in jobs], [*configs, *candidates], quiet)
     results = _run(jobs, min(workers or os.cpu_count() or 1, max(1, len(jobs))), str(root), quiet)
     facts: dict[str, Any] = {
         "train": dataset.name,
@@ -239,8 +257,8 @@ def bench(
         "folds": 0 if test else len(dataset.folds),
         "seeds": list(seeds),
         "truth": truth,
-        "config": fingerprint([config.plain() for config in configs]),
-        "configs": [config.plain() for config in configs if config.seed == seeds[0]],
+        "config": fingerprint([auto or config.plain() for _, config, auto in named]),
+        "configs": [auto or config.plain() for _, config, auto in named if config.seed == seeds[0]],
         "notes": notes,
     }
     if ablate:
@@ -248,16 +266,23 @@ def bench(
     return _bench_of(_by_row(named_jobs, results), plain(facts), ablate)
 
 
+_Named = tuple[str, ModelConfig, Mapping[str, Any] | None]  # name of a row, configuration, request of a method
+
+
 def _configs(
     by_name: Mapping[str, tuple[str, Mapping[str, Any]]], backbones: Sequence[str], seeds: Sequence[int]
-) -> list[tuple[str, ModelConfig]]:
+) -> list[_Named]:
     """The configuration of each training with the name of its row; ``by_name``: method and settings of each row."""
-    return [
-        (name, ModelConfig.of({**values, "backbone": backbone, "method": method, "seed": seed}))
-        for backbone in backbones
-        for name, (method, values) in by_name.items()
-        for seed in seeds
-    ]
+    named: list[_Named] = []
+    for backbone in backbones:
+        for name, (method, values) in by_name.items():
+            for seed in seeds:
+                settings = {**values, "backbone": backbone, "method": method, "seed": seed}
+                request = Request.of(settings) if method == AUTO else None
+                rest = {key: value for key, value in settings.items() if key != AUTO}
+                config = request.usual if request else ModelConfig.of(rest)
+                named.append((name, config, plain(settings) if request else None))
+    return named
 
 
 def _by_row(named_jobs: Sequence[tuple[str, Job]], results: Sequence[Results]) -> dict[tuple[str, str], list[Numbers]]:
@@ -265,7 +290,7 @@ def _by_row(named_jobs: Sequence[tuple[str, Job]], results: Sequence[Results]) -
     by_row: dict[tuple[str, str], list[Numbers]] = {}
     for (name, job), numbers in zip(named_jobs, results, strict=True):
         for row, values in numbers.items():
-            shown = _shown(row, job.config["method"], name)
+            shown = _shown(row, job.method, name)
             if shown:
                 by_row.setdefault((shown, job.config["backbone"]), []).append(values)
     return by_row
@@ -324,7 +349,7 @@ def _jobs(
     root: str,
     reader: str | None,
     families: Sequence[tuple[str, ...]],
-    named: Sequence[tuple[str, ModelConfig]],
+    named: Sequence[_Named],
     test: str | Path | None,
 ) -> Iterator[tuple[str, Job]]:
     """Every named configuration on every fold with its ``families``; the trivial rows come once per backbone and seed.
@@ -332,16 +357,15 @@ def _jobs(
     A fold without measurable families is left out.
     """
     with_trivial: set[tuple[str, int]] = set()
-    for name, config in named:
+    for name, config, auto in named:
         first = (config.backbone, config.seed) not in with_trivial
         with_trivial.add((config.backbone, config.seed))
         for fold, fold_families in enumerate(families):
             number, other = (None, str(test)) if test else (fold, None)
             if fold_families:
-                yield (
-                    name,
-                    Job(root, reader, number, other, plain(config.plain()), fold_families, first, trust=config.trusted),
-                )
+                values = plain(config.plain())
+                job = Job(root, reader, number, other, values, fold_families, first, trust=config.trusted, auto=auto)
+                yield name, job
 
 
 def _key(job: Job, truth: str) -> str:
@@ -352,7 +376,7 @@ def _key(job: Job, truth: str) -> str:
     track_sources += [config.movers.track_source] if config.movers else []
     boxes = [track_cache.source_settings(track_source) for track_source in track_sources]
     videos = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
-    job_settings = [job.config, job.families, job.trivial, job.validation()]
+    job_settings = [job.config, job.families, job.trivial, job.validation(), job.auto]
     return fingerprint([truth, len(train), videos, boxes, *job_settings, code_key()])
 
 

@@ -79,7 +79,7 @@ def write(
     notes = [f"alarms start at different scores: {levels}"] if len(counts) > 1 else []
     alarmed = sum(bool(video.prediction.events) for video in videos)
     row = ("videos", str(len(videos)), str(alarmed), str(len(events)), str(len(quarantine)))
-    facts = Facts("Summary", ("all", "with events", "events", "skipped"), [row])
+    facts = [Facts("Summary", ("all", "with events", "events", "skipped"), [row])]
     notes += [f"{id}: not all of it was read: {why}" for id, why in damage.items()]
     threshold = counts.most_common(1)[0][0] if counts else 0.5
     data = ReportData(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen import datasets
-from wherewhen.api import sanity
+from wherewhen.api import choosing, sanity
 from wherewhen.api.sanity import Sanity
 from wherewhen.api.tables import write_events, write_scores
 from wherewhen.core import diagnostics, outputs
@@ -36,6 +36,7 @@ from wherewhen.metrics import roc_auc
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import distributed
 from wherewhen.training.fit import Fitted, check_labels, fit
+from wherewhen.training.selection import NAMED, Request, Selection
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
 
@@ -46,6 +47,7 @@ JUDGED = ("metrics.json", "scores.parquet", "events.json", "report.html", "quara
 """Files that an evaluation writes into its folder."""
 TRAINED = (
     *JUDGED,
+    "selection.json",
     "training.csv",
     "tensorboard",
     *(f"weights/{name}.safetensors" for name in ("best", "last", "checkpoint")),
@@ -116,7 +118,8 @@ def train(
     Args:
         root: folder with ``normal/`` and ``anomalous/`` videos, with a ``labels.csv``, or of a known data set.
         output: run folder to write; None: a new one below ``runs/``.
-        settings: plain values as in ``config.yaml``, such as ``{"cuboid_mil": {"dropout": 0.5}}``.
+        settings: plain values as in ``config.yaml``, such as ``{"method": "rtfm", "rtfm": {"width": 64}}``. Without a
+            method, or with "auto", cross-validation over the training videos chooses one.
         fold: train on the training part of this fold; "all": on every labelled video; None: as the data set states.
         reader: name of the data set's reader; None: the one that recognizes the folder.
         normal: names of the folders of normal videos, separated by commas; needs ``anomalous`` too.
@@ -137,8 +140,10 @@ def train(
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
-    config, device = ModelConfig.of(adopted(root, settings)), pick_device(device)
+    given, device = adopted(root, settings), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
+    request = Request.of(given)
+    config = _begun(request, folder, resume) if request else ModelConfig.of(given)
     _check_folder(folder, config, resume)
     check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
     data = _TrainingData.of(root, config, datasets.reader_of(root, reader, Folders.of(normal, anomalous)), fold)
@@ -147,8 +152,13 @@ def train(
         distributed.tell(None)
         return Model.load(folder, device=device, trust=config.trusted)
     with outputs.reading(video.path for video in data.videos), log_file(folder):
-        data.report(config, settings or {})
-        best = _learned(data, config, folder, device, resume, check, Quarantine(folder, damaged), quiet)
+        order = _Order(folder, device, resume, check, Quarantine(folder, damaged), quiet)
+        outputs.remove(order.quarantine.file)
+        data.report()
+        data, selection = _selected(request, data, order) if request else (data, Selection(config, NAMED))
+        _check_folder(folder, selection.config, resume)
+        _warn_unused(request.settings if request else given, selection)
+        best = _learned(data, selection, order)
     point_latest(folder)
     return best
 
@@ -180,8 +190,8 @@ class _TrainingData:
         diagnostics.raise_errors(findings, root)
         return cls(root, videos, validation, findings, dataset.default if fold is None else "")
 
-    def report(self, config: ModelConfig, settings: Mapping[str, Any]) -> None:
-        """Log what is trained on, and settings without effect."""
+    def report(self) -> None:
+        """Log what is trained on."""
         anomalous = sum(video.label == 1 for video in self.videos)
         log.info("learning from %d videos of %s, %d anomalous", len(self.videos), self.root, anomalous)
         diagnostics.log_findings(self.findings, self.root)
@@ -189,22 +199,51 @@ class _TrainingData:
             share = f", {len(self.validation)} of them to choose the model by" if self.validation else ""
             text = "fold %s: %d videos to train on%s; the others are left out (--fold all uses all)"
             log.info(text, self.fold, len(self.videos), share)
-        for name in sorted(set(settings) - set(config.plain())):
-            log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
 
 
-def _learned(
-    data: _TrainingData,
-    config: ModelConfig,
-    folder: Path,
-    device: str,
-    resume: bool,
-    check: bool,
-    quarantine: Quarantine,
-    quiet: bool,
-) -> Model:
+@dataclass(frozen=True)
+class _Order:
+    """How a run is made: arguments of `train`."""
+
+    folder: Path
+    device: str
+    resume: bool
+    check: bool
+    quarantine: Quarantine
+    quiet: bool
+
+
+def _begun(request: Request, folder: Path, resume: bool) -> ModelConfig:
+    """The configuration of a run whose method was chosen before, or that of the default method."""
+    if resume and (folder / "config.yaml").exists():
+        return request.config(str(read_yaml(folder / "config.yaml").get("method")))
+    return request.usual
+
+
+def _selected(request: Request, data: _TrainingData, order: _Order) -> tuple[_TrainingData, Selection]:
+    """The readable training videos, and the method that they choose."""
+    quarantine = order.quarantine
+    selection = choosing.chosen(
+        request, data.videos, device=order.device, file=order.folder / "selection.json", resume=order.resume,
+        validation=data.validation, quarantine=quarantine, quiet=order.quiet,
+    )  # fmt: skip
+    log.info("method %s", selection.line)
+    readable = [video for video in data.videos if quarantine.named(video.path) not in quarantine.reasons]
+    return replace(data, videos=readable), selection
+
+
+def _warn_unused(settings: Mapping[str, Any], selection: Selection) -> None:
+    """Log settings without effect; those of candidates that were not chosen have one."""
+    config = selection.config
+    compared = {trial.name for trial in selection.trials}
+    for name in sorted(set(settings) - set(config.plain()) - compared):
+        log.warning("the settings of %s have no effect: %s on %s is trained", name, config.method, config.instances)
+
+
+def _learned(data: _TrainingData, selection: Selection, order: _Order) -> Model:
     """Extract features, train, check and write the run folder; the model that validation chose."""
-    outputs.remove(quarantine.file)
+    config, folder, device = selection.config, order.folder, order.device
+    quarantine, quiet = order.quarantine, order.quiet
     specs = config.feature_specs(device)
     bags = loading.gathered(data.videos, specs, quarantine=quarantine, quiet=quiet)
     videos = [bag.video for bag in bags]
@@ -215,11 +254,11 @@ def _learned(
     spec = settled(specs[config.scored], videos[0])  # so that detection runs what training used
     exact = replace(config, engine=spec.engine, precision=spec.precision)
     validation = _validating(videos, data.validation)
-    distributed.tell((videos, specs, exact, folder, resume, validation))
-    fitted = fit(bags, exact, folder=folder, device=device, resume=resume, quiet=quiet, validation=validation)
+    distributed.tell((videos, specs, exact, folder, order.resume, validation))
+    fitted = fit(bags, exact, folder=folder, device=device, resume=order.resume, quiet=quiet, validation=validation)
     _save(folder, fitted, videos)
-    checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=check, quiet=quiet)
-    _keep(folder, fitted, bags, (fitted.learned, fitted.held_out), config, quarantine, checked)
+    checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=order.check, quiet=quiet)
+    _keep(folder, fitted, bags, selection, quarantine, checked)
     log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
     return fitted.best
 
@@ -303,12 +342,11 @@ def _keep(
     folder: Path,
     fitted: Fitted,
     bags: Sequence[Bag],
-    parts: tuple[list[Video], list[Video]],
-    config: ModelConfig,
+    selection: Selection,
     quarantine: Quarantine,
     sane: Sanity,
 ) -> None:
-    videos, held = [bag.video for bag in bags], {v.id for v in parts[1]}
+    videos, held = [bag.video for bag in bags], {v.id for v in fitted.held_out}
     predictions = detect_bags(
         fitted.best, (normalized_bag for bag in bags for normalized_bag in normalized(fitted.best, [bag]))
     )
@@ -323,6 +361,7 @@ def _keep(
         if any(labels) and not all(labels):
             values = [peaks[v.id] for v in videos if v.id in ids]
             numbers[f"{part}_vauc"] = roc_auc(values, labels)
+    numbers["selection"] = selection.plain()
     numbers["sanity"] = sane.plain()
     numbers["history"] = fitted.history
     numbers["video_scores"] = peaks
@@ -335,13 +374,14 @@ def _keep(
         f"Training: {folder.name}",
         videos=videos,
         predictions=predictions,
-        settings=config.plain(),
+        settings=selection.config.plain(),
         notes=[
+            f"Method {selection.line}.",
             *sane.warnings,
             "The scores below are of the training videos and do not estimate the quality on new videos.",
             *notes,
         ],
-        facts=sane.facts,
+        facts=[sane.facts, *choosing.tables(selection)],
         quarantine=quarantine,
     )
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -5,7 +5,7 @@ An option counts as given if it is on the command line, or differs from the defa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,16 +107,17 @@ class Sections:
     """Settings of plug-ins, such as ``--tubes.part``, apply only where the plug-in is used.
 
     ``used``: returns the settings of the plug-ins that are used, by name; help shows them. ``why``: the reason why
-    others can't apply, a clause.
+    others can't apply, a clause. ``others``: returns names of further plug-ins that may be used.
     """
 
     used: Callable[[Arguments], Mapping[str, Any]]
     why: str = ""
+    others: Callable[[Arguments], Collection[str]] = lambda arguments: ()
 
     def refusal(self, name: str, arguments: Arguments, verb: str) -> str | None:
         """Why settings of the plug-in ``name`` can't apply and what to type instead; None where they can."""
         used = sorted(self.used(arguments))
-        if name in used:
+        if name in used or name in self.others(arguments):
             return None
         if self.why:
             return f"--{name}.NAME has no effect here: {self.why}; leave it out"
@@ -211,6 +212,17 @@ def of_configs(arguments: Arguments) -> dict[str, Any]:
     return result
 
 
+def of_candidates(arguments: Arguments) -> set[str]:
+    """Names of ``auto`` and of its candidates, where no method is named; none else."""
+    from wherewhen.data_tools.features.importing import adopted
+    from wherewhen.training.selection import AUTO, Request
+
+    if AUTO not in (arguments.get("methods") or AUTO).split(","):
+        return set()
+    request = Request.of(adopted(arguments.get("data"), arguments.settings))
+    return {AUTO, "training", *request.candidates} if request else set()
+
+
 def shares_settings(name: str) -> bool:
     """Whether the settings of a builder of instances default to those of another one."""
     return bool(registry.load("instances", name).abilities.shares_settings_with)
@@ -257,7 +269,8 @@ def _named(arguments: Arguments, kind: str) -> list[str]:
     """Plug-ins of a kind between commas, from the setting of its name or the option in its place."""
     from wherewhen.inference.model_config import DEFAULTS
 
-    return str(arguments.get(f"{kind}s") or arguments.get(kind) or DEFAULTS[kind]).split(",")
+    names = str(arguments.get(f"{kind}s") or arguments.get(kind) or DEFAULTS[kind]).split(",")
+    return [DEFAULTS[kind] if name == "auto" else name for name in names]
 
 
 def _configs(arguments: Arguments) -> Iterator[Mapping[str, Any]]:
@@ -267,7 +280,8 @@ def _configs(arguments: Arguments) -> Iterator[Mapping[str, Any]]:
     if method := arguments.get("ablate"):
         changed = [{**changes, "method": name} for name, changes in variants(method, arguments.settings).values()]
     else:
-        changed = [{**arguments.settings, "method": name} for name in _named(arguments, "method")]
+        named = {name: value for name, value in arguments.settings.items() if name != "auto"}
+        changed = [{**named, "method": name} for name in _named(arguments, "method")]
     for settings in changed:
         for name in _named(arguments, "backbone") if "backbones" in arguments.options else [None]:
             yield {**settings, "backbone": name} if name else settings

@@ -39,6 +39,7 @@ class Verb:
         sections: gives the records of settings by section, from the values of options that name plug-ins, where they
             are not those of the parts of a model.
         needs: which options apply only with others.
+        chooses_method: whether a method can be chosen by data (``auto``, with its settings) and is by default.
 
     Raises:
         ValueError: a group or option that does not exist.
@@ -52,6 +53,7 @@ class Verb:
     model_options: tuple[str, ...] | Literal[True] = ()
     sections: Callable[[Mapping[str, str]], dict[str, type]] | None = None
     needs: Needs = ()
+    chooses_method: bool = False
 
     def __post_init__(self) -> None:
         option_names = {field.name for field in fields(self.options)}

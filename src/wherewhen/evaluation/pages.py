@@ -53,7 +53,7 @@ def page(
     table: Sequence[Row] = (),
     settings: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
-    facts: Facts | None = None,
+    facts: Sequence[Facts] = (),
     quarantine: Quarantine | None = None,
 ) -> None:
     """Write a self-contained page about ``predictions`` for videos."""

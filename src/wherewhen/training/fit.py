@@ -12,7 +12,7 @@ import numpy as np
 from wherewhen.core.contracts import Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
-from wherewhen.core.values import Bag, Instances, Video
+from wherewhen.core.values import Bag, Floats, Instances, Video
 from wherewhen.extraction.loading import BagSubset, MappedBags
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
@@ -110,11 +110,13 @@ def fit(
     keep_checkpoints: bool = False,
     quiet: bool = True,
     validation: Collection[str] = (),
+    until: float = float("inf"),
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
     ``folder``: where checkpoints and logs go; ``resume`` continues from the checkpoint there. ``validation``: ids of
-    the videos to validate on; else a share of them all is drawn.
+    the videos to validate on; else a share of them all is drawn. ``until``: time of `time.monotonic` after which
+    training stops with OutOfTime.
     """
     names = list(config.views)
     check_labels([b.video for b in bags])
@@ -140,7 +142,7 @@ def fit(
     held = _batches(bags, ready, parts[1], config, device, class_labels) if hold else None
     record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
     try:
-        loop.learn(state, batches, held, config, record.look, quiet)
+        loop.learn(state, batches, held, config, record.look, quiet, until)
     finally:
         record.close()
     bank = _bank(ready, config)
@@ -225,17 +227,24 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
 
     A quarter of the way from what normal videos reach in 1 % of their time to what anomalous videos typically peak at.
     """
-    from wherewhen.inference import score_maps
-
     normal: list[float] = []
     peaks: list[float] = []
     for bag in bags:
-        parts = ((name, bag.views[name]) for name in model.config.views)
-        maps = score_maps.heat((part, values[:, 0]) for part, values in model.answered(parts))
-        raw = [score for _, score in model.localizer.raw(maps)]
+        _, raw = frame_scores(model, bag)
         if bag.video.label:
-            peaks.append(max(raw))
+            peaks.append(float(raw.max()))
         else:
-            normal += raw
+            normal += raw.tolist()
     quiet = float(np.quantile(normal, 0.99))
     return quiet + max(0.0, float(np.median(peaks)) - quiet) / 4
+
+
+def frame_scores(model: Model, bag: Bag) -> tuple[Floats, Floats]:
+    """Times ``(T, 2)``, start and end in seconds, and raw frame scores ``(T,)`` of one (normalized) bag."""
+    from wherewhen.inference import score_maps
+
+    parts = ((name, bag.views[name]) for name in model.config.views)
+    maps = score_maps.heat((part, values[:, 0]) for part, values in model.answered(parts))
+    steps = [(step.start, step.end, score) for step, score in model.localizer.raw(maps)]
+    rows = np.array(steps, np.float64)
+    return rows[:, :2], rows[:, 2]

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from wherewhen.core import outputs
 from wherewhen.core.array_files import Arrays, load, save
 from wherewhen.core.contracts import Classes, Output, StagedMethod
-from wherewhen.core.errors import ConfigError, DataError, StoreError
+from wherewhen.core.errors import ConfigError, DataError, StoreError, WherewhenError
 from wherewhen.core.progress import track
 from wherewhen.core.store import plain, write_atomic
 from wherewhen.inference.model_config import ModelConfig
@@ -213,14 +214,29 @@ def _steps(state: State, batches: Batches, config: ModelConfig) -> Iterator[dict
         yield {"step": state.step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()}}
 
 
+class OutOfTime(WherewhenError):
+    """Training that did not end in its time."""
+
+
 def learn(
-    state: State, batches: Batches, held: Batches | None, config: ModelConfig, look: Callable[[], None], quiet: bool
+    state: State,
+    batches: Batches,
+    held: Batches | None,
+    config: ModelConfig,
+    look: Callable[[], None],
+    quiet: bool,
+    until: float = float("inf"),
 ) -> None:
-    """Take all steps that are left; ``look`` is called after each validation on what is ``held`` out."""
+    """Take all steps that are left; ``look`` is called after each validation on what is ``held`` out.
+
+    ``until``: time of `time.monotonic` after which no step is taken: OutOfTime.
+    """
     every = max(1, config.training.validate_every)
     todo = track(_steps(state, batches, config), "training", config.training.steps - state.step, quiet=quiet)
     recent: list[dict[str, float]] = []
     for row in todo:
+        if monotonic() > until:
+            raise OutOfTime(f"step {state.step} of {config.training.steps} was reached in time")
         recent.append(row)
         if state.step % every and state.step < config.training.steps:
             continue

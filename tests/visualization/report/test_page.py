@@ -222,8 +222,9 @@ def test_a_link_can_run_nothing() -> None:
 
 def test_facts_are_a_small_table() -> None:
     facts = Facts("Check", ("anomalous", "normal"), [("videos", "2", "3"), ("wrong", "<a>", "none")], "a note & more")
-    page = render(ReportData("x", facts=facts))
+    page = render(ReportData("x", facts=[facts, facts]))
     assert '<h2 id="facts-title">Check</h2>' in page and "<td>&lt;a&gt;</td>" in page and "a note &amp; more" in page
+    assert '<h2 id="facts-2-title">Check</h2>' in page
     assert 'id="facts"' not in render(ReportData("x"))
     with pytest.raises(ValueError, match="every row needs a name and 2 values"):
         Facts("Check", ("a", "b"), [("videos", "2")])

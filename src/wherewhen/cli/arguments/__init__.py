@@ -120,6 +120,9 @@ def _everything(
     config = {name: option_values.get(name, value) for name, value in _usual(options).items()}
     config |= {setting.name: settings.get(setting.name, setting.default) for setting in chosen.flags}
     for name, record in chosen.sections.items():
+        if name in chosen.open:
+            config |= {name: settings[name]} if name in settings else {}
+            continue
         values_of_record: Any = build(record, {**chosen.bases.get(name, {}), **settings.get(name, {})}, name)
         config[name] = {key: value for key, value in vars(values_of_record).items() if key != CONSENT}
     return plain({name: value for name, value in config.items() if name != CONSENT})  # type: ignore[no-any-return]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from wherewhen.cli.arguments.described import Setting
 from wherewhen.cli.needs import shares_settings
 from wherewhen.cli.verb import FLAGS, Verb
 from wherewhen.core import registry
+
+AUTO = "auto"
+"""The method that stands for a choice by data, and the section of its settings."""
 
 OPEN = {"backbone": "motion", "instances": "those of the method"}
 """Parts with other defaults: the backbone of a store of imported features, the instances of a method."""
@@ -36,11 +39,13 @@ class Chosen:
         flags: the settings of a model that the verb takes as options.
         sections: the records of the plug-ins on the command line, by name.
         bases: defaults of a method that differ from those of a record, by section.
+        open: sections whose defaults follow from the method that data choose.
     """
 
     flags: tuple[Setting, ...] = ()
     sections: Mapping[str, type] = field(default_factory=dict)
     bases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    open: frozenset[str] = frozenset()
 
     @property
     def names(self) -> set[str]:
@@ -59,12 +64,41 @@ def chosen(command: Verb, words: Sequence[str], config: Mapping[str, Any], whole
     full = "method" in flags
     kinds = [kind for flag, kind in registry.PARTS.items() if flag in flags]
     mentions = {name: kind for name, kind in mentioned(words, config).items() if kind in kinds and name not in options}
+    several = [flag for flag in flags if f"{flag}s" not in options]
+    if command.chooses_method and _plugin_values(words, config).get("method", AUTO) == AUTO:
+        return _by_data(several, mentions, _heads(config, words), whole)
     training = full and (whole or "training" in config or any(word.startswith("--training.") for word in words))
     if full and (whole or training):
         mentions |= _usual(mentions, _method(mentions), whole)
-    several = [flag for flag in flags if f"{flag}s" not in options]
     shown = tuple(_flag(flag, _method(mentions) if whole and full else None, full) for flag in several)
-    return _with_sections(shown, mentions, training)
+    described = _with_sections(shown, mentions, training)
+    return _with_auto(described) if full and _heads(config, words) & {AUTO} else described
+
+
+def _heads(config: Mapping[str, Any], words: Sequence[str]) -> set[str]:
+    """Names of the sections on a command line."""
+    return {*config, *(word.removeprefix("--").split(".")[0] for word in words if _dotted(word))}
+
+
+def _with_auto(described: Chosen) -> Chosen:
+    from wherewhen.training.selection import AutoConfig
+
+    return replace(described, sections={**described.sections, AUTO: AutoConfig})
+
+
+def _by_data(flags: Sequence[str], mentions: dict[str, str], heads: set[str], whole: bool) -> Chosen:
+    """Flags and sections of a verb where the method is chosen by data: no section has a method's defaults."""
+    from wherewhen.core.contracts import Training
+    from wherewhen.inference.model_config import DEFAULTS
+
+    usual = {DEFAULTS[flag]: registry.PARTS[flag] for flag in ("backbone", "localizer")}
+    named = mentions | {name: kind for name, kind in usual.items() if whole and kind not in mentions.values()}
+    shown = tuple(replace(flag, default=AUTO) if flag.name == "method" else flag for flag in
+                  (_flag(name, None, True) for name in flags))  # fmt: skip
+    sections: dict[str, type] = {name: registry.load(kind, name).Config for name, kind in named.items()}
+    sections |= {"training": Training} if "training" in heads else {}
+    described = Chosen(shown, sections, open=frozenset({"training", *registry.names("instances")}))
+    return _with_auto(described) if whole or AUTO in heads else described
 
 
 def with_plurals(command: Verb, config: Mapping[str, Any]) -> dict[str, Any]:

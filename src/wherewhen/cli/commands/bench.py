@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
+from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_candidates, of_configs
 from wherewhen.cli.verb import Verb
 
 
@@ -15,7 +15,8 @@ class Options:
 
     Args:
         data: folder of a data set with ground truth and folds (wherewhen list datasets).
-        methods: names of methods, separated by commas (wherewhen list methods).
+        methods: names of methods, separated by commas (wherewhen list methods); auto chooses one in each fold by
+            cross-validation over its training videos.
         backbones: names of backbones, separated by commas (wherewhen list backbones).
         seeds: number of seeds, from 0 on.
         metrics: families of metrics, separated by commas (wherewhen list metrics); default: those of frame, video,
@@ -100,6 +101,6 @@ VERB = Verb(
         Need(("methods",), "ablate", False, "one method is compared with itself changed"),
         Need(("reader",), "across", False, "each data set is recognized by itself"),
         Fits(("engine", "precision"), no_engine, note="networks only"),
-        Sections(of_configs),
+        Sections(of_configs, others=of_candidates),
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from wherewhen.cli.verb import Verb
 
+METHOD = {"method": "cuboid_mil"}  # the clips are too few to choose one
 FAMILIES = ("frame", "pixel", "pointing")
 WORLD: dict[str, Any] = {
     "kinds": ("running", "wheels"),
@@ -56,7 +57,12 @@ def run(options: Options) -> int:
     toy_videos.toy(clips, quiet=options.quiet, seed=options.seed, scene=options.seed, **WORLD)
     fold = native.load(clips).folds[0]
     model = runs.train(
-        clips, folder / "run", fold=fold.name, settings={"seed": options.seed}, device="cpu", quiet=options.quiet
+        clips,
+        folder / "run",
+        fold=fold.name,
+        settings=METHOD | {"seed": options.seed},
+        device="cpu",
+        quiet=options.quiet,
     )
     unseen = [video.path for video in fold.test if video.label == 1]
     results, _ = detection.detect(model, unseen, folder / "found", base=clips / "videos", quiet=options.quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_configs
+from wherewhen.cli.needs import Fits, Need, Sections, no_engine, of_candidates, of_configs
 from wherewhen.cli.verb import Verb
 
 
@@ -75,11 +75,15 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             damaged=policy(options.damaged),
             quiet=options.quiet,
         )
-    sane = json.loads((folder / "metrics.json").read_text("utf-8")).get("sanity")
+    numbers = json.loads((folder / "metrics.json").read_text("utf-8"))
+    sane, selection = numbers.get("sanity"), numbers.get("selection")
     code = 3 if (folder / "quarantine.json").exists() else 0
     if options.json:
-        print_json({"output": folder, "check": sane, "next": _next(model.config, options.data, folder)})
+        following = _next(model.config, options.data, folder)
+        print_json({"output": folder, "selection": selection, "check": sane, "next": following})
         return code
+    if selection:
+        print(f"method: {selection['method']}: {selection['reason']}")
     if sane:
         print(f"check: {sane['line']}")
         for warning in sane["warnings"]:
@@ -101,9 +105,10 @@ VERB = Verb(
     Options,
     run,
     model_options=True,
+    chooses_method=True,
     needs=(
         Need(("resume",), "output", True, "a run continues in its own folder"),
         Fits(("engine", "precision"), no_engine, note="networks only"),
-        Sections(of_configs),
+        Sections(of_configs, others=of_candidates),
     ),
 )

@@ -102,7 +102,7 @@ class ReportData:
     title: str
     subtitle: str = ""
     notes: Sequence[str] = ()
-    facts: Facts | None = None
+    facts: Sequence[Facts] = ()
     rows: Sequence[Mapping[str, Any]] = ()
     trivial: frozenset[str] = frozenset()
     lower_is_better: frozenset[str] = frozenset()

@@ -1,0 +1,149 @@
+"""Scores of training videos by models that were not trained on them, and the threshold that they give."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from wherewhen.core.values import Bag, Floats, Video
+from wherewhen.extraction.loading import BagSubset
+from wherewhen.inference.model_config import ModelConfig
+from wherewhen.training.fit import fit, frame_scores
+
+FOLDS = 3
+BLOCK = 10.0  # seconds of normal video in which alarms count as one
+SOLID = 1e-6  # raw scores are kept this far from 0 and 1, where a logit is infinite
+
+
+def folds_of(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
+    """The fold of each video; videos cut out of one file are in one fold, and each label is spread evenly.
+
+    >>> from pathlib import Path
+    >>> clips = [Video(f"{n}", Path(f"{n // 2}.mp4"), n // 4) for n in range(8)]
+    >>> fold = folds_of(clips, 2, 0)
+    >>> [fold[n] == fold[n + 1] for n in (0, 2, 4, 6)], fold[0] != fold[2]
+    ([True, True, True, True], True)
+    """
+    labels: dict[str, int] = {}
+    for video in videos:
+        labels[str(video.path)] = max(labels.get(str(video.path), 0), int(video.label or 0))
+    rng, fold = np.random.default_rng(seed), dict[str, int]()
+    for label in (0, 1):
+        files = [file for file, own in labels.items() if own == label]
+        fold |= {files[k]: number % parts for number, k in enumerate(rng.permutation(len(files)).tolist())}
+    return [fold[str(video.path)] for video in videos]
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """Raw scores of the videos of one fold, by a model that was trained on the other folds.
+
+    ``peaks``: highest raw frame score of each video, by id. ``maxima``: highest raw frame score of each 10 seconds of
+    the normal videos, which last ``hours``. ``seconds``: time that training and scoring took.
+    """
+
+    peaks: Mapping[str, float]
+    maxima: Sequence[float]
+    hours: float
+    seconds: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> FoldScores:
+        """The record of plain values, as a file holds them; KeyError, TypeError or ValueError for others."""
+        peaks = {str(name): float(peak) for name, peak in values["peaks"].items()}
+        return cls(peaks, [float(v) for v in values["maxima"]], float(values["hours"]), float(values["seconds"]))
+
+
+def fold_scores(
+    bags: Sequence[Bag],
+    fold: Sequence[int],
+    number: int,
+    config: ModelConfig,
+    *,
+    device: str,
+    validation: Collection[str] = (),
+    until: float = float("inf"),
+) -> FoldScores:
+    """Train on all folds but one and score the videos of that one.
+
+    Args:
+        bags: all training bags, not normalized.
+        fold: fold of each bag.
+        number: the fold to score.
+        config: settings of the model.
+        device: cpu or cuda.
+        validation: ids of the videos to validate on, where the data set defines them.
+        until: time of `time.monotonic` at which training is given up.
+
+    Raises:
+        OutOfTime: training did not end in time.
+    """
+    start = monotonic()
+    others = [k for k, own in enumerate(fold) if own != number]
+    validating = _both([bags[k].video for k in others if bags[k].video.id in set(validation)])
+    model = fit(BagSubset(bags, others), config, device=device, validation=validating, until=until).best
+    peaks, maxima, seconds = dict[str, float](), list[float](), 0.0
+    for k, own in enumerate(fold):
+        if own != number:
+            continue
+        bag = bags[k]
+        times, scores = frame_scores(model, replace(bag, views=model.normalized(bag.views)))
+        peaks[bag.video.id] = float(scores.max())
+        if not bag.video.label:
+            maxima += block_maxima(times, scores)
+            seconds += float((times[:, 1] - times[:, 0]).sum())
+    return FoldScores(peaks, maxima, seconds / 3600, monotonic() - start)
+
+
+def _both(videos: Sequence[Video]) -> tuple[str, ...]:
+    """The ids of videos with both labels; none where a label is missing, so that others are drawn."""
+    return tuple(video.id for video in videos) if {video.label for video in videos} == {0, 1} else ()
+
+
+def block_maxima(times: Floats, scores: Floats, block: float = BLOCK) -> list[float]:
+    """The highest of the scores ``(T,)`` in each block of so many seconds; ``times`` ``(T, 2)``, start and end.
+
+    >>> block_maxima(np.array([[0, 5], [5, 10], [10, 15.0]]), np.array([0.1, 0.3, 0.2]))
+    [0.3, 0.2]
+    """
+    number = ((times[:, 0] - times[0, 0] + 1e-6) // block).astype(int)
+    return [float(scores[number == k].max()) for k in np.unique(number)]
+
+
+def platt_threshold(scores: ArrayLike, labels: ArrayLike) -> float | None:
+    """The raw score at which a video is as likely anomalous as normal, were both equally frequent; None if unknown.
+
+    Platt's logistic regression on the logit of the peaks of videos, with his smoothed targets (Platt 1999); both labels
+    have the same total weight. Unknown where higher peaks don't speak for an anomaly.
+
+    >>> round(platt_threshold([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1]), 3)
+    0.5
+    """
+    from scipy.optimize import minimize
+
+    anomalous = np.asarray(labels) > 0
+    raw = np.clip(np.asarray(scores, np.float64), SOLID, 1 - SOLID)
+    logits = np.log(raw / (1 - raw))
+    counts = {True: int(anomalous.sum()), False: int((~anomalous).sum())}
+    if not all(counts.values()) or logits.std() < 1e-9:
+        return None
+    target = np.where(anomalous, (counts[True] + 1) / (counts[True] + 2), 1 / (counts[False] + 2))
+    weight = np.where(anomalous, 0.5 / counts[True], 0.5 / counts[False])
+    center, spread = float(logits.mean()), float(logits.std())
+    x = (logits - center) / spread
+
+    def loss(line: Floats) -> tuple[float, Floats]:
+        z = line[0] * x + line[1]
+        residual = weight * (1 / (1 + np.exp(-z)) - target)
+        return float((weight * (np.logaddexp(0, z) - target * z)).sum()), np.array([residual @ x, residual.sum()])
+
+    slope, offset = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
+    if slope <= 1e-3:
+        return None
+    middle = float(np.clip(-offset / slope, x.min(), x.max())) * spread + center
+    return float(1 / (1 + np.exp(-middle)))

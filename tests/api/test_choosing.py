@@ -1,0 +1,142 @@
+"""The method of a run: chosen by its training videos, told in its folder, the same in ``bench``."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen.api import benchmark, choosing, runs
+from wherewhen.core.config import read_yaml
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Video
+from wherewhen.inference.model_config import ModelConfig
+from wherewhen.training import selection
+from wherewhen.training.selection import FEW, Request, Selection
+from wherewhen.video.writer import Writer
+
+SETTINGS: dict[str, Any] = {
+    "backbone": "frame_difference",
+    "cells": {"rows": 2, "columns": 2},
+    "training": {"steps": 4},
+    "auto": {"candidates": ["cuboid_mil", "wherewhen"]},
+}
+TEST = 2  # test videos of each label
+
+
+def _clip(path: Path, label: int, seed: int) -> None:
+    """A second in which a square crosses the picture if the label is 1, and a dim spot otherwise."""
+    with Writer(path, 12.5) as writer:
+        for index in range(13):
+            picture = np.full((32, 32, 3), 40 + 3 * seed, np.uint8)
+            picture[8:16, 2 * index : 2 * index + 6] = 240 if label else 60 + 3 * seed
+            writer.write(picture)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips with a labels.csv: enough to train on for a choice, and a few test clips."""
+    folder = tmp_path_factory.mktemp("yard")
+    rows = ["path,label,split"]
+    for number in range(FEW + TEST):
+        for label in (0, 1):
+            name = f"{'na'[label]}{number:02}.mp4"
+            _clip(folder / name, label, number)
+            rows.append(f"{name},{('normal', 'anomalous')[label]},{'train' if number < FEW else 'test'}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose method was chosen."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    runs.train(root, folder, settings=SETTINGS, device="cpu", check=False, quiet=True)
+    return folder
+
+
+def peaks(run: Path) -> dict[str, list[dict[str, float]]]:
+    trials = json.loads((run / "selection.json").read_text())["trials"]
+    return {name: [fold["peaks"] for fold in trial["folds"]] for name, trial in trials.items()}
+
+
+def test_a_run_tells_which_method_was_chosen_and_why(run: Path) -> None:
+    numbers = json.loads((run / "metrics.json").read_text())["selection"]
+    assert numbers["method"] in SETTINGS["auto"]["candidates"] and "2 methods compared" in numbers["reason"]
+    assert [row["method"] for row in numbers["candidates"] if row["chosen"]] == [numbers["method"]]
+    config = read_yaml(run / "config.yaml")
+    assert config["method"] == numbers["method"] and "auto" not in config and ModelConfig.of(config)
+    page = html.unescape((run / "report.html").read_text())
+    assert "Choice of the method" in page and numbers["reason"] in page and "wherewhen" in page
+    assert f"method {numbers['method']}: " in (run / "log.txt").read_text()
+
+
+def test_no_test_video_enters_the_choice(root: Path, run: Path, tmp_path: Path) -> None:
+    poisoned = shutil.copytree(root, tmp_path / "yard")
+    for number in range(FEW, FEW + TEST):
+        for name in (f"n{number:02}.mp4", f"a{number:02}.mp4"):
+            (poisoned / name).write_bytes(b"not a video")
+    runs.train(poisoned, tmp_path / "run", settings=SETTINGS, device="cpu", check=False, quiet=True)
+    assert peaks(tmp_path / "run") == peaks(run)
+    assert not (tmp_path / "run" / "quarantine.json").exists()
+    ids = {name for folds in peaks(run).values() for fold in folds for name in fold}
+    assert len(ids) == 2 * FEW and not [name for name in ids if int(Path(name).stem[1:]) >= FEW]
+
+
+def test_a_finished_choice_is_not_made_again(
+    root: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a training of the comparison")
+
+    monkeypatch.setattr(selection, "fold_scores", never)
+    folder = shutil.copytree(run, tmp_path / "run")
+    assert runs.train(root, folder, settings=SETTINGS, resume=True, device="cpu", quiet=True).config.method
+    (folder / "report.html").unlink()  # as if it had been interrupted after the choice
+    model = runs.train(root, folder, settings=SETTINGS, resume=True, device="cpu", check=False, quiet=True)
+    assert model.config.method == read_yaml(run / "config.yaml")["method"]
+    with pytest.raises(ConfigError, match="started with other settings"):
+        runs.train(root, folder, settings={**SETTINGS, "gate": 3.0}, resume=True, device="cpu", quiet=True)
+
+
+def test_too_few_videos_take_the_default_and_say_so(clips: Path, tmp_path: Path) -> None:
+    model = runs.train(
+        clips, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", check=False, quiet=True
+    )
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())["selection"]
+    assert model.config.method == numbers["method"] == "cuboid_mil" and not numbers["candidates"]
+    assert f"2 normal training videos of 2 files are too few to compare methods (needed: {FEW})" in numbers["reason"]
+
+
+def test_unreadable_training_videos_are_left_out_of_the_choice(root: Path, tmp_path: Path) -> None:
+    damaged = shutil.copytree(root, tmp_path / "yard")
+    (damaged / "n00.mp4").write_bytes(b"not a video")
+    runs.train(damaged, tmp_path / "run", settings=SETTINGS, device="cpu", check=False, quiet=True)
+    assert len(json.loads((tmp_path / "run" / "quarantine.json").read_text())) == 1
+    reason = json.loads((tmp_path / "run" / "metrics.json").read_text())["selection"]["reason"]
+    assert f"{FEW - 1} normal training videos" in reason
+
+
+def test_bench_chooses_by_the_training_videos_of_each_fold(natives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[set[str]] = []
+
+    def chosen(request: Request, videos: Sequence[Video], **_: Any) -> Selection:
+        asked.append({video.id for video in videos})
+        return Selection(request.config("wherewhen"), "the test says so")
+
+    monkeypatch.setattr(choosing, "chosen", chosen)
+    settings = {"method": "auto", **SETTINGS}
+    request = Request.of(settings)
+    assert request is not None
+    job = benchmark.Job(str(natives), None, 0, None, request.usual.plain(), ("video",), False, auto=settings)
+    assert set(job.run()) == {"auto", "auto (last)", "auto (test oracle)"} and asked == [{"n0", "a0"}]
+    assert job.method == "auto" and replace(job, auto=None).method == "cuboid_mil"
+    named = benchmark._configs({"auto": ("auto", SETTINGS)}, ["frame_difference"], [3])
+    assert [(name, config.seed, auto["method"]) for name, config, auto in named if auto] == [("auto", 3, "auto")]
