@@ -20,6 +20,7 @@ from wherewhen.cli.needs import Arguments
 from wherewhen.core import registry
 from wherewhen.core.catalog import describe, in_words
 from wherewhen.core.contracts.methods import Training
+from wherewhen.training.selection import AutoConfig
 
 DOCS = Path(__file__).parent
 TUTORIALS = tuple(sorted((DOCS / "tutorials").glob("*.md")))
@@ -80,6 +81,7 @@ def page() -> str:
             lines += [f"- {key}: {in_words(value)}" for key, value in entry.items()]
             lines += settings(getattr(registry.load(kind, name), "Config", None), name)
     lines += ["", "## Training", *settings(Training, "training")]
+    lines += ["", "## Choice of the method", *settings(AutoConfig, "auto")]
     return "\n".join(lines).rstrip() + "\n"
 
 

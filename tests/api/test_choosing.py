@@ -26,7 +26,7 @@ SETTINGS: dict[str, Any] = {
     "backbone": "frame_difference",
     "cells": {"rows": 2, "columns": 2},
     "training": {"steps": 4},
-    "auto": {"candidates": ["cuboid_mil", "wherewhen"]},
+    "auto": {"candidates": "cuboid_mil,wherewhen"},
 }
 TEST = 2  # test videos of each label
 

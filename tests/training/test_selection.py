@@ -17,7 +17,7 @@ from wherewhen.training.selection import FEW, Request, select
 
 MakeBags = Callable[..., list[Bag]]
 NAMES = ("cuboid_mil", "wherewhen")
-SETTINGS: Mapping[str, Any] = {"training": {"steps": 4}, "auto": {"candidates": list(NAMES)}}
+SETTINGS: Mapping[str, Any] = {"training": {"steps": 4}, "auto": {"candidates": ",".join(NAMES)}}
 
 
 def request(**auto: Any) -> Request:
@@ -49,7 +49,7 @@ def test_a_named_method_is_not_chosen() -> None:
     with pytest.raises(ConfigError, match="auto: its settings have no effect with the method rtfm"):
         Request.of({"method": "rtfm", "auto": {"minutes": 3}})
     with pytest.raises(ConfigError, match="unknown method 'rtfn'; did you mean 'rtfm'"):
-        Request.of({"auto": {"candidates": ["rtfn"]}})
+        Request.of({"auto": {"candidates": "rtfn"}})
     with pytest.raises(ConfigError, match="minutes must be above 0"):
         Request.of({"auto": {"minutes": 0}})
 
@@ -60,7 +60,7 @@ def test_candidates_are_those_that_fit_the_backbone() -> None:
     assert "encodes none" in usual.unfit["vadclip"] and "tracked objects" in usual.unfit["mgpr"]
     reads = Request.of({"backbone": "toywords"})
     assert reads is not None and "vadclip" in reads.candidates
-    named = Request.of({"auto": {"candidates": ["mgpr", "vadclip"]}})
+    named = Request.of({"auto": {"candidates": "mgpr, vadclip"}})
     assert named is not None and set(named.candidates) == {"mgpr", "vadclip"}
 
 

@@ -39,18 +39,24 @@ class AutoConfig:
 
     Args:
         minutes: time for all trainings together; methods for which it doesn't suffice are not compared.
-        candidates: names of methods to compare; default: all that fit the backbone and need no tracked objects.
+        candidates: names of methods to compare, separated by commas; default: all that fit the backbone and need no
+            tracked objects.
     """
 
     minutes: float = 10.0
-    candidates: tuple[str, ...] = ()
+    candidates: str | None = None
 
     def __post_init__(self) -> None:
         if not self.minutes > 0:
             raise ConfigError(f"auto: minutes must be above 0, got {self.minutes}")
-        for name in self.candidates:
+        for name in self.names:
             if name not in registry.names("methods"):
                 raise ConfigError(unknown("method", name, registry.names("methods")))
+
+    @property
+    def names(self) -> list[str]:
+        """The candidates, where they are named."""
+        return [name.strip() for name in self.candidates.split(",")] if self.candidates else []
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Request:
         rest = {name: value for name, value in settings.items() if name not in ("method", AUTO)}
         candidates: dict[str, ModelConfig] = {}
         unfit: dict[str, str] = {}
-        for name in auto.candidates or registry.names("methods"):
+        for name in auto.names or registry.names("methods"):
             try:
                 config = ModelConfig.of({**rest, "method": name}, trust=trust)
             except ConfigError as error:

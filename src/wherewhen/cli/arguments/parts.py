@@ -93,12 +93,13 @@ def _by_data(flags: Sequence[str], mentions: dict[str, str], heads: set[str], wh
 
     usual = {DEFAULTS[flag]: registry.PARTS[flag] for flag in ("backbone", "localizer")}
     named = mentions | {name: kind for name, kind in usual.items() if whole and kind not in mentions.values()}
-    shown = tuple(replace(flag, default=AUTO) if flag.name == "method" else flag for flag in
-                  (_flag(name, None, True) for name in flags))  # fmt: skip
+    described = {name: _flag(name, None, True) for name in flags}
+    text = f"{described['method'].text}; auto compares them by cross-validation over the training videos"
+    described["method"] = replace(described["method"], default=AUTO, text=text)
     sections: dict[str, type] = {name: registry.load(kind, name).Config for name, kind in named.items()}
     sections |= {"training": Training} if "training" in heads else {}
-    described = Chosen(shown, sections, open=frozenset({"training", *registry.names("instances")}))
-    return _with_auto(described) if whole or AUTO in heads else described
+    chosen = Chosen(tuple(described.values()), sections, open=frozenset({"training", *registry.names("instances")}))
+    return _with_auto(chosen) if whole or AUTO in heads else chosen
 
 
 def with_plurals(command: Verb, config: Mapping[str, Any]) -> dict[str, Any]:
