@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from wherewhen.api import ablations, benchmark
-from wherewhen.api.benchmark import Bench, Job, truth_hash
+from wherewhen.api.benchmark import Bench, truth_hash
+from wherewhen.api.jobs import Job
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.store import cache_folder

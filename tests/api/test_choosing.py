@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wherewhen.api import benchmark, choosing, runs
+from wherewhen.api import benchmark, choosing, jobs, runs
 from wherewhen.core.config import read_yaml
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Video
@@ -135,7 +135,7 @@ def test_bench_chooses_by_the_training_videos_of_each_fold(natives: Path, monkey
     settings = {"method": "auto", **SETTINGS}
     request = Request.of(settings)
     assert request is not None
-    job = benchmark.Job(str(natives), None, 0, None, request.usual.plain(), ("video",), False, auto=settings)
+    job = jobs.Job(str(natives), None, 0, None, request.usual.plain(), ("video",), False, auto=settings)
     assert set(job.run()) == {"auto", "auto (last)", "auto (test oracle)"} and asked == [{"n0", "a0"}]
     assert job.method == "auto" and replace(job, auto=None).method == "cuboid_mil"
     named = benchmark._configs({"auto": ("auto", SETTINGS)}, ["frame_difference"], [3])
