@@ -100,7 +100,8 @@ def test_printed_settings_of_tubes_hold_for_all_their_views(clips: Path, run: Ru
 def test_print_config_prints_every_setting_and_can_be_read_back(
     clips: Path, trained: Path, tmp_path: Path, run: Run
 ) -> None:
-    code, out, _ = run("train", clips, "--training.steps", 20, "--seed", 3, "--print-config")
+    words = ["--method", "cuboid_mil", "--training.steps", 20, "--seed", 3, "--print-config"]
+    code, out, _ = run("train", clips, *words)
     assert code == 0
     told = yaml.safe_load(out)
     config = ModelConfig.of({"training": {"steps": 20}, "seed": 3})
@@ -110,6 +111,16 @@ def test_print_config_prints_every_setting_and_can_be_read_back(
     assert run("train", clips, *words)[0] == 0, "a file after a flag does not take its place"
     same = "weights/best.safetensors"
     assert (tmp_path / "run" / same).read_bytes() == (trained / same).read_bytes()
+
+
+def test_print_config_leaves_open_what_follows_from_the_chosen_method(clips: Path, run: Run) -> None:
+    code, out, _ = run("train", clips, "--cells.rows", 3, "--gclnc.width", 4, "--print-config")
+    printed = yaml.safe_load(out)
+    assert code == 0 and printed["method"] == "auto" and printed["auto"]["minutes"] == 10
+    assert printed["cells"] == {"rows": 3} and "training" not in printed and "cuboid_mil" not in printed
+    assert printed["motion"] and printed["regions"]
+    code, out, _ = run("train", clips, "--training.steps", 2, "--print-config")
+    assert yaml.safe_load(out)["training"] == {"steps": 2}
 
 
 def test_a_run_folder_is_the_config_of_the_next_run(clips: Path, trained: Path, tmp_path: Path, run: Run) -> None:
