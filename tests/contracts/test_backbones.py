@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import fields
 from functools import cache
@@ -24,7 +25,8 @@ from wherewhen.runtime import select
 from wherewhen.runtime.network import Network
 from wherewhen.video.writer import Writer
 
-pytestmark = [pytest.mark.parametrize("name", registry.names("backbones")), pytest.mark.usefixtures("quick_noise")]
+NAMES = [*registry.names("backbones"), "motion+frame_difference"]
+pytestmark = [pytest.mark.parametrize("name", NAMES), pytest.mark.usefixtures("quick_noise")]
 
 SHORT: dict[str, dict[str, Any]] = {  # big networks see fewer and smaller pictures or end earlier, to be fast
     "c3d": {"layer": "pool2"},
@@ -189,5 +191,5 @@ def test_other_arrays_are_refused(name: str, wrong: np.ndarray) -> None:
 def test_settings_make_the_round_trip(name: str) -> None:
     config = registry.load("backbones", name).Config
     assert build(config, plain(config()), name) == config()
-    with pytest.raises(ConfigError, match=f"unknown setting of {name} 'framez'"):
+    with pytest.raises(ConfigError, match=f"unknown setting of {re.escape(name)} 'framez'"):
         build(config, {"framez": 1}, name)

@@ -84,7 +84,7 @@ class FileConfig:
         if (self.take if by_openvino else self.operation) and self.path:
             setting, other = ("take", "operation") if by_openvino else ("operation", "take")
             raise ConfigError(f"file: {self.path} has no setting {setting}; its output is chosen by {other}")
-        if not by_openvino:
+        if self.path and not by_openvino:
             object.__setattr__(self, "input", "BCTHW" if self.input == AUTO else self.input)
             object.__setattr__(self, "output", "BD" if self.output == AUTO else self.output)
         if self.input != AUTO and "T" not in self.input and "T" in self.output:

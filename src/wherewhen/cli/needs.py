@@ -206,9 +206,9 @@ def of_configs(arguments: Arguments) -> dict[str, Any]:
         values = adopted(arguments.get("data"), settings) if imported else settings
         config = ModelConfig.of(values)
         followers = {name for name in config.views.values() if shares_settings(name)}
-        first = [config.method, *config.views.values(), config.backbone, config.localizer]
-        ordered = {name: config.settings[name] for name in first if name not in followers}
-        result = {**ordered, **config.settings, "training": config.training, "movers": config.movers} | result
+        first = [config.method, *config.views.values(), *config.backbones, config.localizer]
+        ordered = {name: config.sections[name] for name in first if name not in followers}
+        result = {**ordered, **config.sections, "training": config.training, "movers": config.movers} | result
     return result
 
 
@@ -233,7 +233,7 @@ def of_features(arguments: Arguments) -> dict[str, Any]:
     from wherewhen.inference.model_config import ModelConfig
 
     configs = [ModelConfig.of({**arguments.settings, "backbone": name}) for name in _named(arguments, "backbone")]
-    return {name: config.settings[name] for config in configs for name in (config.backbone, *config.views.values())}
+    return {name: config.sections[name] for config in configs for name in (*config.backbones, *config.views.values())}
 
 
 def of_backbone(arguments: Arguments) -> dict[str, Any]:

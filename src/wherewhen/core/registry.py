@@ -20,6 +20,7 @@ KINDS = (
     "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
     "proposals",
 )  # fmt: skip
+JOIN = "+"  # between the names of backbones whose features are joined
 PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
 """The parts of a model: the setting that chooses a part, and its kind of plug-in."""
 
@@ -54,7 +55,10 @@ def load(kind: str, name: str) -> Any:
     """The plug-in called ``name``; ConfigError names the nearest one if there is none.
 
     ConfigError also names a plug-in whose module can't be imported, or that lacks a member of its contract.
+    Backbones are joined by ``+``: ``load("backbones", "motion+file")``.
     """
+    if kind == "backbones" and JOIN in name:
+        return _joined(kind, name)
     if name not in names(kind):
         raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
     is_builtin = name in _inside(kind)
@@ -67,6 +71,14 @@ def load(kind: str, name: str) -> Any:
     if wrong := fault(kind, plugin):
         raise ConfigError(f"{_described(kind, name)} can't be used: {wrong}")
     return plugin
+
+
+@lru_cache(maxsize=32)
+def _joined(kind: str, name: str) -> Any:
+    parts = name.split(JOIN)
+    if len(set(parts)) < len(parts):
+        raise ConfigError(f"backbone {name}: expected different backbones between {JOIN}")
+    return import_module(f"wherewhen.{kind}._joined").joined({part: load(kind, part) for part in parts})
 
 
 def _described(kind: str, name: str) -> str:

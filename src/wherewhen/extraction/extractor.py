@@ -71,12 +71,10 @@ class FeatureSpec:
 
     def required_settings(self) -> dict[str, Any]:
         """The settings that features must have, by name; an engine only where one is requested."""
-        left_out = registry.load("backbones", self.backbone).abilities.settings_without_effect
-        backbone = {key: value for key, value in plain(self.backbone_settings).items() if key not in left_out}
+        backbone = _effective(self.backbone, self.backbone_settings)
         settings = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         settings |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
         if self.network is not None:
-            backbone["weights"] = _identity(self.backbone, self.backbone_settings)
             run = {"engine": self.engine, "precision": self.precision}
             settings |= {key: value for key, value in run.items() if value != AUTO}
         for track_source in track_cache.track_sources({self.instances: self.builder}).values():
@@ -134,6 +132,18 @@ class FeatureSpec:
         """Extract from the video itself; VideoError if it can't be read."""
         (extracted,) = extract_features(video, [self])
         return extracted.instances
+
+
+def _effective(backbone: str, settings: Any) -> dict[str, Any]:
+    """The settings that features depend on, with the identity of weights; of joined backbones by their names."""
+    plugin = registry.load("backbones", backbone)
+    if plugin.abilities.joins:
+        return {part: _effective(part, getattr(settings, part)) for part in plugin.abilities.joins}
+    left_out = plugin.abilities.settings_without_effect
+    effective = {key: value for key, value in plain(settings).items() if key not in left_out}
+    if isinstance(plugin, type) and issubclass(plugin, Network):
+        effective["weights"] = _identity(backbone, settings)
+    return effective
 
 
 @lru_cache(maxsize=32)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wherewhen.core import registry
 from wherewhen.core.config import mapping
 from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
 from wherewhen.core.errors import ConfigError, StoreError, first_line
@@ -283,11 +284,14 @@ def _advice(run: Path) -> str:
 
 def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
     """ConfigError where a model would run code without consent, StoreError where the file is not identified."""
-    code = config.part("backbone").abilities.runs_code_of
-    code_file = code(mapping(stored.config.get(config.backbone), config.backbone)) if code else None
-    if code_file is None:
-        return
-    path, sha256 = code_file
+    for name in config.backbones:
+        code = registry.load("backbones", name).abilities.runs_code_of
+        if code and (code_file := code(mapping(stored.config.get(name), name))):
+            _check_consent(stored, config, *code_file)
+
+
+def _check_consent(stored: model_file.Stored, config: ModelConfig, path: str, sha256: str) -> None:
+    """The errors of `_check_code` for one file."""
     if not sha256:
         raise stored.wrong(f"its configuration has no sha256 of {path}, so the file can't be identified")
     if not config.trusted:

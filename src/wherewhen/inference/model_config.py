@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from wherewhen.core import registry
 from wherewhen.core.config import CONSENT, build, mapping, typed
-from wherewhen.core.contracts import Builder, BuilderAbilities, Classes, TextImage, Training
+from wherewhen.core.contracts import BackboneAbilities, Builder, BuilderAbilities, Classes, TextImage, Training
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
@@ -129,7 +130,7 @@ class ModelConfig:
             **run,
             "movers": plain(self.movers),
             "training": vars(self.training),
-            **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.settings.items()},
+            **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.sections.items()},
         }
 
     def check_share(self, root: str) -> None:
@@ -143,7 +144,33 @@ class ModelConfig:
     @property
     def trusted(self) -> bool:
         """Whether the user consented to run the code in the backbone's file."""
-        return bool(getattr(self.settings[self.backbone], CONSENT, False))
+        return any(getattr(self.sections[name], CONSENT, False) for name in self.backbones)
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The backbone, or those that it joins.
+
+        >>> ModelConfig.of({"backbone": "motion+pixels"}).backbones
+        ('motion', 'pixels')
+        """
+        return self.part("backbone").abilities.joins or (self.backbone,)
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The settings by the names of their sections: joined backbones have one each."""
+        joined = self.settings[self.backbone]
+        sections: dict[str, Any] = {}
+        for name, record in self.settings.items():
+            inner = self.backbones if name == self.backbone else ()
+            sections |= {part: getattr(joined, part) for part in inner} if len(inner) > 1 else {name: record}
+        return sections
+
+    def column_groups(self, length: int) -> tuple[int, ...]:
+        """Numbers of features of each joined backbone; none where one backbone, or a builder, makes all of them."""
+        if len(self.backbones) == 1:
+            return ()
+        widths = _widths(self.backbone, self.settings[self.backbone])
+        return widths if sum(widths) == length else ()
 
     @property
     def views(self) -> dict[str, str]:
@@ -209,6 +236,12 @@ class ModelConfig:
         return self.part(kind)(self.settings[getattr(self, kind)], *more)
 
 
+@lru_cache(maxsize=8)
+def _widths(backbone: str, settings: Any) -> tuple[int, ...]:
+    widths: tuple[int, ...] = registry.load("backbones", backbone)(settings).widths
+    return widths
+
+
 def _chosen(settings: Mapping[str, Any]) -> dict[str, str]:
     """The plug-in of each kind, by the kind's name; ConfigError where the method doesn't take the instances."""
     method = typed(str, settings.get("method", DEFAULTS["method"]), "method")
@@ -234,10 +267,14 @@ def _settings(
     settings: Mapping[str, Any], parts: Mapping[str, Any], presets: Mapping[str, Mapping[str, Any]], trust: bool
 ) -> dict[str, Any]:
     """Typed settings of each plug-in: those given, the method's presets, those of the builder that shares them."""
-    sections = {name: {**presets.get(name, {}), **mapping(settings.get(name), name)} for name in parts}
-    for name, part in parts.items():
-        if trust and CONSENT in part.Config.__dataclass_fields__:
-            sections[name][CONSENT] = True
+
+    def section(name: str, part: Any) -> dict[str, Any]:
+        values = {**presets.get(name, {}), **mapping(settings.get(name), name)}
+        if isinstance(part.abilities, BackboneAbilities) and part.abilities.joins:
+            return {**values, **{k: section(k, registry.load("backbones", k)) for k in part.abilities.joins}}
+        return {**values, CONSENT: True} if trust and CONSENT in part.Config.__dataclass_fields__ else values
+
+    sections = {name: section(name, part) for name, part in parts.items()}
     return {
         name: build(part.Config, {**sections.get(_leader(part), {}), **sections[name]}, name)
         for name, part in parts.items()

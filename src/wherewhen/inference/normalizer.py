@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,11 +43,18 @@ class Normalizer:
 
     @classmethod
     def fit(
-        cls, videos: Iterable[Instances], *, by_place: bool = True, decorrelate: bool = True, limit: float = 10.0
+        cls,
+        videos: Iterable[Instances],
+        *,
+        by_place: bool = True,
+        decorrelate: bool = True,
+        limit: float = 10.0,
+        groups: Sequence[int] = (),
     ) -> Normalizer:
         """Fit to instances of normal training videos; ValueError without any.
 
         ``by_place``: statistics by place, smoothed over neighbors, where all grids have one size or none has a grid.
+        ``groups``: numbers of consecutive features with one unit; each group has its own smallest deviation.
         ``decorrelate``: whiten by the inverse root of the correlations (ZCA).
         """
         instances = list(videos)
@@ -57,7 +64,7 @@ class Normalizer:
                 raise ValueError("normalizer: no instances to learn from")
             rows = np.zeros((1, instances[0].features.shape[1]))
         mean, scale = rows.mean(0), rows.std(0)
-        scale = np.maximum(scale, LEAST * scale.max()) if scale.max() > 1e-9 else np.ones_like(scale)
+        scale = np.concatenate([_floored(part) for part in np.split(scale, np.cumsum(groups)[:-1])])
         sizes = {v.shape[1:] if v.shape else None for v in instances}
         places = np.empty((0,))
         if by_place and len(sizes) == 1:
@@ -139,6 +146,11 @@ def _check(normalizer: Normalizer, length: int | None) -> None:
     ):
         if not (values > 0).all():
             raise ValueError(f"{name}: expected scales above 0, found {values.min():g}")
+
+
+def _floored(scale: Floats) -> Floats:
+    """Deviations of features of one unit, none far below the largest; ones where all are zero."""
+    return np.maximum(scale, LEAST * scale.max()) if scale.max() > 1e-9 else np.ones_like(scale)
 
 
 def _held(instances: Instances) -> Features:

@@ -169,7 +169,10 @@ def _normalizer(
 
     total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
     taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
-    return Normalizer.none() if config.raw(name) else Normalizer.fit(taught)
+    if config.raw(name):
+        return Normalizer.none()
+    length = next((bag.views[name].features.shape[1] for bag in bags), 0)
+    return Normalizer.fit(taught, groups=config.column_groups(length))
 
 
 def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:

@@ -18,7 +18,7 @@ OPEN = {"backbone": "motion", "instances": "those of the method"}
 """Parts with other defaults: the backbone of a store of imported features, the instances of a method."""
 
 TEXTS = {
-    "backbone": "network or operator that computes features",
+    "backbone": "network or operator that computes features; + joins several (motion+file)",
     "instances": "kind of instances that are scored",
     "method": "method that is trained on labels of whole videos",
     "localizer": "conversion of scores to events",

@@ -60,6 +60,7 @@ class BackboneAbilities:
         reads_text: it also encodes text, as a `TextImage`.
         runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
             where it runs none. Such a file is used only with the user's consent, given as its setting ``trust``.
+        joins: names of the backbones whose features it joins; its settings are theirs, by these names.
     """
 
     takes_seconds: bool = False
@@ -67,6 +68,7 @@ class BackboneAbilities:
     settings_without_effect: tuple[str, ...] = ()
     reads_text: bool = False
     runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
+    joins: tuple[str, ...] = ()
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
