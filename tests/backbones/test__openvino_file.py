@@ -138,6 +138,15 @@ def test_the_last_map_before_pooling_is_the_default_and_is_logged(
     np.testing.assert_allclose(network(clips), 2 * means(clips) / 255, atol=1e-6)
 
 
+def test_a_row_of_points_is_no_map(tmp_path: Path) -> None:
+    ops = openvino.opset13
+    pixels = ops.parameter((1, 3, 16, 24), np.float32, name="pixels")
+    pooled = ops.avg_pool(pixels, [8, 8], [0, 0], [0, 0], [8, 8], False, name="map")
+    points = ops.reduce_mean(pooled, np.array([2]), keep_dims=True, name="points")  # one row
+    openvino.save_model(openvino.Model([points], [pixels], "points"), tmp_path / "net.xml")
+    assert File(FileConfig(str(tmp_path / "net.xml"), **PLAIN))(noise(1, 2, 16, 24)).shape == (1, 2, 2, 3, 3)
+
+
 def test_any_operation_is_a_map_and_a_wrong_name_lists_them(tmp_path: Path) -> None:
     clips = noise(2, 2, 16, 24)
     path = ir(tmp_path / "net.xml", (-1, 3, -1, -1))
@@ -170,7 +179,7 @@ def test_a_file_without_maps_and_settings_that_do_not_fit(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"takes \[1, 6, 16, 24\]; its layout can't be derived: --file.input"):
         File(FileConfig(ir(tmp_path / "six.xml", (1, 6, 16, 24)), **PLAIN))
     with pytest.raises(
-        ConfigError, match=r"has no map with several places; choose an output: --file.operation NAME.*map"
+        ConfigError, match=r"has no map of rows and columns; choose an output: --file.operation NAME.*map"
     ):
         File(FileConfig(ir(tmp_path / "one.xml", (1, 3, 8, 8)), frames=1, size=(8, 8)))
 

@@ -51,7 +51,7 @@ def digest(path: Path) -> str:
 
 
 def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
-    """The network in a file up to ``operation`` (empty: the last map with several places, which is logged).
+    """The network in a file up to ``operation`` (empty: the last map of rows and columns, which is logged).
 
     ``layouts`` of input and output: ``auto`` or letters. ConfigError for a damaged file, an unknown operation,
     or without OpenVINO.
@@ -127,7 +127,7 @@ def _sizes(shape: Any) -> tuple[int, ...]:
 
 
 def _choice(path: Path, operation: str, offered: dict[str, tuple[tuple[int, ...], tuple[int, int | None]]]) -> str:
-    """The operation by name, or the last map with several places; ``offered``: sizes, and which axes are places."""
+    """The operation by name, or the last map of rows and columns; ``offered``: sizes, and which axes are places."""
     if operation:
         if operation not in offered:
             raise ConfigError(f"file: {path}: {unknown('operation', operation, offered)}")
@@ -135,11 +135,11 @@ def _choice(path: Path, operation: str, offered: dict[str, tuple[tuple[int, ...]
     maps = [
         name
         for name, (sizes, (first, end)) in offered.items()
-        if len(sizes) in (4, 5) and any(size != 1 for size in sizes[first:end])
+        if len(sizes) in (4, 5) and 1 not in sizes[first:end][-2:]
     ]
     if not maps:
         raise ConfigError(
-            f"file: {path} has no map with several places; choose an output: --file.operation NAME, "
+            f"file: {path} has no map of rows and columns; choose an output: --file.operation NAME, "
             f"one of {', '.join(list(offered)[-10:])}"
         )
     sizes = " x ".join(str(size) if size else "?" for size in offered[maps[-1]][0])

@@ -53,8 +53,8 @@ class FileConfig:
             TensorFlow Lite and IR, BCTHW for others.
         output: layout of the network's output; auto: channels last for TensorFlow Lite, first for IR, BD for others.
         take: index of the output that is used, from 0 (ONNX and TorchScript).
-        operation: name of the operation whose output is used (TensorFlow Lite and IR); empty: the last map with several
-            places, before pooling.
+        operation: name of the operation whose output is used (TensorFlow Lite and IR); empty: the last map of several
+            rows and columns, before pooling.
     """
 
     path: str = ""
