@@ -177,7 +177,7 @@ def test_members_may_be_promised_by_annotations(tmp_path: Path, monkeypatch: pyt
 
 
 PROBED = {
-    ("_files", "found"): "what numpy read",
+    ("_files", "values"): "what numpy read",
     ("cli", "options"): "a verb's options, some without --quiet",
     ("cli", "sys.stdout"): "a stream of Python",
     ("console", "self._stream"): "a stream of Python",

@@ -140,10 +140,10 @@ def train(
     """
     if not isinstance(root, str | Path):
         raise expected("root", "the path of a folder of labelled videos", root)
-    given, device = adopted(root, settings), pick_device(device)
+    requested, device = adopted(root, settings), pick_device(device)
     folder = Path(output) if output else next_folder("runs", "train")
-    request = Request.of(given)
-    config = _begun(request, folder, resume) if request else ModelConfig.of(given)
+    request = Request.of(requested)
+    config = _begun(request, folder, resume) if request else ModelConfig.of(requested)
     _check_folder(folder, config, resume)
     check_names(folder, TRAINED, TRAINED_0_1 if (folder / "weights").is_dir() and resume else ())
     data = _TrainingData.of(root, config, datasets.reader_of(root, reader, Folders.of(normal, anomalous)), fold)
@@ -157,7 +157,7 @@ def train(
         data.report()
         data, selection = _selected(request, data, order) if request else (data, Selection(config, NAMED))
         _check_folder(folder, selection.config, resume)
-        _warn_unused(request.settings if request else given, selection)
+        _warn_unused(request.settings if request else requested, selection)
         best = _learned(data, selection, order)
     point_latest(folder)
     return best

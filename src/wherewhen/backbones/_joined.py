@@ -92,7 +92,7 @@ def _later(plugin: Any) -> Any:
     return plugin.Config(frames=FRAMES) if frames and not plugin.abilities.takes_seconds else plugin.Config()
 
 
-def spread(count: int, wanted: int, *, repeats: bool = True) -> NDArray[np.int64]:
+def spread(count: int, number: int, *, repeats: bool = True) -> NDArray[np.int64]:
     """Indices of ``wanted`` of ``count`` frames, evenly spaced and each in the middle of its share.
 
     ``repeats``: frames are repeated where there are fewer; otherwise all are used.
@@ -100,7 +100,7 @@ def spread(count: int, wanted: int, *, repeats: bool = True) -> NDArray[np.int64
     >>> spread(9, 3).tolist(), spread(2, 4).tolist(), spread(2, 4, repeats=False).tolist()
     ([1, 4, 7], [0, 0, 1, 1], [0, 1])
     """
-    size = wanted if repeats else min(wanted, count)
+    size = number if repeats else min(number, count)
     indices: NDArray[np.int64] = ((np.arange(size) + 0.5) * count / size).astype(np.int64)
     return indices
 

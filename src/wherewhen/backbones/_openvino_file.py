@@ -153,8 +153,8 @@ def _network(openvino: Any, model: Any, path: Path, name: str, layouts: tuple[st
     shape, kind = _sizes(model.input(0).get_partial_shape()), model.input(0).get_element_type().get_type_name()
     if kind not in KINDS:
         raise ConfigError(f"file: {path}: expected an input of {', '.join(KINDS)}; it takes {kind}")
-    given, result = layouts
-    given = _input_layout(path, shape) if given == "auto" else given
+    layout, result = layouts
+    layout = _input_layout(path, shape) if layout == "auto" else layout
     rank = len(_sizes(model.output(0).get_partial_shape()))
     channels_last = path.suffix.lower() == TFLITE
     by_rank = {2: "BD", 3: "BTD", 4: "BHWC" if channels_last else "BCHW", 5: "BTHWC" if channels_last else "BCTHW"}
@@ -163,17 +163,17 @@ def _network(openvino: Any, model: Any, path: Path, name: str, layouts: tuple[st
             raise ConfigError(f"file: {path}: the operation {name} has {rank} axes, expected 2 to 5; choose another")
         result = by_rank[rank]
     run = _runner(openvino, model, path, shape, KINDS[kind])
-    return Network(given, result, shape, _pixels(model, kind), kind in ("u8", "i8"), run)
+    return Network(layout, result, shape, _pixels(model, kind), kind in ("u8", "i8"), run)
 
 
 def _input_layout(path: Path, shape: tuple[int, ...]) -> str:
     """The layout whose channel axis has size 3."""
-    found = [layout for layout in INPUTS if len(layout) == len(shape) and shape[layout.index("C")] == 3]
-    if len(found) != 1:
+    layouts = [layout for layout in INPUTS if len(layout) == len(shape) and shape[layout.index("C")] == 3]
+    if len(layouts) != 1:
         raise ConfigError(
             f"file: {path} takes {list(shape)}; its layout can't be derived: --file.input, one of {', '.join(INPUTS)}"
         )
-    return found[0]
+    return layouts[0]
 
 
 def _pixels(model: Any, kind: str) -> Linear | None:

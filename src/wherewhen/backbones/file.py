@@ -149,8 +149,8 @@ class File:
                 f"file: {path} takes {list(network.shape)} and gives {self.output}; that doesn't fit the layout "
                 f"{self.input} (settings input and output)"
             )
-        wanted = {"H": config.size[0], "W": config.size[1]}
-        if any(network.shape[self.input.index(k)] not in (0, size) for k, size in wanted.items()):
+        sides = {"H": config.size[0], "W": config.size[1]}
+        if any(network.shape[self.input.index(k)] not in (0, size) for k, size in sides.items()):
             height, width = (network.shape[self.input.index(k)] for k in "HW")
             raise ConfigError(f'file: {path} takes pictures of {height} x {width}: --file.size "[{height}, {width}]"')
         self.pixels = network.pixels if config.scaling == "file" else None

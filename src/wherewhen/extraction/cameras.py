@@ -23,8 +23,8 @@ def camera_groups(videos: Sequence[Video]) -> dict[str, str]:
     return {video.id: video.camera or names[paths[video.path]] for video in videos}
 
 
-def _names(number: int, taken: Iterable[str]) -> list[str]:
+def _names(number: int, names: Iterable[str]) -> list[str]:
     """New names of cameras, other than those taken."""
-    used = set(taken)
+    used = set(names)
     free = (name for name in (f"camera{k}" for k in count(1)) if name not in used)
     return [next(free) for _ in range(number)]

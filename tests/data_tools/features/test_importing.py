@@ -87,18 +87,18 @@ def test_places_of_crops() -> None:
 
 def test_places_follow_from_the_size_of_the_videos(tmp_path: Path) -> None:
     write(tmp_path / "in", "rtfm", "v", values(0))
-    bring(tmp_path / "in", tmp_path / "a", known=Known(size=(320, 240)))
+    bring(tmp_path / "in", tmp_path / "a", metadata=Known(size=(320, 240)))
     (path,) = (tmp_path / "a").rglob("*.safetensors")
     boxes = open_features(path).instances().extents[:10, 2:]
     np.testing.assert_allclose(boxes[0], [0, 0, 224 / 256 * 240 / 320, 224 / 256])
     np.testing.assert_allclose(boxes[5], boxes[1])
-    found = bring(tmp_path / "in", tmp_path / "b", known=Known(size=(320, 240), crop_order="unknown"))
+    found = bring(tmp_path / "in", tmp_path / "b", metadata=Known(size=(320, 240), crop_order="unknown"))
     assert not found.placed and "counts as the whole picture" in "\n".join(found.lines("b"))
 
 
 def test_times_by_rate_and_by_length(tmp_path: Path) -> None:
     write(tmp_path / "in", "rtfm", "v", values(0))
-    bring(tmp_path / "in", tmp_path / "a", known=Known(frames=16, stride=8, rate=25))
+    bring(tmp_path / "in", tmp_path / "a", metadata=Known(frames=16, stride=8, rate=25))
     (path,) = (tmp_path / "a").rglob("*.safetensors")
     file = open_features(path)
     borders = [0, *(8 * k + 4 for k in range(1, 6)), 56]  # clips that overlap share what both show
@@ -204,7 +204,7 @@ def test_labels(tmp_path: Path) -> None:
 def test_the_same_again_is_kept_and_other_features_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "in", "rtfm", "v", values(0))
     bring(tmp_path / "in", tmp_path / "store")
-    assert bring(tmp_path / "in", tmp_path / "store").kept == 1
+    assert bring(tmp_path / "in", tmp_path / "store").existing == 1
     write(tmp_path / "in", "rtfm", "v", values(1))
     with pytest.raises(StoreError, match="holds other features of a video called v"):
         bring(tmp_path / "in", tmp_path / "store")
@@ -263,7 +263,7 @@ def theirs(natives: Path, folder: Path, crops: int) -> None:
 @pytest.mark.parametrize("crops", [1, 10])
 def test_a_model_learns_from_them_and_is_judged(crops: int, natives: Path, tmp_path: Path) -> None:
     theirs(natives, tmp_path / "in", crops)
-    bring(tmp_path / "in", tmp_path / "store", "rtfm", known=Known(frames=4), labels=labels_of(natives))
+    bring(tmp_path / "in", tmp_path / "store", "rtfm", metadata=Known(frames=4), labels=labels_of(natives))
     settings: dict[str, Any] = {"training": {"steps": 30, "bags": 4}, "method": "cuboid_mil"}
     for asked, told in (({"crops": 5}, "--crops 5"), ({"cells": {"rows": 7}}, "--cells.rows 7")):
         with pytest.raises(ConfigError, match=f"{told} has no effect: its features are imported"):

@@ -90,7 +90,7 @@ def test_features_are_held_against_the_seconds_of_a_table(tmp_path: Path, frames
     features(tmp_path / "in", {"a": (10, 8), "b": (10, 8)})
     (tmp_path / "labels.csv").write_text("path,label,seconds\na,0,8\nb,1,8\n")
     known = Known(frames=frames, rate=10)
-    found = bring(tmp_path / "in", tmp_path / "store", known=known, labels=labels_of(tmp_path / "labels.csv"))
+    found = bring(tmp_path / "in", tmp_path / "store", metadata=known, labels=labels_of(tmp_path / "labels.csv"))
     notes = [note for note in found.notes if "cover another length" in note]
     assert [told in note and "2 of 2 videos" in note for note in notes] == [True] * bool(told)
 

@@ -45,7 +45,7 @@ def lists(root: Path) -> Lists:
 
 
 def test_a_pack_comes_in_with_labels_fold_and_truth(ucf: Path) -> None:
-    found = bring(ucf / "i3d", ucf / "store", from_name=True, lists=lists(ucf), known=Known(rate=30))
+    found = bring(ucf / "i3d", ucf / "store", from_name=True, lists=lists(ucf), metadata=Known(rate=30))
     assert found.labels == (2, 2) and found.truths == 2 and found.time == "seconds"
     assert "train list: 2 of 2 videos have features here" in found.notes
     reader = datasets.reader_of(ucf / "store")
@@ -204,7 +204,7 @@ def test_frame_labels_come_back_video_by_video(
     np.save(root / "gt.npy", flags)
     (root / "test.list").write_text("\n".join(names))
     pack = Lists(test=root / "test.list", gt=root / "gt.npy")
-    bring(root / "in", root / "store", lists=pack, known=Known(frames=frames), axes="time-first")
+    bring(root / "in", root / "store", lists=pack, metadata=Known(frames=frames), axes="time-first")
     truths = datasets.reader_of(root / "store").truth(root / "store")
     np.testing.assert_array_equal(np.concatenate([truths[name].frames for name in names]), flags)
 
@@ -240,7 +240,7 @@ def test_lengths_are_wanted_of_imported_videos_alone(tmp_path: Path) -> None:
         json.dumps({name: {"frames": 16 * steps + 5} for name, steps in HERE.items() if name < "Abuse9"})
     )
     known = Known(frames=16)
-    found = bring(features, tmp_path / "store", known=known, labels=Said(lists_))
+    found = bring(features, tmp_path / "store", metadata=known, labels=Said(lists_))
     assert found.truths == 2 and found.labels == (1, 3)
     assert f"labels: 4 of the 32 videos of {lists_} have features here" in found.notes
     assert "2 videos without truth count as 30 frames per second, as those with truth" in found.notes
@@ -250,7 +250,7 @@ def test_lengths_are_wanted_of_imported_videos_alone(tmp_path: Path) -> None:
 
 def test_where_nobody_knows_lengths_those_of_the_features_are_taken_and_told(tmp_path: Path) -> None:
     lists_, features = official(tmp_path / "ucf", 30), some_features(tmp_path / "in", HERE)
-    found = bring(features, tmp_path / "store", known=Known(frames=16), labels=Said(lists_))
+    found = bring(features, tmp_path / "store", metadata=Known(frames=16), labels=Said(lists_))
     assert (
         found.truths == 2
         and "lengths of 2 videos are those of their features, because no other file has them" in found.notes
@@ -265,7 +265,7 @@ def test_where_nobody_knows_lengths_those_of_the_features_are_taken_and_told(tmp
 def test_features_of_another_length_than_the_video_are_told(tmp_path: Path, frames: int, told: str) -> None:
     lists_, features = official(tmp_path / "ucf", 30), some_features(tmp_path / "in", HERE)
     (lists_ / "videos.json").write_text(json.dumps({name: {"frames": frames} for name in list(HERE)[:1]}))
-    found = bring(features, tmp_path / "store", known=Known(frames=16), labels=Said(lists_))
+    found = bring(features, tmp_path / "store", metadata=Known(frames=16), labels=Said(lists_))
     notes = [note for note in found.notes if "cover another length" in note]
     if frames == 40:
         (reason,) = found.quarantine.reasons.values()

@@ -97,7 +97,7 @@ def _import(options: Options, settings: dict[str, Any]) -> int:
         options.source,
         options.output,
         options.layout,
-        known=declared,
+        metadata=declared,
         labels=importing.Said(options.labels, options.reader) if options.labels is not None else None,
         from_name=options.labels_from_name,
         stored=options.stored,

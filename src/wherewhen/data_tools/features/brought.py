@@ -17,7 +17,7 @@ class Brought:
     """
 
     videos: int
-    kept: int
+    existing: int
     unlabelled: int
     labels: tuple[int, int]
     truths: int
@@ -31,7 +31,7 @@ class Brought:
     def lines(self, store: str | Path) -> list[str]:
         """A summary for people, with what is unknown."""
         aside = len(self.quarantine.reasons)
-        summary = [f"{self.videos} videos in layout {self.layout} ({self.kept} already present), {aside} skipped"]
+        summary = [f"{self.videos} videos in layout {self.layout} ({self.existing} already present), {aside} skipped"]
         if self.time == RELATIVE:
             summary.append("times are relative (0 to 1): the lengths of the videos are unknown")
         if self.crops > 1 and not self.placed:

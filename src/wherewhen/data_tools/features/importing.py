@@ -98,7 +98,7 @@ def bring(
     store: str | Path,
     layout: str = "auto",
     *,
-    known: Known | None = None,
+    metadata: Known | None = None,
     labels: Labels | Said | None = None,
     from_name: bool = False,
     stored: str = "float32",
@@ -111,7 +111,7 @@ def bring(
     names of published data sets. ``axes``: ``time-first`` (T, D), ``time-last`` (D, T), or auto: time is first, and
     DataError where it seems to be last. ``lists``: of a published pack. DataError where names or lengths don't fit.
     """
-    root, target, known = Path(source), Path(store), known or Known()
+    root, target, metadata = Path(source), Path(store), metadata or Known()
     if not root.exists():
         raise DataError(f"{root}: no such file or folder")
     if target.is_dir() and any(target.iterdir()) and not (target / INDEX).exists():
@@ -127,11 +127,11 @@ def bring(
         first, reason = next(iter(reasons.items()))
         listed = quarantine.named(_path(files[first]))
         raise DataError(f"{root}: no file can be read in the layout {name}; {listed}: {reason}")
-    if lists is not None and lists.gt is not None and known.frames is None:
-        known = replace(known, frames=USUAL)  # frame labels fit no other number, or are refused
-    video_labels = _known_of(sizes, labels, known, from_name, lists)
-    known = _rated(known, video_labels, sizes)
-    task = _task(name, turned, known, video_labels, sizes)
+    if lists is not None and lists.gt is not None and metadata.frames is None:
+        metadata = replace(metadata, frames=USUAL)  # frame labels fit no other number, or are refused
+    video_labels = _known_of(sizes, labels, metadata, from_name, lists)
+    metadata = _rated(metadata, video_labels, sizes)
+    task = _task(name, turned, metadata, video_labels, sizes)
     outputs.remove(quarantine.file)
     for key, reason in reasons.items():
         quarantine.add(_path(files[key]), reason)
@@ -147,7 +147,7 @@ def bring(
     counts = (labels_found.count(0), labels_found.count(1))
     placed = any(place != WHOLE_PICTURE for place in task.places)
     return Brought(
-        len(videos), imported.kept, labels_found.count(None), counts, len(truths),
+        len(videos), imported.existing, labels_found.count(None), counts, len(truths),
         quarantine, name, task.crops, placed, task.time, tuple(video_labels.notes),
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ class _Imported:
     """What was imported: videos, how many of them were there already, their truths, and lengths that don't fit."""
 
     videos: list[Video] = field(default_factory=list)
-    kept: int = 0
+    existing: int = 0
     truths: dict[str, Truth] = field(default_factory=dict)
     other_lengths: dict[str, str] = field(default_factory=dict)
 
@@ -179,7 +179,7 @@ def _imported(
         except DataError as error:
             quarantine.add(_path(files[key]), str(error))
             continue
-        result.kept += not fresh
+        result.existing += not fresh
         row = task.labels.rows.get(plain_name(key), Named())
         result.videos.append(Video(key, path, row.label, row.category, camera=row.camera))
         if clock.truth is not None:
