@@ -20,6 +20,7 @@ class Side(NamedTuple):
     size: int
     cell: int
     window: int
+    pitch: int = 2  # pixels from one sample to the next
 
     @property
     def cells(self) -> int:
@@ -37,17 +38,17 @@ class Band(NamedTuple):
 
 @lru_cache(maxsize=64)
 def weights(side: Side) -> Array:
-    """Weights ``(cells, ceil(size / 2))`` that average every second pixel over a window around each cell's center.
+    """Weights ``(cells, ceil(size / pitch))`` that average samples of pixels over a window around each cell's center.
 
     >>> weights(Side(size=32, cell=16, window=16))[:, ::4]
     array([[0.125, 0.125, 0.   , 0.   ],
            [0.   , 0.   , 0.125, 0.125]], dtype=float32)
     """
     size, cells = side.size, side.cells
-    pixels = np.arange(0, max(size, SMALLEST), 2) + 0.5
+    pixels = np.arange(0, max(size, SMALLEST), side.pitch) + side.pitch / 4
     centers = (np.arange(cells) + 0.5) * size / cells
-    reach = max(side.window, size / cells) / 2
-    inside = (np.abs(pixels - centers[:, None]) <= reach) & (pixels < size)
+    reach = max(side.window, size / cells, side.pitch) / 2
+    inside = (np.abs(pixels - centers[:, None]) <= reach) & (pixels - side.pitch / 4 < size)
     shares: Array = (inside / inside.sum(1, keepdims=True)).astype(np.float32)
     shares.flags.writeable = False
     return shares

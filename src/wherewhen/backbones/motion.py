@@ -22,6 +22,7 @@ from wherewhen.backbones._maps import (
     steadied,
     subtract_camera,
 )
+from wherewhen.backbones._motion_groups import GROUPS, Group, group_maps, quartered
 from wherewhen.backbones._pace import paces_of, to_one_step
 from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, samples_of
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
@@ -64,6 +65,8 @@ class MotionConfig:
         window: px that a cell pools over; wider than ``cell`` means that cells overlap.
         flow: preset of the DIS optical flow.
         camera: subtract the motion of the camera.
+        groups: further numbers of each cell: motion in diagonal directions, motion boundaries, acceleration,
+            deformation of the flow, distribution of the change of gray.
     """
 
     frames: int = 9
@@ -75,6 +78,7 @@ class MotionConfig:
     window: int = 28
     flow: Literal["ultrafast", "fast", "medium"] = "ultrafast"
     camera: bool = True
+    groups: tuple[Group, ...] = ()
 
     def __post_init__(self) -> None:
         if self.frames < 2 or self.stride < 1 or not 1 <= self.steps < self.frames:
@@ -134,6 +138,7 @@ class Motion:
     def __init__(self, config: MotionConfig) -> None:
         self.config = config
         self.clip = ClipSpec(config.frames, config.stride, config.rate, config.width, changes=True)
+        self.names = NAMES + tuple(name for group in config.groups for name in GROUPS[group])
 
     def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:
         """Features of a batch of clips; ValueError unless uint8 ``(B, T, H, W, 3)``.
@@ -150,7 +155,7 @@ class Motion:
         rows, columns = (Side(size, self.config.cell, self.config.window) for size in clip.shape[1:3])
         edges = np.linspace(0, pairs, min(self.config.steps, pairs) + 1).round().astype(int)
         if not moving:
-            return np.zeros((len(edges) - 1, rows.cells, columns.cells, len(NAMES)), np.float32)
+            return np.zeros((len(edges) - 1, rows.cells, columns.cells, len(self.names)), np.float32)
         nearest = np.abs(np.array(moving) - np.arange(pairs)[:, None]).argmin(1)
         steps = [nearest[a:b] for a, b in pairwise(edges)]  # the moving pairs that each time step is the mean of
         grays = _grays(clip)
@@ -164,7 +169,17 @@ class Motion:
                 box = _Box.around(active, rows, columns)
                 means[number][:, *box.cells] = _means(grays[k], fields[number], box)
         cells = _numbers(means, shares)
+        if self.config.groups:
+            cells = np.concatenate([cells, self._grouped(fields, moving, rows, columns)], -1)
         return np.stack([cells[step].mean(0) * part[..., None] for step, part in zip(steps, alive, strict=True)])
+
+    def _grouped(self, fields: Array, moving: list[int], rows: Side, columns: Side) -> Array:
+        """The numbers of the settings' groups of each pair and cell ``(P, h, w, D)``."""
+        rows, columns = rows._replace(pitch=4), columns._replace(pitch=4)
+        adjacent = [k - 1 in moving[:number] for number, k in enumerate(moving)]
+        maps = group_maps(quartered(fields), adjacent, self.config.groups)
+        means = pooled(maps.reshape(-1, *maps.shape[2:]), bands(rows, 0, rows.cells), bands(columns, 0, columns.cells))
+        return np.sqrt(means).reshape(*maps.shape[:2], *means.shape[1:]).transpose(0, 2, 3, 1)
 
     def _fields(self, grays: list[Pixels], moving: list[int], paces: Array) -> Array:
         """Of each pair that moves, at half size: flow right and down, change, and share of motion."""
