@@ -120,6 +120,17 @@ def test_packed_segments_are_the_bags_pooled(uneven: list[Bag]) -> None:
     same(found, view([pooled(uneven[k].views["cells"], 4) for k in (1, 2, 3)]))
 
 
+def test_a_summary_packs_one_row_of_each_step(uneven: list[Bag]) -> None:
+    def summary(instances: Instances) -> Instances:
+        steps, height, wide = instances.shape or (1, len(instances.features), 1)
+        sums = instances.features.reshape(steps, height * wide, -1).sum(1)[:, :2]
+        return Instances(sums, instances.extents[:: height * wide], shape=(steps, 1, 1))
+
+    pack = Pack.of(uneven, "cells", summary=summary)
+    for chosen in ([0], [2, 4, 1]):  # the third is on no grid
+        same(pack.batch(chosen)[0]["cells"], view([summary(uneven[k].views["cells"]) for k in chosen]))
+
+
 def test_a_setting_called_segments_reaches_training(toy_bag: MakeBag, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = set()
     method = ModelConfig.of().part("method")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WHOLE = 2**28  # values of packed features that are kept as float32, 1 GiB; more are rounded to float16
 MEMORY = 2**31  # values that are kept in memory, 4 GiB as float16; more are in a temporary file below the cache
 
+Summary = Callable[[Instances], Instances]
 Batch = tuple[dict[str, View], "torch.Tensor"]
 
 
@@ -135,23 +136,25 @@ class Pack:
         movers: int | None = None,
         seed: int = 0,
         names: Sequence[str] = (),
+        summary: Summary | None = None,
     ) -> Pack:
         """Pack bags, each averaged into ``segments`` spans of time; they are read one by one.
 
         ``raw``: bags of the same sizes that are cheaper to read. ``movers``: instances that move are no more than
-        these, chosen by ``seed``. ``names``: of the classes that labels number.
+        these, chosen by ``seed``. ``names``: of the classes that labels number. ``summary``: one row of each time step.
         """
         import torch
 
-        shapes = [_pooled_shape(bag.views[view], segments, movers) for bag in raw or bags]
+        shapes = [_packed_shape(bag.views[view], segments, movers, summary) for bag in raw or bags]
         sizes = [rows for rows, _ in shapes]
         counts = torch.tensor(sizes, dtype=torch.int64)
-        width = (raw or bags)[0].views[view].features.shape[1] if len(bags) else 0
+        width = _width((raw or bags)[0].views[view], summary) if len(bags) else 0
         labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
         for number, (bag, start, size) in enumerate(zip(bags, pack.starts.tolist(), sizes, strict=True)):
             rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
+            rows = summary(rows) if summary else rows
             features[start : start + size] = torch.from_numpy(np.array(rows.features))
             places[start : start + size, :6] = torch.from_numpy(np.array(rows.extents))
             places[start : start + size, 6] = torch.from_numpy(np.array(rows.track))
@@ -197,10 +200,19 @@ class Pack:
         return self.buffers[dtype][:rows]
 
 
-def _pooled_shape(
-    instances: Instances, segments: int | None, movers: int | None = None
+def _width(instances: Instances, summary: Summary | None) -> int:
+    """Length of features, after a ``summary``."""
+    width: int = (summary(instances) if summary else instances).features.shape[1]
+    return width
+
+
+def _packed_shape(
+    instances: Instances, segments: int | None, movers: int | None = None, summary: Summary | None = None
 ) -> tuple[int, tuple[int, int, int] | None]:
-    """Rows and grid of instances after `pooled` and `some_movers`."""
+    """Rows and grid of instances after `pooled`, `some_movers` and a ``summary``."""
+    if summary:
+        steps = instances.shape[0] if instances.shape else 1
+        return steps, (steps, 1, 1)
     if movers is not None and instances.paths is not None:
         return min(movers, len(instances.features)), None
     if not segments or instances.shape is None or instances.shape[0] <= segments:
@@ -214,6 +226,7 @@ class Batches:
 
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
     at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
+    ``summary``: one row of each time step, for methods that learn from these.
     A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
     each bag as one batch.
     """
@@ -229,8 +242,9 @@ class Batches:
         raw: Sequence[Bag] | None = None,
         movers: int | None = None,
         names: Sequence[str] = (),
+        summary: Summary | None = None,
     ) -> None:
-        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed, names) for view in views]
+        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed, names, summary) for view in views]
         self.count, self.seed = count, seed
         self.labels = self.packs[0].labels
         anomalous = self.labels.numpy() > 0

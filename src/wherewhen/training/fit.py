@@ -187,11 +187,14 @@ def _batches(
 ) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     settings = config.settings[config.method]
-    abilities: MethodAbilities = config.part("method").abilities
+    method = config.part("method")
+    abilities: MethodAbilities = method.abilities
+    summary = method.summary if abilities.summarizes_steps else None
     segments = settings.segments if abilities.averages_time else None
     movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
     options = config.views, config.training.bags, config.seed, device, segments
-    return Batches(BagSubset(ready, indices), *options, raw=BagSubset(raw, indices), movers=movers, names=names)
+    rows = BagSubset(raw, indices)
+    return Batches(BagSubset(ready, indices), *options, raw=rows, movers=movers, names=names, summary=summary)
 
 
 def _key(

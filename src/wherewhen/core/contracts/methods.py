@@ -82,6 +82,8 @@ class MethodAbilities:
         unnormalized_views: views whose features are not normalized.
         averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
             averaged into so many spans of time, once before training.
+        summarizes_steps: its ``summary`` makes one row of each time step of `Instances`. Training bags are summarized
+            once before training; its ``forward`` takes both.
         samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
             Training bags of other methods hold at most 200 tubes, chosen by the seed.
         feature_length: a length of features that it supports; None where it supports any. For tests.
@@ -93,6 +95,7 @@ class MethodAbilities:
     predicts_classes: bool = False
     unnormalized_views: tuple[str, ...] = ()
     averages_time: bool = False
+    summarizes_steps: bool = False
     samples_instances: bool = False
     feature_length: int | None = None
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -100,7 +103,8 @@ class MethodAbilities:
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
         segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
-        return Required(("schedule", "source", "views", "presets", "forward", "loss"), segments + instances)
+        members = ("schedule", "source", "views", "presets", "forward", "loss", *("summary",) * self.summarizes_steps)
+        return Required(members, segments + instances)
 
 
 class Method(Protocol):
