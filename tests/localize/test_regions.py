@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.core import extents as ext
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Event, Features, HeatMap, Prediction
 from wherewhen.inference import scoring
 from wherewhen.localize._events import apart
-from wherewhen.localize.regions import Regions, RegionsConfig, calibrate, components, frame_score
+from wherewhen.localize.regions import Regions, RegionsConfig, components, frame_score
 
 
 def flooded(hot: np.ndarray) -> list[set[tuple[int, int]]]:

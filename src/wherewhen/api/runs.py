@@ -14,6 +14,7 @@ from wherewhen import datasets
 from wherewhen.api import choosing, sanity
 from wherewhen.api.sanity import Sanity
 from wherewhen.api.tables import write_events, write_scores
+from wherewhen.api.thresholds import ThresholdFrom, ThresholdRule
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.config import flat, read_yaml, write_yaml
 from wherewhen.core.console import Discreet
@@ -108,6 +109,8 @@ def train(
     device: str = "auto",
     resume: bool = False,
     check: bool = True,
+    threshold_from: ThresholdFrom | None = None,
+    alarms_per_day: float | None = None,
     damaged: Damaged = "keep",
     quiet: bool = False,
 ) -> Model:
@@ -127,6 +130,9 @@ def train(
         device: auto, cpu or cuda.
         resume: continue an interrupted run in ``output``.
         check: estimate the quality on new videos by cross-validation, which takes about as long as training.
+        threshold_from: "out-of-fold" or "training": scores of training videos that choose the threshold; None:
+            out-of-fold where methods are compared, else training.
+        alarms_per_day: wished number of false alarms a day, which chooses the threshold out of fold.
         damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
         quiet: no progress bars.
 
@@ -152,10 +158,14 @@ def train(
         distributed.tell(None)
         return Model.load(folder, device=device, trust=config.trusted)
     with outputs.reading(video.path for video in data.videos), log_file(folder):
-        order = _Order(folder, device, resume, check, Quarantine(folder, damaged), quiet)
+        rule = ThresholdRule(threshold_from, alarms_per_day)
+        order = _Order(folder, device, resume, check, rule, Quarantine(folder, damaged), quiet)
         outputs.remove(order.quarantine.file)
         data.report()
+        if request is None and rule.required:
+            request = Request.single(config, given)
         data, selection = _selected(request, data, order) if request else (data, Selection(config, NAMED))
+        rule.check(selection)
         _check_folder(folder, selection.config, resume)
         _warn_unused(request.settings if request else requested, selection)
         best = _learned(data, selection, order)
@@ -209,6 +219,7 @@ class _Order:
     device: str
     resume: bool
     check: bool
+    rule: ThresholdRule
     quarantine: Quarantine
     quiet: bool
 
@@ -256,9 +267,13 @@ def _learned(data: _TrainingData, selection: Selection, order: _Order) -> Model:
     validation = _validating(videos, data.validation)
     distributed.tell((videos, specs, exact, folder, order.resume, validation))
     fitted = fit(bags, exact, folder=folder, device=device, resume=order.resume, quiet=quiet, validation=validation)
+    origin = order.rule(fitted.best, selection)
     _save(folder, fitted, videos)
-    checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=order.check, quiet=quiet)
-    _keep(folder, fitted, bags, selection, quarantine, checked)
+    if (trial := selection.chosen) is not None:
+        checked = sanity.of_peaks(bags, fitted.best, trial.peaks)
+    else:
+        checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=order.check, quiet=quiet)
+    _keep(folder, fitted, bags, selection, quarantine, checked, origin)
     log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
     return fitted.best
 
@@ -345,6 +360,7 @@ def _keep(
     selection: Selection,
     quarantine: Quarantine,
     sane: Sanity,
+    origin: str,
 ) -> None:
     videos, held = [bag.video for bag in bags], {v.id for v in fitted.held_out}
     predictions = detect_bags(
@@ -355,6 +371,7 @@ def _keep(
         "videos": len(videos),
         "quarantined": len(quarantine.reasons),
         "threshold": fitted.best.threshold,
+        "threshold_from": origin,
     }
     for part, ids in (("training", peaks.keys() - held), ("validation", held)):
         labels = [v.label == 1 for v in videos if v.id in ids]
@@ -377,6 +394,7 @@ def _keep(
         settings=selection.config.plain(),
         notes=[
             f"Method {selection.line}.",
+            f"The threshold is from {origin}.",
             *sane.warnings,
             "The scores below are of the training videos and do not estimate the quality on new videos.",
             *notes,

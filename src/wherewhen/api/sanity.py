@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from wherewhen.core import extents as ext
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.errors import WherewhenError
 from wherewhen.core.values import Bag, Instances, Prediction, Truth, Video
 from wherewhen.evaluation import evaluator
@@ -23,6 +24,7 @@ from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.training import distributed
 from wherewhen.training.fit import Fitted, fit
+from wherewhen.training.out_of_fold import FOLDS
 from wherewhen.visualization.report import Facts
 
 PARTS = 4  # of cross-fitting
@@ -217,6 +219,15 @@ def check(
         parts if protocol == "out of fold" else 0,
         trouble,
     )
+
+
+def of_peaks(bags: Sequence[Bag], model: Model, peaks: Mapping[str, float]) -> Sanity:
+    """Estimate the quality of the model from ``peaks``: raw highest scores of its training videos, out of fold."""
+    labels = {bag.video.id: int(bag.video.label or 0) for bag in bags if bag.video.id in peaks}
+    raw = np.array([peaks[name] for name in labels])
+    scores = dict(zip(labels, calibrate(raw, model.threshold).tolist(), strict=True))
+    alarmed = {name: score >= model.alarm for name, score in scores.items()}
+    return Sanity("out of fold", labels, scores, alarmed, plain_motion(bags, labels, model), parts=FOLDS)
 
 
 def crossed(

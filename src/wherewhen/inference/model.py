@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core import registry
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.config import mapping
 from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
 from wherewhen.core.errors import ConfigError, StoreError, first_line
@@ -21,6 +23,7 @@ from wherewhen.inference import alarms, model_file, score_maps
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.normal_time import NormalTime
 from wherewhen.inference.scoring import beside, interleaved, scored
 from wherewhen.runtime import select as engines
 from wherewhen.runtime.batching import EngineChoice
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     import torch
 
     from wherewhen.inference.normalizer import Normalizer
+
+log = logging.getLogger("wherewhen")
 
 
 def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
@@ -62,7 +67,8 @@ class Model(Detector):
     ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
     ``bank``: normalized scored instances of normal training videos, for comparison. ``dims``:
     length of the features of each view. ``classes``: classes of anomalies in training videos, where the method predicts
-    them. ``trained_on``: content hashes of the training videos.
+    them. ``trained_on``: content hashes of the training videos. ``normal_time``: normal training videos scored out of
+    fold, where training did so.
     """
 
     config: ModelConfig
@@ -74,6 +80,7 @@ class Model(Detector):
     trained_on: tuple[str, ...] = ()
     dims: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    normal_time: NormalTime | None = None
     backbone: Backbone = field(init=False)
     builders: Mapping[str, Builder] = field(init=False)
     running: EngineChoice | None = field(init=False, default=None)
@@ -145,6 +152,31 @@ class Model(Detector):
         sections = {**self.config.settings, name: alarms.tuned(name, self.config.settings[name], settings)}
         changed.config = replace(self.config, settings=sections)
         return changed
+
+    def with_alarms_per_day(self, count: float) -> Model:
+        """The same model with a threshold for this many false alarms a day; scores don't change.
+
+        The rate is that of normal training videos, each scored by a model that was not trained on it; alarms within 10
+        seconds count as one. A warning is logged where they are too short to measure it.
+
+        Args:
+            count: wished number of alarms in a day without an anomaly.
+
+        Returns:
+            A copy of the model, with the same weights.
+
+        Raises:
+            ConfigError: the model was trained without scores out of fold.
+        """
+        if self.normal_time is None:
+            raise ConfigError(
+                "alarms per day: this model has no scores out of fold; train it with --threshold-from out-of-fold "
+                "(it needs at least 12 videos of each label), or choose a --threshold"
+            )
+        if (caution := self.normal_time.caution(count)) is not None:
+            log.warning(caution)
+        level = np.array([self.normal_time.level(count)])
+        return self.with_threshold(float(calibrate(level, self.threshold)[0]))
 
     @property
     def alarm(self) -> float:
@@ -227,6 +259,8 @@ class Model(Detector):
         for name, normalizer in self.normalizers.items():
             arrays |= {_key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
+        if self.normal_time is not None:
+            arrays |= {"normal.maxima": self.normal_time.maxima, "normal.hours": np.array([self.normal_time.hours])}
         metadata = {
             "threshold": self.threshold,
             "dims": self.dims,
@@ -269,7 +303,7 @@ class Model(Detector):
         bank = stored.bank(stored.dims[config.scored])
         normalizers = {name: stored.normalizer(_key(config, name), stored.dims[name]) for name in config.views}
         device = pick_device(device)
-        fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
+        fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes, stored.normal_time())
         try:
             return cls(config, normalizers, method, *fields)
         except ConfigError as error:

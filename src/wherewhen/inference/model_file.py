@@ -16,6 +16,7 @@ from wherewhen.core.config import from_file, typed
 from wherewhen.core.errors import StoreError, WherewhenError
 from wherewhen.core.store import plain
 from wherewhen.core.values import Instances
+from wherewhen.inference.normal_time import NormalTime
 from wherewhen.inference.normalizer import Normalizer
 
 if TYPE_CHECKING:
@@ -85,6 +86,22 @@ class Stored:
         if bank.features.shape[1] != length:
             raise self.wrong(f"bank.features have length {bank.features.shape[1]}, expected {length} (its dims)")
         return bank
+
+    def normal_time(self) -> NormalTime | None:
+        """Normal training videos scored out of fold; None where training did not do so."""
+        arrays = self.part("normal.")
+        if not arrays:
+            return None
+        maxima, hours = (np.asarray(arrays.get(name, ())) for name in ("maxima", "hours"))
+        ok = (
+            maxima.ndim == 1
+            and len(maxima)
+            and hours.shape == (1,)
+            and all(a.dtype.kind == "f" for a in (maxima, hours))
+        )
+        if not ok or not hours[0] > 0 or not ((maxima >= 0) & (maxima <= 1)).all():
+            raise self.wrong("normal: expected maxima from 0 to 1 and their hours")
+        return NormalTime(maxima.astype(np.float64), float(hours[0]))
 
     def normalizer(self, prefix: str, length: int) -> Normalizer:
         """The normalizer whose arrays have this prefix, for features of this length."""

@@ -10,23 +10,13 @@ import numpy as np
 from scipy import ndimage
 
 from wherewhen.core import extents as ext
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.contracts import LocalizerAbilities
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 from wherewhen.localize._events import best, chains, merged, picked, with_frame_score
 from wherewhen.localize._movers import apart, free, inside, paths
 from wherewhen.localize._steps import Step, merge, sharpen, smooth
-
-
-def calibrate(values: Features, threshold: float) -> Features:
-    """Bend raw scores in [0, 1] so that ``threshold`` becomes 0.5; order is kept.
-
-    >>> calibrate(np.array([0.0, 0.2, 1.0]), 0.2).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    theta = float(np.clip(threshold, 1e-6, 1 - 1e-6))
-    bent = np.where(values <= theta, 0.5 * values / theta, 0.5 + 0.5 * (values - theta) / (1 - theta))
-    return np.clip(bent, 0, 1)
 
 
 def frame_score(heat: Features, top: int) -> float:

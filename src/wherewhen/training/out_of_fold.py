@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from wherewhen.core.values import Bag, Floats, Video
 from wherewhen.extraction.loading import BagSubset
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.normal_time import BLOCK
 from wherewhen.training.fit import fit, frame_scores
 
 FOLDS = 3
-BLOCK = 10.0  # seconds of normal video in which alarms count as one
 SOLID = 1e-6  # raw scores are kept this far from 0 and 1, where a logit is infinite
 
 

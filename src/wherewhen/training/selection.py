@@ -9,6 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
+
 from wherewhen.core import registry
 from wherewhen.core.config import build, typed
 from wherewhen.core.documents import read_json
@@ -18,6 +20,7 @@ from wherewhen.core.store import fingerprint, write_json
 from wherewhen.core.values import Bag, Video
 from wherewhen.extraction import track_cache
 from wherewhen.inference.model_config import DEFAULTS, ModelConfig
+from wherewhen.inference.normal_time import NormalTime
 from wherewhen.training.comparison import Ranking, paired_error, ranking
 from wherewhen.training.loop import OutOfTime
 from wherewhen.training.out_of_fold import FOLDS, FoldScores, fold_scores, folds_of
@@ -97,6 +100,12 @@ class Request:
         usual = USUAL if USUAL in candidates or not candidates else next(iter(candidates))
         return cls(auto, rest, candidates, unfit, ModelConfig.of({**rest, "method": usual}, trust=trust), trust)
 
+    @classmethod
+    def single(cls, config: ModelConfig, settings: Mapping[str, Any]) -> Request:
+        """A request for the scores of one configuration, however long they take; ``settings``: its plain settings."""
+        auto = AutoConfig(minutes=float("inf"), candidates=config.method)
+        return cls(auto, settings, {config.method: config}, {}, config, config.trusted)
+
     def config(self, method: str) -> ModelConfig:
         """The configuration with this method, a candidate or not."""
         return self.candidates.get(method) or ModelConfig.of({**self.settings, "method": method}, trust=self.trust)
@@ -134,6 +143,12 @@ class Trial:
     def seconds(self) -> float:
         """Time that its trainings took."""
         return self.wasted + sum(fold.seconds for fold in self.folds)
+
+    @property
+    def normal_time(self) -> NormalTime:
+        """The normal videos, out of fold."""
+        maxima = np.array([value for fold in self.folds for value in fold.maxima])
+        return NormalTime(maxima, sum(fold.hours for fold in self.folds))
 
     @property
     def peaks(self) -> dict[str, float]:

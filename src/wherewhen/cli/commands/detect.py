@@ -21,6 +21,8 @@ class Options:
         view: patches scores the cells of each whole picture, windows overlapping crops of three sizes.
         threshold: score from 0 to 1 at which an alarm starts; default: 0.5, which is the threshold that training chose.
             The scores themselves do not change.
+        alarms_per_day: number of false alarms a day, in place of a threshold; measured on normal training videos
+            out of fold.
         output: folder for events, scores, overlay videos and timelines; default: a new one below runs/. Results of
             several runs in one folder are merged.
         resume: skip videos whose results in the folder are complete.
@@ -41,6 +43,7 @@ class Options:
     prompts: str | None = None
     view: Literal["patches", "windows"] = "patches"
     threshold: float | None = None
+    alarms_per_day: float | None = None
     output: str | None = None
     resume: bool = False
     which: Literal["best", "last"] = "best"
@@ -70,6 +73,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     model = _by_words(options, settings) if options.prompts else _trained(options, settings)
     if options.threshold is not None:
         model = model.with_threshold(options.threshold)
+    if options.alarms_per_day is not None:
+        model = model.with_alarms_per_day(options.alarms_per_day)
     folder = Path(options.output) if options.output else runs.next_folder("runs", "detect")
     paths = sources.expand(options.source)
     is_parallel = options.workers or options.distributed or options.ray_address
@@ -139,6 +144,8 @@ VERB = Verb(
     addresses=("source", "ray_address"),
     model_options=("backbone", "localizer", "engine", "precision", "movers"),
     needs=(
+        Need(("alarms_per_day",), "threshold", False, "both choose when an alarm starts"),
+        Need(("alarms_per_day",), "prompts", False, "no normal videos were scored in training"),
         Need(("view",), "prompts", True, "a trained model processes pictures as in training"),
         Need(("backbone", "localizer"), "prompts", True, "a trained model includes it"),
         Need(("model", "which", "trust"), "prompts", False, "prompts replace a trained model"),

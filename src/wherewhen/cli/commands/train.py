@@ -26,6 +26,11 @@ class Options:
         device: auto, cpu or cuda.
         resume: continue an interrupted run.
         check: estimate the quality on new videos by cross-validation; takes about as long as training.
+        threshold_from: scores that choose the threshold: out-of-fold, of each training video by a model that was not
+            trained on it, or training, of the model itself. Default: out-of-fold where methods are compared, as the
+            scores exist then; for a named method it takes three more trainings.
+        alarms_per_day: number of false alarms a day, in place of the rule for the threshold; measured on
+            normal training videos out of fold.
         damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
         json: print the result as JSON instead of text.
         quiet: no progress bars, and only warnings and errors in the log.
@@ -41,6 +46,8 @@ class Options:
     device: str = "auto"
     resume: bool = False
     check: bool = True
+    threshold_from: Literal["out-of-fold", "training"] | None = None
+    alarms_per_day: float | None = None
     damaged: Literal["keep", "set-aside"] = "keep"
     json: bool = False
     quiet: bool = False
@@ -72,6 +79,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             device=device,
             resume=options.resume,
             check=options.check,
+            threshold_from=options.threshold_from,
+            alarms_per_day=options.alarms_per_day,
             damaged=policy(options.damaged),
             quiet=options.quiet,
         )
