@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +16,9 @@ import pytest
 
 from wherewhen.api import benchmark, choosing, jobs, runs
 from wherewhen.core.config import read_yaml
-from wherewhen.core.errors import ConfigError
+from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Video
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import selection
 from wherewhen.training.selection import FEW, Request, Selection
@@ -76,6 +78,32 @@ def test_a_run_tells_which_method_was_chosen_and_why(run: Path) -> None:
     page = html.unescape((run / "report.html").read_text())
     assert "Choice of the method" in page and numbers["reason"] in page and "wherewhen" in page
     assert f"method {numbers['method']}: " in (run / "log.txt").read_text()
+
+
+def test_the_threshold_of_a_chosen_method_is_out_of_fold(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    numbers = json.loads((run / "metrics.json").read_text())
+    model = Model.load(run, device="cpu")
+    assert numbers["threshold_from"] == "scores out of fold (Platt)" and model.threshold == numbers["threshold"]
+    assert (numbers["sanity"]["how"], numbers["sanity"]["parts"]) == ("out of fold", 3)
+    assert model.normal_time is not None and model.normal_time.hours == pytest.approx(FEW * 13 / 12.5 / 3600, rel=0.2)
+    with caplog.at_level(logging.WARNING, "wherewhen"):
+        strict = model.with_alarms_per_day(1)
+    assert "1 alarms a day can't be measured" in caplog.text
+    assert strict.threshold == model.threshold and strict.alarm >= 0.5 * model.normal_time.maxima.max()
+    assert model.with_alarms_per_day(1e6).alarm == 0
+
+
+def test_a_named_method_is_scored_out_of_fold_when_asked(clips: Path, root: Path, tmp_path: Path) -> None:
+    settings = {**{k: v for k, v in SETTINGS.items() if k != "auto"}, "method": "cuboid_mil"}
+    how: dict[str, Any] = {"settings": settings, "device": "cpu", "check": False, "quiet": True}
+    model = runs.train(root, tmp_path / "run", threshold_from="out-of-fold", **how)
+    numbers = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert numbers["threshold_from"] == "scores out of fold (Platt)" and model.normal_time is not None
+    assert numbers["selection"]["reason"] == "named in the settings"
+    with pytest.raises(DataError, match="too few"):
+        runs.train(clips, tmp_path / "few", alarms_per_day=2.0, **how)
+    with pytest.raises(ConfigError, match="this model has no scores out of fold"):
+        runs.train(clips, tmp_path / "plain", **how).with_alarms_per_day(2)
 
 
 def test_no_test_video_enters_the_choice(root: Path, run: Path, tmp_path: Path) -> None:

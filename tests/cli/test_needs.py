@@ -50,6 +50,7 @@ data probe x --rate 25 --examples 5
 demo --output out --seed 2 --quiet --json
 doctor --json
 detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep
+detect x --alarms-per-day 2
 detect x.mp4 --model run --which last --device cpu --trust
 detect x.mp4 --regions.cooldown_seconds 30 --engine onnx --precision int8 --movers motion --json --quiet
 detect x --workers 3 --distributed ray --ray-address ray://host:1
@@ -82,6 +83,7 @@ toy --anomalous-clips 0
 train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet --json
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
+train x --threshold-from out-of-fold --alarms-per-day 2 --auto.minutes 3
 train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
 weights list clip --json
 weights get clip --quiet

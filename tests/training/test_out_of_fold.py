@@ -23,15 +23,17 @@ CONFIG = ModelConfig.of({"training": {"steps": 6}})
 
 @given(st.lists(st.tuples(st.integers(0, 15), st.sampled_from([0, 1])), min_size=1, max_size=40), st.integers(2, 4))
 def test_clips_of_one_file_are_in_one_fold(rows: list[tuple[int, int]], parts: int) -> None:
+    rows = [*rows, *((20 + k, 0) for k in range(parts))]
     videos = [Video(f"v{k}", Path(f"{file}.mp4"), label) for k, (file, label) in enumerate(rows)]
     fold = folds_of(videos, parts, 0)
-    assert all(0 <= number < parts for number in fold)
+    assert set(fold) <= set(range(parts))
     assert len(set(zip([v.path for v in videos], fold, strict=True))) == len({v.path for v in videos})
-    labels = {v.path: max(w.label or 0 for w in videos if w.path == v.path) for v in videos}
-    for label in (0, 1):
-        sizes = [len({v.path for v, f in zip(videos, fold, strict=True) if f == k and labels[v.path] == label})
-                 for k in range(parts)]  # fmt: skip
-        assert max(sizes) - min(sizes) <= 1
+
+
+def test_clips_of_one_camera_are_in_one_fold() -> None:
+    videos = [Video(f"v{k}", Path(f"{k}.mp4"), k % 2, camera=f"c{k // 4}") for k in range(24)]
+    fold = folds_of(videos, FOLDS, 0)
+    assert len(set(zip([v.camera for v in videos], fold, strict=True))) == 6 and set(fold) == set(range(FOLDS))
 
 
 def test_the_videos_of_a_fold_teach_nothing(

@@ -11,32 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen import datasets
-from wherewhen.api import choosing, sanity
-from wherewhen.api.sanity import Sanity
-from wherewhen.api.tables import write_events, write_scores
+from wherewhen.api import choosing, sanity, training_results
 from wherewhen.api.thresholds import ThresholdFrom, ThresholdRule
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.config import flat, read_yaml, write_yaml
 from wherewhen.core.console import Discreet
 from wherewhen.core.contracts import DatasetReader
 from wherewhen.core.errors import ConfigError, expected
-from wherewhen.core.feature_file import content
 from wherewhen.core.printable import unused
-from wherewhen.core.store import draft, plain, write_json
-from wherewhen.core.values import Bag, Video
+from wherewhen.core.store import draft, plain
+from wherewhen.core.values import Video
 from wherewhen.data_tools.dataset_checks import check_contents, check_few
 from wherewhen.data_tools.features.importing import adopted
 from wherewhen.datasets import Folders
-from wherewhen.evaluation import pages
-from wherewhen.evaluation.evaluator import detect_bags, normalized
 from wherewhen.extraction import frame_rates, loading
 from wherewhen.extraction.feature_cache import settled
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
-from wherewhen.metrics import roc_auc
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import distributed
-from wherewhen.training.fit import Fitted, check_labels, fit
+from wherewhen.training.fit import check_labels, fit
 from wherewhen.training.selection import NAMED, Request, Selection
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged
@@ -163,7 +157,7 @@ def train(
         outputs.remove(order.quarantine.file)
         data.report()
         if request is None and rule.required:
-            request = Request.single(config, given)
+            request = Request.single(config, requested)
         data, selection = _selected(request, data, order) if request else (data, Selection(config, NAMED))
         rule.check(selection)
         _check_folder(folder, selection.config, resume)
@@ -238,6 +232,8 @@ def _selected(request: Request, data: _TrainingData, order: _Order) -> tuple[_Tr
         request, data.videos, device=order.device, file=order.folder / "selection.json", resume=order.resume,
         validation=data.validation, quarantine=quarantine, quiet=order.quiet,
     )  # fmt: skip
+    if selection.trials and request.settings.get("method"):
+        selection = replace(selection, reason=NAMED)
     log.info("method %s", selection.line)
     readable = [video for video in data.videos if quarantine.named(video.path) not in quarantine.reasons]
     return replace(data, videos=readable), selection
@@ -268,12 +264,12 @@ def _learned(data: _TrainingData, selection: Selection, order: _Order) -> Model:
     distributed.tell((videos, specs, exact, folder, order.resume, validation))
     fitted = fit(bags, exact, folder=folder, device=device, resume=order.resume, quiet=quiet, validation=validation)
     origin = order.rule(fitted.best, selection)
-    _save(folder, fitted, videos)
+    training_results.save(folder, fitted, videos)
     if (trial := selection.chosen) is not None:
         checked = sanity.of_peaks(bags, fitted.best, trial.peaks)
     else:
         checked = sanity.check(bags, fitted, exact, fitted.held_out, device, cross=order.check, quiet=quiet)
-    _keep(folder, fitted, bags, selection, quarantine, checked, origin)
+    training_results.write(folder, fitted, bags, selection, quarantine, checked, origin)
     log.info("trained %d steps; the score %.3f is the threshold", config.training.steps, fitted.best.threshold)
     return fitted.best
 
@@ -345,61 +341,3 @@ def check_names(folder: Path, names: Sequence[str], before: Sequence[str]) -> No
     if not (folder / outputs.MANIFEST).exists():
         outputs.adopt(folder / name for name in before)
     outputs.check_folder(folder, names)
-
-
-def _save(folder: Path, fitted: Fitted, videos: Sequence[Video]) -> None:
-    fitted.last.trained_on = fitted.best.trained_on = tuple(sorted({content(v.path) for v in videos}))
-    fitted.last.save(folder / "weights" / "last.safetensors")
-    fitted.best.save(folder / "weights" / "best.safetensors")
-
-
-def _keep(
-    folder: Path,
-    fitted: Fitted,
-    bags: Sequence[Bag],
-    selection: Selection,
-    quarantine: Quarantine,
-    sane: Sanity,
-    origin: str,
-) -> None:
-    videos, held = [bag.video for bag in bags], {v.id for v in fitted.held_out}
-    predictions = detect_bags(
-        fitted.best, (normalized_bag for bag in bags for normalized_bag in normalized(fitted.best, [bag]))
-    )
-    peaks = {name: float(p.frames.values.max()) for name, p in predictions.items() if p.frames is not None}
-    numbers: dict[str, Any] = {
-        "videos": len(videos),
-        "quarantined": len(quarantine.reasons),
-        "threshold": fitted.best.threshold,
-        "threshold_from": origin,
-    }
-    for part, ids in (("training", peaks.keys() - held), ("validation", held)):
-        labels = [v.label == 1 for v in videos if v.id in ids]
-        if any(labels) and not all(labels):
-            values = [peaks[v.id] for v in videos if v.id in ids]
-            numbers[f"{part}_vauc"] = roc_auc(values, labels)
-    numbers["selection"] = selection.plain()
-    numbers["sanity"] = sane.plain()
-    numbers["history"] = fitted.history
-    numbers["video_scores"] = peaks
-    write_json(folder / "metrics.json", numbers)
-    write_scores(folder / "scores.parquet", predictions)
-    write_events(folder / "events.json", videos, predictions)
-    notes = [f"{name}: {numbers[name]:.3f}" for name in ("training_vauc", "validation_vauc") if name in numbers]
-    pages.page(
-        folder / "report.html",
-        f"Training: {folder.name}",
-        videos=videos,
-        predictions=predictions,
-        settings=selection.config.plain(),
-        notes=[
-            f"Method {selection.line}.",
-            f"The threshold is from {origin}.",
-            *sane.warnings,
-            "The scores below are of the training videos and do not estimate the quality on new videos.",
-            *notes,
-        ],
-        facts=[sane.facts, *choosing.tables(selection)],
-        quarantine=quarantine,
-    )
-    (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)

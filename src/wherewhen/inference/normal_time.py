@@ -39,12 +39,10 @@ class NormalTime:
         falling = np.sort(self.maxima)[::-1]
         if allowed >= len(falling):
             return 0.0
-        above = falling[allowed - 1] if allowed else 1.0
-        return (
-            float((falling[allowed] + above) / 2)
-            if above > falling[allowed]
-            else min(float(np.nextafter(above, 2)), 1.0)
-        )
+        above = float(falling[allowed - 1]) if allowed else 1.0
+        if above > falling[allowed]:
+            return float((falling[allowed] + above) / 2)
+        return min(float(np.nextafter(above, 2)), 1.0)
 
     def count(self, level: float) -> int:
         """How many times a raw score is reached."""

@@ -15,13 +15,14 @@ from wherewhen.extraction.loading import BagSubset
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normal_time import BLOCK
 from wherewhen.training.fit import fit, frame_scores
+from wherewhen.training.folds import fold_groups, grouped_folds
 
 FOLDS = 3
 SOLID = 1e-6  # raw scores are kept this far from 0 and 1, where a logit is infinite
 
 
 def folds_of(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
-    """The fold of each video; videos cut out of one file are in one fold, and each label is spread evenly.
+    """The fold of each video; those of one camera, or of one file where cameras are few, are in one fold.
 
     >>> from pathlib import Path
     >>> clips = [Video(f"{n}", Path(f"{n // 2}.mp4"), n // 4) for n in range(8)]
@@ -29,14 +30,10 @@ def folds_of(videos: Sequence[Video], parts: int, seed: int) -> list[int]:
     >>> [fold[n] == fold[n + 1] for n in (0, 2, 4, 6)], fold[0] != fold[2]
     ([True, True, True, True], True)
     """
-    labels: dict[str, int] = {}
-    for video in videos:
-        labels[str(video.path)] = max(labels.get(str(video.path), 0), int(video.label or 0))
-    rng, fold = np.random.default_rng(seed), dict[str, int]()
-    for label in (0, 1):
-        files = [file for file, own in labels.items() if own == label]
-        fold |= {files[k]: number % parts for number, k in enumerate(rng.permutation(len(files)).tolist())}
-    return [fold[str(video.path)] for video in videos]
+    groups, _ = fold_groups(videos)
+    folds = grouped_folds(videos, groups, parts, seed)
+    place = {video.id: number for number, fold in enumerate(folds) for video in fold.test}
+    return [place[video.id] for video in videos]
 
 
 @dataclass(frozen=True)
