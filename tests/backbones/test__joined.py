@@ -44,7 +44,7 @@ def test_features_of_both_stand_side_by_side(names: tuple[str, str]) -> None:
     seconds = np.full((2, 8), 0.08)
     alone = first(clips, seconds) if first.abilities.takes_seconds else first(clips)
     features = backbone(clips, seconds)
-    width = min(alone.shape[-1], _joined.COLUMNS)
+    width = _joined.reduced(alone).shape[-1]
     assert backbone.clip == first.clip and backbone.widths[0] == width
     assert features.shape == (*alone.shape[:4], sum(backbone.widths)) and features.dtype == np.float32
     np.testing.assert_array_equal(features[..., :width], alone if width == alone.shape[-1] else _joined.reduced(alone))
@@ -82,22 +82,22 @@ def test_many_features_are_projected_and_keep_their_distances() -> None:
     rng = np.random.default_rng(0)
     features = np.abs(rng.normal(size=(60, 1280))).astype(np.float32) * rng.uniform(0, 2, (60, 1)).astype(np.float32)
     short = _joined.reduced(features)
-    assert short.shape == (60, 128)
+    assert short.shape == (60, 32)
     pairs = np.triu_indices(60, 1)
     distances, kept = (np.linalg.norm(rows[:, None] - rows[None], axis=-1)[pairs] for rows in (features, short))
-    np.testing.assert_allclose(kept / distances, 1, atol=0.35)
-    assert np.corrcoef(distances, kept)[0, 1] > 0.95
-    np.testing.assert_allclose(_joined._signs(1280)[:2, :4] * 128**0.5, [[-1, 1, 1, -1], [1, 1, -1, 1]], atol=1e-6)
+    np.testing.assert_allclose(kept / distances, 1, atol=0.6)
+    assert np.corrcoef(distances, kept)[0, 1] > 0.9
+    np.testing.assert_allclose(_joined._signs(1280)[:2, :4] * 32**0.5, [[-1, 1, 1, -1], [1, 1, -1, 1]], atol=1e-6)
 
 
 def test_normalized_parts_weigh_by_their_own_spread() -> None:
-    """149 features of two units, 1280 raw ones behind 128 of them: normal cells are about 1 long in each part."""
+    """53 features of two units, 1280 raw ones behind 32 of them: normal cells are about 1 long in each part."""
     rng = np.random.default_rng(0)
     motion = rng.normal(size=(500, 21)) * 1e-3
     network = _joined.reduced(np.maximum(rng.normal(size=(500, 30)) @ rng.normal(size=(30, 1280)), 0))
     rows = np.concatenate([motion, network * 100], 1).astype(np.float32)
     cells = Instances(rows, np.tile([0, 1, 0, 0, 1, 1.0], (500, 1)))
-    features = Normalizer.fit([cells], groups=(21, 128))(cells).features
+    features = Normalizer.fit([cells], groups=(21, 32))(cells).features
     lengths = np.sqrt((features[:, :21] ** 2).mean(1)), np.sqrt((features[:, 21:] ** 2).mean(1))
     assert 0.7 < lengths[0].mean() < 1.1 and 0.4 < lengths[1].mean() < 1.1
     without = Normalizer.fit([cells], decorrelate=False)(cells).features

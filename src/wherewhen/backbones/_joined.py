@@ -14,7 +14,7 @@ from wherewhen.core.contracts import Backbone, BackboneAbilities, ClipSpec, Prov
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Pixels
 
-COLUMNS = 128  # a backbone with more features is projected to so many
+COLUMNS, MOST = 32, 128  # a backbone of more than MOST features is projected to COLUMNS
 FRAMES = 4  # default of ``frames`` of a later backbone that takes any number
 
 
@@ -23,8 +23,8 @@ class Joined:
 
     Clips, grid and time steps are those of the first; each later one gets as many frames of each clip as its own clips
     have, evenly spaced, and its grid is resampled (areas averaged, or linear where it is coarser). A backbone of more
-    than 128 features is projected by a fixed matrix of random signs, which keeps distances approximately (Achlioptas,
-    PODS 2001).
+    than 128 features is projected to 32 by a fixed matrix of random signs, which keeps distances approximately
+    (Achlioptas, PODS 2001).
     """
 
     Config: ClassVar[type]
@@ -47,7 +47,7 @@ class Joined:
     def widths(self) -> tuple[int, ...]:
         """The number of features of each part."""
         black = np.zeros((1, self.clip.frames, *(self.clip.size or (64, 64)), 3), np.uint8)
-        return tuple(min(COLUMNS, self._features(part, black, None).shape[-1]) for part in self.parts.values())
+        return tuple(reduced(self._features(part, black, None)).shape[-1] for part in self.parts.values())
 
     def _features(self, part: Any, clips: Pixels, seconds: Floats | None) -> Features:
         times = part.abilities.takes_seconds and seconds is not None
@@ -106,15 +106,15 @@ def spread(count: int, number: int, *, repeats: bool = True) -> NDArray[np.int64
 
 
 def reduced(features: Features) -> Features:
-    """At most 128 features ``(..., D)``: more are projected by random signs."""
+    """Features ``(..., D)``; more than 128 are projected to 32 by random signs."""
     length = features.shape[-1]
-    return features if length <= COLUMNS else features @ _signs(length)
+    return features if length <= MOST else features @ _signs(length)
 
 
 @lru_cache(maxsize=8)
 def _signs(length: int) -> NDArray[np.float32]:
     """A fixed projection ``(length, COLUMNS)``; the stream of RandomState never changes."""
-    signs = np.random.RandomState(0).randint(0, 2, (length, COLUMNS)) * 2 - 1
+    signs = np.random.RandomState(0).randint(0, 2, (length, MOST))[:, :COLUMNS] * 2 - 1
     matrix: NDArray[np.float32] = (signs / np.sqrt(COLUMNS)).astype(np.float32)
     return matrix
 
