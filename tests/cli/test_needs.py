@@ -47,6 +47,7 @@ data check x --reader native --no-read-videos --deep --examples 5
 data check x --normal a --anomalous b --json
 data truth x y --reader native --other-reader native --json
 data probe x --rate 25 --examples 5
+data cameras x --output cameras.csv --examples 5
 demo --output out --seed 2 --quiet --json
 doctor --json
 detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep

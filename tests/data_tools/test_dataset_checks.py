@@ -105,7 +105,7 @@ def _filmed(cameras: str) -> list[Video]:
         ("aabb", ["2 cameras: 2 with normal videos, 2 with anomalous videos"]),
         ("abab", [
             "2 cameras: 1 with normal videos, 1 with anomalous videos",
-            "fold f: 2 of 2 tested cameras are also in training: a, b",
+            "2 of 2 tested cameras are also in training: a, b",
         ]),
         ("aaaa", []),
     ],

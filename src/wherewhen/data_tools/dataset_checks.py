@@ -65,7 +65,7 @@ def check_cameras(videos: Sequence[Video], cameras: Mapping[str, str], folds: It
         train, test = ({cameras[v.id] for v in side if v.id in cameras} for side in (fold.train, fold.test))
         if shared := sorted(train & test):
             message = f"{len(shared)} of {len(test)} tested cameras are also in training: {', '.join(shared[:5])}"
-            report("leak-camera", f"fold {fold.name}: {message}{', ...' if shared[5:] else ''}", where=fold.name)
+            report("leak-camera", f"{message}{', ...' if shared[5:] else ''}", where=f"fold {fold.name}")
 
 
 def pairs(videos: Sequence[Video]) -> Iterator[tuple[Video, Video]]:

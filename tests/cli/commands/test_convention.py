@@ -143,10 +143,10 @@ def test_rows_of_plug_ins_have_typed_values(capsys: pytest.CaptureFixture[str]) 
         ("train x --seed 1.5", "--seed: expected a whole number, got 1.5"),
         ("train x --seed 1{", "--seed: expected a whole number, got '1{'"),
         ("train x --damaged maybe", "--damaged: expected one of keep, set-aside, got 'maybe'"),
-        ("data chekc x", "action: expected one of check, truth, probe, got 'chekc'"),
+        ("data chekc x", "action: expected one of check, truth, probe, cameras, got 'chekc'"),
         (
             "data truth x --other y",
-            "--other: OTHER is named by its place: wherewhen data check|truth|probe DATA [OTHER]",
+            "--other: OTHER is named by its place: wherewhen data check|truth|probe|cameras DATA [OTHER]",
         ),
         ("train --data x", "--data: DATA is named by its place: wherewhen train DATA"),
         ("evaluate --dataset x", "--dataset: DATA is named by its place: wherewhen evaluate DATA"),

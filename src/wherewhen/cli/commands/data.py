@@ -1,4 +1,4 @@
-"""Check a data set for faults, print or compare ground truth, measure videos."""
+"""Check a data set for faults, print or compare ground truth, measure videos, list cameras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class Options:
     """Options of ``data``.
 
     Args:
-        action: check for faults, print or compare ground truth, or probe (measure videos and write videos.json).
+        action: check for faults, print or compare ground truth, probe (measure videos and write videos.json), or list
+            cameras and their videos (by name, else by background).
         data: folder of the data set.
         other: folder of a data set to compare with; without it, data truth prints the truth of each video.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
@@ -24,12 +25,13 @@ class Options:
         other_reader: name of the other data set's reader.
         rate: frames per second of folders of pictures.
         read_videos: open the videos and check frame rates, sizes and lengths.
-        deep: read every mask, and compare the pictures of training and test videos.
-        examples: number of findings of each kind that are printed.
+        deep: read every mask, and compare the pictures and cameras of training and test videos.
+        examples: number of findings of each kind, or of videos of each camera, that are printed.
+        output: table to write with the labels and a column of cameras, for use as labels.csv.
         json: print the result as JSON instead of text, with all findings.
     """
 
-    action: Literal["check", "truth", "probe"]
+    action: Literal["check", "truth", "probe", "cameras"]
     data: str
     other: str | None = None
     reader: str | None = None
@@ -40,12 +42,13 @@ class Options:
     read_videos: bool = True
     deep: bool = False
     examples: int = 3
+    output: str | None = None
     json: bool = False
 
 
 def run(options: Options) -> int:
     """Print the findings; exit code 1 where there is an error or a difference."""
-    return {"check": _check, "truth": _truth, "probe": _probe}[options.action](options)
+    return {"check": _check, "truth": _truth, "probe": _probe, "cameras": _cameras}[options.action](options)
 
 
 def _check(options: Options) -> int:
@@ -106,6 +109,34 @@ def _probe(options: Options) -> int:
     return int(any(finding.severity == "error" for finding in findings))
 
 
+def _cameras(options: Options) -> int:
+    from pathlib import Path
+
+    from wherewhen import datasets
+    from wherewhen.core.store import write_atomic
+    from wherewhen.data_tools import camera_list
+    from wherewhen.datasets import Folders
+    from wherewhen.extraction.cameras import camera_groups
+
+    root = Path(options.data)
+    dataset = datasets.reader_of(root, options.reader, Folders.of(options.normal, options.anomalous)).load(root)
+    cameras = camera_groups(dataset.videos, quiet=options.json)
+    rows = camera_list.by_camera(dataset, cameras)
+    if options.output is not None:
+        write_atomic(options.output, camera_list.labels_table(root, dataset, cameras))
+    if options.json:
+        print_json(rows)
+        return 0
+    print(f"{len(rows)} camera{'s' * (len(rows) != 1)}, {len(dataset.videos)} videos\n")
+    _table([row | {"videos": _shortened(row["videos"], options.examples)} for row in rows], as_json=False)
+    return 0
+
+
+def _shortened(names: list[str], most: int) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows as a table whose columns are as wide as their longest cell."""
     if as_json:
@@ -145,8 +176,10 @@ VERB = Verb(
     needs=(
         Need(("other", "other_reader"), "action", ("truth",)),
         Need(("other_reader",), "other"),
-        Need(("normal", "anomalous", "read_videos", "deep"), "action", ("check",)),
-        Need(("examples",), "action", ("check", "probe")),
+        Need(("normal", "anomalous"), "action", ("check", "cameras")),
+        Need(("read_videos", "deep"), "action", ("check",)),
+        Need(("examples",), "action", ("check", "probe", "cameras")),
+        Need(("output",), "action", ("cameras",)),
         Need(("examples",), "json", False, "JSON has every finding"),
         Need(("rate",), "action", ("probe",)),
     ),
