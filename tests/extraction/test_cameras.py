@@ -26,6 +26,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         return Background(np.random.default_rng(ord(path.name[0])).integers(0, 255, SIZE, np.uint8), 4 / 3)
 
     monkeypatch.setattr(cameras, "background", background)
+    monkeypatch.setattr(Path, "exists", lambda path: path.name[0] != "-")
     return read
 
 
@@ -60,8 +61,8 @@ def test_what_cannot_be_read_is_logged_and_a_camera_of_its_own(
     scenes: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        groups = camera_groups(videos("a.txt", "a.mp4", "b.txt", "features.safetensors"))
-    assert len(set(groups.values())) == 4
+        groups = camera_groups(videos("a.txt", "a.mp4", "b.txt", "features.safetensors", "-missing.mp4"))
+    assert len(set(groups.values())) == 5
     assert [record.getMessage().count("camera of its own") for record in caplog.records] == [1, 1]
 
 

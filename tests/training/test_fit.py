@@ -74,6 +74,13 @@ def test_carving_keeps_every_video_once(marks: list[int], share: float, seed: in
     assert fit.split_videos(videos, share, seed) == (learn, hold)
 
 
+def test_a_camera_learns_or_validates_where_there_are_enough() -> None:
+    videos = [Video(f"v{n}", Path(f"{n}.mp4"), n % 2, camera=f"c{n // 4}") for n in range(40)]
+    learn, hold = fit.split_videos(videos, 0.2, 0)
+    assert len(hold) == 8 and {v.label for v in hold} == {0, 1}
+    assert not {v.camera for v in learn} & {v.camera for v in hold}
+
+
 def test_other_seeds_carve_others() -> None:
     videos = [Video(f"v{n}", Path("x"), n % 2) for n in range(40)]
     held = {tuple(v.id for v in fit.split_videos(videos, 0.2, seed)[1]) for seed in range(8)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Video
-from wherewhen.training.folds import ENOUGH, fold_groups, grouped_folds
+from wherewhen.training.folds import ENOUGH, fold_groups, grouped_folds, validation_ids
 
 marks = st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(0, 9)), min_size=2, max_size=60)
 
@@ -72,3 +73,35 @@ def test_folds_are_by_camera_only_where_there_are_enough(cameras: int) -> None:
     groups, by_camera = fold_groups(videos)
     assert by_camera == (cameras >= ENOUGH)
     assert len(set(groups.values())) == (cameras if by_camera else 20)
+
+
+filmed = st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(0, 12)), max_size=80)
+
+
+@given(filmed, st.floats(0.01, 0.9), st.integers(0, 5))
+def test_validation_has_whole_cameras_of_both_labels(rows: list[tuple[int, int]], share: float, seed: int) -> None:
+    videos = [Video(f"v{n}", Path(f"{n}.mp4"), label, camera=f"c{camera}") for n, (label, camera) in enumerate(rows)]
+    held = validation_ids(videos, share, seed)
+    assert held == validation_ids(videos, share, seed)
+    parts = [[video for video in videos if (video.id in held) == side] for side in (True, False)]
+    if held:
+        assert not {video.camera for video in parts[0]} & {video.camera for video in parts[1]}
+        assert {video.label for video in parts[0]} == {video.label for video in parts[1]} == {0, 1}
+    else:
+        cameras = [{video.camera for video in videos if video.label == label} for label in (0, 1)]
+        everywhere = len(set.union(*cameras)) == len(videos)
+        assert min(map(len, cameras)) < ENOUGH or everywhere or len(videos) < 40
+
+
+def test_a_share_of_the_cameras_validates_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    videos = [Video(f"v{n}", Path(f"{n}.mp4"), n % 2, camera=f"c{n // 4}") for n in range(40)]
+    with caplog.at_level(logging.INFO):
+        assert len(validation_ids(videos, 0.2, 0)) == 8
+    assert caplog.messages == ["validation: 8 of 40 videos, all those of 2 of 10 cameras"]
+
+
+def test_few_cameras_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    videos = [Video(f"v{n}", Path(f"{n}.mp4"), n % 2, camera="c") for n in range(40)]
+    with caplog.at_level(logging.INFO):
+        assert validation_ids(videos, 0.2, 0) == ()
+    assert "fewer than 4 cameras" in caplog.messages[0]

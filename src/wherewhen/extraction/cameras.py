@@ -22,8 +22,8 @@ def camera_groups(videos: Sequence[Video], *, cache: Path | None = None, quiet: 
     """The camera of each video, by id: the one that the data set names, else a group of videos of one background.
 
     A group is called like its first video with a name, else ``camera1``, ``camera2``, ... in the order of first videos.
-    A file without pictures that can be read, such as stored features, is a group of its own; spans of one file are one
-    group. Nothing is read if every video has a name.
+    A file that is missing, or has no pictures that can be read, such as stored features, is a group of its own; spans
+    of one file are one group. Nothing is read if every video has a name.
 
     >>> camera_groups([Video("a", Path("a.mp4"), camera="gate"), Video("b", Path("b.mp4"), camera="yard")])
     {'a': 'gate', 'b': 'yard'}
@@ -51,7 +51,7 @@ def _groups(paths: Sequence[Path], cache: Path | None, quiet: bool) -> dict[Path
 
     def measured(path: Path) -> Background | None:
         try:
-            return None if is_features(path) else background(path, cache)
+            return None if is_features(path) or not path.exists() else background(path, cache)
         except (VideoError, OSError) as error:
             log.warning("no background, so a camera of its own: %s", error)
             return None

@@ -19,6 +19,7 @@ from wherewhen.inference.model_config import ModelConfig
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
+from wherewhen.training.folds import validation_ids
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +37,8 @@ def split_videos(
 ) -> tuple[list[Video], list[Video]]:
     """Divide training videos into those to learn from and those to validate on, label by label.
 
-    With fewer than 8 videos of a label none is held out: all are trained on. ``chosen``:
-    ids of the validation videos, where the data set defines them.
+    With fewer than 8 videos of a label none is held out: all are trained on. With 4 cameras or more of each label no
+    camera is on both sides. ``chosen``: ids of the validation videos, where the data set defines them.
 
     >>> clips = [Video(f"{label}{n}", Path("x"), label) for label in (0, 1) for n in range(10)]
     >>> [len(part) for part in split_videos(clips, 0.2, 0)]
@@ -47,7 +48,8 @@ def split_videos(
     held = set(chosen)
     by_label = [[v.id for v in videos if v.label == label] for label in (0, 1)]
     if not held and share > 0 and min(map(len, by_label)) >= FEW:
-        for ids in by_label:
+        held = set(validation_ids(videos, share, seed))
+        for ids in by_label if not held else ():
             count = min(max(1, round(share * len(ids))), len(ids) - 2)
             held |= set(rng.permutation(ids)[:count].tolist())
     return [v for v in videos if v.id not in held], [v for v in videos if v.id in held]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +12,10 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Fold, Video
 from wherewhen.extraction.cameras import camera_groups
 
+log = logging.getLogger("wherewhen")
+
 ENOUGH = 4  # cameras of each label that folds by camera need
+TOO_FEW = f"there are fewer than {ENOUGH} cameras of a label"
 
 
 def fold_groups(videos: Sequence[Video]) -> tuple[dict[str, str], bool]:
@@ -24,6 +28,33 @@ def fold_groups(videos: Sequence[Video]) -> tuple[dict[str, str], bool]:
     if min(map(len, by_label)) >= ENOUGH:
         return cameras, True
     return {video.id: str(video.path) for video in videos}, False
+
+
+def validation_ids(videos: Sequence[Video], share: float, seed: int) -> tuple[str, ...]:
+    """Ids of about a share of the videos, of both labels, whose cameras have no other videos.
+
+    Empty, and logged, if there are too few cameras, or none of the folds has two videos of each label left to train on.
+    """
+    groups, by_camera = fold_groups(videos)
+    cameras = set(groups.values())
+    if not by_camera or len(cameras) == len(videos):
+        log.info("validation videos are drawn one by one: %s", "each has a camera" if by_camera else TOO_FEW)
+        return ()
+    folds = grouped_folds(videos, groups, min(max(2, round(1 / share)), len(cameras)), seed)
+    usable = [fold for fold in folds if _labels(fold.test, 1) and _labels(fold.train, 2)]
+    if not usable:
+        log.info("validation videos are drawn one by one: no part of the %d cameras has both labels", len(cameras))
+        return ()
+    fold = min(usable, key=lambda fold: abs(len(fold.test) - share * len(videos)))
+    held = {groups[video.id] for video in fold.test}
+    message = "validation: %d of %d videos, all those of %d of %d cameras"
+    log.info(message, len(fold.test), len(videos), len(held), len(cameras))
+    return tuple(video.id for video in fold.test)
+
+
+def _labels(videos: Sequence[Video], least: int) -> bool:
+    """Whether each label has at least so many videos."""
+    return all(sum(video.label == label for video in videos) >= least for label in (0, 1))
 
 
 def grouped_folds(videos: Sequence[Video], groups: Mapping[str, str], count: int, seed: int) -> tuple[Fold, ...]:
