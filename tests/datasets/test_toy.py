@@ -169,6 +169,7 @@ def test_brightness_does_not_tell_the_label() -> None:
         ({"rate": 0.5}, "rate is 1 to 240"),
         ({"test_fraction": 1.5}, "test_fraction 0 to 1"),
         ({"clips_normal": 0, "clips_anomalous": 0}, "at least one clip"),
+        ({"cameras": 3, "clips_normal": 2}, "3 cameras need as many clips of each label"),
         ({"cameras": 0}, "cameras must be at least 1"),
     ],
 )
@@ -245,3 +246,46 @@ def test_decoys_stand_still_in_vivid_colors_and_all_else_stays_in_place(index: i
 def test_more_decoys_than_there_is_room_for_are_refused() -> None:
     with pytest.raises(ConfigError, match="decoys is 0 to 64, got 65"):
         Toy(decoys=65)
+
+
+@pytest.mark.parametrize("cameras", [1, 2, 3, 5, 12])
+def test_every_camera_has_clips_of_both_labels(cameras: int) -> None:
+    clips = plan(Toy(scene=4, cameras=cameras, clips_normal=13, clips_anomalous=26))
+    for label, count in ((False, 13), (True, 26)):
+        used = [sum(p.scene == 4 + k for p in clips if (p.kind is not None) == label) for k in range(cameras)]
+        assert sum(used) == count and max(used) - min(used) <= 1 and min(used) >= 1
+
+
+def test_cameras_differ_in_height_angle_and_light_but_one_alone_stays() -> None:
+    from wherewhen.datasets._toy_scene import NEAREST, build
+
+    plain, varied = build(1, 64, 48), [build(seed, 64, 48, varied=True) for seed in range(4)]
+    assert plain.light == 1 and len({scene.light for scene in varied}) == 4
+    assert len({round(scene.camera.mast, 2) for scene in varied}) == 4
+    for scene in varied:
+        half = np.arctan(scene.camera.height / 2 / scene.camera.focal)
+        assert scene.camera.mast / np.tan(scene.camera.pitch + half) == pytest.approx(NEAREST)
+        assert scene.camera.mast / np.tan(max(scene.camera.pitch - half, 0.01)) > max(
+            z for _, z in scene.bands.values()
+        )
+
+
+def test_a_drawn_set_names_cameras_and_has_a_fold_of_unseen_ones(tmp_path: Path) -> None:
+    from wherewhen.data_tools.toy_videos import toy
+
+    toy(
+        tmp_path / "toy",
+        quiet=True,
+        cameras=3,
+        clips_normal=3,
+        clips_anomalous=3,
+        seconds=4,
+        width=64,
+        height=48,
+        rate=5,
+    )
+    dataset = PLUGIN.load(tmp_path / "toy")
+    assert {video.camera for video in dataset.videos} == {"scene0", "scene1", "scene2"}
+    (unseen,) = (fold for fold in dataset.folds if fold.name == "unseen")
+    assert {video.camera for video in unseen.test} == {"scene2"} and {v.label for v in unseen.test} == {0, 1}
+    assert {video.camera for video in unseen.train} == {"scene0", "scene1"}

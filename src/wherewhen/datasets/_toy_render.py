@@ -144,10 +144,10 @@ _RAMP = np.arange(256, dtype=np.float64)[:, None]
 class _Lens:
     """Blur, slowly changing light, noise and the clock of one recording."""
 
-    def __init__(self, rng: np.random.Generator, camera: Camera, rate: float) -> None:
+    def __init__(self, rng: np.random.Generator, camera: Camera, rate: float, light: float) -> None:
         self.rng, self.rate = rng, rate
         self.size = (camera.height, camera.width)
-        self.gain, self.period = rng.uniform(0.86, 1.12), rng.uniform(9, 40)
+        self.gain, self.period = light * rng.uniform(0.86, 1.12), rng.uniform(9, 40)
         self.depth, self.turn = rng.uniform(0.01, 0.05), rng.uniform(0, 6.28)
         self.tint = np.array([1, 1, 1]) + rng.uniform(-0.03, 0.03) * np.array([1, 0, -1])
         self.clock, self.name = int(rng.integers(8 * 3600, 17 * 3600)), int(rng.integers(1, 5))
@@ -191,7 +191,7 @@ def _visible(ids: NDArray[np.int16], hot: list[int], least: float) -> tuple[Mask
 def render(scene: Scene, actors: list[Actor], rng: np.random.Generator, rate: float, frames: int) -> Iterator[Drawn]:
     """The pictures of a clip in order."""
     films = [_film(actor, scene) for actor in actors]
-    lens = _Lens(rng, scene.camera, rate)
+    lens = _Lens(rng, scene.camera, rate, scene.light)
     limits = np.array([scene.camera.width, scene.camera.height])
     wind = rng.uniform(0.4, 0.8)
     least = 10 * (scene.camera.height / 240) ** 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -20,6 +20,10 @@ SWAYS = 8
 """How many pictures of moving leaves the background has."""
 
 
+NEAREST = 5.3
+"""Distance in meters of the ground at the bottom of the picture of a varied camera; the first band is at 5.6."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """A place and its light.
@@ -28,7 +32,7 @@ class Scene:
     (forbidden). ``way``: +1 or -1, the stream's direction along x. ``sun``: how far, in meters along x and z, a
     shadow falls per meter of height. ``pictures``: uint8 RGB ``(SWAYS, H, W, 3)``. ``occluder_depth``:
     distance ``(H, W)`` of the post, trunk or bench that hides the scene behind it, infinite elsewhere; ``stands``:
-    mask of these occluders.
+    mask of these occluders. ``light``: how bright the place is.
     """
 
     camera: Camera
@@ -39,6 +43,7 @@ class Scene:
     pictures: Pixels
     occluder_depth: Features
     stands: Masks
+    light: float = 1.0
 
 
 @dataclass(slots=True)
@@ -89,8 +94,8 @@ class _Canvas:
         self.polygon([[x0, y0, z0], [x1, y0, z0], [x1, y1, z0], [x0, y1, z0]], color * 0.88, far)
 
 
-def build(seed: int, width: int, height: int) -> Scene:
-    """The place that belongs to a seed.
+def build(seed: int, width: int, height: int, varied: bool = False) -> Scene:
+    """The place that belongs to a seed; ``varied``: also in height and view angle of the camera, and in light.
 
     >>> sorted(build(0, 64, 48).bands)
     ['lawn', 'plaza', 'stream']
@@ -104,13 +109,24 @@ def build(seed: int, width: int, height: int) -> Scene:
         width=width,
         height=height,
     )
+    light = 1.0
+    if varied:
+        own = np.random.default_rng([seed, 0xCA3E])  # so that everything else stays as it is
+        camera, light = _varied(own, camera), float(own.uniform(0.5, 1.1))
     bands, wall = _bands(rng)
     way = int(rng.choice([-1, 1]))
     sun = (float(rng.uniform(0.35, 0.9) * rng.choice([-1, 1])), float(rng.uniform(-0.25, 0.35)))
     canvas = _backdrop(rng, camera, bands, wall, way)
     _furnish(rng, canvas, bands, wall, sun)
     depth = _occluder_depth(canvas)
-    return Scene(camera, bands, way, sun, float(rng.uniform(0.3, 0.5)), _sway(canvas), depth, np.isfinite(depth))
+    return Scene(camera, bands, way, sun, float(rng.uniform(0.3, 0.5)), _sway(canvas), depth, np.isfinite(depth), light)
+
+
+def _varied(rng: np.random.Generator, camera: Camera) -> Camera:
+    """The camera at another height, with another view angle, directed so that the ground is seen from NEAREST on."""
+    mast, half = rng.uniform(4.0, 8.0), np.deg2rad(rng.uniform(19, 29))
+    pitch = float(np.arctan2(mast, NEAREST) - half)
+    return replace(camera, mast=mast, pitch=pitch, focal=camera.height / 2 / float(np.tan(half)))
 
 
 def _bands(rng: np.random.Generator) -> tuple[dict[str, tuple[float, float]], float]:

@@ -7,7 +7,7 @@ an anomaly of one kind happens for a part of the time; in normal ones a similar 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,6 +29,7 @@ KINDS = ("running", "wheels", "wrong_way", "fight", "fall", "abandoned", "intrus
 """Kinds of anomaly, by the name of the act that plays them."""
 
 MOST_DECOYS = 64
+UNSEEN_FROM = 3  # cameras, of which the last third are in a fold of their own
 
 Writer = Callable[[Path, Iterator[Pixels], float], None]
 """Writes pictures, uint8 RGB ``(H, W, 3)``, at a rate in frames per second to a video file."""
@@ -38,7 +39,8 @@ Writer = Callable[[Path, Iterator[Pixels], float], None]
 class Toy:
     """What to draw: equal settings give equal pixels.
 
-    ``scene``: number of the first camera; clips take turns on ``cameras`` of them. ``seed``: what happens there.
+    ``scene``: number of the first camera. Each of ``cameras`` has as many clips of a label as the others, or one more;
+    several cameras also differ in height, view angle and light. ``seed``: what happens there.
     ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on. ``palette``: all is dull
     but the anomaly, which wears the color of its kind while it lasts; what happens stays the same. ``decoys``: how many
     still things in colors of the palette stand about in every clip, normal ones too: color alone is then no evidence.
@@ -73,6 +75,9 @@ class Toy:
             raise ConfigError(f"toy: width and height must be even, got {self.width}x{self.height}")
         if not 1 <= self.rate <= 240 or not 0 <= self.test_fraction <= 1:
             raise ConfigError(f"toy: rate is 1 to 240 and test_fraction 0 to 1, got {self.rate}, {self.test_fraction}")
+        for count in (self.clips_normal, self.clips_anomalous):
+            if 0 < count < self.cameras:
+                raise ConfigError(f"toy: {self.cameras} cameras need as many clips of each label, or none; got {count}")
         if not self.clips_normal + self.clips_anomalous or (self.clips_anomalous and not self.kinds):
             raise ConfigError("toy: needs at least one clip, and a kind for the anomalous ones")
 
@@ -103,19 +108,40 @@ def plan(settings: Toy) -> tuple[Planned, ...]:
     kinds = sorted(s.kinds[k % len(s.kinds)] for k in range(s.clips_anomalous))
     clips: dict[int, Planned] = {}
     groups: tuple[list[str | None], ...] = ([None] * s.clips_normal, list(kinds))
-    for group in groups:
+    for group, drawn in zip(groups, _cameras(s), strict=True):
         for k, kind in enumerate(group):
             test = int((k + 1) * s.test_fraction + 1e-9) > int(k * s.test_fraction + 1e-9)
             place = int(order[len(clips)])
-            clips[place] = Planned(f"toy{place:04d}", kind, s.scene + k // 2 % s.cameras, test)
+            clips[place] = Planned(f"toy{place:04d}", kind, s.scene + drawn[k], test)
     return tuple(clips[k] for k in range(count))
 
 
-@lru_cache(4)
-def _scene(seed: int, width: int, height: int) -> Scene:
+def _cameras(settings: Toy) -> list[list[int]]:
+    """The cameras of the normal and the anomalous clips: each once, in random order, then again."""
+    rng = np.random.default_rng([settings.seed, 0xCA3])
+    counts = (settings.clips_normal, settings.clips_anomalous)
+    rounds = [-(-count // settings.cameras) for count in counts]
+    return [[k for _ in range(number) for k in rng.permutation(settings.cameras).tolist()] for number in rounds]
+
+
+def _folds(videos: Sequence[Video], clips: Sequence[Planned], settings: Toy) -> tuple[Fold, ...]:
+    """The fold ``toy`` on all cameras; from three cameras on also ``unseen``, which tests the last third of them."""
+    first_unseen = settings.scene + settings.cameras - -(-settings.cameras // 3)
+    sides = {"toy": [clip.test for clip in clips]}
+    if settings.cameras >= UNSEEN_FROM:
+        sides["unseen"] = [clip.scene >= first_unseen for clip in clips]
+    folds = []
+    for name, tests in sides.items():
+        train, test = (tuple(v for v, own in zip(videos, tests, strict=True) if own == side) for side in (False, True))
+        folds.append(Fold(name, train, test))
+    return tuple(folds)
+
+
+@lru_cache(16)
+def _scene(seed: int, width: int, height: int, varied: bool) -> Scene:
     from wherewhen.datasets._toy_scene import build
 
-    return build(seed, width, height)
+    return build(seed, width, height, varied)
 
 
 def clip(settings: Toy, index: int) -> Iterator[Drawn]:
@@ -132,7 +158,7 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
     clips = plan(settings)
     if not 0 <= index < len(clips):
         raise DataError(f"toy: clips 0 to {len(clips) - 1}, got {index}")
-    scene = _scene(clips[index].scene, settings.width, settings.height)
+    scene = _scene(clips[index].scene, settings.width, settings.height, settings.cameras > 1)
     rng = np.random.default_rng([settings.seed, 0xC11B, index])
     actors = fill(scene, rng, settings.rate, settings.frames, clips[index].kind)
     if settings.palette:
@@ -222,9 +248,7 @@ def generate(
             )
             if progress:
                 progress(index + 1, len(clips))
-        train = tuple(v for v, p in zip(videos, clips, strict=True) if not p.test)
-        test = tuple(v for v, p in zip(videos, clips, strict=True) if p.test)
-        dataset = Dataset("toy", tuple(videos), (Fold("toy", train, test),))
+        dataset = Dataset("toy", tuple(videos), _folds(videos, clips, settings))
         sizes = {clip.id: (settings.width, settings.height) for clip in clips}
         native.write(root, dataset, truths, sizes, {"reader": "toy", "settings": asdict(settings)})
 

@@ -21,7 +21,7 @@ class Options:
         width: width of the pictures in px.
         height: height of the pictures in px.
         rate: frames per second.
-        cameras: number of scenes, which the clips use in turn.
+        cameras: number of cameras with separate scenes; each has clips of both labels.
         scene: number of the first scene; another number draws another scene.
         seed: number that all random choices depend on.
         palette: draw everything gray but the anomalies, each kind in a color that the backbone toywords reads.
