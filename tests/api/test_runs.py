@@ -145,7 +145,7 @@ def test_resuming_a_finished_run_changes_nothing(run: Path, clips: Path, monkeyp
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("place", ["_keep", "fit"])
+@pytest.mark.parametrize("place", ["training_results.write", "fit"])
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(
     place: str, run: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +155,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(runs, place, stop)
+        patch.setattr(f"wherewhen.api.runs.{place}", stop)
         runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", quiet=True)
     runs.train(clips, tmp_path / "run", settings=SETTINGS, device="cpu", resume=True, quiet=True)
     for name in ("metrics.json", "config.yaml", "training.csv", "weights/best.safetensors", "weights/last.safetensors"):

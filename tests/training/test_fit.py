@@ -425,7 +425,7 @@ def test_training_never_asks_for_truth(toy_bags: MakeBags, tmp_path: Path, monke
     blind = DatasetReader(Provenance("x"), bool, lambda root: Dataset("x", videos), forbidden)
     monkeypatch.setattr(datasets, "reader_of", lambda root, name=None, folders=None: blind)
     monkeypatch.setattr(loading, "bags", lambda seen, *_, **__: [Bag(v, {"cells": looks[v.id]}) for v in seen])
-    monkeypatch.setattr(runs, "_keep", lambda *_: None)
+    monkeypatch.setattr("wherewhen.api.training_results.write", lambda *_: None)
     model = runs.train(tmp_path, tmp_path / "run", settings={"training": {"steps": 2}}, device="cpu", quiet=True)
     assert model.config.training.steps == 2
 
