@@ -76,8 +76,8 @@ def tables(selection: Selection) -> list[Facts]:
     """The table of candidates for the report; none where none were compared."""
     if not selection.trials:
         return []
-    counts = [sum(own == label for own in selection.labels.values()) for label in (1, 0)]
-    rows = [(one.name, *_cells(selection, one, counts)) for one in selection.trials]
+    counts = [sum(label_of_video == label for label_of_video in selection.labels.values()) for label in (1, 0)]
+    rows = [(trial.name, *_cells(selection, trial, counts)) for trial in selection.trials]
     note = (
         f"AUC of the highest scores of {sum(counts)} training videos, each by a model that was not trained on its "
         "fold, with its 95 % interval. The chosen one was selected by these numbers, so its own is slightly too high."

@@ -111,8 +111,8 @@ def build(seed: int, width: int, height: int, varied: bool = False) -> Scene:
     )
     light = 1.0
     if varied:
-        own = np.random.default_rng([seed, 0xCA3E])  # so that everything else stays as it is
-        camera, light = _varied(own, camera), float(own.uniform(0.5, 1.1))
+        draws = np.random.default_rng([seed, 0xCA3E])  # so that everything else stays as it is
+        camera, light = _varied(draws, camera), float(draws.uniform(0.5, 1.1))
     bands, wall = _bands(rng)
     way = int(rng.choice([-1, 1]))
     sun = (float(rng.uniform(0.35, 0.9) * rng.choice([-1, 1])), float(rng.uniform(-0.25, 0.35)))

@@ -132,7 +132,9 @@ def _folds(videos: Sequence[Video], clips: Sequence[Planned], settings: Toy) -> 
         sides["unseen"] = [clip.scene >= first_unseen for clip in clips]
     folds = []
     for name, tests in sides.items():
-        train, test = (tuple(v for v, own in zip(videos, tests, strict=True) if own == side) for side in (False, True))
+        train, test = (
+            tuple(v for v, tested in zip(videos, tests, strict=True) if tested == side) for side in (False, True)
+        )
         folds.append(Fold(name, train, test))
     return tuple(folds)
 

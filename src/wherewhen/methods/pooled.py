@@ -189,8 +189,8 @@ class Pooled(nn.Module):
         """Rows ``(H, B, T, S)`` with some of the S numbers of each head and bag set to zero in training."""
         if not self.training or not self.config.dropout:
             return rows
-        kept = torch.rand(rows.shape[0], rows.shape[1], 1, rows.shape[3], device=rows.device) >= self.config.dropout
-        return rows * kept / (1 - self.config.dropout)
+        passed = torch.rand(rows.shape[0], rows.shape[1], 1, rows.shape[3], device=rows.device) >= self.config.dropout
+        return rows * passed / (1 - self.config.dropout)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``bag``: cross-entropy of each head's bag logits with smoothed labels; ``labels`` ``(B,)``, 1 = anomalous."""

@@ -43,11 +43,11 @@ def ranking(peaks: Mapping[str, float], labels: Mapping[str, int], folds: Mappin
     return Ranking(float(sum(share * first.mean() for share, first, _ in shares)), shares)
 
 
-def paired_error(one: Ranking, other: Ranking) -> float:
+def paired_error(ranking_a: Ranking, ranking_b: Ranking) -> float:
     """Standard error of the difference of two AUCs on the same videos and folds (DeLong et al., Biometrics 1988)."""
     variance = 0.0
-    for (share, *own), (_, *others) in zip(one.parts, other.parts, strict=True):
-        for first, second in zip(own, others, strict=True):
+    for (share, *parts_a), (_, *parts_b) in zip(ranking_a.parts, ranking_b.parts, strict=True):
+        for first, second in zip(parts_a, parts_b, strict=True):
             if len(first) > 1:
                 variance += share**2 * float(np.var(first - second, ddof=1)) / len(first)
     return float(variance**0.5)

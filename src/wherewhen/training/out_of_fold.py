@@ -81,12 +81,12 @@ def fold_scores(
         OutOfTime: training did not end in time.
     """
     start = monotonic()
-    others = [k for k, own in enumerate(fold) if own != number]
+    others = [k for k, fold_of_video in enumerate(fold) if fold_of_video != number]
     validating = _both([bags[k].video for k in others if bags[k].video.id in set(validation)])
     model = fit(BagSubset(bags, others), config, device=device, validation=validating, until=until).best
     peaks, maxima, seconds = dict[str, float](), list[float](), 0.0
-    for k, own in enumerate(fold):
-        if own != number:
+    for k, fold_of_video in enumerate(fold):
+        if fold_of_video != number:
             continue
         bag = bags[k]
         times, scores = frame_scores(model, replace(bag, views=model.normalized(bag.views)))

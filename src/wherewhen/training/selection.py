@@ -172,7 +172,7 @@ class Selection:
     @property
     def chosen(self) -> Trial | None:
         """The trial of the chosen method; None without trials."""
-        return next((one for one in self.trials if one.name == self.config.method and not one.note), None)
+        return next((trial for trial in self.trials if trial.name == self.config.method and not trial.note), None)
 
     def ranking(self, trial: Trial) -> Ranking:
         """How well the peaks of a trial rank the videos of each fold."""
@@ -186,9 +186,9 @@ class Selection:
     def plain(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
         rows = [
-            {"method": one.name, "vauc": None if one.note else self.ranking(one).auc, "seconds": one.seconds,
-             "note": one.note, "chosen": one is self.chosen}
-            for one in self.trials
+            {"method": trial.name, "vauc": None if trial.note else self.ranking(trial).auc, "seconds": trial.seconds,
+             "note": trial.note, "chosen": trial is self.chosen}
+            for trial in self.trials
         ]  # fmt: skip
         return {"method": self.config.method, "reason": self.reason, "candidates": rows}
 
@@ -234,7 +234,7 @@ def select(
             notes[name] = first_line(error)
     if not trials:
         raise DataError(f"no method fits these features: {'; '.join(f'{k}: {v}' for k, v in notes.items())}")
-    trials.sort(key=lambda one: (one.name != request.usual.method, one.cost))
+    trials.sort(key=lambda trial: (trial.name != request.usual.method, trial.cost))
     videos = [bag.video for bag in bags[trials[0].name]]
     fold = folds_of(videos, FOLDS, request.usual.seed)
     state = _State(file, _key(request, videos, fold, validation), trials)
@@ -244,7 +244,7 @@ def select(
     for trial, number in track(todo, "comparing methods", len(todo), quiet=quiet):
         if trial.note or number < len(trial.folds):
             continue
-        left = 60 * request.auto.minutes - sum(one.seconds for one in trials)
+        left = 60 * request.auto.minutes - sum(trial.seconds for trial in trials)
         start = monotonic()
         try:
             if left <= 0:
@@ -269,18 +269,18 @@ def _choose(
     request: Request, trials: Sequence[Trial], labels: Mapping[str, int], folds: Mapping[str, int]
 ) -> Selection:
     """The first candidate that the videos can't tell from the best one."""
-    compared = [one for one in trials if not one.note]
+    compared = [trial for trial in trials if not trial.note]
     if not compared:
         reason = f"no comparison of methods ended in {request.auto.minutes:g} minutes; it is the default"
         return Selection(request.usual, reason, trials, labels, folds)
-    ranks = {one.name: ranking(one.peaks, labels, folds) for one in compared}
+    ranks = {trial.name: ranking(trial.peaks, labels, folds) for trial in compared}
     best = max(ranks, key=lambda name: ranks[name].auc)
     gaps = {name: ranks[best].auc - rank.auc for name, rank in ranks.items()}
-    name = next(one.name for one in compared if gaps[one.name] <= paired_error(ranks[best], ranks[one.name]))
+    name = next(trial.name for trial in compared if gaps[trial.name] <= paired_error(ranks[best], ranks[trial.name]))
     reason = f"AUC {ranks[name].auc:.3f} of {len(labels)} training videos, out of fold"
     if name != best:
         reason += f"; {best} has {ranks[best].auc:.3f}, which is within one standard error"
-    skipped = sum(one.note.startswith(LATE) for one in trials)
+    skipped = sum(trial.note.startswith(LATE) for trial in trials)
     reason += f"; {len(compared)} methods compared"
     reason += f", {skipped} left out for time (--auto.minutes)" if skipped else ""
     return Selection(request.candidates[name], reason, trials, labels, folds)
@@ -316,7 +316,9 @@ class _State:
     def write(self) -> None:
         """Write what is finished, in one go."""
         if self.file is not None:
-            trials = {one.name: {"folds": one.folds, "note": one.note, "wasted": one.wasted} for one in self.trials}
+            trials = {
+                trial.name: {"folds": trial.folds, "note": trial.note, "wasted": trial.wasted} for trial in self.trials
+            }
             write_json(self.file, {"key": self.key, "trials": trials})
 
     def read(self) -> None:
@@ -329,7 +331,7 @@ class _State:
                 raise StoreError(f"{self.file}: the comparison was started with other data or settings; remove it")
             for trial in self.trials:
                 values = stored["trials"].get(trial.name, {"folds": [], "note": "", "wasted": 0.0})
-                trial.folds = [FoldScores.of(one) for one in values["folds"]]
+                trial.folds = [FoldScores.of(entry) for entry in values["folds"]]
                 trial.note, trial.wasted = str(values["note"]), float(values["wasted"])
                 if trial.note.startswith(LATE):  # the time may be longer now
                     trial.note = ""
