@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherewhen.backbones import _motion_groups
 from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Instances
 from wherewhen.methods._grid import lanes
-from wherewhen.methods.pooled import PARTS, Pooled, PooledConfig
+from wherewhen.methods.pooled import GROUPS, PARTS, Pooled, PooledConfig
 
 
 def bag(steps: int, cells: int, seconds: np.ndarray, seed: int = 0, dims: int = 3) -> View:
@@ -113,3 +114,7 @@ def test_a_summarized_bag_has_the_statistics_of_its_cells(steps: int, cells: int
     torch.testing.assert_close(model.statistics(short, lanes(short)), model.statistics(view, lanes(view)))
     peaks = model({"cells": view}).scores.reshape(steps, cells).amax(1)
     torch.testing.assert_close(model({"cells": short}).scores[0], peaks)
+
+
+def test_the_preset_names_all_groups_of_motion() -> None:
+    assert set(GROUPS) == set(_motion_groups.GROUPS)
