@@ -331,3 +331,28 @@ def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(options))
     return folder
+
+
+@pytest.fixture(scope="session")
+def joint_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OpenVINO IR of 24 x 24 pictures whose 17 joints are the center of the light above gray 200, or sure of nothing.
+
+    Joint k has 1 - k / 34 of the confidence, which is 1 where there is any such light.
+    """
+    openvino = pytest.importorskip("openvino")
+    ops = openvino.opset13
+    pixels = ops.parameter([1, 24, 24, 3], np.uint8, name="pixels")
+    gray = ops.reduce_min(ops.convert(pixels, "f32"), np.array([3]))
+    light = ops.relu(ops.subtract(gray, np.float32(200)))
+    total = ops.reduce_sum(light, np.array([1, 2]))
+    places = (np.arange(24, dtype=np.float32) + 0.5) / 24
+    y, x = (
+        ops.divide(ops.reduce_sum(ops.multiply(light, part), np.array([1, 2])), ops.add(total, np.float32(1e-6)))
+        for part in (places[None, :, None], places[None, None])
+    )
+    one = ops.unsqueeze(ops.concat([y, x, ops.minimum(total, np.float32(1))], 0), np.array([0, 1, 2]))
+    factors = np.ones((1, 1, 17, 3), np.float32)
+    factors[..., 2] -= np.arange(17) / 34
+    path = tmp_path_factory.mktemp("joints") / "joints.xml"
+    openvino.save_model(openvino.Model([ops.multiply(one, factors)], [pixels], "joints"), path, compress_to_fp16=False)
+    return path

@@ -12,7 +12,8 @@ from wherewhen.core.config import build
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.tubes import TubeConfig
 from wherewhen.core.values import Boxes, Grid, Instances, Scores
-from wherewhen.instances._movers import Movers, TubesConfig, cells, in_time, windows
+from wherewhen.instances._movers import Movers, cells, in_time, windows
+from wherewhen.instances._tubes_config import TubesConfig
 from wherewhen.instances.tube_frames import TubeFrames
 from wherewhen.instances.tubes import Tubes
 

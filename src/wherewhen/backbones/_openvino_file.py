@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherewhen.core.errors import ConfigError, unknown
-from wherewhen.runtime.weights import checksum
+from wherewhen.runtime.network_files import first_line, ir_weights
 
 log = logging.getLogger("wherewhen")
 
-TFLITE, IR = ".tflite", ".xml"
+TFLITE = ".tflite"
 INPUTS = ("BHWC", "BCHW", "BTHWC", "BCTHW", "BTCHW")
 MOVES = ("Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze")  # operations that keep values
 KINDS = {"u8": np.uint8, "i8": np.int8, "f32": np.float32, "f16": np.float16}
@@ -41,13 +40,6 @@ class Network:
     pixels: Linear | None
     integers: bool
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, for IR of both of its files; ConfigError where the second one is missing."""
-    if path.suffix.lower() != IR:
-        return checksum(path)
-    return sha256(f"{checksum(path)} {checksum(_weights(path))}".encode()).hexdigest()
 
 
 def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
@@ -73,16 +65,7 @@ def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
         raise
     except Exception as error:  # the library has errors of many kinds
         kind = "TensorFlow Lite" if path.suffix.lower() == TFLITE else "OpenVINO IR"
-        raise ConfigError(f"file: {path} can't be opened as {kind} ({_first_line(error)})") from None
-
-
-def _weights(path: Path) -> Path:
-    weights = path.with_suffix(".bin")
-    if not weights.is_file():
-        raise ConfigError(
-            f"file: {path} is OpenVINO IR, which also needs its weights: expected {weights.name} beside it"
-        )
-    return weights
+        raise ConfigError(f"file: {path} can't be opened as {kind} ({first_line(error)})") from None
 
 
 def _tflite(frontend: Any, path: Path, operation: str) -> tuple[Any, str]:
@@ -99,7 +82,7 @@ def _tflite(frontend: Any, path: Path, operation: str) -> tuple[Any, str]:
 
 
 def _ir(openvino: Any, path: Path, operation: str) -> tuple[Any, str]:
-    model = openvino.Core().read_model(str(path), str(_weights(path)))
+    model = openvino.Core().read_model(str(path), str(ir_weights(path, "file")))
     nodes = {node.get_friendly_name(): node for node in _computed(model)}
     chosen = _choice(
         path, operation, {name: (_sizes(node.output(0).get_partial_shape()), (2, None)) for name, node in nodes.items()}
@@ -236,15 +219,9 @@ def _runner(
                 parts = [np.array(compiled(rows[k : k + at_once])[0]) for k in range(0, len(rows), at_once)]
         except Exception as error:  # the library has errors of many kinds
             raise ConfigError(
-                f"file: {path} expects {[size or '?' for size in shape]}, got {values.shape}: {_first_line(error)}"
+                f"file: {path} expects {[size or '?' for size in shape]}, got {values.shape}: {first_line(error)}"
             ) from None
         features: NDArray[np.float32] = np.concatenate(parts)[: len(values)].astype(np.float32)
         return features * np.float32(scale) + np.float32(offset)
 
     return run
-
-
-def _first_line(error: Exception) -> str:
-    """The part of an error of OpenVINO that names the cause."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.startswith("Exception from")), type(error).__name__)[:200]

@@ -18,12 +18,13 @@ from wherewhen.core.config import CONSENT
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Pixels
+from wherewhen.runtime import network_files
 from wherewhen.runtime.network import fitted
 
 Array = NDArray[np.float32]
 Run = Callable[[Array], Array]
 ONNX, SCRIPT = (".onnx",), (".pt", ".pth", ".ts", ".torchscript")
-OPENVINO = (_openvino_file.TFLITE, _openvino_file.IR)
+OPENVINO = (_openvino_file.TFLITE, network_files.IR)
 SUFFIXES = ONNX + OPENVINO + SCRIPT
 AUTO = "auto"
 
@@ -89,14 +90,8 @@ class FileConfig:
             object.__setattr__(self, "output", "BD" if self.output == AUTO else self.output)
         if self.input != AUTO and "T" not in self.input and "T" in self.output:
             raise ConfigError(f"file: frame by frame ({self.input}), a network has no time in its output {self.output}")
-        if Path(self.path).is_file():
-            digest = _openvino_file.digest(Path(self.path))
-            if self.sha256 not in ("", digest):
-                raise ConfigError(
-                    f"file: {self.path} has changed: its sha256 is {digest}, the settings say {self.sha256}; features "
-                    "and models made with it before don't fit it. Leave sha256 empty to accept it."
-                )
-            object.__setattr__(self, "sha256", digest)  # identifies the file in passports of features
+        digest = network_files.identity(self.path, self.sha256, "file")
+        object.__setattr__(self, "sha256", digest)  # identifies the file in passports of features
 
 
 def code_of(settings: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -16,7 +16,7 @@ from wherewhen.core import extents as ext
 from wherewhen.core.contracts import Backbone, Builder, ClipSpec
 from wherewhen.core.spill import Spool
 from wherewhen.core.values import Boxes, Floats, Frame, Grid, Instances, Paths, Scores
-from wherewhen.extraction import roi_crops, sampling
+from wherewhen.extraction import pose_features, roi_crops, sampling
 
 Part = tuple[str, Instances]  # of a view with this name
 
@@ -56,6 +56,7 @@ def instances(
     can; a camera's don't. ``gate`` and ``still``: see `sampling.grids`.
     """
     builders = roi_crops.with_crops(builders, backbone, streams.closeups, batch=batch, gate=gate, patient=patient)
+    builders = pose_features.with_joints(builders, streams.closeups)
     clips = sampling.clips(streams.frames, backbone.clip)
     together = batch if patient else 1
     grids = sampling.grids(clips, backbone, crops=crops, gate=gate, batch=together, still=still)

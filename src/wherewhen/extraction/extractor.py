@@ -73,13 +73,19 @@ class FeatureSpec:
         """The settings that features must have, by name; an engine only where one is requested."""
         backbone = _effective(self.backbone, self.backbone_settings)
         settings = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
-        settings |= {"crops": self.crops, "gate": self.gate, self.instances: plain(self.instances_settings)}
+        settings |= {"crops": self.crops, "gate": self.gate, self.instances: self._effective_instances()}
         if self.network is not None:
             run = {"engine": self.engine, "precision": self.precision}
             settings |= {key: value for key, value in run.items() if value != AUTO}
         for track_source in track_cache.track_sources({self.instances: self.builder}).values():
             settings["sight"] = track_cache.source_settings(track_source)
         return {**settings, self.backbone: backbone}
+
+    def _effective_instances(self) -> Mapping[str, Any]:
+        """The settings of the builder that features depend on."""
+        settings: dict[str, Any] = plain(self.instances_settings)
+        effective = registry.load("instances", self.instances).abilities.effective_settings
+        return effective(settings) if effective else settings
 
     def source(self, video: Video) -> dict[str, Any]:
         """The source for a passport: the hash of the video's content, its span in seconds, its file of boxes if any."""

@@ -31,9 +31,17 @@ def roi_specs(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
     return {name: builder.roi for name, builder in builders.items() if builder.roi is not None}
 
 
+def of_backbone(builders: Mapping[str, Builder]) -> dict[str, RoiSpec]:
+    """Those whose crops the backbone processes, and not a network of joints."""
+    return {name: roi for name, roi in roi_specs(builders).items() if roi.pose is None}
+
+
 def specs(builders: Mapping[str, Builder], spec: ClipSpec) -> dict[str, ClipSpec]:
-    """Sharper pictures for those builders: at the rate of a backbone's ``spec`` and the width of the ROI."""
-    return {name: ClipSpec(1, 1, spec.rate, roi.width) for name, roi in roi_specs(builders).items()}
+    """Sharper pictures for those builders: at the rate of a backbone's ``spec`` or of joints, and the ROI's width."""
+    return {
+        name: ClipSpec(1, 1, roi.pose.rate if roi.pose else spec.rate, roi.width)
+        for name, roi in roi_specs(builders).items()
+    }
 
 
 def shared(needed: Mapping[str, ClipSpec], streams: Mapping[ClipSpec, Iterator[Frame]]) -> dict[str, Iterator[Frame]]:
@@ -53,13 +61,13 @@ def with_crops(
     gate: float = 0.0,
     patient: bool = False,
 ) -> dict[str, Builder]:
-    """The same builders, where those with regions to crop get crops of their ``pictures``.
+    """The same builders, where those with regions for the backbone get crops of their ``pictures``.
 
     ``batch``: clips per call of the backbone. ``patient``: instances wait until a batch is full, as for files; for
     cameras they are complete at the end of their window. ``gate``: as for whole pictures, see `sampling.grids`.
     """
     result = dict(builders)
-    for name, roi in roi_specs(builders).items():
+    for name, roi in of_backbone(builders).items():
         result[name] = RoiFeatures(builders[name], roi, backbone, pictures[name], batch, gate, patient)
     return result
 
@@ -105,7 +113,7 @@ class RoiFeatures:
                 sums.add(number, cells)
             clips.clear()
 
-        for part in self.builder(self._along(grids, roll)):
+        for part in self.builder(roll.along(grids, self.pictures)):
             sums = _Sums(part)
             waiting.append(sums)
             for number, clip in self._clips(part, roll):
@@ -132,36 +140,30 @@ class RoiFeatures:
         clip = self.backbone.clip
         return replace(clip, size=clip.size or (SIDE, SIDE))
 
-    def _along(self, grids: Iterable[Grid], roll: FrameBuffer) -> Iterator[Grid]:
-        """The same grids; before each the pictures that begin before its end are added to the buffer."""
-        unread = iter(self.pictures)
-        pending = next(unread, None)
-        for grid in grids:
-            while pending is not None and pending.start < grid.span[1] - ext.TICK:
-                roll.add(pending)
-                pending = next(unread, None)
-            yield grid
-
     def _clips(self, part: Instances, roll: FrameBuffer) -> Iterator[tuple[int, Clip]]:
         """The clips of each instance of a stretch, one after the other; then its pictures are removed."""
-        if part.paths is None:
-            raise ValueError("crops need the paths of instances")
         size = self.spec.size or (SIDE, SIDE)
-        rows, owner = ext.widened(part.paths.rows.extents, self.roi.margin), part.paths.rows.track
-        order = np.lexsort((rows[:, 0], owner))
-        for number, indices in enumerate(
-            np.split(order, np.searchsorted(owner[order], np.arange(1, len(part.extents))))
-        ):
-            boxes = rows[indices]
+        for number, boxes in boxes_of(part, self.roi.margin):
             for clip in sampling.clips(_crops(roll, boxes, size), self.backbone.clip):
                 yield number, clip
-        roll.forget(float(part.paths.edges[-1]))
+        if part.paths is not None:
+            roll.forget(float(part.paths.edges[-1]))
+
+
+def boxes_of(part: Instances, margin: float) -> Iterator[tuple[int, Floats]]:
+    """The boxes ``(n, 6)`` of each instance in order of time, enlarged; ValueError where there are none."""
+    if part.paths is None:
+        raise ValueError("crops need the paths of instances")
+    rows, owner = ext.widened(part.paths.rows.extents, margin), part.paths.rows.track
+    order = np.lexsort((rows[:, 0], owner))
+    borders = np.searchsorted(owner[order], np.arange(1, len(part.extents)))
+    for number, indices in enumerate(np.split(order, borders)):
+        yield number, rows[indices]
 
 
 def _crops(roll: FrameBuffer, boxes: Floats, size: tuple[int, int]) -> Iterator[Frame]:
     """The crops of a mover's boxes ``(n, 6)``, in order of time, from the pictures of its time."""
-    for frame in roll.between(boxes[0, 0], boxes[-1, 1]):
-        box = boxes[max(0, int(np.searchsorted(boxes[:, 0], frame.start + ext.TICK, "right")) - 1)]
+    for frame, box in roll.along_path(boxes):
         yield replace(frame, image=resized(cut(frame.image, box), *size))
 
 
@@ -249,6 +251,21 @@ class FrameBuffer:
             last = first + 1
         for frame, place in self._frames[first:last]:
             yield replace(frame, image=self._image(place))
+
+    def along(self, grids: Iterable[Grid], pictures: Iterable[Frame]) -> Iterator[Grid]:
+        """The same grids; before each the pictures that begin before its end are added."""
+        unread = iter(pictures)
+        pending = next(unread, None)
+        for grid in grids:
+            while pending is not None and pending.start < grid.span[1] - ext.TICK:
+                self.add(pending)
+                pending = next(unread, None)
+            yield grid
+
+    def along_path(self, boxes: Floats) -> Iterator[tuple[Frame, Floats]]:
+        """The pictures in the time of boxes ``(n, 6)`` in order of time, each with its box."""
+        for frame in self.between(boxes[0, 0], boxes[-1, 1]):
+            yield frame, boxes[max(0, int(np.searchsorted(boxes[:, 0], frame.start + ext.TICK, "right")) - 1)]
 
     def _image(self, place: int) -> Pixels:
         if place in self._kept:

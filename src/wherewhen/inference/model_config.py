@@ -299,7 +299,7 @@ def _check_fit(config: ModelConfig) -> None:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
-    crop_views = roi_crops.roi_specs(builders)
+    crop_views = roi_crops.of_backbone(builders)
     if crop_views and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(
             f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "

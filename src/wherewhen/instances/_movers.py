@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,71 +14,12 @@ from numpy.typing import NDArray
 from wherewhen.core import extents as ext
 from wherewhen.core import tubes
 from wherewhen.core.contracts import BuilderAbilities, RoiSpec, TrackSource
-from wherewhen.core.errors import ConfigError
-from wherewhen.core.linking import LinkConfig
-from wherewhen.core.tubes import SUB_TUBE, TubeConfig, Tubes
+from wherewhen.core.tubes import Tubes
 from wherewhen.core.values import Boxes, Features, Grid, Instances, Paths, Scores, unit
 from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.instances._shares import placed
-
-WINDOW = 5 * SUB_TUBE
-
-
-@dataclass(frozen=True)
-class TubesConfig:
-    """Settings of `Tubes` and `TubeFrames`.
-
-    Args:
-        proposals: source of boxes (wherewhen list proposals).
-        boxes: settings of that source, such as {rate: 6}.
-        tracks: settings of the tracker that links boxes.
-        shape: how tubes are built from tracks; by default its window is 12.8 seconds, and movers that
-            touch have no union.
-        part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
-        features: pool averages the grid cells inside the boxes; crop cuts the boxes out of the pictures and
-            runs the backbone on them. Tubes only.
-        margin: share of its size by which a box is enlarged on each side before its features are computed.
-        width: crops are cut out of pictures at most so many px wide; null keeps them as they are.
-        l2: scale features of pictures to unit length, as Sultani et al.
-        manner: add each mover's motion: path, speed relative to its size, change of shape, neighbors. Tubes only.
-    """
-
-    proposals: str = "motion"
-    boxes: dict[str, Any] = field(default_factory=dict)
-    tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
-    shape: TubeConfig = TubeConfig(window=WINDOW, multivariate=False)  # noqa: RUF009 (frozen)
-    part: float | None = SUB_TUBE
-    features: Literal["pool", "crop"] = "pool"
-    margin: float = 0.0
-    width: int | None = 640
-    l2: bool = False
-    manner: bool = True
-
-    def __post_init__(self) -> None:
-        if self.part is not None and not self.part > 0:
-            raise ConfigError(f"tubes: part is above 0 seconds or null; got {self.part}")
-        if not 0 <= self.margin <= 2:
-            raise ConfigError(f"tubes: expected margin in [0, 2]; got {self.margin}")
-        if self.width is not None and self.width < 1:
-            raise ConfigError(f"tubes: width is at least 1 px or null; got {self.width}")
-        if self.shape.frame == "never":
-            raise ConfigError("tubes: shape.frame never leaves a video without movers empty; use fallback or always")
-
-    @property
-    def track_source(self) -> TrackSource:
-        """The source of the boxes that come with each grid."""
-        return TrackSource(self.proposals, self.boxes, self.tracks)
-
-    @property
-    def roi(self) -> RoiSpec | None:
-        """How movers are cropped; None where the features are pooled."""
-        return RoiSpec(self.margin, self.width, self.l2) if self.features == "crop" else None
-
-    @property
-    def wait(self) -> float:
-        """Seconds after its end that an instance may wait; without a window it waits for the end of the video."""
-        return (self.shape.window or float("inf")) + self.tracks.gap
+from wherewhen.instances._tubes_config import TubesConfig, effective
 
 
 def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list[Grid], list[Boxes]]]:
@@ -144,7 +85,7 @@ class Movers:
 
     def _features(self, grids: Sequence[Grid], rows: Scores, count: int) -> Features:
         """Pooled features of each of ``count`` tubes ``(count, D)``; D = 0 where crops give the features."""
-        if self.config.roi and not self.whole:
+        if self.config.features == "crop" and not self.whole:
             return np.empty((count, 0), np.float32)
         places = whole_picture(rows.extents) if self.whole else ext.widened(rows.extents, self.config.margin)
         features = pool(cells(grids), places, rows.track)[1]
@@ -165,7 +106,7 @@ class Windowed:
     """A builder that makes instances of tracked boxes a window at a time; ``whole``: see `Movers`."""
 
     Config: ClassVar[type] = TubesConfig
-    abilities: ClassVar[BuilderAbilities] = BuilderAbilities()
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(effective_settings=effective)
     whole: ClassVar[bool]
 
     def __init__(self, config: TubesConfig) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from wherewhen.core.contracts import BuilderAbilities
 from wherewhen.instances._movers import Windowed
+from wherewhen.instances._tubes_config import effective
+
+
+def _without_crops(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that features of whole pictures depend on: poses have no effect."""
+    return effective({**settings, "features": "pool" if settings["features"] == "pose" else settings["features"]})
 
 
 class TubeFrames(Windowed):
@@ -15,7 +22,9 @@ class TubeFrames(Windowed):
     """
 
     whole: ClassVar[bool] = True
-    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(shares_settings_with="tubes")
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(
+        shares_settings_with="tubes", effective_settings=_without_crops
+    )
 
 
 PLUGIN = TubeFrames

@@ -9,7 +9,14 @@ from wherewhen.core.contracts.classes import JOIN, UNNAMED, Classes, classes_of
 from wherewhen.core.contracts.datasets import DatasetReader
 from wherewhen.core.contracts.engines import Engine
 from wherewhen.core.contracts.formats import Format
-from wherewhen.core.contracts.instances import BoxesConfig, Builder, BuilderAbilities, RoiSpec, TrackSource
+from wherewhen.core.contracts.instances import (
+    BoxesConfig,
+    Builder,
+    BuilderAbilities,
+    PoseSpec,
+    RoiSpec,
+    TrackSource,
+)
 from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
 from wherewhen.core.contracts.methods import Method, MethodAbilities, Output, StagedMethod, Training, View
 from wherewhen.core.contracts.metrics import Metric
@@ -40,6 +47,7 @@ __all__ = [
     "MethodAbilities",
     "Metric",
     "Output",
+    "PoseSpec",
     "Proposer",
     "ProposerAbilities",
     "Provenance",

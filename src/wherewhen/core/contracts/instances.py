@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -34,16 +34,32 @@ class BoxesConfig(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PoseSpec:
+    """The network of joints in a file, and the pictures that it processes.
+
+    ``sha256``: of the file, checked when it is opened. ``rate``: pictures per second; None keeps the source's.
+    ``confidence``: joints below it are left out.
+    """
+
+    path: str
+    sha256: str
+    rate: float | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoiSpec:
     """How moving instances are cropped: their boxes, enlarged by a share ``margin`` of their size on each side.
 
     They are cut out of pictures at most ``width`` px wide (None = original width); the backbone processes each.
-    ``l2``: the features of an instance are scaled to unit length.
+    ``l2``: the features of an instance are scaled to unit length. ``pose``: a network of joints processes the crops in
+    place of the backbone.
     """
 
     margin: float = 0.0
     width: int | None = None
     l2: bool = False
+    pose: PoseSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +69,11 @@ class BuilderAbilities:
     Args:
         shares_settings_with: name of the builder from whose instances it derives its own. Settings that a user doesn't
             give are those given to that builder.
+        effective_settings: the part of its plain settings that features depend on, for their passports; None = all.
     """
 
     shares_settings_with: str | None = None
+    effective_settings: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
@@ -81,7 +99,7 @@ class Builder(Protocol):
     def roi(self) -> RoiSpec | None:
         """How its instances are cut out of the pictures; None where they are not.
 
-        Its instances then have `Instances.paths`, and features of the crops precede its own.
+        Its instances then have `Instances.paths`. Features of the crops precede its own, and those of joints follow.
         """
 
     @property
