@@ -30,7 +30,9 @@ def made(config: ModelConfig, size: int = 6) -> Model:
     rows = np.random.default_rng(0).normal(size=(8, size)).astype(np.float32)
     seen = Instances(rows, np.tile([0, 1, 0, 0, 1, 1.0], (8, 1)))
     dims = dict.fromkeys(config.views, size)
-    normalizers = {name: Normalizer.none() if config.raw(name) else Normalizer.fit([seen]) for name in dims}
+    normalizers = {
+        name: Normalizer.none() if config.normalizer_of(name) == "none" else Normalizer.fit([seen]) for name in dims
+    }
     return Model(config, normalizers, config.student(dims), 0.3, seen, dims=dims)
 
 

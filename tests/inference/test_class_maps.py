@@ -117,7 +117,7 @@ def test_words_come_from_the_backbone_where_it_reads(toy_bags: MakeBags, tmp_pat
     assert not back.method.prompts._reads
     np.testing.assert_array_equal(back.answers(bags[1].views), fitted.answers(bags[1].views))
     with_motion = replace(config, backbone="motion", settings={**config.settings, "motion": None})
-    assert with_motion.reader() is None and not with_motion.raw("cells")
+    assert with_motion.reader() is None and with_motion.normalizer_of("cells") == "places"
 
 
 def test_class_maps_are_answers_where_they_belong() -> None:

@@ -44,6 +44,24 @@ def test_whitening_is_the_ridged_inverse_root() -> None:
     np.testing.assert_allclose(fitted.mix, fitted.mix.T, atol=1e-9)
 
 
+def test_components_are_the_directions_of_most_variance_with_unit_variance() -> None:
+    rows = correlated()
+    fitted = Normalizer.fit([cells(rows)], components=2)
+    features = fitted(cells(rows)).features.astype(np.float64)
+    assert features.shape[1] == fitted.width(4) == 2
+    covariance = np.cov(features.T)
+    np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=0.01)
+    z = (rows - rows.mean(0)) / rows.std(0)
+    values, vectors = np.linalg.eigh(np.corrcoef(rows.T))
+    first = z @ vectors[:, -1]
+    assert abs(np.corrcoef(first, features[:, 0])[0, 1]) > 0.999
+    np.testing.assert_allclose(np.diag(covariance), values[::-1][:2] / (values[::-1][:2] + RIDGE), rtol=0.02)
+    back = Normalizer.from_arrays(fitted.to_arrays(), 2)
+    np.testing.assert_array_equal(back(cells(rows)).features, fitted(cells(rows)).features)
+    with pytest.raises(ValueError, match="mix: expected 4 columns, found 2"):
+        Normalizer.from_arrays(fitted.to_arrays(), 4)
+
+
 def test_empty_instances_stay_empty_and_do_not_count() -> None:
     rows = correlated(500)
     padded = np.concatenate([rows, np.zeros((700, 4), np.float32)])

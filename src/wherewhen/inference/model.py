@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import torch
 
     from wherewhen.inference.normalizer import Normalizer
+    from wherewhen.inference.running_normalizer import RunningNormalizer
 
 log = logging.getLogger("wherewhen")
 
@@ -72,7 +73,7 @@ class Model(Detector):
     """
 
     config: ModelConfig
-    normalizers: Mapping[str, Normalizer]
+    normalizers: Mapping[str, Normalizer | RunningNormalizer]
     method: Any
     threshold: float
     bank: Instances
@@ -213,7 +214,8 @@ class Model(Detector):
 
     def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
         """Predictions of instances, a time step at a time; events have the names of classes where there are any."""
-        return self.located(self.answered((name, self.normalizers[name](part)) for name, part in parts), tracks)
+        streams = {name: normalizer.stream() for name, normalizer in self.normalizers.items()}
+        return self.located(self.answered((name, streams[name](part)) for name, part in parts), tracks)
 
     def located(
         self, answered: Iterable[tuple[Instances, Features]], tracks: Iterable[Boxes] | None = None
@@ -301,7 +303,10 @@ class Model(Detector):
             raise stored.wrong(f"dims: expected {', '.join(config.views)}, found {', '.join(stored.dims)}"[:200])
         method = _student(stored, config)
         bank = stored.bank(stored.dims[config.scored])
-        normalizers = {name: stored.normalizer(_key(config, name), stored.dims[name]) for name in config.views}
+        normalizers = {
+            name: stored.normalizer(_key(config, name), stored.dims[name], config.normalizer_of(name))
+            for name in config.views
+        }
         device = pick_device(device)
         fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes, stored.normal_time())
         try:

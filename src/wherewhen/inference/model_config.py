@@ -43,6 +43,10 @@ def _choice(*names: str) -> Option:
     return Option(str, names[0], names=names)
 
 
+NORMALIZERS = ("places", "global", "none", "past", "both")
+"""What features are normalized by: statistics of normal training videos by place, or of all places together; nothing;
+the past of the same video; or ``places`` and ``past`` side by side."""
+
 OPTIONS: Mapping[str, Option] = {
     "seed": Option(int, 0),
     "validation": Option(float, 0.2, "a share of the training videos from 0 to below 1", lambda share: 0 <= share < 1),
@@ -50,6 +54,8 @@ OPTIONS: Mapping[str, Option] = {
     "precision": _choice("auto", "fp32", "bf16", "int8"),
     "crops": Option(int, 1, "1, 5 or 10", lambda value: value in sampling.CROPS),
     "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
+    "normalizer": _choice("auto", *NORMALIZERS),
+    "components": Option(int, 0, "0 or more", lambda value: value >= 0),
 }
 
 
@@ -62,8 +68,10 @@ class ModelConfig:
     schedule by default.
     ``engine`` and ``precision``: how a backbone that is a network runs; ``auto`` measures once which is fastest.
     ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that change by fewer gray levels,
-    or have less contrast, are not processed. ``movers``: source of tracked boxes, from which events get their boxes;
-    None = none. They change neither training nor frame scores.
+    or have less contrast, are not processed. ``normalizer``: what features are normalized by, `NORMALIZERS`; auto = as
+    the method requires. ``components``: principal components that features are reduced to; 0 = not reduced.
+    ``movers``: source of tracked boxes, from which events get their boxes; None = none. They change neither training
+    nor frame scores.
     """
 
     backbone: str
@@ -78,6 +86,8 @@ class ModelConfig:
     precision: str = "auto"
     crops: int = 1
     gate: float = 0.0
+    normalizer: str = "auto"
+    components: int = 0
     movers: track_cache.MoversConfig | None = None
 
     def __repr__(self) -> str:
@@ -128,6 +138,8 @@ class ModelConfig:
             **head,
             **tail,
             **run,
+            "normalizer": self.normalizer,
+            "components": self.components,
             "movers": plain(self.movers),
             "training": vars(self.training),
             **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.sections.items()},
@@ -204,12 +216,17 @@ class ModelConfig:
         """The plug-in class of a kind."""
         return registry.load(registry.PARTS[kind], getattr(self, kind))
 
-    def raw(self, view: str) -> bool:
-        """Whether the features of a view stay unnormalized, as the method or prompts require.
+    def normalizer_of(self, view: str) -> str:
+        """What the features of a view are normalized by; none where the method or prompts require it.
 
-        >>> [ModelConfig.of({"method": "rtfm", "backbone": name}).raw("cells") for name in ("motion", "toywords")]
-        [False, False]
+        >>> [ModelConfig.of({"method": m}).normalizer_of("cells") for m in ("rtfm", "pooled")]
+        ['places', 'none']
         """
+        if self._unnormalized(view):
+            return "none"
+        return "places" if self.normalizer == "auto" else self.normalizer
+
+    def _unnormalized(self, view: str) -> bool:
         return view in self.part("method").abilities.unnormalized_views or (self.tells_classes and self.reads)
 
     @property
@@ -299,6 +316,14 @@ def _check_fit(config: ModelConfig) -> None:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
+    if with_tracks and config.normalizer in ("past", "both"):
+        raise ConfigError(f"normalizer: {config.normalizer} needs cells on a grid; {with_tracks[0]} have none")
+    if (config.normalizer, config.components) != ("auto", 0) and all(map(config._unnormalized, config.views)):
+        raise ConfigError(f"{config.method} takes unnormalized features; leave out --normalizer and --components")
+    if config.components and config.normalizer in ("none", "past"):
+        raise ConfigError(
+            f"components: principal components need the normalizer places, global or both; got {config.normalizer}"
+        )
     crop_views = roi_crops.of_backbone(builders)
     if crop_views and not config.part("backbone").abilities.usable_on_moving_crops:
         raise ConfigError(

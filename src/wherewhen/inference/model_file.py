@@ -18,6 +18,7 @@ from wherewhen.core.store import plain
 from wherewhen.core.values import Instances
 from wherewhen.inference.normal_time import NormalTime
 from wherewhen.inference.normalizer import Normalizer
+from wherewhen.inference.running_normalizer import BOTH, RunningNormalizer, with_past
 
 if TYPE_CHECKING:
     import torch
@@ -103,10 +104,12 @@ class Stored:
             raise self.wrong("normal: expected maxima from 0 to 1 and their hours")
         return NormalTime(maxima.astype(np.float64), float(hours[0]))
 
-    def normalizer(self, prefix: str, length: int) -> Normalizer:
-        """The normalizer whose arrays have this prefix, for features of this length."""
+    def normalizer(self, prefix: str, length: int, kind: str) -> Normalizer | RunningNormalizer:
+        """The normalizer of a kind whose arrays have this prefix, which gives features of this length."""
         try:
-            return Normalizer.from_arrays(self.part(prefix), length)
+            arrays = self.part(prefix)
+            beside = len(arrays["mean"]) if kind == BOTH else 0
+            return with_past(Normalizer.from_arrays(arrays, length - beside), kind)
         except KeyError as error:
             raise self.wrong(f"it lacks {prefix}{str(error)[1:-1]}") from None
         except ValueError as error:

@@ -28,7 +28,7 @@ class Normalizer:
 
     ``mean``, ``scale``: ``(D,)``. ``places``: means and scales ``(2, h, w, D)`` per cell of a grid, or empty; instances
     without a grid use the cell of their center.
-    ``mix``: ``(D, D)``, the whitening matrix, or empty. ``limit``: values are clipped to this absolute value.
+    ``mix``: ``(D, K)``, the whitening matrix, or empty. ``limit``: values are clipped to this absolute value.
 
     >>> rows = Instances(np.array([[1.0], [3.0]], np.float32), np.array([[0, 1, 0, 0, 1, 1.0]] * 2))
     >>> Normalizer.fit([rows], decorrelate=False)(rows).features.tolist()
@@ -50,12 +50,14 @@ class Normalizer:
         decorrelate: bool = True,
         limit: float = 10.0,
         groups: Sequence[int] = (),
+        components: int = 0,
     ) -> Normalizer:
         """Fit to instances of normal training videos; ValueError without any.
 
         ``by_place``: statistics by place, smoothed over neighbors, where all grids have one size or none has a grid.
         ``groups``: numbers of consecutive features with one unit; each group has its own smallest deviation.
-        ``decorrelate``: whiten by the inverse root of the correlations (ZCA).
+        ``decorrelate``: whiten by the inverse root of the correlations (ZCA). ``components``: whiten and keep only this
+        many principal components (PCA); 0 or more than there are features: all of them, as ZCA.
         """
         instances = list(videos)
         rows = np.concatenate([_held(v) for v in instances]).astype(np.float64) if instances else np.empty((0, 0))
@@ -74,7 +76,7 @@ class Normalizer:
         if not decorrelate:
             return replace(plain, limit=limit)
         scaled = np.concatenate([_held(plain(v)) for v in instances]) if len(rows) > 1 else rows
-        return replace(plain, mix=_whitening(scaled), limit=limit)
+        return replace(plain, mix=_whitening(scaled, components), limit=limit)
 
     @classmethod
     def none(cls) -> Normalizer:
@@ -85,6 +87,14 @@ class Normalizer:
         [[300.0, 2.0]]
         """
         return cls(np.zeros(1), np.ones(1), np.empty((0,)), np.empty((0, 0)), np.inf)
+
+    def width(self, length: int) -> int:
+        """Length of normalized features, of features of this ``length``."""
+        return self.mix.shape[1] if self.mix.size else length
+
+    def stream(self) -> Normalizer:
+        """What normalizes the instances of one video, a stretch of time at a time: the same for all."""
+        return self
 
     def __call__(self, instances: Instances) -> Instances:
         """The same instances with normalized features."""
@@ -109,7 +119,7 @@ class Normalizer:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], length: int | None = None) -> Normalizer:
         """The normalizer of saved arrays, see `to_arrays`; KeyError for a missing array, ValueError for a wrong one.
 
-        ``length``: length of the features; None = unknown.
+        ``length``: length of the normalized features; None = unknown.
         """
         normalizer = cls(arrays["mean"], arrays["scale"], arrays["places"], arrays["mix"], _limit(arrays["limit"]))
         _check(normalizer, length)
@@ -125,7 +135,8 @@ def _limit(array: NDArray[Any]) -> float:
 def _check(normalizer: Normalizer, length: int | None) -> None:
     """ValueError for arrays of wrong shapes, types or values."""
     size = len(normalizer.mean) if normalizer.mean.ndim == 1 else 0
-    expected = {"mean": ((size,),), "scale": ((size,),), "mix": ((size, size), (0,), (0, 0))}
+    columns = normalizer.mix.shape[-1] if normalizer.mix.size and normalizer.mix.shape[-1] <= size else size
+    expected = {"mean": ((size,),), "scale": ((size,),), "mix": ((size, columns), (0,), (0, 0))}
     for name, shapes in expected.items():
         array = getattr(normalizer, name)
         if not size or array.shape not in shapes or array.dtype.kind != "f":
@@ -138,8 +149,11 @@ def _check(normalizer: Normalizer, length: int | None) -> None:
         raise ValueError(
             f"places: expected numbers (2, h, w, {size}), found {normalizer.places.dtype} {normalizer.places.shape}"
         )
-    if length is not None and size not in ((1, length) if not normalizer.mix.size else (length,)):
-        raise ValueError(f"mean: expected {length} numbers, found {size}")
+    width = normalizer.width(size)
+    if length is not None and normalizer.mix.size and width != length:
+        raise ValueError(f"mix: expected {length} columns, found {width}")
+    if length is not None and width not in (1, length):
+        raise ValueError(f"mean: expected {length} numbers, found {width}")
     for name, values in (
         ("scale", normalizer.scale),
         ("places", normalizer.places[1] if normalizer.places.size else normalizer.scale),
@@ -194,15 +208,16 @@ def _places(videos: list[Instances], mean: Floats, scale: Floats, shape: tuple[i
     return np.stack([mean + scale * shift, scale * spread])
 
 
-def _whitening(rows: NDArray[Any]) -> Floats:
-    """The inverse square root ``(D, D)`` of the correlations (ZCA)."""
+def _whitening(rows: NDArray[Any], components: int = 0) -> Floats:
+    """The inverse square root ``(D, D)`` of the correlations (ZCA), or its first components ``(D, K)`` (PCA)."""
     if len(rows) < 2:
-        return np.eye(rows.shape[1])
+        return np.eye(rows.shape[1])[:, : components or None]
     covariance = np.atleast_2d(np.cov(rows.T.astype(np.float64)))
     deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
     steady = deviations < 1e-6
     correlations = covariance / np.outer(deviations, deviations)
     correlations[steady, :] = correlations[:, steady] = 0
     values, vectors = np.linalg.eigh(correlations + np.diag(np.where(steady, 1.0, RIDGE)))
-    mix: Floats = vectors / np.sqrt(values) @ vectors.T
+    scaled = vectors / np.sqrt(values)
+    mix: Floats = scaled[:, ::-1][:, :components] if 0 < components < len(values) else scaled @ vectors.T
     return mix

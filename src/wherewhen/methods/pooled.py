@@ -17,9 +17,10 @@ from wherewhen.core.values import Instances
 from wherewhen.methods._grid import Lanes, flat, lanes
 
 VIEW = "cells"
-PARTS = 6  # statistics of each feature: see `Pooled.statistics`
+PARTS = 8  # statistics of each feature: see `Pooled.statistics`
 TARGET = 0.05  # of a normal bag; 1 less this of an anomalous one
 GROUPS = ("directions", "boundaries", "acceleration", "deformation", "change")  # of the backbone motion: all
+STILL = 0.02  # added to means of motion, so that a ratio to them is finite
 LIMIT = 5.0  # of a standardized statistic
 
 
@@ -134,18 +135,18 @@ class Pooled(nn.Module):
         self.usual.copy_(self.middle[size : 2 * size].clamp(min=1e-3))
 
     def statistics(self, view: View, short: Lanes) -> Tensor:
-        """Statistics ``(B, T, 6 D)`` of the window around each time step of a view, whose lanes are ``short``.
+        """Statistics ``(B, T, 8 D)`` of the window around each time step of a view, whose lanes are ``short``.
 
         Over the cells of a step: the mean, and the fourth root of the mean fourth power, in which the strongest cells
-        count most. Of both over the window: mean, deviation, and the mean scaled to one length, which is the
-        composition of motion, independent of its amount.
+        count most. Of both over the window: mean, deviation, the mean scaled to one length, which is the composition of
+        motion, and the deviation relative to the mean, which is its rhythm; the last two don't depend on the amount.
         """
         rows = self._step_rows(view, short) * short.steps[..., None]
         first, second = _moments(rows, *_spans(view, short.steps, self.config.window))
         deviation = (second - first.square()).clamp(min=0).sqrt()
         parts = torch.split(first, rows.shape[2] // 2, 2)
         composition = [part / (torch.linalg.vector_norm(part, dim=2, keepdim=True) + 1e-3) for part in parts]
-        return torch.cat([first, deviation, *composition], 2)
+        return torch.cat([first, deviation, *composition, deviation / (first + STILL)], 2)
 
     def _step_rows(self, view: View, short: Lanes) -> Tensor:
         """Mean and power mean ``(B, T, 2 D)`` of the cells of each step; a summarized view has them already."""

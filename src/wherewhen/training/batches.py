@@ -140,7 +140,7 @@ class Pack:
     ) -> Pack:
         """Pack bags, each averaged into ``segments`` spans of time; they are read one by one.
 
-        ``raw``: bags of the same sizes that are cheaper to read. ``movers``: instances that move are no more than
+        ``raw``: bags with as many instances that are cheaper to read. ``movers``: instances that move are no more than
         these, chosen by ``seed``. ``names``: of the classes that labels number. ``summary``: one row of each time step.
         """
         import torch
@@ -148,7 +148,7 @@ class Pack:
         shapes = [_packed_shape(bag.views[view], segments, movers, summary) for bag in raw or bags]
         sizes = [rows for rows, _ in shapes]
         counts = torch.tensor(sizes, dtype=torch.int64)
-        width = _width((raw or bags)[0].views[view], summary) if len(bags) else 0
+        width = _width(bags[0].views[view], summary) if len(bags) else 0
         labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)

@@ -16,6 +16,7 @@ from wherewhen.core.values import Bag, Floats, Instances, Video
 from wherewhen.extraction.loading import BagSubset, MappedBags
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.running_normalizer import BOTH, PAST, RunningNormalizer, with_past
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from wherewhen.inference.normalizer import Normalizer
 
-TAUGHT = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
+NORMALIZED = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
 MOVERS = 200  # instances that move that a training bag holds at most, where the method doesn't choose
 BANK = 4096  # cells of normal training videos that a model keeps
 FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
@@ -132,7 +133,7 @@ def fit(
     )
     if sum(summary.size(name) for summary in summaries for name in names) <= WHOLE:
         ready = list(ready)
-    dims = {name: length for name, (_, length) in summaries[0].shapes.items()}
+    dims = {name: normalizers[name].width(length) for name, (_, length) in summaries[0].shapes.items()}
     classes = _classes(config, [summary.video for summary in summaries])
     state = loop.State.begun(config, dims, device, classes)
     held_out = {v.id for v in hold}
@@ -165,16 +166,25 @@ def fit(
 
 def _normalizer(
     bags: Sequence[Bag], summaries: Sequence[_BagSummary], usual: set[str], config: ModelConfig, name: str
-) -> Normalizer:
-    """The normalizer of a view fitted on the ``usual`` videos, or the identity for a method that takes raw features."""
+) -> Normalizer | RunningNormalizer:
+    """The normalizer of a view, fitted on the ``usual`` videos."""
     from wherewhen.inference.normalizer import Normalizer
 
-    total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
-    taught = thinned((b.views[name] for b in bags if b.video.id in usual), total, TAUGHT)
-    if config.raw(name):
+    kind = config.normalizer_of(name)
+    if kind == "none":
         return Normalizer.none()
+    total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
+    rows = thinned((b.views[name] for b in bags if b.video.id in usual), total, NORMALIZED)
     length = next((bag.views[name].features.shape[1] for bag in bags), 0)
-    return Normalizer.fit(taught, groups=config.column_groups(length))
+    by_place, decorrelate = kind in ("places", BOTH), kind != PAST
+    fitted = Normalizer.fit(
+        rows,
+        by_place=by_place,
+        decorrelate=decorrelate,
+        groups=config.column_groups(length),
+        components=config.components,
+    )
+    return with_past(fitted, kind)
 
 
 def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:

@@ -27,6 +27,8 @@ TEXTS = {
     "validation": "share of training videos to validate on",
     "crops": "1, or 5 or 10 overlapping crops of each picture",
     "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
+    "normalizer": "what features are normalized by: statistics of normal training videos, or the past of the video",
+    "components": "principal components that normalized features are reduced to; 0: not reduced",
     "movers": "give events the boxes of tracked objects where cells are scored: a source of boxes, or its settings",
 }
 
