@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wherewhen.backbones._pace import CLOSEST, paces_of
 from wherewhen.backbones.motion import NAMES, Motion, MotionConfig
-from wherewhen.core.values import Features, Floats, Frame, Pixels
+from wherewhen.core.values import Features, Floats, Frame, Pictures, Pixels
 from wherewhen.extraction import sampling
 from wherewhen.video.clock import Thinner
 
@@ -132,3 +132,23 @@ def test_clips_come_with_the_times_of_their_pictures(batch: int) -> None:
     crops = list(sampling.grids(iter(clips), backbone, crops=5, batch=batch))
     middle = pictures[:9, 6 : 6 + 84, 10 : 10 + 140]
     np.testing.assert_array_equal(crops[4].features, backbone(middle[None], seconds[None, :8])[0])
+
+
+def speeds_of(images: Pixels, rate: float, *, skip_repeats: bool) -> Features:
+    """Speeds ``(T,)`` in the middle of a band that moves, of pictures with so many a second."""
+    backbone = Motion(MotionConfig(skip_repeats=skip_repeats))
+    clips = sampling.clips(sampling.frames(Pictures(images, rate), backbone.clip), backbone.clip)
+    place = NAMES.index("foreground_speed")
+    speeds = [grid.features[:, 3, 2:-2, place].mean(1) for grid in sampling.grids(clips, backbone)]
+    return np.concatenate(speeds)[1:-1]  # at the start nothing shows yet that pictures repeat
+
+
+def test_motion_has_the_speed_of_the_recording_however_often_a_file_repeats_its_pictures() -> None:
+    recorded = shown(np.arange(20) / 10, 60)
+    expected = speeds_of(recorded, 10, skip_repeats=False).mean()
+    repeated = np.repeat(recorded, 3, 0)
+    for phase in range(4):
+        images = repeated[phase:]
+        skipped, kept = (speeds_of(images, 30, skip_repeats=skip) / expected - 1 for skip in (True, False))
+        assert np.abs(skipped).max() < 0.05
+        assert np.abs(kept).max() > 0.2

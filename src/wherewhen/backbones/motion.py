@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from threading import local
 from typing import Any, ClassVar, Literal
@@ -67,6 +67,8 @@ class MotionConfig:
         camera: subtract the motion of the camera.
         groups: further numbers of each cell: motion in diagonal directions, motion boundaries, acceleration,
             deformation of the flow, distribution of the change of gray.
+        skip_repeats: leave out pictures that repeat the one before, as in files converted to a higher rate; a speed is
+            then that between two pictures of the camera.
     """
 
     frames: int = 9
@@ -79,6 +81,7 @@ class MotionConfig:
     flow: Literal["ultrafast", "fast", "medium"] = "ultrafast"
     camera: bool = True
     groups: tuple[Group, ...] = ()
+    skip_repeats: bool = False
 
     def __post_init__(self) -> None:
         if self.frames < 2 or self.stride < 1 or not 1 <= self.steps < self.frames:
@@ -137,7 +140,8 @@ class Motion:
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config
-        self.clip = ClipSpec(config.frames, config.stride, config.rate, config.width, changes=True)
+        spec = ClipSpec(config.frames, config.stride, config.rate, config.width, changes=True)
+        self.clip = replace(spec, new=config.skip_repeats)
         self.names = NAMES + tuple(name for group in config.groups for name in GROUPS[group])
 
     def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:

@@ -328,7 +328,7 @@ def _facts(info: Any, clock: Floats, damage: str | None) -> dict[str, Any]:
 def _want(spec: ClipSpec, crops: int) -> Any:
     from wherewhen.video import reader
 
-    return reader.Want(spec.rate, *sampling.sizes(spec, crops))
+    return reader.Want(spec.rate, *sampling.sizes(spec, crops), spec.new)
 
 
 def _builders(specs: Sequence[FeatureSpec]) -> dict[str, Builder]:

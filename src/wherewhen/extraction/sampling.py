@@ -39,7 +39,7 @@ def frames(video: AnySource, spec: ClipSpec, crops: int = 1, damaged: reader.Dam
 
     ``damaged``: as in `reader.frames`; an open reading has its own.
     """
-    return (frame for _, frame in _several(video, [reader.Want(spec.rate, *sizes(spec, crops))], damaged))
+    return (frame for _, frame in _several(video, [reader.Want(spec.rate, *sizes(spec, crops), spec.new)], damaged))
 
 
 def _several(
@@ -56,7 +56,7 @@ def shared(video: AnySource, specs: Sequence[ClipSpec], crops: int = 1) -> list[
 
     Pictures are buffered for the slowest consumer, so none may run far ahead of the others.
     """
-    wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops)) for k, spec in enumerate(specs)]
+    wants = [reader.Want(spec.rate, *sizes(spec, 1 if k else crops), spec.new) for k, spec in enumerate(specs)]
     unread = _several(video, wants)
     waiting: list[deque[Frame]] = [deque() for _ in specs]
 

@@ -167,7 +167,8 @@ class Reading:
     def _several(self, wants: Sequence[Want], span: tuple[float, float], spent: Spent) -> Iterator[tuple[int, Frame]]:
         self._rewind()
         taking = Taking(self._reel, wants, span, spent, shown(self.source))
-        yield from taking.frames(self._noted(self._reel.shots(span[0]), whole=span[0] == 0))
+        since = max(0.0, span[0] - taking.memory)
+        yield from taking.frames(self._noted(self._reel.shots(since), whole=span[0] == 0))
 
 
 def policy(damaged: str) -> Damaged:

@@ -11,17 +11,22 @@ from wherewhen.core.errors import VideoError
 from wherewhen.core.values import Frame, Pixels
 from wherewhen.video.clock import Thinner
 from wherewhen.video.guard import guarded
+from wherewhen.video.repeats import MEMORY, Repeats
 from wherewhen.video.shot import Converter, Reel, Shot
 
 INF = float("inf")
 
 
 class Want(NamedTuple):
-    """The frames that a consumer needs: see `wherewhen.video.reader.frames`."""
+    """The frames that a consumer needs: see `wherewhen.video.reader.frames`.
+
+    ``new``: pictures that repeat the one before are left out, see `Repeats`; the frame before lasts longer.
+    """
 
     rate: float | None = None
     width: int | None = None
     size: tuple[int, int] | None = None
+    new: bool = False
 
 
 class Spent:
@@ -42,7 +47,7 @@ class _Taker:
     """A consumer of frames: its selection, and its last frame, whose end is not known yet."""
 
     def __init__(self, want: Want, reel: Reel) -> None:
-        self.size = want[1:]
+        self.size, self.new = want[1:3], want.new
         self.keeps = None if want.rate is None else Thinner(want.rate, reel.step, reel.tick)
         self.held: _Held | None = None
         self.done = False
@@ -59,6 +64,12 @@ class Taking:
         self._converters: dict[tuple[object, ...], Converter] = {size: reel.converter(*size) for size in sizes}
         self._shared = {size for size in sizes if sizes.count(size) > 1}
         self._ready: list[tuple[float, int, Frame]] = []
+        self._repeats = Repeats(reel.step) if any(want.new for want in wants) else None
+
+    @property
+    def memory(self) -> float:
+        """Seconds before the span that the choice of its frames depends on."""
+        return 0.0 if self._repeats is None else 2 * MEMORY
 
     def frames(self, shots: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
         """Frames with their taker's number; an error of the reader comes after all frames before it."""
@@ -99,8 +110,10 @@ class Taking:
 
     def _take(self, shot: Shot) -> None:
         images: dict[tuple[object, ...], Pixels] = {}
+        with guarded(self._name):
+            repeats = self._repeats is not None and self._repeats(shot.picture, shot.start)
         for number, taker in enumerate(self._takers):
-            if taker.done or not (taker.keeps is None or taker.keeps(shot.start)):
+            if taker.done or not self._is_kept(taker, shot, repeats):
                 continue
             self._release(number, taker, shot.start)
             if shot.start >= self._until:
@@ -109,6 +122,12 @@ class Taking:
                 if taker.size not in images:
                     images[taker.size] = self._converted(shot, taker.size)
                 taker.held = _Held(images[taker.size], shot.index, shot.start)
+
+    def _is_kept(self, taker: _Taker, shot: Shot, repeats: bool) -> bool:
+        """Whether a taker gets a shot; of a span that begins with repetitions it gets the first one."""
+        if repeats and taker.new and shot.start < self._until:
+            return taker.held is None and shot.start >= self._since
+        return taker.keeps is None or taker.keeps(shot.start)
 
     def _converted(self, shot: Shot, size: tuple[object, ...]) -> Pixels:
         began = perf_counter()

@@ -27,6 +27,7 @@ class ClipSpec:
     ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
     ``changes``: features describe change from picture to picture, so a clip covers one time step less than it has
     pictures, and a stride of ``frames - 1`` overlaps by nothing.
+    ``new``: pictures that repeat the one before, as in files that were converted to a higher rate, are left out.
     """
 
     frames: int
@@ -36,6 +37,7 @@ class ClipSpec:
     size: tuple[int, int] | None = None
     tail: Literal["back", "drop"] = "back"
     changes: bool = False
+    new: bool = False
 
 
 def check_clips(clips: Pixels, name: str) -> None:
