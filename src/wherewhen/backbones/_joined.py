@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.core.contracts import Backbone, BackboneAbilities, ClipSpec, Provenance, check_clips
+from wherewhen.core.contracts import (
+    Backbone,
+    BackboneAbilities,
+    ClipSpec,
+    Provenance,
+    StreamingBackbone,
+    check_clips,
+)
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Pixels
 
@@ -35,6 +42,12 @@ class Joined:
     def __init__(self, config: Any) -> None:
         self.config = config
         self.parts: dict[str, Backbone] = {name: plugin(getattr(config, name)) for name, plugin in self.plugins.items()}
+        for name, part in self.parts.items():
+            if isinstance(part, StreamingBackbone) and part.for_video() is not None:
+                raise ConfigError(
+                    f"backbone {'+'.join(self.parts)}: the network of {name} keeps states, so it needs every picture "
+                    f"of a video once and in order and can't be joined: --backbone {name}"
+                )
         self.clip: ClipSpec = next(iter(self.parts.values())).clip
 
     def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:

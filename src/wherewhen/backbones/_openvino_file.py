@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.backbones._states import Port, States, Stream, paired, zeros
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.runtime.network_files import first_line, ir_weights
 
@@ -24,6 +25,7 @@ MOVES = ("Convert", "Transpose", "Reshape", "Squeeze", "Unsqueeze")  # operation
 KINDS = {"u8": np.uint8, "i8": np.int8, "f32": np.float32, "f16": np.float16}
 
 Linear = tuple[float, float]  # scale and offset
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Network:
     """A compiled network: its input and output layouts, and its features of pixel values.
 
     ``shape``: of the input, 0 where it is free. ``pixels``: scale and offset from pixels in [0, 255] to input values,
-    by the file; None where it states none. ``integers``: whether the input takes whole numbers.
+    by the file; None where it states none. ``integers``: whether the input takes whole numbers. ``stream``: how it runs
+    where it has states.
     """
 
     input: str
@@ -39,14 +42,15 @@ class Network:
     shape: tuple[int, ...]
     pixels: Linear | None
     integers: bool
-    run: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    run: Run
+    stream: Stream | None = None
 
 
-def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
+def opened(path: Path, operation: str, layouts: tuple[str, str], states: Sequence[str] = ()) -> Network:
     """The network in a file up to ``operation`` (empty: the last map of rows and columns, which is logged).
 
-    ``layouts`` of input and output: ``auto`` or letters. ConfigError for a damaged file, an unknown operation,
-    or without OpenVINO.
+    ``layouts`` of input and output: ``auto`` or letters. ``states``: see `_states.paired`. ConfigError for a damaged
+    file, an unknown operation, or without OpenVINO.
     """
     try:
         openvino = import_module("openvino")
@@ -56,10 +60,14 @@ def opened(path: Path, operation: str, layouts: tuple[str, str]) -> Network:
             f'file: {path.suffix} files need OpenVINO: pip install "wherewhen[openvino]"; it is missing here'
         ) from None
     try:
+        files = [str(path)] if path.suffix.lower() == TFLITE else [str(path), str(ir_weights(path, "file"))]
+        whole = openvino.Core().read_model(*files)
+        if len(whole.inputs) > 1 or states:
+            return _streaming(openvino, whole, path, operation, layouts, states)
         if path.suffix.lower() == TFLITE:
             model, name = _tflite(frontends.FrontEndManager().load_by_framework("tflite"), path, operation)
         else:
-            model, name = _ir(openvino, path, operation)
+            model, name = _ir(openvino, whole, path, operation)
         return _network(openvino, model, path, name, layouts)
     except ConfigError:
         raise
@@ -81,8 +89,7 @@ def _tflite(frontend: Any, path: Path, operation: str) -> tuple[Any, str]:
     return frontend.convert(graph), chosen
 
 
-def _ir(openvino: Any, path: Path, operation: str) -> tuple[Any, str]:
-    model = openvino.Core().read_model(str(path), str(ir_weights(path, "file")))
+def _ir(openvino: Any, model: Any, path: Path, operation: str) -> tuple[Any, str]:
     nodes = {node.get_friendly_name(): node for node in _computed(model)}
     chosen = _choice(
         path, operation, {name: (_sizes(node.output(0).get_partial_shape()), (2, None)) for name, node in nodes.items()}
@@ -130,12 +137,12 @@ def _choice(path: Path, operation: str, offered: dict[str, tuple[tuple[int, ...]
     return maps[-1]
 
 
-def _network(openvino: Any, model: Any, path: Path, name: str, layouts: tuple[str, str]) -> Network:
-    if len(model.inputs) != 1:
-        raise ConfigError(f"file: {path}: expected one input; it has {[i.any_name for i in model.inputs]}")
-    shape, kind = _sizes(model.input(0).get_partial_shape()), model.input(0).get_element_type().get_type_name()
-    if kind not in KINDS:
-        raise ConfigError(f"file: {path}: expected an input of {', '.join(KINDS)}; it takes {kind}")
+def _network(
+    openvino: Any, model: Any, path: Path, name: str, layouts: tuple[str, str], run: Run | None = None
+) -> Network:
+    if not model.inputs:
+        raise ConfigError(f"file: {path}: expected an input; it has none")
+    shape, kind = _sizes(model.input(0).get_partial_shape()), _pixel_kind(path, model.input(0))
     layout, result = layouts
     layout = _input_layout(path, shape) if layout == "auto" else layout
     rank = len(_sizes(model.output(0).get_partial_shape()))
@@ -145,8 +152,15 @@ def _network(openvino: Any, model: Any, path: Path, name: str, layouts: tuple[st
         if rank not in by_rank:
             raise ConfigError(f"file: {path}: the operation {name} has {rank} axes, expected 2 to 5; choose another")
         result = by_rank[rank]
-    run = _runner(openvino, model, path, shape, KINDS[kind])
+    run = run or _runner(openvino, model, path, shape, KINDS[kind])
     return Network(layout, result, shape, _pixels(model, kind), kind in ("u8", "i8"), run)
+
+
+def _pixel_kind(path: Path, port: Any) -> str:
+    kind = _kind(port)
+    if kind not in KINDS:
+        raise ConfigError(f"file: {path}: expected an input of {', '.join(KINDS)}; it takes {kind}")
+    return kind
 
 
 def _input_layout(path: Path, shape: tuple[int, ...]) -> str:
@@ -197,23 +211,88 @@ def _real(model: Any) -> Linear:
     return scale, low - start * scale
 
 
-def _runner(
-    openvino: Any, model: Any, path: Path, shape: tuple[int, ...], kind: Any
-) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def _streaming(
+    openvino: Any, model: Any, path: Path, operation: str, layouts: tuple[str, str], settings: Sequence[str]
+) -> Network:
+    """The network of a model with states: one of its other outputs, or an operation of IR."""
+    ports = {_name(port, port.get_node()): port for port in model.inputs}
+    sources = {_name(port, port.get_node().input(0).get_source_output().get_node()): port for port in model.outputs}
+    image, pairs = paired(path, list(ports), list(sources), settings)
+    results = {name: port.get_node().input(0).get_source_output() for name, port in sources.items()}
+    features = {name: result for name, result in results.items() if name not in pairs.values()}
+    computed = {node.get_friendly_name(): node.output(0) for node in _computed(model)}
+    if operation and operation not in (offered := computed | features):
+        raise ConfigError(f"file: {path}: {unknown('operation', operation, offered)}")
+    if not operation and len(features) != 1:
+        raise ConfigError(
+            f"file: {path} has {len(features)} outputs that are no states; choose one: --file.operation NAME, "
+            f"one of {', '.join(features or computed)}"
+        )
+    name = operation or next(iter(features))
+    outputs = [(computed | features)[name], *(results[output] for output in pairs.values())]
+    order = [image, *pairs]
+    cut = openvino.Model(outputs, [ports[port].get_node() for port in order], "stream")
+    start = zeros(path, {port: Port(_sizes(ports[port].get_partial_shape()), _kind(ports[port])) for port in pairs})
+    step = _step(openvino, cut, path, KINDS[_pixel_kind(path, ports[image])])
+    network = _network(openvino, cut, path, name, layouts, lambda values: step(values, start)[0])
+    frames = network.shape[network.input.index("T")] if "T" in network.input else 1
+    return replace(network, stream=Stream(start, frames, step))
+
+
+def _name(port: Any, node: Any) -> str:
+    """The name of an input or output: that of its tensor, or of its operation."""
+    return str(next(iter(sorted(port.get_names())), "") or node.get_friendly_name())
+
+
+def _kind(port: Any) -> str:
+    return str(port.get_element_type().get_type_name())
+
+
+def _step(
+    openvino: Any, model: Any, path: Path, kind: Any
+) -> Callable[[NDArray[np.float32], States], tuple[NDArray[np.float32], States]]:
+    compiled, lock = _compiled(openvino, model)
+    scale, offset = _real(model)
+
+    def step(values: NDArray[np.float32], states: States) -> tuple[NDArray[np.float32], States]:
+        try:
+            with lock:
+                outputs = compiled([_typed(values, kind), *states])
+                features, *following = (np.array(outputs[number]) for number in range(1 + len(states)))
+        except Exception as error:  # the library has errors of many kinds
+            raise ConfigError(f"file: {path} fails on {values.shape}: {first_line(error)}") from None
+        return features.astype(np.float32) * np.float32(scale) + np.float32(offset), tuple(following)
+
+    return step
+
+
+def _typed(values: NDArray[np.float32], kind: Any) -> NDArray[Any]:
+    """Values in the type of an input."""
+    if kind in (np.uint8, np.int8):
+        values = values.round().clip(np.iinfo(kind).min, np.iinfo(kind).max)
+    return np.ascontiguousarray(values.astype(kind))
+
+
+def _compiled(openvino: Any, model: Any) -> tuple[Any, threading.Lock]:
+    """A model for the processor, and the lock of its one set of buffers."""
     import torch
 
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
     compiled = openvino.Core().compile_model(model, "CPU", {**options, "PERFORMANCE_HINT": "LATENCY"})
+    return compiled, threading.Lock()
+
+
+def _runner(
+    openvino: Any, model: Any, path: Path, shape: tuple[int, ...], kind: Any
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    compiled, lock = _compiled(openvino, model)
     scale, offset = _real(model)
-    lock = threading.Lock()  # a compiled model has one set of buffers
     at_once = (shape[0] if shape else 0) or 1
 
     def run(values: NDArray[np.float32]) -> NDArray[np.float32]:
         lacking = -len(values) % at_once
         rows = np.concatenate([values, np.repeat(values[-1:], lacking, 0)]) if lacking else values
-        if kind in (np.uint8, np.int8):
-            rows = rows.round().clip(np.iinfo(kind).min, np.iinfo(kind).max)
-        rows = np.ascontiguousarray(rows.astype(kind))
+        rows = _typed(rows, kind)
         try:
             with lock:
                 parts = [np.array(compiled(rows[k : k + at_once])[0]) for k in range(0, len(rows), at_once)]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.backbones import _openvino_file
+from wherewhen.backbones import _onnx_file, _openvino_file
+from wherewhen.backbones._states import Stream
 from wherewhen.core.config import CONSENT
-from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance
+from wherewhen.core.contracts import Backbone, BackboneAbilities, ClipSpec, Provenance
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Pixels
 from wherewhen.runtime import network_files
@@ -53,9 +53,10 @@ class FileConfig:
         input: layout of the network's input; without T it processes single frames. auto: by the file's shapes for
             TensorFlow Lite and IR, BCTHW for others.
         output: layout of the network's output; auto: channels last for TensorFlow Lite, first for IR, BD for others.
-        take: index of the output that is used, from 0 (ONNX and TorchScript).
+        take: index of the output that is used, from 0 (ONNX and TorchScript); states don't count.
         operation: name of the operation whose output is used (TensorFlow Lite and IR); empty: the last map of several
-            rows and columns, before pooling.
+            rows and columns, before pooling, or the only output that is no state.
+        states: INPUT=OUTPUT for each state of a streaming network whose names don't match.
     """
 
     path: str = ""
@@ -75,6 +76,7 @@ class FileConfig:
     output: Literal["auto", "BD", "BTD", "BCHW", "BHWC", "BCTHW", "BTCHW", "BTHWC"] = "auto"
     take: int = 0
     operation: str = ""
+    states: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.stride, *self.size) < 1 or not 1 <= self.sampling <= self.frames or self.take < 0:
@@ -114,6 +116,7 @@ class File:
     abilities: ClassVar[BackboneAbilities] = BackboneAbilities(
         settings_without_effect=("path", CONSENT),  # its sha256 identifies the file
         runs_code_of=code_of,
+        streams=True,
     )
 
     def __init__(self, config: FileConfig) -> None:
@@ -125,8 +128,10 @@ class File:
             raise ConfigError(f"file: {reason}; name a file of a network: --file.path FILE ({', '.join(SUFFIXES)})")
         self.input, self.output = str(config.input), str(config.output)
         self.pixels: tuple[float, float] | None = None
+        self.stream: Stream | None = None
         if path.suffix.lower() in ONNX:
-            self.run = _onnx(path, config.take)
+            opened = _onnx_file.opened(path, config.take, config.states, self.input)
+            self.run, self.stream = opened.run, opened.stream
         elif path.suffix.lower() in OPENVINO:
             self._open(path)
         elif path.suffix.lower() in SCRIPT:
@@ -134,11 +139,15 @@ class File:
         else:
             suffixes = ", ".join(SUFFIXES)
             raise ConfigError(f"file: expected one of {suffixes}; got {path.name}")
+        if self.stream is not None:
+            _check_stream(config, self.stream)
+            self.clip = replace(self.clip, tail="drop" if config.tail == "drop" else "short")
 
     def _open(self, path: Path) -> None:
         config = self.config
-        network = _openvino_file.opened(path, config.operation, (config.input, config.output))
+        network = _openvino_file.opened(path, config.operation, (config.input, config.output), config.states)
         self.input, self.output, self.run = network.input, network.output, network.run
+        self.stream = network.stream
         if len(network.shape) != len(self.input) or ("T" not in self.input and "T" in self.output):
             raise ConfigError(
                 f"file: {path} takes {list(network.shape)} and gives {self.output}; that doesn't fit the layout "
@@ -157,9 +166,20 @@ class File:
         clips = fitted(clips, self.clip, "file")
         first = (self.config.sampling - 1) // 2
         frames = clips[:, first :: self.config.sampling]
-        return self._grid(self.run(self._input(frames)), *frames.shape[:2])
+        if self.stream is not None:  # each clip as the first one of a video
+            return np.concatenate([StreamingFile(self)(clip[None]) for clip in clips])
+        batch, steps = frames.shape[:2]
+        if "T" in self.input:
+            return self.grid(self.run(self.inputs(frames)), batch)
+        grid = self.grid(self.run(self.inputs(frames)), batch * steps)
+        return grid.reshape(batch, steps, *grid.shape[2:])
 
-    def _input(self, frames: Pixels) -> Array:
+    def for_video(self) -> Backbone | None:
+        """The network for the clips of one video in order, where it keeps states."""
+        return None if self.stream is None else StreamingFile(self)
+
+    def inputs(self, frames: Pixels) -> Array:
+        """The network's input for pictures ``(B, T, H, W, 3)``."""
         if self.pixels:
             scale, offset = (np.float32(number) for number in self.pixels)
             values = frames.astype(np.float32) * scale + offset
@@ -172,60 +192,77 @@ class File:
             return _turned(values.reshape(-1, *values.shape[2:]), "BHWC", self.input)
         return _turned(values, "BTHWC", self.input)
 
-    def _grid(self, values: Array, batch: int, steps: int) -> Features:
+    def grid(self, values: Array, rows: int) -> Features:
+        """The network's output as features ``(rows, t, h, w, D)``; ConfigError where it has another layout."""
         layout = self.output.replace("D", "C")
-        per_frame = "T" not in self.input
-        rows = batch * steps if per_frame else batch
         if values.ndim != len(layout) or len(values) != rows:
+            kind = "clips" if "T" in self.input else "frames"
             raise ConfigError(
-                f"file: {self.config.path} gives {values.shape} for {rows} {'frames' if per_frame else 'clips'}; "
+                f"file: {self.config.path} gives {values.shape} for {rows} {kind}; "
                 f"that is not {self.output} (settings input, output, take and operation)"
             )
         for letter in "THW":
             if letter not in layout:
                 values, layout = values[..., None], layout + letter
-        grid = _turned(values, layout, "BTHWC")
-        return grid.reshape(batch, steps, *grid.shape[2:]) if per_frame else grid
+        return _turned(values, layout, "BTHWC")
+
+
+def _check_stream(config: FileConfig, stream: Stream) -> None:
+    """ConfigError for settings that a network with states can't have."""
+    if config.stride != config.frames:
+        raise ConfigError(
+            f"file: {config.path} keeps states, so it needs each picture once: --file.stride {config.frames} "
+            f"(the same as --file.frames)"
+        )
+    used = -(-(config.frames - (config.sampling - 1) // 2) // config.sampling)
+    if stream.frames and used % stream.frames:
+        raise ConfigError(
+            f"file: {config.path} takes {stream.frames} frames at a time, and clips have {used}: choose a multiple "
+            f"(--file.frames and --file.stride {stream.frames * config.sampling})"
+        )
+
+
+class StreamingFile:
+    """A network with states, on the clips of one video in order.
+
+    uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, t, h, w, D)``. Clips of a call follow each other. States are zero at
+    first. Each call of the network gives a time step, or as many as its output has; those of frames that complete a
+    short last clip are left out.
+    """
+
+    Config: ClassVar[type] = FileConfig
+    source: ClassVar[Provenance] = File.source
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities()
+
+    def __init__(self, file: File) -> None:
+        if file.stream is None:
+            raise ConfigError(f"file: {file.config.path} keeps no states")
+        self.file, self.config, self.clip, self.stream = file, file.config, file.clip, file.stream
+        self.states = file.stream.zeros
+
+    def __call__(self, clips: Pixels) -> Features:
+        """Features of the next clips; other sizes are resized."""
+        clips = fitted(clips, replace(self.clip, frames=1), "file")
+        first = (self.config.sampling - 1) // 2
+        return np.stack([self._features(clip[min(first, len(clip) - 1) :: self.config.sampling]) for clip in clips])
+
+    def _features(self, frames: Pixels) -> Features:
+        """Features ``(t, h, w, D)`` of the used frames of a clip."""
+        at_once = self.stream.frames or len(frames)
+        lacking = -len(frames) % at_once
+        padded = np.concatenate([frames, np.repeat(frames[-1:], lacking, 0)]) if lacking else frames
+        steps = []
+        for start in range(0, len(padded), at_once):
+            values = self.file.inputs(padded[None, start : start + at_once])
+            output, self.states = self.stream.step(values, self.states)
+            steps.append(self.file.grid(output, 1)[0])
+        features = np.concatenate(steps)
+        return features[: len(frames)] if len(features) == len(padded) else features
 
 
 def _turned(values: NDArray[Any], layout: str, target: str) -> Array:
     """An array with the axes ``layout`` in the order ``target``."""
     return np.ascontiguousarray(values.transpose([layout.index(letter) for letter in target]), np.float32)
-
-
-def _onnx(path: Path, take: int) -> Run:
-    try:
-        runtime = import_module("onnxruntime")
-    except ImportError:
-        raise ConfigError('file: ONNX files need onnxruntime: pip install "wherewhen[onnx]"') from None
-    try:
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the library has errors of many kinds
-        raise ConfigError(f"file: {path} can't be opened as ONNX ({error})") from None
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or take >= len(outputs):
-        raise ConfigError(
-            f"file: {path}: expected one float input and more than {take} outputs; it has "
-            f"{[(i.name, i.type) for i in inputs]} and {[o.name for o in outputs]}"
-        )
-    source, output_name = inputs[0], outputs[take].name
-    at_once = source.shape[0] if source.shape and isinstance(source.shape[0], int) else 0
-
-    def run(values: Array) -> Array:
-        size = at_once or len(values)
-        lacking = -len(values) % size
-        rows = np.concatenate([values, np.repeat(values[-1:], lacking, 0)]) if lacking else values
-        try:
-            parts = [
-                session.run([output_name], {source.name: rows[k : k + size]})[0] for k in range(0, len(rows), size)
-            ]
-        except Exception as error:  # the library has errors of many kinds
-            raise ConfigError(f"file: {path} expects {source.shape}, got {values.shape}: {error}") from None
-        return np.concatenate(parts).astype(np.float32)[: len(values)]
-
-    return run
 
 
 def _script(path: Path, config: FileConfig) -> Run:

@@ -103,6 +103,10 @@ class RoiFeatures:
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances with their features, in order of input."""
+        if sampling.for_video(self.backbone) is not self.backbone:
+            raise ConfigError(
+                "file: the network keeps states, so it needs the whole pictures of a video: --tubes.features pool"
+            )
         run, roll = sampling.BackboneRunner(self.backbone, self.batch), FrameBuffer()
         waiting: deque[_Sums] = deque()
         clips: list[tuple[_Sums, int, Pixels, Floats]] = []

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from wherewhen.core import extents as ext
-from wherewhen.core.contracts import Backbone, ClipSpec
+from wherewhen.core.contracts import Backbone, ClipSpec, StreamingBackbone
+from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Clip, Features, Floats, Frame, Grid, Pixels, Video
 from wherewhen.video import reader
 from wherewhen.video.sources import SourceLike
@@ -75,8 +76,8 @@ def shared(video: AnySource, specs: Sequence[ClipSpec], crops: int = 1) -> list[
 def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
     """Cut a stream into clips of ``spec.frames``, a new one every ``spec.stride``.
 
-    Where pictures remain at the end, the last clip starts earlier to be complete, or is left out if ``spec.tail`` is
-    ``drop``; a stream shorter than one clip gives one short clip.
+    Where pictures remain at the end, the last clip starts earlier to be complete, or has these pictures alone if
+    ``spec.tail`` is ``short``, or is left out if it is ``drop``; a stream shorter than one clip gives one short clip.
 
     Each moment belongs to the span of one clip (`Clip.span`). Two overlapping clips each cover half of their overlap. A
     last clip that starts earlier covers only the time that no other clip covers, and a clip after pictures outside any
@@ -87,10 +88,11 @@ def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
     border = min((spec.frames + spec.stride) // 2, spec.frames)  # first picture of a clip in the span of the next one
     since, held, fresh, started = None, None, 0, False
 
-    def clip(since: float | None) -> Clip:
-        edges = [frame.start for frame in recent] + [recent[-1].end]
+    def clip(since: float | None, count: int = spec.frames) -> Clip:
+        shown = list(recent)[-count:]
+        edges = [frame.start for frame in shown] + [shown[-1].end]
         start = edges[0] if since is None else since
-        return Clip(np.stack([frame.image for frame in recent]), np.array(edges), (start, edges[-1]))
+        return Clip(np.stack([frame.image for frame in shown]), np.array(edges), (start, edges[-1]))
 
     for frame in pictures:
         recent.append(frame)
@@ -109,7 +111,22 @@ def clips(pictures: Iterable[Frame], spec: ClipSpec) -> Iterator[Clip]:
     if held is not None:
         yield held
     if fresh and not (started and spec.tail == "drop"):
-        yield clip(since)
+        yield clip(since, fresh if spec.tail == "short" else spec.frames)
+
+
+def for_video(backbone: Backbone, *, crops: int = 1, gate: float = 0.0) -> Backbone:
+    """The backbone for the clips of one video in order, where it keeps states; else the backbone itself.
+
+    ConfigError where it would not get every picture of the video once and in order.
+    """
+    streaming = backbone.for_video() if isinstance(backbone, StreamingBackbone) else None
+    if streaming is not None and (crops != 1 or gate):
+        setting, value = ("crops", "1") if crops != 1 else ("gate", "0")
+        raise ConfigError(
+            f"{type(backbone).__name__.lower()}: the network keeps states, so it needs the whole pictures of all clips "
+            f"in order: --{setting} {value}"
+        )
+    return backbone if streaming is None else streaming
 
 
 def grids(
@@ -128,7 +145,7 @@ def grids(
     """
     clips_at_once = max(1, batch // crops)
     incoming = iter(stream)
-    run = BackboneRunner(backbone, batch)
+    run = BackboneRunner(for_video(backbone, crops=crops, gate=gate), batch)
     while group := list(islice(incoming, clips_at_once)):
         skipped = [bool(gate) and nothing_new(clip, gate) for clip in group]
         cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]

@@ -29,7 +29,7 @@ class PoseConfig:
 
     path: str = ""
     sha256: str = ""
-    rate: float | None = 10.0
+    rate: float | None = 5.0
     margin: float = 0.15
     confidence: float = 0.2
 

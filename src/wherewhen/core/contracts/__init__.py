@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from wherewhen.core.contracts.abilities import ABILITIES, fault
-from wherewhen.core.contracts.backbones import Backbone, BackboneAbilities, ClipSpec, TextImage, TextTower, check_clips
+from wherewhen.core.contracts.backbones import (
+    Backbone,
+    BackboneAbilities,
+    ClipSpec,
+    StreamingBackbone,
+    TextImage,
+    TextTower,
+    check_clips,
+)
 from wherewhen.core.contracts.baselines import Baseline
 from wherewhen.core.contracts.classes import JOIN, UNNAMED, Classes, classes_of
 from wherewhen.core.contracts.datasets import DatasetReader
@@ -54,6 +62,7 @@ __all__ = [
     "Required",
     "RoiSpec",
     "StagedMethod",
+    "StreamingBackbone",
     "TextImage",
     "TextTower",
     "TrackSource",

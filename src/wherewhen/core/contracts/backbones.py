@@ -24,7 +24,8 @@ class ClipSpec:
     ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
     than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
     ``size``: instead, every picture is resized to exactly ``(height, width)``, without keeping the aspect.
-    ``tail``: frames left over at the end make a last clip that reaches ``back``, or are left out (``drop``).
+    ``tail``: frames left over at the end make a last clip that reaches ``back``, or a ``short`` one of these frames
+    alone, or are left out (``drop``).
     ``changes``: features describe change from picture to picture, so a clip covers one time step less than it has
     pictures, and a stride of ``frames - 1`` overlaps by nothing.
     ``new``: pictures that repeat the one before, as in files that were converted to a higher rate, are left out.
@@ -35,7 +36,7 @@ class ClipSpec:
     rate: float | None = None
     width: int | None = None
     size: tuple[int, int] | None = None
-    tail: Literal["back", "drop"] = "back"
+    tail: Literal["back", "short", "drop"] = "back"
     changes: bool = False
     new: bool = False
 
@@ -63,6 +64,7 @@ class BackboneAbilities:
         runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
             where it runs none. Such a file is used only with the user's consent, given as its setting ``trust``.
         joins: names of the backbones whose features it joins; its settings are theirs, by these names.
+        streams: it may keep states from clip to clip, see `StreamingBackbone`.
     """
 
     takes_seconds: bool = False
@@ -71,13 +73,14 @@ class BackboneAbilities:
     reads_text: bool = False
     runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
     joins: tuple[str, ...] = ()
+    streams: bool = False
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
         members = ("encode", "tokens", "tower", "limit") if self.reads_text else ()
-        return Required(
-            ("source", *members), (*self.settings_without_effect, *((CONSENT,) if self.runs_code_of else ()))
-        )
+        streaming = ("for_video",) if self.streams else ()
+        consent = (CONSENT,) if self.runs_code_of else ()
+        return Required(("source", *members, *streaming), (*self.settings_without_effect, *consent))
 
 
 class Backbone(Protocol):
@@ -92,6 +95,14 @@ class Backbone(Protocol):
 
     def __call__(self, clips: Pixels) -> Features:
         """Features of a batch of clips."""
+
+
+@runtime_checkable
+class StreamingBackbone(Protocol):
+    """A backbone that may keep states from clip to clip of one video."""
+
+    def for_video(self) -> Backbone | None:
+        """A backbone for the clips of one video in order, with states of zeros; None where it keeps no states."""
 
 
 class TextTower(Protocol):
