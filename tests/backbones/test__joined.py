@@ -177,3 +177,12 @@ def test_a_model_with_a_part_of_code_needs_consent(tmp_path: Path) -> None:
     _check_code(stored, ModelConfig.of(config.plain(), trust=True))
     with pytest.raises(StoreError, match="has no sha256"):
         _check_code(model_file.Stored(tmp_path / "model", {}, {"file": {"path": "a.pt"}}, 0.5, {}, (), ()), config)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("engine", "torch"), ("engine", "openvino"), ("precision", "bf16")])
+def test_a_network_among_them_takes_no_engine(setting: str, value: str) -> None:
+    values = {"shufflenet": {"weights": "random"}, setting: value}
+    with pytest.raises(ConfigError, match=rf"{setting}: shufflenet in the joined backbone .*leave out --{setting}"):
+        ModelConfig.of({"backbone": "motion+shufflenet", **values})
+    assert ModelConfig.of({"backbone": "shufflenet", **values}).backbone == "shufflenet"
+    assert ModelConfig.of({"backbone": "motion+toywords", setting: value}).backbone == "motion+toywords"

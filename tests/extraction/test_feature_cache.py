@@ -25,9 +25,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     real = feature_cache.extract_features
 
-    def look_and_count(video: Video, *more: Any) -> list[Extracted]:
+    def look_and_count(video: Video, *more: Any, **options: Any) -> list[Extracted]:
         seen.append(video.id)
-        return real(video, *more)
+        return real(video, *more, **options)
 
     monkeypatch.setattr(feature_cache, "extract_features", look_and_count)
     return seen

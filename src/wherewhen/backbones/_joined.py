@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import fields, make_dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Pixels
 
 COLUMNS, MOST = 32, 128  # a backbone of more than MOST features is projected to COLUMNS
+Record = Callable[[str, int, Callable[[int, int], Features]], Features]
 FRAMES = 4  # default of ``frames`` of a later backbone that takes any number
 
 
@@ -38,6 +40,7 @@ class Joined:
     source: ClassVar[Provenance]
     abilities: ClassVar[BackboneAbilities]
     plugins: ClassVar[Mapping[str, Any]]
+    _record: Record | None = None
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -53,8 +56,25 @@ class Joined:
     def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:
         """Features of a batch of clips; ``seconds`` ``(B, T - 1)`` between frames, for parts that take them."""
         check_clips(clips, "+".join(self.parts))
-        first, *others = (reduced(self._features(part, clips, seconds)) for part in self.parts.values())
+        first, *others = (self._part(name, clips, seconds) for name in self.parts)
         return np.concatenate([first, *(resampled(grid, first.shape[1:4]) for grid in others)], -1)
+
+    def recorded(self, record: Record) -> Self:
+        """The same backbone for the clips of one video in order.
+
+        ``record``: name of a part, number of clips and a function that computes its features from one clip of them to
+        another -> its features, reduced and on its own grid.
+        """
+        backbone = copy(self)
+        backbone._record = record
+        return backbone
+
+    def _part(self, name: str, clips: Pixels, seconds: Floats | None) -> Features:
+        def compute(start: int, end: int) -> Features:
+            times = None if seconds is None else seconds[start:end]
+            return reduced(self._features(self.parts[name], clips[start:end], times))
+
+        return self._record(name, len(clips), compute) if self._record else compute(0, len(clips))
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

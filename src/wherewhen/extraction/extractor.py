@@ -71,7 +71,7 @@ class FeatureSpec:
 
     def required_settings(self) -> dict[str, Any]:
         """The settings that features must have, by name; an engine only where one is requested."""
-        backbone = _effective(self.backbone, self.backbone_settings)
+        backbone = effective_settings(self.backbone, self.backbone_settings)
         settings = {"version": VERSION, "backbone": self.backbone, "instances": self.instances}
         settings |= {"crops": self.crops, "gate": self.gate, self.instances: self._effective_instances()}
         if self.network is not None:
@@ -140,11 +140,11 @@ class FeatureSpec:
         return extracted.instances
 
 
-def _effective(backbone: str, settings: Any) -> dict[str, Any]:
+def effective_settings(backbone: str, settings: Any) -> dict[str, Any]:
     """The settings that features depend on, with the identity of weights; of joined backbones by their names."""
     plugin = registry.load("backbones", backbone)
     if plugin.abilities.joins:
-        return {part: _effective(part, getattr(settings, part)) for part in plugin.abilities.joins}
+        return {part: effective_settings(part, getattr(settings, part)) for part in plugin.abilities.joins}
     left_out = plugin.abilities.settings_without_effect
     effective = {key: value for key, value in plain(settings).items() if key not in left_out}
     if isinstance(plugin, type) and issubclass(plugin, Network):
@@ -228,6 +228,7 @@ class Effort:
 
 Still = list[tuple[float, float]]
 Beside = Mapping[str, Iterator[Boxes]]
+OfVideo = Callable[[FeatureSpec, Backbone], Backbone]
 
 
 @dataclass(frozen=True)
@@ -256,10 +257,13 @@ class _Group:
         return groups
 
 
-def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort | None = None) -> list[Extracted]:
+def extract_features(
+    video: Video, specs: Sequence[FeatureSpec], effort: Effort | None = None, parts: OfVideo | None = None
+) -> list[Extracted]:
     """Features of a video by several specs; it is decoded once, ahead of them. VideoError if it can't be read.
 
-    Specs that differ in nothing but their instances share one run of their backbone.
+    Specs that differ in nothing but their instances share one run of their backbone. ``parts``: gives the backbone of
+    each spec for this video, see `part_cache`.
     """
     from wherewhen.video import reader
     from wherewhen.video.ahead import ahead
@@ -285,7 +289,7 @@ def extract_features(video: Video, specs: Sequence[FeatureSpec], effort: Effort 
                     frames = progress.reported(takers[0], info.duration, report)
                 began = perf_counter()
                 try:
-                    return _instances_of(group, frames, closeups)
+                    return _instances_of(group, frames, closeups, parts)
                 except BaseException:
                     stop.set()
                     raise
@@ -336,7 +340,7 @@ def _builders(specs: Sequence[FeatureSpec]) -> dict[str, Builder]:
 
 
 def _instances_of(
-    group: _Group, frames: Iterator[Frame], closeups: Mapping[str, Iterator[Frame]]
+    group: _Group, frames: Iterator[Frame], closeups: Mapping[str, Iterator[Frame]], parts: OfVideo | None
 ) -> tuple[list[Instances], Still]:
     """Instances of each spec of a group, and the spans that were gated."""
     still: Still = []
@@ -348,7 +352,9 @@ def _instances_of(
         "gate": group.specs[0].gate,
         "batch": loaded.running.batch,
     }
-    for name, part in assembly.instances(streams, loaded.backbone, builders, **options, patient=True, still=still):
+    cropped = bool(roi_crops.of_backbone(builders))
+    backbone = parts(group.specs[0], loaded.backbone) if parts and not cropped else loaded.backbone
+    for name, part in assembly.instances(streams, backbone, builders, **options, patient=True, still=still):
         joiners[name].add(part)
     return [joiner.whole() for joiner in joiners.values()], still
 

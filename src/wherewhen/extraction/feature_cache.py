@@ -26,6 +26,7 @@ from wherewhen.core.feature_file import (
 from wherewhen.core.store import Spare, cache_folder
 from wherewhen.core.values import Bag, Instances, Video
 from wherewhen.extraction.extractor import AUTO, FeatureSpec, extract_features
+from wherewhen.extraction.part_cache import PartCache
 from wherewhen.extraction.track_cache import cache_file_name
 
 log = logging.getLogger("wherewhen")
@@ -53,12 +54,21 @@ def bag_of(video: Video, specs: Mapping[str, FeatureSpec], cache: Path | None = 
         else:
             views[name], damage = file.instances(), damage or file.damage
     if missing:
-        extracted = extract_features(video, [specs[name] for name in missing])
+        parts = PartCache(video, lambda spec: _cells(video, spec, cache))
+        extracted = extract_features(video, [specs[name] for name in missing], parts=parts)
+        parts.save()
         for (name, path), result in zip(missing.items(), extracted, strict=True):
             with Spare(path):
                 result.save(path)
             views[name], damage = result.instances, damage or result.damage
     return Bag(video, {name: views[name] for name in specs}, damage)
+
+
+def _cells(video: Video, spec: FeatureSpec, cache: Path | None) -> Instances | None:
+    """Cached instances of a specification; None where there are none."""
+    path = cached(video, spec, cache)
+    file = usable(path, spec.source(video), spec.resolved_settings(video))
+    return None if file is None else file.instances()
 
 
 def file_of(video: Video, spec: FeatureSpec, cache: Path | None = None) -> FeatureFile:

@@ -14,6 +14,7 @@ from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
 from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.runtime.network import Network
 
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
 
@@ -314,6 +315,7 @@ def _check_fit(config: ModelConfig) -> None:
         )
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
+    _check_engine(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
     if with_tracks and config.normalizer in ("past", "both"):
@@ -330,3 +332,15 @@ def _check_fit(config: ModelConfig) -> None:
             f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
             f"Use --{config.views[next(iter(crop_views))]}.features pool, or an image backbone such as shufflenet"
         )
+
+
+def _check_engine(config: ModelConfig) -> None:
+    """ConfigError for an engine or precision of a network in a joined backbone, which runs plainly."""
+    plugins = {name: registry.load("backbones", name) for name in config.backbones}
+    networks = [name for name, plugin in plugins.items() if isinstance(plugin, type) and issubclass(plugin, Network)]
+    for setting, value in (("engine", config.engine), ("precision", config.precision)):
+        if len(plugins) > 1 and networks and value not in ("auto", "fp32"):
+            raise ConfigError(
+                f"{setting}: {networks[0]} in the joined backbone {config.backbone} runs in plain fp32; "
+                f"leave out --{setting}, or use --backbone {networks[0]} alone"
+            )
