@@ -86,6 +86,9 @@ class Pooled(nn.Module):
             "1 s": {"window": 1.0},
             "10 s": {"window": 10.0},
             "one time step": {"top": 0.0},
+            "no groups": {"motion": {"groups": ()}},
+            **{f"no {group}": {"motion": {"groups": tuple(g for g in GROUPS if g != group)}} for group in GROUPS},
+            "window of 56 px": {"motion": {"cell": 28, "window": 56}},
         },
     )
     stages: int = 1
