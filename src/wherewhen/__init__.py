@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wherewhen.api.adapting import adapt
     from wherewhen.api.benchmark import Bench, bench
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from wherewhen.video.batch import Quarantine
 
 _HOMES = {
+    "adapt": "api.adapting",
     "Bench": "api.benchmark",
     "bench": "api.benchmark",
     "detect": "api.detection",
@@ -85,6 +87,7 @@ __all__ = [
     "VideoError",
     "WherewhenError",
     "ZeroShot",
+    "adapt",
     "bench",
     "detect",
     "evaluate",

@@ -35,3 +35,18 @@ def test_short_time_says_what_it_can_not_measure() -> None:
 def test_a_rate_is_a_number_above_0(wrong: object) -> None:
     with pytest.raises(ConfigError, match="alarms per day: expected a number above 0"):
         NormalTime(np.array([0.1]), 1.0).level(wrong)  # type: ignore[arg-type]
+
+
+def test_the_bound_of_a_chosen_level_holds_in_95_of_100_draws() -> None:
+    """Also where the level is chosen by the same maxima, which are compared with the true rate."""
+    rng, hours, blocks = np.random.default_rng(0), 10.0, 3600
+    for per_day in (1.0, 12.0, 240.0):
+        held = []
+        for _ in range(400):
+            time = NormalTime(rng.random(blocks) * 0.9, hours)
+            level = time.level(per_day)
+            true = max(0.0, 1 - level / 0.9) * blocks * 24 / hours
+            held.append(true <= time.bound(level))
+        assert 0.92 <= np.mean(held) <= 1.0, per_day
+    assert NormalTime(np.array([0.1]), 24.0).bound(0.5) == pytest.approx(2.9957, abs=1e-3), "the rule of three"
+    assert time.bound(0.5, 0.99) > time.bound(0.5, 0.9) > time.count(0.5) * 24 / hours

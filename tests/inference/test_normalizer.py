@@ -165,3 +165,25 @@ def test_videos_where_nothing_varies(rows: Features) -> None:
 def test_nothing_to_learn_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="no instances to learn from"):
         Normalizer.fit([])
+
+
+@pytest.mark.parametrize("shape", [None, (5, 8, 10)])
+def test_a_mean_of_two_normalizers_lies_between_them(shape: tuple[int, int, int] | None) -> None:
+    first, second = (Normalizer.fit([cells(correlated(400) * scale + scale, shape)]) for scale in (1.0, 3.0))
+    for weight, expected in ((0.0, first), (1.0, second)):
+        for name, array in first.toward(second, weight).to_arrays().items():
+            np.testing.assert_allclose(array, expected.to_arrays()[name], atol=1e-9, err_msg=name)
+    middle = first.toward(second, 0.5)
+    np.testing.assert_allclose(middle.mean, (first.mean + second.mean) / 2)
+    np.testing.assert_allclose(middle.scale, np.sqrt(first.scale * second.scale))
+    assert np.isfinite(middle(cells(correlated(400), shape)).features).all()
+
+
+def test_places_of_another_grid_are_drawn_toward_the_whole_picture() -> None:
+    first, second = (Normalizer.fit([cells(correlated(400), shape)]) for shape in ((5, 8, 10), (4, 10, 10)))
+    mixed = first.toward(second, 1.0)
+    assert mixed.places.shape == first.places.shape
+    np.testing.assert_allclose(mixed.places[0], np.broadcast_to(second.mean, mixed.places[0].shape))
+    plain = Normalizer.fit([cells(correlated(400))], by_place=False)
+    np.testing.assert_allclose(plain.toward(first, 1.0).mean, first.mean)
+    assert not plain.toward(first, 0.5).places.size

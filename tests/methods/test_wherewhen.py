@@ -98,6 +98,9 @@ def test_study_looks_past_anomalous_bags_and_empty_cells() -> None:
     alone = studied(made(memory=3), [(normal[(normal != 0).any(1)], 0.0)])
     assert torch.equal(with_both.memory, alone.memory) and torch.equal(with_both.usual, alone.usual)
     assert with_both.memory.abs().max() < 10
+    again = studied(made(memory=3), [(strange, 0.0)])
+    again.remember([{"cells": view(normal[None], [(len(normal), 1, 1)])}])
+    assert torch.equal(again.memory, alone.memory) and torch.equal(again.usual, alone.usual)
 
 
 def test_study_without_any_normal_cell_keeps_what_was() -> None:

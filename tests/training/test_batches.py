@@ -171,7 +171,7 @@ def test_the_bank_is_a_sample_of_all_normal_cells_joined(toy_bags: MakeBags, mon
     features, extents = (np.concatenate([getattr(c, part) for c in cells]) for part in ("features", "extents"))
     held = np.flatnonzero(features.any(1))
     rows = np.sort(np.random.default_rng(5).permutation(held)[:37])
-    found = fit._bank(bags, config)
+    found = fit.bank_of(bags, config)
     np.testing.assert_array_equal(found.features, features[rows])
     np.testing.assert_array_equal(found.extents, extents[rows])
 

@@ -13,12 +13,12 @@ import numpy as np
 from wherewhen.core import registry
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.store import write_atomic, write_json
-from wherewhen.core.values import Floats, Prediction, Truth, Video
+from wherewhen.core.values import Features, Floats, Prediction, Truth, Video
 from wherewhen.evaluation.evaluator import Row, Scored, markdown
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.video import reader
 from wherewhen.video.batch import Quarantine
-from wherewhen.visualization.render import WIDEST, overlay
+from wherewhen.visualization.render import WIDEST, heat, overlay
 from wherewhen.visualization.report import Curve, Example, Facts, Picture, ReportData, VideoResult, report
 
 EXAMPLES = 3  # best and worst videos that a page shows
@@ -75,6 +75,40 @@ def page(
         videos=[VideoResult(name, prediction, by_id.get(name)) for name, prediction in predictions.items()],
         quarantine=list(quarantine.reasons.items()) if quarantine else (),
         settings=settings or {},
+        environment=environment(),
+    )
+    report(data, path)
+
+
+def adaptation_page(
+    path: Path,
+    title: str,
+    *,
+    notes: Sequence[str],
+    facts: Sequence[Facts],
+    activity: Features,
+    video: Video,
+    settings: Mapping[str, Any],
+    quarantine: Quarantine,
+) -> None:
+    """Write a self-contained page about the adaptation of a model to the camera of ``video``.
+
+    ``activity``: share of time in which something moves at each place ``(h, w)``, or empty.
+    """
+    maps: tuple[Example, ...] = ()
+    if activity.size and not is_features(video.path):
+        peak = float(activity.max())
+        frame = reader.picture(video.path, video.span[0] if video.span else 0.0, width=WIDEST)
+        image = heat(frame.image, activity / max(peak, 1e-9), 0.0)
+        caption = f"where things move: at the brightest place in {100 * peak:.0f} % of the time"
+        maps = (Example(video.id, "", (Picture(image, caption),)),)
+    data = ReportData(
+        title=title,
+        notes=notes,
+        facts=facts,
+        maps=maps,
+        quarantine=list(quarantine.reasons.items()),
+        settings=settings,
         environment=environment(),
     )
     report(data, path)

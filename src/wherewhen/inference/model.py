@@ -20,6 +20,7 @@ from wherewhen.core.values import Boxes, Features, Instances, Prediction, Video
 from wherewhen.extraction import assembly, sampling, track_cache
 from wherewhen.extraction.assembly import Part
 from wherewhen.inference import alarms, model_file, score_maps
+from wherewhen.inference.adaptation import Adaptation
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
 from wherewhen.inference.model_config import ModelConfig
@@ -68,8 +69,9 @@ class Model(Detector):
     ``normalizers``: one per view. ``threshold``: the raw frame score that becomes 0.5, chosen without test data.
     ``bank``: normalized scored instances of normal training videos, for comparison. ``dims``:
     length of the features of each view. ``classes``: classes of anomalies in training videos, where the method predicts
-    them. ``trained_on``: content hashes of the training videos. ``normal_time``: normal training videos scored out of
-    fold, where training did so.
+    them. ``trained_on``: content hashes of the training videos. ``normal_time``: normal videos scored out of fold,
+    where training or adaptation did so. ``adaptation``: how scores of another
+    camera than that of training are calibrated.
     """
 
     config: ModelConfig
@@ -82,6 +84,7 @@ class Model(Detector):
     dims: Mapping[str, int] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     normal_time: NormalTime | None = None
+    adaptation: Adaptation | None = None
     backbone: Backbone = field(init=False)
     builders: Mapping[str, Builder] = field(init=False)
     running: EngineChoice | None = field(init=False, default=None)
@@ -157,8 +160,9 @@ class Model(Detector):
     def with_alarms_per_day(self, count: float) -> Model:
         """The same model with a threshold for this many false alarms a day; scores don't change.
 
-        The rate is that of normal training videos, each scored by a model that was not trained on it; alarms within 10
-        seconds count as one. A warning is logged where they are too short to measure it.
+        The rate is that of normal training videos, or of the footage of an adapted model, each scored by a model that
+        was not trained on it; alarms within 10 seconds count as one. A warning is logged where they are too short to
+        measure it.
 
         Args:
             count: wished number of alarms in a day without an anomaly.
@@ -206,6 +210,8 @@ class Model(Detector):
             output = self.method({name: view([views[name]], self.device) for name in self.config.views})
         parts = [output.scores[0, :, None], *([output.extra["classes"][0]] if self.classes else [])]
         answers: Features = torch.cat(parts, 1).cpu().numpy()
+        if self.adaptation is not None:
+            answers[:, 0] = self.adaptation.scores(answers[:, 0], views[self.config.scored], self.bank)
         return answers
 
     def answered(self, parts: Iterable[Part]) -> Iterator[tuple[Instances, Features]]:
@@ -263,6 +269,8 @@ class Model(Detector):
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
         if self.normal_time is not None:
             arrays |= {"normal.maxima": self.normal_time.maxima, "normal.hours": np.array([self.normal_time.hours])}
+        if self.adaptation is not None:
+            arrays |= {f"adaptation.{name}": array for name, array in self.adaptation.to_arrays().items()}
         metadata = {
             "threshold": self.threshold,
             "dims": self.dims,
@@ -308,9 +316,9 @@ class Model(Detector):
             for name in config.views
         }
         device = pick_device(device)
-        fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes, stored.normal_time())
+        fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
         try:
-            return cls(config, normalizers, method, *fields)
+            return cls(config, normalizers, method, *fields, stored.normal_time(), stored.adaptation())
         except ConfigError as error:
             raise StoreError(f"{path}: {error}") from None
 

@@ -16,6 +16,7 @@ from wherewhen.core.config import from_file, typed
 from wherewhen.core.errors import StoreError, WherewhenError
 from wherewhen.core.store import plain
 from wherewhen.core.values import Instances
+from wherewhen.inference.adaptation import Adaptation
 from wherewhen.inference.normal_time import NormalTime
 from wherewhen.inference.normalizer import Normalizer
 from wherewhen.inference.running_normalizer import BOTH, RunningNormalizer, with_past
@@ -103,6 +104,18 @@ class Stored:
         if not ok or not hours[0] > 0 or not ((maxima >= 0) & (maxima <= 1)).all():
             raise self.wrong("normal: expected maxima from 0 to 1 and their hours")
         return NormalTime(maxima.astype(np.float64), float(hours[0]))
+
+    def adaptation(self) -> Adaptation | None:
+        """How scores of another camera are calibrated; None for a model that was not adapted."""
+        arrays = self.part("adaptation.")
+        if not arrays:
+            return None
+        try:
+            return Adaptation.from_arrays(arrays)
+        except KeyError as error:
+            raise self.wrong(f"it lacks adaptation.{str(error)[1:-1]}") from None
+        except ValueError as error:
+            raise self.wrong(f"adaptation.{error}") from None
 
     def normalizer(self, prefix: str, length: int, kind: str) -> Normalizer | RunningNormalizer:
         """The normalizer of a kind whose arrays have this prefix, which gives features of this length."""

@@ -1,4 +1,4 @@
-"""Normal training time scored out of fold: which score is reached how often."""
+"""Normal video scored out of fold: which score is reached how often."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from wherewhen.core.values import Floats
 
 BLOCK = 10.0  # seconds of normal video in which alarms count as one
 DAY = 24.0
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,19 @@ class NormalTime:
         """How many times a raw score is reached."""
         return int((self.maxima >= level).sum())
 
+    def bound(self, level: float, confidence: float = CONFIDENCE) -> float:
+        """Upper confidence bound on how many times a day a raw score is reached.
+
+        The exact bound of a Poisson count. It also holds for a level that was chosen by these maxima (`level`), as long
+        as the maxima are independent: the share above the k-th highest of them has a known distribution.
+
+        >>> round(NormalTime(np.array([0.1, 0.5, 0.3]), 24.0).bound(0.6), 2)
+        3.0
+        """
+        from scipy.special import gammaincinv
+
+        return float(gammaincinv(self.count(level) + 1, confidence)) * DAY / self.hours
+
     def caution(self, per_day: float) -> str | None:
         """Why this time is too short for a rate of alarms; None where it is not.
 
@@ -56,8 +70,8 @@ class NormalTime:
         if rate(per_day) * self.hours >= DAY:
             return None
         return (
-            f"{per_day:g} alarms a day can't be measured in {self.hours:.2g} hours of normal training video, where one "
-            f"alarm is {DAY / self.hours:.3g} a day: the threshold is above all of it, and the rate may be up to "
+            f"{per_day:g} alarms a day can't be measured in {self.hours:.2g} hours of normal video, where one alarm is "
+            f"{DAY / self.hours:.3g} a day: the threshold is above all of it, and the rate may be up to "
             f"{3 * DAY / self.hours:.3g} a day (95 % confidence); add normal video"
         )
 

@@ -110,6 +110,31 @@ class Normalizer:
         features[~instances.features.any(1)] = 0
         return replace(instances, features=features)
 
+    def toward(self, other: Normalizer, weight: float) -> Normalizer:
+        """A mean of this normalizer and another one of the same features, which has this ``weight`` from 0 to 1.
+
+        Means and correlations are averaged, scales geometrically. Statistics by place are kept where only this one has
+        them, drawn toward the whole picture's of the other one where the grids differ. The limit is the other's, and so
+        are principal components, which a method's weights depend on.
+
+        >>> one, two = (Normalizer(np.full(1, m), np.ones(1), np.empty(0), np.eye(1), 10.0) for m in (0.0, 4.0))
+        >>> one.toward(two, 0.25).mean.tolist()
+        [1.0]
+        """
+
+        def mixed(mean: Floats, scale: Floats, mean2: Floats, scale2: Floats) -> tuple[Floats, Floats]:
+            return mean + weight * (mean2 - mean), scale ** (1 - weight) * scale2**weight
+
+        mean, scale = mixed(self.mean, self.scale, other.mean, other.scale)
+        places = self.places
+        if places.size:
+            theirs = other.places if other.places.shape == places.shape else (other.mean, other.scale)
+            places = np.stack(mixed(*places, *theirs))
+        mix = other.mix
+        if mix.size and mix.shape == (len(mean), len(mean)) == self.mix.shape:
+            mix = _inverse_root((1 - weight) * _correlations(self.mix) + weight * _correlations(mix))
+        return Normalizer(mean, scale, places, mix, other.limit)
+
     def to_arrays(self) -> dict[str, NDArray[np.float64]]:
         """The arrays to save."""
         limit = np.array([self.limit])
@@ -217,7 +242,18 @@ def _whitening(rows: NDArray[Any], components: int = 0) -> Floats:
     steady = deviations < 1e-6
     correlations = covariance / np.outer(deviations, deviations)
     correlations[steady, :] = correlations[:, steady] = 0
-    values, vectors = np.linalg.eigh(correlations + np.diag(np.where(steady, 1.0, RIDGE)))
+    return _inverse_root(correlations + np.diag(np.where(steady, 1.0, RIDGE)), components)
+
+
+def _inverse_root(matrix: Floats, components: int = 0) -> Floats:
+    """The inverse square root of a symmetric positive matrix ``(D, D)``, or its first components ``(D, K)``."""
+    values, vectors = np.linalg.eigh(matrix)
     scaled = vectors / np.sqrt(values)
     mix: Floats = scaled[:, ::-1][:, :components] if 0 < components < len(values) else scaled @ vectors.T
     return mix
+
+
+def _correlations(mix: Floats) -> Floats:
+    """The correlations, with their ridge, of a whitening matrix."""
+    root: Floats = np.linalg.inv(mix).astype(np.float64)
+    return root @ root.T

@@ -170,6 +170,7 @@ class STPrompt(nn.Module):
         predicts_classes=True,
         unnormalized_views=(MOVING,),
         averages_time=True,
+        remembers_normal=True,
         ablations={
             "without SA2": {"choose": "none"},
             "random patches": {"choose": "random"},
@@ -240,10 +241,13 @@ class STPrompt(nn.Module):
         return pictures(whole, None if self.config.choose == "none" else weights)
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """`remember` the normal bags."""
+        self.remember(views for views, label in bags if float(label) < 0.5)
+
+    def remember(self, bags: Iterable[Mapping[str, View]]) -> None:
         """Learn mean and deviation of each number of the features of pictures of normal videos."""
         if self.config.standardize:
-            normal = (views for views, label in bags if float(label) < 0.5)
-            self.usual.learn(self._held_pictures(views) for views in normal)
+            self.usual.learn(self._held_pictures(views) for views in bags)
 
     def _held_pictures(self, views: Mapping[str, View]) -> Tensor:
         whole = lanes(views[VIEW])

@@ -204,6 +204,7 @@ class VadCLIP(nn.Module):
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         predicts_classes=True,
         averages_time=True,
+        remembers_normal=True,
         ablations={
             "as for XD-Violence": {"layers": 1, "window": 64, "separation": 1e-4},
             "no visual prompt": {"visual": False},
@@ -291,9 +292,13 @@ class VadCLIP(nn.Module):
         return logits, alike(values, self.refine(prompted), self.config.temperature)
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """`remember` the normal bags."""
+        self.remember(views for views, label in bags if float(label) < 0.5)
+
+    def remember(self, bags: Iterable[Mapping[str, View]]) -> None:
         """Learn mean and deviation of each number of the features of cells of normal videos."""
         if self.config.standardize:
-            normal = (lanes(views[VIEW]) for views, label in bags if float(label) < 0.5)
+            normal = (lanes(views[VIEW]) for views in bags)
             self.usual.learn(whole.features[whole.held] for whole in normal)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:

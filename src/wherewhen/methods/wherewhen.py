@@ -99,6 +99,7 @@ class WhereWhen(nn.Module):
     source: ClassVar[Provenance] = Provenance(title="wherewhen", citation="this toolkit, docs/methods/wherewhen.md")
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        remembers_normal=True,
         ablations={
             "one head": {"heads": 1, "share": 1.0},
             "all features": {"share": 1.0},
@@ -138,11 +139,15 @@ class WhereWhen(nn.Module):
             self.steep = nn.Parameter(torch.tensor(STEEP))
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
+        """`remember` the normal bags."""
+        self.remember(views for views, label in bags if label.item() < 0.5)
+
+    def remember(self, bags: Iterable[Mapping[str, View]]) -> None:
         """Store centers of the cells of normal bags by k-means, and the usual distance from them."""
         self._last = None
         if not self.config.memory:
             return
-        held = [_held(views[VIEW]) for views, label in bags if label.item() < 0.5]
+        held = [_held(views[VIEW]) for views in bags]
         rows = torch.cat(held) if held else self.memory[:0]
         if not len(rows):
             return

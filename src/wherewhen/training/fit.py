@@ -148,7 +148,7 @@ def fit(
         loop.learn(state, batches, held, config, record.look, quiet, until)
     finally:
         record.close()
-    bank = _bank(ready, config)
+    bank = bank_of(ready, config)
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
         method = config.student(dims, classes)
@@ -176,15 +176,21 @@ def _normalizer(
     total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
     rows = thinned((b.views[name] for b in bags if b.video.id in usual), total, NORMALIZED)
     length = next((bag.views[name].features.shape[1] for bag in bags), 0)
-    by_place, decorrelate = kind in ("places", BOTH), kind != PAST
-    fitted = Normalizer.fit(
+    return with_past(statistics(rows, config, name, length), kind)
+
+
+def statistics(rows: Sequence[Instances], config: ModelConfig, name: str, length: int) -> Normalizer:
+    """The statistics of normal instances of a view with features of this length, as the configuration requires."""
+    from wherewhen.inference.normalizer import Normalizer
+
+    kind = config.normalizer_of(name)
+    return Normalizer.fit(
         rows,
-        by_place=by_place,
-        decorrelate=decorrelate,
+        by_place=kind in ("places", BOTH),
+        decorrelate=kind != PAST,
         groups=config.column_groups(length),
         components=config.components,
     )
-    return with_past(fitted, kind)
 
 
 def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:
@@ -222,7 +228,7 @@ def _key(
     return fingerprint([config.plain(), bags, [v.id for v in hold], *classes])
 
 
-def _bank(bags: Sequence[Bag], config: ModelConfig) -> Instances:
+def bank_of(bags: Sequence[Bag], config: ModelConfig) -> Instances:
     """A random sample of the scored instances of normal training videos, of those that hold anything if some do."""
     normal = [number for number, bag in enumerate(bags) if bag.video.label == 0]
     held = [np.asarray(bags[number].views[config.scored].features.any(1)) for number in normal]

@@ -108,8 +108,18 @@ def block_maxima(times: Floats, scores: Floats, block: float = BLOCK) -> list[fl
     >>> block_maxima(np.array([[0, 5], [5, 10], [10, 15.0]]), np.array([0.1, 0.3, 0.2]))
     [0.3, 0.2]
     """
+    return [highest for _, _, highest in block_rows(times, scores, block)]
+
+
+def block_rows(times: Floats, scores: Floats, block: float = BLOCK) -> list[tuple[float, float, float]]:
+    """Start, end and highest of the scores ``(T,)`` of each block of so many seconds; ``times`` ``(T, 2)``.
+
+    >>> block_rows(np.array([[0, 5], [5, 10], [10, 15.0]]), np.array([0.1, 0.3, 0.2]))
+    [(0.0, 10.0, 0.3), (10.0, 15.0, 0.2)]
+    """
     number = ((times[:, 0] - times[0, 0] + 1e-6) // block).astype(int)
-    return [float(scores[number == k].max()) for k in np.unique(number)]
+    rows = (np.flatnonzero(number == k) for k in np.unique(number))
+    return [(float(times[row[0], 0]), float(times[row[-1], 1]), float(scores[row].max())) for row in rows]
 
 
 def platt_threshold(scores: ArrayLike, labels: ArrayLike) -> float | None:

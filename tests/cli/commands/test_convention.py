@@ -34,7 +34,7 @@ TYPES: dict[str, Any] = {
     "seed": int, "seeds": int, "check": bool, "deep": bool, "read_videos": bool,
     # models and what they are compared by
     "model": str, "which": Literal, "threshold": float, "alarms_per_day": float, "threshold_from": Literal,
-    "prompts": str, "view": Literal, "methods": str,
+    "prompts": str, "view": Literal, "methods": str, "footage": str,
     "backbones": str, "ablate": str, "metrics": str, "proposals": str, "tolerance": float,
     # videos and pictures
     "rate": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str, "clips": int,

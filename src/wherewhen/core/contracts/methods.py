@@ -84,6 +84,8 @@ class MethodAbilities:
             averaged into so many spans of time, once before training.
         summarizes_steps: its ``summary`` makes one row of each time step of `Instances`. Training bags are summarized
             once before training; its ``forward`` takes both.
+        remembers_normal: its ``remember`` gets the views of normal videos one by one, without labels, and stores in
+            buffers what scores are compared with. It is called again to adapt a model to another camera.
         samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
             Training bags of other methods hold at most 200 tubes, chosen by the seed.
         feature_length: a length of features that it supports; None where it supports any. For tests.
@@ -96,6 +98,7 @@ class MethodAbilities:
     unnormalized_views: tuple[str, ...] = ()
     averages_time: bool = False
     summarizes_steps: bool = False
+    remembers_normal: bool = False
     samples_instances: bool = False
     feature_length: int | None = None
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -103,8 +106,8 @@ class MethodAbilities:
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
         segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
-        members = ("schedule", "source", "views", "presets", "forward", "loss", *("summary",) * self.summarizes_steps)
-        return Required(members, segments + instances)
+        optional = ("summary",) * self.summarizes_steps + ("remember",) * self.remembers_normal
+        return Required(("schedule", "source", "views", "presets", "forward", "loss", *optional), segments + instances)
 
 
 class Method(Protocol):

@@ -106,6 +106,7 @@ class ReportData:
     rows: Sequence[Mapping[str, Any]] = ()
     trivial: frozenset[str] = frozenset()
     lower_is_better: frozenset[str] = frozenset()
+    maps: Sequence[Example] = ()
     roc: Sequence[Curve] = ()
     pr: Sequence[Curve] = ()
     best: Sequence[Example] = ()
