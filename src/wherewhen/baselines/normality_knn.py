@@ -6,26 +6,8 @@ import numpy as np
 
 from wherewhen.baselines._grid import maps, shape
 from wherewhen.core.contracts import Baseline
-from wherewhen.core.values import Bag, Features, HeatMap, Instances, Truth
-
-NEAREST = 5
-ROWS = 1024  # at once: bounds the memory of the distance matrix
-
-
-def distances(cells: Features, bank: Features, nearest: int = NEAREST) -> Features:
-    """Mean Euclidean distance ``(N,)`` of each row of ``cells`` to the ``nearest`` rows of ``bank``.
-
-    >>> distances(np.zeros((1, 2), np.float32), np.array([[3, 4], [6, 8]], np.float32), 1).tolist()
-    [5.0]
-    """
-    k = min(nearest, len(bank))
-    lengths = (bank**2).sum(1)
-    means = [np.empty(0, np.float32)]
-    for start in range(0, len(cells), ROWS):
-        rows = cells[start : start + ROWS]
-        squares = (rows**2).sum(1)[:, None] + lengths - 2 * (rows @ bank.T)
-        means.append(np.sqrt(np.partition(squares, k - 1, 1)[:, :k].clip(0)).mean(1))
-    return np.concatenate(means).astype(np.float32)
+from wherewhen.core.nearest import distances
+from wherewhen.core.values import Bag, HeatMap, Instances, Truth
 
 
 def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:

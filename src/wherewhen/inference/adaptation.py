@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wherewhen.baselines.normality_knn import distances
+from wherewhen.core.nearest import distances
 from wherewhen.core.values import Features, Floats, Instances
 
 TAIL = 0.01  # share of the values above the highest stored quantile; their excess is exponential
