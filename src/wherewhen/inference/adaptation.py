@@ -15,8 +15,8 @@ from wherewhen.core.values import Features, Floats, Instances
 TAIL = 0.01  # share of the values above the highest stored quantile; their excess is exponential
 LEVELS = 60  # stored quantiles
 TENFOLD = 10.0  # the slope of the tail is that from ten times its share on
-WEIGHT = 0.5  # of the method, against the distance to normal cells
-HALF = 8.0  # surprise at which a raw score is 0.5; with e^-8 one in 3,000 normal cells is above it
+WEIGHT = 0.25  # of the method, against the distance to normal cells; docs/results_tables.md has others
+HALF = 32.0  # surprise at which a raw score is 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
