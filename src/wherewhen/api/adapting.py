@@ -225,7 +225,7 @@ def _notes(result: Adapted, time: NormalTime, per_day: float) -> list[str]:
     notes = []
     if result.outliers:
         notes.append(
-            f"{len(result.outliers)} blocks of 10 s score far above all others and were not learned from; look at "
+            f"{len(result.outliers)} blocks of 10 s score far above all others and were excluded; check "
             "them: if they are normal, the threshold gives more alarms than wished"
         )
     if result.unclear:
