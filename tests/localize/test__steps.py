@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wherewhen.core.values import HeatMap
-from wherewhen.localize._steps import Step, merge, reached, smooth
+from wherewhen.localize._steps import Step, merge, reached, smooth, weighted
 
 QUICK = settings(max_examples=40, deadline=None)
 
@@ -97,3 +97,37 @@ def test_a_step_waits_for_three_sigma_only(sigma: float) -> None:
 
     waits = [eaten - step.end for step in smooth(eating(), sigma)]
     assert max(waits) <= 3 * sigma + 0.25 + 1e-9
+
+
+@QUICK
+@given(st.lists(st.floats(0.05, 1.5), min_size=1, max_size=25), st.floats(0.05, 1.2), st.integers(0, 99))
+def test_motion_is_smoothed_like_the_map_but_stays_at_its_place(lengths: list[float], sigma: float, seed: int) -> None:
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    rng = np.random.default_rng(seed)
+    maps, motions = (rng.random((len(lengths), *size)).astype(np.float32) for size in ((2, 3), (4, 6)))
+    steps = [Step(a, b, m, d) for a, b, m, d in zip(edges, edges[1:], maps, motions, strict=False)]
+    fixed = [Step(a, b, d) for a, b, d in zip(edges, edges[1:], motions, strict=False)]
+    smoothed = smooth(iter(steps), sigma, 0.3, motion=True)
+    for step, expected in zip(smoothed, smooth(iter(fixed), sigma), strict=True):
+        assert step.motion is not None
+        np.testing.assert_allclose(step.motion, expected.map, rtol=1e-4, atol=1e-6)
+
+
+def test_motion_is_smoothed_only_where_it_is_measured_and_requested() -> None:
+    detail = np.ones((2, 2), np.float32)
+    steps = [Step(0, 1, detail), Step(1, 2, detail, detail)]
+    assert [step.motion is not None for step in smooth(iter(steps), 1.0, motion=True)] == [False, True]
+    assert all(step.motion is None for step in smooth(iter(steps), 1.0))
+    assert [step.motion is not None for step in smooth(iter(steps), 0.0, motion=True)] == [False, True]
+
+
+@QUICK
+@given(st.floats(0.1, 3), st.integers(0, 99))
+def test_a_weighted_map_falls_with_a_power_of_the_motion(power: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    heat, motion = (rng.random((6, 8)).astype(np.float32) for _ in range(2))
+    once, twice = weighted(heat, motion, power), weighted(heat, motion, 2 * power)
+    place = np.unravel_index((once / heat).argmax(), heat.shape)
+    assert once[place] == pytest.approx(heat[place], rel=1e-4), "where most moves the map keeps its value"
+    assert (once <= heat * (1 + 1e-5)).all()
+    np.testing.assert_allclose(twice / heat, (once / heat) ** 2, rtol=1e-3)

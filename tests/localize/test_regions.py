@@ -161,6 +161,40 @@ def test_an_event_is_as_sure_as_its_alarm_where_the_map_is_lowered() -> None:
     assert event.score == found.frames.values.max() and (event.start, event.end) == (2.0, 4.0)
 
 
+def moving_world(motion: float, pieces: int) -> Prediction:
+    """Equal scores at two places, of which the right one moves; the map comes in so many pieces."""
+    values = world((0, 40, 2, 1, 0.8), (0, 40, 2, 5, 0.8))
+    detail = np.zeros((40, 24, 32), np.float32)
+    detail[:, 8:16, 20:28] = 0.5
+    detail[:, 8:16, 4:12] = 0.1
+    config = RegionsConfig(motion=motion)
+    maps = [
+        HeatMap(values[part], np.append(part, part[-1] + 1) / 4, detail[part])
+        for part in np.array_split(np.arange(40), pieces)
+    ]
+    return scoring.join_predictions(Regions(config)(maps))
+
+
+def test_the_map_points_at_what_moves_most_where_it_is_weighted_by_motion() -> None:
+    plain, moved = moving_world(0.0, 1), moving_world(1.0, 1)
+    for prediction, columns in ((plain, {True, False}), (moved, {True})):
+        assert prediction.heat is not None
+        maps = prediction.heat.values
+        hot = maps >= 0.9 * maps.max((1, 2), keepdims=True)
+        assert {bool(column >= 16) for column in np.nonzero(hot)[2].tolist()} == columns
+    assert plain.frames is not None and moved.frames is not None
+    np.testing.assert_array_equal(plain.frames.values, moved.frames.values)
+    assert [(e.start, e.end) for e in moved.events] == [(0.0, 10.0)] and len(plain.events) == 2
+
+
+@pytest.mark.parametrize("motion", [0.0, 1.0])
+def test_weighted_maps_are_the_same_live_and_from_files(motion: float) -> None:
+    whole, live = moving_world(motion, 1), moving_world(motion, 40)
+    assert whole.heat is not None and live.heat is not None and whole.boxes is not None and live.boxes is not None
+    np.testing.assert_array_equal(whole.heat.values, live.heat.values)
+    np.testing.assert_array_equal(whole.boxes.extents, live.boxes.extents)
+
+
 def test_a_second_place_has_its_share_of_the_frame_score() -> None:
     found = run(world((8, 20, 0, 0, 0.9), (10, 20, 4, 5, 0.72)))
     assert [round(event.score, 3) for event in found.events] == [0.9, 0.72]

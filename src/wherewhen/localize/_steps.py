@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from wherewhen.core import extents as ext
-from wherewhen.core.values import Features, HeatMap, Scores
+from wherewhen.core.values import Features, Floats, HeatMap, Scores
 from wherewhen.localize._movers import along
 
 STILL = 2 / 255  # a change of gray that is noise
+FAINT = 1e-4  # a mean change of gray over time that is no motion
 SOFT = 2.0  # cells of the raster: fills the inside of a mover, since its gray changes at the edge only
 
 
@@ -21,7 +22,7 @@ class Step(NamedTuple):
     """One map ``(h, w)``, the time ``[start, end)`` in seconds that it holds for, and its motion ``(H, W)``.
 
     ``boxes``: the movers that the map was painted from, None where it was not. ``movers``: those beside it, frame by
-    frame, None where they were not tracked.
+    frame, None where they were not tracked. ``motion``: ``detail`` smoothed over time like the map, where requested.
     """
 
     start: float
@@ -30,6 +31,7 @@ class Step(NamedTuple):
     detail: Features | None = None
     boxes: Scores | None = None
     movers: Scores | None = None
+    motion: Features | None = None
 
 
 def _mean(maps: list[Features]) -> Features:
@@ -101,15 +103,15 @@ def reached(heat: Features, share: float) -> Features:
     return cv2.dilate(heat, np.ones((height, width), np.uint8)).astype(np.float32, copy=False)
 
 
-def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[Step]:
+def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool = False) -> Iterator[Step]:
     """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future.
 
     ``speed``: share of the picture by which high scores may move in a second, so that past and future of a mover count
     for it, and isolated peaks are averaged out. Scores of tracked movers are smoothed along their paths, and the map is
-    painted from them.
+    painted from them. ``motion``: smooth the motion of each place too.
     """
     if sigma <= 0:
-        yield from steps
+        yield from (step._replace(motion=step.detail) if motion else step for step in steps)
         return
     reach = 3 * sigma
     window: deque[Step] = deque()
@@ -131,7 +133,8 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
             return step._replace(map=picture, boxes=boxes)
         maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(neighbors, offsets, strict=True)]
         mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
-        return step._replace(map=mean.astype(np.float32))
+        moving = _mean_detail(step, neighbors, weights) if motion else None
+        return step._replace(map=mean.astype(np.float32), motion=moving)
 
     for step in steps:
         middle = (step.start + step.end) / 2
@@ -144,6 +147,39 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0) -> Iterator[
         waiting.append(step)
     for step in waiting:
         yield settle(step)
+
+
+def _mean_detail(step: Step, neighbors: Sequence[Step], weights: Floats) -> Features | None:
+    """Weighted mean of the motion of ``neighbors`` on the raster of a step; None where it has none."""
+    if step.detail is None:
+        return None
+    rated = [
+        (s.detail, weight)
+        for s, weight in zip(neighbors, weights.tolist(), strict=True)
+        if s.detail is not None and s.detail.shape == step.detail.shape
+    ]
+    total = sum(weight for _, weight in rated)
+    mean = np.tensordot([weight / total for _, weight in rated], np.stack([detail for detail, _ in rated]), 1)
+    return np.asarray(mean, np.float32)
+
+
+def weighted(heat: Features, motion: Features | None, power: float) -> Features:
+    """A map ``(h, w)`` on the raster ``(H, W)`` of motion, times a power of the motion relative to the highest of all.
+
+    Without motion, or with power 0, the map is unchanged.
+
+    >>> weighted(np.ones((2, 2), np.float32), np.eye(2, dtype=np.float32), 0.0).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    if motion is None or power <= 0:
+        return heat
+    import cv2
+
+    rows, columns = motion.shape
+    soft = cv2.GaussianBlur(motion.astype(np.float32), (0, 0), SOFT) + FAINT
+    fine = heat if heat.shape == motion.shape else cv2.resize(heat, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    product: Features = (fine * (soft / soft.max()) ** power).astype(np.float32)
+    return product
 
 
 def sharpen(heat: Features, detail: Features | None, strength: float) -> Features:

@@ -16,7 +16,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Event, Features, Floats, HeatMap, Masks, Prediction, Scores
 from wherewhen.localize._events import best, chains, merged, picked, with_frame_score
 from wherewhen.localize._movers import apart, free, inside, paths
-from wherewhen.localize._steps import Step, merge, sharpen, smooth
+from wherewhen.localize._steps import Step, merge, sharpen, smooth, weighted
 
 
 def frame_score(heat: Features, top: int) -> float:
@@ -56,6 +56,8 @@ class RegionsConfig:
         follow: share of the picture by which high scores may move in a second while time is smoothed.
         smooth_cells: Gaussian sigma over the picture, in cells.
         sharpen: how far the map is lowered inside a cell where little moves, from 0 (not at all) to 1.
+        motion: power of the motion at each place, relative to the highest in the picture, that the map is multiplied
+            by; 0 is none. Frame scores don't depend on it.
         top: how many of the highest cells make the frame score.
         level: regions are where the map reaches this share of its peak.
         most: regions per step at most.
@@ -77,7 +79,8 @@ class RegionsConfig:
     smooth_seconds: float = 0.5
     follow: float = 0.13
     smooth_cells: float = 0.7
-    sharpen: float = 0.5
+    sharpen: float = 0.8
+    motion: float = 0.0
     top: int = 3
     level: float = 0.5
     most: int = 3
@@ -238,15 +241,16 @@ class Regions:
 
     def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Step, float]]:
         """Smoothed maps and their frame scores before calibration."""
-        for step in smooth(merge(pieces), self.config.smooth_seconds, self.config.follow):
+        c = self.config
+        for step in smooth(merge(pieces), c.smooth_seconds, c.follow, motion=c.motion > 0):
             heat = step.map
             if step.boxes is not None:
                 yield step, float(step.boxes.values.max(initial=0.0))
                 continue
-            if self.config.smooth_cells > 0:
-                heat = ndimage.gaussian_filter(heat, self.config.smooth_cells, mode="nearest")
-            score = frame_score(heat, self.config.top)
-            yield step._replace(map=sharpen(heat, step.detail, self.config.sharpen)), score
+            if c.smooth_cells > 0:
+                heat = ndimage.gaussian_filter(heat, c.smooth_cells, mode="nearest")
+            score = frame_score(heat, c.top)
+            yield step._replace(map=weighted(sharpen(heat, step.detail, c.sharpen), step.motion, c.motion)), score
 
     def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
         """Localize heat maps that start in rising order."""

@@ -60,7 +60,8 @@ class Pooled(nn.Module):
     come unnormalized; the statistics are standardized by those of the training videos.
 
     View ``cells``: features ``(B, N, D)`` -> scores ``(B, N)``. The highest score of a time step is that of its window;
-    the other cells have a share of it, their length relative to the longest. ``extra``: logits of each head and time
+    the other cells have a share of it, their length relative to the longest; the localizer multiplies the map by the
+    motion at each place. ``extra``: logits of each head and time
     step ``(B, T, H)`` and which steps are present ``(B, T)``.
 
     >>> model = Pooled(PooledConfig(hidden=4), {"cells": 3})
@@ -72,7 +73,7 @@ class Pooled(nn.Module):
 
     Config: ClassVar[type] = PooledConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"motion": {"groups": GROUPS}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"motion": {"groups": GROUPS}, "regions": {"motion": 1.0}}
     schedule: ClassVar[Training] = Training(
         steps=300, bags=16, optimizer="adamw", learning_rate=1e-3, weight_decay=1e-2
     )

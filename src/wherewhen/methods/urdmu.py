@@ -145,7 +145,10 @@ class URDMU(nn.Module):
 
     Config: ClassVar[type] = URDMUConfig
     views: ClassVar[tuple[str, ...]] = (VIEW,)
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cells": {"steps": 1, "rows": 7, "columns": 7},
+        "regions": {"motion": 0.25},
+    }
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
         ablations={
