@@ -13,7 +13,7 @@ from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Instances
 from wherewhen.methods._grid import lanes
-from wherewhen.methods.pooled import GROUPS, PARTS, Pooled, PooledConfig
+from wherewhen.methods.pooled import GROUPS, PARTS, STILL, Pooled, PooledConfig
 
 
 def bag(steps: int, cells: int, seconds: np.ndarray, seed: int = 0, dims: int = 3) -> View:
@@ -45,7 +45,7 @@ def test_statistics_are_those_of_the_steps_whose_center_is_in_the_window(
         part = steps[np.abs(centers - center) <= window / 2 + 1e-6]
         mean = part.mean(0)
         scaled = [half / (np.linalg.norm(half) + 1e-3) for half in (mean[:3], mean[3:])]
-        expected = np.concatenate([mean, part.std(0), *scaled])
+        expected = np.concatenate([mean, part.std(0), *scaled, part.std(0) / (mean + STILL)])
         np.testing.assert_allclose(row, expected, rtol=1e-3, atol=1e-3)
 
 
