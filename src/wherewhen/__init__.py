@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wherewhen.api.benchmark import Bench, bench
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
+    from wherewhen.api.reproduction import Reproduction, reproduce
     from wherewhen.api.runs import load, train
     from wherewhen.core.errors import (
         ConfigError,
@@ -42,6 +43,8 @@ _HOMES = {
     "detect": "api.detection",
     "EvaluationReport": "api.evaluation",
     "evaluate": "api.evaluation",
+    "Reproduction": "api.reproduction",
+    "reproduce": "api.reproduction",
     "load": "api.runs",
     "train": "api.runs",
     "ConfigError": "core.errors",
@@ -79,6 +82,7 @@ __all__ = [
     "Pictures",
     "Prediction",
     "Quarantine",
+    "Reproduction",
     "Result",
     "Scores",
     "StoreError",
@@ -92,6 +96,7 @@ __all__ = [
     "detect",
     "evaluate",
     "load",
+    "reproduce",
     "train",
 ]
 

@@ -18,7 +18,7 @@ from wherewhen.api.ablations import variants
 from wherewhen.api.jobs import LAST, ORACLE, Job, Results
 from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
-from wherewhen.core.errors import DataError, VideoError, WherewhenError
+from wherewhen.core.errors import DataError, VideoError, WherewhenError, unknown
 from wherewhen.core.feature_file import content
 from wherewhen.core.progress import track
 from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
@@ -113,6 +113,9 @@ def bench(
     anomalous: str | None = None,
     quiet: bool = False,
     ablate: str | None = None,
+    fold: str | None = None,
+    device: str = "cpu",
+    oracle: str | None = None,
 ) -> Bench:
     """Train and evaluate every method on every backbone over all folds and seeds; finished jobs are cached.
 
@@ -130,30 +133,40 @@ def bench(
         anomalous: names of the folders of anomalous videos.
         quiet: no progress bars.
         ablate: compare this method with each of its parts changed, in place of ``methods``.
+        fold: name of the only fold to repeat; None: all.
+        device: cpu or cuda, which training and evaluation run on.
+        oracle: metric by which the row of the test oracle selects its checkpoint, empty for no such row; None: the AUC
+            over frames, else over videos.
 
     Returns:
         Tables of means, deviations, intervals and paired comparisons.
 
     Raises:
-        DataError: no folds, or a metric family that is defined in no fold.
+        DataError: no folds, no fold of that name, or a metric family that is defined in no fold.
     """
     folders = Folders.of(normal, anomalous)
     source = datasets.reader_of(root, reader, folders)
     dataset = source.load(Path(root))
     if not dataset.folds and test is None:
         raise DataError(f"{root}: has no train/test folds, so there is nothing to repeat; use train and evaluate")
+    names = [part.name for part in dataset.folds]
+    if fold is not None and fold not in names:
+        raise DataError(f"{root}: {unknown('fold', fold, names)}")
     judge = datasets.reader_of(test) if test else source
     truths = judge.truth(Path(test or root))
     parts = [judge.load(Path(test)).videos] if test else [fold.test for fold in dataset.folds]
     sets = [evaluation_set(part, truths, str(test or root)) for part in parts]
     allowed, notes = by_fold(families, sets, str(test or root))
+    if fold is not None:
+        allowed = [part if name == fold else () for name, part in zip(names, allowed, strict=True)]
     truth = truth_hash(truths)
     by_name = variants(ablate, settings) if ablate else {method: (method, settings or {}) for method in methods}
     named = _configs(by_name, backbones, seeds)
     configs = [config for _, config, _ in named]
     if test is None and all(fold.validation for fold in dataset.folds):
         configs[0].check_share(str(root))
-    named_jobs = [(name, replace(job, folders=folders)) for name, job in _jobs(str(root), reader, allowed, named, test)]
+    planned = _jobs(str(root), reader, allowed, named, test)
+    named_jobs = [(name, replace(job, folders=folders, device=device, oracle=oracle)) for name, job in planned]
     jobs = [(job, _key(job, truth)) for _, job in named_jobs]
     requests = [Request.of(auto, trust=config.trusted) for _, config, auto in named if auto is not None]
     candidates = [config for request in requests if request for config in request.candidates.values()]
@@ -162,7 +175,7 @@ def bench(
     facts: dict[str, Any] = {
         "train": dataset.name,
         "test": judge.load(Path(test)).name if test else dataset.name,
-        "folds": 0 if test else len(dataset.folds),
+        "folds": 0 if test else 1 if fold else len(dataset.folds),
         "seeds": list(seeds),
         "truth": truth,
         "config": fingerprint([auto or config.plain() for _, config, auto in named]),
@@ -284,7 +297,7 @@ def _key(job: Job, truth: str) -> str:
     track_sources += [config.movers.track_source] if config.movers else []
     boxes = [track_cache.source_settings(track_source) for track_source in track_sources]
     videos = [[v.id, v.label, v.span, content(v.path), _boxes_of(v, track_sources)] for v in (*train, *test.videos)]
-    job_settings = [job.config, job.families, job.trivial, job.validation(), job.auto]
+    job_settings = [job.config, job.families, job.trivial, job.validation(), job.auto, job.device, job.oracle]
     return fingerprint([truth, len(train), videos, boxes, *job_settings, code_key()])
 
 

@@ -37,7 +37,8 @@ class Job:
 
     ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to evaluate on, None for the
     test part of the fold. ``auto``: settings of a request that lets the training videos choose the method; ``config``
-    is then that of the default method.
+    is then that of the default method. ``device``: cpu or cuda. ``oracle``: metric by which the test videos would
+    select a checkpoint, empty for no such row; None: the AUC over frames, else over videos.
     """
 
     root: str
@@ -50,6 +51,8 @@ class Job:
     folders: Folders | None = None
     trust: bool = False
     auto: Mapping[str, Any] | None = None
+    device: str = "cpu"
+    oracle: str | None = None
 
     @property
     def method(self) -> str:
@@ -97,14 +100,18 @@ class Job:
         specs = config.feature_specs()
         test_specs = feature_specs(specs)
         learned = list(loading.bags(train, specs, workers=1, quiet=True))
-        fitted = fit(learned, config, device="cpu", keep_checkpoints=True, validation=self.validation())
+        fitted = fit(
+            learned, config, device=self.device, keep_checkpoints=self.oracle != "", validation=self.validation()
+        )
         bags = normalized(fitted.best, loading.bags(test.videos, test_specs, workers=1, quiet=True))
         truths = test.truths_of(bags, config.scored)
         models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
         predictions = {key: detect_bags(model, bags) for key, model in models.items()}
         chosen = {"": id(fitted.best), LAST: id(fitted.last)}
-        if by := measurable(tuple(CHOSEN_BY), truths.values()).families[:1]:
-            ranks = {key: measure(values, truths, by)[CHOSEN_BY[by[0]]] for key, values in predictions.items()}
+        by = measurable(tuple(CHOSEN_BY), truths.values()).families[:1] if self.oracle is None else self.families
+        if by and self.oracle != "":
+            metric = self.oracle or CHOSEN_BY[by[0]]
+            ranks = {key: measure(values, truths, by)[metric] for key, values in predictions.items()}
             chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
         numbers = {key: measure(predictions[key], truths, self.families) for key in set(chosen.values())}
         results = {self.method + suffix: numbers[key] for suffix, key in chosen.items()}

@@ -92,6 +92,9 @@ PUBLISHED_XD = PEL4VADConfig(
 PUBLISHED_TRAINING = Training(steps=650, bags=64, optimizer="adam", learning_rate=5e-4)
 """50 epochs of batches of 128 videos of UCF-Crime; the cosine schedule of the learning rate is not rebuilt."""
 
+PUBLISHED_XD_TRAINING = Training(steps=1600, bags=64, optimizer="adam", learning_rate=5e-4)
+"""50 epochs of the 2049 normal videos of XD-Violence, 64 of each label per step."""
+
 
 class Context(nn.Module):
     """Attention over all steps and over a window at once, mixed by one learned number; ``(L, T, D)`` -> same."""

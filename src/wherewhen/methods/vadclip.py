@@ -88,6 +88,9 @@ PUBLISHED_XD = VadCLIPConfig(
 PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
 """10 epochs of UCF-Crime with ten crops as videos of their own; the learning rate's two steps down are not rebuilt."""
 
+PUBLISHED_XD_TRAINING = Training(steps=410, bags=48, optimizer="adamw", learning_rate=1e-5)
+"""10 epochs of XD-Violence with one crop, half of the 96 videos of a step of each label."""
+
 
 class Block(nn.Module):
     """Attention within windows of time and two linear layers, each added to its input; ``(L, T, D)`` -> same."""

@@ -35,6 +35,7 @@ TYPES: dict[str, Any] = {
     # models and what they are compared by
     "model": str, "which": Literal, "threshold": float, "alarms_per_day": float, "threshold_from": Literal,
     "prompts": str, "view": Literal, "methods": str, "footage": str,
+    "features": str, "protocol": Literal, "list": bool,
     "backbones": str, "ablate": str, "metrics": str, "proposals": str, "tolerance": float,
     # videos and pictures
     "rate": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str, "clips": int,
@@ -95,7 +96,7 @@ JSON = [
     "data check DATA", "data truth DATA", "data truth DATA DATA", "data probe DATA", "extract DATA --dry-run",
     "extract DATA --workers 1", "toy --normal-clips 1 --anomalous-clips 0 --seconds 4 --rate 5 --width 64 --height 48",
     "convert DATA --from truth --output truth.json", "proposals DATA --tubes.shortest 0.2 --motion.rate 6",
-    "features verify a.npy a.npy",
+    "features verify a.npy a.npy", "reproduce --list",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from wherewhen import datasets
 from wherewhen.core import diagnostics
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Truth
-from wherewhen.core.video_info import supposed
+from wherewhen.core.video_info import read_sidecar, supposed
 from wherewhen.data_tools.features.layouts import plain_name
 from wherewhen.datasets._codes import CAMERA, CODED, category
 from wherewhen.datasets._table import named, quoted, rows
@@ -120,8 +120,12 @@ def _of_folder(source: Path, reader: str | None, frames: Mapping[str, int] | Non
     with diagnostics.listening() as odd, supposed(length):
         dataset, truths = chosen.load(source), chosen.truth(source)
     labels = Labels(source=str(source), default=dataset.default)
+    sidecar = read_sidecar(source)
     for video in dataset.videos:
-        labels.put(plain_name(video.id), Known(video.label, video.category, camera=video.camera), source)
+        row = sidecar.get(video.id, {})
+        count, fps = row.get("frames"), row.get("fps") or rate
+        seconds = count / fps if count and fps else None
+        labels.put(plain_name(video.id), Known(video.label, video.category, seconds, video.camera), source)
     for fold in dataset.folds:
         train, test = (frozenset(plain_name(v.id) for v in part) for part in (fold.train, fold.test))
         labels.folds[fold.name] = Part(train, test, frozenset(map(plain_name, fold.validation)))

@@ -1,0 +1,172 @@
+"""Recipes: how a published row is reproduced, and the numbers to expect; one YAML file each in ``recipes``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from wherewhen.core import registry
+from wherewhen.core.config import build, read_yaml
+from wherewhen.core.contracts import Metric, Training
+from wherewhen.core.errors import ConfigError, unknown
+from wherewhen.inference.model_config import ModelConfig
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """The publication of a row: short title, address, and its table or comparison."""
+
+    title: str
+    address: str
+    table: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: its reader (``wherewhen list datasets``) and the name of the fold."""
+
+    reader: str
+    fold: str
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """Published features in the authors' layout, as ``wherewhen features import`` reads them.
+
+    Args:
+        network: the network that computed them.
+        layer: the layer of the network.
+        layout: how the files are arranged.
+        length: numbers in a feature.
+        crops: crops of each picture; 1 without crops.
+        average: whether the mean of the crops is used in place of each.
+        frames: frames per feature; null where a video is divided into segments.
+        rate: frames per second of the videos; null where a video is divided into segments.
+    """
+
+    network: str
+    layer: str
+    layout: Literal["rtfm", "deepmil", "vadclip", "xd5", "sultani"]
+    length: int
+    crops: int = 1
+    average: bool = False
+    frames: int | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True)
+class VideoFeatures:
+    """Features that are computed from the videos: the backbone, its weights, and settings of backbone and builder."""
+
+    backbone: str
+    weights: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A published number: the metric's name in this toolkit, the value (1 = 100 %), and where it was read."""
+
+    metric: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published row.
+
+    Args:
+        title: the row, in words.
+        paper: the publication.
+        data: the data set and its fold.
+        normalizer: what features are normalized by, as the setting of a model; none for published features.
+        method: name of the method.
+        settings: all settings of the method that differ from its defaults.
+        training: the published schedule.
+        metrics: metric families to compute.
+        expect: the published numbers.
+        unknown: what the publication does not state, and what is used.
+        differs: what this toolkit does in another way.
+        files: the published features, or
+        videos: the features that are computed from videos.
+    """
+
+    title: str
+    paper: Paper
+    data: Data
+    normalizer: str
+    method: str
+    settings: Mapping[str, Any]
+    training: Training
+    metrics: tuple[str, ...]
+    expect: tuple[Expected, ...]
+    unknown: tuple[str, ...]
+    differs: tuple[str, ...]
+    files: FeatureFiles | None = None
+    videos: VideoFeatures | None = None
+
+    def __post_init__(self) -> None:
+        if (self.files is None) == (self.videos is None):
+            raise ConfigError("expected either files (published features) or videos")
+        registry.load("datasets", self.data.reader)
+        families: list[Metric] = [registry.load("metrics", name) for name in self.metrics]
+        names = [name for family in families for name in family.names]
+        for expected in self.expect:
+            if expected.metric not in names:
+                raise ConfigError(unknown("metric of expect", expected.metric, names))
+        if not self.expect:
+            raise ConfigError("expect is empty; a recipe has at least one published number")
+        ModelConfig.of(self.model())
+
+    @property
+    def backbone(self) -> str:
+        """Name of the backbone."""
+        return self.videos.backbone if self.videos else "imported"
+
+    def model(self) -> dict[str, Any]:
+        """Settings of the model, as in ``config.yaml``."""
+        features = {"backbone": self.backbone, **(self.videos.settings if self.videos else {})}
+        model = {"normalizer": self.normalizer, "method": self.method, self.method: dict(self.settings)}
+        return {**features, **model, "training": dict(vars(self.training))}
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """What the recipe needs: data, and features or videos and weights."""
+        data = f"lists and annotations of {self.data.reader}"
+        if self.files:
+            crops = f", {self.files.crops} crops" if self.files.crops > 1 else ""
+            features = f"{self.files.network} {self.files.layer}, {self.files.length} numbers{crops}"
+            return {"data": f"{data}, frame counts", "features": f"{features}, layout {self.files.layout}"}
+        assert self.videos is not None
+        return {"data": f"{data}, videos", "weights": self.videos.weights}
+
+
+def names() -> list[str]:
+    """Names of all recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read(name: str) -> Recipe:
+    """The recipe of this name.
+
+    >>> read("rtfm").expect[0].value
+    0.843
+    """
+    if name not in names():
+        raise ConfigError(unknown("recipe", name[:80], names()))
+    return read_file(FOLDER / f"{name}.yaml")
+
+
+def read_file(path: Path) -> Recipe:
+    """A recipe in a file; ConfigError names a key that is unknown, missing or of another type."""
+    values = read_yaml(path)
+    training = values.get("training")
+    lacking = [f.name for f in fields(Training) if isinstance(training, Mapping) and f.name not in training]
+    if lacking := [name for name in lacking if name not in ("precision", "validate_every", "weight_decay")]:
+        raise ConfigError(f"settings of recipe {path.stem}.training: {lacking[0]} is missing")
+    return build(Recipe, values, f"recipe {path.stem}")

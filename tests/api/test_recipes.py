@@ -1,0 +1,65 @@
+"""Recipes: typed, equal to the published settings of their methods, and complete."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from wherewhen.api import recipes
+from wherewhen.core.config import build, read_yaml, write_yaml
+from wherewhen.core.errors import ConfigError
+
+PAGE = Path(__file__).parents[2] / "docs" / "reproduce.md"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_has_the_published_settings_and_schedule(name: str) -> None:
+    recipe = recipes.read(name)
+    module = import_module(f"wherewhen.methods.{recipe.method}")
+    suffix = "_XD" if recipe.data.reader == "xd_violence" else ""
+    published = getattr(module, f"PUBLISHED{suffix}", module.PUBLISHED)
+    schedule = getattr(module, f"PUBLISHED{suffix}_TRAINING", module.PUBLISHED_TRAINING)
+    assert build(module.PLUGIN.Config, recipe.settings, name) == published
+    assert recipe.training == schedule
+    assert recipe.normalizer == "none", "published features are not normalized"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_page_has_every_recipe_with_its_number(name: str) -> None:
+    (row,) = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{name}` |")]
+    for expected in recipes.read(name).expect:
+        assert f"{expected.value:.4f}" in row and expected.metric in row
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_is_unknown_and_differs_is_stated(name: str) -> None:
+    recipe = recipes.read(name)
+    assert recipe.unknown and recipe.differs and recipe.paper.table
+    assert all(0 < expected.value < 1 for expected in recipe.expect)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("normaliser", "none", "unknown setting of recipe rtfm 'normaliser'; did you mean 'normalizer'"),
+        ("expect", [{"metric": "frame_acu", "value": 0.5, "source": "x"}], "did you mean 'frame_auc'"),
+        ("expect", [], "expect is empty"),
+        ("settings", {"widht": 4}, "'widht'; did you mean 'width'"),
+        ("training", {"bags": 4, "optimizer": "adam", "learning_rate": 0.1}, "training: steps is missing"),
+        ("data", {"reader": "ucf_crimes", "fold": "official"}, "did you mean 'ucf_crime'"),
+        ("files", None, "either files"),
+        ("unknown", "text", "unknown: expected a list"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_named(key: str, value: object, message: str, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "rtfm.yaml", {**read_yaml(recipes.FOLDER / "rtfm.yaml"), key: value})
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        recipes.read_file(tmp_path / "rtfm.yaml")
+
+
+def test_an_unknown_recipe_is_named() -> None:
+    with pytest.raises(ConfigError, match="unknown recipe 'rtmf'; did you mean 'rtfm'"):
+        recipes.read("rtmf")
