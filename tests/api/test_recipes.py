@@ -19,11 +19,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "reproduce.md"
 def test_a_recipe_has_the_published_settings_and_schedule(name: str) -> None:
     recipe = recipes.read(name)
     module = import_module(f"wherewhen.methods.{recipe.method}")
-    suffix = "_XD" if recipe.data.reader == "xd_violence" else ""
-    published = getattr(module, f"PUBLISHED{suffix}", module.PUBLISHED)
-    schedule = getattr(module, f"PUBLISHED{suffix}_TRAINING", module.PUBLISHED_TRAINING)
+    base = "SYSTEM_A" if recipe.method == "cuboid_mil" else "PUBLISHED"
+    name_of_set = base + {"xd_violence": "_XD", "shanghaitech": "_SHANGHAITECH"}.get(recipe.data.reader, "")
+    published = getattr(module, name_of_set, None) or getattr(module, base)
+    schedule = getattr(module, f"{name_of_set}_TRAINING", None) or getattr(module, f"{base}_TRAINING")
     assert build(module.PLUGIN.Config, recipe.settings, name) == published
     assert recipe.training == schedule
+    assert recipe.regions == {"smooth_seconds": 0, "smooth_cells": 0, "top": 1}, "published scores are not smoothed"
     assert recipe.normalizer == "none", "published features are not normalized"
 
 

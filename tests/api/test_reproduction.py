@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,22 @@ def xd_violence(root: Path) -> list[str]:
     return [*names, *tests]
 
 
-DATA: dict[str, Callable[[Path], list[str]]] = {"ucf_crime": ucf_crime, "xd_violence": xd_violence}
+def shanghaitech(root: Path) -> list[str]:
+    """Lists, frame marks and lengths as ShanghaiTech has them; returns the names of the videos."""
+    (root / "test_frame_mask").mkdir(parents=True)
+    (root / "SH_Train.txt").write_text("01_0014\n01_0015\n01_001\n01_002\n")
+    (root / "SH_Test.txt").write_text("01_0016\n01_003\n")
+    marks = np.zeros(FRAMES, np.uint8)
+    marks[20:60] = 1
+    for name in ("01_0014", "01_0015", "01_0016"):
+        np.save(root / "test_frame_mask" / f"{name}.npy", marks)
+    (root / "videos.json").write_text(json.dumps({"01_003": {"frames": FRAMES}}))
+    return ["01_0014", "01_0015", "01_001", "01_002", "01_0016", "01_003"]
+
+
+DATA: dict[str, Callable[[Path], list[str]]] = {
+    "ucf_crime": ucf_crime, "xd_violence": xd_violence, "shanghaitech": shanghaitech,
+}  # fmt: skip
 
 
 def write(folder: Path, files: FeatureFiles, names: list[str]) -> None:
@@ -110,6 +126,42 @@ def test_a_recipe_runs_from_features_to_numbers(name: str, tmp_path: Path) -> No
     assert (tmp_path / "out" / "report.html").exists()
     text = "\n".join(result.lines())
     assert "changed: training.steps: 2" in text and f"expected {recipe.expect[0].value:.4f}" in text
+
+
+@pytest.mark.usefixtures("cache", "quick_noise")
+def test_system_a_runs_from_raw_videos(clips: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    (root / "videos").mkdir(parents=True)
+    videos = {"Arrest002": "anomalous/a0", "Robbery050": "anomalous/a1", "Normal1": "normal/n0", "Normal2": "normal/n1"}
+    for name, clip in videos.items():
+        shutil.copy(clips / f"{clip}.mp4", root / "videos" / f"{name}.mp4")
+    (root / "Train_split_AD.txt").write_text("Arrest002\nNormal1\n")
+    (root / "Test_split_AD.txt").write_text("Robbery050\nNormal2\n")
+    (root / "Txt annotations").mkdir()
+    for name in ("Arrest002", "Robbery050"):
+        rows = (f'0 80 60 160 240 {frame} 0 0 1 "Arrest"\n' for frame in range(5, 10))
+        (root / "Txt annotations" / f"{name}.txt").write_text("".join(rows))
+    assert cli.main(["data", "probe", str(root)]) == 0
+    network = {"weights": "random", "frames": 4, "stride": 10, "layer": "maxpool3d_3a"}
+    engine = {"engine": "torch", "precision": "fp32"}
+    changes = {
+        **engine,
+        "i3d": network,
+        "cuboid_mil": {"hidden": 8},
+        "training": {"steps": 2, "bags": 1, "validate_every": 1},
+    }
+    options: dict[str, Any] = {
+        "seeds": 1,
+        "output": tmp_path / "out",
+        "device": "cpu",
+        "changes": changes,
+        "quiet": True,
+    }
+    result = wherewhen.reproduce("cuboid_mil", root, **options)
+    assert {row.metric for row in result.comparisons} == {"ucfcrime2local_frame"}
+    assert {"cuboid_mil", "chance"} <= {row.row for row in result.comparisons}
+    with pytest.raises(ConfigError, match="computes its features from the videos"):
+        wherewhen.reproduce("cuboid_mil", root, root, **options)
 
 
 @pytest.mark.usefixtures("cache")

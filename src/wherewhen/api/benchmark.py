@@ -18,7 +18,7 @@ from wherewhen.api.ablations import variants
 from wherewhen.api.jobs import LAST, ORACLE, Job, Results
 from wherewhen.core.contracts import TrackSource
 from wherewhen.core.documents import read_json
-from wherewhen.core.errors import DataError, VideoError, WherewhenError, unknown
+from wherewhen.core.errors import ConfigError, DataError, VideoError, WherewhenError, unknown
 from wherewhen.core.feature_file import content
 from wherewhen.core.progress import track
 from wherewhen.core.store import Spare, cache_folder, fingerprint, plain, write_json
@@ -142,6 +142,7 @@ def bench(
         Tables of means, deviations, intervals and paired comparisons.
 
     Raises:
+        ConfigError: ``fold`` with ``test``.
         DataError: no folds, no fold of that name, or a metric family that is defined in no fold.
     """
     folders = Folders.of(normal, anomalous)
@@ -150,6 +151,8 @@ def bench(
     if not dataset.folds and test is None:
         raise DataError(f"{root}: has no train/test folds, so there is nothing to repeat; use train and evaluate")
     names = [part.name for part in dataset.folds]
+    if fold is not None and test is not None:
+        raise ConfigError("fold has no effect with test: all labelled videos are trained on; leave one of them out")
     if fold is not None and fold not in names:
         raise DataError(f"{root}: {unknown('fold', fold, names)}")
     judge = datasets.reader_of(test) if test else source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.inference.model_config import ModelConfig
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+SCHEDULE = ("steps", "bags", "optimizer", "learning_rate")  # what a recipe states of the training
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Recipe:
         paper: the publication.
         data: the data set and its fold.
         normalizer: what features are normalized by, as the setting of a model; none for published features.
+        regions: settings of the localizer; published frame scores are not smoothed.
         method: name of the method.
         settings: all settings of the method that differ from its defaults.
         training: the published schedule.
@@ -100,6 +102,7 @@ class Recipe:
     paper: Paper
     data: Data
     normalizer: str
+    regions: Mapping[str, Any]
     method: str
     settings: Mapping[str, Any]
     training: Training
@@ -131,8 +134,9 @@ class Recipe:
     def model(self) -> dict[str, Any]:
         """Settings of the model, as in ``config.yaml``."""
         features = {"backbone": self.backbone, **(self.videos.settings if self.videos else {})}
-        model = {"normalizer": self.normalizer, "method": self.method, self.method: dict(self.settings)}
-        return {**features, **model, "training": dict(vars(self.training))}
+        model = {"normalizer": self.normalizer, "localizer": "regions", "regions": dict(self.regions)}
+        method = {"method": self.method, self.method: dict(self.settings), "training": dict(vars(self.training))}
+        return {**features, **model, **method}
 
     @property
     def needs(self) -> dict[str, str]:
@@ -166,7 +170,6 @@ def read_file(path: Path) -> Recipe:
     """A recipe in a file; ConfigError names a key that is unknown, missing or of another type."""
     values = read_yaml(path)
     training = values.get("training")
-    lacking = [f.name for f in fields(Training) if isinstance(training, Mapping) and f.name not in training]
-    if lacking := [name for name in lacking if name not in ("precision", "validate_every", "weight_decay")]:
+    if isinstance(training, Mapping) and (lacking := [name for name in SCHEDULE if name not in training]):
         raise ConfigError(f"settings of recipe {path.stem}.training: {lacking[0]} is missing")
     return build(Recipe, values, f"recipe {path.stem}")

@@ -65,6 +65,11 @@ PUBLISHED_TRAINING = Training(
 )
 
 
+PUBLISHED_XD = replace(PUBLISHED, keep=0.9)
+PUBLISHED_SHANGHAITECH = replace(PUBLISHED, keep=0.01)
+PUBLISHED_SHANGHAITECH_TRAINING = replace(PUBLISHED_TRAINING, steps=35_000)
+
+
 class PerturbedTopK(torch.autograd.Function):
     """How often each instance is kept when noise is added to the scores; its gradient is that of the expectation.
 

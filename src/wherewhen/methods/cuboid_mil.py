@@ -65,6 +65,9 @@ class CuboidMILConfig:
 SYSTEM_A = CuboidMILConfig(hidden=512, middle=32, dropout=0.6, segments=32, top=0.0, prior=None)
 """The published cuboid MIL; its cells are `cells` with one step of 7 x 7 and ``l2``."""
 
+SYSTEM_A_TRAINING = Training(steps=20_000, bags=30, optimizer="adagrad", learning_rate=1e-2, weight_decay=2e-3)
+"""Sultani's schedule, with the slope of .001 times squared weights; the paper's is not known."""
+
 STEEP = 4.0  # the prior's logit at twice its length, where training starts
 
 
