@@ -22,7 +22,7 @@ from wherewhen.api import evaluation, extraction, runs
 from wherewhen.api.extraction import Sources, extract_all, sources
 from wherewhen.core import registry
 from wherewhen.core.errors import ConfigError, DataError, StoreError, VideoError
-from wherewhen.core.feature_file import content, open_features
+from wherewhen.core.feature_file import content, open_features, save_features
 from wherewhen.core.values import Instances, Truth, Video
 from wherewhen.evaluation.evaluator import feature_specs
 from wherewhen.extraction import assembly, loading
@@ -216,6 +216,18 @@ def test_a_file_that_does_not_fit_its_folder_is_refused(store: Path, tmp_path: P
     (tmp_path / "mixed" / mine / f"{video.id}.safetensors").unlink()
     with pytest.raises(VideoError, match=r"no features .* extract them"):
         saved.instances(video, coarse)
+
+
+def test_a_file_without_the_span_that_it_covers_is_refused(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "copy")
+    (video, *_) = datasets.reader_of(tmp_path / "copy").load(tmp_path / "copy").videos
+    spec = FeatureSpec.named("motion")
+    (path,) = (tmp_path / "copy").glob(f"motion*/{video.id}.safetensors")
+    file = open_features(path)
+    source = {name: value for name, value in file.passport["source"].items() if name != "span"}
+    save_features(path, file.instances(), file.clock, {**file.passport, "source": source})
+    with pytest.raises(StoreError, match="span: expected None, got 'a file without it'"):
+        saved.instances(video, spec)
 
 
 # --- how it is made

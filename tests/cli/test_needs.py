@@ -22,6 +22,7 @@ FITS = {(verb, need.wrong.__name__, name) for verb, need in RULES if isinstance(
 
 WRONG = {
     "one_model": {
+        "adapt": ["--model", "one.safetensors", "--footage", "x"],
         "detect": ["x.mp4", "--model", "one.safetensors", "--which", "last"],
         "evaluate": ["x", "--model", "one.safetensors", "--which", "last"],
     },
@@ -39,8 +40,11 @@ WRONG = {
 ORDINARY = """
 bench x --methods cuboid_mil,rtfm --backbones motion --seeds 3 --metrics frame --json --reader native
 bench x --output out --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
+adapt --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
+adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
 bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
+bench x --methods rtfm --normalizer both --components 3
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
 data check x --reader native --no-read-videos --deep --examples 5
@@ -75,6 +79,9 @@ prompts check toy --clip.weights random
 prompts write new.yaml --endpoint http://localhost:8000/v1 --language-model m --classes a,b --count 2 --scene-text road
 prompts show toy --json
 proposals x --proposals motion --motion.rate 6 --tracks.gap 0.5 --reader native --fold first --json --quiet
+reproduce rtfm x --features y --seeds 2 --protocol published --output out --device cpu --json
+reproduce rtfm x --reader native --workers 2 --quiet
+reproduce --list
 search store car --count 3 --every 2 --parts 1 --videos x --output out --json --quiet --backbone clip
 search store car --clip.weights random
 toy --output out --normal-clips 2 --anomalous-clips 3 --kinds running --seconds 3 --width 64 --height 48 --quiet
@@ -84,6 +91,8 @@ toy --anomalous-clips 0
 train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet --json
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
+train x --method rtfm --normalizer past
+train x --method rtfm --normalizer global --components 3
 train x --threshold-from out-of-fold --alarms-per-day 2 --auto.minutes 3
 train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
 weights list clip --json
@@ -106,7 +115,15 @@ def hint(verb: str, name: str) -> Any:
 
 def some(verb: str, name: str, *, without: object = None) -> str:
     """A value of an option that is not its default."""
-    known = {"engine": "torch", "precision": "fp32", "backbone": "toywords", "localizer": "regions", "prompts": "toy"}
+    known = {
+        "engine": "torch",
+        "precision": "fp32",
+        "backbone": "toywords",
+        "localizer": "regions",
+        "prompts": "toy",
+        "normalizer": "past",
+        "components": "3",
+    }
     if name in known or name not in options(verb):
         return known.get(name, "motion" if name == "movers" else "0.1")
     if several := choices(hint(verb, name)):

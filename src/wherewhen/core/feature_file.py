@@ -74,7 +74,8 @@ class FeatureFile:
             raise StoreError(f"{path}: no such file of features") from None
         except (SafetensorError, ValueError, OSError) as error:
             raise StoreError(f"{path}: not a readable file of features ({error}); delete it and run again") from None
-        if not isinstance(self.passport, dict) or "made" not in self.passport or "features" not in self._names:
+        parts = [self.passport.get(part) for part in ("made", "source")] if isinstance(self.passport, dict) else [None]
+        if not all(isinstance(part, dict) for part in parts) or "features" not in self._names:
             raise StoreError(f"{path}: is not a file of features: it has no passport of one")
         with self._store_errors():
             rows, length = self._file.get_slice("features").get_shape()

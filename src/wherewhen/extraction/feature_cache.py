@@ -109,7 +109,8 @@ def stored(video: Video, spec: FeatureSpec) -> FeatureFile:
         raise VideoError(path, f"the store has no features {name} of {video.id}; extract them")
     file = open_features(path)
     actual = {key: value for key, value in file.passport["made"].items() if key in settings}
-    wrong = differences(settings, actual) + differences({"span": video.span}, {"span": file.passport["source"]["span"]})
+    span = file.passport["source"].get("span", "a file without it")
+    wrong = differences(settings, actual) + differences({"span": video.span}, {"span": span})
     if wrong:
         raise StoreError(f"{path}: has other settings ({'; '.join(wrong)})")
     return file

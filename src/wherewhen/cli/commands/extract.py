@@ -117,7 +117,9 @@ VERB = Verb(
     model_options=True,
     needs=(
         Need(("ray_address",), "distributed"),
-        Fits(("localizer", "validation", "movers", "training"), features_alone, hidden=True),
+        Fits(
+            ("localizer", "validation", "movers", "training", "normalizer", "components"), features_alone, hidden=True
+        ),
         Fits(("engine", "precision"), no_engine, note="networks only"),
         Sections(of_features),
     ),

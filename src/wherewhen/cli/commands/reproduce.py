@@ -86,7 +86,5 @@ VERB = Verb(
     Options,
     run,
     places=("name", "data"),
-    needs=(
-        Need(("name", "data", "features", "seeds", "protocol", "output", "device", "reader", "workers"), "list", False),
-    ),
+    needs=(Need(("name", "features", "seeds", "protocol", "output", "device", "reader", "workers"), "list", False),),
 )
