@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from wherewhen.core import extents as ext
-from wherewhen.core.contracts import Builder, BuilderAbilities, PoseSpec, RoiSpec, TrackSource
+from wherewhen.core.contracts import Builder, BuilderAbilities, PoseSpec, RoiSpec
 from wherewhen.core.values import Features, Floats, Frame, Grid, Instances, Pixels
-from wherewhen.extraction.roi_crops import FrameBuffer, boxes_of, roi_specs
+from wherewhen.extraction.roi_crops import AppendedFeatures, FrameBuffer, boxes_of, roi_specs
 from wherewhen.instances._pose import Poses, pose
 from wherewhen.runtime import joints
 from wherewhen.runtime.network import resized
@@ -29,7 +29,7 @@ def with_joints(builders: Mapping[str, Builder], pictures: Mapping[str, Iterable
 
 
 @dataclass
-class PoseFeatures:
+class PoseFeatures(AppendedFeatures):
     """A builder that appends features of joints (`_pose.NAMES`) to the instances of another one, for one video."""
 
     Config: ClassVar[type] = RoiSpec
@@ -38,16 +38,6 @@ class PoseFeatures:
     builder: Builder
     roi: RoiSpec
     pictures: Iterable[Frame]
-
-    @property
-    def track_source(self) -> TrackSource | None:
-        """The boxes that the other builder needs."""
-        return self.builder.track_source
-
-    @property
-    def wait(self) -> float:
-        """Delay of the other builder in seconds."""
-        return self.builder.wait
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances of each window with features of their joints."""

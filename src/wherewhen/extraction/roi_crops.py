@@ -72,8 +72,24 @@ def with_crops(
     return result
 
 
+class AppendedFeatures:
+    """A builder that adds features to the instances of another one: boxes and delay are those of the other."""
+
+    builder: Builder
+
+    @property
+    def track_source(self) -> TrackSource | None:
+        """The boxes that the other builder needs."""
+        return self.builder.track_source
+
+    @property
+    def wait(self) -> float:
+        """Delay of the other builder in seconds."""
+        return self.builder.wait
+
+
 @dataclass
-class RoiFeatures:
+class RoiFeatures(AppendedFeatures):
     """A builder that adds features of crops to the instances of another builder, for one video.
 
     The features of an instance are the mean over all cells of its crops' clips that are not all zeros, followed by the
@@ -90,16 +106,6 @@ class RoiFeatures:
     batch: int = 1
     gate: float = 0.0
     patient: bool = False
-
-    @property
-    def track_source(self) -> TrackSource | None:
-        """The boxes that the other builder needs."""
-        return self.builder.track_source
-
-    @property
-    def wait(self) -> float:
-        """Delay of the other builder in seconds."""
-        return self.builder.wait
 
     def __call__(self, grids: Iterable[Grid]) -> Iterator[Instances]:
         """The instances with their features, in order of input."""

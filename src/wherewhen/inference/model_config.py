@@ -14,6 +14,7 @@ from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
 from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.inference.running_normalizer import BOTH, PAST
 from wherewhen.runtime.network import Network
 
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
@@ -44,7 +45,7 @@ def _choice(*names: str) -> Option:
     return Option(str, names[0], names=names)
 
 
-NORMALIZERS = ("places", "global", "none", "past", "both")
+NORMALIZERS = ("places", "global", "none", PAST, BOTH)
 """What features are normalized by: statistics of normal training videos by place, or of all places together; nothing;
 the past of the same video; or ``places`` and ``past`` side by side."""
 
@@ -318,11 +319,11 @@ def _check_fit(config: ModelConfig) -> None:
     _check_engine(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
-    if with_tracks and config.normalizer in ("past", "both"):
+    if with_tracks and config.normalizer in (PAST, BOTH):
         raise ConfigError(f"normalizer: {config.normalizer} needs cells on a grid; {with_tracks[0]} have none")
     if (config.normalizer, config.components) != ("auto", 0) and all(map(config._unnormalized, config.views)):
         raise ConfigError(f"{config.method} takes unnormalized features; leave out --normalizer and --components")
-    if config.components and config.normalizer in ("none", "past"):
+    if config.components and config.normalizer in ("none", PAST):
         raise ConfigError(
             f"components: principal components need the normalizer places, global or both; got {config.normalizer}"
         )
