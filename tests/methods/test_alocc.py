@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oracle import Array, Layers, drawn, relu, sigmoid
 
 from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
@@ -106,21 +108,141 @@ def test_samples_are_held_and_none_comes_twice_as_long_as_they_last() -> None:
     assert chosen[1].tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize("score", ["both", "refined", "original", "reconstruction"])
-def test_scores_are_what_their_name_says(score: str) -> None:
-    made, bags = model(ALOCCConfig(channels=4, score=score)).eval(), view(1)  # type: ignore[arg-type]
-    made.usual.fill_(0.3)
-    patches = bags["cells"].features[0].reshape(-1, 1, 9, 9)
-    with torch.no_grad():
-        built = made.generator(patches)
-        faithful = 0.3 / (0.3 + (built - patches).square().mean((1, 2, 3)))
-        after, before = torch.sigmoid(made.discriminator(built)), torch.sigmoid(made.discriminator(patches))
-        wanted = {"both": after * faithful, "refined": after, "original": before, "reconstruction": faithful}
-        torch.testing.assert_close(made(bags).scores[0], 1 - wanted[score], rtol=1e-5, atol=1e-6)
-
-
 def test_the_official_refinement_takes_tanh_for_a_logit() -> None:
     made, real = torch.tensor([0.5, -0.5]), torch.tensor([1.0, -1.0])
     wanted = np.mean([np.log1p(np.exp(0.5)) - 0.5, np.log1p(np.exp(-0.5)) - 0.5])
     assert float(refinement(made, real, True)) == pytest.approx(wanted, rel=1e-5)
     assert float(refinement(made, real, False)) == pytest.approx(0.25)
+
+
+# --- both networks and all terms in numpy: sections 3.1 to 3.3 of Sabokrou et al., CVPR 2018
+
+
+def padding(side: int) -> int:
+    """Pixels before the first one in TensorFlow's SAME, for a kernel of 5 that takes every second pixel."""
+    return max((-(-side // 2) - 1) * 2 + 5 - side, 0) // 2
+
+
+def convolved(layers: Layers, name: str, x: Array) -> Array:
+    """``(n, C, H, H)`` -> ``(n, out, H / 2, H / 2)``, pixel by pixel."""
+    kernel, side = layers[f"{name}.w"], x.shape[-1]
+    out = np.zeros((len(x), len(kernel), -(-side // 2), -(-side // 2))) + layers[f"{name}.biases"][:, None, None]
+    for y, x_, ky, kx in np.ndindex(*out.shape[2:], 5, 5):
+        j, i = 2 * y + ky - padding(side), 2 * x_ + kx - padding(side)
+        if 0 <= j < side and 0 <= i < side:
+            out[:, :, y, x_] += x[:, :, j, i] @ kernel[:, :, ky, kx].T
+    return out
+
+
+def deconvolved(layers: Layers, name: str, x: Array, side: int) -> Array:
+    """The transpose: each pixel adds its kernel to the picture of ``side``."""
+    kernel = layers[f"{name}.w"]
+    out = np.zeros((len(x), kernel.shape[1], side, side)) + layers[f"{name}.biases"][:, None, None]
+    for y, x_, ky, kx in np.ndindex(*x.shape[2:], 5, 5):
+        j, i = 2 * y + ky - padding(side), 2 * x_ + kx - padding(side)
+        if 0 <= j < side and 0 <= i < side:
+            out[:, :, j, i] += x[:, :, y, x_] @ kernel[:, :, ky, kx]
+    return out
+
+
+def normed(layers: Layers, name: str, x: Array, train: bool) -> Array:
+    """Batch norm of one bag's patches, by their own statistics in training and by the moving ones otherwise."""
+    mean, variance = (
+        (x.mean((0, 2, 3)), x.var((0, 2, 3)))
+        if train
+        else (layers[f"{name}.moving_mean"], layers[f"{name}.moving_variance"])
+    )
+    scaled = (x - mean[:, None, None]) / np.sqrt(variance[:, None, None] + 1e-5)
+    return scaled * layers[f"{name}.gamma"][:, None, None] + layers[f"{name}.beta"][:, None, None]
+
+
+def leaky(x: Array) -> Array:
+    return np.where(x > 0, x, 0.2 * x)
+
+
+def rebuilt(layers: Layers, x: Array, train: bool = False) -> Array:
+    """R: three convolutions, three transposed ones, no pooling, tanh."""
+    sides = [x.shape[-1]]
+    for layer, norm in (("encoder_h0_conv", "bn4"), ("encoder_h1_conv", "bn5"), ("encoder_h2_conv", "bn6")):
+        x = leaky(normed(layers, f"generator.g_{norm}", convolved(layers, f"generator.g_{layer}", x), train))
+        sides.append(x.shape[-1])
+    for layer, norm, side in (("decoder_h1", "bn2", sides[2]), ("decoder_h0", "bn3", sides[1])):
+        x = relu(normed(layers, f"generator.g_{norm}", deconvolved(layers, f"generator.g_{layer}", x, side), train))
+    return np.tanh(deconvolved(layers, "generator.g_decoder_h00", x, sides[0]))
+
+
+def real(layers: Layers, x: Array, train: bool = False) -> Array:
+    """D: the share in (0, 1) to which patches ``(n, 1, H, H)`` are real; rows, then columns, then channels."""
+    x = leaky(convolved(layers, "discriminator.d_h0_conv", x))
+    for k in (1, 2, 3):
+        x = leaky(normed(layers, f"discriminator.d_bn{k}", convolved(layers, f"discriminator.d_h{k}_conv", x), train))
+    return sigmoid(layers.linear("discriminator.d_h3_lin", x.transpose(0, 2, 3, 1).reshape(len(x), -1))[:, 0])
+
+
+SIDE = 18  # D's last map is 2 x 2, so that the order of its pixels counts
+
+
+@pytest.fixture
+def patches() -> Array:
+    return np.random.default_rng(0).uniform(-1, 1, (3, 4, 1, SIDE, SIDE))
+
+
+@pytest.fixture
+def scrambled(patches: Array) -> ALOCC:
+    """A small network all of whose numbers count."""
+    made: ALOCC = drawn(model(ALOCCConfig(channels=2, patches=4), SIDE), size=0.3)
+    rng = np.random.default_rng(1)
+    for name, buffer in made.named_buffers():
+        buffer.copy_(
+            torch.from_numpy(rng.uniform(0.5, 2, buffer.shape) if "mean" not in name else rng.normal(size=buffer.shape))
+        )
+    return made
+
+
+def bags_of(patches: Array) -> dict[str, View]:
+    features = torch.from_numpy(patches.reshape(*patches.shape[:2], -1))
+    mask = torch.ones(features.shape[:2], dtype=torch.bool)
+    return {
+        "cells": View(features, torch.zeros(*mask.shape, 6), -torch.ones(mask.shape), mask, ((1, 2, 2),) * len(mask))
+    }
+
+
+@pytest.mark.equation("alocc", "R", "D", "score")
+@pytest.mark.parametrize("score", ["both", "refined", "original", "reconstruction"])
+def test_scores_are_those_of_both_networks(score: str, patches: Array, scrambled: ALOCC) -> None:
+    """``D(R(x))`` is the paper's, ``D(x)`` the official code's."""
+    scrambled.config = replace(scrambled.config, score=score)
+    layers, x = Layers(scrambled), patches.reshape(-1, 1, SIDE, SIDE)
+    made = rebuilt(layers, x)
+    faithful = layers["usual"] / (layers["usual"] + ((made - x) ** 2).mean((1, 2, 3)))
+    after, before = real(layers, made), real(layers, x)
+    wanted = {"both": after * faithful, "refined": after, "original": before, "reconstruction": faithful}[score]
+    with torch.no_grad():
+        found = scrambled(bags_of(patches)).scores.flatten()
+    np.testing.assert_allclose(found, 1 - wanted, rtol=1e-6)
+
+
+@pytest.mark.equation("alocc", "D descends", "R descends", "usual")
+def test_both_players_descend_the_papers_terms(patches: Array, scrambled: ALOCC) -> None:
+    """Equations 1 to 3 of the paper, bag by bag; the anomalous bag, the second one, counts for nothing."""
+    scrambled.config = replace(scrambled.config, noise=0.3, refinement=0.4)
+    scrambled.train()
+    layers, bags = Layers(scrambled), bags_of(patches)
+    output = scrambled(bags)
+    torch.manual_seed(5)
+    terms = scrambled.loss(output, bags, torch.tensor([0.0, 1.0, 0.0]))
+    torch.manual_seed(5)
+    noise = 0.3 * torch.randn(8, 1, SIDE, SIDE, dtype=torch.float64).numpy()
+    wanted: dict[str, list[float]] = {"real": [], "fake": [], "adversarial": [], "refinement": []}
+    for number, bag in enumerate((0, 2)):
+        x = output.extra["sample"][bag].numpy().reshape(4, 1, SIDE, SIDE)
+        made = rebuilt(layers, x + noise[4 * number : 4 * number + 4], train=True)
+        fake = real(layers, made, train=True)
+        wanted["real"].append(-np.log(real(layers, x, train=True)).mean())
+        wanted["fake"].append(-np.log(1 - fake).mean())
+        wanted["adversarial"].append(-np.log(fake).mean())
+        wanted["refinement"].append(0.4 * ((x - made) ** 2).mean())
+    for name, values in wanted.items():
+        assert terms[name].item() == pytest.approx(np.mean(values), rel=1e-6)
+    error = np.mean(wanted["refinement"]) / 0.4
+    assert float(scrambled.usual) == pytest.approx(0.9 * layers["usual"] + 0.1 * error)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from oracle import drawn
 
 from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.methods.stil import STIL, STILConfig
@@ -15,6 +18,7 @@ def lines(made: STIL) -> tuple[np.ndarray, float, np.ndarray, float]:
     return state["line.weight"][0], state["line.bias"][0], state["video.weight"][0], state["video.bias"][0]
 
 
+@pytest.mark.equation("stil", "f(x)", "margin", "video", "penalty", "score")
 @pytest.mark.parametrize("stage", [0, 1])
 def test_hinges_and_scores_are_those_of_two_lines(stage: int, tube_bags: dict[str, View]) -> None:
     """Bag by bag: the mean stands in at first, then whom the line of the turn before meant."""
@@ -68,3 +72,33 @@ def test_turns_ask_the_line_of_the_turn_before(tube_bags: dict[str, View]) -> No
         with torch.no_grad():
             made.line.weight.add_(1.0)
     assert made.stages == 3 and not torch.equal(made.past, made.line.weight[0])
+
+
+@pytest.mark.equation("stil", "round 0", "round k", "margin", "video", "penalty")
+def test_turns_end_at_the_lines_of_the_same_turns_in_numpy(tube_bags: dict[str, View]) -> None:
+    """MI-SVM of Andrews et al., equation 8, by gradients written out: the mean first, then the selected tubes."""
+    made, rate = drawn(STIL(STILConfig(rounds=2, penalty=0.2, rerank=0.4), {"tubes": 6})).train(), 0.05
+    w, b, u, c = lines(made)
+    tubes = replace(tube_bags["tubes"], features=tube_bags["tubes"].features.double())
+    optimizer = torch.optim.SGD(made.parameters(), rate)
+    videos = [
+        rows[rows.any(1)] for rows in (bag[mask].numpy() for bag, mask in zip(tubes.features, tubes.mask, strict=True))
+    ]
+    for stage in range(made.stages):
+        made.study(stage, iter(()))
+        past = w
+        for _ in range(6):
+            optimizer.zero_grad()
+            sum(made.loss(made({"tubes": tubes}), {"tubes": tubes}, LABELS).values()).backward()
+            optimizer.step()
+            slopes = [0.2 * w, 0.0, 0.2 * u, 0.0]
+            for rows, label in zip(videos, LABELS.tolist(), strict=True):
+                mean, sign = rows.mean(0), -1 if label else 1
+                meant = rows[np.argmax(rows @ (past if label else w))] if stage else mean
+                for k, (row, score) in enumerate(((meant, w @ meant + b), (mean, u @ mean + c))):
+                    slope = sign * 2 * max(0.0, 1 + sign * score) / 2  # the mean over two bags of a label
+                    slopes[2 * k] = slopes[2 * k] + slope * row
+                    slopes[2 * k + 1] += slope
+            w, b, u, c = (value - rate * slope for value, slope in zip((w, b, u, c), slopes, strict=True))
+    for found, wanted in zip(lines(made), (w, b, u, c), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from oracle import Array, Layers, bce, best_mean, drawn, quick, sigmoid, softmax, unit
 from torch import Tensor
 
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
 from wherewhen.core.contracts import Classes, Output, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods import vadclip
-from wherewhen.methods._layers import quick
 from wherewhen.methods.vadclip import PUBLISHED, PUBLISHED_XD, VadCLIP, VadCLIPConfig
 
 CellBags = Callable[..., dict[str, View]]
@@ -108,38 +106,91 @@ def test_losses_are_those_of_the_official_code(
     assert float(terms["classes"]) == pytest.approx(values["CLASM"], rel=2e-5)
 
 
-def test_attention_sees_its_window_and_what_is_there() -> None:
-    """Against attention written out step by step."""
-    torch.manual_seed(0)
-    block = vadclip.Block(4, 3)
-    values, there = torch.randn(2, 8, 4), torch.rand(2, 8) > 0.3
+def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array]:
+    """Logits ``(T,)`` and similarity to texts ``(T, 1 + C)`` of one lane ``(T, D)``, a step at a time."""
+    layers, config = Layers(model), model.config
+    steps, size = rows.shape
+    x = ((rows - layers["usual.center"]) / layers["usual.spread"]).clip(-10, 10) * held[:, None]
+    features, x = x, x + layers["context.places"][:steps]
+    for block in (f"context.blocks.{k}" for k in range(config.layers)):
+        query, key, value = np.split(layers.linear(f"{block}.look", layers.norm(f"{block}.before", x)), 3, 1)
+        heard = []
+        for i in range(steps):
+            near = [j for j in range(steps) if i // config.window == j // config.window and (held[j] or i == j)]
+            heard.append(softmax(key[near] @ query[i] / np.sqrt(size)) @ value[near])
+        x = x + layers.linear(f"{block}.found", np.array(heard))
+        x = x + layers.linear(
+            f"{block}.narrow", quick(layers.linear(f"{block}.wide", layers.norm(f"{block}.between", x)))
+        )
+    x = x * held[:, None]
+    similar, near = np.zeros((steps, steps)), np.zeros((steps, steps))
+    for i, j in np.ndindex(steps, steps):
+        cosine = x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) if held[i] and held[j] else 0
+        similar[i, j] = np.exp(cosine if cosine > config.alike else 0) * held[i] * held[j]
+        near[i, j] = np.exp(-abs(i - j) / np.e)
+    similar /= similar.sum(1, keepdims=True) + ~held[:, None]
+    paths = []
+    for name, graph in (("like", similar), ("near", near)):
+        path = x
+        for layer in (f"context.{name}.0", f"context.{name}.1"):
+            own = layers.conv(f"{layer}.own", path) if f"{layer}.own.weight" in layers.numbers else path
+            path = quick(graph @ path @ layers[f"{layer}.weight"] + own) * held[:, None]
+        paths.append(path)
+    context = layers.linear("context.join", np.concatenate(paths, 1)) + config.skip * features
+
+    def refined(name: str, rows: Array) -> Array:
+        return rows + layers.linear(f"{name}.narrow", quick(layers.linear(f"{name}.wide", rows)))
+
+    logits = layers.linear("classifier", refined("judge", context))[:, 0]
+    context = context * layers["usual.spread"] + layers["usual.center"]
+    texts = layers["prompts.texts"]
+    if config.visual:
+        texts = texts + unit((logits * held) @ context)
+    return logits, unit(context) @ unit(refined("refine", texts)).T / config.temperature
+
+
+@pytest.mark.equation(
+    "vadclip", "attention", "similarity_ij", "proximity_ij", "graph", "s", "prompted", "alike", "S", "S_c", "L"
+)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"skip": False, "visual": False, "alike": 0.2, "layers": 1, "window": 3, "separation": 0.5},
+    ],
+)
+def test_the_method_is_sections_3_3_to_3_5_of_the_paper(settings: dict[str, Any], cell_bags: CellBags) -> None:
+    """Wu et al., AAAI 2024: attention in windows, both graphs, both branches, the visual prompt and the whole loss."""
+    config = VadCLIPConfig(**{"window": 4, "width": 3, "top": 5, "classes": 0.7, **settings})
+    model = drawn(VadCLIP(config, {"cells": 4}, Classes(("fight", "fall"))))
+    rng = np.random.default_rng(0)
+    model.usual.center.copy_(torch.from_numpy(rng.normal(size=4)))
+    model.usual.spread.copy_(torch.from_numpy(rng.uniform(0.5, 2, 4)))
+    rows = rng.normal(size=(3, 11, 2, 4))
+    rows[0, [2, 5, 6], 0] = 0
+    labels = [0.0, 1.0, 2.0]
+    views = cell_bags(rows.reshape(3, 22, 4), (11, 1, 2))
     with torch.no_grad():
-        found = block(values, there)
-        query, key, value = block.look(block.before(values)).chunk(3, -1)
-        for lane in range(2):
-            for step in range(8):
-                first = step // 3 * 3
-                seen = [j for j in range(first, min(first + 3, 8)) if there[lane, j] or j == step]
-                weights = torch.stack([query[lane, step] @ key[lane, j] / 2 for j in seen]).softmax(0)
-                heard = sum(w * value[lane, j] for w, j in zip(weights, seen, strict=True))
-                one = values[lane, step] + block.found(heard)
-                one = one + block.narrow(quick(block.wide(block.between(one))))
-                torch.testing.assert_close(found[lane, step], one, rtol=1e-5, atol=1e-6)
-
-
-def test_likeness_counts_what_is_far_as_nothing() -> None:
-    torch.manual_seed(0)
-    values, held = torch.randn(1, 7, 3), torch.tensor([[True, True, False, True, True, True, False]])
-    found = vadclip.similarity(values, held, 0.7)[0]
-    for i in range(7):
-        raised = [
-            math.exp(c if (c := float(F.cosine_similarity(values[0, i], values[0, j], dim=0))) > 0.7 else 0)
-            if held[0, j] else 0.0
-            for j in range(7)
-        ]  # fmt: skip
-        for j in range(7):
-            wanted = raised[j] / sum(raised) if held[0, i] else 0.0
-            assert float(found[i, j]) == pytest.approx(wanted, abs=1e-6)
+        output = model(views)
+        terms = model.loss(output, views, torch.tensor(labels))
+    texts = unit(Layers(model)["prompts.texts"])
+    losses: dict[str, list[float]] = {"anomaly": [], "classes": []}
+    for bag, label in enumerate(labels):
+        held = rows[bag].any(-1)
+        logits, like = np.zeros((11, 2)), np.zeros((11, 2, 3))
+        for lane in (0, 1):
+            logits[:, lane], like[:, lane] = lane_by_lane(model, rows[bag, :, lane], held[:, lane])
+        np.testing.assert_allclose(output.scores[bag].reshape(11, 2), sigmoid(logits) * held, atol=1e-9)
+        found = output.extra["alike"][bag].reshape(11, 2, 3).numpy()
+        np.testing.assert_allclose(found[held], like[held], atol=1e-7)
+        losses["anomaly"].append(bce(best_mean(sigmoid(logits)[held], 5), label > 0))
+        shares = softmax(np.array([best_mean(like[..., c][held], 5) for c in range(3)]))
+        losses["classes"].append(-0.7 * np.log(shares[int(label)]))
+    for name, values in losses.items():
+        assert float(terms[name]) == pytest.approx(np.mean(values), abs=1e-8)
+    assert float(terms["separation"]) == pytest.approx(
+        config.separation * np.mean([abs(texts[0] @ t) for t in texts[1:]])
+    )
 
 
 def test_long_videos_are_seen_in_pieces(monkeypatch: pytest.MonkeyPatch, cell_bags: CellBags) -> None:
