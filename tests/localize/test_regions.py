@@ -275,7 +275,7 @@ def test_events_agree_with_the_alarms(seed: int, given: dict[str, Any], piece: i
     config = RegionsConfig(**given)
     found = scoring.join_predictions(Regions(config, threshold)([HeatMap(values, edges, detail)]))
     frames = found.frames
-    assert frames is not None
+    assert frames is not None and found.threshold == threshold
     spans = alarms(frames, config, found.events)
     level = config.alarm
     for event in found.events:

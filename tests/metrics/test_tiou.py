@@ -1,5 +1,6 @@
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import HeatMap, Prediction, Scores, Truth
 from wherewhen.metrics import tiou
@@ -97,7 +99,20 @@ def test_masks_stand_in_for_boxes():
     truths = {"a": Truth([0, 1, 2], [[0, 2]], masks=lambda: masks)}
     boxes = Scores([[0, 2, 0, 0, 0.5, 1]], [1.0])
     found = tiou.compute({"a": Prediction(HeatMap([0.9], [0, 2]), boxes=boxes)}, truths)
-    assert found == {"tiou": 0.5, "tiou_recall": 1.0, "iou_ungated": 0.5}
+    assert found == {"tiou": 0.5, "tiou_recall": 1.0, "tiou_raw": 0.5, "tiou_recall_raw": 1.0, "iou_ungated": 0.5}
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.sampled_from([0.125, 0.5, 0.9]))
+def test_the_raw_gate_is_that_of_the_scores_before_calibration(seed, threshold):
+    predictions, truths = world(seed)
+    calibrated = {
+        key: replace(p, frames=HeatMap(calibrate(p.frames.values, threshold), p.frames.edges), threshold=threshold)
+        for key, p in predictions.items()
+    }
+    before, after = tiou.compute(predictions, truths), tiou.compute(calibrated, truths)
+    assert (after["tiou_raw"], after["tiou_recall_raw"]) == (before["tiou"], before["tiou_recall"])
+    assert before["tiou_raw"] == before["tiou"]
 
 
 def test_no_box_is_no_overlap_and_no_truth_is_an_error():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import HeatMap, Prediction, Truth
 from wherewhen.metrics import tiou_patch
@@ -82,6 +83,22 @@ def test_equals_painting(seed, theta):
         assert found[name] == pytest.approx(value), name
     assert found["iou_patch_ungated"] == found["tiou_patch_validated"]
     assert found["tiou_patch_recall_validated"] == 1.0
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.sampled_from([0.125, 0.9]))
+def test_raw_cells_and_gate_are_those_before_calibration(seed, threshold):
+    predictions, truths = world(seed)
+
+    def calibrated(scores):
+        return HeatMap(calibrate(scores.values, threshold), scores.edges)
+
+    bent = {
+        k: Prediction(calibrated(p.frames), calibrated(p.heat), threshold=threshold) for k, p in predictions.items()
+    }
+    before, after = tiou_patch.compute(predictions, truths), tiou_patch.compute(bent, truths)
+    assert after["tiou_patch_raw"] == pytest.approx(before["tiou_patch"])
+    assert after["tiou_patch_recall_raw"] == before["tiou_patch_recall"]
 
 
 def test_truth_too_small_for_the_grid_is_no_quantized_frame():

@@ -153,6 +153,7 @@ class PredictionJoiner:
         self._starts, self._scores, self._end = array("d"), array("f"), 0.0
         self._shares: dict[str, array[float]] = {}
         self._events: list[Event] = []
+        self._threshold = 0.5
 
     def add(self, step: Prediction) -> None:
         """Add the next time steps."""
@@ -162,6 +163,7 @@ class PredictionJoiner:
                 spool.append(rows)
         if step.frames is None or step.heat is None:
             return
+        self._threshold = step.threshold
         self._starts.extend(step.frames.edges[:-1])
         self._scores.extend(step.frames.values[:, 0, 0])
         self._end = float(step.frames.edges[-1])
@@ -179,10 +181,10 @@ class PredictionJoiner:
         shares = {name: HeatMap(np.array(values, np.float32), edges) for name, values in self._shares.items()}
         events = tuple(sorted(self._events, key=lambda e: (e.start, -e.score)))
         if not self._places:
-            return Prediction(scores, events=events, classes=shares)
+            return Prediction(scores, events=events, classes=shares, threshold=self._threshold)
         heat: Any = self._heat.whole()
         boxes = Scores(*(spool.whole() for spool in self._boxes)) if self._boxes[0].parts else Scores.chained([])
-        return Prediction(scores, HeatMap(heat, edges), boxes, events, shares)
+        return Prediction(scores, HeatMap(heat, edges), boxes, events, shares, self._threshold)
 
 
 def join_predictions(steps: Iterable[Prediction]) -> Prediction:

@@ -263,7 +263,8 @@ class Regions:
             localized = self._localized(step, heat, tubes)
             closed = alarm(step, score, localized)
             boxes = localized.boxes if step.boxes is None else apart(localized.movers, self.config.within)
-            yield Prediction(HeatMap(np.array([score]), edges), HeatMap(heat[None], edges), boxes, closed)
+            frames = HeatMap(np.array([score]), edges)
+            yield Prediction(frames, HeatMap(heat[None], edges), boxes, closed, threshold=self.threshold)
         if closed := alarm.close():
             yield Prediction(events=closed)
 

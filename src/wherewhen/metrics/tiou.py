@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wherewhen.core import extents as ext
+from wherewhen.core.calibration import calibrate
 from wherewhen.core.contracts import Metric
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Floats, Prediction, Scores, Truth
@@ -19,10 +20,11 @@ from wherewhen.metrics.frame import frame_scores
 Choose = Literal["best", "hull"]
 
 
-def gated_iou(ious: ArrayLike, scores: ArrayLike, theta: float = 0.5) -> float:
+def gated_iou(ious: ArrayLike, scores: ArrayLike, theta: ArrayLike = 0.5) -> float:
     """TIoU: ``(1/M) sum_j IoU_j [s_j >= theta]`` over M annotated frames; DataError without one.
 
-    ``ious`` ``(M,)``, 0 where nothing is predicted; ``scores`` ``(M,)`` of the frames. Source: Liu and Ma 2019.
+    ``ious`` ``(M,)``, 0 where nothing is predicted; ``scores`` ``(M,)`` of the frames; ``theta``: one threshold, or
+    one for each frame ``(M,)``. Source: Liu and Ma 2019.
 
     >>> gated_iou([0.8, 0.6], [0.9, 0.2])
     0.4
@@ -91,35 +93,55 @@ def compute(
 ) -> dict[str, float]:
     """Overlap of one predicted box per frame with the truth, pooled over all annotated frames.
 
-    ``tiou``: gated by frame score >= ``theta``; ``iou_ungated``: without the gate; ``tiou_recall``: share of the
-    annotated frames that pass it. With ``validated_theta``, a threshold that was chosen on validation videos, also
-    ``tiou_validated`` and ``tiou_recall_validated``. DataError if no frame is annotated. Source: Liu and Ma 2019.
+    ``tiou``: gated by calibrated frame score >= ``theta``; ``tiou_raw``: by the method's own frame score >= ``theta``,
+    as published; ``iou_ungated``: without the gate; ``tiou_recall``, ``tiou_recall_raw``: share of the annotated frames
+    that pass it. With ``validated_theta``, a threshold that was chosen on validation videos, also ``tiou_validated``
+    and ``tiou_recall_validated``. DataError if no frame is annotated. Source: Liu and Ma 2019.
     """
-    ious, scores = [], []
+    ious, scores, raw = [], [], []
     for _, prediction, truth in paired(predictions, truths, "boxes", "frames"):
         assert prediction.boxes is not None
         frames, overlap = frame_ious(prediction.boxes, truth, choose)
         ious.append(overlap)
         scores.append(frame_scores(prediction, truth)[frames])
-    return gated_numbers(np.concatenate(ious), np.concatenate(scores), "tiou", theta, validated_theta) | {
-        "iou_ungated": gated_iou(np.concatenate(ious), np.concatenate(scores), -np.inf)
-    }
+        raw.append(np.full(len(frames), raw_theta(prediction, theta)))
+    overlaps, values = np.concatenate(ious), np.concatenate(scores)
+    numbers = gated_numbers(overlaps, values, "tiou", theta)
+    numbers |= gated_numbers(overlaps, values, "tiou", np.concatenate(raw), "_raw")
+    if validated_theta is not None:
+        numbers |= gated_numbers(overlaps, values, "tiou", validated_theta, "_validated")
+    return numbers | {"iou_ungated": gated_iou(overlaps, values, -np.inf)}
+
+
+def raw_theta(prediction: Prediction, theta: float) -> np.float32:
+    """The calibrated score of a frame whose raw score is ``theta``.
+
+    >>> float(raw_theta(Prediction(threshold=0.2), 0.5)), float(raw_theta(Prediction(threshold=0.8), 0.4))
+    (0.6875, 0.25)
+    """
+    calibrated: np.float32 = calibrate(np.array([theta], np.float32), prediction.threshold)[0]
+    return calibrated
 
 
 def gated_numbers(
-    ious: Floats, scores: NDArray[np.float32], name: str, theta: float, validated_theta: float | None
+    ious: Floats, scores: NDArray[np.floating], name: str, theta: ArrayLike, kind: str = ""
 ) -> dict[str, float]:
-    """Gated overlap and temporal recall at a fixed threshold and, if given, at a validated one."""
-    numbers = {name: gated_iou(ious, scores, theta), f"{name}_recall": float(np.mean(scores >= theta))}
-    if validated_theta is not None:
-        numbers[f"{name}_validated"] = gated_iou(ious, scores, validated_theta)
-        numbers[f"{name}_recall_validated"] = float(np.mean(scores >= validated_theta))
-    return numbers
+    """Gated overlap and temporal recall at a threshold; ``kind``: of the threshold, as the end of their names."""
+    recall = gated_iou(np.ones(len(ious)), scores, theta)
+    return {name + kind: gated_iou(ious, scores, theta), f"{name}_recall{kind}": recall}
 
 
 PLUGIN = Metric(
     compute,
-    names=("tiou", "tiou_recall", "iou_ungated", "tiou_validated", "tiou_recall_validated"),
+    names=(
+        "tiou",
+        "tiou_recall",
+        "tiou_raw",
+        "tiou_recall_raw",
+        "iou_ungated",
+        "tiou_validated",
+        "tiou_recall_validated",
+    ),
     reads=("boxes", "frames"),
     needs=("times", "boxes before masks"),
     source="Liu and Ma 2019, Exploring Background-bias for Anomaly Detection in Surveillance Videos",

@@ -13,7 +13,7 @@ from wherewhen.core.values import Prediction, Truth
 from wherewhen.metrics._pairs import paired
 from wherewhen.metrics._regions import hulls, marks, overlaps, placed, places
 from wherewhen.metrics.frame import frame_scores
-from wherewhen.metrics.tiou import box_iou, gated_iou, gated_numbers
+from wherewhen.metrics.tiou import box_iou, gated_iou, gated_numbers, raw_theta
 
 Floats = NDArray[np.float64]
 
@@ -49,21 +49,25 @@ def _span(line: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return np.where(active, line.argmax(1), 0) / size, np.where(active, size - line[:, ::-1].argmax(1), 0) / size
 
 
-def _one_video(prediction: Prediction, truth: Truth, cell_threshold: float) -> tuple[Floats, Floats]:
-    """Per annotated frame ``(M, 5)``: three overlaps, whether quantized truth is left, score; scores elsewhere."""
+def _one_video(prediction: Prediction, truth: Truth, theta: float, least: float) -> tuple[Floats, Floats]:
+    """A row for each annotated frame ``(M, 7)``, and the scores of the other frames of an anomalous video.
+
+    Columns: four overlaps, whether quantized truth is left, the score, and the score that is ``theta`` when raw.
+    """
     assert prediction.heat is not None
     scores, place = frame_scores(prediction, truth), places(truth, masks_first=False)
     exact, coarse = hulls(place.regions), tight_boxes(marks(place.regions, 8, 0.25, 5 / 128))
-    rows = [np.empty((0, 5))]
+    rows = [np.empty((0, 7))]
     for batch in placed(prediction.heat, place, truth.edges):
-        active = batch.values >= cell_threshold
-        tight, number = tight_boxes(active), place.region_of[batch.first]
-        left = coarse[number, 2] > 0
+        active, number = batch.values >= least, place.region_of[batch.first]
+        tight, left = tight_boxes(active), coarse[number, 2] > 0
         ious = [patch_set_iou(active, exact[number]), *(box_iou(tight, b[number]) for b in (exact, coarse))]
-        rows.append(np.stack([*ious, left, np.zeros(len(left))], -1).repeat(batch.frames, 0))
+        ious.append(patch_set_iou(batch.values >= raw_theta(prediction, least), exact[number]))
+        gate = np.full(len(left), raw_theta(prediction, theta))
+        rows.append(np.stack([*ious, left, np.zeros(len(left)), gate], -1).repeat(batch.frames, 0))
     table = np.concatenate(rows)
     annotated = place.region_of >= 0
-    table[:, 4] = scores[annotated]
+    table[:, 5] = scores[annotated]
     return table, scores[~annotated].astype(np.float64) if truth.label else np.empty(0)
 
 
@@ -77,18 +81,22 @@ def compute(
 ) -> dict[str, float]:
     """Gated overlap of the cells with score >= ``cell_threshold``, pooled over annotated frames.
 
-    ``tiou_patch``: union of those cells against the hull of the truth. ``tiou_tight``: the smallest box around them
+    ``tiou_patch``: union of those cells against the hull of the truth. ``tiou_patch_raw``: the same, cells and frames
+    by the method's own scores, before calibration. ``tiou_tight``: the smallest box around them
     against the hull. ``tiou_quantized``: that box against the truth put on an 8x8 grid (a cell is truth if a box,
     5 of 128 pixels larger on all sides, covers a quarter of it). ``tiou_legacy``: the same, but frames of anomalous
     videos without truth whose gate is shut enter the mean as zeros. ``validated_theta`` as in the family ``tiou``.
     DataError if no frame is annotated. Source: Liu and Ma 2019; Abdulaziz et al. 2026 (quantized, legacy).
     """
-    tables = [_one_video(p, t, cell_threshold) for _, p, t in paired(predictions, truths, "heat", "frames")]
+    tables = [_one_video(p, t, theta, cell_threshold) for _, p, t in paired(predictions, truths, "heat", "frames")]
     table, elsewhere = (np.concatenate(column) for column in zip(*tables, strict=True))
-    patch, tight, coarse, left, scores = table.T
+    patch, tight, coarse, raw_patch, left, scores, raw = table.T
     if not len(table):
         raise DataError("no annotated frame: overlap needs at least one truth box or mask")
-    numbers = gated_numbers(patch, scores, "tiou_patch", theta, validated_theta)
+    numbers = gated_numbers(patch, scores, "tiou_patch", theta)
+    numbers |= gated_numbers(raw_patch, scores, "tiou_patch", raw, "_raw")
+    if validated_theta is not None:
+        numbers |= gated_numbers(patch, scores, "tiou_patch", validated_theta, "_validated")
     numbers |= {"iou_patch_ungated": gated_iou(patch, scores, -np.inf), "tiou_tight": gated_iou(tight, scores, theta)}
     quantized = left > 0
     if quantized.any():
@@ -103,6 +111,8 @@ PLUGIN = Metric(
     names=(
         "tiou_patch",
         "tiou_patch_recall",
+        "tiou_patch_raw",
+        "tiou_patch_recall_raw",
         "iou_patch_ungated",
         "tiou_tight",
         "tiou_quantized",

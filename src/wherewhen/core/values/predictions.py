@@ -129,7 +129,8 @@ class Prediction:
 
     ``frames``: scores per time step (1x1 heat map). ``heat``: scores per cell. ``boxes``: one row per box and
     frame, with scores; rows of one tube share a track number. ``events``: the detected events. ``classes``: the
-    frame scores divided among classes, by name (1x1 heat maps); empty for methods without classes.
+    frame scores divided among classes, by name (1x1 heat maps); empty for methods without classes. ``threshold``: the
+    raw frame score that became 0.5 in ``frames``, see `wherewhen.core.calibration`.
     """
 
     frames: HeatMap | None = None
@@ -137,6 +138,7 @@ class Prediction:
     boxes: Scores | None = None
     events: tuple[Event, ...] = ()
     classes: Mapping[str, HeatMap] = field(default_factory=dict)
+    threshold: float = 0.5
 
     def __repr__(self) -> str:
         times = "no scores" if self.frames is None else seconds(*self.frames.edges[[0, -1]])
