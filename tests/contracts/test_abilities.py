@@ -68,6 +68,7 @@ def test_records_of_methods_fit_their_settings_and_views(name: str) -> None:
     abilities, own = plugin.abilities, {field.name for field in fields(plugin.Config)}
     assert abilities.averages_time == ("segments" in own)
     assert abilities.samples_instances == ("instances" in own)
+    assert abilities.divides_time == ("bag" in own)
     assert set(abilities.unnormalized_views) <= set(plugin.views)
     assert set(abilities.other_builders) <= set(registry.names("instances")) - set(plugin.views)
 

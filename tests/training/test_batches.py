@@ -147,6 +147,44 @@ def test_a_setting_called_segments_reaches_training(toy_bag: MakeBag, monkeypatc
     assert max(seen) == 5 and min(seen) == 3
 
 
+def test_each_time_step_can_be_a_bag(uneven: list[Bag]) -> None:
+    pack = Batches(uneven, ["cells"], 2, 0, "cpu", divided=True)
+    wanted = []
+    for bag in uneven:
+        rows = bag.views["cells"]
+        cells = len(rows.features) if rows.shape is None else rows.shape[1] * rows.shape[2]
+        grid = rows.shape and (1, *rows.shape[1:])
+        for start in range(0, len(rows.features), cells):
+            part = slice(start, start + cells)
+            step = Instances(rows.features[part], rows.extents[part], rows.track[part], grid)
+            wanted.append((step, float(bag.video.label or 0)))
+    for (views, label), (step, expected) in zip(pack, wanted, strict=True):
+        same(views["cells"], view([step]))
+        assert label.tolist() == [expected]
+    assert [sum(label > 0 for label in pack.draw(step)[1]) for step in range(3)] == [2, 2, 2]
+
+
+def test_a_bag_that_is_a_clip_is_never_averaged(toy_bag: MakeBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clips that training gets are those of the videos, also with segments."""
+    seen: list[torch.Tensor] = []
+    method = ModelConfig.of().part("method")
+    loss = method.loss
+
+    def watched(self: Any, output: Any, bags: Any, labels: Any) -> Any:
+        assert {shape[0] for shape in bags["cells"].shapes} == {1} and bags["cells"].mask.all()
+        seen.extend(bags["cells"].features.clone())
+        return loss(self, output, bags, labels)
+
+    monkeypatch.setattr(method, "loss", watched)
+    settings = {"bag": "clip", "segments": 2}
+    config = ModelConfig.of({"normalizer": "none", "cuboid_mil": settings, "training": {"steps": 4, "bags": 6}})
+    bags = [toy_bag(n, n % 2, 3 + n) for n in range(10)]
+    fit.fit(bags, config, device="cpu")
+    steps = [rows.features.reshape(rows.shape[0], -1) for rows in (bag.views["cells"] for bag in bags) if rows.shape]
+    clips = {row.tobytes() for video in steps for row in video}
+    assert len(seen) == 4 * 12 and all(clip.numpy().tobytes() in clips for clip in seen)
+
+
 # --- many bags
 
 

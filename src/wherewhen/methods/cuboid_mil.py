@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import CLIP, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import lanes
@@ -26,14 +26,15 @@ class CuboidMILConfig:
         middle: width of a second, linear layer, 32 in Sultani et al.; null leaves it out.
         dropout: in the head, one draw per bag and channel; 0.6, with a draw per instance, in Sultani et al.
         margin: of the ranking, 1 in the paper.
-        bag: a whole video, or each of its time steps apart (arXiv 2605.13746).
-        segments: longer training bags are averaged into this many spans of time, 32 in Sultani et al.; null keeps all.
+        bag: a whole video, or each clip alone: every time step of every video (arXiv 2605.13746).
+        segments: longer training videos are averaged into this many spans of time, 32 in Sultani et al.; null keeps
+            all. No clip is averaged where bag is clip.
         top: share of a bag's instances whose mean is its score, at least one; 0 = the maximum, as in the paper.
         pairs: every anomalous bag against every normal one, or the i-th against the i-th.
         prior: start from "the longer its normalized features, the more anomalous", with score 0.5 at this length (root
             of the mean square; 1 is usual); null starts at random, as in the paper.
         sparsity: weight of the sum of an anomalous bag's scores, 8e-5 in Sultani et al., 0 in the paper.
-        smoothness: weight of squared changes in time, 8e-5 in Sultani et al., 0 in the paper.
+        smoothness: weight of squared changes in time, 8e-5 in Sultani et al., 0 in the paper; with whole videos only.
     """
 
     hidden: int = 32
@@ -58,6 +59,8 @@ class CuboidMILConfig:
         for name in ("margin", "sparsity", "smoothness"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"cuboid_mil: {name} can't be negative, got {getattr(self, name)}")
+        if self.bag == CLIP and self.smoothness:
+            raise ConfigError("cuboid_mil: smoothness compares the clips of a video, but bag is clip; set it to 0")
         if self.prior is not None and not 0 < self.prior < float("inf"):
             raise ConfigError(f"cuboid_mil: prior must be above 0 or null, got {self.prior}")
 
@@ -89,6 +92,7 @@ class CuboidMIL(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        divides_time=True,
         ablations={
             "whole pictures": {"cells": {"rows": 1, "columns": 1}},
             "7 x 7 cells": {"cells": {"rows": 7, "columns": 7}},
@@ -123,7 +127,7 @@ class CuboidMIL(nn.Module):
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
         longest = max(shape[0] if shape else 1 for shape in view.shapes)
-        if self.training and self.config.segments and longest > self.config.segments:
+        if self.training and self.config.bag != CLIP and self.config.segments and longest > self.config.segments:
             pooled, mask, where = self._segments(view)
             short = self._score(pooled, mask)
             scores = short.gather(1, where) * view.mask

@@ -137,22 +137,28 @@ class Pack:
         seed: int = 0,
         names: Sequence[str] = (),
         summary: Summary | None = None,
+        divided: bool = False,
     ) -> Pack:
         """Pack bags, each averaged into ``segments`` spans of time; they are read one by one.
 
         ``raw``: bags with as many instances that are cheaper to read. ``movers``: instances that move are no more than
         these, chosen by ``seed``. ``names``: of the classes that labels number. ``summary``: one row of each time step.
+        ``divided``: each time step of a grid is a bag.
         """
         import torch
 
         shapes = [_packed_shape(bag.views[view], segments, movers, summary) for bag in raw or bags]
         sizes = [rows for rows, _ in shapes]
-        counts = torch.tensor(sizes, dtype=torch.int64)
+        parts = [_steps(*shape) if divided else [shape] for shape in shapes]
+        counts = torch.tensor([rows for part in parts for rows, _ in part], dtype=torch.int64)
         width = _width(bags[0].views[view], summary) if len(bags) else 0
         labels = torch.tensor([label_of(bag.video, names) for bag in raw or bags])
+        labels = labels.repeat_interleave(torch.tensor([len(part) for part in parts], dtype=torch.int64))
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
-        pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, [s for _, s in shapes], device)
-        for number, (bag, start, size) in enumerate(zip(bags, pack.starts.tolist(), sizes, strict=True)):
+        grids = [shape for part in parts for _, shape in part]
+        pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, grids, device)
+        starts = np.cumsum([0, *sizes]).tolist()
+        for number, (bag, start, size) in enumerate(zip(bags, starts, sizes, strict=False)):
             rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
             rows = summary(rows) if summary else rows
             features[start : start + size] = torch.from_numpy(np.array(rows.features))
@@ -221,12 +227,21 @@ def _packed_shape(
     return segments * height * wide, (segments, height, wide)
 
 
+def _steps(rows: int, shape: tuple[int, int, int] | None) -> list[tuple[int, tuple[int, int, int] | None]]:
+    """Rows and grid of each time step of a bag; instances without a grid are one.
+
+    >>> _steps(12, (3, 2, 2)), _steps(5, None)
+    ([(4, (1, 2, 2)), (4, (1, 2, 2)), (4, (1, 2, 2))], [(5, None)])
+    """
+    return [(rows, shape)] if shape is None else [(rows // shape[0], (1, *shape[1:]))] * shape[0]
+
+
 class Batches:
     """Normalized bags with all their views, drawn in pairs of labels; what a step draws depends on seed and step alone.
 
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
     at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
-    ``summary``: one row of each time step, for methods that learn from these.
+    ``summary``: one row of each time step, for methods that learn from these. ``divided``: each time step is a bag.
     A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
     each bag as one batch.
     """
@@ -243,8 +258,10 @@ class Batches:
         movers: int | None = None,
         names: Sequence[str] = (),
         summary: Summary | None = None,
+        divided: bool = False,
     ) -> None:
-        self.packs = [Pack.of(bags, view, segments, device, raw, movers, seed, names, summary) for view in views]
+        options = (segments, device, raw, movers, seed, names, summary, divided)
+        self.packs = [Pack.of(bags, view, *options) for view in views]
         self.count, self.seed = count, seed
         self.labels = self.packs[0].labels
         anomalous = self.labels.numpy() > 0

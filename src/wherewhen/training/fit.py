@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wherewhen.core.contracts import Classes, MethodAbilities
+from wherewhen.core.contracts import CLIP, Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Floats, Instances, Video
@@ -208,11 +208,13 @@ def _batches(
     method = config.part("method")
     abilities: MethodAbilities = method.abilities
     summary = method.summary if abilities.summarizes_steps else None
-    segments = settings.segments if abilities.averages_time else None
+    by_clip = abilities.divides_time and settings.bag == CLIP
+    segments = settings.segments if abilities.averages_time and not by_clip else None
     movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
     options = config.views, config.training.bags, config.seed, device, segments
     rows = BagSubset(raw, indices)
-    return Batches(BagSubset(ready, indices), *options, raw=rows, movers=movers, names=names, summary=summary)
+    more: dict[str, Any] = {"movers": movers, "names": names, "summary": summary, "divided": by_clip}
+    return Batches(BagSubset(ready, indices), *options, raw=rows, **more)
 
 
 def _key(

@@ -26,7 +26,7 @@ from wherewhen.core.contracts.instances import (
     TrackSource,
 )
 from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
-from wherewhen.core.contracts.methods import Method, MethodAbilities, Output, StagedMethod, Training, View
+from wherewhen.core.contracts.methods import CLIP, Method, MethodAbilities, Output, StagedMethod, Training, View
 from wherewhen.core.contracts.metrics import Metric
 from wherewhen.core.contracts.proposals import ByVideo, Proposer, ProposerAbilities
 from wherewhen.core.contracts.provenance import Provenance
@@ -34,6 +34,7 @@ from wherewhen.core.contracts.required import Required
 
 __all__ = [
     "ABILITIES",
+    "CLIP",
     "JOIN",
     "UNNAMED",
     "Backbone",

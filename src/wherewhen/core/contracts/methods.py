@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import torch
 
 
+CLIP = "clip"  # the setting ``bag`` of a method whose bags are single time steps
+
+
 @dataclass(frozen=True)
 class Training:
     """How a method is trained; a method class states its own defaults as ``schedule``.
@@ -82,6 +85,8 @@ class MethodAbilities:
         unnormalized_views: views whose features are not normalized.
         averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
             averaged into so many spans of time, once before training.
+        divides_time: it has a setting ``bag``. Where that is "clip", each time step of a training video on a grid is a
+            bag of its own, with the label of the video, and none is averaged; batches are drawn from all of them.
         summarizes_steps: its ``summary`` makes one row of each time step of `Instances`. Training bags are summarized
             once before training; its ``forward`` takes both.
         remembers_normal: its ``remember`` gets the views of normal videos one by one, without labels, and stores in
@@ -97,6 +102,7 @@ class MethodAbilities:
     predicts_classes: bool = False
     unnormalized_views: tuple[str, ...] = ()
     averages_time: bool = False
+    divides_time: bool = False
     summarizes_steps: bool = False
     remembers_normal: bool = False
     samples_instances: bool = False
@@ -105,9 +111,10 @@ class MethodAbilities:
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
-        segments, instances = ("segments",) * self.averages_time, ("instances",) * self.samples_instances
+        settings = ("segments",) * self.averages_time + ("bag",) * self.divides_time
+        settings += ("instances",) * self.samples_instances
         optional = ("summary",) * self.summarizes_steps + ("remember",) * self.remembers_normal
-        return Required(("schedule", "source", "views", "presets", "forward", "loss", *optional), segments + instances)
+        return Required(("schedule", "source", "views", "presets", "forward", "loss", *optional), settings)
 
 
 class Method(Protocol):
