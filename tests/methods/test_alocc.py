@@ -115,7 +115,7 @@ def test_the_official_refinement_takes_tanh_for_a_logit() -> None:
     assert float(refinement(made, real, False)) == pytest.approx(0.25)
 
 
-# --- both networks and all terms in numpy: sections 3.1 to 3.3 of Sabokrou et al., CVPR 2018
+# --- both networks and all terms in numpy, from Sabokrou et al., CVPR 2018, and the official code
 
 
 def padding(side: int) -> int:
@@ -224,7 +224,7 @@ def test_scores_are_those_of_both_networks(score: str, patches: Array, scrambled
 
 @pytest.mark.equation("alocc", "D descends", "R descends", "usual")
 def test_both_players_descend_the_papers_terms(patches: Array, scrambled: ALOCC) -> None:
-    """Equations 1 to 3 of the paper, bag by bag; the anomalous bag, the second one, counts for nothing."""
+    """Bag by bag; the anomalous bag, the second one, counts for nothing."""
     scrambled.config = replace(scrambled.config, noise=0.3, refinement=0.4)
     scrambled.train()
     layers, bags = Layers(scrambled), bags_of(patches)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oracle import Layers, drawn, relu, sigmoid
 from torch import Tensor
 
 from wherewhen.core.contracts import View
@@ -86,6 +87,41 @@ def test_gradients_are_those_of_the_expectation() -> None:
         ]
         assert leaf.grad is not None
         assert float(leaf.grad[0, k]) == pytest.approx(float(ends[0] - ends[1]) / 0.1, abs=0.03)
+
+
+@pytest.mark.equation("clip_tsa", "w", "share_i", "d share_i / d w_j", "x_i")
+def test_the_attention_and_its_gradient_are_the_papers_in_numpy(cell_bags: CellBags) -> None:
+    """Scorer, draws, shares, the gradient as Berthet et al. (2020) estimate it, and the network's input."""
+    config = CLIPTSAConfig(keep=0.4, sigma=0.3, samples=9, dropout=0.0)
+    model = drawn(CLIPTSA(config, {"cells": 5})).train()
+    rng = np.random.default_rng(0)
+    rows, noise = rng.normal(size=(2, 12, 5)), rng.normal(size=(2, 9, 12))
+    rows[1, 3] = 0
+    model._noise = lambda like: torch.from_numpy(noise)  # type: ignore[method-assign]
+    taken: list[Tensor] = []
+    network = model.network
+    model.network = lambda x, present: (taken.append(x), network(x, present))[1]  # type: ignore[assignment,func-returns-value]
+    model(cell_bags(rows.reshape(2, 12, 5), (6, 1, 2)))
+    layers, worth = Layers(model), rng.normal(size=(2, 12))
+    leaf = model.scorer(torch.from_numpy(rows)).squeeze(-1).detach().requires_grad_()
+    held = rows.any(-1)
+    (model.attend(leaf, torch.from_numpy(held)) * torch.from_numpy(worth)).sum().backward()
+    assert leaf.grad is not None
+    for bag in (0, 1):
+        w = sigmoid(layers.linear("scorer.2", relu(layers.linear("scorer.0", rows[bag]))))[:, 0]
+        np.testing.assert_allclose(leaf[bag].detach(), w)
+        number, kept = int(0.4 * held[bag].sum()), np.zeros((9, 12))
+        for draw in range(9):
+            tried = np.where(held[bag], w + 0.3 * noise[bag, draw], -np.inf)
+            kept[draw, np.argsort(-tried)[:number]] = 1
+        np.testing.assert_allclose(
+            np.concatenate([lane.detach() for lane in taken[0][2 * bag : 2 * bag + 2]]),
+            (kept.mean(0)[:, None] * rows[bag]).reshape(6, 2, 5).swapaxes(0, 1).reshape(12, 5),
+            atol=1e-7,
+        )
+        for j in range(12):
+            slopes = [np.mean(kept[:, i] * noise[bag, :, j]) / 0.3 for i in range(12)]
+            assert float(leaf.grad[bag, j]) == pytest.approx(worth[bag] @ slopes, rel=1e-6)
 
 
 def test_the_highest_are_kept() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Layers, drawn, relu, sigmoid
 
 from wherewhen import cli
 from wherewhen.core.contracts import Output, View
@@ -70,6 +71,7 @@ def test_top_mean(values: list[float], share: float) -> None:
     assert float(top_mean(torch.tensor([values]), share)) == pytest.approx(np.mean(best), abs=1e-6)
 
 
+@pytest.mark.equation("cuboid_mil", "S", "L")
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.sampled_from(["video", "clip"]), st.sampled_from([0.0, 0.3]))
 def test_loss_equals_a_plain_reading(seed: int, bag: str, top: float) -> None:
@@ -93,6 +95,23 @@ def test_loss_equals_a_plain_reading(seed: int, bag: str, top: float) -> None:
         changes = [(np.diff(scores[k].reshape(3, 4), axis=0) ** 2).sum() for k in (0, 2)]
         expected["smoothness"] = smooth * np.mean(changes)
     assert judged(config, torch.from_numpy(scores), labels, shape) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.equation("cuboid_mil", "s_i")
+@pytest.mark.parametrize("settings", [{}, {"middle": 2, "prior": None}])
+def test_a_score_is_that_of_the_head_in_numpy(settings: dict[str, Any]) -> None:
+    """Sultani's layers, ReLU after the first; with ``prior`` the norm of the features is added to the logit."""
+    method = drawn(model(CuboidMILConfig(hidden=4, **settings)))
+    layers, rows = Layers(method), np.random.default_rng(0).normal(size=(2, 6, 3))
+    x = relu(layers.linear("head.0", rows))
+    for number in [3, 5] if method.config.middle else [3]:
+        x = layers.linear(f"head.{number}", x)
+    logits = x[..., 0]
+    if method.config.prior:
+        logits += layers["steep"] * (np.sqrt((rows**2).mean(-1)) / 2.0 - 1)
+    with torch.no_grad():
+        scores = method(view(torch.from_numpy(rows), ((1, 2, 3),) * 2)).scores
+    np.testing.assert_allclose(scores, sigmoid(logits), rtol=1e-6)
 
 
 def test_training_bags_are_averaged_into_segments() -> None:
@@ -265,7 +284,7 @@ def published_words() -> list[str]:
     return shlex.split(told.replace("\\\n", " "))
 
 
-def drawn(path: Path, place: int, frames: int) -> Path:
+def filmed(path: Path, place: int, frames: int) -> Path:
     """A gray wall along which a bright square goes, ten pictures a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with Writer(path, 10) as writer:
@@ -278,7 +297,7 @@ def drawn(path: Path, place: int, frames: int) -> Path:
 
 def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
     for place, label in ((4, "normal"), (30, "anomalous")):
-        drawn(tmp_path / "clips" / label / "one.mp4", place, 16)
+        filmed(tmp_path / "clips" / label / "one.mp4", place, 16)
     here = ["--i3d.weights", "random", "--engine", "torch", "--precision", "fp32", "--training.steps", "3"]
     words = ["train", tmp_path / "clips", "--output", tmp_path / "run", "--device", "cpu", "--quiet"]
     assert cli.main([*map(str, words), *published_words(), *here]) == 0
@@ -292,7 +311,7 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
         "adagrad", 0.01, 0.002,
     )  # fmt: skip
 
-    video = drawn(tmp_path / "new.mp4", 30, 20)  # more than a clip: the second one reaches back
+    video = filmed(tmp_path / "new.mp4", 30, 20)  # more than a clip: the second one reaches back
     clips: list[Instances] = []
 
     class Watched(Cells):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Layers, drawn, relu, sigmoid
 
 from wherewhen.core.contracts import Output, View
 from wherewhen.core.errors import ConfigError
@@ -75,6 +76,33 @@ def test_loss_equals_a_plain_reading(seed: int) -> None:
         "smoothness": 0.2 * np.mean([(np.diff(scores[k], axis=0) ** 2).sum() / 4 for k in (0, 2)]),
     }
     assert judged(config, torch.from_numpy(scores), torch.tensor(labels)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.equation("dmrm", "s", "S_b", "L")
+@pytest.mark.parametrize("compat", [False, True])
+def test_head_and_penalty_are_sultanis_in_numpy(compat: bool, cell_bags: Callable[..., dict[str, View]]) -> None:
+    """Section 3.2 and equations 6 and 7: 512 ReLU, 32 linear, 1 sigmoid (4 and 3 here), all pairs, squared weights."""
+    config = DMRMConfig(width=4, middle=3, sparsity=0.3, smoothness=0.2, penalty=0.1, compat=compat)
+    model, rng = drawn(DMRM(config, {"cells": 5})), np.random.default_rng(0)
+    rows, labels = rng.normal(size=(4, 6, 2, 5)), [1.0, 0.0, 1.0, 0.0]
+    views, layers = cell_bags(rows.reshape(4, 12, 5), (6, 1, 2)), Layers(model)
+    with torch.no_grad():
+        output = model(views)
+        terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels)).items()}
+    scores = sigmoid(layers.linear("layers.2", layers.linear("layers.1", relu(layers.linear("layers.0", rows)))))[
+        ..., 0
+    ]
+    np.testing.assert_allclose(output.scores.reshape(4, 6, 2), scores)
+    pairs = [max(0, 1 - scores[a].max() + scores[n].max()) for a in (0, 2) for n in (1, 3)]
+    times = 2 if compat else 1  # the authors sum over anomalous bags
+    assert terms == pytest.approx(
+        {
+            "ranking": times * np.mean(pairs),
+            "sparsity": times * 0.3 * np.mean([scores[a].sum() / 2 for a in (0, 2)]),
+            "smoothness": times * 0.2 * np.mean([(np.diff(scores[a], axis=0) ** 2).sum() / 2 for a in (0, 2)]),
+            "penalty": 0.1 * sum((layers[f"layers.{k}.weight"] ** 2).sum() for k in range(3)),
+        }
+    )
 
 
 @pytest.mark.parametrize("pairs", ["all", "matched"])

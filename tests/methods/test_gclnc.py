@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oracle import Array, Layers, drawn, relu, sigmoid
 
 from wherewhen.core.contracts import StagedMethod, View
 from wherewhen.core.errors import ConfigError
@@ -145,3 +146,70 @@ def test_stretched_looks_at_held_scores_only() -> None:
 def test_senseless_settings_are_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         GCLNCConfig(**wrong)  # type: ignore[arg-type]
+
+
+# --- cleaner and losses in numpy, from Zhong et al., CVPR 2019, and its official code
+
+
+def cleaned(weights: Layers, x: Array, places: Array) -> Array:
+    """The cleaner's logits ``(N,)`` of nodes ``(N, D)``, the graphs of which are written out pair by pair."""
+    nodes = relu(weights.linear("fc2", relu(weights.linear("fc1", x))))
+    pairs = range(len(x))
+    near = np.array([[np.exp(-np.abs(places[i] - places[j]).sum()) for j in pairs] for i in pairs])
+    alike = np.array(
+        [[np.exp(nodes[i] @ nodes[j] - max(nodes[i] @ nodes[k] for k in pairs)) for j in pairs] for i in pairs]
+    )
+    sides = []
+    for graph, first, second in ((near, "gc1", "gc2"), (alike, "gc3", "gc4")):
+        root = np.diag(graph.sum(1) ** -0.5)
+        graph = root @ graph @ root
+        sides.append(graph @ relu(graph @ nodes @ weights[f"{first}.weight"]) @ weights[f"{second}.weight"])
+    return np.mean(sides, 0)[:, 0]
+
+
+@pytest.mark.equation("gclnc", "A1_ij", "A2_ij", "layer", "cleaner", "loss of the cleaner", "loss of the classifier")
+@pytest.mark.parametrize("graph", ["lane", "video"])
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_stages_are_those_of_the_paper_in_numpy(stage: int, graph: str) -> None:
+    """Both graphs, the certain cells, and what each network learns; labels of cells are from 0 to 1."""
+    shape, labels = (5, 1, 2), [1.0, 0.0, 1.0]
+    config = GCLNCConfig(width=4, middle=3, graph_width=2, hidden=3, dropout=0.0, certain=0.4, steady=0.5, graph=graph)  # type: ignore[arg-type]
+    made = drawn(model(config)).train()
+    bags = view(3, shape)
+    bags["cells"].features = bags["cells"].features.double()
+    bags["cells"].features[0, [3, 4]] = 0
+    made.study(stage, iter(()))
+    before = Layers(made.cleaner)
+    drawn(made.cleaner, seed=1)  # it moves on, and the past follows by a tenth
+    layers, cleaner = Layers(made.train()), Layers(made.cleaner)
+    with torch.no_grad():
+        terms = made.loss(made(bags), bags, torch.tensor(labels))
+    past = Layers(made.cleaner)
+    past.numbers = {name: 0.9 * before[name] + 0.1 * cleaner[name] for name in before.numbers}
+    wanted: dict[str, list[float]] = {"classifier": [], "cleaner": [], "steady": []}
+    for bag, label in enumerate(labels):
+        rows = bags["cells"].features[bag].numpy()
+        held = np.flatnonzero(rows.any(1))
+        own = sigmoid(layers.linear("leave", relu(layers.linear("enter", rows)))[:, 0])
+        said, earlier = np.zeros(10), np.zeros(10)
+        for nodes in [held[held % 2 == 0], held[held % 2 == 1]] if graph == "lane" else [held]:
+            places = np.stack([nodes // 2, nodes % 2], 1)
+            said[nodes] = sigmoid(cleaned(cleaner, rows[nodes], places))
+            earlier[nodes] = sigmoid(cleaned(past, rows[nodes], places))
+
+        def stretched(scores: Array, held: Array = held, label: float = label) -> Array:
+            return label * (scores - scores[held].min()) / (scores[held].max() - scores[held].min())
+
+        def entropy(scores: Array, targets: Array, cells: Array) -> float:
+            share, target = scores[cells], targets[cells]
+            return float(-(target * np.log(share) + (1 - target) * np.log(1 - share)).mean())
+
+        order, count = held[np.argsort(own[held])], int(np.ceil(0.2 * len(held)))
+        certain = np.r_[order[:count], order[-count:]] if label else held
+        wanted["cleaner"].append(entropy(said, stretched(own), certain))
+        wanted["classifier"].append(entropy(own, stretched(said) if stage else np.full(10, label), held))
+        if label:
+            wanted["steady"].append(0.5 * np.abs(said - earlier)[held].mean())
+    for name, values in wanted.items():
+        learns = (name != "classifier") == (stage == 1)
+        assert float(terms[name]) == pytest.approx(np.mean(values) if learns else 0, rel=1e-6)

@@ -7,10 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Array, Layers, bce, drawn, gelu, sigmoid, softmax
 
 from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
-from wherewhen.methods.mgfn import MGFN, PUBLISHED, Focus, Glance, MGFNConfig, contrast
+from wherewhen.methods import mgfn
+from wherewhen.methods.mgfn import MGFN, PUBLISHED, Glance, MGFNConfig, contrast
 
 CellBags = Callable[..., dict[str, View]]
 CheckCells = Callable[[torch.nn.Module], None]
@@ -44,18 +46,6 @@ def test_a_glance_is_attention_over_the_steps_that_are_there() -> None:
     torch.testing.assert_close(look(x, there), wanted, rtol=1e-4, atol=1e-5)
 
 
-@torch.no_grad()
-def test_a_focus_shares_a_kernel_among_the_channels_of_a_head() -> None:
-    torch.manual_seed(0)
-    look, x = Focus(128), torch.randn(1, 128, 9)
-    values = look.take(look.norm(x))[0]
-    mixed = torch.zeros_like(values)
-    for channel in range(128):
-        kernel, bias = look.near.weight[channel % 2, 0].numpy(), float(look.near.bias[channel % 2])  # type: ignore[index]
-        mixed[channel] = torch.from_numpy(np.correlate(np.pad(values[channel].numpy(), 2), kernel, "valid")) + bias
-    torch.testing.assert_close(look(x, torch.ones(1, 1, 9)), look.give(mixed[None]), rtol=1e-4, atol=1e-5)
-
-
 def test_the_published_network_has_the_authors_sizes() -> None:
     with torch.device("meta"):
         model = MGFN(PUBLISHED, {"cells": 2048})
@@ -72,30 +62,67 @@ def test_one_cell_is_the_published_method_and_cells_share_its_weights(check_cell
     check_cells_alone(MGFN(MGFNConfig(), {"cells": 5}).eval())
 
 
+def networked(layers: Layers, x: Array) -> tuple[Array, Array]:
+    """Features ``(T, C)`` and scores ``(T,)`` of one lane, with two channels a head."""
+    deep = layers.conv("enter", x) + 0.1 * layers.conv("amplify", np.linalg.norm(x, axis=1, keepdims=True))
+    for level, depth in enumerate((1, 2, 1)):
+        if level:
+            deep = layers.conv(f"widen.{level - 1}.1", layers.norm(f"widen.{level - 1}.0.norm", deep))
+        for block in (f"levels.{level}.{k}" for k in range(depth)):
+            deep = deep + layers.conv(f"{block}.shift", deep)
+            deep = deep + (focused if level else glanced)(layers, f"{block}.look", deep)
+            wide = gelu(layers.conv(f"{block}.think.1", layers.norm(f"{block}.think.0.norm", deep)))
+            deep = deep + layers.conv(f"{block}.think.3", wide)
+    features = layers.norm("last", deep)
+    return features, sigmoid(layers.linear("score", features)[:, 0])
+
+
+def glanced(layers: Layers, name: str, x: Array) -> Array:
+    """Attention of every step to all, head by head."""
+    query, key, value = np.split(layers.conv(f"{name}.ask", layers.norm(f"{name}.norm.norm", x)), 3, 1)
+    heads = [softmax(query[:, h : h + 2] @ key[:, h : h + 2].T / np.sqrt(2)) @ value[:, h : h + 2] for h in (0, 2)]
+    return layers.conv(f"{name}.give", np.concatenate(heads, 1))
+
+
+def focused(layers: Layers, name: str, x: Array) -> Array:
+    """Each channel is correlated with the kernel of its head, channel c with that of head c mod 2."""
+    values = layers.conv(f"{name}.take", layers.batch_norm(f"{name}.norm", x))
+    kernels, offsets = layers[f"{name}.near.weight"], layers[f"{name}.near.bias"]
+    mixed = [np.correlate(np.pad(values[:, c], 2), kernels[c % 2, 0], "valid") + offsets[c % 2] for c in range(4)]
+    return layers.conv(f"{name}.give", np.transpose(mixed))
+
+
+@pytest.mark.equation("mgfn", "f", "s", "K", "S", "M", "L")
 @torch.no_grad()
 @pytest.mark.parametrize("choose", ["input", "score", "output"])
-def test_the_loss_equals_a_plain_reading(choose: str, cell_bags: CellBags) -> None:
-    torch.manual_seed(1)
-    model = MGFN(MGFNConfig(choose=choose, top=0.2, margin=40), {"cells": 5}).eval()  # type: ignore[arg-type]
-    views, labels = cell_bags(torch.randn(4, 24, 5), (6, 2, 2)), torch.tensor([1.0, 0, 1, 0])
-    torch.nn.init.uniform_(model.last.weight, 0.5, 2)  # lengths that differ
+def test_network_and_loss_are_the_papers_in_numpy(
+    choose: str, cell_bags: CellBags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chen et al.: amplified magnitudes, glance, focus, feed forward; scores, contrast (equation 9), sparse, smooth."""
+    monkeypatch.setattr(mgfn, "HEAD", 2)
+    config, rng = MGFNConfig(choose=choose, top=0.2, margin=40, width=4, depths=(1, 2, 1)), np.random.default_rng(1)  # type: ignore[arg-type]
+    model = drawn(MGFN(config, {"cells": 5}))
+    for name, buffer in model.named_buffers():
+        buffer.copy_(torch.from_numpy(rng.uniform(0.5, 2, len(buffer)) - ("mean" in name)))
+    rows, labels = rng.normal(size=(4, 6, 4, 5)), [1.0, 0.0, 1.0, 0.0]
+    views = cell_bags(rows.reshape(4, 24, 5), (6, 2, 2))
     output = model(views)
-    bag, long = [], []
-    for row in range(4):
-        lanes = views["cells"].features[row].reshape(6, 4, 5).transpose(0, 1)
-        features, scores = model.network(lanes, torch.ones(4, 6).bool())
-        by = {"input": lanes.norm(dim=-1), "score": scores, "output": features.norm(dim=-1)}[choose]
-        best = by.flatten().argsort(descending=True)[:4]
-        bag.append(float(scores.flatten()[best].mean()))
-        long.append(float(features.flatten(0, 1)[best].abs().sum(1).mean()) * (1024 / 32) ** 0.5)
-    terms = model.loss(output, views, labels)
-    nll = [-np.log(s if y else 1 - s) for s, y in zip(bag, labels.tolist(), strict=True)]
-    assert float(terms["bag"]) == pytest.approx(np.mean(nll), abs=1e-5)
+    terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels).double()).items()}
+    layers, bag, long, roots, jumps = Layers(model), [], [], [], 0.0
+    for number, label in enumerate(labels):
+        lanes = [networked(layers, rows[number, :, cell]) for cell in range(4)]
+        features, scores = (np.stack(parts, 1) for parts in zip(*lanes, strict=True))
+        np.testing.assert_allclose(output.scores[number].reshape(6, 4), scores, rtol=1e-7)
+        worth = {"input": (rows[number] ** 2).sum(-1), "score": scores, "output": (features**2).sum(-1)}[choose]
+        best = np.argsort(-worth.ravel())[:4]
+        bag.append(bce(scores.ravel()[best].mean(), label))
+        long.append(np.abs(features.reshape(24, 4)[best]).sum(1).mean() * np.sqrt(1024 / 4))
+        roots += [np.sqrt((scores**2).sum() / 4)] * int(label)
+        jumps += (np.diff(scores, axis=0) ** 2).sum() / 4
     apart = np.mean([max(0, 40 - abs(long[a] - long[n])) ** 2 for a in (0, 2) for n in (1, 3)])
     within = (long[0] - long[2]) ** 2 + (long[1] - long[3]) ** 2
-    assert float(terms["contrast"]) == pytest.approx(1e-4 * (within + 1e-3 * apart), rel=1e-3)
-    jumps = output.scores.reshape(4, 6, 4).diff(dim=1).square().sum()
-    assert float(terms["smoothness"]) == pytest.approx(8e-4 * float(jumps) / 4, rel=1e-4)
+    wanted = {"bag": np.mean(bag), "contrast": 1e-4 * (within + 1e-3 * apart), "sparsity": 8e-3 * np.mean(roots)}
+    assert terms == pytest.approx({**wanted, "smoothness": 8e-4 * jumps}, rel=1e-7)
 
 
 @torch.no_grad()

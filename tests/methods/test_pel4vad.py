@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oracle import Array, Layers, bce, best_mean, drawn, gelu, sigmoid, softmax, unit
 from safetensors.torch import save_file
 
 from wherewhen.core.contracts import View
@@ -81,6 +82,84 @@ def test_losses_are_those_of_the_official_code(golden: Callable[[str], Any]) -> 
     assert float(terms["sparsity"]) == pytest.approx(values["Sparsity"], rel=2e-5)
     every = pel4vad.unevenness(output.extra["plain"], output.extra["held"]).mean() * 8e-5  # no change is left out
     assert float(every + terms["sparsity"]) == pytest.approx(values["Smooth_Sparsity"], rel=2e-5)
+
+
+@pytest.mark.equation("pel4vad", "A_ij", "v", "s", "scores", "S", "foreground", "background", "L")
+@pytest.mark.parametrize(
+    "settings", [{}, {"layer_norm": True, "power_norm": False, "window": 3, "taps": 2, "smooth": "fixed"}]
+)
+def test_network_and_loss_are_the_papers_in_numpy(
+    settings: dict[str, Any], tmp_path: Path, cell_bags: CellBags
+) -> None:
+    """Pu et al.: both attentions, power norm, causal classifier, smoothing; cross-entropy, prompts, changes, sums."""
+    np.save(tmp_path / "texts.npy", np.random.default_rng(1).normal(size=(3, 4)))
+    given = {
+        "width": 4,
+        "window": 5,
+        "taps": 3,
+        "kappa": 3,
+        "top": 5,
+        "smoothness": 0.3,
+        "sparsity": 0.2,
+        "prompting": 0.7,
+    }
+    config = PEL4VADConfig(**{**given, **settings}, dropout=0.0, prompts=str(tmp_path / "texts.npy"))
+    model, rng = drawn(PEL4VAD(config, {"cells": 5})), np.random.default_rng(0)
+    rows, labels = rng.normal(size=(3, 8, 2, 5)), [0, 2, 1]
+    rows[0, 3, 1] = rows[1, 6, 0] = 0
+    views = cell_bags(rows.reshape(3, 16, 5), (8, 1, 2))
+    with torch.no_grad():
+        output = model(views)
+        terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels)).items()}
+    layers, losses = Layers(model), {"anomaly": [], "smoothness": [], "sparsity": []}  # type: ignore[var-annotated]
+    grounds: dict[str, list[Array]] = {"foreground": [], "background": []}
+    for bag, label in enumerate(labels):
+        held = rows[bag].any(-1)
+        v, s = (
+            np.stack(parts, 1)
+            for parts in zip(*(lane_of(layers, config, rows[bag, :, k], held[:, k]) for k in (0, 1)), strict=True)
+        )
+        for lane, t in zip(*np.nonzero(held.T), strict=True):
+            start = t if config.smooth == "slide" else t // 3 * 3
+            near = [s[k, lane] for k in range(start, min(start + 3, 8)) if held[k, lane]]
+            assert float(output.scores[bag].reshape(8, 2)[t, lane]) == pytest.approx(np.mean(near))
+        losses["anomaly"].append(bce(best_mean(s[held], 5) if label else s[held].max(), label > 0))
+        losses["smoothness"].append(0.3 * (np.diff(s, axis=0) ** 2 * held[1:] * held[:-1]).sum())
+        losses["sparsity"].append(0.2 * s[held].sum())
+        for name, sharp in (("foreground", np.exp(10 * s) - 1), ("background", np.exp(10 * (1 - s)) - 1)):
+            grounds[name].append((sharp * held / sharp[held].sum() * v.transpose(2, 0, 1)).sum((1, 2)))
+    videos, classes = np.array([*grounds["foreground"], *grounds["background"][1:]]), np.array([*labels, 0, 0])
+    texts = np.load(tmp_path / "texts.npy")[classes]
+    alike = softmax(np.exp(layers["scale"]) * unit(videos) @ unit(texts).T)
+    targets = softmax(10.0 * (classes[:, None] == classes))
+    assert terms == pytest.approx(
+        {name: np.mean(values) for name, values in losses.items()}
+        | {"prompting": 0.7 * (targets * np.log(targets / alike)).sum(1).mean()},
+        rel=1e-6,
+    )
+
+
+def lane_of(layers: Layers, config: PEL4VADConfig, x: Array, held: Array) -> tuple[Array, Array]:
+    """Features ``(T, C)`` and scores ``(T,)`` of one lane."""
+    query, key, value = (layers.linear(f"context.{name}", x) for name in ("query", "key", "value"))
+    share, steps = sigmoid(layers["context.mix"]), range(len(x))
+    heard = np.zeros_like(value)
+    for i in steps:
+        for weight, reach in ((share, len(x)), (1 - share, config.window // 2)):
+            near = [j for j in steps if held[j] and abs(i - j) <= reach]
+            away = np.array([float(i - j) for j in near])
+            maps = key[near] @ query[i] / np.sqrt(query.shape[1])
+            if near:
+                maps += np.exp(-np.abs(layers["context.gamma"] * away**2 - layers["context.bias"]))
+                heard[i] += weight * softmax(maps) @ value[near]
+    if config.power_norm:
+        heard = unit(np.sign(heard) * np.sqrt(np.abs(heard)))
+    v = x + layers.linear("context.out", heard)
+    v = gelu(layers.linear("wide", layers.norm("norm", v) if config.layer_norm else v))
+    hidden = gelu(layers.linear("narrow", v)) * held[:, None]
+    kernel, offset = layers["classifier.weight"][0], layers["classifier.bias"][0]
+    past = np.pad(hidden, ((config.taps - 1, 0), (0, 0)))
+    return v, sigmoid([(kernel * past[t : t + config.taps].T).sum() + offset for t in steps])
 
 
 @pytest.mark.parametrize("way", ["slide", "fixed"])

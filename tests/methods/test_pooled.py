@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from oracle import Array, Layers, drawn, sigmoid
 
 from wherewhen.backbones import _motion_groups
 from wherewhen.core.contracts import View
@@ -47,6 +48,47 @@ def test_statistics_are_those_of_the_steps_whose_center_is_in_the_window(
         scaled = [half / (np.linalg.norm(half) + 1e-3) for half in (mean[:3], mean[3:])]
         expected = np.concatenate([mean, part.std(0), *scaled, part.std(0) / (mean + STILL)])
         np.testing.assert_allclose(row, expected, rtol=1e-3, atol=1e-3)
+
+
+def windowed(rows: Array, centers: Array) -> Array:
+    """Statistics ``(T, 8 D)`` of cells ``(T, P, D)`` in windows of 3 s, as the page writes them."""
+    steps = np.concatenate([rows.mean(1), (rows**4).mean(1) ** 0.25], 1)
+    size, result = rows.shape[2], []
+    for center in centers:
+        part = steps[np.abs(centers - center) <= 1.5 + 1e-6]
+        mean, deviation = part.mean(0), part.std(0)
+        lengths = np.repeat([np.linalg.norm(half) + 1e-3 for half in (mean[:size], mean[size:])], size)
+        result.append(np.concatenate([mean, deviation, mean / lengths, deviation / (mean + STILL)]))
+    return np.array(result)
+
+
+@pytest.mark.equation("pooled", "m_t", "q_t", "M, Q", "V, W", "z_t", "l_th", "L", "s_ti")
+def test_scores_and_loss_are_the_equations_of_the_page() -> None:
+    model = Pooled(PooledConfig(heads=2, hidden=3), {"cells": 3})
+    bags = [bag(7, 4, np.arange(1, 8) * 0.7, seed=k) for k in (0, 1)]
+    model.study(0, [({"cells": one}, torch.tensor([k])) for k, one in enumerate(bags)])
+    drawn(model, size=0.4).float()
+    cells = [one.features[0].numpy().reshape(7, 4, 3).astype(float) for one in bags]
+    centers = (np.arange(7) + 0.5) * 0.7
+    rows = [windowed(one, centers) for one in cells]
+    middle = np.mean([one.mean(0) for one in rows], 0)
+    scale = np.sqrt(np.mean([(one**2).mean(0) for one in rows], 0) - middle**2) + 1e-3
+    weights = Layers(model)
+    for label, (one, row, values) in enumerate(zip(bags, rows, cells, strict=True)):
+        with torch.no_grad():
+            output = model({"cells": one})
+            found = float(model.loss(output, {"cells": one}, torch.tensor([float(label)]))["bag"])
+        z, losses, scores = ((row - middle) / scale).clip(-5, 5), [], []
+        for head in range(2):
+            hidden = np.maximum(z @ weights["first"][head] + weights["bias"][head, 0], 0)
+            logits = hidden @ weights["last"][head, :, 0] + weights["shift"][head, 0, 0]
+            scores.append(sigmoid(logits))
+            p, y = sigmoid(np.sort(logits)[-2:].mean()), 0.95 if label else 0.05  # 2: a fifth of 7, rounded up
+            losses.append(-y * np.log(p) - (1 - y) * np.log(1 - p))
+        long = np.linalg.norm(values / middle[3:6], axis=2)
+        wanted = np.mean(scores, 0)[:, None] * long / long.max(1, keepdims=True)
+        np.testing.assert_allclose(output.scores[0].reshape(7, 4), wanted, rtol=2e-3)
+        assert found == pytest.approx(np.mean(losses), rel=2e-3)
 
 
 def test_the_highest_score_of_a_step_is_that_of_its_window() -> None:

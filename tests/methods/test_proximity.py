@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Array, Layers, drawn, relu, sigmoid, softmax
 
 from wherewhen.core.contracts import Output, View
 from wherewhen.core.errors import ConfigError
@@ -43,6 +44,7 @@ def test_the_best_window_has_the_highest_mean(seed: int, count: int, length: int
     assert found.nonzero()[:, 0].tolist() == list(range(first, first + length))
 
 
+@pytest.mark.equation("proximity", "patches")
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 5))
 def test_the_mean_of_a_map_repeats_its_edges(seed: int, h: int, w: int) -> None:
     size = (4, 5)
@@ -84,6 +86,7 @@ def plain(maps: np.ndarray, shape: Shape, label: float, config: ProximityConfig)
     return {"bag": -np.log(bag if label else 1 - bag), "sparsity": maps.mean() if label else 0.0, "smoothness": change}
 
 
+@pytest.mark.equation("proximity", "w", "t*", "P", "p*", "r_p", "K", "b", "loss")
 @settings(deadline=None, max_examples=40)
 @given(
     st.integers(0, 10_000),
@@ -110,6 +113,65 @@ def test_the_loss_equals_a_plain_reading(seed: int, window: float | None, extrac
 def test_top_mean_takes_what_ranks_highest() -> None:
     values, rank = torch.tensor([[[0.1, 0.9, 0.5]]]), torch.tensor([[[3.0, 1.0, 2.0]]])
     assert float(top_mean(values, torch.tensor([[2]]), rank)) == pytest.approx(0.3)
+
+
+def attended(layers: Layers, name: str, rows: Array, held: Array, places: Array, heads: int) -> Array:
+    """Rows ``(L, C)`` plus what each hears from the held ones, less from farther ones, head by head."""
+    query, key, value = np.split(layers.linear(f"{name}.qkv", layers.norm(f"{name}.norm", rows)), 3, 1)
+    size, heard = rows.shape[1] // heads, np.zeros_like(rows)
+    for head, fall in enumerate(layers[f"{name}.fall"]):
+        part = slice(head * size, (head + 1) * size)
+        for i in range(len(rows)):
+            away = np.log(1 + np.linalg.norm(places[held] - places[i], axis=1))
+            shares = softmax(key[held, part] @ query[i, part] / np.sqrt(size) - fall * away)
+            heard[i, part] = shares @ value[held, part]
+    return rows + layers.linear(f"{name}.out", heard)
+
+
+def mixed(layers: Layers, mixing: str, x: Array, held: Array, size: tuple[int, int]) -> Array:
+    """Cells ``(P, C)`` of one frame in the context of their neighbors, or of all cells."""
+    places = np.array(list(np.ndindex(size)))
+    if mixing == "attention":
+        return attended(layers, "mix", x, held, places, 2)
+    if mixing == "none":
+        return x
+    out = np.zeros_like(x) + layers["mix.bias"]
+    for p, q in np.ndindex(len(x), len(x)):
+        dy, dx = places[q] - places[p]
+        if max(abs(dy), abs(dx)) <= 1:
+            out[p] += layers["mix.weight"][:, :, dy + 1, dx + 1] @ x[q]
+    return x + relu(out)
+
+
+@pytest.mark.equation("proximity", "attention", "mixing", "S", "a_t", "patches")
+@pytest.mark.parametrize("mixing", ["conv", "attention", "none"])
+def test_maps_are_those_of_attention_across_frames_in_numpy(mixing: str) -> None:
+    """Embedding, attention of each cell through time, mixing inside a frame, head and prior; then the authors' maps."""
+    t, size, dims = 5, (2, 3), 3
+    config = ProximityConfig(width=4, heads=2, layers=2, hidden=5, mixing=mixing, frame_top=2, patches="relative")  # type: ignore[arg-type]
+    made = drawn(model(config, dims))
+    layers, bags = Layers(made), view([(t, *size)], dims)
+    bags["cells"].features = bags["cells"].features.double()
+    bags["cells"].features[0, [4, 13, 14]] = 0
+    with torch.no_grad():
+        output = made(bags)
+    features = bags["cells"].features[0].numpy().reshape(t, 6, dims)
+    held = features.any(-1)
+    x = layers.linear("embed", features) * held[..., None]
+    for layer in ("frames.0", "frames.1"):
+        for cell in range(6):
+            x[:, cell] = attended(layers, layer, x[:, cell], held[:, cell], np.arange(t)[:, None], 2)
+        x *= held[..., None]
+    x = np.stack([mixed(layers, mixing, x[k], held[k], size) for k in range(t)])
+    logits = layers.linear("head.2", relu(layers.linear("head.0", x)))[..., 0]
+    logits += layers["steep"] * (np.sqrt((features**2).mean(-1)) / 2.0 - 1)
+    maps = sigmoid(logits) * held
+    np.testing.assert_allclose(output.extra["maps"][0], maps, rtol=1e-5, atol=1e-7)
+    for k, frame in enumerate(maps.reshape(t, *size)):
+        around = np.pad(frame, 1, mode="edge")
+        mean = np.array([[around[y : y + 3, x_ : x_ + 3].mean() for x_ in range(3)] for y in range(2)])
+        shown = (mean - mean.min()) / (mean.max() - mean.min()) * np.sort(frame.ravel())[-2:].mean()
+        np.testing.assert_allclose(output.scores[0].reshape(t, 6)[k], shown.ravel() * held[k], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("mixing", ["none", "conv", "attention"])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracle import Array, Layers, drawn, relu, sigmoid
 from sklearn.neighbors import NearestNeighbors
 
 from wherewhen.core.contracts import StagedMethod, View
@@ -34,6 +35,7 @@ def training_set() -> list[tuple[dict[str, View], torch.Tensor]]:
     ]
 
 
+@pytest.mark.equation("reward", "S_t")
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000))
 def test_accumulated_is_the_recursion(seed: int) -> None:
@@ -69,6 +71,7 @@ def test_seeds_are_where_distance_keeps_up() -> None:
     assert seeds[0, 6, 1] and not seeds[0, :5].any() and not seeds[0, :, 0].any()
 
 
+@pytest.mark.equation("reward", "p_i")
 def test_the_second_pass_leaves_out_the_ends_of_long_bags() -> None:
     scores = torch.zeros(2, 20, 1)
     for span in (slice(2), slice(6, 9), slice(18, 20)):
@@ -143,3 +146,56 @@ def test_pseudo_labels_find_what_is_far_for_a_while() -> None:
 def test_senseless_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RewardConfig(**wrong)
+
+
+# --- both stages in numpy, from the authors' code
+
+
+def summed_up(values: Array, held: Array) -> tuple[Array, float]:
+    """CUSUM of scaled values ``(T, P)``, cell by cell, and the mean of the video that it is above."""
+    low, high = values[held].min(), values[held].max()
+    values = (values - low) / (high - low)
+    mean, sums = float(values[held].mean()), np.zeros_like(values)
+    for cell in range(values.shape[1]):
+        total = 0.0
+        for t in range(len(values)):
+            total = max(0.0, total + values[t, cell] - mean) if held[t, cell] else total
+            sums[t, cell] = total
+    return sums, mean
+
+
+@pytest.mark.equation("reward", "d_i", "S_t", "seed", "p_i", "label", "scout", "final")
+@pytest.mark.parametrize("balance", [False, True])
+def test_both_stages_learn_the_pseudo_labels_in_numpy(balance: bool) -> None:
+    """Nearest normal neighbors, CUSUM, seeds, scout; its scores, CUSUM again, without the ends; cross-entropies."""
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(3, 16, 2, 4))
+    rows[1, 4:8, 1] += 2.5
+    rows[1, 6, 0] = rows[0, 2, 1] = 0
+    labels = torch.tensor([0.0, 1.0, 0.0])
+    model = drawn(Reward(RewardConfig(neighbors=4, seed=0.4, balance=balance, width=5, last=3), {"cells": 4})).train()
+    views = bags(torch.from_numpy(rows))
+    model.study(0, [(bags(torch.from_numpy(row[None])), label[None]) for row, label in zip(rows, labels, strict=True)])
+    with torch.no_grad():
+        terms = model.loss(model(views), views, labels)
+    layers, held = Layers(model), rows.any(-1)
+
+    def scored(name: str) -> Array:
+        x = rows
+        for number in (0, 2, 4, 6):
+            x = layers.linear(f"{name}.{number}", relu(x) if number else x)
+        return sigmoid(x[..., 0])
+
+    bank = np.concatenate([rows[k][held[k]] for k in (0, 2)])
+    far = np.array([[np.sort(np.linalg.norm(bank - x, axis=1))[:4].mean() for x in step] for step in rows[1]])
+    sums, _ = summed_up(far, held[1])
+    seeds = held[1] & (sums > 0.4 * sums[held[1]].max())
+    inner = held[1] & (np.arange(16) >= 16 // 5)[:, None] & (np.arange(16) < 16 - 16 // 5)[:, None]
+    sums, mean = summed_up(scored("scout")[1], inner)
+    marked = inner & (sums > mean)
+    assert 0 < seeds.sum() < 20 and 0 < marked.sum() < 19
+    for name, network, chosen in (("seeds", "scout", seeds), ("labels", "final", marked)):
+        scores = scored(network)
+        up, down = -np.log(scores[1][chosen]), -np.log(1 - scores[[0, 2]][held[[0, 2]]])
+        wanted = (up.mean() + down.mean()) / 2 if balance else np.r_[up, down].mean()
+        assert float(terms[name]) == pytest.approx(wanted, rel=1e-6)

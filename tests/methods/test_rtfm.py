@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oracle import Array, Layers, bce, drawn, relu, sigmoid
 
 from wherewhen.core.contracts import Output, View
 from wherewhen.core.errors import ConfigError
@@ -71,33 +72,52 @@ def test_one_cell_is_the_published_method_and_cells_share_its_weights(check_cell
     check_cells_alone(RTFM(RTFMConfig(), {"cells": 5}).eval())
 
 
+def in_context(layers: Layers, x: Array) -> tuple[Array, Array]:
+    """Features ``(T, D)`` and scores ``(T,)`` of one lane: pyramid of dilations, non-local block, head."""
+    parts = [
+        layers.batch_norm(f"context.near_norm.{k}", relu(layers.conv(f"context.near.{k}", x, dilation)))
+        for k, dilation in enumerate((1, 2, 4))
+    ]
+    low = relu(layers.conv("context.squeeze", x))
+    query, key, value = (layers.conv(f"context.{name}", low) for name in ("query", "key", "value"))
+    far = np.array([sum((q @ key[j]) * value[j] for j in range(len(x))) / len(x) for q in query])
+    parts.append(low + layers.batch_norm("context.found_norm", layers.conv("context.found", far)))
+    joined = layers.batch_norm("context.join_norm", relu(layers.conv("context.join", np.concatenate(parts, 1))))
+    rows = features = joined + x
+    for number in (0, 1):
+        rows = relu(layers.linear(f"head.{number}", rows))
+    return features, sigmoid(layers.linear("head.2", rows)[:, 0])
+
+
+@pytest.mark.equation("rtfm", "f", "s", "K", "S", "F", "L")
 @torch.no_grad()
-def test_the_loss_equals_a_plain_reading(cell_bags: CellBags) -> None:
-    torch.manual_seed(1)
-    config = RTFMConfig(top=0.2, margin=7.0)
-    model, views = RTFM(config, {"cells": 5}).eval(), cell_bags(torch.randn(5, 24, 5), (6, 2, 2))
-    views["cells"].features[:, 3::4] = 0  # a lane that holds nothing
-    views["cells"].features[2, 4] = 0
-    output, labels = model(views), torch.tensor([1.0, 0, 1, 0, 0])
-    terms = {name: float(value) for name, value in model.loss(output, views, labels).items()}
-    scores, length, bag = output.scores.reshape(5, 6, 4), [], []
-    for row in range(5):
-        lanes = views["cells"].features[row].reshape(6, 4, 5)[:, :3].transpose(0, 1)
-        features, given = model.network(lanes, torch.ones(3, 6).bool())
-        held = (lanes != 0).any(-1).flatten()
-        features, given = features.reshape(-1, 5)[held], given.flatten()[held]
-        best = sorted(range(len(given)), key=lambda k: -float(features[k].norm()))[: max(3, int(0.2 * len(given)))]
-        length.append(float(features[best].mean(0).norm()) * (2048 / 5) ** 0.5)
-        bag.append(float(given[best].mean()))
-    nll = [-np.log(s if y else 1 - s) for s, y in zip(bag, labels.tolist(), strict=True)]
-    assert terms["bag"] == pytest.approx(np.mean(nll), abs=1e-5)
-    pairs = [(abs(7 - length[a]) + length[n]) ** 2 for a in (0, 2) for n in (1, 3, 4)]
-    assert terms["magnitude"] == pytest.approx(1e-5 * np.mean(pairs), rel=1e-4)
-    roots = [np.sqrt(float((scores[k] ** 2).sum()) / 3) for k in (0, 2)]
-    assert terms["sparsity"] == pytest.approx(8e-3 * np.mean(roots), rel=1e-4)
-    jumps = (scores.diff(dim=1) ** 2).clone()
-    jumps[2, 0:2, 0] = 0  # beside the empty cell (step 1, cell 0)
-    assert terms["smoothness"] == pytest.approx(8e-4 * float(jumps[[0, 2]].sum()) / 3, rel=1e-4)
+def test_network_and_loss_are_the_papers_in_numpy(cell_bags: CellBags) -> None:
+    """Tian et al., section 3.2 and equations 3 to 7, on a grid: a lane that holds nothing, and an empty cell."""
+    config, rng = RTFMConfig(top=0.2, margin=70.0, width=4), np.random.default_rng(1)
+    model = drawn(RTFM(config, {"cells": 5}), size=0.3)
+    for name, buffer in model.named_buffers():
+        buffer.copy_(torch.from_numpy(rng.uniform(0.5, 2, len(buffer)) - ("mean" in name)))
+    rows = rng.normal(size=(5, 6, 4, 5))
+    rows[:, :, 3] = rows[2, 1, 0] = 0
+    views, labels = cell_bags(rows.reshape(5, 24, 5), (6, 2, 2)), [1.0, 0.0, 1.0, 0.0, 0.0]
+    output = model(views)
+    terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels).double()).items()}
+    layers, length, bag, roots, jumps = Layers(model), [], [], [], 0.0
+    for number, label in enumerate(labels):
+        features, scores = np.zeros((6, 4, 5)), np.zeros((6, 4))
+        for cell in range(3):
+            features[:, cell], scores[:, cell] = in_context(layers, rows[number, :, cell])
+        held = rows[number].any(-1)
+        np.testing.assert_allclose(output.scores[number].reshape(6, 4), scores * held, rtol=1e-7)
+        order = np.argsort(-np.linalg.norm(features[held], axis=1))[: max(3, int(0.2 * held.sum()))]
+        length.append(np.linalg.norm(features[held][order].mean(0)) * np.sqrt(2048 / 5))
+        bag.append(bce(scores[held][order].mean(), label))
+        if label:
+            roots.append(np.sqrt((scores[held] ** 2).sum() / 3))
+            jumps += (np.diff(scores, axis=0) ** 2 * held[1:] * held[:-1]).sum() / 3
+    pairs = [(abs(70 - length[a]) + length[n]) ** 2 for a in (0, 2) for n in (1, 3, 4)]
+    wanted = {"bag": np.mean(bag), "magnitude": 1e-5 * np.mean(pairs), "sparsity": 8e-3 * np.mean(roots)}
+    assert terms == pytest.approx({**wanted, "smoothness": 8e-4 * jumps}, rel=1e-7)
 
 
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"top": 1.0}, {"dropout": -0.1}, {"margin": float("nan")}])
