@@ -6,7 +6,7 @@ import html
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from wherewhen.api import benchmark, choosing, jobs, runs
 from wherewhen.core.config import read_yaml
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.values import Video
+from wherewhen.evaluation import pages
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import selection
@@ -164,7 +165,61 @@ def test_bench_chooses_by_the_training_videos_of_each_fold(natives: Path, monkey
     request = Request.of(settings)
     assert request is not None
     job = jobs.Job(str(natives), None, 0, None, request.usual.plain(), ("video",), False, auto=settings)
-    assert set(job.run()) == {"auto", "auto (last)", "auto (test oracle)"} and asked == [{"n0", "a0"}]
+    rows, choice = job.run()
+    assert set(rows) == {"auto", "auto (last)", "auto (test oracle)"} and asked == [{"n0", "a0"}]
+    assert choice is not None and (choice["method"], choice["reason"]) == ("wherewhen", "the test says so")
     assert job.method == "auto" and replace(job, auto=None).method == "cuboid_mil"
     named = benchmark._configs({"auto": ("auto", SETTINGS)}, ["frame_difference"], [3])
     assert [(name, config.seed, auto["method"]) for name, config, auto in named if auto] == [("auto", 3, "auto")]
+
+
+def benched(root: Path, methods: Sequence[str] = ("auto",)) -> benchmark.Bench:
+    how: dict[str, Any] = {"settings": SETTINGS, "families": ("video",), "workers": 1, "quiet": True}
+    return benchmark.bench(root, methods, ["frame_difference"], **how)
+
+
+def without_times(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """A choice without the seconds that it took."""
+    rows = [{**row, "seconds": None} for row in choice["candidates"]]
+    return {**choice, "candidates": rows}
+
+
+@pytest.fixture(scope="module")
+def bench(root: Path) -> benchmark.Bench:
+    """A benchmark of auto and a named method, on the only fold."""
+    return benched(root, ("dmrm", "auto"))
+
+
+def test_a_benchmark_states_the_choice_of_each_fold(bench: benchmark.Bench, tmp_path: Path) -> None:
+    made = bench.as_json()
+    (choice,) = made["choices"]
+    fold = choice["fold"]
+    assert (choice["row"], choice["backbone"], choice["seed"]) == ("auto", "frame_difference", 0) and fold
+    assert choice["videos"] == {"normal": FEW, "anomalous": FEW}
+    assert {row["method"] for row in choice["candidates"]} == {"cuboid_mil", "wherewhen"}
+    assert [row["method"] for row in choice["candidates"] if row["chosen"]] == [choice["method"]]
+    assert all(0 <= row["vauc"] <= 1 and row["seconds"] > 0 for row in choice["candidates"])
+    pages.bench_pages(tmp_path, bench.table, made)
+    assert json.loads((tmp_path / "bench.json").read_text())["choices"] == made["choices"]
+    page = html.unescape((tmp_path / "report.html").read_text())
+    for text in ((tmp_path / "bench.md").read_text(), page):
+        assert f"auto on frame_difference, fold {fold}, seed 0: {choice['method']} ({choice['reason']})" in text
+        for row in choice["candidates"]:
+            assert f"{row['vauc']:.3f} (" in text
+    assert "Choice of the method: auto on frame_difference" in page
+
+
+def test_no_test_video_enters_the_choice_of_a_benchmark(root: Path, bench: benchmark.Bench, tmp_path: Path) -> None:
+    """With the labels of all test videos exchanged, the row changes and the choice does not."""
+    swapped = shutil.copytree(root, tmp_path / root.name)
+    rows = (swapped / "labels.csv").read_text().splitlines()
+    other = {"normal": "anomalous", "anomalous": "normal"}
+    lines = [row.split(",") for row in rows]
+    lines = [[path, other[label] if split == "test" else label, split] for path, label, split in lines]
+    (swapped / "labels.csv").write_text("\n".join(map(",".join, lines)) + "\n")
+    again = benched(swapped)
+    assert [*map(without_times, again.facts["choices"])] == [*map(without_times, bench.facts["choices"])]
+    vauc = [
+        next(row.mean for row in made.table if (row.method, row.metric) == ("auto", "vauc")) for made in (bench, again)
+    ]
+    assert vauc[0] == 1 - vauc[1] != 0.5

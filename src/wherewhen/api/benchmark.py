@@ -45,13 +45,12 @@ def _cached(job: Job, key: str) -> Results:
     path = cache_folder() / "bench" / f"{key}.json"
     if path.exists():
         try:
-            results: Results = read_json(path)
-            return results
+            return Results(**read_json(path))
         except DataError as error:
             log.warning("recomputed: %s", error)
     results = job.run()
     with Spare(path):
-        write_json(path, results)
+        write_json(path, results._asdict())
     return results
 
 
@@ -187,6 +186,7 @@ def bench(
     }
     if ablate:
         facts["ablations"] = {name: values for name, (_, values) in by_name.items() if name != ablate}
+    facts["choices"] = list(_choices(named_jobs, results, names))
     return _bench_of(_by_row(named_jobs, results), plain(facts), ablate)
 
 
@@ -212,12 +212,23 @@ def _configs(
 def _by_row(named_jobs: Sequence[tuple[str, Job]], results: Sequence[Results]) -> dict[tuple[str, str], list[Numbers]]:
     """The numbers of all repeats by name of the row and backbone."""
     by_row: dict[tuple[str, str], list[Numbers]] = {}
-    for (name, job), numbers in zip(named_jobs, results, strict=True):
-        for row, values in numbers.items():
+    for (name, job), result in zip(named_jobs, results, strict=True):
+        for row, values in result.rows.items():
             shown = _shown(row, job.method, name)
             if shown:
                 by_row.setdefault((shown, job.config["backbone"]), []).append(values)
     return by_row
+
+
+def _choices(
+    named_jobs: Sequence[tuple[str, Job]], results: Sequence[Results], folds: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """How each job whose method was not named chose it; ``folds``: their names."""
+    for (name, job), result in zip(named_jobs, results, strict=True):
+        if result.choice is not None:
+            fold = None if job.fold is None else folds[job.fold]
+            yield {"row": name, "backbone": job.config["backbone"], "fold": fold, "seed": job.config["seed"],
+                   **result.choice}  # fmt: skip
 
 
 def _shown(row: str, method: str, name: str) -> str | None:

@@ -9,15 +9,13 @@ from pathlib import Path
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Video
-from wherewhen.evaluation.statistics import auc_interval
 from wherewhen.extraction import loading
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import distributed
 from wherewhen.training.fit import check_labels
-from wherewhen.training.selection import Request, Selection, Trial, select
+from wherewhen.training.selection import Request, Selection, select
 from wherewhen.video.batch import Quarantine
-from wherewhen.visualization.report import Facts
 
 log = logging.getLogger("wherewhen")
 
@@ -70,25 +68,3 @@ def _read(
     configs = [request.usual] if is_features(videos[0].path) else [request.usual, *request.candidates.values()]
     specs = {fingerprint(spec): spec for config in configs for spec in config.feature_specs(device).values()}
     return [bag.video for bag in loading.bags(videos, specs, quarantine=quarantine, quiet=quiet)]
-
-
-def tables(selection: Selection) -> list[Facts]:
-    """The table of candidates for the report; none where none were compared."""
-    if not selection.trials:
-        return []
-    counts = [sum(label_of_video == label for label_of_video in selection.labels.values()) for label in (1, 0)]
-    rows = [(trial.name, *_cells(selection, trial, counts)) for trial in selection.trials]
-    note = (
-        f"AUC of the highest scores of {sum(counts)} training videos, each by a model that was not trained on its "
-        "fold, with its 95 % interval. The chosen one was selected by these numbers, so its own is slightly too high."
-    )
-    return [Facts("Choice of the method", ("AUC of videos", "seconds", "result"), rows, note)]
-
-
-def _cells(selection: Selection, trial: Trial, counts: Sequence[int]) -> tuple[str, str, str]:
-    seconds = f"{trial.seconds:.0f}" if trial.seconds else ""
-    if trial.note:
-        return "", seconds, trial.note
-    auc = selection.ranking(trial).auc
-    low, high = auc_interval(auc, counts[0], counts[1])
-    return f"{auc:.3f} ({low:.2f} to {high:.2f})", seconds, "chosen" if trial is selection.chosen else ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wherewhen import datasets
 from wherewhen.api import choosing
+from wherewhen.core.store import plain
 from wherewhen.core.values import Video
 from wherewhen.datasets import Folders
 from wherewhen.evaluation.evaluator import (
@@ -24,11 +25,17 @@ from wherewhen.evaluation.measurable import EvaluationSet, evaluation_set, measu
 from wherewhen.extraction import loading
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training.fit import fit
-from wherewhen.training.selection import AUTO, Request
+from wherewhen.training.selection import AUTO, Request, Selection
 
 LAST, ORACLE = " (last)", " (test oracle)"
 CHOSEN_BY = {"frame": "frame_auc", "video": "vauc"}  # metrics by which the test oracle selects the checkpoint
-Results = dict[str, Numbers]
+
+
+class Results(NamedTuple):
+    """What a job gives: numbers by name of the row, and how its training videos chose the method, if they did."""
+
+    rows: dict[str, Numbers]
+    choice: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,12 @@ class Job:
         """Name of the method in the table."""
         return AUTO if self.auto is not None else str(self.config["method"])
 
-    def chosen(self, train: Sequence[Video]) -> ModelConfig:
-        """The configuration to train, whose method depends on the training videos alone."""
+    def chosen(self, train: Sequence[Video]) -> Selection | None:
+        """The method that the training videos alone choose; None where it is named."""
         request = None if self.auto is None else Request.of(self.auto, trust=self.trust)
         if request is None:
-            return ModelConfig.of(self.config, trust=self.trust)
-        return choosing.chosen(request, train, device="cpu", validation=self.validation(), quiet=True).config
+            return None
+        return choosing.chosen(request, train, device="cpu", validation=self.validation(), quiet=True)
 
     def validation(self) -> tuple[str, ...]:
         """Ids of the validation videos among the training videos, where the data set defines them."""
@@ -87,7 +94,7 @@ class Job:
         return train, evaluation_set(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
 
     def run(self) -> Results:
-        """Train and evaluate: numbers by row name.
+        """Train and evaluate.
 
         The row of a method is the checkpoint selected by its validation videos. The last checkpoint, and the one that
         the test videos would select, have separate rows: the difference is the effect of selection on test data.
@@ -96,7 +103,8 @@ class Job:
 
         torch.set_num_threads(1)
         train, test = self.videos()
-        config = self.chosen(train)
+        selection = self.chosen(train)
+        config = selection.config if selection else ModelConfig.of(self.config, trust=self.trust)
         specs = config.feature_specs()
         test_specs = feature_specs(specs)
         learned = list(loading.bags(train, specs, workers=1, quiet=True))
@@ -117,4 +125,4 @@ class Job:
         results = {self.method + suffix: numbers[key] for suffix, key in chosen.items()}
         for name in trivial_rows(fitted.best, bags) if self.trivial else ():
             results[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
-        return results
+        return Results(results, plain(selection.plain()) if selection else None)

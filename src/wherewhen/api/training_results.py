@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wherewhen.api import choosing
 from wherewhen.api.sanity import Sanity
 from wherewhen.api.tables import write_events, write_scores
 from wherewhen.core.feature_file import content
 from wherewhen.core.store import write_json
 from wherewhen.core.values import Bag, Video
-from wherewhen.evaluation import pages
+from wherewhen.evaluation import choices, pages
 from wherewhen.evaluation.evaluator import detect_bags, normalized
 from wherewhen.metrics import roc_auc
 from wherewhen.training.fit import Fitted
@@ -53,7 +52,7 @@ def write(
         if any(labels) and not all(labels):
             values = [peaks[v.id] for v in videos if v.id in ids]
             numbers[f"{part}_vauc"] = roc_auc(values, labels)
-    numbers["selection"] = selection.plain()
+    numbers["selection"] = choice = selection.plain()
     numbers["sanity"] = sane.plain()
     numbers["history"] = fitted.history
     numbers["video_scores"] = peaks
@@ -74,7 +73,7 @@ def write(
             "The scores below are of the training videos and do not estimate the quality on new videos.",
             *notes,
         ],
-        facts=[sane.facts, *choosing.tables(selection)],
+        facts=[fact for fact in (sane.facts, choices.table(choice)) if fact],
         quarantine=quarantine,
     )
     (folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)

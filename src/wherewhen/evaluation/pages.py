@@ -14,6 +14,7 @@ from wherewhen.core import registry
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.store import write_atomic, write_json
 from wherewhen.core.values import Features, Floats, Prediction, Truth, Video
+from wherewhen.evaluation import choices
 from wherewhen.evaluation.evaluator import Row, Scored, markdown
 from wherewhen.metrics import operating_points, roc_auc
 from wherewhen.video import reader
@@ -126,8 +127,9 @@ def bench_folders(sets: Sequence[str]) -> list[str]:
 def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) -> None:
     """Write ``bench.json``, ``bench.md`` and ``report.html`` of a comparison to a folder."""
     write_json(folder / "bench.json", outcome)
-    write_atomic(folder / "bench.md", markdown(table) + "\n")
-    facts = {name: value for name, value in outcome.items() if name not in ("rows", "pairs", "notes")}
+    made = outcome["choices"]
+    write_atomic(folder / "bench.md", "\n\n".join([markdown(table), *map(choices.markdown, made)]) + "\n")
+    settings = {name: value for name, value in outcome.items() if name not in ("rows", "pairs", "notes", "choices")}
     same = outcome["train"] == outcome["test"]
     data = ReportData(
         title=f"Benchmark on {outcome['test']}" + ("" if same else f", trained on {outcome['train']}"),
@@ -135,12 +137,14 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
             f"{outcome['folds']} folds, seeds {', '.join(map(str, outcome['seeds']))}; mean and deviation over both.",
             "A method's own row is the checkpoint that its validation videos chose. The test oracle row shows what "
             "choosing the checkpoint by the test videos would give: an upper bound, not a result.",
+            *map(choices.line, made),
             *outcome["notes"],
         ),
+        facts=[facts for facts in map(choices.table, made) if facts],
         rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),
         lower_is_better=_lower(),
-        settings=facts,
+        settings=settings,
         environment=environment(),
     )
     report(data, folder / "report.html")

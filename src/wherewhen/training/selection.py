@@ -32,6 +32,7 @@ USUAL = DEFAULTS["method"]
 FEW = 12  # with fewer videos of either label, or fewer files than folds, no method is chosen by data
 LATE = "not compared"
 NAMED = "named in the settings"
+LABELS = ("normal", "anomalous")
 
 BagsOf = Callable[[ModelConfig], Sequence[Bag]]
 
@@ -112,7 +113,7 @@ class Request:
 
     def too_few(self, videos: Sequence[Video]) -> str | None:
         """Why these videos can't choose a method; None where they can."""
-        for label, word in ((0, "normal"), (1, "anomalous")):
+        for label, word in enumerate(LABELS):
             count = sum(video.label == label for video in videos)
             files = len({video.path for video in videos if video.label == label})
             if count < FEW or files < FOLDS:
@@ -184,13 +185,14 @@ class Selection:
         return f"{self.config.method}: {self.reason}"
 
     def plain(self) -> dict[str, Any]:
-        """What ``metrics.json`` holds."""
+        """What ``metrics.json`` and ``bench.json`` hold."""
         rows = [
             {"method": trial.name, "vauc": None if trial.note else self.ranking(trial).auc, "seconds": trial.seconds,
              "note": trial.note, "chosen": trial is self.chosen}
             for trial in self.trials
         ]  # fmt: skip
-        return {"method": self.config.method, "reason": self.reason, "candidates": rows}
+        counts = {name: sum(own == label for own in self.labels.values()) for label, name in enumerate(LABELS)}
+        return {"method": self.config.method, "reason": self.reason, "videos": counts, "candidates": rows}
 
 
 def select(

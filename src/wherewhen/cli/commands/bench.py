@@ -52,7 +52,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.api import benchmark
     from wherewhen.core import outputs
     from wherewhen.core.console import print_json
-    from wherewhen.evaluation import pages
+    from wherewhen.evaluation import choices, pages
     from wherewhen.evaluation.evaluator import headlines, markdown
     from wherewhen.evaluation.measurable import USUAL, named
 
@@ -88,6 +88,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
             print(f"note: {note}")
         if result.table:
             print(markdown(result.table, headlines(result.table, families or USUAL)))
+        for choice in result.facts["choices"]:
+            print("\n" + choices.markdown(choice))
     print(f"written: {options.output}" if options.output else "all numbers: --json, or --output FOLDER")
     return 0
 
