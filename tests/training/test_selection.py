@@ -11,6 +11,7 @@ import pytest
 
 from wherewhen.core.errors import ConfigError, DataError, StoreError
 from wherewhen.core.values import Bag, Video
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import selection
 from wherewhen.training.out_of_fold import FOLDS, FoldScores
 from wherewhen.training.selection import FEW, Request, select
@@ -144,8 +145,17 @@ def test_a_comparison_continues_with_more_time(
     toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bags, file = toy_bags(24), tmp_path / "selection.json"
-    calls = scripted(monkeypatch, {"cuboid_mil": 0.3, "wherewhen": 0.9})  # each training takes a second
+    calls = scripted(monkeypatch, {"cuboid_mil": 0.9, "wherewhen": 0.3})  # each training takes a second
     first = select(request(minutes=4.5 / 60), lambda config: bags, device="cpu", file=file, quiet=True)
     assert len(calls) == 5 and first.config.method == "cuboid_mil" and "1 left out for time" in first.line
     again = select(request(minutes=1), lambda config: bags, device="cpu", file=file, resume=True, quiet=True)
-    assert len(calls) == 6 and again.config.method == "wherewhen"
+    assert len(calls) == 6 and again.config.method == "cuboid_mil" and "2 methods compared" in again.line
+
+
+def test_a_cost_is_that_of_the_bag_that_training_sees(toy_bag: Callable[..., Bag]) -> None:
+    """`pooled` learns from one row of each time step, so its cost does not depend on the number of cells."""
+    config = ModelConfig.of({"method": "pooled"})
+    costs = [selection.cost(config, toy_bag(0, 1, size=size)) for size in ((3, 4), (6, 8))]
+    assert costs[0] == costs[1] > 0
+    longer = selection.cost(config, toy_bag(0, 1, steps=16))
+    assert longer > costs[0]

@@ -141,8 +141,8 @@ def fit(
         [k for k, summary in enumerate(summaries) if (summary.video.id in held_out) == held] for held in (False, True)
     ]
     class_labels = classes.labels if classes else ()
-    batches = _batches(bags, ready, parts[0], config, device, class_labels)
-    held = _batches(bags, ready, parts[1], config, device, class_labels) if hold else None
+    batches = batches_of(bags, ready, parts[0], config, device, class_labels)
+    held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
     record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
     try:
         loop.learn(state, batches, held, config, record.look, quiet, until)
@@ -200,8 +200,13 @@ def _classes(config: ModelConfig, videos: Sequence[Video]) -> Classes | None:
     return Classes(class_names(videos), config.reader(), mixed_names(videos))
 
 
-def _batches(
-    raw: Sequence[Bag], ready: Sequence[Bag], indices: list[int], config: ModelConfig, device: str, names: Sequence[str]
+def batches_of(
+    raw: Sequence[Bag],
+    ready: Sequence[Bag],
+    indices: list[int],
+    config: ModelConfig,
+    device: str,
+    names: Sequence[str] = (),
 ) -> Batches:
     """Some bags, by their numbers, ready to be drawn from."""
     settings = config.settings[config.method]

@@ -9,8 +9,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
 from wherewhen.core import registry
 from wherewhen.core.config import build, typed
 from wherewhen.core.documents import read_json
@@ -20,10 +18,11 @@ from wherewhen.core.store import fingerprint, write_json
 from wherewhen.core.values import Bag, Video
 from wherewhen.extraction import track_cache
 from wherewhen.inference.model_config import DEFAULTS, ModelConfig
-from wherewhen.inference.normal_time import NormalTime
-from wherewhen.training.comparison import Ranking, paired_error, ranking
+from wherewhen.training.comparison import Ranking, ranking
+from wherewhen.training.fit import batches_of
 from wherewhen.training.loop import OutOfTime
 from wherewhen.training.out_of_fold import FOLDS, FoldScores, fold_scores, folds_of
+from wherewhen.training.trials import DROPPED, Trial, Trials, tied
 
 log = logging.getLogger("wherewhen")
 
@@ -130,33 +129,6 @@ def _unfit(config: ModelConfig) -> str | None:
     return None
 
 
-@dataclass
-class Trial:
-    """A candidate: its cost (multiply-adds of a training), its scores by fold, and why it was not compared, if so."""
-
-    name: str
-    cost: float
-    folds: list[FoldScores] = field(default_factory=list)
-    note: str = ""
-    wasted: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Time that its trainings took."""
-        return self.wasted + sum(fold.seconds for fold in self.folds)
-
-    @property
-    def normal_time(self) -> NormalTime:
-        """The normal videos, out of fold."""
-        maxima = np.array([value for fold in self.folds for value in fold.maxima])
-        return NormalTime(maxima, sum(fold.hours for fold in self.folds))
-
-    @property
-    def peaks(self) -> dict[str, float]:
-        """Highest raw frame score of each video, out of fold."""
-        return {name: peak for fold in self.folds for name, peak in fold.peaks.items()}
-
-
 @dataclass(frozen=True)
 class Selection:
     """The chosen configuration with the trials that led to it, the cheapest first, and the reason in words.
@@ -208,8 +180,9 @@ def select(
     """Compare the candidates by cross-validation over training bags and choose one.
 
     The criterion is the AUC of the highest raw frame scores of videos, each by a model that was not trained on its
-    fold. Of candidates whose AUC is within one standard error of the best one's, the first one in order is chosen:
-    the usual method, then the others by cost.
+    fold. All candidates score the first fold, the cheapest first; after a fold those in the lower half are dropped,
+    and the best go on first. Of candidates whose AUC is within one standard error of the best one's, the first one in
+    order is chosen: the usual method, then the others by cost.
 
     Args:
         request: candidates and time.
@@ -242,11 +215,11 @@ def select(
     state = _State(file, _key(request, videos, fold, validation), trials)
     if resume:
         state.read()
-    todo = [(trial, number) for trial in trials for number in range(FOLDS)]
-    for trial, number in track(todo, "comparing methods", len(todo), quiet=quiet):
-        if trial.note or number < len(trial.folds):
-            continue
+    labels = {video.id: int(video.label or 0) for video in videos}
+    race = Trials(trials, labels, dict(zip(labels, fold, strict=True)))
+    for trial, number in track(race.turns(), "comparing methods", len(trials) * FOLDS, quiet=quiet):
         left = 60 * request.auto.minutes - sum(trial.seconds for trial in trials)
+        left -= race.reserved() if number == 0 else 0.0
         start = monotonic()
         try:
             if left <= 0:
@@ -261,44 +234,40 @@ def select(
             trial.note = f"failed: {first_line(error)}"
         trial.wasted += monotonic() - start if trial.note else 0.0
         state.write()
-    labels = {video.id: int(video.label or 0) for video in videos}
-    numbers = dict(zip(labels, fold, strict=True))
     unfit = [Trial(name, float("inf"), note=note) for name, note in notes.items()]
-    return _choose(request, [*trials, *unfit], labels, numbers)
+    return _choose(request, [*trials, *unfit], race)
 
 
-def _choose(
-    request: Request, trials: Sequence[Trial], labels: Mapping[str, int], folds: Mapping[str, int]
-) -> Selection:
+def _choose(request: Request, trials: Sequence[Trial], race: Trials) -> Selection:
     """The first candidate that the videos can't tell from the best one."""
-    compared = [trial for trial in trials if not trial.note]
-    if not compared:
+    ranks = race.ranks(FOLDS)
+    if not ranks:
         reason = f"no comparison of methods ended in {request.auto.minutes:g} minutes; it is the default"
-        return Selection(request.usual, reason, trials, labels, folds)
-    ranks = {trial.name: ranking(trial.peaks, labels, folds) for trial in compared}
+        return Selection(request.usual, reason, trials, race.labels, race.folds)
     best = max(ranks, key=lambda name: ranks[name].auc)
-    gaps = {name: ranks[best].auc - rank.auc for name, rank in ranks.items()}
-    name = next(trial.name for trial in compared if gaps[trial.name] <= paired_error(ranks[best], ranks[trial.name]))
-    reason = f"AUC {ranks[name].auc:.3f} of {len(labels)} training videos, out of fold"
+    name = next(trial.name for trial in trials if trial.name in ranks and tied(ranks[best], ranks[trial.name]))
+    reason = f"AUC {ranks[name].auc:.3f} of {len(race.labels)} training videos, out of fold"
     if name != best:
         reason += f"; {best} has {ranks[best].auc:.3f}, which is within one standard error"
-    skipped = sum(trial.note.startswith(LATE) for trial in trials)
-    reason += f"; {len(compared)} methods compared"
+    dropped, skipped = (sum(trial.note.startswith(start) for trial in trials) for start in (DROPPED, LATE))
+    reason += f"; {len(ranks)} methods compared"
+    reason += f", {dropped} dropped before the last fold" if dropped else ""
     reason += f", {skipped} left out for time (--auto.minutes)" if skipped else ""
-    return Selection(request.candidates[name], reason, trials, labels, folds)
+    return Selection(request.candidates[name], reason, trials, race.labels, race.folds)
 
 
 def cost(config: ModelConfig, bag: Bag) -> float:
-    """Multiply-adds of all steps of a training, from one forward pass of a bag; it doesn't depend on the machine."""
+    """Multiply-adds of all steps of a training, from a forward pass of a bag; it doesn't depend on the machine.
+
+    The bag is as short as training makes it.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from wherewhen.inference.model import view
-
-    dims = {name: int(bag.views[name].features.shape[1]) for name in config.views}
-    method = config.student(dims).eval()
+    ((views, _),) = batches_of([bag], [bag], [0], config, "cpu")
+    method = config.student({name: int(bag.views[name].features.shape[1]) for name in config.views}).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        method({name: view([bag.views[name]]) for name in config.views})
+        method(views)
     return float(counter.get_total_flops() * config.training.steps * config.training.bags)
 
 
@@ -335,7 +304,7 @@ class _State:
                 values = stored["trials"].get(trial.name, {"folds": [], "note": "", "wasted": 0.0})
                 trial.folds = [FoldScores.of(entry) for entry in values["folds"]]
                 trial.note, trial.wasted = str(values["note"]), float(values["wasted"])
-                if trial.note.startswith(LATE):  # the time may be longer now
+                if trial.note.startswith((LATE, DROPPED)):  # the time may be longer now, and candidates others
                     trial.note = ""
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(f"{self.file}: no comparison of methods ({first_line(error)}); remove it") from None
