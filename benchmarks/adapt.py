@@ -3,7 +3,8 @@
     python benchmarks/adapt.py DATA                    # a data set with cameras and the fold unseen (toy --cameras 12)
     python benchmarks/adapt.py TARGET --source SOURCE  # train on one data set, adapt to and test on another
 
-Each method is trained once, on the training videos of the fold or on all labelled videos of SOURCE. With cameras, every
+Each method is trained once, on the training videos of the fold or on all labelled videos of SOURCE; ``auto`` is the
+method that these choose, whose table of candidates is printed too. With cameras, every
 second normal test clip of a camera is footage, and the other clips of that camera are its test; with a SOURCE, footage
 is the normal training videos of a fold of TARGET, and the test is that of the fold. The trivial rows see the same
 footage. Mean and deviation over cameras or folds.
@@ -23,8 +24,10 @@ from typing import NamedTuple
 import numpy as np
 
 from wherewhen import datasets
+from wherewhen.api import choosing
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Dataset, Truth, Video
+from wherewhen.evaluation import choices
 from wherewhen.evaluation.evaluator import Numbers, detect_bags, feature_specs, measure, normalized, trivial_numbers
 from wherewhen.evaluation.measurable import evaluation_set
 from wherewhen.extraction import loading
@@ -32,6 +35,7 @@ from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training.adapting import adapted
 from wherewhen.training.fit import fit
+from wherewhen.training.selection import AUTO, Request
 
 FAMILIES = ("frame", "pointing")
 METRICS = ("frame_auc", "frame_auc_anomalous", "pointing_hit")
@@ -83,19 +87,31 @@ def numbers_of(model: Model, case: Case, truths: Mapping[str, Truth], root: Path
     return [measure(detect_bags(model, bags), judged, FAMILIES), *trivial]
 
 
+def config_of(method: str, training: Sequence[Video], minutes: float) -> ModelConfig:
+    """The configuration with this method, or with the one that the training videos choose in so many minutes."""
+    settings = {"auto": {"minutes": minutes}} if method == AUTO else {}
+    request = Request.of({"method": method, **settings})
+    if request is None:
+        return ModelConfig.of({"method": method})
+    selection = choosing.chosen(request, training, device="cpu", quiet=True)
+    print(choices.markdown(selection.plain()), flush=True)
+    return selection.config
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--methods", default="cuboid_mil,wherewhen,pooled")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for the comparison of methods by auto")
     parser.add_argument("--alarms-per-day", type=float, default=100.0)
     options = parser.parse_args()
     truths = datasets.reader_of(options.data).truth(options.data)
     training, cases = experiment(options.data, options.source)
     table: dict[str, list[Numbers]] = {}
     for number, method in enumerate(options.methods.split(",")):
-        config = ModelConfig.of({"method": method})
+        config = config_of(method, training, options.minutes)
         specs = config.feature_specs("cpu")
         model = fit(loading.gathered(training, specs, quiet=True), config, device="cpu").best
         rows = TRIVIAL if number == 0 else ()
@@ -107,7 +123,7 @@ def main() -> None:
             names = (method, f"{method}, adapted", *rows)
             for name, values in zip(names, [*before, *after], strict=True):
                 table.setdefault(name, []).append(values)
-    print(f"{options.data.name}: {', '.join(case.name for case in cases)}\n")
+    print(f"\n{options.data.name}: {', '.join(case.name for case in cases)}\n")
     print("| row |", " | ".join(METRICS), "|\n|---|" + "---:|" * len(METRICS))
     for name, numbers in table.items():
         print(f"| {name} |", " | ".join(_cell([values.get(metric) for values in numbers]) for metric in METRICS), "|")

@@ -51,4 +51,5 @@ def test_markdown_names_the_training_and_its_choice(fold: str | None, place: str
 def test_where_nothing_was_compared_there_is_no_table() -> None:
     few = {**PLACE, **PLAIN, "candidates": [], "reason": "too few"}
     assert choices.table(few) is None
+    assert choices.line(PLAIN) == "pooled (AUC 0.876)"
     assert choices.markdown(few) == "auto on motion, fold f1, seed 2: pooled (too few)"

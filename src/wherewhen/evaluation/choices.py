@@ -42,12 +42,12 @@ def place(choice: Mapping[str, Any]) -> str:
 
 
 def line(choice: Mapping[str, Any]) -> str:
-    """The choice of one training of a benchmark in words."""
-    return f"{place(choice)}: {choice['method']} ({choice['reason']})"
+    """A choice in words."""
+    return ": ".join(filter(None, (place(choice), f"{choice['method']} ({choice['reason']})")))
 
 
 def markdown(choice: Mapping[str, Any]) -> str:
-    """The choice of one training of a benchmark in words, and the table of its candidates."""
+    """A choice in words, and the table of its candidates."""
     facts = table(choice)
     if facts is None:
         return line(choice)
