@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from wherewhen.core.values import Bag, Video
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import out_of_fold
+from wherewhen.training.fit import fit, frame_scores
 from wherewhen.training.loop import OutOfTime
 from wherewhen.training.out_of_fold import FOLDS, FoldScores, block_maxima, fold_scores, folds_of, platt_threshold
 
@@ -62,6 +63,19 @@ def test_the_videos_of_a_fold_teach_nothing(
     again = fold_scores(bags, fold, 0, CONFIG, device="cpu")
     others = held - {bags[fold.index(0)].video.id}
     assert {name: again.peaks[name] for name in others} == {name: scores.peaks[name] for name in others}
+
+
+def test_scores_out_of_fold_are_raw_and_need_no_threshold(
+    toy_bags: Callable[..., list[Bag]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bags = toy_bags(12)
+    with_threshold, without = (fit(bags, CONFIG, device="cpu", thresholds=some).best for some in (True, False))
+    assert without.threshold == 0.5 != with_threshold.threshold
+    for bag in bags:
+        part = replace(bag, views=without.normalized(bag.views))
+        np.testing.assert_array_equal(frame_scores(without, part)[1], frame_scores(with_threshold, part)[1])
+    monkeypatch.setattr("wherewhen.training.fit.choose_threshold", lambda *_: pytest.fail("scores all training bags"))
+    assert fold_scores(bags, [k % 6 // 2 for k in range(12)], 0, CONFIG, device="cpu").peaks
 
 
 def test_training_ends_when_its_time_is_over(toy_bags: Callable[..., list[Bag]]) -> None:

@@ -114,12 +114,13 @@ def fit(
     quiet: bool = True,
     validation: Collection[str] = (),
     until: float = float("inf"),
+    thresholds: bool = True,
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
     ``folder``: where checkpoints and logs go; ``resume`` continues from the checkpoint there. ``validation``: ids of
     the videos to validate on; else a share of them all is drawn. ``until``: time of `time.monotonic` after which
-    training stops with OutOfTime.
+    training stops with OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
     """
     names = list(config.views)
     check_labels([b.video for b in bags])
@@ -155,7 +156,8 @@ def fit(
         method.load_state_dict(weights)
         named = classes.names if classes and classes.named else ()
         model = Model(config, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
-        model.threshold = choose_threshold(model, ready)
+        if thresholds:
+            model.threshold = choose_threshold(model, ready)
         return model
 
     last = finish({k: v.clone() for k, v in state.method.state_dict().items()})

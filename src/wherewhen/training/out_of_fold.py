@@ -83,7 +83,8 @@ def fold_scores(
     start = monotonic()
     others = [k for k, fold_of_video in enumerate(fold) if fold_of_video != number]
     validating = _both([bags[k].video for k in others if bags[k].video.id in set(validation)])
-    model = fit(BagSubset(bags, others), config, device=device, validation=validating, until=until).best
+    learned = BagSubset(bags, others)
+    model = fit(learned, config, device=device, validation=validating, until=until, thresholds=False).best
     peaks, maxima, seconds = dict[str, float](), list[float](), 0.0
     for k, fold_of_video in enumerate(fold):
         if fold_of_video != number:
