@@ -17,8 +17,9 @@ import pytest
 from wherewhen.api import benchmark, choosing, jobs, runs
 from wherewhen.core.config import read_yaml
 from wherewhen.core.errors import ConfigError, DataError
-from wherewhen.core.values import Video
+from wherewhen.core.values import Bag, Video
 from wherewhen.evaluation import pages
+from wherewhen.evaluation.evaluator import Scored, detect_bags
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import selection
@@ -207,6 +208,24 @@ def test_a_benchmark_states_the_choice_of_each_fold(bench: benchmark.Bench, tmp_
         for row in choice["candidates"]:
             assert f"{row['vauc']:.3f} (" in text
     assert "Choice of the method: auto on frame_difference" in page
+
+
+def test_a_benchmark_of_auto_detects_with_the_threshold_of_train(
+    root: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    def watched(model: Model, bags: Sequence[Bag]) -> Scored:
+        seen.append(model.threshold)
+        return detect_bags(model, bags)
+
+    monkeypatch.setattr(jobs, "detect_bags", watched)
+    settings = {"method": "auto", **SETTINGS}
+    request = Request.of(settings)
+    assert request is not None
+    jobs.Job(str(root), None, 0, None, request.usual.plain(), ("video",), False, auto=settings).run()
+    numbers = json.loads((run / "metrics.json").read_text())
+    assert numbers["threshold_from"] == "scores out of fold (Platt)" and set(seen) == {numbers["threshold"]}
 
 
 def test_no_test_video_enters_the_choice_of_a_benchmark(root: Path, bench: benchmark.Bench, tmp_path: Path) -> None:

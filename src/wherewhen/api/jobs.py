@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from wherewhen import datasets
 from wherewhen.api import choosing
+from wherewhen.api.thresholds import ThresholdRule
 from wherewhen.core.store import plain
 from wherewhen.core.values import Video
 from wherewhen.datasets import Folders
@@ -114,6 +115,9 @@ class Job:
         bags = normalized(fitted.best, loading.bags(test.videos, test_specs, workers=1, quiet=True))
         truths = test.truths_of(bags, config.scored)
         models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
+        if selection:
+            for model in models.values():
+                ThresholdRule()(model, selection)
         predictions = {key: detect_bags(model, bags) for key, model in models.items()}
         chosen = {"": id(fitted.best), LAST: id(fitted.last)}
         by = measurable(tuple(CHOSEN_BY), truths.values()).families[:1] if self.oracle is None else self.families

@@ -127,8 +127,8 @@ def bench_folders(sets: Sequence[str]) -> list[str]:
 def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) -> None:
     """Write ``bench.json``, ``bench.md`` and ``report.html`` of a comparison to a folder."""
     write_json(folder / "bench.json", outcome)
-    made = outcome["choices"]
-    write_atomic(folder / "bench.md", "\n\n".join([markdown(table), *map(choices.markdown, made)]) + "\n")
+    chosen = outcome["choices"]
+    write_atomic(folder / "bench.md", "\n\n".join([markdown(table), *map(choices.markdown, chosen)]) + "\n")
     settings = {name: value for name, value in outcome.items() if name not in ("rows", "pairs", "notes", "choices")}
     same = outcome["train"] == outcome["test"]
     data = ReportData(
@@ -137,10 +137,10 @@ def bench_pages(folder: Path, table: Sequence[Row], outcome: Mapping[str, Any]) 
             f"{outcome['folds']} folds, seeds {', '.join(map(str, outcome['seeds']))}; mean and deviation over both.",
             "A method's own row is the checkpoint that its validation videos chose. The test oracle row shows what "
             "choosing the checkpoint by the test videos would give: an upper bound, not a result.",
-            *map(choices.line, made),
+            *map(choices.line, chosen),
             *outcome["notes"],
         ),
-        facts=[facts for facts in map(choices.table, made) if facts],
+        facts=[facts for facts in map(choices.table, chosen) if facts],
         rows=_rows(table),
         trivial=frozenset(registry.names("baselines")),
         lower_is_better=_lower(),

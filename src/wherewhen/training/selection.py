@@ -163,7 +163,7 @@ class Selection:
              "note": trial.note, "chosen": trial is self.chosen}
             for trial in self.trials
         ]  # fmt: skip
-        counts = {name: sum(own == label for own in self.labels.values()) for label, name in enumerate(LABELS)}
+        counts = {name: list(self.labels.values()).count(label) for label, name in enumerate(LABELS)}
         return {"method": self.config.method, "reason": self.reason, "videos": counts, "candidates": rows}
 
 
