@@ -15,6 +15,7 @@ from wherewhen.core.calibration import calibrate
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Event, Features, HeatMap, Prediction
 from wherewhen.inference import scoring
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.localize._events import apart
 from wherewhen.localize.regions import Regions, RegionsConfig, components, frame_score
 
@@ -185,6 +186,22 @@ def test_the_map_points_at_what_moves_most_where_it_is_weighted_by_motion() -> N
     assert plain.frames is not None and moved.frames is not None
     np.testing.assert_array_equal(plain.frames.values, moved.frames.values)
     assert [(e.start, e.end) for e in moved.events] == [(0.0, 10.0)] and len(plain.events) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "power"), [("pooled", 1.0), ("urdmu", 0.25), ("cuboid_mil", 0.0), ("wherewhen", 0.0), ("gclnc", 0.0)]
+)
+def test_maps_of_methods_that_score_whole_steps_point_at_motion_unless_told_otherwise(
+    method: str, power: float
+) -> None:
+    config = ModelConfig.of({"method": method}).settings["regions"]
+    assert (config.sharpen, config.motion) == (0.8, power) and RegionsConfig().sharpen == 0.8
+    heat = moving_world(config.motion, 1).heat
+    assert heat is not None
+    hot = heat.values >= 0.9 * heat.values.max((1, 2), keepdims=True)
+    assert {bool(column >= 16) for column in np.nonzero(hot)[2].tolist()} == ({True} if power else {True, False})
+    chosen = ModelConfig.of({"method": method, "regions": {"motion": 0.5, "sharpen": 0.2}}).settings["regions"]
+    assert (chosen.sharpen, chosen.motion) == (0.2, 0.5)
 
 
 @pytest.mark.parametrize("motion", [0.0, 1.0])
