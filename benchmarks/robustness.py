@@ -242,7 +242,7 @@ def _auc(new: float | None, old: float | None, name: str) -> str:
 def trained(method: str, videos: Sequence[Video], settings: Mapping[str, Any]) -> Model:
     """A model of a method with default settings."""
     config = ModelConfig.of({**settings, "method": method})
-    return fit(list(loading.bags(videos, config.feature_specs(), workers=1, quiet=True)), config, device="cpu").best
+    return fit(list(loading.bags(videos, config.training_specs(), workers=1, quiet=True)), config, device="cpu").best
 
 
 def main() -> None:

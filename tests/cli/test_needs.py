@@ -92,6 +92,8 @@ train x --output run --fold first --reader native --seed 3 --device cpu --resume
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
 train x --method rtfm --normalizer past
+train x --augment phase,flip
+bench x --methods rtfm --augment rate
 train x --method rtfm --normalizer global --components 3
 train x --threshold-from out-of-fold --alarms-per-day 2 --auto.minutes 3
 train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
@@ -123,6 +125,7 @@ def some(verb: str, name: str, *, without: object = None) -> str:
         "prompts": "toy",
         "normalizer": "past",
         "components": "3",
+        "augment": "phase",
     }
     if name in known or name not in options(verb):
         return known.get(name, "motion" if name == "movers" else "0.1")

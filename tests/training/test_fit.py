@@ -29,7 +29,7 @@ from wherewhen.core.errors import ConfigError, DataError, StoreError, WherewhenE
 from wherewhen.core.values import Bag, Dataset, Instances, Video
 from wherewhen.extraction import loading
 from wherewhen.inference import score_maps
-from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.model_config import ModelConfig, changed_view
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
 from wherewhen.training import fit, loop
 
@@ -127,6 +127,64 @@ def test_what_a_step_draws_depends_on_seed_and_step_alone(toy_bags: MakeBags) ->
     assert torch.equal(first.draw(5)[0]["cells"].features, second.draw(5)[0]["cells"].features)
 
 
+def with_versions(bags: list[Bag], count: int = 1, features: float = 0.0) -> list[Bag]:
+    """The same bags with views of changed pictures, whose features are higher by so much."""
+    return [
+        replace(
+            bag,
+            views={
+                **bag.views,
+                **{
+                    changed_view("cells", n): replace(rows, features=rows.features + n * features)
+                    for n in range(1, 1 + count)
+                },
+            },
+        )
+        for bag in bags
+        for rows in [bag.views["cells"]]
+    ]
+
+
+def test_a_step_draws_the_same_videos_each_in_one_version(toy_bags: MakeBags) -> None:
+    bags = with_versions(toy_bags(16), 2, 100.0)
+    versioned = fit.VersionedBags(bags, ["cells"], 3)
+    assert [set(bag.views) for bag in versioned] == [{"cells"}] * 48
+    plain, several = (
+        fit.Batches(bags, ["cells"], 3, 0, "cpu"),
+        fit.Batches(versioned, ["cells"], 3, 0, "cpu", versions=3),
+    )
+    assert len(several.labels) == 3 * len(plain.labels) == 48
+    counts = np.zeros(3, int)
+    for step in range(40):
+        chosen = several.chosen(step)
+        assert [k // 3 for k in chosen] == plain.chosen(step)
+        counts += np.bincount([k % 3 for k in chosen], minlength=3)
+        views, marks = several.draw(step)
+        assert marks.tolist() == [1, 1, 1, 0, 0, 0]
+        lift = views["cells"].features[:, 0].mean(1).numpy().round(-2) / 100
+        assert lift.tolist() == [k % 3 for k in chosen]
+    assert counts.min() > 60, "each version about as often"
+
+
+def test_changed_pictures_teach_and_decide_nothing_else(toy_bags: MakeBags) -> None:
+    """Weights depend on them; normalizer, bank and validation are those of the unchanged pictures."""
+    bags, asked = toy_bags(16), config(augment="compression")
+    held = {v.id for v in fit.split_videos([b.video for b in bags], 0.2, 0)[1]}
+    same, other = with_versions(bags), with_versions(bags, features=0.5)
+    spoiled = [bag if spared.video.id in held else spared for bag, spared in zip(same, other, strict=True)]
+    plain, copied, changed, partly = (
+        fit.fit(each, wanted, device="cpu")
+        for each, wanted in ((bags, config()), (same, asked), (other, asked), (spoiled, asked))
+    )
+    same_weights(plain.last, copied.last)
+    same_weights(changed.last, partly.last)
+    assert [row["validation_loss"] for row in plain.history] == [row["validation_loss"] for row in copied.history]
+    assert not torch.equal(*(next(f.last.method.parameters()) for f in (plain, changed)))
+    for name, array in plain.last.normalizers["cells"].to_arrays().items():
+        np.testing.assert_array_equal(array, changed.last.normalizers["cells"].to_arrays()[name])
+    np.testing.assert_array_equal(plain.last.bank.features, changed.last.bank.features)
+
+
 # --- interrupted and resumed
 
 
@@ -208,7 +266,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from wherewhen.training import fit as training
-from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.model_config import ModelConfig, changed_view
 
 spec = spec_from_file_location("worlds", sys.argv[2])
 worlds = module_from_spec(spec)

@@ -271,7 +271,7 @@ def _extract_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: boo
     videos: dict[tuple[str, str], Video] = {}
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         videos |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
-    for specs in {fingerprint(config.feature_specs()): config.feature_specs() for config in configs}.values():
+    for specs in {fingerprint(specs): specs for config in configs if (specs := config.training_specs())}.values():
         read_videos = []
         for bag in loading.bags(videos.values(), feature_specs(specs), quiet=quiet):
             read_videos.append(bag.video)

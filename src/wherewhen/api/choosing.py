@@ -51,14 +51,14 @@ def chosen(
     def bags_of(config: ModelConfig) -> Sequence[Bag]:
         key = _specs_key(config, device)
         if key not in groups:
-            groups[key] = loading.gathered(readable, config.feature_specs(device), quiet=True, held=held)
+            groups[key] = loading.gathered(readable, config.training_specs(device), quiet=True, held=held)
         return groups[key]
 
     return select(request, bags_of, device=device, file=file, resume=resume, validation=validation, quiet=quiet)
 
 
 def _specs_key(config: ModelConfig, device: str) -> str:
-    return fingerprint(config.feature_specs(device))
+    return fingerprint(config.training_specs(device))
 
 
 def _read(
@@ -66,5 +66,5 @@ def _read(
 ) -> list[Video]:
     """The readable videos, after the features of all candidates are in the cache; a store has its own."""
     configs = [request.usual] if is_features(videos[0].path) else [request.usual, *request.candidates.values()]
-    specs = {fingerprint(spec): spec for config in configs for spec in config.feature_specs(device).values()}
+    specs = {fingerprint(spec): spec for config in configs for spec in config.training_specs(device).values()}
     return [bag.video for bag in loading.bags(videos, specs, quarantine=quarantine, quiet=quiet)]

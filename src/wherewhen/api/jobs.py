@@ -108,7 +108,7 @@ class Job:
         config = selection.config if selection else ModelConfig.of(self.config, trust=self.trust)
         specs = config.feature_specs()
         test_specs = feature_specs(specs)
-        learned = list(loading.bags(train, specs, workers=1, quiet=True))
+        learned = list(loading.bags(train, config.training_specs(), workers=1, quiet=True))
         fitted = fit(
             learned, config, device=self.device, keep_checkpoints=self.oracle != "", validation=self.validation()
         )

@@ -251,7 +251,7 @@ def _learned(data: _TrainingData, selection: Selection, order: _Order) -> Model:
     """Extract features, train, check and write the run folder; the model that validation chose."""
     config, folder, device = selection.config, order.folder, order.device
     quarantine, quiet = order.quarantine, order.quiet
-    specs = config.feature_specs(device)
+    specs = config.training_specs(device)
     bags = loading.gathered(data.videos, specs, quarantine=quarantine, quiet=quiet)
     videos = [bag.video for bag in bags]
     frame_rates.warn_of_videos(videos, specs.values())

@@ -21,6 +21,7 @@ from wherewhen.core.feature_file import content, save_features
 from wherewhen.core.store import fingerprint, fingerprinted, plain
 from wherewhen.core.values import Boxes, Floats, Frame, Instances, Pixels, Video
 from wherewhen.extraction import assembly, roi_crops, sampling, track_cache
+from wherewhen.extraction.augmentation import Change
 from wherewhen.runtime.batching import NONE, EngineChoice, SharedBatcher
 from wherewhen.runtime.network import Network, fitted
 from wherewhen.runtime.select import attach, remembered
@@ -37,6 +38,7 @@ class FeatureSpec:
     """A specification of features: a backbone and an instance builder with their settings, and how they are run.
 
     ``device``: cpu, cuda or auto, where a network runs; passports record it, but features don't depend on it.
+    ``change``: of the pictures; none by default.
     """
 
     backbone: str
@@ -48,6 +50,7 @@ class FeatureSpec:
     crops: int = 1
     gate: float = 0.0
     device: str = AUTO
+    change: Change = Change()  # noqa: RUF009 (frozen)
 
     def __repr__(self) -> str:
         return f"FeatureSpec({self.backbone}, {self.instances}, {self.engine}, {self.precision}, {self.device})"
@@ -79,6 +82,8 @@ class FeatureSpec:
             settings |= {key: value for key, value in run.items() if value != AUTO}
         for track_source in track_cache.track_sources({self.instances: self.builder}).values():
             settings["sight"] = track_cache.source_settings(track_source)
+        if self.change.plain:
+            settings["change"] = self.change.plain
         return {**settings, self.backbone: backbone}
 
     def _effective_instances(self) -> Mapping[str, Any]:
@@ -123,8 +128,8 @@ class FeatureSpec:
 
     @property
     def backbone_key(self) -> str:
-        """A key that specifications share which differ only in their instances."""
-        return fingerprint(replace(self, instances="", instances_settings=None))
+        """A key that specifications share which differ only in their instances and the change of pictures."""
+        return fingerprint(replace(self, instances="", instances_settings=None, change=Change()))
 
     def opened(self, video: Video) -> LoadedBackbone:
         """The backbone, loaded once per process; ``video`` gives clips that an engine is measured on."""
@@ -233,7 +238,7 @@ OfVideo = Callable[[FeatureSpec, Backbone], Backbone]
 
 @dataclass(frozen=True)
 class _Group:
-    """Feature specs that share a backbone, with their inputs from one video.
+    """Feature specs that share a backbone and a change of pictures, with their inputs from one video.
 
     ``sharper``: the clip specs of sharper frames for each builder whose instances are cropped.
     """
@@ -245,16 +250,21 @@ class _Group:
 
     @classmethod
     def all_of(cls, specs: Sequence[FeatureSpec], video: Video) -> list[_Group]:
-        """The specs by their backbone; tracks that are not cached are computed here."""
-        by_backbone: dict[str, list[FeatureSpec]] = {}
+        """The specs by their pictures and backbone; tracks that are not cached are computed here."""
+        by_input: dict[tuple[str, Change], list[FeatureSpec]] = {}
         for spec in specs:
-            by_backbone.setdefault(spec.backbone_key, []).append(spec)
+            by_input.setdefault((spec.backbone_key, spec.change), []).append(spec)
         groups = []
-        for shared in by_backbone.values():
+        for shared in by_input.values():
             loaded, builders = shared[0].opened(video), _builders(shared)
             boxes = track_cache.cached_boxes(video, track_cache.track_sources(builders))
             groups.append(cls(loaded, shared, boxes, roi_crops.specs(builders, loaded.backbone.clip)))
         return groups
+
+    @property
+    def change(self) -> Change:
+        """The change of the pictures."""
+        return self.specs[0].change
 
 
 def extract_features(
@@ -272,24 +282,29 @@ def extract_features(
     began = perf_counter()
     groups = _Group.all_of(specs, video)
     effort.compute += perf_counter() - began
-    wants = [_want(group.loaded.backbone.clip, group.specs[0].crops) for group in groups]
     sharper = [(number, kind) for number, group in enumerate(groups) for kind in dict.fromkeys(group.sharper.values())]
     spent = reader.Spent()
     with progress.item() as report, reader.reading(video.path) as reading:
         info = reading.info  # before another thread reads
-        beside = [_want(kind, 1) for _, kind in sharper]
+        first, last = video.span or (0.0, info.duration)
+        duration = None if last is None else last - first
+        wants = [
+            group.change.want(_want(group.loaded.backbone.clip, group.specs[0].crops), duration) for group in groups
+        ]
+        beside = [groups[number].change.want(_want(kind, 1), duration) for number, kind in sharper]
         with ahead(reading, wants, beside=beside, span=video.span, spent=spent) as (takers, stop):
 
             def work(number: int) -> tuple[list[Instances], Still]:
                 group = groups[number]
                 sharp = {kind: takers[k] for k, (owner, kind) in enumerate(sharper, len(groups)) if owner == number}
-                closeups = roi_crops.shared(group.sharper, {kind: iter(taker) for kind, taker in sharp.items()})
+                changed = {kind: group.change.frames(taker) for kind, taker in sharp.items()}
+                closeups = roi_crops.shared(group.sharper, changed)
                 frames = iter(takers[number])
                 if number == 0:
                     frames = progress.reported(takers[0], info.duration, report)
                 began = perf_counter()
                 try:
-                    return _instances_of(group, frames, closeups, parts)
+                    return _instances_of(group, group.change.frames(frames), closeups, parts)
                 except BaseException:
                     stop.set()
                     raise
@@ -353,7 +368,9 @@ def _instances_of(
         "batch": loaded.running.batch,
     }
     cropped = bool(roi_crops.of_backbone(builders))
-    backbone = parts(group.specs[0], loaded.backbone) if parts and not cropped else loaded.backbone
+    backbone = group.change.backbone(loaded.backbone)
+    if parts and not cropped and not group.change.plain:
+        backbone = parts(group.specs[0], backbone)
     for name, part in assembly.instances(streams, backbone, builders, **options, patient=True, still=still):
         joiners[name].add(part)
     return [joiner.whole() for joiner in joiners.values()], still

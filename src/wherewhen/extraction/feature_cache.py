@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wherewhen.core.documents import read_json
-from wherewhen.core.errors import StoreError, VideoError
+from wherewhen.core.errors import ConfigError, StoreError, VideoError
 from wherewhen.core.feature_file import (
     INDEX,
     FeatureFile,
@@ -102,6 +102,10 @@ def usable(path: Path, source: Mapping[str, Any], settings: Mapping[str, Any]) -
 
 def stored(video: Video, spec: FeatureSpec) -> FeatureFile:
     """Features of a specification in a store; StoreError names the fields that differ."""
+    if spec.change.plain:
+        raise ConfigError(
+            f"{video.path}: augment needs the pictures of videos, and a store has features alone; leave it out"
+        )
     store, settings = store_of(video.path), spec.required_settings()
     name = _name_in(store, settings)
     path = inside(store, name, video.id)

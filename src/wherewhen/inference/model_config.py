@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from wherewhen.core.contracts import BackboneAbilities, Builder, BuilderAbilitie
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
+from wherewhen.extraction.augmentation import CHANGES, Change
 from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference.running_normalizer import BOTH, PAST
 from wherewhen.runtime.network import Network
@@ -58,7 +59,24 @@ OPTIONS: Mapping[str, Option] = {
     "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
     "normalizer": _choice("auto", *NORMALIZERS),
     "components": Option(int, 0, "0 or more", lambda value: value >= 0),
+    "augment": Option(
+        str, "", f"names between commas, of {', '.join(CHANGES)}", lambda value: {*_between(value)} <= {*CHANGES}
+    ),
 }
+
+
+def _between(names: str) -> tuple[str, ...]:
+    """Names between commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
+def changed_view(view: str, number: int) -> str:
+    """The name of a view of changed pictures in a training bag; number 0 is the view of the pictures themselves.
+
+    >>> changed_view("cells", 0), changed_view("cells", 2)
+    ('cells', 'cells~2')
+    """
+    return f"{view}~{number}" if number else view
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,6 +90,7 @@ class ModelConfig:
     ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that change by fewer gray levels,
     or have less contrast, are not processed. ``normalizer``: what features are normalized by, `NORMALIZERS`; auto = as
     the method requires. ``components``: principal components that features are reduced to; 0 = not reduced.
+    ``augment``: kinds of changed copies of training videos, between commas, see `extraction.augmentation.CHANGES`.
     ``movers``: source of tracked boxes, from which events get their boxes; None = none. They change neither training
     nor frame scores.
     """
@@ -90,6 +109,7 @@ class ModelConfig:
     gate: float = 0.0
     normalizer: str = "auto"
     components: int = 0
+    augment: str = ""
     movers: track_cache.MoversConfig | None = None
 
     def __repr__(self) -> str:
@@ -142,6 +162,7 @@ class ModelConfig:
             **run,
             "normalizer": self.normalizer,
             "components": self.components,
+            "augment": self.augment,
             "movers": plain(self.movers),
             "training": vars(self.training),
             **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.sections.items()},
@@ -208,6 +229,24 @@ class ModelConfig:
     def feature_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
         """Specification of the features of each view of the method, on a device."""
         return {view: self.feature_spec(device, instances) for view, instances in self.views.items()}
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """The changes of the pictures of training videos.
+
+        >>> ModelConfig.of({"augment": "rate,flip"}).changes
+        (Change(rate=8.0), Change(mirrored=True))
+        """
+        return tuple(change for kind in _between(self.augment) for change in CHANGES[kind])
+
+    def training_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
+        """The `feature_specs`, and those of each view of changed pictures, see `changed_view`."""
+        specs = self.feature_specs(device)
+        return specs | {
+            changed_view(view, number): replace(spec, change=change)
+            for number, change in enumerate(self.changes, 1)
+            for view, spec in specs.items()
+        }
 
     def builders(self) -> dict[str, Builder]:
         """The builder of each view."""
@@ -317,6 +356,7 @@ def _check_fit(config: ModelConfig) -> None:
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     _check_engine(config)
+    _check_augment(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
     if with_tracks and config.normalizer in (PAST, BOTH):
@@ -332,6 +372,16 @@ def _check_fit(config: ModelConfig) -> None:
         raise ConfigError(
             f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
             f"Use --{config.views[next(iter(crop_views))]}.features pool, or an image backbone such as shufflenet"
+        )
+
+
+def _check_augment(config: ModelConfig) -> None:
+    """ConfigError for changes that the backbone or the instances don't allow."""
+    rates = [change for change in config.changes if change.rate is not None]
+    if rates and not config.part("backbone").abilities.takes_seconds:
+        raise ConfigError(
+            f"augment: at another rate the features of {config.backbone} have another speed; "
+            f"leave out rate, or use a backbone that measures speeds per second, such as motion"
         )
 
 

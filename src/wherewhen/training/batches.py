@@ -242,6 +242,7 @@ class Batches:
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
     at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
     ``summary``: one row of each time step, for methods that learn from these. ``divided``: each time step is a bag.
+    ``versions``: how many bags in a row are of one video; a step draws one of them.
     A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
     each bag as one batch.
     """
@@ -259,12 +260,13 @@ class Batches:
         names: Sequence[str] = (),
         summary: Summary | None = None,
         divided: bool = False,
+        versions: int = 1,
     ) -> None:
         options = (segments, device, raw, movers, seed, names, summary, divided)
         self.packs = [Pack.of(bags, view, *options) for view in views]
-        self.count, self.seed = count, seed
+        self.count, self.seed, self.versions = count, seed, versions
         self.labels = self.packs[0].labels
-        anomalous = self.labels.numpy() > 0
+        anomalous = self.labels.numpy()[::versions] > 0
         self.pools = [np.flatnonzero(anomalous == kind) for kind in (True, False)]
         self.last: tuple[list[int], Batch] | None = None
 
@@ -272,9 +274,13 @@ class Batches:
         return (self._batch([number]) for number in range(len(self.labels)))
 
     def chosen(self, step: int) -> list[int]:
-        """Numbers of the bags of one step: ``count`` of each label, or all that there are."""
+        """Numbers of the bags of one step: ``count`` videos of each label, or all that there are."""
         rng = np.random.default_rng([self.seed, step])
-        return [k for pool in self.pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
+        videos = [k for pool in self.pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
+        if self.versions == 1:
+            return videos
+        version = rng.integers(self.versions, size=len(videos)).tolist()
+        return [self.versions * k + number for k, number in zip(videos, version, strict=True)]
 
     def draw(self, step: int) -> Batch:
         """The batch of one step."""

@@ -13,9 +13,9 @@ from wherewhen.core.contracts import CLIP, Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Floats, Instances, Video
-from wherewhen.extraction.loading import BagSubset, MappedBags
+from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.model import Model
-from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.model_config import ModelConfig, changed_view
 from wherewhen.inference.running_normalizer import BOTH, PAST, RunningNormalizer, with_past
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
@@ -54,6 +54,27 @@ def split_videos(
             count = min(max(1, round(share * len(ids))), len(ids) - 2)
             held |= set(rng.permutation(ids)[:count].tolist())
     return [v for v in videos if v.id not in held], [v for v in videos if v.id in held]
+
+
+@dataclass(frozen=True)
+class VersionedBags(LazyBags):
+    """Each bag, followed by its views of changed pictures as bags of their own.
+
+    ``versions``: how many of each bag there are. ``views``: names of the views that they have.
+    """
+
+    bags: Sequence[Bag]
+    views: Sequence[str]
+    versions: int
+
+    def __len__(self) -> int:
+        return self.versions * len(self.bags)
+
+    def at(self, index: int) -> Bag:
+        """One version of a bag."""
+        number, version = divmod(index, self.versions)
+        bag = self.bags[number]
+        return replace(bag, views={name: bag.views[changed_view(name, version)] for name in self.views})
 
 
 def check_labels(videos: Sequence[Video]) -> None:
@@ -129,9 +150,11 @@ def fit(
     learn, hold = split_videos([summary.video for summary in summaries], config.validation, config.seed, validation)
     usual = {v.id for v in learn if v.label == 0}
     normalizers = {name: _normalizer(bags, summaries, usual, config, name) for name in names}
-    ready: Sequence[Bag] = MappedBags(
-        bags, lambda bag: replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
-    )
+
+    def normalized(bag: Bag) -> Bag:
+        return replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
+
+    ready: Sequence[Bag] = MappedBags(bags, normalized)
     if sum(summary.size(name) for summary in summaries for name in names) <= WHOLE:
         ready = list(ready)
     dims = {name: normalizers[name].width(length) for name, (_, length) in summaries[0].shapes.items()}
@@ -142,7 +165,11 @@ def fit(
         [k for k, summary in enumerate(summaries) if (summary.video.id in held_out) == held] for held in (False, True)
     ]
     class_labels = classes.labels if classes else ()
-    batches = batches_of(bags, ready, parts[0], config, device, class_labels)
+    versions = 1 + len(config.changes)
+    versioned = VersionedBags(bags, names, versions)
+    learned = MappedBags(versioned, normalized) if config.changes else ready
+    rows = [versions * k + version for k in parts[0] for version in range(versions)]
+    batches = batches_of(versioned, learned, rows, config, device, class_labels, versions)
     held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
     record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
     try:
@@ -209,8 +236,9 @@ def batches_of(
     config: ModelConfig,
     device: str,
     names: Sequence[str] = (),
+    versions: int = 1,
 ) -> Batches:
-    """Some bags, by their numbers, ready to be drawn from."""
+    """Some bags, by their numbers, ready to be drawn from; ``versions``: how many in a row are of one video."""
     settings = config.settings[config.method]
     method = config.part("method")
     abilities: MethodAbilities = method.abilities
@@ -221,6 +249,7 @@ def batches_of(
     options = config.views, config.training.bags, config.seed, device, segments
     rows = BagSubset(raw, indices)
     more: dict[str, Any] = {"movers": movers, "names": names, "summary": summary, "divided": by_clip}
+    more["versions"] = 1 if by_clip else versions  # time steps of all versions are bags of their own
     return Batches(BagSubset(ready, indices), *options, raw=rows, **more)
 
 

@@ -21,12 +21,14 @@ class Want(NamedTuple):
     """The frames that a consumer needs: see `wherewhen.video.reader.frames`.
 
     ``new``: pictures that repeat the one before are left out, see `Repeats`; the frame before lasts longer.
+    ``delay``: seconds left out at the beginning; frames are chosen as if the recording began there.
     """
 
     rate: float | None = None
     width: int | None = None
     size: tuple[int, int] | None = None
     new: bool = False
+    delay: float = 0.0
 
 
 class Spent:
@@ -46,8 +48,9 @@ class _Held(NamedTuple):
 class _Taker:
     """A consumer of frames: its selection, and its last frame, whose end is not known yet."""
 
-    def __init__(self, want: Want, reel: Reel) -> None:
-        self.size, self.new = want[1:3], want.new
+    def __init__(self, want: Want, reel: Reel, since: float) -> None:
+        self.size, self.new, self.delay = want[1:3], want.new, want.delay
+        self.since = since + want.delay
         self.keeps = None if want.rate is None else Thinner(want.rate, reel.step, reel.tick)
         self.held: _Held | None = None
         self.done = False
@@ -59,7 +62,7 @@ class Taking:
     def __init__(self, reel: Reel, wants: Sequence[Want], span: tuple[float, float], spent: Spent, name: str) -> None:
         self._since, self._until = span
         self._spent, self._name, self._step = spent, name, reel.step
-        self._takers = [_Taker(want, reel) for want in wants]
+        self._takers = [_Taker(want, reel, span[0]) for want in wants]
         sizes = [taker.size for taker in self._takers]
         self._converters: dict[tuple[object, ...], Converter] = {size: reel.converter(*size) for size in sizes}
         self._shared = {size for size in sizes if sizes.count(size) > 1}
@@ -118,7 +121,7 @@ class Taking:
             self._release(number, taker, shot.start)
             if shot.start >= self._until:
                 taker.done = True
-            elif shot.start >= self._since:
+            elif shot.start >= taker.since:
                 if taker.size not in images:
                     images[taker.size] = self._converted(shot, taker.size)
                 taker.held = _Held(images[taker.size], shot.index, shot.start)
@@ -126,8 +129,8 @@ class Taking:
     def _is_kept(self, taker: _Taker, shot: Shot, repeats: bool) -> bool:
         """Whether a taker gets a shot; of a span that begins with repetitions it gets the first one."""
         if repeats and taker.new and shot.start < self._until:
-            return taker.held is None and shot.start >= self._since
-        return taker.keeps is None or taker.keeps(shot.start)
+            return taker.held is None and shot.start >= taker.since
+        return taker.keeps is None or taker.keeps(shot.start - taker.delay)
 
     def _converted(self, shot: Shot, size: tuple[object, ...]) -> Pixels:
         began = perf_counter()

@@ -29,6 +29,8 @@ TEXTS = {
     "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
     "normalizer": "what features are normalized by: statistics of normal training videos, or the past of the video",
     "components": "principal components that normalized features are reduced to; 0: not reduced",
+    "augment": "changed copies of the training videos to learn from, names between commas: phase, rate, brightness, "
+    "compression, flip",
     "movers": "give events the boxes of tracked objects where cells are scored: a source of boxes, or its settings",
 }
 

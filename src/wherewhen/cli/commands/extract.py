@@ -118,7 +118,9 @@ VERB = Verb(
     needs=(
         Need(("ray_address",), "distributed"),
         Fits(
-            ("localizer", "validation", "movers", "training", "normalizer", "components"), features_alone, hidden=True
+            ("localizer", "validation", "movers", "training", "normalizer", "components", "augment"),
+            features_alone,
+            hidden=True,
         ),
         Fits(("engine", "precision"), no_engine, note="networks only"),
         Sections(of_features),
