@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from oracle import Array, Layers, bce, best_mean, drawn, gelu, relu, sigmoid, softmax, unit
 from torch import Tensor
 
 from wherewhen.core.contracts import View
@@ -161,7 +162,7 @@ def test_divergence_is_that_of_two_bells() -> None:
     mean, log_variance, held = torch.randn(2, 3, 4), torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool)
     held[1, 2] = False
     model = URDMU(URDMUConfig(width=4), {"cells": 2})
-    found = model._divergence(lambda x: x * held, held, mean, log_variance)
+    found = model._divergence(lambda x: x, held, mean, log_variance)
     bells = torch.distributions.Normal(mean, (log_variance / 2).exp())
     each = torch.distributions.kl_divergence(bells, torch.distributions.Normal(0.0, 1.0)).sum(-1)
     torch.testing.assert_close(found, torch.stack([each[0].mean(), each[1, :2].mean()]))
@@ -195,3 +196,97 @@ def test_memories_that_are_wrong_beyond_doubt_still_learn() -> None:
     loss.backward()
     for values in extra.values():
         assert values.grad is not None and torch.isfinite(values.grad).all() and values.grad.any()
+
+
+# --- network and all terms in numpy, from Zhou et al., AAAI 2023
+
+
+def read(memory: Array, rows: Array) -> tuple[Array, Array]:
+    """Equations 4 and 5: how well the best slots fit each row, and the sum of slots."""
+    fits = sigmoid(rows @ memory.T / np.sqrt(memory.shape[1]))
+    return np.array([best_mean(row, 16) for row in fits]), fits @ memory
+
+
+def remembered(model: URDMU, x: Array, held: Array, noise: Array) -> dict[str, Array]:
+    """All that one lane ``(T, D)`` gives."""
+    layers, heads = Layers(model), model.config.heads
+    f = relu(layers.conv("embed", x))
+    steps, size = f.shape[0], f.shape[1] // heads
+    near = np.array([[np.exp(-abs(i - j) / np.e) * held[j] for j in range(steps)] for i in range(steps)])
+    near /= near.sum(1, keepdims=True)
+    for block in ("blocks.0", "blocks.1"):
+        query, key, value, temporal = np.split(layers.linear(f"{block}.qkvt", layers.norm(f"{block}.before", f)), 4, 1)
+        parts = []
+        for part in (slice(h * size, (h + 1) * size) for h in range(heads)):
+            shares = softmax(np.where(held, query[:, part] @ key[:, part].T / np.sqrt(size), -np.inf))
+            parts += [shares @ value[:, part], near @ temporal[:, part]]
+        f = f + layers.linear(f"{block}.out", np.concatenate(parts, 1))
+        f = f + layers.linear(
+            f"{block}.narrow", gelu(layers.linear(f"{block}.wide", layers.norm(f"{block}.between", f)))
+        )
+    (suspect, strange), (usual, normal) = (read(layers[name], f) for name in ("anomalous", "normal"))
+    mean, log_variance = layers.linear("mean", normal), layers.linear("log_variance", normal)
+    strange, noisy = layers.linear("mean", strange), mean + noise * np.exp(log_variance / 2)
+
+    def score(latent: Array) -> Array:
+        return sigmoid(layers.linear("head.2", relu(layers.linear("head.0", np.concatenate([f, latent], 1))))[:, 0])
+
+    apart = (mean**2 + np.exp(log_variance) - log_variance - 1).sum(1) / 2
+    return {"f": f, "suspect": suspect, "usual": usual, "strange": strange, "noisy": noisy, "divergence": apart,
+            "plain_score": score(mean + strange), "noisy_score": score(noisy + strange)}  # fmt: skip
+
+
+@pytest.mark.equation("urdmu", "block", "read(M, f)", "(suspect, a_A)", "(usual, a_N)", "s", "top(v)", "L")
+@torch.no_grad()
+def test_network_and_loss_are_the_papers_in_numpy(cell_bags: CellBags) -> None:
+    """Every term with every pair of a normal and an anomalous bag, two lanes a bag, a cell of which is empty."""
+    config = URDMUConfig(
+        width=4, heads=2, slots=18, top=4, dropout=0.0, segments=None, distance=9.0, divergence=0.3, apart=0.2
+    )
+    model, rng = drawn(URDMU(config, {"cells": 3})).train(), np.random.default_rng(0)
+    rows, labels = rng.normal(size=(4, 7, 2, 3)), np.array([1, 0, 1, 0])
+    rows[0, 2, 1] = rows[1, 5, 0] = 0
+    views = cell_bags(rows.reshape(4, 14, 3), (7, 1, 2))
+    torch.manual_seed(3)
+    output = model(views)
+    terms = model.loss(output, views, torch.from_numpy(labels))
+    torch.manual_seed(3)
+    noise = torch.randn(8, 7, 4, dtype=torch.float64).numpy().reshape(4, 2, 7, 4)
+    wanted: dict[str, list[float]] = {"anomaly": [], "divergence": [], "anomalous": [], "normal": []}
+    points: dict[str, dict[int, Array]] = {name: {} for name in ("n", "p", "a", "latent n", "latent a")}
+    for bag, label in enumerate(labels):
+        held = rows[bag].any(-1).T
+        lanes = [remembered(model, rows[bag, :, lane], held[lane], noise[bag, lane]) for lane in (0, 1)]
+        every = {
+            name: np.concatenate([lane[name][there] for lane, there in zip(lanes, held, strict=True)])
+            for name in lanes[0]
+        }
+        np.testing.assert_allclose(output.extra["plain"][bag].reshape(7, 2).T[held], every["plain_score"], rtol=1e-7)
+        wanted["anomaly"].append(bce(best_mean(every["plain_score" if label else "noisy_score"], 4), label))
+        count = len(every["usual"]) // 4 + 1
+        best, worst = (np.argsort(-every[name])[:count] for name in ("usual", "suspect"))
+        if label:
+            points["p"][bag], points["a"][bag] = (unit(every["f"][best].mean(0)), unit(every["f"][worst].mean(0)))
+            points["latent a"][bag] = every["strange"][worst].mean(0)
+            doubts = (best_mean(every["suspect"], 4), best_mean(1 - every["usual"], 4))
+            wanted["anomalous"].append(-np.log(doubts).sum())
+        else:
+            points["n"][bag], points["latent n"][bag] = unit(every["f"][best].mean(0)), every["noisy"][best].mean(0)
+            wanted["normal"].append(-np.log(every["usual"]).mean() - np.log(1 - every["suspect"]).mean())
+            wanted["divergence"].append(every["divergence"].mean())
+    size = np.linalg.norm
+    pairs = [(n, a) for n in (1, 3) for a in (0, 2)]
+    triplet = [
+        max(0, size(points["n"][n] - points["p"][a]) - size(points["n"][n] - points["a"][a]) + 1) for n, a in pairs
+    ]
+    apart = [max(0, 9 - size(points["latent a"][a]) + size(points["latent n"][n])) for n, a in pairs]
+    assert {name: float(value) for name, value in terms.items()} == pytest.approx(
+        {
+            "anomaly": np.mean(wanted["anomaly"]),
+            "memories": 0.1 * (np.mean(wanted["anomalous"]) + np.mean(wanted["normal"])),
+            "triplet": 0.1 * np.mean(triplet),
+            "divergence": 0.3 * np.mean(wanted["divergence"]),
+            "apart": 0.2 * np.mean(apart),
+        },
+        rel=1e-5,
+    )

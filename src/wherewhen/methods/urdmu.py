@@ -221,10 +221,10 @@ class URDMU(nn.Module):
     ) -> Tensor:
         """KL divergence of each bag's latent features from standard noise ``(B,)``."""
         each = (mean.square() + log_variance.exp() - log_variance - 1) / 2
-        rows, counts = flatten(each.mean(-1)), flatten(held).sum(1)
         if self.config.compat:  # sums over the time of each lane, means over lanes and channels
-            return rows.sum(1) / flatten(held & (held.cumsum(1) == 1)).sum(1).clamp(min=1)
-        return rows.sum(1) / counts.clamp(min=1) * mean.shape[-1]
+            lane_count = flatten(held & (held.cumsum(1) == 1)).sum(1)
+            return flatten(each.mean(-1)).sum(1) / lane_count.clamp(min=1)
+        return flatten(each.sum(-1) * held).sum(1) / flatten(held).sum(1).clamp(min=1)
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``anomaly``, ``memories``, ``triplet``, ``divergence``, ``apart``; ``labels`` ``(B,)``, 1 = anomalous."""
