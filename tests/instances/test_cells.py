@@ -25,6 +25,7 @@ def test_own_grid_is_kept_as_it_is() -> None:
     np.testing.assert_array_equal(found.extents, ext.grid(one.extent, (4, 14, 14)))
 
 
+@pytest.mark.equation("cuboid_mil", "x_i")
 def test_the_published_cuboids_are_means_over_2_by_2_cells_of_all_times() -> None:
     one = grid()
     found = next(Cells(CellsConfig(steps=1, rows=7, columns=7, l2=True))([one]))

@@ -16,6 +16,7 @@ def grid(detail: Any, shape: tuple[int, int, int] = (2, 3, 4)) -> Grid:
     return Grid(features, np.array([0, 1, 0, 0, 1, 1.0]), detail)
 
 
+@pytest.mark.equation("stprompt", "motion")
 def test_a_cell_moves_as_its_pixels_do() -> None:
     """By area, where a cell cuts through pixels of the raster as well; each counted one by one."""
     detail = np.random.default_rng(0).random((2, 10, 14)).astype(np.float32)

@@ -8,6 +8,7 @@ from wherewhen.core.contracts import View
 from wherewhen.methods.asa import ASA, ASAConfig
 
 
+@pytest.mark.equation("asa", "a_i", "p", "L", "score")
 @pytest.mark.parametrize("gate", [True, False])
 def test_a_video_is_the_weighted_mean_of_its_tubes(gate: bool, tube_bags: dict[str, View]) -> None:
     """Ilse et al., equations 8 and 9, an instance at a time."""

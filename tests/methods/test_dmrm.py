@@ -78,7 +78,7 @@ def test_loss_equals_a_plain_reading(seed: int) -> None:
     assert judged(config, torch.from_numpy(scores), torch.tensor(labels)) == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.equation("dmrm", "s", "S_b", "L")
+@pytest.mark.equation("dmrm", "s_btp", "S_b", "L")
 @pytest.mark.parametrize("compat", [False, True])
 def test_head_and_penalty_are_sultanis_in_numpy(compat: bool, cell_bags: Callable[..., dict[str, View]]) -> None:
     """Section 3.2 and equations 6 and 7: 512 ReLU, 32 linear, 1 sigmoid (4 and 3 here), all pairs, squared weights."""

@@ -167,7 +167,9 @@ def cleaned(weights: Layers, x: Array, places: Array) -> Array:
     return np.mean(sides, 0)[:, 0]
 
 
-@pytest.mark.equation("gclnc", "A1_ij", "A2_ij", "layer", "cleaner", "loss of the cleaner", "loss of the classifier")
+@pytest.mark.equation(
+    "gclnc", "A1_ij", "A2_ij", "layer", "cleaner", "certain", "loss of the cleaner", "loss of the classifier"
+)
 @pytest.mark.parametrize("graph", ["lane", "video"])
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_stages_are_those_of_the_paper_in_numpy(stage: int, graph: str) -> None:

@@ -72,8 +72,10 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + np.exp(-x))
 
 
+@pytest.mark.equation("mgpr", "h_j", "X~", "p_t, p_v", "score")
 @pytest.mark.parametrize(("width", "prior"), [(None, None), (16, 2.0)])
 def test_scores_are_the_mean_of_both_branches(width: int | None, prior: float | None, bags: dict[str, View]) -> None:
+    """Equations 1 to 3 and 9."""
     made = model(width=width, prior=prior).eval()
     with torch.no_grad():
         output = made(bags)
@@ -123,6 +125,7 @@ def test_a_graph_joins_by_nearness_and_likeness(bags: dict[str, View]) -> None:
         )
 
 
+@pytest.mark.equation("mgpr", "t, v", "tube_ranking", "temporal_ranking", "entropy")
 @pytest.mark.parametrize("pairs", ["all", "matched"])
 @pytest.mark.parametrize("ranking", ["guided", "plain", "none"])
 @pytest.mark.parametrize("entropy", [True, False])
@@ -146,6 +149,25 @@ def test_the_loss_is_the_papers(pairs: str, ranking: str, entropy: bool) -> None
         assert float(terms[f"{name}_ranking"]) == pytest.approx(wanted, rel=1e-5)
         entropies += -np.mean(np.log([score[1], score[3]])) - np.mean(np.log([1 - score[0], 1 - score[2]]))
     assert float(terms["entropy"]) == pytest.approx(entropies if entropy else 0, rel=1e-5)
+
+
+@pytest.mark.equation("mgpr", "L")
+def test_a_step_descends_the_loss_of_one_branch(bags: dict[str, View]) -> None:
+    """Equations 6 and 8: psi is 0 at first, then 1, and the cross-entropy is that of the branch in training."""
+    made = model(dropout=0.0).train()
+    made.study(0, iter(()))
+    for psi in (0, 1, 0):
+        output, wanted = made(bags), 0.0
+        for name, weight in (("tube", psi), ("temporal", 1 - psi)):
+            logits, guides = array(output.extra[name]), array(output.extra[f"{name}_guide"])
+            score = [sigmoid(row.max()) for row in logits]
+            guide = [sigmoid(row[k]) for row, k in zip(guides, logits.argmax(1), strict=True)]
+            ranking = np.mean([guide[a] * (1 - score[a] + score[n]) for a in (1, 3) for n in (0, 2)])
+            entropy = -np.mean(np.log([score[1], score[3]])) - np.mean(np.log([1 - score[0], 1 - score[2]]))
+            wanted += weight * (ranking + entropy)
+        assert sum(value.item() for value in made.loss(output, bags, LABELS).values()) == pytest.approx(
+            wanted, rel=1e-5
+        )
 
 
 def moved(made: MGPR, bags: dict[str, View]) -> set[str]:

@@ -83,6 +83,7 @@ def test_the_second_pass_leaves_out_the_ends_of_long_bags() -> None:
     assert found[1, 1] and not found[1, 10:].any()
 
 
+@pytest.mark.equation("reward", "d_i")
 def test_distances_are_to_the_nearest_normal_instances() -> None:
     model = Reward(RewardConfig(neighbors=5, bank=64), {"cells": 4})
     found = training_set()
@@ -164,7 +165,7 @@ def summed_up(values: Array, held: Array) -> tuple[Array, float]:
     return sums, mean
 
 
-@pytest.mark.equation("reward", "d_i", "S_t", "seed", "p_i", "label", "scout", "final")
+@pytest.mark.equation("reward", "d_i", "S_t", "seed", "p_i", "label", "L_0", "L_1")
 @pytest.mark.parametrize("balance", [False, True])
 def test_both_stages_learn_the_pseudo_labels_in_numpy(balance: bool) -> None:
     """Nearest normal neighbors, CUSUM, seeds, scout; its scores, CUSUM again, without the ends; cross-entropies."""

@@ -18,7 +18,7 @@ def lines(made: STIL) -> tuple[np.ndarray, float, np.ndarray, float]:
     return state["line.weight"][0], state["line.bias"][0], state["video.weight"][0], state["video.bias"][0]
 
 
-@pytest.mark.equation("stil", "f(x)", "margin", "video", "penalty", "score")
+@pytest.mark.equation("stil", "f(x)", "g(m)", "selected", "margin", "video", "penalty", "score")
 @pytest.mark.parametrize("stage", [0, 1])
 def test_hinges_and_scores_are_those_of_two_lines(stage: int, tube_bags: dict[str, View]) -> None:
     """Bag by bag: the mean stands in at first, then whom the line of the turn before meant."""
@@ -74,7 +74,7 @@ def test_turns_ask_the_line_of_the_turn_before(tube_bags: dict[str, View]) -> No
     assert made.stages == 3 and not torch.equal(made.past, made.line.weight[0])
 
 
-@pytest.mark.equation("stil", "round 0", "round k", "margin", "video", "penalty")
+@pytest.mark.equation("stil", "selected", "margin", "video", "penalty")
 def test_turns_end_at_the_lines_of_the_same_turns_in_numpy(tube_bags: dict[str, View]) -> None:
     """MI-SVM of Andrews et al., equation 8, by gradients written out: the mean first, then the selected tubes."""
     made, rate = drawn(STIL(STILConfig(rounds=2, penalty=0.2, rerank=0.4), {"tubes": 6})).train(), 0.05

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oracle import Array, Layers, bce, best_mean, drawn, quick, sigmoid, softmax, unit
 from torch import Tensor
 
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
@@ -218,3 +219,77 @@ def test_a_place_shows_however_unlikely_all_are() -> None:
         assert (found[~seen] == 0).all()
     torch.testing.assert_close(stprompt.stretched(logs - 500, held), stprompt.stretched(logs, held))
     assert (stprompt.stretched(torch.full((1, 4), -7.0), torch.ones(1, 4).bool()) == 1).all()
+
+
+def picture_by_picture(model: STPrompt, rows: Array, motion: Array, texts: Array) -> dict[str, Array]:
+    """All that the temporal stream gives for one video, patches ``(T, P, D)`` and their motion ``(T, P)``."""
+    layers, config = Layers(model), model.config
+    held, x = rows.any(-1), np.zeros((len(rows), rows.shape[2]))
+    strong = np.zeros_like(motion)
+    for t in np.flatnonzero(held.any(1)):
+        there = np.flatnonzero(held[t])
+        best = there[np.argsort(-motion[t, there])][: config.patches]
+        weights = softmax(motion[t, best] / motion[t, there].std())
+        x[t] = rows[t, there].mean(0) + weights @ rows[t, best]
+        strong[t, best] = motion[t, best]
+    x = ((x - layers["usual.center"]) / layers["usual.spread"]).clip(-10, 10)
+    steps = np.flatnonzero(held.any(1))
+    for layer in ("adapter.0", "adapter.1"):
+        normal, sigma = layers.norm(f"{layer}.before", x), np.exp(layers[f"{layer}.log_sigma"])
+        x = x + [softmax(-np.abs(steps - i) / sigma) @ normal[steps] for i in range(len(x))]
+        x = x + layers.linear(
+            f"{layer}.narrow", quick(layers.linear(f"{layer}.wide", layers.norm(f"{layer}.between", x)))
+        )
+    judged = x + layers.linear("judge.narrow", quick(layers.linear("judge.wide", x)))
+    back = x * layers["usual.spread"] + layers["usual.center"]
+    return {
+        "frames": sigmoid(layers.linear("classifier", judged)[:, 0]) * held.any(1),
+        "alike": unit(back) @ unit(texts).T / 0.07,
+        "strong": strong,
+    }
+
+
+def shares(rows: Array, texts: Array, normal: int) -> Array:
+    """The share of non-normal texts at each held patch, scaled to [0, 1] in its picture; 0 elsewhere."""
+    held, found = rows.any(-1), np.zeros(rows.shape[:2])
+    for t in np.flatnonzero(held.any(1)):
+        share = softmax(100 * unit(rows[t, held[t]]) @ unit(texts).T)[:, normal:].sum(1)
+        found[t, held[t]] = (share - share.min()) / (share.max() - share.min())
+    return found
+
+
+@pytest.mark.equation("stprompt", "w", "x", "f", "s", "similarity", "p", "S", "S_c", "L")
+@pytest.mark.parametrize("reads", [True, False])
+def test_both_streams_are_the_equations_of_the_page_in_numpy(reads: bool) -> None:
+    """Wu et al., 2024: SA2's whole sum, adapter by distance, both branches, loss; the place by texts or by motion."""
+    config = STPromptConfig(patches=3, top=2, classes=0.7, separation=0.2, sigma=1.5)
+    classes = Classes(("running", "fall"), Colors() if reads else None)
+    model, rng = drawn(STPrompt(config, {"cells": 9, "moving": 1}, classes), size=0.3), np.random.default_rng(0)
+    model.usual.center.copy_(torch.from_numpy(0.1 * rng.normal(size=9)))
+    model.usual.spread.copy_(torch.from_numpy(rng.uniform(0.5, 2, 9)))
+    rows, motion, labels = rng.random((3, 7, 6, 9)), rng.random((3, 7, 6)), [0, 2, 1]
+    rows[0, 2, [1, 4]] = rows[1, 5] = 0
+    views = {"cells": view(rows), "moving": view(motion[..., None])}
+    for one, values in ((views["cells"], rows), (views["moving"], motion[..., None])):
+        one.features = torch.from_numpy(values.reshape(3, 42, -1))
+    with torch.no_grad():
+        output = model(views)
+        terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels)).items()}
+    texts = Layers(model)["prompts.texts"]
+    losses: dict[str, list[float]] = {"anomaly": [], "classes": []}
+    for bag, label in enumerate(labels):
+        wanted = picture_by_picture(model, rows[bag], motion[bag], texts)
+        place = (
+            shares(rows[bag], Layers(model)["words.texts"], 1)
+            if reads
+            else wanted["strong"] / wanted["strong"].max(1, keepdims=True).clip(1e-9)
+        )
+        np.testing.assert_allclose(output.scores[bag].reshape(7, 6), wanted["frames"][:, None] * place, atol=1e-6)
+        steps = rows[bag].any((1, 2))
+        losses["anomaly"].append(bce(best_mean(wanted["frames"][steps], 2), label > 0))
+        best = np.array([best_mean(column[steps], 2) for column in wanted["alike"].T])
+        losses["classes"].append(-0.7 * np.log(softmax(best)[label]))
+    far = 0.2 * np.mean([abs(unit(texts[0]) @ unit(text)) for text in texts[1:]])
+    assert terms == pytest.approx(
+        {name: np.mean(values) for name, values in losses.items()} | {"separation": far}, rel=1e-6
+    )

@@ -150,7 +150,17 @@ def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array
 
 
 @pytest.mark.equation(
-    "vadclip", "attention", "similarity_ij", "proximity_ij", "graph", "s", "prompted", "alike", "S", "S_c", "L"
+    "vadclip",
+    "attention",
+    "similarity_ij",
+    "proximity_ij",
+    "graph",
+    "s",
+    "prompted",
+    "similarity to a class",
+    "S",
+    "S_c",
+    "L",
 )
 @pytest.mark.parametrize(
     "settings",

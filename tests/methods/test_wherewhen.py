@@ -74,6 +74,7 @@ def test_the_memory_is_k_means_of_normal_cells(cells: int, memory: int) -> None:
     np.testing.assert_allclose(method.memory.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.equation("wherewhen", "d_i")
 def test_the_distance_is_the_nearest_one_of_all() -> None:
     method = studied(made(memory=6), [(noise(1, 50, 4), 0.0)])
     rows = noise(2, 30, 4).numpy().astype(np.float64)
@@ -148,6 +149,7 @@ def test_a_head_is_blind_to_what_is_not_its_part(context: bool) -> None:
         assert torch.equal(after[:, head], before[:, head]) is not bool(part[head, feature])
 
 
+@pytest.mark.equation("wherewhen", "d_i", "z_hi", "s_hi", "s_i")
 def test_a_score_is_the_equation_of_the_page() -> None:
     method = studied(made(4, heads=2, hidden=3, memory=2, share=0.5), [(noise(8, 30, 4), 0.0)]).eval()
     with torch.no_grad():
@@ -197,6 +199,7 @@ def terms(method: WhereWhen, scores: torch.Tensor, labels: list[float], shape: S
     return {name: float(value) for name, value in found.items()}
 
 
+@pytest.mark.equation("wherewhen", "S_hb", "L")
 @pytest.mark.parametrize("labels", [[1, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]])
 @pytest.mark.parametrize("top", [0.0, 0.3])
 def test_the_loss_is_the_equation_of_the_page(labels: list[float], top: float) -> None:
@@ -224,6 +227,7 @@ def test_padding_counts_for_nothing_in_a_bags_best() -> None:
     assert found == pytest.approx(np.mean([max(0, 1 - a + n) for a, n in zip(*best, strict=True)]), abs=1e-5)
 
 
+@pytest.mark.equation("wherewhen", "L")
 def test_the_single_term_by_hand() -> None:
     """Only anomalous bags count, and of a moment only as much as there is."""
     height, wide = 2, 3

@@ -59,9 +59,11 @@ def brute(found, truth, detector):
     return np.array(values), np.array([found.values[members].max() for members in tracks])
 
 
+@pytest.mark.equation("mgpr", "S_loc")
 @settings(deadline=None, max_examples=30)
 @given(seeds)
 def test_equals_brute_force(seed):
+    """Equation 10 of Wu et al., with the frames of the detector and with all frames."""
     predictions, truths = world(seed)
     found = wsstad.compute(predictions, truths)
     for name, detector in (("s_loc_miou", False), ("s_loc_miou_detector", True)):
