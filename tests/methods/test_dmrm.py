@@ -79,28 +79,30 @@ def test_loss_equals_a_plain_reading(seed: int) -> None:
 
 
 @pytest.mark.equation("dmrm", "s_btp", "S_b", "L")
-@pytest.mark.parametrize("compat", [False, True])
-def test_head_and_penalty_are_sultanis_in_numpy(compat: bool, cell_bags: Callable[..., dict[str, View]]) -> None:
-    """Section 3.2 and equations 6 and 7: 512 ReLU, 32 linear, 1 sigmoid (4 and 3 here), all pairs, squared weights."""
-    config = DMRMConfig(width=4, middle=3, sparsity=0.3, smoothness=0.2, penalty=0.1, compat=compat)
+@pytest.mark.parametrize(("compat", "pairs"), [(False, "all"), (True, "all"), (True, "matched")])
+def test_head_and_penalty_are_sultanis_in_numpy(
+    compat: bool, pairs: Any, cell_bags: Callable[..., dict[str, View]]
+) -> None:
+    """Section 3.2 and equations 6 and 7: 512 ReLU, 32 linear, 1 sigmoid (4 and 3 here); sums and norms as the codes."""
+    config = DMRMConfig(width=4, middle=3, sparsity=0.3, smoothness=0.2, penalty=0.1, compat=compat, pairs=pairs)
     model, rng = drawn(DMRM(config, {"cells": 5})), np.random.default_rng(0)
     rows, labels = rng.normal(size=(4, 6, 2, 5)), [1.0, 0.0, 1.0, 0.0]
     views, layers = cell_bags(rows.reshape(4, 12, 5), (6, 1, 2)), Layers(model)
     with torch.no_grad():
         output = model(views)
         terms = {name: float(value) for name, value in model.loss(output, views, torch.tensor(labels)).items()}
-    scores = sigmoid(layers.linear("layers.2", layers.linear("layers.1", relu(layers.linear("layers.0", rows)))))[
-        ..., 0
-    ]
+    hidden = layers.linear("layers.1", relu(layers.linear("layers.0", rows)))
+    scores = sigmoid(layers.linear("layers.2", hidden))[..., 0]
     np.testing.assert_allclose(output.scores.reshape(4, 6, 2), scores)
-    pairs = [max(0, 1 - scores[a].max() + scores[n].max()) for a in (0, 2) for n in (1, 3)]
-    times = 2 if compat else 1  # the authors sum over anomalous bags
+    both = [(0, 1), (2, 3)] if pairs == "matched" else [(a, n) for a in (0, 2) for n in (1, 3)]
+    times = 2 if compat and pairs == "all" else 1  # the authors sum over anomalous bags, the torch port doesn't
+    sizes = [[(layers[f"layers.{k}.{part}"] ** 2).sum() for part in ("weight", "bias")] for k in range(3)]
     assert terms == pytest.approx(
         {
-            "ranking": times * np.mean(pairs),
+            "ranking": times * np.mean([max(0, 1 - scores[a].max() + scores[n].max()) for a, n in both]),
             "sparsity": times * 0.3 * np.mean([scores[a].sum() / 2 for a in (0, 2)]),
             "smoothness": times * 0.2 * np.mean([(np.diff(scores[a], axis=0) ** 2).sum() / 2 for a in (0, 2)]),
-            "penalty": 0.1 * sum((layers[f"layers.{k}.weight"] ** 2).sum() for k in range(3)),
+            "penalty": 0.1 * sum(np.sqrt(w + b) if pairs == "matched" else w for w, b in sizes),
         }
     )
 

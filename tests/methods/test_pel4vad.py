@@ -86,24 +86,16 @@ def test_losses_are_those_of_the_official_code(golden: Callable[[str], Any]) -> 
 
 @pytest.mark.equation("pel4vad", "A_ij", "v", "s", "scores", "S", "foreground", "background", "L")
 @pytest.mark.parametrize(
-    "settings", [{}, {"layer_norm": True, "power_norm": False, "window": 3, "taps": 2, "smooth": "fixed"}]
+    "settings",
+    [{}, {"layer_norm": True, "power_norm": False, "window": 3, "taps": 2, "smooth": "fixed"}, {"compat": True}],
 )
 def test_network_and_loss_are_the_papers_in_numpy(
     settings: dict[str, Any], tmp_path: Path, cell_bags: CellBags
 ) -> None:
     """Pu et al.: both attentions, power norm, causal classifier, smoothing; cross-entropy, prompts, changes, sums."""
     np.save(tmp_path / "texts.npy", np.random.default_rng(1).normal(size=(3, 4)))
-    given = {
-        "width": 4,
-        "window": 5,
-        "taps": 3,
-        "kappa": 3,
-        "top": 5,
-        "smoothness": 0.3,
-        "sparsity": 0.2,
-        "prompting": 0.7,
-    }
-    config = PEL4VADConfig(**{**given, **settings}, dropout=0.0, prompts=str(tmp_path / "texts.npy"))
+    given = {"width": 4, "window": 5, "taps": 3, "kappa": 3, "top": 5, "smoothness": 0.3, "sparsity": 0.2}
+    config = PEL4VADConfig(**{**given, **settings}, prompting=0.7, dropout=0.0, prompts=str(tmp_path / "texts.npy"))
     model, rng = drawn(PEL4VAD(config, {"cells": 5})), np.random.default_rng(0)
     rows, labels = rng.normal(size=(3, 8, 2, 5)), [0, 2, 1]
     rows[0, 3, 1] = rows[1, 6, 0] = 0
@@ -115,19 +107,20 @@ def test_network_and_loss_are_the_papers_in_numpy(
     grounds: dict[str, list[Array]] = {"foreground": [], "background": []}
     for bag, label in enumerate(labels):
         held = rows[bag].any(-1)
-        v, s = (
-            np.stack(parts, 1)
-            for parts in zip(*(lane_of(layers, config, rows[bag, :, k], held[:, k]) for k in (0, 1)), strict=True)
-        )
+        there = held | config.compat  # the official code uses empty steps too, and zeros after the end
+        lanes = [lane_of(layers, config, rows[bag, :, k], there[:, k]) for k in (0, 1)]
+        v, s = (np.stack(parts, 1) for parts in zip(*lanes, strict=True))
         for lane, t in zip(*np.nonzero(held.T), strict=True):
             start = t if config.smooth == "slide" else t // 3 * 3
-            near = [s[k, lane] for k in range(start, min(start + 3, 8)) if held[k, lane]]
-            assert float(output.scores[bag].reshape(8, 2)[t, lane]) == pytest.approx(np.mean(near))
+            near = [s[k, lane] for k in range(start, min(start + 3, 8)) if there[k, lane]]
+            mean = sum(near) / (3 if config.compat else len(near))
+            assert float(output.scores[bag].reshape(8, 2)[t, lane]) == pytest.approx(mean)
         losses["anomaly"].append(bce(best_mean(s[held], 5) if label else s[held].max(), label > 0))
-        losses["smoothness"].append(0.3 * (np.diff(s, axis=0) ** 2 * held[1:] * held[:-1]).sum())
+        jumps = np.diff(s, axis=0) ** 2 * held[1:] * held[:-1]
+        losses["smoothness"].append(0.3 * jumps[: -1 if config.compat else None].sum())
         losses["sparsity"].append(0.2 * s[held].sum())
         for name, sharp in (("foreground", np.exp(10 * s) - 1), ("background", np.exp(10 * (1 - s)) - 1)):
-            grounds[name].append((sharp * held / sharp[held].sum() * v.transpose(2, 0, 1)).sum((1, 2)))
+            grounds[name].append((sharp * there / sharp[there].sum() * v.transpose(2, 0, 1)).sum((1, 2)))
     videos, classes = np.array([*grounds["foreground"], *grounds["background"][1:]]), np.array([*labels, 0, 0])
     texts = np.load(tmp_path / "texts.npy")[classes]
     alike = softmax(np.exp(layers["scale"]) * unit(videos) @ unit(texts).T)
@@ -153,7 +146,8 @@ def lane_of(layers: Layers, config: PEL4VADConfig, x: Array, held: Array) -> tup
                 maps += np.exp(-np.abs(layers["context.gamma"] * away**2 - layers["context.bias"]))
                 heard[i] += weight * softmax(maps) @ value[near]
     if config.power_norm:
-        heard = unit(np.sign(heard) * np.sqrt(np.abs(heard)))
+        heard = np.sign(heard) * np.sqrt(np.abs(heard))
+        heard = unit(heard.T).T if config.compat else unit(heard)
     v = x + layers.linear("context.out", heard)
     v = gelu(layers.linear("wide", layers.norm("norm", v) if config.layer_norm else v))
     hidden = gelu(layers.linear("narrow", v)) * held[:, None]

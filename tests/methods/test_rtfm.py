@@ -120,6 +120,27 @@ def test_network_and_loss_are_the_papers_in_numpy(cell_bags: CellBags) -> None:
     assert terms == pytest.approx({**wanted, "smoothness": 8e-4 * jumps}, rel=1e-7)
 
 
+@pytest.mark.equation("rtfm", "F", "L")
+@torch.no_grad()
+def test_the_loss_as_published_in_numpy(cell_bags: CellBags) -> None:
+    """As the authors' code counts it on whole pictures: bags by their order, one root, changes across their ends."""
+    config, rng = RTFMConfig(top=0.0, margin=70.0, width=4, magnitude=1e-4, compat=True), np.random.default_rng(2)
+    model, rows, labels = drawn(RTFM(config, {"cells": 5}), size=0.3), rng.normal(size=(5, 6, 5)), [0, 1, 1, 0, 0]
+    views = cell_bags(rows)
+    terms = model.loss(model(views), views, torch.tensor(labels).double())
+    lanes = [in_context(Layers(model), row) for row in rows]
+    best = [np.argsort(-np.linalg.norm(features, axis=1))[:3] for features, _ in lanes]
+    length = [np.linalg.norm(lane[0][k].mean(0)) for lane, k in zip(lanes, best, strict=True)]
+    joined = np.concatenate([lanes[1][1], lanes[2][1]])
+    wanted = {
+        "bag": np.mean([bce(lane[1][k].mean(), y) for lane, k, y in zip(lanes, best, labels, strict=True)]),
+        "magnitude": 1e-4 * np.mean([(abs(70 - length[a]) + length[n]) ** 2 for a, n in ((1, 0), (2, 3))]),
+        "sparsity": 8e-3 * np.sqrt((joined**2).sum()),
+        "smoothness": 8e-4 * (np.diff(joined) ** 2).sum(),
+    }
+    assert {name: float(value) for name, value in terms.items()} == pytest.approx(wanted, rel=1e-7)
+
+
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"top": 1.0}, {"dropout": -0.1}, {"margin": float("nan")}])
 def test_senseless_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

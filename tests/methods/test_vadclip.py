@@ -108,7 +108,12 @@ def test_losses_are_those_of_the_official_code(
 
 def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array]:
     """Logits ``(T,)`` and similarity to texts ``(T, 1 + C)`` of one lane ``(T, D)``, a step at a time."""
-    layers, config = Layers(model), model.config
+    layers, config, length = Layers(model), model.config, len(rows)
+    present = held
+    if config.compat:  # padding counts as steps
+        more = config.length - length
+        rows, held = np.pad(rows, ((0, more), (0, 0))), np.pad(held, (0, more))
+        present = np.ones_like(held)
     steps, size = rows.shape
     x = ((rows - layers["usual.center"]) / layers["usual.spread"]).clip(-10, 10) * held[:, None]
     features, x = x, x + layers["context.places"][:steps]
@@ -116,13 +121,13 @@ def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array
         query, key, value = np.split(layers.linear(f"{block}.look", layers.norm(f"{block}.before", x)), 3, 1)
         heard = []
         for i in range(steps):
-            near = [j for j in range(steps) if i // config.window == j // config.window and (held[j] or i == j)]
+            near = [j for j in range(steps) if i // config.window == j // config.window and (present[j] or i == j)]
             heard.append(softmax(key[near] @ query[i] / np.sqrt(size)) @ value[near])
         x = x + layers.linear(f"{block}.found", np.array(heard))
         x = x + layers.linear(
             f"{block}.narrow", quick(layers.linear(f"{block}.wide", layers.norm(f"{block}.between", x)))
         )
-    x = x * held[:, None]
+    x = x * present[:, None]
     similar, near = np.zeros((steps, steps)), np.zeros((steps, steps))
     for i, j in np.ndindex(steps, steps):
         cosine = x[i] @ x[j] / np.linalg.norm(x[i]) / np.linalg.norm(x[j]) if held[i] and held[j] else 0
@@ -134,7 +139,7 @@ def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array
         path = x
         for layer in (f"context.{name}.0", f"context.{name}.1"):
             own = layers.conv(f"{layer}.own", path) if f"{layer}.own.weight" in layers.numbers else path
-            path = quick(graph @ path @ layers[f"{layer}.weight"] + own) * held[:, None]
+            path = quick(graph @ path @ layers[f"{layer}.weight"] + own) * present[:, None]
         paths.append(path)
     context = layers.linear("context.join", np.concatenate(paths, 1)) + config.skip * features
 
@@ -145,8 +150,9 @@ def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array
     context = context * layers["usual.spread"] + layers["usual.center"]
     texts = layers["prompts.texts"]
     if config.visual:
-        texts = texts + unit((logits * held) @ context)
-    return logits, unit(context) @ unit(refined("refine", texts)).T / config.temperature
+        texts = texts + unit((logits * present) @ context)
+    like = unit(context) @ unit(refined("refine", texts)).T / config.temperature
+    return logits[:length], like[:length]
 
 
 @pytest.mark.equation(
@@ -166,13 +172,14 @@ def lane_by_lane(model: VadCLIP, rows: Array, held: Array) -> tuple[Array, Array
     "settings",
     [
         {},
+        {"compat": True, "length": 14},
         {"skip": False, "visual": False, "alike": 0.2, "layers": 1, "window": 3, "separation": 0.5},
     ],
 )
 def test_the_method_is_sections_3_3_to_3_5_of_the_paper(settings: dict[str, Any], cell_bags: CellBags) -> None:
     """Wu et al., AAAI 2024: attention in windows, both graphs, both branches, the visual prompt and the whole loss."""
     config = VadCLIPConfig(**{"window": 4, "width": 3, "top": 5, "classes": 0.7, **settings})
-    model = drawn(VadCLIP(config, {"cells": 4}, Classes(("fight", "fall"))))
+    model = drawn(VadCLIP(config, {"cells": 4}, Classes(("fight", "fall"))), size=0.3)
     rng = np.random.default_rng(0)
     model.usual.center.copy_(torch.from_numpy(rng.normal(size=4)))
     model.usual.spread.copy_(torch.from_numpy(rng.uniform(0.5, 2, 4)))
