@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wherewhen.api.adapting import adapt
     from wherewhen.api.benchmark import Bench, bench
+    from wherewhen.api.calibrating import calibrate
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
     from wherewhen.api.reproduction import Reproduction, reproduce
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "adapt": "api.adapting",
+    "calibrate": "api.calibrating",
     "Bench": "api.benchmark",
     "bench": "api.benchmark",
     "detect": "api.detection",
@@ -93,6 +95,7 @@ __all__ = [
     "ZeroShot",
     "adapt",
     "bench",
+    "calibrate",
     "detect",
     "evaluate",
     "load",

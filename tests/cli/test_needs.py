@@ -23,6 +23,7 @@ FITS = {(verb, need.wrong.__name__, name) for verb, need in RULES if isinstance(
 WRONG = {
     "one_model": {
         "adapt": ["--model", "one.safetensors", "--footage", "x"],
+        "calibrate": ["--model", "one.safetensors", "--footage", "x"],
         "detect": ["x.mp4", "--model", "one.safetensors", "--which", "last"],
         "evaluate": ["x", "--model", "one.safetensors", "--which", "last"],
     },
@@ -45,6 +46,8 @@ adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
 bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
 bench x --methods rtfm --normalizer both --components 3
+calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
+calibrate --model run --footage y --which last --trust --quiet
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
 data check x --reader native --no-read-videos --deep --examples 5

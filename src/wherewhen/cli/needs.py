@@ -161,6 +161,13 @@ def one_model(arguments: Arguments) -> str | None:
     return f"{path} is a file, which holds one model" if path.is_file() else None
 
 
+CONTINUED_RUN: Needs = (
+    Need(("resume",), "output", True, "a run continues in its own folder"),
+    Fits(("which",), one_model, note="run folders only"),
+)
+"""Rules of a verb that makes a run folder from another one."""
+
+
 def no_engine(arguments: Arguments) -> str | None:
     """Why no engine can be chosen: no backbone is a network, or the engine doesn't support it."""
     from wherewhen.runtime import select

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from wherewhen.core.values import Truth
 from wherewhen.metrics._regions import annotated_frames, frame_rows, marks, places
+from wherewhen.metrics.delay import TOLERANCE, quiet_frames
 
 NORMAL = "no video is anomalous"
 Check = Callable[[Sequence[Truth]], str | None]
@@ -32,6 +33,11 @@ def _frames(truths: Sequence[Truth]) -> str | None:
 
 def _events(truths: Sequence[Truth]) -> str | None:
     return None if any(len(truth.spans) for truth in truths) else NORMAL
+
+
+def _quiet(truths: Sequence[Truth]) -> str | None:
+    present = any(quiet_frames(truth.edges, truth.spans, TOLERANCE).any() for truth in truths)
+    return None if present else f"no frame is more than {TOLERANCE:g} s from every event"
 
 
 def _lacking(truths: Sequence[Truth], part: str) -> str:
@@ -88,6 +94,7 @@ NEEDS: Mapping[str, Check] = {
     "both kinds of videos": _videos,
     "both kinds of frames": _frames,
     "events": _events,
+    "quiet": _quiet,
     "places": _places,
     "boxes before masks": _boxes,
     "boxes": _rows,

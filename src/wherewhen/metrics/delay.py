@@ -16,6 +16,7 @@ from wherewhen.metrics.frame import frame_scores
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+TOLERANCE = 2.0  # seconds from a span within which an alarm isn't false
 BUDGETS = (1.0, 10.0, 60.0)
 
 
@@ -129,7 +130,7 @@ def compute(
     truths: Mapping[str, Truth],
     *,
     threshold: float = 0.5,
-    tolerance: float = 2.0,
+    tolerance: float = TOLERANCE,
     budgets: Sequence[float] = BUDGETS,
 ) -> dict[str, float]:
     """Delay, false alarms and recall of alarms = frames with a score at or above ``threshold``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wherewhen.cli.needs import Fits, Need, one_model
+from wherewhen.cli.needs import CONTINUED_RUN
 from wherewhen.cli.verb import Verb
 
 
@@ -83,12 +83,4 @@ def run(options: Options) -> int:
     return code
 
 
-VERB = Verb(
-    "start",
-    Options,
-    run,
-    needs=(
-        Need(("resume",), "output", True, "a run continues in its own folder"),
-        Fits(("which",), one_model, note="run folders only"),
-    ),
-)
+VERB = Verb("start", Options, run, needs=CONTINUED_RUN)
