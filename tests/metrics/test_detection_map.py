@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wherewhen.core.errors import DataError
@@ -106,6 +106,7 @@ def brute_ap(predictions, truths, threshold, overlap, chosen):
 
 @settings(deadline=None, max_examples=30)
 @given(seeds)
+@example(3280)  # an overlap of exactly the threshold
 def test_equals_brute_force(seed):
     predictions, truths = world(seed)
     found = dm.compute(predictions, truths)

@@ -23,6 +23,8 @@ __all__ = ["compute", "detection_ap", "hits", "span_iou", "tube_iou", "vadclip_d
 TUBE_THRESHOLDS = (0.1, 0.2, 0.5)
 ScoredOverlaps = tuple[Floats, Floats]
 
+ROUNDING = 1e-9  # of an overlap that is a sum: 0.1 may come as 0.09999999999999999
+
 
 def span_iou(predicted: ArrayLike, truth: ArrayLike) -> Floats:
     """Overlap in time ``(N, S)`` of spans ``(N, 2)`` with spans ``(S, 2)``, in seconds, half-open.
@@ -74,7 +76,7 @@ def hits(scores: ArrayLike, overlaps: ArrayLike, threshold: float) -> NDArray[np
     keys = np.concatenate([-values[:, None], np.sort(-table, 1), -table], 1)
     for row in np.lexsort(keys.T[::-1]):
         best = int(table[row].argmax())
-        if table[row, best] >= threshold:
+        if table[row, best] >= threshold - ROUNDING:
             correct[row] = True
             table[:, best] = -1.0
     return correct
