@@ -256,3 +256,35 @@ def test_pictures_for_two_come_from_one_reading(tmp_path: Path, monkeypatch: pyt
         assert [(f.index, f.start, f.end) for f in found] == [(f.index, f.start, f.end) for f in wanted]
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(a.image, b.image)
+
+
+@given(st.integers(2, 40), st.integers(2, 40))
+def test_the_middle_of_a_picture_is_where_its_cells_say(height: int, width: int) -> None:
+    rng = np.random.default_rng(height * 41 + width)
+    image = rng.integers(0, 256, (height, width, 3), np.uint8)
+    spec = ClipSpec(1, 1, size=(12, 20), middle=True)
+    ((pixels, place),) = sampling.cropped(image[None], spec)
+    x0, y0, x1, y1 = np.rint(np.array(place) * [width, height, width, height]).astype(int)
+    assert np.array_equal(pixels[0], image[y0:y1, x0:x1])
+    assert (y1 - y0, x1 - x0) == (min(12, height), min(20, width))
+    assert abs(y0 - (height - y1)) <= 1 and abs(x0 - (width - x1)) <= 1
+    assert sampling.sizes(spec) == (None, None)
+
+
+class Mean:
+    """The mean color of each quarter of what it gets."""
+
+    abilities, clip = BackboneAbilities(), ClipSpec(1, 1, size=(4, 4), middle=True)
+
+    def __call__(self, clips: np.ndarray) -> Features:
+        means: Features = clips.reshape(len(clips), 1, 2, 2, 2, 2, 3).mean((3, 5), dtype=np.float32)
+        return means
+
+
+def test_features_of_the_middle_have_its_place_and_no_motion() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    frames = [Frame(image, number, number, number + 1.0) for number in range(2)]
+    grids = list(sampling.grids(sampling.clips(frames, Mean.clip), Mean()))  # type: ignore[arg-type]
+    assert [grid.extent[2:].tolist() for grid in grids] == [[0.25, 1 / 6, 0.75, 5 / 6]] * 2
+    assert all(grid.detail is None for grid in grids)
+    np.testing.assert_allclose(grids[0].features[0, 0, 0], image[1:3, 2:4].mean((0, 1)), rtol=1e-6)

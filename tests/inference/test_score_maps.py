@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from wherewhen.core import extents as ext
 from wherewhen.core.values import Features, Instances
 from wherewhen.inference import score_maps
 
@@ -17,6 +18,25 @@ def test_heat_keeps_the_order_of_a_grid() -> None:
     maps = list(score_maps.heat([(cells, np.arange(6, dtype=np.float32))]))
     assert [m.values.tolist() for m in maps] == [[[[0, 1]]], [[[2, 3]]], [[[4, 5]]]]
     assert [m.edges.tolist() for m in maps] == [[1, 1.5], [1.5, 2], [2, 2.5]]
+
+
+def test_a_grid_of_a_part_of_the_picture_is_painted_at_its_place() -> None:
+    part = [0, 2, 0.25, 0, 0.75, 0.5]
+    cells = Instances(np.zeros((4, 1)), ext.grid(part, (2, 1, 2)), shape=(2, 1, 2))
+    maps = list(score_maps.heat([(cells, np.float32([0.1, 0.2, 0.3, 0.4]))]))
+    assert [m.edges.tolist() for m in maps] == [[0, 1], [1, 2]]
+    for number, piece in enumerate(maps):
+        left, right = cells_of(piece.values[0], (0.25, 0.5)), cells_of(piece.values[0], (0.5, 0.75))
+        assert (left == np.float32(0.1 + 0.2 * number)).all() and np.allclose(right, 0.2 + 0.2 * number)
+        assert piece.values.sum() == pytest.approx(left.sum() + right.sum()), "0 outside"
+    assert score_maps.gridded(cells).shape == (2, *score_maps.COARSE)
+
+
+def cells_of(picture: Features, across: tuple[float, float]) -> Features:
+    """The cells of the upper half of a map from one fraction of its width to another."""
+    height, width = picture.shape
+    first, last = (round(side * width) for side in across)
+    return picture[: height // 2, first:last]
 
 
 def brushed(rows: Instances, values: Features, time: float, y: float, x: float) -> float:

@@ -70,11 +70,22 @@ class VideoFeatures:
 
 @dataclass(frozen=True)
 class Expected:
-    """A published number: the metric's name in this toolkit, the value (1 = 100 %), and where it was read."""
+    """A published number: the metric's name in this toolkit, the value (1 = 100 %), and where it was read.
+
+    ``value``: None where the paper has the number and it was not available; ``source`` says so.
+
+    >>> Expected("frame_auc", 0.869, "the paper").text, Expected("tiou_patch_raw", None, "not available").text
+    ('0.8690', 'unknown')
+    """
 
     metric: str
-    value: float
+    value: float | None
     source: str
+
+    @property
+    def text(self) -> str:
+        """The value to four digits, or unknown."""
+        return "unknown" if self.value is None else f"{self.value:.4f}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Recipe:
         settings: all settings of the method that differ from its defaults.
         training: the published schedule.
         metrics: metric families to compute.
-        expect: the published numbers.
+        expect: the published numbers, the main one first.
         unknown: what the publication does not state, and what is used.
         differs: what this toolkit does in another way.
         files: the published features, or
@@ -123,7 +134,7 @@ class Recipe:
             if expected.metric not in names:
                 raise ConfigError(unknown("metric of expect", expected.metric, names))
         if not self.expect:
-            raise ConfigError("expect is empty; a recipe has at least one published number")
+            raise ConfigError("expect is empty; a recipe names at least one published number")
         ModelConfig.of(self.model())
 
     @property

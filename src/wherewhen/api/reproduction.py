@@ -39,21 +39,22 @@ PUBLISHED_SELECTIONS = {
 class Comparison:
     """A published number beside that of a row: mean, deviation and count over the seeds.
 
-    ``selection``: how the checkpoint was selected; empty for trivial rows.
+    ``expected``: None where the published number is unknown. ``selection``: how the checkpoint was selected; empty for
+    trivial rows.
     """
 
     metric: str
     row: str
     selection: str
-    expected: float
+    expected: float | None
     measured: float
     std: float
     n: int
 
     @property
-    def difference(self) -> float:
-        """Measured minus expected."""
-        return self.measured - self.expected
+    def difference(self) -> float | None:
+        """Measured minus expected; None where that is unknown."""
+        return None if self.expected is None else self.measured - self.expected
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,12 +80,13 @@ class Reproduction:
         recipe = self.recipe
         result = [f"{recipe.title}", f"{recipe.paper.title}: {recipe.paper.table}"]
         for expected in recipe.expect:
-            result += ["", f"{expected.metric}: expected {expected.value:.4f} ({expected.source})"]
+            result += ["", f"{expected.metric}: expected {expected.text} ({expected.source})"]
             rows = [row for row in self.comparisons if row.metric == expected.metric]
             width = max((len(_title(row)) for row in rows), default=0)
             for row in rows:
                 spread = f" ± {row.std:.4f}" if row.n > 1 else ""
-                result.append(f"  {_title(row):<{width}}  {row.measured:.4f}{spread}  {row.difference:+.4f}")
+                difference = "" if row.difference is None else f"  {row.difference:+.4f}"
+                result.append(f"  {_title(row):<{width}}  {row.measured:.4f}{spread}{difference}")
         result += ["", *(f"changed: {name}: {value}" for name, value in flat(self.changes).items())]
         result += [*(f"unknown: {text}" for text in recipe.unknown), *(f"differs: {text}" for text in recipe.differs)]
         return [*result, *(f"note: {text}" for text in self.notes)]
@@ -296,4 +298,4 @@ def lines_of(name: str) -> list[str]:
     result = [f"{name}: {recipe.title} ({recipe.paper.title})"]
     result.append(f"  wherewhen reproduce {name} DATA{options}")
     result += [f"  {key}: {value}" for key, value in recipe.needs.items()]
-    return [*result, *(f"  expected: {row.metric} {row.value:.4f}" for row in recipe.expect)]
+    return [*result, *(f"  expected: {row.metric} {row.text}" for row in recipe.expect)]

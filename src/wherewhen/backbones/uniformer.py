@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wherewhen.core.contracts import ClipSpec, Provenance
@@ -28,6 +28,8 @@ class UniFormerConfig(NetworkConfig):
         size: height and width in px that the whole scene is squeezed into.
         layer: stage1 to stage4 have a cell every 4, 8, 16 or 32 px; stage4 is normalized; pooled is its mean.
         steps: time steps per clip that all positions are averaged into; null keeps every second used frame.
+        middle: the middle of each picture, ``size`` px at its own resolution, as REWARD has it; places outside it
+            have no cell and no score. Otherwise the whole scene is squeezed.
         bgr: blue comes first, as REWARD has it; the network was trained with red first.
     """
 
@@ -38,6 +40,7 @@ class UniFormerConfig(NetworkConfig):
     size: tuple[int, int] = (224, 224)
     layer: Literal["stage1", "stage2", "stage3", "stage4_before_norm", "stage4", "pooled", "logits"] = "stage4"
     steps: int | None = 1
+    middle: bool = False
     bgr: bool = False
 
     def __post_init__(self) -> None:
@@ -59,7 +62,8 @@ class UniFormerB(Network):
     """UniFormer-B: uint8 ``(B, T, H, W, 3)`` -> float32 ``(B, steps, h, w, D)``, 7 x 7 x 512 at its defaults.
 
     D is 64, 128, 320 and 512 for the four stages. K. Li et al., UniFormer, ICLR 2022. Segments as in Karim et al.,
-    REWARD, WACV 2024, which crops the middle; here the whole scene is squeezed, so that every place has a cell.
+    REWARD, WACV 2024, which crops the middle (``middle``); by default the whole scene is squeezed, so that every place
+    has a cell.
 
     >>> import numpy as np
     >>> tiny = UniFormerConfig(weights="random", frames=4, sampling=1, size=(64, 96))
@@ -89,7 +93,8 @@ class UniFormerB(Network):
     @classmethod
     def spec(cls, config: UniFormerConfig) -> ClipSpec:
         """The clips of the network's input."""
-        return ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
+        spec = ClipSpec(config.frames, config.stride, config.rate, size=config.size, tail=config.tail)
+        return replace(spec, middle=config.middle)
 
     @classmethod
     def build(cls, config: UniFormerConfig) -> torch.nn.Module:

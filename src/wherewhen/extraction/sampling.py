@@ -30,6 +30,8 @@ def sizes(spec: ClipSpec, crops: int = 1) -> tuple[int | None, tuple[int, int] |
     >>> sizes(ClipSpec(16, 16, size=(224, 224)), crops=10)
     (None, (256, 256))
     """
+    if spec.middle:
+        return None, None
     share = 1.0 if crops == 1 else CROP
     width = None if spec.width is None else round(spec.width / share)
     return (None, (round(spec.size[0] / share), round(spec.size[1] / share))) if spec.size else (width, None)
@@ -148,11 +150,11 @@ def grids(
     run = BackboneRunner(for_video(backbone, crops=crops, gate=gate), batch)
     while group := list(islice(incoming, clips_at_once)):
         skipped = [bool(gate) and nothing_new(clip, gate) for clip in group]
-        cropped = [_crops(clip.images, backbone.clip.size, crops) for clip in group]
-        todo = [(clip, parts) for clip, skip, parts in zip(group, skipped, cropped, strict=True) if not skip]
+        parts_of = [cropped(clip.images, backbone.clip, crops) for clip in group]
+        todo = [(clip, parts) for clip, skip, parts in zip(group, skipped, parts_of, strict=True) if not skip]
         seconds = [clip.seconds for clip, parts in todo for _ in parts]
         computed = iter(run([pixels for _, parts in todo for pixels, _ in parts], seconds))
-        for clip, skip, parts in zip(group, skipped, cropped, strict=True):
+        for clip, skip, parts in zip(group, skipped, parts_of, strict=True):
             if skip and still is not None:
                 still.append(clip.span)
             for number, (pixels, place) in enumerate(parts):
@@ -160,7 +162,7 @@ def grids(
                 if number >= 5:  # mirrored crops: columns are reversed
                     features = np.ascontiguousarray(features[:, :, ::-1])
                 extent = np.array([clip.edges[0], clip.edges[-1], *place])
-                detail = moving(clip, len(features)) if crops == 1 else None
+                detail = moving(clip, len(features)) if place == ext.WHOLE_PICTURE else None
                 edges = steps(clip, len(features), backbone.clip.changes)
                 yield Grid(features, extent, detail, edges=edges, span=clip.span)
 
@@ -218,20 +220,27 @@ class BackboneRunner:
         return np.zeros(self._shapes[images.shape], np.float32)
 
 
-def _crops(images: Pixels, size: tuple[int, int] | None, crops: int) -> list[tuple[Pixels, tuple[float, ...]]]:
-    """The crops of pictures and their places ``(x0, y0, x1, y1)``: corners and middle, then the same mirrored."""
-    if crops == 1:
+def cropped(images: Pixels, spec: ClipSpec, crops: int = 1) -> list[tuple[Pixels, tuple[float, ...]]]:
+    """The crops of pictures and their places ``(x0, y0, x1, y1)``: corners and middle, then the same mirrored.
+
+    One is the whole picture, or its middle where a backbone's ``spec`` wants that.
+
+    >>> [place for _, place in cropped(np.zeros((1, 48, 64, 3), np.uint8), ClipSpec(1, 1, size=(24, 32), middle=True))]
+    [(0.25, 0.25, 0.75, 0.75)]
+    """
+    if crops == 1 and not spec.middle:
         return [(images, ext.WHOLE_PICTURE)]
     height, width = images.shape[1:3]
-    h, w = (max(1, round(height * CROP)), max(1, round(width * CROP))) if size is None else size
+    h, w = spec.size or (max(1, round(height * CROP)), max(1, round(width * CROP)))
+    h, w = min(h, height), min(w, width)
     down, right = height - h, width - w
     corners = [(0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2)]
-    cropped: list[tuple[Pixels, tuple[float, ...]]] = []
-    for y, x in corners:
+    parts: list[tuple[Pixels, tuple[float, ...]]] = []
+    for y, x in corners if crops > 1 else corners[-1:]:
         place = (x / width, y / height, (x + w) / width, (y + h) / height)
-        cropped.append((images[:, y : y + h, x : x + w], place))
-    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in cropped]
-    return cropped + mirrored if crops == 10 else cropped
+        parts.append((images[:, y : y + h, x : x + w], place))
+    mirrored = [(np.ascontiguousarray(pixels[:, :, ::-1]), place) for pixels, place in parts]
+    return parts + mirrored if crops == 10 else parts
 
 
 def nothing_new(clip: Clip, gate: float) -> bool:

@@ -357,6 +357,7 @@ def _check_fit(config: ModelConfig) -> None:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     _check_engine(config)
     _check_augment(config)
+    _check_middle(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
     if with_tracks and config.normalizer in (PAST, BOTH):
@@ -382,6 +383,16 @@ def _check_augment(config: ModelConfig) -> None:
         raise ConfigError(
             f"augment: at another rate the features of {config.backbone} have another speed; "
             f"leave out rate, or use a backbone that measures speeds per second, such as motion"
+        )
+
+
+def _check_middle(config: ModelConfig) -> None:
+    """ConfigError where the middle of each picture is to be cut again, or is the input of one of joined backbones."""
+    name = next((name for name in config.backbones if getattr(config.sections[name], "middle", False)), None)
+    if name and (config.crops != 1 or len(config.backbones) > 1):
+        other = f"crops {config.crops}" if config.crops != 1 else f"the joined backbone {config.backbone}"
+        raise ConfigError(
+            f"{name}: middle cuts one part out of each picture, and {other} needs whole ones; leave it out"
         )
 
 

@@ -31,13 +31,27 @@ def heat(scored: Iterable[tuple[Instances, Features]]) -> Iterator[HeatMap]:
 def pictures(valued: Iterable[tuple[Instances, Features]]) -> Iterator[tuple[Floats, Features, Features | None]]:
     """Values ``(N, V)`` of instances as pictures ``(h, w, V)``, each with its time and its motion ``(1, H, W)``."""
     for cells, values in valued:
-        if cells.shape is None:
+        if not covers(cells):
             yield from ((span, picture, None) for span, picture in painted(cells, values))
             continue
+        assert cells.shape is not None
         t, h, w = cells.shape
         spans = cells.extents.reshape(t, h * w, 6)[:, 0, :2]
         for index, (span, picture) in enumerate(zip(spans, values.reshape(t, h, w, -1), strict=True)):
             yield span, picture, None if cells.detail is None else cells.detail[index : index + 1]
+
+
+def covers(cells: Instances) -> bool:
+    """Whether instances are a grid of the whole picture; one of a part of it is painted like instances without a grid.
+
+    >>> rows = Instances(np.ones((1, 1)), ext.grid([0, 1, 0.25, 0, 0.75, 1], (1, 1, 1)), shape=(1, 1, 1))
+    >>> covers(rows)
+    False
+    """
+    if cells.shape is None:
+        return False
+    corners = (*cells.extents[0, 2:4], *cells.extents[-1, 4:])
+    return bool(np.allclose(corners, ext.WHOLE_PICTURE, rtol=0, atol=1e-6))
 
 
 def walked(movers: Instances, paths: Paths, values: Features) -> Iterator[HeatMap]:
@@ -78,8 +92,8 @@ def painted(rows: Instances, values: Features, size: tuple[int, int] = PAINTED) 
 
 
 def gridded(rows: Instances, size: tuple[int, int] = COARSE) -> Instances:
-    """Instances without a grid as a grid: each cell holds the mean features of the instances that cover it."""
-    if rows.shape is not None:
+    """Instances without a grid of the whole picture as one: a cell holds the mean features of those that cover it."""
+    if covers(rows):
         return rows
     pictures = list(painted(rows, rows.features, size))
     cells = [ext.grid([*span, *ext.WHOLE_PICTURE], (1, *size)) for span, _ in pictures]

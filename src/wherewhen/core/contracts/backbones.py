@@ -23,7 +23,8 @@ class ClipSpec:
 
     ``rate``: frames per second after resampling by timestamps; None keeps the source's rate, and a source slower
     than ``rate`` keeps its own. ``width``: pictures wider than this are shrunk (aspect kept); None keeps them.
-    ``size``: instead, every picture is resized to exactly ``(height, width)``, without keeping the aspect.
+    ``size``: instead, every picture is resized to exactly ``(height, width)``, without keeping the aspect; with
+    ``middle`` it is not resized, but its middle of that size is cut out (a shorter side is kept whole, and enlarged).
     ``tail``: frames left over at the end make a last clip that reaches ``back``, or a ``short`` one of these frames
     alone, or are left out (``drop``).
     ``changes``: features describe change from picture to picture, so a clip covers one time step less than it has
@@ -39,6 +40,7 @@ class ClipSpec:
     tail: Literal["back", "short", "drop"] = "back"
     changes: bool = False
     new: bool = False
+    middle: bool = False
 
 
 def check_clips(clips: Pixels, name: str) -> None:

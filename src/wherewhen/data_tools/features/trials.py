@@ -212,12 +212,13 @@ def _middle(image: Pixels, high: float, wide: float) -> Pixels:
 
 
 def _grid(looker: Any, way: Way, clip: Clip) -> Grid:
+    ((images, place),) = sampling.cropped(clip.images, looker.clip)
     if way.floats is None:
-        features = sampling.clip_features(looker, clip.images[None], clip.seconds[None])
+        features = sampling.clip_features(looker, images[None], clip.seconds[None])
     else:
-        features = looker.plain(way.floats(looker.prepared(clip.images[None]).astype(np.float32)))
+        features = looker.plain(way.floats(looker.prepared(images[None]).astype(np.float32)))
     edges = sampling.steps(clip, len(features[0]), looker.clip.changes)
-    return Grid(features[0], clip.extent, edges=edges, span=clip.span)
+    return Grid(features[0], np.array([*clip.extent[:2], *place]), edges=edges, span=clip.span)
 
 
 def _judged(way: str, features: Features, theirs: Features) -> Trial | None:

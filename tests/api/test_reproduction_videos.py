@@ -1,0 +1,109 @@
+"""Recipes whose features come from videos: drawn videos in the layout of each data set, seeded weights."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import wherewhen
+from wherewhen import cli
+from wherewhen.api import recipes
+from wherewhen.backbones import _uniformer
+from wherewhen.video.writer import Writer
+
+FRAMES, HEIGHT, WIDTH = 20, 48, 64
+SHORT = {"steps": 2, "bags": 2, "validate_every": 1}
+UNIFORMER = {"weights": "random", "frames": 4, "stride": 4, "sampling": 1, "size": [32, 32]}
+SMALL: dict[str, dict[str, Any]] = {
+    "proximity": {"uniformer": UNIFORMER, "proximity": {"width": 8}},
+    "reward": {"uniformer": UNIFORMER, "reward": {"width": 8, "last": 4, "bank": 8}},
+}
+"""Settings of a recipe's parts that make it small, by its method."""
+
+
+def draw(path: Path, seed: int) -> None:
+    """A gray wall along which a bright square goes."""
+    place, rng = 4 + 9 * (seed % 4), np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(path, 10) as writer:
+        for index in range(FRAMES):
+            picture = rng.integers(80, 100, (HEIGHT, WIDTH, 3), np.uint8)
+            picture[place : place + 12, 2 * index : 2 * index + 12] = 230
+            writer.write(picture)
+
+
+def ucf_crime(root: Path) -> list[str]:
+    """Lists and spans of UCF-Crime; returns the names of the videos."""
+    anomalous, normal = (
+        ("Abuse/Abuse001_x264", "Arson/Arson001_x264"),
+        ("Normal/Normal_Videos001_x264", "Normal/Normal2"),
+    )
+    sides = {"Train": (*anomalous, *normal), "Test": ("Abuse/Abuse028_x264", "Normal/Normal_Videos_003_x264")}
+    for side, listed in sides.items():
+        (root / f"Anomaly_{side}.txt").write_text("".join(f"{name}.mp4\n" for name in listed))
+    rows = "Abuse028_x264.mp4  Abuse  4  12  -1  -1\nNormal_Videos_003_x264.mp4  Normal  -1  -1  -1  -1\n"
+    (root / "Temporal_Anomaly_Annotation.txt").write_text(rows)
+    return [name.split("/")[1] for listed in sides.values() for name in listed]
+
+
+def ucf_crime_liu_ma(root: Path) -> list[str]:
+    """The same with boxes in pictures of 320 x 240."""
+    names = ucf_crime(root)
+    boxes = [[f"/frames/image_{number:04d}.jpg", 40, 20, 160, 120] for number in (5, 8)]
+    (root / "Test_annotation.pkl").write_bytes(pickle.dumps({"Abuse028_x264": boxes}, protocol=0))
+    return names
+
+
+def xd_violence(root: Path) -> list[str]:
+    """Spans of XD-Violence; labels are in the names."""
+    (root / "annotations.txt").write_text("e__#1_label_B1-0-0 4 12\n")
+    train = ("a__#1_label_B2-0-0", "b__#1_label_G-0-0", "c__#1_label_A", "d__#1_label_A")
+    return [*(f"train/{name}" for name in train), "test/e__#1_label_B1-0-0", "test/f__#1_label_A"]
+
+
+DATA: dict[str, Callable[[Path], list[str]]] = {
+    "ucf_crime": ucf_crime, "ucf_crime_liu_ma": ucf_crime_liu_ma, "xd_violence": xd_violence,
+}  # fmt: skip
+
+
+@pytest.fixture
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """UniFormer-B with one block in each stage; all of them are checked where their published numbers are."""
+    monkeypatch.setattr(_uniformer, "DEPTHS", (1, 1, 1, 1))
+
+
+@pytest.mark.usefixtures("quick_noise", "shallow")
+@pytest.mark.parametrize("name", [n for n in recipes.names() if recipes.read(n).method in SMALL])
+def test_a_recipe_runs_from_videos_to_numbers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
+    recipe, root = recipes.read(name), tmp_path / "data"
+    root.mkdir()
+    for seed, video in enumerate(DATA[recipe.data.reader](root)):
+        draw(root / "videos" / f"{video}.mp4", seed)
+    assert cli.main(["data", "probe", str(root)]) == 0
+    changes = {**SMALL[recipe.method], "training": SHORT, "engine": "torch", "precision": "fp32"}
+    result = wherewhen.reproduce(
+        name, root, seeds=1, output=tmp_path / "out", device="cpu", changes=changes, quiet=True
+    )
+    rows = {(row.metric, row.row): row for row in result.comparisons if row.selection != "last checkpoint"}
+    for expected in recipe.expect:
+        row = rows[expected.metric, recipe.method]
+        assert row.expected == expected.value and 0 <= row.measured <= 1
+        assert (expected.metric, "chance") in rows
+    assert not any("not used" in note for note in result.notes), result.notes
+    (config,) = result.bench.facts["configs"]
+    for section, settings in recipe.model().items():
+        if isinstance(settings, dict):
+            own = {key: value for key, value in settings.items() if key not in changes.get(section, {})}
+            assert {key: config[section][key] for key in own} == own
+    document = json.loads((tmp_path / "out" / "reproduction.json").read_text())
+    unknown = [row for row in document["comparisons"] if row["expected"] is None]
+    assert all(row["difference"] is None for row in unknown)
+    text = "\n".join(result.lines())
+    assert all(f"{expected.metric}: expected {expected.text}" in text for expected in recipe.expect)
