@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from wherewhen.backbones.uniformer import UniFormerB, UniFormerConfig
 from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.inference.model_config import ModelConfig
 
 TINY: dict[str, Any] = {"weights": "random", "frames": 4, "sampling": 1, "size": (64, 64)}
 ENDS = {
@@ -118,3 +119,11 @@ def test_the_head_has_the_classes_of_its_weights(tmp_path: Path) -> None:
 def test_senseless_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="uniformer: "):
         UniFormerConfig(**wrong)
+
+
+@pytest.mark.parametrize("other", [{"crops": 5}, {"backbone": "uniformer+motion"}])
+def test_the_middle_is_cut_out_of_whole_pictures(other: dict[str, Any]) -> None:
+    settings = {"backbone": "uniformer", "uniformer": {"middle": True}}
+    ModelConfig.of(settings)
+    with pytest.raises(ConfigError, match="uniformer: middle cuts one part out of each picture"):
+        ModelConfig.of({**settings, **other})

@@ -9,7 +9,15 @@ from typing import Any
 
 from wherewhen.core import registry
 from wherewhen.core.config import CONSENT, build, mapping, typed
-from wherewhen.core.contracts import BackboneAbilities, Builder, BuilderAbilities, Classes, TextImage, Training
+from wherewhen.core.contracts import (
+    BackboneAbilities,
+    Builder,
+    BuilderAbilities,
+    Classes,
+    ClipSpec,
+    TextImage,
+    Training,
+)
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
@@ -388,12 +396,21 @@ def _check_augment(config: ModelConfig) -> None:
 
 def _check_middle(config: ModelConfig) -> None:
     """ConfigError where the middle of each picture is to be cut again, or is the input of one of joined backbones."""
-    name = next((name for name in config.backbones if getattr(config.sections[name], "middle", False)), None)
+    name = next((name for name in config.backbones if (spec := _clips_of(config, name)) and spec.middle), None)
     if name and (config.crops != 1 or len(config.backbones) > 1):
         other = f"crops {config.crops}" if config.crops != 1 else f"the joined backbone {config.backbone}"
         raise ConfigError(
             f"{name}: middle cuts one part out of each picture, and {other} needs whole ones; leave it out"
         )
+
+
+def _clips_of(config: ModelConfig, name: str) -> ClipSpec | None:
+    """The clips of one of the backbones; None where that is no network, which states them without being built."""
+    plugin = registry.load("backbones", name)
+    spec: ClipSpec | None = None
+    if isinstance(plugin, type) and issubclass(plugin, Network):
+        spec = plugin.spec(config.sections[name])
+    return spec
 
 
 def _check_engine(config: ModelConfig) -> None:
