@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wherewhen import cli
 from wherewhen.api import ablations, benchmark
 from wherewhen.api.benchmark import Bench, truth_hash
 from wherewhen.api.jobs import Job
@@ -310,8 +311,10 @@ def test_declared_ablations_are_settings_that_change_something(name: str) -> Non
     declared = registry.load("methods", name).abilities.ablations
     instances = registry.load("methods", name).views[0]
     if declared:
-        made = ablations.variants(name, {"instances": instances})
-        assert list(made) == [name, *(f"{name}: {row}" for row in declared)]
+        usual = ablations.variants(name, {"instances": instances})
+        with_unions = ablations.variants(name, {"instances": instances, "tubes": {"shape": {"multivariate": True}}})
+        assert {*usual, *with_unions} == {name, *(f"{name}: {row}" for row in declared)}
+        assert list(usual) == [row for row in [name, *(f"{name}: {row}" for row in declared)] if row in usual]
 
 
 def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None:
@@ -322,6 +325,32 @@ def test_an_ablation_may_change_another_part_and_leaves_the_rest_of_it() -> None
     config = ModelConfig.of({**changed, "method": "mgpr"})
     assert [config.settings[name].shape.multivariate for name in ("tubes", "tube_frames")] == [True, True]
     assert given == {"tubes": {"part": 5.0, "shape": {"window": 8.0}}, "mgpr": {"heads": 4}}
+
+
+def test_a_row_that_changes_nothing_or_equals_another_one_is_left_out() -> None:
+    without = ablations.variants("mgpr")
+    assert "mgpr: multivariate tubes" in without and "mgpr: no multivariate tubes" not in without
+    assert "mgpr: neither multivariate tubes nor relation" not in without, "it equals: no relation"
+    with_unions = ablations.variants("mgpr", {"tubes": {"shape": {"multivariate": True}}})
+    assert "mgpr: multivariate tubes" not in with_unions
+    assert {"mgpr: no multivariate tubes", "mgpr: neither multivariate tubes nor relation"} < set(with_unions)
+
+
+def test_the_device_of_a_benchmark_is_that_of_its_jobs(
+    natives: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def matrix(*args: Any, **options: Any) -> list[benchmark.Bench]:
+        asked.update(options)
+        return []
+
+    monkeypatch.setattr(benchmark, "matrix", matrix)
+    for words, device, workers in (([], "cpu", None), (["--device", "meta"], "meta", 1)):
+        assert cli.main(["bench", str(natives), *words]) == 0
+        assert (asked["device"], asked["workers"]) == (device, workers)
+    assert cli.main(["bench", str(natives), "--device", "cuda:9"]) == 2
+    assert "device 'cuda:9' can't be used here" in capsys.readouterr().err
 
 
 def test_a_method_without_ablations_is_told(natives: Path, monkeypatch: pytest.MonkeyPatch) -> None:

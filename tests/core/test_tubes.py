@@ -90,6 +90,76 @@ def test_unions_are_those_of_the_plain_rule(seed: int) -> None:
     assert len(told) == len(found)
 
 
+def plain_groups(rows: Scores, frames: int, least: int, contact: float) -> set[tuple[object, ...]]:
+    """Groups by hand: a contact spreads to others of the same mover at the same time, until nothing is added."""
+    boxes = {(int(t), round(e[0] * 10)): e for e, t in zip(rows.extents, rows.track, strict=True)}
+
+    def iou(a: np.ndarray, b: np.ndarray) -> float:
+        shared = max(0, min(a[4], b[4]) - max(a[2], b[2])) * max(0, min(a[5], b[5]) - max(a[3], b[3]))
+        sizes = [(e[4] - e[2]) * (e[5] - e[3]) for e in (a, b)]
+        return float(shared / (sum(sizes) - shared))
+
+    movers = sorted({track for track, _ in boxes})
+    contacts = []
+    for a, b in ((a, b) for a in movers for b in movers if a < b):
+        run: list[int] = []
+        for k in range(frames + 1):
+            if (a, k) in boxes and (b, k) in boxes and iou(boxes[a, k], boxes[b, k]) > contact:
+                run.append(k)
+                continue
+            contacts += [({a, b}, set(run))] if len(run) >= least else []
+            run = []
+    found = set()
+    while contacts:
+        group = [contacts.pop()]
+        while more := [c for c in contacts if any(c[0] & g[0] and c[1] & g[1] for g in group)]:
+            group += more
+            contacts = [c for c in contacts if c not in more]
+        hulls = []
+        for k in sorted(set().union(*(run for _, run in group))):
+            inside = [boxes[m, k] for pair, run in group if k in run for m in pair]
+            hulls.append(
+                (k, *(round(float(f(e[c] for e in inside)), 6) for c, f in zip((2, 3, 4, 5), HULL, strict=True)))
+            )
+        found.add((tuple(sorted(set().union(*(pair for pair, _ in group)))), tuple(hulls)))
+    return found
+
+
+HULL = (min, min, max, max)
+
+
+@pytest.mark.parametrize("contact", [0.0, 0.2])
+@pytest.mark.parametrize("seed", range(6))
+def test_groups_are_those_of_the_plain_rule(seed: int, contact: float) -> None:
+    rng = np.random.default_rng(seed)
+    places = {}
+    for track in range(12):
+        x, y, v = rng.uniform(0.05, 0.6), rng.uniform(0.1, 0.3), rng.uniform(-0.02, 0.02)
+        first, last = sorted(rng.choice(40, 2, replace=False).tolist())
+        lefts = {k: float(np.clip(x + v * k, 0, 0.8)) for k in range(first, last)}
+        places[track] = {k: (left, y, left + 0.15, y + 0.3) for k, left in lefts.items()}
+    frames = film(places, 40)
+    rows = Scores.chained(frames)
+    found = tubes.multivariate(rows, np.array([b.start for b in frames]), 4, contact, "groups")
+    told = {
+        (members, tuple((round(e[0] * 10), *(round(v, 6) for v in e[2:])) for e in tube.extents.tolist()))
+        for members, tube in found
+    }
+    assert told == plain_groups(rows, 40, 4, contact) and len(told) == len(found)
+    assert any(len(members) > 2 for members, _ in found) or contact
+
+
+def test_a_group_has_all_who_touch_while_they_touch() -> None:
+    """A touches B from the start, B touches C later, D touches nobody: one union of three, while any two touch."""
+    places = {0: at(0.0, range(20)), 1: at(0.15, range(30)), 2: at(0.3, range(10, 25)), 3: at(0.7, range(30))}
+    found = tubes.of(film(places, 30), TubeConfig(unions="groups"))
+    assert found.members == ((0,), (1,), (2,), (3,), (0, 1, 2))
+    union = found.rows.extents[found.rows.track == 4]
+    assert union[:, 0].tolist() == [k / 10 for k in range(25)], "B alone, from 2.5 s on, is no union"
+    np.testing.assert_allclose(union[:, 2], [0.0] * 20 + [0.15] * 5)
+    np.testing.assert_allclose(union[:, 4], [0.35] * 10 + [0.5] * 15)
+
+
 def test_a_crowd_does_not_chain() -> None:
     """A touches B and B touches C, but no union holds three."""
     found = tubes.of(film({0: at(0.0, range(20)), 1: at(0.15, range(20)), 2: at(0.3, range(20))}, 20))
@@ -182,7 +252,7 @@ def test_rows_without_a_track_are_no_tube() -> None:
     assert list(tubes.by_track(rows)) == [5]
 
 
-@pytest.mark.parametrize("wrong", [{"shortest": -1}, {"touching": 0}, {"longest": 0}, {"window": 0}])
+@pytest.mark.parametrize("wrong", [{"shortest": -1}, {"touching": 0}, {"contact": 1.0}, {"longest": 0}, {"window": 0}])
 def test_settings_are_checked(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="tubes:"):
         TubeConfig(**wrong)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from wherewhen.core.config import build
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.tubes import TubeConfig
 from wherewhen.core.values import Boxes, Grid, Instances, Scores
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.instances._movers import Movers, cells, in_time, windows
 from wherewhen.instances._tubes_config import TubesConfig
 from wherewhen.instances.tube_frames import TubeFrames
@@ -155,6 +156,42 @@ def test_margins_end_at_the_picture() -> None:
         ext.widened(np.array([[0, 1, 0.5, 0.5, 0.7, 0.6], [0, 1, 0.0, 0.9, 0.4, 1.0]]), 0.5),
         [[0, 1, 0.4, 0.45, 0.8, 0.65], [0, 1, 0.0, 0.85, 0.6, 1.0]],
     )
+
+
+def test_each_part_has_its_own_track_number_where_parts_are_the_tubes() -> None:
+    by_object, by_part = ([*Tubes(config(track=track))(world())] for track in ("object", "part"))
+    numbers = np.concatenate([found.track for found in by_part])
+    assert numbers.tolist() == list(range(10))
+    for one, other in zip(by_object, by_part, strict=True):
+        np.testing.assert_array_equal(one.extents, other.extents)
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_tubes_of_training_videos_are_whole_and_those_of_detection_are_parts() -> None:
+    settings = {"method": "mgpr", "tubes": {"whole_in_training": True, "part": 2.0}}
+    learned, detected = (ModelConfig.of(settings).feature_specs(training=training) for training in (True, False))
+    for view in ("tubes", "tube_frames"):
+        assert learned[view].instances_settings.part is None and detected[view].instances_settings.part == 2.0
+    assert learned["videolets"] == detected["videolets"]
+    usual = ModelConfig.of({"method": "mgpr", "tubes": {"part": 2.0}})
+    assert usual.feature_specs(training=True) == usual.feature_specs()
+    assert usual.feature_spec().required_settings() == detected["tubes"].required_settings(), (
+        "the features are the same"
+    )
+
+
+def test_settings_that_older_stores_lack_are_no_part_of_a_passport_without_effect() -> None:
+    def made(**more: object) -> dict[str, object]:
+        tubes = ModelConfig.of({"method": "mgpr", "tubes": more}).feature_spec().required_settings()["tubes"]
+        assert isinstance(tubes, dict)
+        return tubes
+
+    assert not {"track", "whole_in_training"} & {*made()}
+    assert not {"unions", "contact"} & {*made(shape={"multivariate": True})["shape"]}  # type: ignore[misc]
+    assert made(track="part")["track"] == "part"
+    shape = made(shape={"multivariate": True, "unions": "groups", "contact": 0.05})["shape"]
+    assert shape["unions"] == "groups" and shape["contact"] == 0.05  # type: ignore[index]
+    assert made(shape={"multivariate": False, "unions": "groups"}) == made()
 
 
 def test_grids_of_several_sizes_are_told() -> None:

@@ -41,6 +41,23 @@ def test_of_two_in_one_place_the_better_one_is_told() -> None:
     assert apart(beside, 0.7).track.tolist() == [1, 2] and apart(beside, 0.4).track.tolist() == [1]
 
 
+def test_nothing_is_left_out_and_nothing_smoothed_where_so_requested() -> None:
+    """Equation 9 of Wu et al. scores every part, also one inside another."""
+    boxes = at(0, {1: (A, 0.5), 2: (BOTH, 0.8), 3: (B, 0.1)})
+    assert apart(boxes, None).track.tolist() == [2, 1, 3]
+    assert free(boxes.extents, boxes.extents, None).all()
+    steps = [at(k, {1: (A, 0.6), 2: (BOTH, 0.8)}) for k in range(6)]
+    assert [e.track for e in paths(Scores.chained(steps), 0.5, 0.4, 1.0, 0.3, None)] == [2, 1]
+    values = [0.1, 0.9, 0.2, 0.6]
+    pieces = [
+        HeatMap(np.full((1, 2, 2), value), np.array([k, k + 1.0]), boxes=(at(k, {1: (A, value), 2: (BOTH, value)}),))
+        for k, value in enumerate(values)
+    ]
+    found = scoring.join_predictions(Regions(RegionsConfig(smooth_seconds=0.0, within=None))(pieces))
+    assert found.boxes is not None
+    np.testing.assert_allclose(found.boxes.values, np.repeat(values, 2), rtol=1e-6)
+
+
 def test_events_are_ways() -> None:
     steps = [at(k, {7: (A, 0.9 if 2 <= k < 5 or 9 <= k < 12 else 0.1), 8: (B, 0.45)}) for k in range(12)]
     steps += [at(20, {9: (B, 0.95)})]

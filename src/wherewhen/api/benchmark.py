@@ -268,14 +268,21 @@ def _is_defined(numbers: Numbers, metric: str) -> bool:
 
 def _extract_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: bool) -> None:
     """Fill the cache with the features of every video, so that the jobs only read them."""
-    videos: dict[tuple[str, str], Video] = {}
+    learned, tested, damaged = dict[tuple[str, str], Video](), dict[tuple[str, str], Video](), set[str]()
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
-        videos |= {(str(v.path), str(v.span)): v for v in (*train, *test.videos)}
-    for specs in {fingerprint(specs): specs for config in configs if (specs := config.training_specs())}.values():
+        learned |= {(str(v.path), str(v.span)): v for v in train}
+        tested |= {(str(v.path), str(v.span)): v for v in test.videos}
+    wanted = {}
+    for config in configs:
+        for kind, specs in (("train", config.training_specs()), ("test", feature_specs(config.feature_specs()))):
+            wanted[kind, fingerprint(specs)] = specs
+    for (kind, _), specs in wanted.items():
+        videos = learned if kind == "train" else tested
         read_videos = []
-        for bag in loading.bags(videos.values(), feature_specs(specs), quiet=quiet):
+        for bag in loading.bags(videos.values(), specs, quiet=quiet):
             read_videos.append(bag.video)
-            if bag.damage:
+            if bag.damage and bag.video.id not in damaged:
+                damaged.add(bag.video.id)
                 log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
         frame_rates.warn_of_videos(read_videos, specs.values())
 

@@ -1,4 +1,4 @@
-"""Tubes from tracks: the path of one mover, the union of two that touch, and equal parts of them.
+"""Tubes from tracks: the path of one mover, the union of movers that touch, and equal parts of them.
 
 A tube is rows ``(N, 6)`` in time order that share a track number; times are seconds.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wherewhen.core import extents as ext
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.values import Boxes, Floats, Scores
+from wherewhen.core.values import Boxes, Floats, Masks, Scores
 
 Kind = Literal["unary", "multivariate", "frame"]
 Whole = NDArray[np.int64]
@@ -32,8 +32,11 @@ class TubeConfig:
     Args:
         shortest: seconds that a tube must last.
         longest: seconds; longer tubes are cut into even parts. Null keeps them.
-        multivariate: add the union of each two movers that touch.
+        multivariate: add the unions of movers that touch.
+        unions: pairs joins each two that touch, for as long as either has a box; groups joins any number, connected by
+            contacts, in the frames in which they touch (several intersecting objects, as in Wu et al., 2021).
         touching: consecutive frames that two movers must touch.
+        contact: IoU above which two movers touch.
         window: seconds of video that tubes are made of at a time, so that those of a stream come in time; null waits
             for the end.
         frame: add a tube of the whole picture where there is no other (fallback), always, or never.
@@ -42,13 +45,17 @@ class TubeConfig:
     shortest: float = 0.6
     longest: float | None = None
     multivariate: bool = True
+    unions: Literal["pairs", "groups"] = "pairs"
     touching: int = 8
+    contact: float = 0.0
     window: float | None = None
     frame: Literal["fallback", "always", "never"] = "fallback"
 
     def __post_init__(self) -> None:
         if self.shortest < 0 or self.touching < 1:
             raise ConfigError(f"tubes: shortest is at least 0 seconds and touching at least 1; got {self}")
+        if not 0 <= self.contact < 1:
+            raise ConfigError(f"tubes: contact is an IoU from 0 to below 1; got {self.contact}")
         for name in ("longest", "window"):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -102,9 +109,8 @@ def of(frames: list[Boxes], config: TubeConfig | None = None) -> Tubes:
     ]
     if settings.multivariate:
         starts = np.array([boxes.start for boxes in frames])
-        candidates += [
-            ("multivariate", members, tube) for members, tube in multivariate(rows, starts, settings.touching)
-        ]
+        joined = multivariate(rows, starts, settings.touching, settings.contact, settings.unions)
+        candidates += [("multivariate", members, tube) for members, tube in joined]
     cut = [(kind, members, part) for kind, members, tube in candidates for part in limited(tube, settings)]
     if settings.frame == "always" or (settings.frame == "fallback" and not cut):
         cut.append(("frame", (), whole_picture(frames)))
@@ -130,38 +136,83 @@ def numbered(tubes: list[Scores]) -> Scores:
     return Scores(np.concatenate([t.extents for t in tubes]), np.concatenate([t.values for t in tubes]), track)
 
 
-def multivariate(rows: Scores, starts: Floats, touching: int = 8) -> list[tuple[tuple[int, ...], Scores]]:
-    """Unions of two movers that touch for at least ``touching`` frames in a row, with their members.
+def multivariate(
+    rows: Scores, starts: Floats, touching: int = 8, contact: float = 0.0, unions: Literal["pairs", "groups"] = "pairs"
+) -> list[tuple[tuple[int, ...], Scores]]:
+    """Unions of movers that touch for at least ``touching`` frames in a row, with their members.
 
-    ``starts`` ``(F,)``: when each frame begins. A union lasts as long as either has a box, and is the hull of both
-    boxes, or the one box while the other is lost. Three are never joined, so crowds don't form chains. At most
-    `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv 2108.03825, which leaves the rule open.
+    ``starts`` ``(F,)``: when each frame begins. Movers touch where their IoU is above ``contact``. A union is the hull
+    of its boxes, frame by frame. Of ``pairs``: two movers, as long as either has a box; three are never joined, so
+    crowds don't form chains. Of ``groups``: movers connected by contacts that share a mover and overlap in time, in the
+    frames in which they touch. At most `MOST_UNIONS`, those that touch longest. Source: Wu et al. 2021, arXiv
+    2108.03825: a multivariate tube "contains multiple intersecting objects"; the rule itself is not published.
     """
     frame = np.searchsorted(starts, rows.extents[:, 0] + 1e-9, "right") - 1
-    together = _contacts(rows, frame, touching)
-    longest = sorted(sorted(together, key=lambda pair: -together[pair])[:MOST_UNIONS])
+    together = _contacts(rows, frame, touching, contact)
+    if unions == "groups":
+        return _groups(rows, frame, together)
+    spans = {pair: sum(len(run) for run in runs) for pair, runs in together.items()}
+    longest = sorted(sorted(spans, key=lambda pair: -spans[pair])[:MOST_UNIONS])
     rows_of = {track: np.flatnonzero(rows.track == track) for track in {track for pair in longest for track in pair}}
     return [((a, b), _joined(rows, frame, np.concatenate([rows_of[a], rows_of[b]]), a)) for a, b in longest]
 
 
-def _contacts(rows: Scores, frame: Whole, touching: int) -> dict[tuple[int, int], int]:
-    """Which tracks touch in runs of at least ``touching`` frames, and in how many frames of such."""
+def _contacts(rows: Scores, frame: Whole, touching: int, contact: float) -> dict[tuple[int, int], list[Whole]]:
+    """Which tracks touch, and in which runs of at least ``touching`` frames."""
     pairs: dict[tuple[int, int], list[int]] = {}
     order = np.argsort(frame, kind="stable")
     moments, first = np.unique(frame[order], return_index=True)
     for moment, indices in zip(moments.tolist(), np.split(order, first[1:]) if len(first) else [], strict=True):
         indices = indices[rows.track[indices] >= 0]
         boxes, tracks = rows.extents[indices], rows.track[indices]
-        a, b = np.nonzero(np.triu(ext.intersection(boxes[:, None], boxes[None]) > 0, 1))
+        a, b = np.nonzero(np.triu(_touch(boxes[:, None], boxes[None], contact), 1))
         for left, right in zip(tracks[a].tolist(), tracks[b].tolist(), strict=True):
             pairs.setdefault((min(left, right), max(left, right)), []).append(moment)
     contacts = {}
     for pair, moments_of in sorted(pairs.items()):
         runs = np.split(np.array(moments_of), np.flatnonzero(np.diff(moments_of) > 1) + 1)
-        count = sum(len(run) for run in runs if len(run) >= touching)
-        if count and pair[0] != pair[1]:
-            contacts[pair] = count
+        lasting = [run for run in runs if len(run) >= touching]
+        if lasting and pair[0] != pair[1]:
+            contacts[pair] = lasting
     return contacts
+
+
+def _touch(boxes: Floats, other: Floats, contact: float) -> Masks:
+    return ext.iou(boxes, other) > contact if contact else ext.intersection(boxes, other) > 0
+
+
+def _groups(
+    rows: Scores, frame: Whole, contacts: dict[tuple[int, int], list[Whole]]
+) -> list[tuple[tuple[int, ...], Scores]]:
+    """Connected components of contacts, two of which are connected where they share a mover and overlap in time."""
+    runs = [(pair, run) for pair, found in contacts.items() for run in found]
+    by_mover: dict[int, list[int]] = {}
+    for number, (pair, _) in enumerate(runs):
+        for mover in pair:
+            by_mover.setdefault(mover, []).append(number)
+    group = list(range(len(runs)))
+
+    def root(number: int) -> int:
+        while group[number] != number:
+            group[number] = number = group[group[number]]
+        return number
+
+    for numbers in by_mover.values():
+        until, last = -1, -1
+        for number in sorted(numbers, key=lambda k: int(runs[k][1][0])):
+            if runs[number][1][0] <= until:
+                group[root(number)] = root(last)
+            until, last = max(until, int(runs[number][1][-1])), number
+    moments: dict[int, set[tuple[int, int]]] = {}
+    for number, (pair, run) in enumerate(runs):
+        moments.setdefault(root(number), set()).update((mover, k) for mover in pair for k in run.tolist())
+    row_of = {key: k for k, key in enumerate(zip(rows.track.tolist(), frame.tolist(), strict=True))}
+    found = []
+    for touched in sorted(moments.values(), key=lambda keys: -len({k for _, k in keys}))[:MOST_UNIONS]:
+        members = tuple(sorted({mover for mover, _ in touched}))
+        indices = np.array([row_of[key] for key in sorted(touched)])
+        found.append((members, _joined(rows, frame, indices, members[0])))
+    return sorted(found, key=lambda union: (union[0], float(union[1].extents[0, 0])))
 
 
 def _joined(rows: Scores, frame: Whole, indices: Whole, number: int) -> Scores:

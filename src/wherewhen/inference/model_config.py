@@ -234,9 +234,14 @@ class ModelConfig:
             self.engine, self.precision, self.crops, self.gate, device,
         )  # fmt: skip
 
-    def feature_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
-        """Specification of the features of each view of the method, on a device."""
-        return {view: self.feature_spec(device, instances) for view, instances in self.views.items()}
+    def feature_specs(self, device: str = "auto", training: bool = False) -> dict[str, FeatureSpec]:
+        """Specification of the features of each view of the method, on a device; ``training``: of training videos."""
+        return {view: self._spec_of(instances, device, training) for view, instances in self.views.items()}
+
+    def _spec_of(self, instances: str, device: str, training: bool) -> FeatureSpec:
+        spec = self.feature_spec(device, instances)
+        change = registry.load("instances", instances).abilities.training_settings if training else None
+        return replace(spec, instances_settings=change(spec.instances_settings)) if change else spec
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -248,8 +253,8 @@ class ModelConfig:
         return tuple(change for kind in _between(self.augment) for change in CHANGES[kind])
 
     def training_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
-        """The `feature_specs`, and those of each view of changed pictures, see `changed_view`."""
-        specs = self.feature_specs(device)
+        """The `feature_specs` of training videos, and those of each view of changed pictures, see `changed_view`."""
+        specs = self.feature_specs(device, training=True)
         return specs | {
             changed_view(view, number): replace(spec, change=change)
             for number, change in enumerate(self.changes, 1)

@@ -19,7 +19,7 @@ from wherewhen.core.values import Boxes, Features, Grid, Instances, Paths, Score
 from wherewhen.instances._manner import NAMES, beside, manner
 from wherewhen.instances._pool import pool, whole_picture
 from wherewhen.instances._shares import placed
-from wherewhen.instances._tubes_config import TubesConfig, effective
+from wherewhen.instances._tubes_config import TubesConfig, effective, in_training
 
 
 def windows(grids: Iterable[Grid], seconds: float | None) -> Iterator[tuple[list[Grid], list[Boxes]]]:
@@ -67,7 +67,7 @@ class Movers:
         if self.config.part is not None:
             parts = tubes.sub_tubes(parts, self.config.part)
         rows, order = in_time(parts.rows, len(parts))
-        numbers = self._numbers(parts)[order]
+        numbers = self._numbers(parts, order)
         features = self._features(grids, rows, len(parts))
         borders = np.searchsorted(rows.track, np.arange(len(parts) + 1))
         hulls = np.stack([ext.hull(rows.extents[a:b]) for a, b in pairwise(borders.tolist())])
@@ -91,22 +91,31 @@ class Movers:
         features = pool(cells(grids), places, rows.track)[1]
         return unit(features) if self.config.l2 else features
 
-    def _numbers(self, parts: Tubes) -> NDArray[np.int64]:
-        """The number of the mover of each part; movers that are not in this window are forgotten."""
+    def _numbers(self, parts: Tubes, order: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Track numbers of parts in ``order``: of their movers, or a new one for each part.
+
+        Movers that are not in this window are forgotten.
+        """
+        if self.config.track == "part":
+            self.next += len(order)
+            return np.arange(self.next - len(order), self.next)
+        keys = list(zip(parts.kinds, parts.members, strict=True))
         numbers = {}
-        for key in zip(parts.kinds, parts.members, strict=True):
+        for key in keys:
             if key not in numbers:
                 numbers[key] = self.numbers.get(key, self.next)
                 self.next = max(self.next, numbers[key] + 1)
         self.numbers = numbers  # type: ignore[assignment]
-        return np.array([numbers[key] for key in zip(parts.kinds, parts.members, strict=True)], np.int64)
+        return np.array([numbers[key] for key in keys], np.int64)[order]
 
 
 class Windowed:
     """A builder that makes instances of tracked boxes a window at a time; ``whole``: see `Movers`."""
 
     Config: ClassVar[type] = TubesConfig
-    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(effective_settings=effective)
+    abilities: ClassVar[BuilderAbilities] = BuilderAbilities(
+        effective_settings=effective, training_settings=in_training
+    )
     whole: ClassVar[bool]
 
     def __init__(self, config: TubesConfig) -> None:

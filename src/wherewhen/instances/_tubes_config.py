@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wherewhen.core.contracts import PoseSpec, RoiSpec, TrackSource
@@ -52,6 +52,9 @@ class TubesConfig:
         shape: how tubes are built from tracks; by default its window is 12.8 seconds, and movers that
             touch have no union.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
+        whole_in_training: tubes of training videos are kept whole; parts are those of detection, as in Wu et al., 2021.
+        track: what a track number stands for: an object, whose parts are one path, or each part, so that the best part
+            alone is the predicted tube (equation 9 of Wu et al.).
         features: pool averages the grid cells inside the boxes; crop cuts the boxes out of the pictures and
             runs the backbone on them; pose is pool with the motion of each person's joints. Tubes only.
         margin: share of its size by which a box is enlarged on each side before its features are computed.
@@ -66,6 +69,8 @@ class TubesConfig:
     tracks: LinkConfig = LinkConfig()  # noqa: RUF009 (frozen)
     shape: TubeConfig = TubeConfig(window=WINDOW, multivariate=False)  # noqa: RUF009 (frozen)
     part: float | None = SUB_TUBE
+    whole_in_training: bool = False
+    track: Literal["object", "part"] = "object"
     features: Literal["pool", "crop", "pose"] = "pool"
     margin: float = 0.0
     width: int | None = 640
@@ -107,13 +112,30 @@ class TubesConfig:
         return (self.shape.window or float("inf")) + self.tracks.gap
 
 
+def in_training(settings: TubesConfig) -> TubesConfig:
+    """The settings by which instances of training videos are built: without parts where they are whole in training.
+
+    >>> in_training(TubesConfig(whole_in_training=True)).part is None
+    True
+    """
+    return replace(settings, part=None) if settings.whole_in_training else settings
+
+
 def effective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain settings that features depend on: those of joints where they are located, without the file's path.
+    """The plain settings that features depend on, without those that have no effect and the path of the file of joints.
+
+    Settings that older releases lacked are left out where they have their effect, so that stores stay valid.
 
     >>> sorted(effective({"features": "pose", "pose": {"path": "net.tflite", "sha256": "1"}})["pose"])
     ['sha256']
     """
-    effective_settings = {name: value for name, value in settings.items() if name != "pose"}
+    without_effect = {"pose", "whole_in_training"} | ({"track"} if settings.get("track") == "object" else set())
+    result = {name: value for name, value in settings.items() if name not in without_effect}
     if settings["features"] == "pose":
-        effective_settings["pose"] = {name: value for name, value in settings["pose"].items() if name != "path"}
-    return effective_settings
+        result["pose"] = {name: value for name, value in settings["pose"].items() if name != "path"}
+    if "shape" in settings:
+        shape = settings["shape"]
+        newer = {"unions": "pairs", "contact": 0.0}
+        idle = {name for name, usual in newer.items() if not shape["multivariate"] or shape.get(name) == usual}
+        result["shape"] = {name: value for name, value in shape.items() if name not in idle}
+    return result

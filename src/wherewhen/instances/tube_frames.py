@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from wherewhen.core.contracts import BuilderAbilities
 from wherewhen.instances._movers import Windowed
-from wherewhen.instances._tubes_config import effective
+from wherewhen.instances._tubes_config import effective, in_training
 
 
 def _without_crops(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ class TubeFrames(Windowed):
 
     whole: ClassVar[bool] = True
     abilities: ClassVar[BuilderAbilities] = BuilderAbilities(
-        shares_settings_with="tubes", effective_settings=_without_crops
+        shares_settings_with="tubes", effective_settings=_without_crops, training_settings=in_training
     )
 
 

@@ -24,10 +24,11 @@ def along(boxes: Scores, steps: Sequence[Scores], weights: Floats) -> Scores:
     return Scores(boxes.extents, np.where(boxes.track < 0, boxes.values, smoothed), boxes.track)
 
 
-def apart(boxes: Scores, within: float) -> Scores:
+def apart(boxes: Scores, within: float | None) -> Scores:
     """Boxes of one step, best first, without those that share their place with a better one.
 
-    Two share a place where the larger one covers ``within`` of the smaller one: a mover and a union that it is in.
+    Two share a place where the larger one covers ``within`` of the smaller one: a mover and a union that it is in; none
+    do where it is None.
     """
     shared = _shares(boxes.extents[:, None], boxes.extents[None], within)
     rows: list[int] = []
@@ -37,8 +38,10 @@ def apart(boxes: Scores, within: float) -> Scores:
     return Scores(boxes.extents[rows], boxes.values[rows], boxes.track[rows])
 
 
-def _shares(boxes: Floats, other: Floats, within: float) -> Masks:
+def _shares(boxes: Floats, other: Floats, within: float | None) -> Masks:
     """Whether boxes share their place; they broadcast."""
+    if within is None:
+        return np.zeros(np.broadcast_shapes(boxes.shape[:-1], other.shape[:-1]), bool)
     smaller = np.minimum(ext.area(boxes), ext.area(other))
     shared: Masks = (smaller > 0) & (ext.intersection(boxes, other) >= within * smaller)
     return shared
@@ -76,13 +79,15 @@ def _covered(low: float, high: float, count: int) -> tuple[int, Floats]:
     return first, shares if shares.any() else np.ones(len(shares))
 
 
-def free(regions: Floats, movers: Floats, within: float) -> Masks:
+def free(regions: Floats, movers: Floats, within: float | None) -> Masks:
     """Whether regions ``(R, 6)`` share their place with none of the movers ``(M, 6)``: see `apart`."""
     alone: Masks = ~np.asarray(_shares(regions[:, None], movers[None], within).any(1))
     return alone
 
 
-def paths(rows: Scores, alarm: float, keep: float, gap: float, shortest: float, within: float) -> tuple[Event, ...]:
+def paths(
+    rows: Scores, alarm: float, keep: float, gap: float, shortest: float, within: float | None
+) -> tuple[Event, ...]:
     """Events from all boxes of an alarm: paths of movers while they score ``keep``, if they reach ``alarm``.
 
     A path ends at a pause of ``gap`` seconds and lasts at least ``shortest``. Of paths that share their place for half
@@ -107,6 +112,6 @@ def _ways(rows: Scores, track: int, keep: float, gap: float) -> list[Scores]:
     return [Scores(rows.extents[part], rows.values[part], rows.track[part]) for part in parts]
 
 
-def _repeats(way: Scores, other: Scores, within: float) -> bool:
+def _repeats(way: Scores, other: Scores, within: float | None) -> bool:
     _, rows, other_rows = np.intersect1d(way.extents[:, 0], other.extents[:, 0], return_indices=True)
     return bool(2 * _shares(way.extents[rows], other.extents[other_rows], within).sum() >= len(way.values))

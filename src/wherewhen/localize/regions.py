@@ -72,7 +72,7 @@ class RegionsConfig:
         merge: events of one alarm that overlap in time are merged where their boxes are no more than this share of
             the picture apart.
         within: share of the smaller of two movers covered by the other, from which only the better is reported; a mover
-            is reported in place of a region.
+            is reported in place of a region. Null reports all.
         inside: score of a mover beside a map: the value that this share of its box doesn't exceed, 1 is the highest.
     """
 
@@ -92,16 +92,16 @@ class RegionsConfig:
     shortest_seconds: float = 0.3
     longest_seconds: float = 300.0
     merge: float = 0.1
-    within: float = 0.7
+    within: float | None = 0.7
     inside: float = 0.9
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 0:
+            if value is not None and value < 0:
                 raise ConfigError(f"regions: {name} can't be negative, got {value}")
         for name in ("sharpen", "level", "link", "alarm", "keep", "merge", "within", "inside"):
-            if getattr(self, name) > 1:
-                raise ConfigError(f"regions: {name} is a share from 0 to 1, got {getattr(self, name)}")
+            if (share := getattr(self, name)) is not None and share > 1:
+                raise ConfigError(f"regions: {name} is a share from 0 to 1, got {share}")
         for name in ("top", "most"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"regions: {name} must be at least 1, got {getattr(self, name)}")

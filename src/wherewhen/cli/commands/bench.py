@@ -25,7 +25,8 @@ class Options:
         across: folders of other data sets, separated by commas; trains on each data set and evaluates on each.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         output: folder for bench.json, bench.md and report.html; default: nothing is written.
-        workers: number of processes; default: one per core.
+        device: auto, cpu or cuda, which training and evaluation run on.
+        workers: number of processes; default: one per core, and one on a GPU.
         json: print the table, intervals and paired comparisons as JSON instead of text.
         quiet: no progress bars, and only warnings and errors in the log.
     """
@@ -39,6 +40,7 @@ class Options:
     across: str | None = None
     output: str | None = None
     reader: str | None = None
+    device: str = "cpu"
     workers: int | None = None
     json: bool = False
     quiet: bool = False
@@ -55,7 +57,9 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.evaluation import choices, pages
     from wherewhen.evaluation.evaluator import headlines, markdown
     from wherewhen.evaluation.measurable import USUAL, named
+    from wherewhen.runtime.devices import pick_device
 
+    device = pick_device(options.device)
     families = named(options.metrics)
     roots = [options.data, *(options.across.split(",") if options.across else [])]
     sets = [datasets.reader_of(root, options.reader).load(Path(root)).name for root in roots]
@@ -69,7 +73,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         seeds=range(options.seeds),
         families=families,
         settings=settings,
-        workers=options.workers,
+        device=device,
+        workers=options.workers or (1 if device != "cpu" else None),
         quiet=options.quiet,
         reader=options.reader,
         ablate=options.ablate,

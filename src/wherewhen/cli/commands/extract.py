@@ -67,7 +67,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     sources = extraction.sources(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     if options.device != "auto":  # left to each process; those of a cluster may have none
         pick_device(options.device)
-    specs = [config.feature_specs(options.device) for config in configs]
+    specs = [config.feature_specs(options.device, training) for config in configs for training in (False, True)]
     if sources.truths:  # evaluation needs more views than training
         specs = [feature_specs(by_view) for by_view in specs]
     distinct = list({fingerprint(spec): spec for by_view in specs for spec in by_view.values()}.values())

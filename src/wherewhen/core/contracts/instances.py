@@ -70,10 +70,12 @@ class BuilderAbilities:
         shares_settings_with: name of the builder from whose instances it derives its own. Settings that a user doesn't
             give are those given to that builder.
         effective_settings: the part of its plain settings that features depend on, for their passports; None = all.
+        training_settings: its settings for training videos, from those for detection; None = the same.
     """
 
     shares_settings_with: str | None = None
     effective_settings: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    training_settings: Callable[[Any], Any] | None = None
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
