@@ -24,15 +24,15 @@ def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str
     if not declared:
         able = [name for name in registry.names("methods") if registry.load("methods", name).abilities.ablations]
         raise ConfigError(f"method {method} declares no ablations; these do: {', '.join(able) or 'none'}")
-    seen = [ModelConfig.of({**base, "method": method})]
+    configs = [ModelConfig.of({**base, "method": method})]
     result: dict[str, tuple[str, Mapping[str, Any]]] = {method: (method, base)}
     field_names = {field.name for field in fields(registry.load("methods", method).Config)}
     for name, change in declared.items():
         parts = {key: value for key, value in change.items() if key not in field_names}
         changed = {key: value for key, value in change.items() if key in field_names}
         other = _updated(base, {method: changed, **parts})
-        if (config := ModelConfig.of({**other, "method": method})) not in seen:
-            seen.append(config)
+        if (config := ModelConfig.of({**other, "method": method})) not in configs:
+            configs.append(config)
             result[method + SEPARATOR + name] = method, other
     return result
 

@@ -185,7 +185,7 @@ def _groups(
     rows: Scores, frame: Whole, contacts: dict[tuple[int, int], list[Whole]]
 ) -> list[tuple[tuple[int, ...], Scores]]:
     """Connected components of contacts, two of which are connected where they share a mover and overlap in time."""
-    runs = [(pair, run) for pair, found in contacts.items() for run in found]
+    runs = [(pair, run) for pair, runs_of_pair in contacts.items() for run in runs_of_pair]
     by_mover: dict[int, list[int]] = {}
     for number, (pair, _) in enumerate(runs):
         for mover in pair:
@@ -207,12 +207,12 @@ def _groups(
     for number, (pair, run) in enumerate(runs):
         moments.setdefault(root(number), set()).update((mover, k) for mover in pair for k in run.tolist())
     row_of = {key: k for k, key in enumerate(zip(rows.track.tolist(), frame.tolist(), strict=True))}
-    found = []
+    groups = []
     for touched in sorted(moments.values(), key=lambda keys: -len({k for _, k in keys}))[:MOST_UNIONS]:
         members = tuple(sorted({mover for mover, _ in touched}))
         indices = np.array([row_of[key] for key in sorted(touched)])
-        found.append((members, _joined(rows, frame, indices, members[0])))
-    return sorted(found, key=lambda union: (union[0], float(union[1].extents[0, 0])))
+        groups.append((members, _joined(rows, frame, indices, members[0])))
+    return sorted(groups, key=lambda union: (union[0], float(union[1].extents[0, 0])))
 
 
 def _joined(rows: Scores, frame: Whole, indices: Whole, number: int) -> Scores:
