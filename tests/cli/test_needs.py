@@ -40,7 +40,7 @@ WRONG = {
 
 ORDINARY = """
 bench x --methods cuboid_mil,rtfm --backbones motion --seeds 3 --metrics frame --json --reader native
-bench x --output out --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
+bench x --output out --device cpu --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
 adapt --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
