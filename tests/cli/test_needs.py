@@ -40,12 +40,12 @@ WRONG = {
 
 ORDINARY = """
 bench x --methods cuboid_mil,rtfm --backbones motion --seeds 3 --metrics frame --json --reader native
-bench x --output out --device cpu --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
+bench x --output out --workers 2 --quiet --engine torch --precision fp32 --backbones motion,x3d --x3d.stride 8
 adapt --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
 bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
-bench x --methods rtfm --normalizer both --components 3
+bench x --methods rtfm --normalizer both --components 3 --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
 convert found --output out.json --to coco --from events --no-boxes --json
