@@ -63,6 +63,16 @@ def test_a_gap_is_filled_in_a_straight_line() -> None:
         np.testing.assert_allclose(boxes.extents[0], [boxes.start, boxes.end, *way(boxes.start)], atol=1e-9)
 
 
+def test_frames_with_detections_stay_known_though_rows_are_filled_in_and_left_out() -> None:
+    """Mover 0 is lost in frames 4 and 5; mover 1 is seen in frame 8 alone, which is no track."""
+    frames = filmed(
+        [walks(0.1, 0.5), walks(0.7, 0.0)], 9, lambda n, k: 0.9 * (k not in (4, 5, 8) if n == 0 else k == 8)
+    )
+    linked = list(link(frames, LinkConfig(gap=0.5)))
+    assert [len(boxes.values) for boxes in linked] == [1] * 8 + [0]
+    assert [boxes.detected for boxes in linked] == [k not in (4, 5) for k in range(9)]
+
+
 def test_a_longer_gap_ends_a_track() -> None:
     found = list(link(filmed([walks(0.1, 0.0)], 40, lambda n, k: 0.0 if 8 <= k < 25 else 0.9)))
     assert [boxes.track.tolist() for boxes in found] == [[0]] * 8 + [[]] * 17 + [[1]] * 15

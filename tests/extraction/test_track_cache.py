@@ -11,11 +11,12 @@ import pytest
 
 from wherewhen.cli.commands import detect
 from wherewhen.core import extents as ext
+from wherewhen.core.array_files import load, save
 from wherewhen.core.contracts import Classes, TrackSource
 from wherewhen.core.errors import ConfigError, VideoError
 from wherewhen.core.linking import LinkConfig
 from wherewhen.core.store import plain as as_plain
-from wherewhen.core.values import Boxes, Features, Frame, Instances, Prediction, Video
+from wherewhen.core.values import Boxes, Features, Frame, Instances, Prediction, Truth, Video
 from wherewhen.evaluation import evaluator
 from wherewhen.extraction import assembly, box_tracks, feature_cache, loading, track_cache
 from wherewhen.inference import score_maps, scoring
@@ -96,6 +97,19 @@ def test_a_damaged_file_is_made_again(video: Video, tmp_path: Path, caplog: pyte
     path.write_bytes(path.read_bytes()[:200])
     assert [plain(boxes) for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]] == first
     assert f"recomputed: {path}: " in caplog.text
+
+
+def test_frames_with_detections_are_kept_and_files_without_them_are_made_again(
+    video: Video, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = [boxes.detected for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]]
+    assert {*first} == {True, False}
+    assert [boxes.detected for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]] == first
+    (path,) = tmp_path.rglob("*.safetensors")
+    arrays, passport = load(path)
+    save(path, {name: rows for name, rows in arrays.items() if name != "detected"}, passport, ours=True)
+    assert [boxes.detected for boxes in track_cache.cached_boxes(video, {"it": SIGHT}, tmp_path)["it"]] == first
+    assert f"recomputed: {path}: it lacks the frames with detections" in caplog.text
 
 
 def test_features_and_boxes_of_a_video_have_one_name(video: Video, tmp_path: Path) -> None:
@@ -200,6 +214,11 @@ def test_live_is_offline(method: str, video: Video, untrained: Callable[..., Mod
         bag = feature_cache.bag_of(video, looks)
         offline = evaluator.detect_bags(model, evaluator.normalized(model, [bag]))["film"]
         same(live, offline)
+        source = box_tracks.proposer(SIGHT.proposals, SIGHT.settings)
+        with_boxes = [(b.start, b.end) for b in box_tracks.boxes(video, source) if len(b.values)]
+        assert offline.detected is not None and [*map(tuple, offline.detected.tolist())] == with_boxes
+        whole = evaluator.trivial_predictions("full_frame", model, [bag], {"film": Truth(np.array([0.0, 6.0]))})["film"]
+        assert whole.detected is not None and len(whole.detected) == len(with_boxes)
     assert live.events and all(event.track >= 0 for event in live.events)
     assert live.frames is not None and live.frames.edges[-1] == pytest.approx(6.0)
 

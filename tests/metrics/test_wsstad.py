@@ -107,6 +107,20 @@ def test_the_truth_told_back_is_perfect_and_half_the_time_is_half():
     assert "vauc_tube" not in found
 
 
+def test_the_detector_of_equation_10_gives_boxes_where_the_prediction_says_so():
+    """Six frames; truth in 0 to 3, the tube in 2 to 5, of which 2 is filled in: Gamma = the frames 1, 3 and 4."""
+    truth = Truth(np.arange(7.0), [[0, 4]], [[0, 4, 0, 0, 0.5, 0.5]])
+    tube = Scores([[2, 6, 0, 0, 0.5, 0.5]], [0.9])
+    detected = np.array([[1.0, 2.0], [3.0, 5.0]])
+    numbers = wsstad.compute({"a": Prediction(boxes=tube, detected=detected)}, {"a": truth})
+    assert numbers["s_loc_miou_detector"] == pytest.approx(1 / 3)
+    assert numbers["s_loc_miou"] == pytest.approx(2 / 6)
+    covered = wsstad.compute({"a": Prediction(boxes=tube)}, {"a": truth})
+    assert covered["s_loc_miou_detector"] == pytest.approx(2 / 4), "without a detector: frames with a predicted box"
+    never = wsstad.compute({"a": Prediction(boxes=tube, detected=np.empty((0, 2)))}, {"a": truth})
+    assert never["s_loc_miou_detector"] == 0.0
+
+
 def test_errors_say_what_is_missing():
     nothing = {"a": Prediction(boxes=Scores(np.empty((0, 6)), []))}
     with pytest.raises(DataError, match="no anomalous video"):

@@ -207,6 +207,7 @@ class _Linker:
             values=np.array([frame.values[k] for k in indices]),
             names=names,
             track=np.array([track.number for track in tracks], np.int64),
+            detected=frame.boxes.detected,
         )
 
 

@@ -68,7 +68,7 @@ def detect_bags(model: Model, bags: Iterable[Bag]) -> Scored:
     for bag in bags:
         parts = ((name, bag.views[name]) for name in model.config.views)
         located = model.located(model.answered(parts), model.movers_of(bag.video))
-        predictions[bag.video.id] = join_predictions(located)
+        predictions[bag.video.id] = replace(join_predictions(located), detected=model.detected(bag.video))
     return predictions
 
 
@@ -81,9 +81,8 @@ def trivial_predictions(name: str, model: Model, bags: Sequence[Bag], truths: Ma
     for bag in bags:
         prediction = join_predictions(localizer(_trivial(row, model, bag, truths[bag.video.id])))
         assert prediction.frames is not None
-        predictions[bag.video.id] = replace(
-            prediction, frames=HeatMap(0.5 + 0.5 * prediction.frames.values, prediction.frames.edges), events=()
-        )
+        always = HeatMap(0.5 + 0.5 * prediction.frames.values, prediction.frames.edges)
+        predictions[bag.video.id] = replace(prediction, frames=always, events=(), detected=model.detected(bag.video))
     return predictions
 
 

@@ -21,7 +21,7 @@ from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.feature_file import content, is_features
 from wherewhen.core.linking import LinkConfig
 from wherewhen.core.store import Spare, cache_folder, fingerprint, fingerprinted, plain
-from wherewhen.core.values import Boxes, Scores, Video
+from wherewhen.core.values import Boxes, Floats, Scores, Video
 from wherewhen.extraction import box_tracks, roi_crops, sampling
 from wherewhen.extraction.assembly import Streams
 
@@ -148,6 +148,12 @@ def cached_boxes(
     )
 
 
+def detected(video: Video, track_source: TrackSource) -> Floats:
+    """Seconds ``(N, 2)`` of the frames of a file in which its source gave a box, tracked or not; cached."""
+    frames = _loaded_or_tracked(video, track_source, None)
+    return np.array([[boxes.start, boxes.end] for boxes in frames if boxes.detected]).reshape(-1, 2)
+
+
 def _for_each(by_name: Mapping[str, TrackSource], streams: dict[str, Iterator[Boxes]]) -> dict[str, Iterator[Boxes]]:
     copies = {}
     for name, track_source in by_name.items():
@@ -203,6 +209,7 @@ def _write(path: Path, stream: Iterable[Boxes], passport: Mapping[str, Any]) -> 
         "times": np.array([[boxes.start, boxes.end] for boxes in frames]).reshape(-1, 2),
         "counts": np.array([len(boxes.values) for boxes in frames], np.int64),
         "extents": rows.extents, "values": rows.values, "track": rows.track,
+        "detected": np.array([bool(boxes.detected) for boxes in frames], np.uint8),
     }  # fmt: skip
     words = {"names": [list(boxes.names) for boxes in frames], "notes": [boxes.note for boxes in frames]}
     save(path, arrays, {**passport, "words": words}, ours=True)  # of a cache: damaged files are computed again
@@ -213,12 +220,15 @@ def _read(path: Path, passport: Mapping[str, Any]) -> list[Boxes]:
     words = own_passport.pop("words", None)
     if words is None or own_passport != passport:
         raise StoreError(f"{path}: its boxes have other settings")
+    if "detected" not in arrays:
+        raise StoreError(f"{path}: it lacks the frames with detections, as files of older releases do")
     if not len(arrays["counts"]):
         return []
     borders = np.cumsum(arrays["counts"])[:-1]
     parts = (np.split(arrays[name], borders) for name in ("extents", "values", "track"))
-    frames = zip(arrays["times"].tolist(), *parts, words["names"], words["notes"], strict=True)
+    detected = arrays["detected"].astype(bool).tolist()
+    frames = zip(arrays["times"].tolist(), *parts, words["names"], words["notes"], detected, strict=True)
     return [
-        Boxes(start, end, rows, values, tuple(names), track, note)
-        for (start, end), rows, values, track, names, note in frames
+        Boxes(start, end, rows, values, tuple(names), track, note, has_box)
+        for (start, end), rows, values, track, names, note, has_box in frames
     ]

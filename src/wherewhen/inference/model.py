@@ -16,7 +16,8 @@ from wherewhen.core.calibration import calibrate
 from wherewhen.core.config import mapping
 from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
 from wherewhen.core.errors import ConfigError, StoreError, first_line
-from wherewhen.core.values import Boxes, Features, Instances, Prediction, Video
+from wherewhen.core.feature_file import is_features
+from wherewhen.core.values import Boxes, Features, Floats, Instances, Prediction, Video
 from wherewhen.extraction import assembly, sampling, track_cache
 from wherewhen.extraction.assembly import Part
 from wherewhen.inference import alarms, model_file, score_maps
@@ -235,6 +236,11 @@ class Model(Detector):
     def movers_of(self, video: Video) -> Iterator[Boxes] | None:
         """The tracked boxes of a file beside its maps, cached; None where the model has no source of boxes."""
         return track_cache.cached_boxes(video, self._beside)[track_cache.MOVERS] if self._beside else None
+
+    def detected(self, video: Video) -> Floats | None:
+        """Seconds ``(N, 2)`` of frames in which its source of boxes gave any, cached; None without one, or pictures."""
+        sources = [*track_cache.track_sources(self.builders).values(), *self._beside.values()]
+        return track_cache.detected(video, sources[0]) if sources and not is_features(video.path) else None
 
     @property
     def _beside(self) -> dict[str, TrackSource]:

@@ -87,11 +87,12 @@ def compute(
     """How well the best-scored tube of each anomalous video covers the truth.
 
     ``s_loc_miou``: mean S_loc over anomalous videos, all frames counted; ``s_loc_iou@e``: share of them with
-    S_loc > e. Names with ``_detector`` count only frames in which a detector gave a box: ``detector_frames``
-    ``(F,)`` by video id, else the frames that any predicted box covers. ``s_loc_miou_oracle``: the tube that fits
-    best instead of the one scored best. ``vauc_tube``: AUC of videos by the score of their best tube. Of tubes with
-    equal scores the mean counts; without a tube S_loc is 0. Frames with truth at an unknown place are
-    left out. DataError if there is no anomalous video or one of them has no truth box. Source: Wu et al. 2021.
+    S_loc > e. Names with ``_detector`` count only frames in which a detector gave a box (equation 10): those of
+    ``detector_frames`` ``(F,)`` by video id, else of `Prediction.detected`, else the frames that any predicted box
+    covers. ``s_loc_miou_oracle``: the tube that fits best instead of the one scored best. ``vauc_tube``: AUC of videos
+    by the score of their best tube. Of tubes with equal scores the mean counts; without a tube S_loc is 0. Frames with
+    truth at an unknown place are left out. DataError if there is no anomalous video or one of them has no truth box.
+    Source: Wu et al. 2021.
     """
     every, in_detected, oracle, tops, labels = [], [], [], [], []
     for key, prediction, truth in paired(predictions, truths, "boxes"):
@@ -105,8 +106,7 @@ def compute(
         if not place.regions:
             raise DataError(f"{key}: an anomalous video without a ground-truth box or mask can't be evaluated by tubes")
         valid = annotated_frames(truth, place)
-        detected = np.zeros(len(valid), bool)
-        detected[predicted.frame] = True
+        detected = _detected(prediction, predicted, truth)
         if detector_frames is not None:
             detected = _checked_frames(detector_frames, key, len(valid))
         values = s_loc(predicted, truth, valid)
@@ -123,6 +123,17 @@ def compute(
     lowest = min((top for top in tops if top is not None), default=0.0) - 1
     scores = [lowest if top is None else top for top in tops]
     return numbers | where_defined({"vauc_tube": lambda: roc_auc(scores, labels)})
+
+
+def _detected(prediction: Prediction, predicted: Tubes, truth: Truth) -> Bools:
+    """Frames ``(F,)`` in which the detector gave a box; those that any tube covers where they are not known."""
+    frames = predicted.frame
+    if prediction.detected is not None:
+        rows = np.concatenate([prediction.detected, np.zeros((len(prediction.detected), 4))], 1)
+        frames = frame_rows(rows, truth.edges)[0]
+    detected = np.zeros(len(truth.edges) - 1, bool)
+    detected[frames] = True
+    return detected
 
 
 def _checked_frames(detector_frames: Mapping[str, Bools], key: str, frames: int) -> Bools:

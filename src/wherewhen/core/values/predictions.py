@@ -130,7 +130,8 @@ class Prediction:
     ``frames``: scores per time step (1x1 heat map). ``heat``: scores per cell. ``boxes``: one row per box and
     frame, with scores; rows of one tube share a track number. ``events``: the detected events. ``classes``: the
     frame scores divided among classes, by name (1x1 heat maps); empty for methods without classes. ``threshold``: the
-    raw frame score that became 0.5 in ``frames``, see `wherewhen.core.calibration`.
+    raw frame score that became 0.5 in ``frames``, see `wherewhen.core.calibration`. ``detected``: seconds ``(N, 2)`` of
+    the frames in which the source of boxes gave any; None where it is not known.
     """
 
     frames: HeatMap | None = None
@@ -139,6 +140,7 @@ class Prediction:
     events: tuple[Event, ...] = ()
     classes: Mapping[str, HeatMap] = field(default_factory=dict)
     threshold: float = 0.5
+    detected: Floats | None = None
 
     def __repr__(self) -> str:
         times = "no scores" if self.frames is None else seconds(*self.frames.edges[[0, -1]])

@@ -60,7 +60,8 @@ class Boxes:
     """The boxes in one frame of ``[start, end)`` seconds: extents ``(N, 6)``, confidence ``(N,)`` in [0, 1].
 
     ``names``: a class name per row, or empty where unknown. ``track``: ``(N,)`` (-1 = none). ``note``: why
-    these boxes are less reliable than others, or empty.
+    these boxes are less reliable than others, or empty. ``detected``: whether the source gave any box in this frame,
+    before rows were left out or filled in; None: as there are rows.
     """
 
     start: float
@@ -70,6 +71,7 @@ class Boxes:
     names: tuple[str, ...] = ()
     track: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     note: str = ""
+    detected: bool | None = None
 
     def __post_init__(self) -> None:
         if not self.start < self.end:
@@ -81,6 +83,7 @@ class Boxes:
             )
         if not ((values >= 0) & (values <= 1)).all():
             raise ValueError("boxes: expected confidence in [0, 1]")
+        object.__setattr__(self, "detected", len(rows) > 0 if self.detected is None else bool(self.detected))
         freeze(self, extents=rows, values=values, track=track)
 
     def __repr__(self) -> str:
