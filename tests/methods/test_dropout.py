@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from wherewhen.core import registry
+from wherewhen.core.contracts import View
 from wherewhen.methods._dropout import LockedDropout
 
 
@@ -37,6 +39,32 @@ def test_gradients_go_where_something_is_left() -> None:
     out.sum().backward()
     assert values.grad is not None
     assert torch.equal(values.grad, out.detach())
+
+
+def one_bag(view: str, count: int = 20) -> dict[str, View]:
+    """A bag of instances that are all the same."""
+    rows = torch.randn(1, 1, 12, generator=torch.Generator().manual_seed(3)).expand(1, count, 12)
+    extents = torch.arange(count)[None, :, None] + torch.tensor([0.0, 1, 0, 0, 1, 1])
+    tubes = view == "tubes"
+    track = torch.arange(count)[None] if tubes else torch.full((1, count), -1)
+    there = torch.ones(1, count, dtype=torch.bool)
+    return {view: View(rows, extents, track, there, (None if tubes else (count, 1, 1),))}
+
+
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("name", ["mgpr", "asa", "dmrm", "gclnc"])
+def test_methods_drop_for_each_bag_or_for_each_instance(name: str, locked: bool) -> None:
+    """Equal instances stay equal under one mask of their bag, and differ under masks of their own."""
+    method = registry.load("methods", name)
+    bags = one_bag(method.views[0])
+    bags |= {view: bags[method.views[0]] for view in method.views[1:]}
+    settings = {"prior": None} if name == "mgpr" else {}
+    torch.manual_seed(0)
+    config = method.Config(dropout=0.5, locked_dropout=locked, **settings)
+    model = method(config, dict.fromkeys(method.views, 12)).train()
+    with torch.no_grad():
+        scores = model(bags).scores[0]
+    assert (float(scores.max() - scores.min()) < 1e-6) == locked
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])

@@ -76,6 +76,7 @@ class Branch(nn.Module):
 
     ``relation``: attention, graph or none. Head: ``hidden`` (ReLU), ``middle`` (linear), 1 (Sultani et al., CVPR 2018).
     ``prior``: length of features, in roots of their mean square, where the score starts at 0.5; longer ones above.
+    ``locked``: dropout has one mask for each bag, not one for each instance.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Branch(nn.Module):
         middle: int,
         drop: float,
         prior: float | None = None,
+        locked: bool = True,
     ) -> None:
         super().__init__()
         self.prior = prior
@@ -99,7 +101,7 @@ class Branch(nn.Module):
         for layer in self.layers:
             nn.init.xavier_normal_(layer.weight)  # type: ignore[arg-type]
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        self.drop = LockedDropout(drop)
+        self.drop = LockedDropout(drop, locked=locked)
         if prior is not None:  # the learned part starts small compared with the prior
             self.steep = nn.Parameter(torch.tensor(STEEP))
             self.layers[-1].weight.data.mul_(0.1)  # type: ignore[operator]

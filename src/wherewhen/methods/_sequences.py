@@ -90,17 +90,20 @@ def queries(length: int, lanes: int) -> Iterator[slice]:
 class Locked(nn.Module):
     """Dropout of whole channels of a lane: one draw for all its steps, far cheaper than one per number.
 
-    ``(L, T, C)`` -> ``(L, T, C)``; a lane's draw follows from the seed and the lanes before it.
+    ``(L, T, C)`` -> ``(L, T, C)``; a lane's draw follows from the seed and the lanes before it. ``locked``: false for
+    one draw for each number.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, locked: bool = True) -> None:
         super().__init__()
-        self.share = share
+        self.share, self.locked = share, locked
 
     def forward(self, values: Tensor) -> Tensor:
         """Values, some channels 0 and the others larger; as they are outside of training."""
         if not self.training or not self.share:
             return values
+        if not self.locked:
+            return nn.functional.dropout(values, self.share)
         drawn = torch.rand(len(values), 1, values.shape[-1], device=values.device) >= self.share
         return values * (drawn / (1 - self.share))
 

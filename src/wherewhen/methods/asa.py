@@ -26,7 +26,8 @@ class ASAConfig:
         hidden: width of the layer (ReLU) that features pass first; null: 512, less for short ones.
         attention: width of the attention, 128 in Ilse et al., ICML 2018; null: 128, less for short features.
         gate: multiply its tanh by a sigmoid, as the gated attention of Ilse et al.
-        dropout: after the first layer, whole channels of a bag.
+        dropout: after the first layer.
+        locked_dropout: dropout has one mask for all instances of a bag; false: one for each instance.
         instances: number of instances of a bag in training, a random subset, as in Wu et al., 2021; null: all.
     """
 
@@ -34,6 +35,7 @@ class ASAConfig:
     attention: int | None = None
     gate: bool = True
     dropout: float = 0.0
+    locked_dropout: bool = True
     instances: int | None = 200
 
     def __post_init__(self) -> None:
@@ -79,7 +81,7 @@ class ASA(nn.Module):
         super().__init__()
         self.config = config
         wide = config.hidden or width(512, dims[VIEW])
-        self.enter, self.drop = nn.Linear(dims[VIEW], wide), LockedDropout(config.dropout)
+        self.enter, self.drop = nn.Linear(dims[VIEW], wide), LockedDropout(config.dropout, locked=config.locked_dropout)
         inner = config.attention or width(128, dims[VIEW])
         self.look, self.weigh = nn.Linear(wide, inner), nn.Linear(inner, 1, bias=False)
         self.gate = nn.Linear(wide, inner) if config.gate else None

@@ -25,7 +25,8 @@ class DMRMConfig:
     Args:
         width: of the first layer (ReLU); null: 512 as published, less for features far shorter than 4096.
         middle: width of the second layer, which is linear; 32 in the paper.
-        dropout: after both layers, one draw per lane and channel; .6 in the paper.
+        dropout: after both layers; .6 in the paper.
+        locked_dropout: dropout has one mask for all steps of a lane; false: one for each instance, as published.
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
         pairs: every anomalous bag against every normal one (the authors' code), or the i-th against the i-th.
         sparsity: weight of the sum of an anomalous bag's scores in time, mean over its cells; 8e-5 in the paper.
@@ -38,6 +39,7 @@ class DMRMConfig:
     width: int | None = None
     middle: int = 32
     dropout: float = 0.0
+    locked_dropout: bool = True
     segments: int | None = 32
     pairs: Literal["all", "matched"] = "all"
     sparsity: float = 8e-5
@@ -49,7 +51,7 @@ class DMRMConfig:
         demand("dmrm", self, positive="width middle segments", share="dropout", weight="sparsity smoothness penalty")
 
 
-PUBLISHED = DMRMConfig(width=512, dropout=0.6, penalty=1e-3, compat=True)
+PUBLISHED = DMRMConfig(width=512, dropout=0.6, locked_dropout=False, penalty=1e-3, compat=True)
 """The paper's settings; its features are C3D's fc6 on a 1 x 1 grid with ``l2``."""
 
 PUBLISHED_TRAINING = Training(steps=20_000, bags=30, optimizer="adagrad", learning_rate=1e-2)
@@ -83,7 +85,13 @@ class DMRM(nn.Module):
             "dropout": {"dropout": 0.6},
             "a head of 512": {"width": 512},
             "loss as published": {"compat": True},
-            "as published": {"width": 512, "dropout": 0.6, "penalty": 1e-3, "compat": True},
+            "as published": {
+                "width": 512,
+                "dropout": 0.6,
+                "locked_dropout": False,
+                "penalty": 1e-3,
+                "compat": True,
+            },
         },
     )
     schedule: ClassVar[Training] = Training(steps=150, bags=30, optimizer="adam", learning_rate=1e-3)
@@ -103,7 +111,7 @@ class DMRM(nn.Module):
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.layers = nn.ModuleList(layers)
-        self.dropout = Locked(config.dropout)
+        self.dropout = Locked(config.dropout, config.locked_dropout)
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""

@@ -29,7 +29,8 @@ class GCLNCConfig:
         middle: width of its second layer, 128 in the official code; null as above.
         graph_width: of each graph's inner layer, 32 in the official code.
         hidden: width of the classifier; the published one is a whole video network. Null = ``width``.
-        dropout: of both networks, 0.6 in the official code; whole channels of a bag here.
+        dropout: of both networks, 0.6 in the official code.
+        locked_dropout: dropout has one mask for all cells of a bag; false: one for each cell, as published.
         segments: longer training bags are averaged into this many spans of time, 32 in the paper; null keeps all.
         rounds: number of alternations of cleaner and classifier after the classifier's first training.
         graph: joins the times of one cell (``lane``; on a grid of one cell that is the paper), or all cells of a video.
@@ -45,6 +46,7 @@ class GCLNCConfig:
     graph_width: int = 32
     hidden: int | None = None
     dropout: float = 0.6
+    locked_dropout: bool = True
     segments: int | None = 32
     rounds: int = 1
     graph: Literal["lane", "video"] = "lane"
@@ -66,7 +68,7 @@ class GCLNCConfig:
                 raise ConfigError(f"gclnc: {name} can't be negative, got {getattr(self, name)}")
 
 
-PUBLISHED = GCLNCConfig(width=512, middle=128, rounds=2)
+PUBLISHED = GCLNCConfig(width=512, middle=128, locked_dropout=False, rounds=2)
 """The official cleaner; its cells are `cells` with one row and one column, of C3D (4096) or TSN (1024) features."""
 
 PUBLISHED_TRAINING = Training(steps=1000, bags=32, optimizer="sgd", learning_rate=1e-4, weight_decay=5e-4)
@@ -168,13 +170,13 @@ class GCLNC(nn.Module):
             noisy = _scores(self._classify(short), short.held)
         extra = {"held": short.held, "noisy": noisy}
         if stage % 2 == 0 or stage == UNSTUDIED:
-            extra["classified"] = self._classify(short, self._drop(short, self.enter.out_features))
+            extra["classified"] = self._classify(short, drop=True)
         if stage % 2 or stage == UNSTUDIED:
             self._remember(self.config.momentum)
-            extra["cleaned"] = self._clean(short, self._drop(short, self.cleaner.fc1.out_features), times=times)
+            extra["cleaned"] = self._clean(short, drop=True, times=times)
             past = {name: getattr(self, _past(name)) for name, _ in self.cleaner.named_parameters()}
             with torch.no_grad():
-                extra["steady"] = torch.sigmoid(self._clean(short, None, past, times))
+                extra["steady"] = torch.sigmoid(self._clean(short, weights=past, times=times))
         elif stage:
             with torch.no_grad():
                 extra["cleaned"] = self._clean(short, times=times)
@@ -204,11 +206,11 @@ class GCLNC(nn.Module):
             terms["steady"] = self.config.steady * _mean(change, held, labels)
         return terms
 
-    def _classify(self, short: Lanes, drop: Tensor | None = None) -> Tensor:
+    def _classify(self, short: Lanes, drop: bool = False) -> Tensor:
         """Logits ``(B, T, P)``, 0 where nothing is held."""
         inner = F.relu(self.enter(short.features[short.held]))
-        if drop is not None:
-            inner = inner * drop[short.held.nonzero()[:, 0]]
+        if drop:
+            inner = inner * self._drop(len(short.held), short.held.nonzero()[:, 0], inner)
         logits = self.leave(inner).squeeze(-1)
         spot: Tensor = logits.new_zeros(short.held.shape).index_put((short.held,), logits)
         return spot
@@ -216,7 +218,7 @@ class GCLNC(nn.Module):
     def _clean(
         self,
         short: Lanes,
-        drop: Tensor | None = None,
+        drop: bool = False,
         weights: dict[str, Tensor] | None = None,
         times: Tensor | None = None,
     ) -> Tensor:
@@ -237,17 +239,22 @@ class GCLNC(nn.Module):
         rows = held.any(-1)
         adjacency = adjacency[rows] if adjacency.ndim == 4 else adjacency
         arguments = (x[rows], held[rows], adjacency.to(x.dtype))
-        if drop is not None:
-            arguments = (*arguments, drop[rows.nonzero()[:, 0]][:, None])  # type: ignore[assignment]
+        if drop:
+            shape = x.new_empty(*x[rows].shape[:2], self.cleaner.fc1.out_features)
+            arguments = (*arguments, self._drop(batch, rows.nonzero()[:, 0], shape))  # type: ignore[assignment]
         logits = functional_call(self.cleaner, weights or {}, arguments)
         whole: Tensor = logits.new_zeros(held.shape).index_put((rows,), logits * held[rows])
         return whole.reshape(batch, cells, t).transpose(1, 2)
 
-    def _drop(self, short: Lanes, channels: int) -> Tensor:
-        """Locked dropout ``(B, channels)``: one draw per bag and channel, because drawing for each cell is slow."""
-        rate = self.config.dropout
-        mask = torch.rand(len(short.held), channels, device=short.held.device) >= rate
-        return mask.to(short.features.dtype) / (1 - rate)
+    def _drop(self, bags: int, bag: Tensor, rows: Tensor) -> Tensor:
+        """Factors of dropout for rows ``(R, ..., C)`` of the bags ``(R,)``: a draw per bag and channel, or for each.
+
+        Drawing for each cell is slow.
+        """
+        rate, channels = self.config.dropout, rows.shape[-1]
+        shape = (bags, channels) if self.config.locked_dropout else tuple(rows.shape)
+        mask = (torch.rand(shape, device=rows.device) >= rate).to(rows.dtype) / (1 - rate)
+        return mask[bag].reshape(len(rows), *(1,) * (rows.ndim - 2), channels) if self.config.locked_dropout else mask
 
     def _remember(self, momentum: float) -> None:
         with torch.no_grad():

@@ -30,7 +30,8 @@ class MGPRConfig:
         heads: of the attention, 8 in the paper.
         hidden: of the head's first layer (ReLU), 512 in Sultani et al., CVPR 2018; null: less for short features.
         middle: of the head's second layer, which is linear; 32 in Sultani et al.
-        dropout: in the head, .6 as in Sultani et al.; there for each instance, here whole channels of a bag.
+        dropout: in the head, .6 as in Sultani et al.
+        locked_dropout: dropout has one mask for all instances of a bag; false: one for each instance, as published.
         instances: number of tubes of a bag in training, a random subset; 200 in the paper. Null: all.
         segments: longer bags of videolets are averaged into this many spans of time in training, 32 in Sultani et al.
         relation: how instances are related: attention in the paper, graph in a row of its table 4, or none.
@@ -48,6 +49,7 @@ class MGPRConfig:
     hidden: int | None = None
     middle: int = 32
     dropout: float = 0.6
+    locked_dropout: bool = True
     instances: int | None = 200
     segments: int | None = 32
     relation: Literal["attention", "graph", "none"] = "attention"
@@ -67,7 +69,7 @@ class MGPRConfig:
             raise ConfigError("mgpr: without ranking and entropy there is no loss; keep one of them")
 
 
-PUBLISHED = MGPRConfig(width=4096, hidden=512, prior=None)
+PUBLISHED = MGPRConfig(width=4096, hidden=512, locked_dropout=False, prior=None)
 """The paper's settings; its features are C3D's fc6 (4096) of crops, so that there is no first layer."""
 
 PUBLISHED_TRAINING = Training(steps=5400, bags=30, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4)
@@ -135,8 +137,9 @@ class MGPR(nn.Module):
         wide = config.width or max(1, width(512, size) // config.heads) * config.heads
         shape = (size, wide, config.relation, config.heads, config.hidden or width(512, size), config.middle)
         self.config = config
-        self.tube = Branch(*shape, config.dropout, config.prior) if config.branches != "temporal" else None
-        self.temporal = Branch(*shape, config.dropout, config.prior) if config.branches != "tube" else None
+        more = config.dropout, config.prior, config.locked_dropout
+        self.tube = Branch(*shape, *more) if config.branches != "temporal" else None
+        self.temporal = Branch(*shape, *more) if config.branches != "tube" else None
         self.reach: float | None = 0.0 if config.relation == "none" else None
         self.register_buffer("turn", torch.tensor(UNSTUDIED))
 
