@@ -57,7 +57,7 @@ def test_methods_drop_for_each_bag_or_for_each_instance(name: str, locked: bool)
     """Equal instances stay equal under one mask of their bag, and differ under masks of their own."""
     method = registry.load("methods", name)
     bags = one_bag(method.views[0])
-    bags |= {view: bags[method.views[0]] for view in method.views[1:]}
+    bags |= dict.fromkeys(method.views[1:], bags[method.views[0]])
     settings = {"prior": None} if name == "mgpr" else {}
     torch.manual_seed(0)
     config = method.Config(dropout=0.5, locked_dropout=locked, **settings)
