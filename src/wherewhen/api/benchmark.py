@@ -268,21 +268,22 @@ def _is_defined(numbers: Numbers, metric: str) -> bool:
 
 def _extract_all(jobs: Sequence[Job], configs: Sequence[ModelConfig], quiet: bool) -> None:
     """Fill the cache with the features of every video, so that the jobs only read them."""
-    learned, tested, damaged = dict[tuple[str, str], Video](), dict[tuple[str, str], Video](), set[str]()
+    learned, tested = dict[tuple[str, str], Video](), dict[tuple[str, str], Video]()
     for train, test in (job.videos() for job in {(j.root, j.fold, j.test): j for j in jobs}.values()):
         learned |= {(str(v.path), str(v.span)): v for v in train}
         tested |= {(str(v.path), str(v.span)): v for v in test.videos}
-    wanted = {}
+    stages = {}
     for config in configs:
-        for kind, specs in (("train", config.training_specs()), ("test", feature_specs(config.feature_specs()))):
-            wanted[kind, fingerprint(specs)] = specs
-    for (kind, _), specs in wanted.items():
-        videos = learned if kind == "train" else tested
+        of_training, detection = config.training_specs(), config.feature_specs()
+        parts = [(learned | tested, feature_specs(of_training))]
+        if any(of_training[view] != spec for view, spec in detection.items()):
+            parts = [(learned, of_training), (tested, feature_specs(detection))]
+        stages[fingerprint([of_training, detection])] = parts
+    for videos, specs in (part for parts in stages.values() for part in parts):
         read_videos = []
         for bag in loading.bags(videos.values(), specs, quiet=quiet):
             read_videos.append(bag.video)
-            if bag.damage and bag.video.id not in damaged:
-                damaged.add(bag.video.id)
+            if bag.damage:
                 log.warning("%s: not all of it was read: %s", bag.video.id, bag.damage)
         frame_rates.warn_of_videos(read_videos, specs.values())
 

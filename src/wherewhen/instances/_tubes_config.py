@@ -53,8 +53,8 @@ class TubesConfig:
             touch have no union.
         part: seconds; every tube is cut evenly into parts no longer than this, each an instance. Null keeps it whole.
         whole_in_training: tubes of training videos are kept whole; parts are those of detection, as in Wu et al., 2021.
-        track: what has a track number of its own: an object, whose parts are one path, or each part, so that the best part
-            alone is the predicted tube (equation 9 of Wu et al.).
+        track: what is numbered as a track: an object, whose parts are one path, or each part, so that the best
+            part alone is the predicted tube (equation 9 of Wu et al.).
         features: pool averages the grid cells inside the boxes; crop cuts the boxes out of the pictures and
             runs the backbone on them; pose is pool with the motion of each person's joints. Tubes only.
         margin: share of its size by which a box is enlarged on each side before its features are computed.
