@@ -20,6 +20,7 @@ from wherewhen.inference.running_normalizer import BOTH, PAST, RunningNormalizer
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
+from wherewhen.training.clock import Clock
 from wherewhen.training.folds import validation_ids
 
 if TYPE_CHECKING:
@@ -134,14 +135,14 @@ def fit(
     keep_checkpoints: bool = False,
     quiet: bool = True,
     validation: Collection[str] = (),
-    until: float = float("inf"),
+    clock: Clock | None = None,
     thresholds: bool = True,
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
     ``folder``: where checkpoints and logs go; ``resume`` continues from the checkpoint there. ``validation``: ids of
-    the videos to validate on; else a share of them all is drawn. ``until``: time of `time.monotonic` after which
-    training stops with OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
+    the videos to validate on; else a share of them all is drawn. ``clock``: when it is over, training stops with
+    OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
     """
     names = list(config.views)
     check_labels([b.video for b in bags])
@@ -173,7 +174,7 @@ def fit(
     held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
     record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
     try:
-        loop.learn(state, batches, held, config, record.look, quiet, until)
+        loop.learn(state, batches, held, config, record.look, quiet, clock)
     finally:
         record.close()
     bank = bank_of(ready, config)

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.model_file import DIGEST, digest
 from wherewhen.training import distributed
 from wherewhen.training.batches import Batches
+from wherewhen.training.clock import Clock
 
 if TYPE_CHECKING:
     import torch
@@ -225,17 +225,17 @@ def learn(
     config: ModelConfig,
     look: Callable[[], None],
     quiet: bool,
-    until: float = float("inf"),
+    clock: Clock | None = None,
 ) -> None:
     """Take all steps that are left; ``look`` is called after each validation on what is ``held`` out.
 
-    ``until``: time of `time.monotonic` after which no step is taken: OutOfTime.
+    ``clock``: when it is over, no step is taken: OutOfTime.
     """
     every = max(1, config.training.validate_every)
     todo = track(_steps(state, batches, config), "training", config.training.steps - state.step, quiet=quiet)
     recent: list[dict[str, float]] = []
     for row in todo:
-        if monotonic() > until:
+        if clock is not None and clock.is_over:
             raise OutOfTime(f"step {state.step} of {config.training.steps} was reached in time")
         recent.append(row)
         if state.step % every and state.step < config.training.steps:

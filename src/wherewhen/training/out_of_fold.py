@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from wherewhen.core.values import Bag, Floats, Video
 from wherewhen.extraction.loading import BagSubset
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normal_time import BLOCK
+from wherewhen.training.clock import Clock
 from wherewhen.training.fit import fit, frame_scores
 from wherewhen.training.folds import fold_groups, grouped_folds
 
@@ -41,7 +41,7 @@ class FoldScores:
     """Raw scores of the videos of one fold, by a model that was trained on the other folds.
 
     ``peaks``: highest raw frame score of each video, by id. ``maxima``: highest raw frame score of each 10 seconds of
-    the normal videos, which last ``hours``. ``seconds``: time that training and scoring took.
+    the normal videos, which last ``hours``. ``seconds`` of computing that training and scoring took.
     """
 
     peaks: Mapping[str, float]
@@ -64,7 +64,7 @@ def fold_scores(
     *,
     device: str,
     validation: Collection[str] = (),
-    until: float = float("inf"),
+    limit: float = float("inf"),
 ) -> FoldScores:
     """Train on all folds but one and score the videos of that one.
 
@@ -75,16 +75,16 @@ def fold_scores(
         config: settings of the model.
         device: cpu or cuda.
         validation: ids of the videos to validate on, where the data set defines them.
-        until: time of `time.monotonic` at which training is given up.
+        limit: seconds of computing (`Clock`) after which training is given up.
 
     Raises:
         OutOfTime: training did not end in time.
     """
-    start = monotonic()
+    clock = Clock(limit)
     others = [k for k, fold_of_video in enumerate(fold) if fold_of_video != number]
     validating = _both([bags[k].video for k in others if bags[k].video.id in set(validation)])
     learned = BagSubset(bags, others)
-    model = fit(learned, config, device=device, validation=validating, until=until, thresholds=False).best
+    model = fit(learned, config, device=device, validation=validating, clock=clock, thresholds=False).best
     peaks, maxima, seconds = dict[str, float](), list[float](), 0.0
     for k, fold_of_video in enumerate(fold):
         if fold_of_video != number:
@@ -95,7 +95,7 @@ def fold_scores(
         if not bag.video.label:
             maxima += block_maxima(times, scores)
             seconds += float((times[:, 1] - times[:, 0]).sum())
-    return FoldScores(peaks, maxima, seconds / 3600, monotonic() - start)
+    return FoldScores(peaks, maxima, seconds / 3600, clock.seconds)
 
 
 def _both(videos: Sequence[Video]) -> tuple[str, ...]:

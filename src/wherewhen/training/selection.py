@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from wherewhen.core import registry
@@ -18,6 +17,7 @@ from wherewhen.core.store import fingerprint, write_json
 from wherewhen.core.values import Bag, Video
 from wherewhen.extraction import track_cache
 from wherewhen.inference.model_config import DEFAULTS, ModelConfig
+from wherewhen.training.clock import Clock
 from wherewhen.training.comparison import Ranking, ranking
 from wherewhen.training.fit import batches_of
 from wherewhen.training.loop import OutOfTime
@@ -41,7 +41,8 @@ class AutoConfig:
     """Settings of the choice of a method by cross-validation over the training videos.
 
     Args:
-        minutes: time for all trainings together; methods for which it doesn't suffice are not compared.
+        minutes: time for all trainings together, without that of other programs on the same cores; methods for which it
+            doesn't suffice are not compared.
         candidates: names of methods to compare, separated by commas; default: all that fit the backbone and need no
             tracked objects.
     """
@@ -220,19 +221,19 @@ def select(
     for trial, number in track(race.turns(), "comparing methods", len(trials) * FOLDS, quiet=quiet):
         left = 60 * request.auto.minutes - sum(trial.seconds for trial in trials)
         left -= race.reserved() if number == 0 else 0.0
-        start = monotonic()
+        clock = Clock()
         try:
             if left <= 0:
                 raise OutOfTime
             trial.folds.append(
                 fold_scores(bags[trial.name], fold, number, request.candidates[trial.name], device=device,
-                            validation=validation, until=start + left)
+                            validation=validation, limit=left)
             )  # fmt: skip
         except OutOfTime:
             trial.note = f"{LATE}: more than the {request.auto.minutes:g} minutes of --auto.minutes"
         except WherewhenError as error:
             trial.note = f"failed: {first_line(error)}"
-        trial.wasted += monotonic() - start if trial.note else 0.0
+        trial.wasted += clock.seconds if trial.note else 0.0
         state.write()
     unfit = [Trial(name, float("inf"), note=note) for name, note in notes.items()]
     return _choose(request, [*trials, *unfit], race)

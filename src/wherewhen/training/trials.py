@@ -27,7 +27,7 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Time that its trainings took."""
+        """Seconds of computing that its trainings took."""
         return self.wasted + sum(fold.seconds for fold in self.folds)
 
     @property
