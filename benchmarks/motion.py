@@ -8,7 +8,8 @@ One run prints, in processor time and in the clock's:
   as OpenCV gives it: the limit;
 - the plain way: the same numbers with OpenCV's flow of whole pictures, the camera fitted pair by pair, all pixels
   looked at, and dense products;
-- `motion` from file to instances, and `frame_difference`, the least that looks at pictures at all;
+- `motion` from file to instances, without and with all of its groups, and `frame_difference`, the least that looks at
+  pictures at all;
 - milliseconds a pair of pictures by part, and whether memory stays flat.
 
 The best of ROUNDS counts, taken in turn, so that other load on the machine matters little: compare the multiples.
@@ -48,6 +49,7 @@ from wherewhen.backbones._maps import (
     steadied,
     subtract_camera,
 )
+from wherewhen.backbones._motion_groups import GROUPS
 from wherewhen.backbones._pooling import Side, weights
 from wherewhen.backbones.motion import LEAST, NAMES, Motion, MotionConfig, _grays, _numbers
 from wherewhen.core import registry
@@ -226,7 +228,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     cells = registry.load("instances", "cells")
     builder, still = cells(cells.Config()), registry.load("backbones", "frame_difference")
-    fast, plain = Motion(MotionConfig()), Plain(MotionConfig())
+    fast, plain, grouped = Motion(MotionConfig()), Plain(MotionConfig()), Motion(MotionConfig(groups=tuple(GROUPS)))
     with tempfile.TemporaryDirectory() as folder:
         video = options.video or drawn(Path(folder) / "drawn.mp4", options.seconds)
         total, length = 0, 0.0
@@ -240,6 +242,7 @@ def main() -> None:
             "decoding and flow": lambda: flowed(video, fast.clip, PRESETS[fast.config.flow]),
             "frame_difference": lambda: drained(instances(video, difference, builder)),
             "motion": lambda: drained(instances(video, fast, builder)),
+            "motion, all groups": lambda: drained(instances(video, grouped, builder)),
             "motion, plain way": lambda: drained(instances(video, plain, builder)),
         }
         found = best(works, options.rounds)

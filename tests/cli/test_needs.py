@@ -58,7 +58,7 @@ data cameras x --output cameras.csv --examples 5
 demo --output out --seed 2 --quiet --json
 doctor --json
 detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep
-detect x --alarms-per-day 2
+detect x --alarms-per-day 2 --camera gate
 detect x.mp4 --model run --which last --device cpu --trust
 detect x.mp4 --regions.cooldown_seconds 30 --engine onnx --precision int8 --movers motion --json --quiet
 detect x --workers 3 --distributed ray --ray-address ray://host:1

@@ -90,7 +90,7 @@ def test_mean_and_deviation_are_those_of_all_earlier_steps() -> None:
 def test_instances_without_a_grid_are_refused() -> None:
     normalizer = with_past(Normalizer.fit([video(20)]), "past")
     rows = video(3)
-    with pytest.raises(ConfigError, match="past and both need cells on a grid"):
+    with pytest.raises(ConfigError, match="past, both and camera need cells on a grid"):
         normalizer(Instances(rows.features, rows.extents))
 
 
@@ -121,8 +121,11 @@ def test_a_trained_model_keeps_its_normalizer(
     [
         ({"method": "stil", "normalizer": "past"}, "past needs cells on a grid; tubes have none"),
         ({"method": "pooled", "normalizer": "global"}, "pooled takes unnormalized features; leave out --normalizer"),
-        ({"method": "rtfm", "normalizer": "none", "components": 4}, "need the normalizer places, global or both"),
-        ({"method": "rtfm", "normalizer": "camera"}, "camera"),
+        (
+            {"method": "rtfm", "normalizer": "none", "components": 4},
+            "need the normalizer places, global, both or camera",
+        ),
+        ({"method": "rtfm", "normalizer": "street"}, "street"),
         ({"method": "rtfm", "components": -1}, "expected 0 or more"),
     ],
 )

@@ -283,7 +283,7 @@ def plain_motion(bags: Sequence[Bag], labels: Mapping[str, int], model: Model) -
             motion = moving(bag.views[view])
             if motion is None:
                 return None
-            views = {**model.normalized(bag.views), evaluator.DIFFERENCE: motion}
+            views = {**model.normalized_bag(bag).views, evaluator.DIFFERENCE: motion}
             truth = {bag.video.id: Truth(motion.extents[[0, -1], [0, 1]])}
             (prediction,) = evaluator.trivial_predictions("motion_only", model, [Bag(bag.video, views)], truth).values()
             peaks.append(_peak(prediction))

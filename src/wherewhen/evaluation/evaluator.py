@@ -59,7 +59,7 @@ def trivial_rows(model: Model, bags: Sequence[Bag]) -> list[str]:
 
 def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     """Bags with normalized features, as the method gets them."""
-    return [replace(bag, views=model.normalized(bag.views)) for bag in bags]
+    return [model.normalized_bag(bag) for bag in bags]
 
 
 def detect_bags(model: Model, bags: Iterable[Bag]) -> Scored:

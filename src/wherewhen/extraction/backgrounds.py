@@ -100,6 +100,15 @@ def directions(backgrounds: Sequence[Background]) -> Floats:
     return units
 
 
+def agreement(first: Background, second: Background) -> float:
+    """Agreement of two backgrounds, from -1 to 1; -1 for pictures of different shapes."""
+    ratio = first.shape / second.shape
+    if not 1 / SHAPE <= ratio <= SHAPE:
+        return -1.0
+    rows = directions([first, second])
+    return float(rows[0] @ rows[1])
+
+
 def same_camera(backgrounds: Sequence[Background]) -> list[int]:
     """The number of the camera of each background, from 0 in order of first use.
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wherewhen.core import registry
 from wherewhen.core.calibration import calibrate
 from wherewhen.core.config import mapping
 from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
-from wherewhen.core.errors import ConfigError, StoreError, first_line
+from wherewhen.core.errors import ConfigError, StoreError, first_line, unknown
 from wherewhen.core.feature_file import is_features
-from wherewhen.core.values import Boxes, Features, Floats, Instances, Prediction, Video
+from wherewhen.core.values import Bag, Boxes, Features, Floats, Instances, Prediction, Video
 from wherewhen.extraction import assembly, sampling, track_cache
 from wherewhen.extraction.assembly import Part
+from wherewhen.extraction.backgrounds import SIZE, Background
+from wherewhen.extraction.cameras import recognized
 from wherewhen.inference import alarms, model_file, score_maps
 from wherewhen.inference.adaptation import Adaptation
 from wherewhen.inference.class_maps import class_maps, named
@@ -32,12 +35,12 @@ from wherewhen.runtime.batching import EngineChoice
 from wherewhen.runtime.devices import pick_device
 from wherewhen.runtime.network import Network
 from wherewhen.runtime.select import attach
+from wherewhen.video.reader import Reading
 
 if TYPE_CHECKING:
     import torch
 
-    from wherewhen.inference.normalizer import Normalizer
-    from wherewhen.inference.running_normalizer import RunningNormalizer
+    from wherewhen.inference.camera_normalizer import AnyNormalizer
 
 log = logging.getLogger("wherewhen")
 
@@ -72,11 +75,12 @@ class Model(Detector):
     length of the features of each view. ``classes``: classes of anomalies in training videos, where the method predicts
     them. ``trained_on``: content hashes of the training videos. ``normal_time``: normal videos scored out of fold,
     where training or adaptation did so. ``adaptation``: how scores of another
-    camera than that of training are calibrated.
+    camera than that of training are calibrated. ``cameras``: backgrounds of each camera whose statistics normalize its
+    videos; ``camera``: the one that records all of them, None = recognized.
     """
 
     config: ModelConfig
-    normalizers: Mapping[str, Normalizer | RunningNormalizer]
+    normalizers: Mapping[str, AnyNormalizer]
     method: Any
     threshold: float
     bank: Instances
@@ -86,6 +90,8 @@ class Model(Detector):
     classes: tuple[str, ...] = ()
     normal_time: NormalTime | None = None
     adaptation: Adaptation | None = None
+    cameras: Mapping[str, Sequence[Background]] = field(default_factory=dict)
+    camera: str | None = None
     backbone: Backbone = field(init=False)
     builders: Mapping[str, Builder] = field(init=False)
     running: EngineChoice | None = field(init=False, default=None)
@@ -184,17 +190,64 @@ class Model(Detector):
         level = np.array([self.normal_time.level(count)])
         return self.with_threshold(float(calibrate(level, self.threshold)[0]))
 
+    def at_camera(self, name: str) -> Model:
+        """The same model for videos and streams of one camera, which is then not looked for in their pictures.
+
+        Args:
+            name: a camera of the training videos with statistics of its own.
+
+        Returns:
+            A copy of the model, with the same weights.
+
+        Raises:
+            ConfigError: the model has no statistics of that camera.
+        """
+        if not self.cameras:
+            raise ConfigError(
+                f"camera: this model has no statistics of single cameras ({name}); leave it out, or train with "
+                "--normalizer camera on enough normal videos of each camera"
+            )
+        if name not in self.cameras:
+            raise ConfigError(unknown("camera", name, list(self.cameras)))
+        changed = copy(self)
+        changed.camera = name
+        return changed
+
+    def camera_of(self, video: Video) -> str | None:
+        """The camera that recorded a video, if the model has statistics of it."""
+        return self.camera or recognized(video, self.cameras)
+
+    def stream(self, source: sampling.AnySource) -> Iterator[Prediction]:
+        """Predictions of a source, which may be endless, a time step at a time.
+
+        Args:
+            source: file, folder of pictures, camera number, address, or an open reading.
+
+        Returns:
+            An iterator of predictions; each has the frames, heat map and events that became final in its time step.
+        """
+        path = source.source if isinstance(source, Reading) else source
+        if self.camera is None and self.cameras and isinstance(path, str | Path) and Path(path).exists():
+            name = self.camera_of(Video("source", Path(path)))
+            return self.at_camera(name).stream(source) if name else super().stream(source)
+        return super().stream(source)
+
     @property
     def alarm(self) -> float:
         """The score at which an alarm starts."""
         return alarms.level(self.config.settings[self.config.localizer])
 
-    def normalized(self, views: Mapping[str, Instances]) -> dict[str, Instances]:
-        """The same views with normalized features; views without a normalizer are unchanged."""
-        return {
-            name: self.normalizers[name](instances) if name in self.normalizers else instances
-            for name, instances in views.items()
-        }
+    def normalized(self, views: Mapping[str, Instances], camera: str | None = None) -> dict[str, Instances]:
+        """The same views with normalized features; views without a normalizer are unchanged.
+
+        ``camera``: the one that recorded the video; None: `camera`, or an unknown one.
+        """
+        at = {name: normalizer.at(camera or self.camera) for name, normalizer in self.normalizers.items()}
+        return {name: at[name](instances) if name in at else instances for name, instances in views.items()}
+
+    def normalized_bag(self, bag: Bag) -> Bag:
+        """The same bag with normalized features, see `normalized`."""
+        return replace(bag, views=self.normalized(bag.views, self.camera_of(bag.video)))
 
     def scores(self, views: Mapping[str, Instances]) -> Features:
         """Raw scores ``(N,)`` in [0, 1] of the scored instances of one video, from its normalized views."""
@@ -221,7 +274,7 @@ class Model(Detector):
 
     def predictions(self, parts: Iterable[Part], tracks: Iterable[Boxes] | None = None) -> Iterator[Prediction]:
         """Predictions of instances, a time step at a time; events have the names of classes where there are any."""
-        streams = {name: normalizer.stream() for name, normalizer in self.normalizers.items()}
+        streams = {name: normalizer.at(self.camera).stream() for name, normalizer in self.normalizers.items()}
         return self.located(self.answered((name, streams[name](part)) for name, part in parts), tracks)
 
     def located(
@@ -277,11 +330,15 @@ class Model(Detector):
             arrays |= {"normal.maxima": self.normal_time.maxima, "normal.hours": np.array([self.normal_time.hours])}
         if self.adaptation is not None:
             arrays |= {f"adaptation.{name}": array for name, array in self.adaptation.to_arrays().items()}
+        if self.cameras:
+            arrays |= _pictures(self.cameras)
         metadata = {
             "threshold": self.threshold,
             "dims": self.dims,
             "classes": self.classes,
             "trained_on": self.trained_on,
+            "cameras": list(self.cameras),
+            "camera": self.camera or "",
         }
         model_file.write(path, arrays, {"config": self.config.plain(), **metadata})
 
@@ -324,9 +381,22 @@ class Model(Detector):
         device = pick_device(device)
         fields = (stored.threshold, bank, device, stored.trained_on, stored.dims, stored.classes)
         try:
-            return cls(config, normalizers, method, *fields, stored.normal_time(), stored.adaptation())
+            model = cls(config, normalizers, method, *fields, stored.normal_time(), stored.adaptation())
+            model.cameras = stored.backgrounds()
+            return model.at_camera(stored.camera) if stored.camera else model
         except ConfigError as error:
             raise StoreError(f"{path}: {error}") from None
+
+
+def _pictures(cameras: Mapping[str, Sequence[Background]]) -> dict[str, NDArray[Any]]:
+    """The arrays to save of backgrounds: pictures, their shapes, and the number of the camera of each."""
+    rows = [(number, picture) for number, same in enumerate(cameras.values()) for picture in same]
+    pictures = [picture.picture for _, picture in rows]
+    return {
+        "cameras.pictures": np.stack(pictures) if pictures else np.empty((0, *SIZE), np.uint8),
+        "cameras.shapes": np.array([picture.shape for _, picture in rows], np.float64),
+        "cameras.numbers": np.array([number for number, _ in rows], np.int64),
+    }
 
 
 def _advice(run: Path) -> str:

@@ -23,6 +23,7 @@ from wherewhen.core.store import plain
 from wherewhen.extraction import roi_crops, sampling, track_cache
 from wherewhen.extraction.augmentation import CHANGES, Change
 from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.inference.camera_normalizer import CAMERA
 from wherewhen.inference.running_normalizer import BOTH, PAST
 from wherewhen.runtime.network import Network
 
@@ -54,9 +55,10 @@ def _choice(*names: str) -> Option:
     return Option(str, names[0], names=names)
 
 
-NORMALIZERS = ("places", "global", "none", PAST, BOTH)
+NORMALIZERS = ("places", "global", "none", PAST, BOTH, CAMERA)
 """What features are normalized by: statistics of normal training videos by place, or of all places together; nothing;
-the past of the same video; or ``places`` and ``past`` side by side."""
+the past of the same video; ``places`` and ``past`` side by side; or by place at cameras with enough normal training
+videos, and by the past at others."""
 
 OPTIONS: Mapping[str, Option] = {
     "seed": Option(int, 0),
@@ -373,13 +375,14 @@ def _check_fit(config: ModelConfig) -> None:
     _check_middle(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
-    if with_tracks and config.normalizer in (PAST, BOTH):
+    if with_tracks and config.normalizer in (PAST, BOTH, CAMERA):
         raise ConfigError(f"normalizer: {config.normalizer} needs cells on a grid; {with_tracks[0]} have none")
     if (config.normalizer, config.components) != ("auto", 0) and all(map(config._unnormalized, config.views)):
         raise ConfigError(f"{config.method} takes unnormalized features; leave out --normalizer and --components")
     if config.components and config.normalizer in ("none", PAST):
         raise ConfigError(
-            f"components: principal components need the normalizer places, global or both; got {config.normalizer}"
+            "components: principal components need the normalizer places, global, both or camera; "
+            f"got {config.normalizer}"
         )
     crop_views = roi_crops.of_backbone(builders)
     if crop_views and not config.part("backbone").abilities.usable_on_moving_crops:

@@ -16,10 +16,12 @@ from wherewhen.core.config import from_file, typed
 from wherewhen.core.errors import StoreError, WherewhenError
 from wherewhen.core.store import plain
 from wherewhen.core.values import Instances
+from wherewhen.extraction.backgrounds import SIZE, Background
 from wherewhen.inference.adaptation import Adaptation
+from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
 from wherewhen.inference.normal_time import NormalTime
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.running_normalizer import BOTH, RunningNormalizer, with_past
+from wherewhen.inference.running_normalizer import BOTH, with_past
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +68,8 @@ class Stored:
     dims: Mapping[str, int]
     classes: tuple[str, ...]
     trained_on: tuple[str, ...]
+    cameras: tuple[str, ...] = ()
+    camera: str = ""
 
     def wrong(self, reason: object) -> StoreError:
         """An error about this file."""
@@ -117,12 +121,35 @@ class Stored:
         except ValueError as error:
             raise self.wrong(f"adaptation.{error}") from None
 
-    def normalizer(self, prefix: str, length: int, kind: str) -> Normalizer | RunningNormalizer:
+    def backgrounds(self) -> dict[str, list[Background]]:
+        """Backgrounds of each camera that has statistics of its own, to recognize it by."""
+        cameras: dict[str, list[Background]] = {name: [] for name in self.cameras}
+        if not cameras:
+            return cameras
+        pictures, shapes, numbers = (self.arrays.get(f"cameras.{name}") for name in ("pictures", "shapes", "numbers"))
+        if pictures is None or shapes is None or numbers is None:
+            raise self.wrong("it lacks cameras.pictures, shapes or numbers")
+        count = len(numbers)
+        ok = pictures.dtype == np.uint8 and pictures.shape == (count, *SIZE) and shapes.shape == (count,)
+        if not ok or numbers.dtype.kind != "i" or not ((numbers >= 0) & (numbers < len(cameras))).all():
+            raise self.wrong(f"cameras: expected gray pictures (N, {SIZE[0]}, {SIZE[1]}) and the camera of each")
+        for picture, shape, number in zip(pictures, shapes.tolist(), numbers.tolist(), strict=True):
+            cameras[self.cameras[number]].append(Background(picture, shape))
+        return cameras
+
+    def normalizer(self, prefix: str, length: int, kind: str) -> AnyNormalizer:
         """The normalizer of a kind whose arrays have this prefix, which gives features of this length."""
         try:
             arrays = self.part(prefix)
             beside = len(arrays["mean"]) if kind == BOTH else 0
-            return with_past(Normalizer.from_arrays(arrays, length - beside), kind)
+            trained = Normalizer.from_arrays(arrays, length - beside)
+            if kind != CAMERA:
+                return with_past(trained, kind)
+            cameras = [self.part(f"{prefix}{CAMERA}{number}.") for number in range(len(self.cameras))]
+            parts = [Normalizer.from_arrays(part, length) for part in cameras]
+            if any(part.mean.shape != trained.mean.shape for part in parts):
+                raise ValueError(f"{CAMERA}: expected means {trained.mean.shape}")
+            return CameraNormalizer(trained, dict(zip(self.cameras, parts, strict=True)))
         except KeyError as error:
             raise self.wrong(f"it lacks {prefix}{str(error)[1:-1]}") from None
         except ValueError as error:
@@ -184,10 +211,11 @@ def read(path: Path) -> Stored:
     values = {name: metadata.get(name) for name in ("config", "threshold", "dims")}
     try:
         config, threshold, dims = (typed(kind, values[name], name) for name, kind in _KINDS.items())
-        classes, trained_on = (typed(tuple[str, ...], metadata.get(name) or [], name) for name in _LISTS)
+        classes, trained_on, cameras = (typed(tuple[str, ...], metadata.get(name) or [], name) for name in _LISTS)
+        camera = typed(str, metadata.get("camera") or "", "camera")
     except WherewhenError as error:
         raise StoreError(f"{path}: can't be used as a model: {error}") from None
-    stored = Stored(path, arrays, from_file(config), threshold, dims, classes, trained_on)
+    stored = Stored(path, arrays, from_file(config), threshold, dims, classes, trained_on, cameras, camera)
     if not 0 <= threshold <= 1:
         raise stored.wrong(f"threshold: expected a score from 0 to 1, found {threshold}")
     if not dims or not all(isinstance(size, int) and 0 < size < 2**20 for size in dims.values()):
@@ -197,4 +225,4 @@ def read(path: Path) -> Stored:
 
 
 _KINDS: Mapping[str, Any] = {"config": dict[str, Any], "threshold": float, "dims": dict[str, Any]}
-_LISTS = ("classes", "trained_on")
+_LISTS = ("classes", "trained_on", "cameras")

@@ -92,6 +92,10 @@ class Normalizer:
         """Length of normalized features, of features of this ``length``."""
         return self.mix.shape[1] if self.mix.size else length
 
+    def at(self, camera: str | None) -> Normalizer:
+        """The same for all cameras, see `CameraNormalizer`."""
+        return self
+
     def stream(self) -> Normalizer:
         """What normalizes the instances of one video, a stretch of time at a time: the same for all."""
         return self

@@ -28,7 +28,8 @@ class RunningNormalizer:
     The statistics begin with those of ``trained``, which count as 10 seconds; outliers are clipped before they count,
     and the last 10 minutes count most. A stream and a whole video give the same values.
 
-    ``beside``: the features are those of ``trained``, followed by those by the past; False: only those by the past.
+    ``beside``: the features are those of ``trained``, followed by those by the past; False: only those by the past,
+    decorrelated as ``trained`` does it.
 
     >>> extents = np.array([[0, 1, 0, 0, 1, 1.0], [1, 2, 0, 0, 1, 1]])
     >>> rows = Instances(np.ones((2, 1), np.float32), extents, shape=(2, 1, 1))
@@ -42,7 +43,11 @@ class RunningNormalizer:
 
     def width(self, length: int) -> int:
         """Length of normalized features, of features of this ``length``."""
-        return length + self.trained.width(length) * self.beside
+        return length + self.trained.width(length) if self.beside else self.trained.width(length)
+
+    def at(self, camera: str | None) -> RunningNormalizer:
+        """The same for all cameras, see `CameraNormalizer`."""
+        return self
 
     def __call__(self, instances: Instances) -> Instances:
         """All instances of one video with normalized features; ConfigError for instances without a grid."""
@@ -56,6 +61,9 @@ class RunningNormalizer:
             features = past.normalized(instances)
             if self.beside:
                 features = np.concatenate([self.trained(instances).features, features], 1)
+            elif self.trained.mix.size:
+                features = (features @ self.trained.mix).clip(-self.trained.limit, self.trained.limit)
+                features = features.astype(np.float32)
             return replace(instances, features=features)
 
         return normalized
@@ -83,7 +91,7 @@ class _Past:
     def normalized(self, instances: Instances) -> Features:
         """Features ``(N, D)`` of the next time steps; each step counts after it is normalized."""
         if instances.shape is None:
-            raise ConfigError("normalizer: past and both need cells on a grid; these instances have none")
+            raise ConfigError("normalizer: past, both and camera need cells on a grid; these instances have none")
         cells = instances.features.reshape(instances.shape[0], -1, instances.features.shape[1])
         times = instances.extents.reshape(instances.shape[0], -1, 6)[:, 0, :2]
         rows = np.zeros_like(cells)

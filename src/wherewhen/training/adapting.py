@@ -16,10 +16,11 @@ from wherewhen.core.values import Bag, Features, Floats, Instances, Masks
 from wherewhen.extraction.assembly import Part
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.adaptation import TAIL, Adaptation, Exceedance, far, surprise_of
+from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
 from wherewhen.inference.model import Model, view
 from wherewhen.inference.normal_time import BLOCK, NormalTime
 from wherewhen.inference.normalizer import Normalizer
-from wherewhen.inference.running_normalizer import RunningNormalizer, with_past
+from wherewhen.inference.running_normalizer import with_past
 from wherewhen.training.batches import thinned
 from wherewhen.training.fit import NORMALIZED, bank_of, frame_scores, statistics
 from wherewhen.training.out_of_fold import block_rows
@@ -31,6 +32,7 @@ PRIOR = 5.0  # seconds of footage that the old normalizer counts for
 JUDGED = 20  # blocks from which on outliers among them can be recognized
 OUTLIERS = 0.1  # share of the blocks that is excluded at most
 TRIMMED = 0.05  # share of the cells that has no influence while outliers are looked for
+FOOTAGE = "footage"  # the camera of an adapted model
 EXPECTED = 0.02  # blocks as high as an outlier that are expected
 
 
@@ -187,7 +189,7 @@ def _cross_fitted(model: Model, pieces: Pieces, trim: float = 0.0) -> _CrossFitt
     for index, bag in enumerate(pieces):
         fitted = models[fold[index]]
         fitted.adaptation = adaptation
-        times, values = frame_scores(fitted, replace(bag, views=fitted.normalized(bag.views)))
+        times, values = frame_scores(fitted, fitted.normalized_bag(bag))
         blocks += [Block(index, *row) for row in block_rows(times, values)]
     return _CrossFitted(pieces, adaptation, blocks)
 
@@ -238,11 +240,13 @@ def _fitted_on(model: Model, pieces: Sequence[Bag], trim: float = 0.0) -> Model:
     ``trim``: see `_cross_fitted`.
     """
     config, result = model.config, copy(model)
+    if CAMERA in map(config.normalizer_of, config.views):
+        result.cameras, result.camera = {FOOTAGE: []}, FOOTAGE
     result.normalizers = {name: _normalizer(model, pieces, name) for name in config.views}
     if trim > 0:
         pieces = _trimmed(pieces, result.normalizers[config.scored], config.scored, trim)
         result.normalizers = {name: _normalizer(model, pieces, name) for name in config.views}
-    ready = MappedBags(pieces, lambda bag: replace(bag, views=result.normalized(bag.views)))
+    ready = MappedBags(pieces, result.normalized_bag)
     result.bank = bank_of(ready, config)
     result.adaptation = None
     if config.part("method").abilities.remembers_normal:
@@ -253,13 +257,13 @@ def _fitted_on(model: Model, pieces: Sequence[Bag], trim: float = 0.0) -> Model:
     return result
 
 
-def _trimmed(
-    pieces: Sequence[Bag], normalizer: Normalizer | RunningNormalizer, name: str, share: float
-) -> Sequence[Bag]:
+def _trimmed(pieces: Sequence[Bag], normalizer: AnyNormalizer, name: str, share: float) -> Sequence[Bag]:
     """The pieces with the cells of a view emptied that have the longest normalized features, this share of all."""
 
+    at = normalizer.at(FOOTAGE)
+
     def lengths(bag: Bag) -> Floats:
-        norms: Floats = np.linalg.norm(normalizer(bag.views[name]).features.astype(np.float64), axis=1)
+        norms: Floats = np.linalg.norm(at(bag.views[name]).features.astype(np.float64), axis=1)
         return norms
 
     held = [values[values > 0] for values in map(lengths, pieces)]
@@ -273,7 +277,7 @@ def _trimmed(
     return MappedBags(pieces, trimmed)
 
 
-def _normalizer(model: Model, pieces: Sequence[Bag], name: str) -> Normalizer | RunningNormalizer:
+def _normalizer(model: Model, pieces: Sequence[Bag], name: str) -> AnyNormalizer:
     """The normalizer of a view in the footage, toward the old one where it is short."""
     old, config = model.normalizers[name], model.config
     if config.normalizer_of(name) == "none":
@@ -284,13 +288,16 @@ def _normalizer(model: Model, pieces: Sequence[Bag], name: str) -> Normalizer | 
         total += bag.views[name].features.size
         seconds += _end(bag) - float(_starts(bag)[0])
     rows = thinned((bag.views[name] for bag in pieces), total, NORMALIZED)
-    before = old.trained if isinstance(old, RunningNormalizer) else old
+    before = old if isinstance(old, Normalizer) else old.trained
     fresh = statistics(rows, config, name, length).toward(before, PRIOR / (PRIOR + seconds))
-    return with_past(fresh, config.normalizer_of(name))
+    kind = config.normalizer_of(name)
+    return CameraNormalizer(fresh, {FOOTAGE: fresh}) if kind == CAMERA else with_past(fresh, kind)
 
 
 def _parts(model: Model, bag: Bag) -> Iterator[Part]:
-    return ((name, instances) for name, instances in model.normalized(bag.views).items() if name in model.config.views)
+    return (
+        (name, instances) for name, instances in model.normalized_bag(bag).views.items() if name in model.config.views
+    )
 
 
 def _starts(bag: Bag) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from wherewhen.core.contracts import CLIP, Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Floats, Instances, Video
+from wherewhen.extraction.cameras import camera_groups, pictures_of
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
+from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig, changed_view
-from wherewhen.inference.running_normalizer import BOTH, PAST, RunningNormalizer, with_past
+from wherewhen.inference.running_normalizer import BOTH, PAST, with_past
 from wherewhen.runtime.devices import pick_device
 from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
 
     from wherewhen.inference.normalizer import Normalizer
 
+log = logging.getLogger("wherewhen")
+
 NORMALIZED = 2**27  # values that the normalizer learns from: of longer videos every k-th time step
 MOVERS = 200  # instances that move that a training bag holds at most, where the method doesn't choose
 BANK = 4096  # cells of normal training videos that a model keeps
+ENOUGH = 30.0  # seconds of normal videos that a camera needs for statistics of its own
 FEW = 8  # with fewer training videos of either label than this, all are learnt from and none validates
 
 
@@ -111,13 +117,17 @@ class _BagSummary:
     video: Video
     shapes: dict[str, tuple[int, int]]
     totals: dict[str, float]
+    seconds: float
 
     @classmethod
     def of(cls, bag: Bag, views: Iterable[str]) -> _BagSummary:
         """The summary of one bag."""
         features = {name: bag.views[name].features for name in views}
         shapes = {name: (len(values), values.shape[1]) for name, values in features.items()}
-        return cls(bag.video, shapes, {name: float(values.sum(dtype=np.float64)) for name, values in features.items()})
+        totals = {name: float(values.sum(dtype=np.float64)) for name, values in features.items()}
+        times = [bag.views[name].extents[:, :2] for name in features]
+        seconds = max(float(part[:, 1].max() - part[:, 0].min()) for part in times)
+        return cls(bag.video, shapes, totals, seconds)
 
     def size(self, view: str) -> int:
         """How many numbers the features of a view are."""
@@ -150,10 +160,14 @@ def fit(
     device = pick_device(device)
     learn, hold = split_videos([summary.video for summary in summaries], config.validation, config.seed, validation)
     usual = {v.id for v in learn if v.label == 0}
-    normalizers = {name: _normalizer(bags, summaries, usual, config, name) for name in names}
+    by_camera = any(config.normalizer_of(name) == CAMERA for name in names)
+    groups = camera_groups([summary.video for summary in summaries]) if by_camera else {}
+    cameras = _cameras(summaries, groups)
+    normalizers = {name: _normalizer(bags, summaries, usual, config, name, cameras) for name in names}
 
     def normalized(bag: Bag) -> Bag:
-        return replace(bag, views={name: normalizers[name](bag.views[name]) for name in names})
+        camera = groups.get(bag.video.id)
+        return replace(bag, views={name: normalizers[name].at(camera)(bag.views[name]) for name in names})
 
     ready: Sequence[Bag] = MappedBags(bags, normalized)
     if sum(summary.size(name) for summary in summaries for name in names) <= WHOLE:
@@ -172,18 +186,21 @@ def fit(
     rows = [versions * k + version for k in parts[0] for version in range(versions)]
     batches = batches_of(versioned, learned, rows, config, device, class_labels, versions)
     held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
-    record = loop.Record.begun(state, _key(config, summaries, hold, class_labels), folder, resume, keep_checkpoints)
+    key = _key(config, summaries, hold, class_labels, groups)
+    record = loop.Record.begun(state, key, folder, resume, keep_checkpoints)
     try:
         loop.learn(state, batches, held, config, record.look, quiet, clock)
     finally:
         record.close()
     bank = bank_of(ready, config)
+    pictured = {name: pictures_of(videos) for name, videos in cameras.items()}
 
     def finish(weights: dict[str, torch.Tensor]) -> Model:
         method = config.student(dims, classes)
         method.load_state_dict(weights)
         named = classes.names if classes and classes.named else ()
         model = Model(config, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
+        model.cameras = pictured
         if thresholds:
             model.threshold = choose_threshold(model, ready)
         return model
@@ -194,29 +211,60 @@ def fit(
     return Fitted(last, best, state.history, learn, hold, checkpoints)
 
 
+def _cameras(summaries: Sequence[_BagSummary], groups: Mapping[str, str]) -> dict[str, list[Video]]:
+    """The normal videos of each camera that has at least 30 seconds of them; ``groups``: the camera of each, by id."""
+    normal: dict[str, list[_BagSummary]] = {}
+    for summary in summaries:
+        if summary.video.label == 0 and summary.video.id in groups:
+            normal.setdefault(groups[summary.video.id], []).append(summary)
+    enough = {name: parts for name, parts in normal.items() if sum(part.seconds for part in parts) >= ENOUGH}
+    if groups:
+        log.info("normalizer: %d of %d cameras have statistics of their own", len(enough), len(set(groups.values())))
+    return {name: [part.video for part in parts] for name, parts in enough.items()}
+
+
 def _normalizer(
-    bags: Sequence[Bag], summaries: Sequence[_BagSummary], usual: set[str], config: ModelConfig, name: str
-) -> Normalizer | RunningNormalizer:
-    """The normalizer of a view, fitted on the ``usual`` videos."""
+    bags: Sequence[Bag],
+    summaries: Sequence[_BagSummary],
+    usual: set[str],
+    config: ModelConfig,
+    name: str,
+    cameras: Mapping[str, Sequence[Video]],
+) -> AnyNormalizer:
+    """The normalizer of a view, fitted on the ``usual`` videos, and on the normal videos of each of the ``cameras``."""
     from wherewhen.inference.normalizer import Normalizer
 
     kind = config.normalizer_of(name)
     if kind == "none":
         return Normalizer.none()
-    total = sum(summary.size(name) for summary in summaries if summary.video.id in usual)
-    rows = thinned((b.views[name] for b in bags if b.video.id in usual), total, NORMALIZED)
     length = next((bag.views[name].features.shape[1] for bag in bags), 0)
-    return with_past(statistics(rows, config, name, length), kind)
+
+    def of(ids: set[str], by_place: bool = True) -> Normalizer:
+        total = sum(summary.size(name) for summary in summaries if summary.video.id in ids)
+        rows = thinned((b.views[name] for b in bags if b.video.id in ids), total, NORMALIZED)
+        return statistics(rows, config, name, length, by_place)
+
+    trained = of(usual, kind != CAMERA)
+    if kind != CAMERA:
+        return with_past(trained, kind)
+    parts = {camera: of({video.id for video in videos}) for camera, videos in cameras.items()}
+    same = {camera: part.toward(trained, 0.0) for camera, part in parts.items()}  # principal components of all cameras
+    return CameraNormalizer(trained, same)
 
 
-def statistics(rows: Sequence[Instances], config: ModelConfig, name: str, length: int) -> Normalizer:
-    """The statistics of normal instances of a view with features of this length, as the configuration requires."""
+def statistics(
+    rows: Sequence[Instances], config: ModelConfig, name: str, length: int, by_place: bool = True
+) -> Normalizer:
+    """The statistics of normal instances of a view with features of this length, as the configuration requires.
+
+    ``by_place``: by place, where the kind of normalizer has them so; False: of all places together.
+    """
     from wherewhen.inference.normalizer import Normalizer
 
     kind = config.normalizer_of(name)
     return Normalizer.fit(
         rows,
-        by_place=kind in ("places", BOTH),
+        by_place=by_place and kind in ("places", BOTH, CAMERA),
         decorrelate=kind != PAST,
         groups=config.column_groups(length),
         components=config.components,
@@ -255,7 +303,11 @@ def batches_of(
 
 
 def _key(
-    config: ModelConfig, summaries: Sequence[_BagSummary], hold: Sequence[Video], names: Sequence[str] = ()
+    config: ModelConfig,
+    summaries: Sequence[_BagSummary],
+    hold: Sequence[Video],
+    names: Sequence[str] = (),
+    groups: Mapping[str, str] | None = None,
 ) -> str:
     """The identity of a training: its settings, its bags and which of them validate."""
 
@@ -264,7 +316,7 @@ def _key(
 
     bags = [(summary.video.id, summary.video.label, *sizes(summary)) for summary in summaries]
     classes = [list(names), [label_of(summary.video, names) for summary in summaries]] if names else []
-    return fingerprint([config.plain(), bags, [v.id for v in hold], *classes])
+    return fingerprint([config.plain(), bags, [v.id for v in hold], *classes, *([groups] if groups else [])])
 
 
 def bank_of(bags: Sequence[Bag], config: ModelConfig) -> Instances:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def fold_scores(
         if fold_of_video != number:
             continue
         bag = bags[k]
-        times, scores = frame_scores(model, replace(bag, views=model.normalized(bag.views)))
+        times, scores = frame_scores(model, model.normalized_bag(bag))
         peaks[bag.video.id] = float(scores.max())
         if not bag.video.label:
             maxima += block_maxima(times, scores)

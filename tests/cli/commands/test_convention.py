@@ -34,6 +34,7 @@ TYPES: dict[str, Any] = {
     "seed": int, "seeds": int, "check": bool, "deep": bool, "read_videos": bool,
     # models and what they are compared by
     "model": str, "which": Literal, "threshold": float, "alarms_per_day": float, "threshold_from": Literal,
+    "camera": str,
     "prompts": str, "view": Literal, "methods": str, "footage": str,
     "features": str, "protocol": Literal, "list": bool,
     "backbones": str, "ablate": str, "metrics": str, "proposals": str, "tolerance": float,

@@ -27,7 +27,8 @@ TEXTS = {
     "validation": "share of training videos to validate on",
     "crops": "1, or 5 or 10 overlapping crops of each picture",
     "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
-    "normalizer": "what features are normalized by: statistics of normal training videos, or the past of the video",
+    "normalizer": "what features are normalized by: statistics of normal training videos, of all or of each camera, or "
+    "the past of the video",
     "components": "principal components that normalized features are reduced to; 0: not reduced",
     "augment": "changed copies of the training videos to learn from, names between commas: phase, rate, brightness, "
     "compression, flip",

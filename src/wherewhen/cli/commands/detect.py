@@ -23,6 +23,8 @@ class Options:
             The scores themselves do not change.
         alarms_per_day: number of false alarms a day, in place of a threshold; measured on normal training videos
             out of fold.
+        camera: the training camera that recorded the source, for models with --normalizer camera; default: files are
+            recognized by their background, streams are of an unknown camera.
         output: folder for events, scores, overlay videos and timelines; default: a new one below runs/. Results of
             several runs in one folder are merged.
         resume: skip videos whose results in the folder are complete.
@@ -44,6 +46,7 @@ class Options:
     view: Literal["patches", "windows"] = "patches"
     threshold: float | None = None
     alarms_per_day: float | None = None
+    camera: str | None = None
     output: str | None = None
     resume: bool = False
     which: Literal["best", "last"] = "best"
@@ -71,6 +74,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     from wherewhen.video import sources
 
     model = _by_words(options, settings) if options.prompts else _trained(options, settings)
+    if options.camera is not None:
+        model = model.at_camera(options.camera)
     if options.threshold is not None:
         model = model.with_threshold(options.threshold)
     if options.alarms_per_day is not None:
@@ -146,6 +151,7 @@ VERB = Verb(
     needs=(
         Need(("alarms_per_day",), "threshold", False, "both choose when an alarm starts"),
         Need(("alarms_per_day",), "prompts", False, "no normal videos were scored in training"),
+        Need(("camera",), "prompts", False, "prompts have no statistics of cameras"),
         Need(("view",), "prompts", True, "a trained model processes pictures as in training"),
         Need(("backbone", "localizer"), "prompts", True, "a trained model includes it"),
         Need(("model", "which", "trust"), "prompts", False, "prompts replace a trained model"),
