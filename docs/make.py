@@ -9,7 +9,6 @@ import re
 import tomllib
 from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import wherewhen
@@ -98,7 +97,7 @@ def commands() -> str:
         "130 interrupted, 141 standard output was closed.",
     ]
     for verb in cli.VERBS:
-        command = import_module(f"wherewhen.cli.commands.{verb}").VERB
+        command = cli.command_of(verb)
         accepted = accepted_words(command, verb, parts.chosen(command, [], {}, whole=False))
         arguments = Arguments(vars(accepted), places=accepted.by_place)
         lines += ["", f"## {verb}", "", "```text", help.text(command, accepted, arguments, 100).rstrip(), "```"]

@@ -9,7 +9,6 @@ import runpy
 import shlex
 import subprocess
 import sys
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import yaml
 from markdown.extensions.toc import slugify, unique
 
 import wherewhen
-from wherewhen.cli import VERBS, main
+from wherewhen.cli import VERBS, command_of, main
 from wherewhen.cli.arguments import parse
 from wherewhen.core import registry
 from wherewhen.core.errors import WherewhenError
@@ -200,7 +199,7 @@ def test_commands_in_the_docs_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_pat
     for page, line in lines:
         verb, *words = shlex.split(line)
         try:
-            parse(import_module(f"wherewhen.cli.commands.{verb}").VERB, verb, words)
+            parse(command_of(verb), verb, words)
         except SystemExit:  # help or settings were asked for
             continue
         except WherewhenError as error:

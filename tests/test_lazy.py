@@ -47,7 +47,7 @@ def test_the_probe_can_see(tmp_path: Path) -> None:
         "import wherewhen; wherewhen.Video, wherewhen.WherewhenError",
         "from wherewhen.cli import main; assert main(['--help']) == 0",
         "from wherewhen.cli import main; assert main(['trian']) != 0",
-        "from wherewhen.cli import main, VERBS\n    for verb in VERBS: import_module(f'wherewhen.cli.commands.{verb}')",
+        "from wherewhen.cli import command_of, main, VERBS\n    for verb in VERBS: command_of(verb)",
         "from wherewhen.cli import main; main(['evaluate', '--help'])",
         "from wherewhen.cli import main; main(['data', '--help'])",
     ],

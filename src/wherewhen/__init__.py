@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wherewhen.api.adapting import adapt
     from wherewhen.api.benchmark import Bench, bench
     from wherewhen.api.calibrating import calibrate
+    from wherewhen.api.checkpoints import import_model
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
     from wherewhen.api.reproduction import Reproduction, reproduce
@@ -42,6 +43,7 @@ _HOMES = {
     "calibrate": "api.calibrating",
     "Bench": "api.benchmark",
     "bench": "api.benchmark",
+    "import_model": "api.checkpoints",
     "detect": "api.detection",
     "EvaluationReport": "api.evaluation",
     "evaluate": "api.evaluation",
@@ -98,6 +100,7 @@ __all__ = [
     "calibrate",
     "detect",
     "evaluate",
+    "import_model",
     "load",
     "reproduce",
     "train",

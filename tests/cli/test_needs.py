@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -15,7 +14,7 @@ from wherewhen.cli.arguments.described import choices, kinds_of
 from wherewhen.cli.needs import Fits, Need, Sections, dashed, is_set
 from wherewhen.core.errors import ConfigError
 
-COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}").VERB for verb in cli.VERBS}
+COMMANDS = {verb: cli.command_of(verb) for verb in cli.VERBS}
 RULES = [(verb, need) for verb, command in COMMANDS.items() for need in command.needs]
 NEEDS = [(verb, need, name) for verb, need in RULES if isinstance(need, Need) for name in need.options]
 FITS = {(verb, need.wrong.__name__, name) for verb, need in RULES if isinstance(need, Fits) for name in need.options}
@@ -45,7 +44,7 @@ adapt --model run --footage y --output out --resume --alarms-per-day 2 --device 
 adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
 bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
-bench x --methods rtfm --normalizer both --components 3 --device cpu
+bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
 convert found --output out.json --to coco --from events --no-boxes --json
@@ -75,6 +74,9 @@ features import a --output b --layout rtfm --labels l.csv --reader native --labe
 features import a --output b --test-list b.list --gt g.npy --axes time-first --frames-per-clip 16 --stride 8 --rate 25
 features import a --output b --width 320 --height 240 --crop-order corners-first --average --stored float16 --json
 features import a --output b --backbone x3d --x3d.stride 8
+import-model x.pkl --method rtfm --output run --features store --json
+import-model x.pkl --method urdmu --backbone i3d --crops 5 --crop_mode separate --gate 1 --movers motion
+import-model x.pkl --method clip_tsa --localizer regions --clip_tsa.keep 0.9 --clip.weights random
 list methods --json
 list
 prompts check toy --backbone toywords --similar 0.9 --json
@@ -94,9 +96,9 @@ toy --anomalous-clips 0
 train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet --json
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
-train x --method rtfm --normalizer past
 train x --augment phase,flip
 bench x --methods rtfm --augment rate
+train x --method rtfm --normalizer past --crops 10 --crop_mode separate
 train x --method rtfm --normalizer global --components 3
 train x --threshold-from out-of-fold --alarms-per-day 2 --auto.minutes 3
 train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
@@ -129,6 +131,7 @@ def some(verb: str, name: str, *, without: object = None) -> str:
         "normalizer": "past",
         "components": "3",
         "augment": "phase",
+        "crops": "5",
     }
     if name in known or name not in options(verb):
         return known.get(name, "motion" if name == "movers" else "0.1")

@@ -295,6 +295,14 @@ def load(run: str | Path = "runs/latest", which: str = "best", device: str = "au
     return Model.load(run, which, device, trust=trust)
 
 
+def following(config: ModelConfig, data: str, folder: Path) -> str:
+    """The command that comes next: a model of imported features can be evaluated only, if their backbone is unknown."""
+    imported = config.settings.get("imported")
+    if imported is not None and imported.backbone == "unknown":
+        return f"wherewhen evaluate {data} --model {folder}"
+    return f"wherewhen detect VIDEO --model {folder} --output found/"
+
+
 def follow(device: str = "auto") -> None:
     """Train in a further process of distributed training, with the arguments of the first one; writes nothing."""
     arguments = distributed.tell(None)

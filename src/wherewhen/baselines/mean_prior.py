@@ -21,4 +21,6 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(bag.views["cells"], np.broadcast_to((mean / max(mean.max(), 1e-9)).astype(np.float32), (t, h, w)))
 
 
-PLUGIN = Baseline(heat, "mean deviation of the cells of normal training videos, constant in time", settings=EXACT)
+PLUGIN = Baseline(
+    heat, "mean deviation of the cells of normal training videos, constant in time", settings=EXACT, uses_bank=True
+)

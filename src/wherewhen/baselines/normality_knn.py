@@ -19,4 +19,4 @@ def heat(bag: Bag, truth: Truth, bank: Instances, seed: int) -> HeatMap:
     return maps(cells, (far / (1 + far)).reshape(shape(cells)))
 
 
-PLUGIN = Baseline(heat, "distance of a cell to its nearest cells in normal training videos")
+PLUGIN = Baseline(heat, "distance of a cell to its nearest cells in normal training videos", uses_bank=True)

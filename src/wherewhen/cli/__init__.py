@@ -26,7 +26,8 @@ from wherewhen.core.addresses import remember
 from wherewhen.core.console import Discreet, discreet
 from wherewhen.core.errors import ConfigError, WherewhenError, os_message, os_reason, short
 
-VERBS = sorted(p.stem for p in (Path(__file__).parent / "commands").glob("*.py") if not p.stem.startswith("_"))
+COMMANDS = Path(__file__).parent / "commands"
+VERBS = sorted(p.stem.replace("_", "-") for p in COMMANDS.glob("*.py") if not p.stem.startswith("_"))
 
 FIRST = """\
 wherewhen demo                                   a first run on drawn clips
@@ -36,9 +37,19 @@ wherewhen VERB --help                            options and settings of a verb
 wherewhen doctor                                 what is installed here, to paste into an issue"""
 
 
+def command_of(verb: str) -> Verb:
+    """The record of a verb.
+
+    >>> command_of("import-model").group
+    'models'
+    """
+    command: Verb = import_module(f"wherewhen.cli.commands.{verb.replace('-', '_')}").VERB
+    return command
+
+
 def _summary(verb: str) -> tuple[str, str]:
     """The group of a verb, and the first line of its module's docstring, read without importing it."""
-    tree = ast.parse((Path(__file__).parent / "commands" / f"{verb}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((COMMANDS / f"{verb.replace('-', '_')}.py").read_text(encoding="utf-8"))
     (call,) = [
         node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VERB"
     ]
@@ -83,6 +94,7 @@ MEANT = {
     "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train", "learn": "train",
     "test": "evaluate", "eval": "evaluate", "val": "evaluate", "validate": "evaluate", "judge": "evaluate",
     "benchmark": "bench", "compare": "bench", "download": "weights", "export": "convert", "info": "doctor",
+    "import": "import-model", "pretrained": "import-model",
     "version": "doctor", "env": "doctor", "check": "data",
 }  # fmt: skip
 """Verbs of other tools, and their names here."""
@@ -180,7 +192,7 @@ def _run(words: list[str]) -> int:
         close = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
         raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
-    command: Verb = import_module(f"wherewhen.cli.commands.{verb}").VERB
+    command = command_of(verb)
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))
     return command.run(options, settings) if command.takes_settings else command.run(options)

@@ -193,6 +193,11 @@ def features_alone(arguments: Arguments) -> str:
     return "only features are extracted, and they don't depend on it"
 
 
+def any_backbone(arguments: Arguments) -> set[str]:
+    """Names of all backbones where none is named: that of the published features is used."""
+    return set() if arguments.get("backbone") else set(registry.names("backbones"))
+
+
 def no_clips(arguments: Arguments) -> str | None:
     """Why ``features verify`` needs no backbone: no clip is processed."""
     return (
@@ -217,6 +222,11 @@ def of_configs(arguments: Arguments) -> dict[str, Any]:
         ordered = {name: config.sections[name] for name in first if name not in followers}
         result = {**ordered, **config.sections, "training": config.training, "movers": config.movers} | result
     return result
+
+
+def of_untrained(arguments: Arguments) -> dict[str, Any]:
+    """Settings of the parts of a model whose weights are used as they are."""
+    return {name: record for name, record in of_configs(arguments).items() if name != "training"}
 
 
 def of_candidates(arguments: Arguments) -> set[str]:

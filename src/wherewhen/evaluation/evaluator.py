@@ -49,11 +49,15 @@ def feature_specs(specs: Mapping[str, FeatureSpec]) -> dict[str, FeatureSpec]:
 
 
 def trivial_rows(model: Model, bags: Sequence[Bag]) -> list[str]:
-    """The trivial rows of a table: of movers where the model scores any; "motion only" where there are pictures."""
+    """The trivial rows of a table: of movers where the model scores any; "motion only" where there are pictures.
+
+    Rows that compare with normal cells are those of a model that has some.
+    """
     moving = any(bag.views[model.config.scored].paths is not None for bag in bags)
     pictures = any(DIFFERENCE in bag.views for bag in bags)
     rows: dict[str, Baseline] = {name: registry.load("baselines", name) for name in registry.names("baselines")}
-    able = [name for name, row in rows.items() if moving or row.scores is None]
+    bank = len(model.bank.features) > 0
+    able = [name for name, row in rows.items() if (moving or row.scores is None) and (bank or not row.uses_bank)]
     return [name for name in able if pictures or name != "motion_only"]
 
 

@@ -19,7 +19,7 @@ from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, Trac
 from wherewhen.core.errors import ConfigError, StoreError, first_line, unknown
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Bag, Boxes, Features, Floats, Instances, Prediction, Video
-from wherewhen.extraction import assembly, sampling, track_cache
+from wherewhen.extraction import assembly, crops, sampling, track_cache
 from wherewhen.extraction.assembly import Part
 from wherewhen.extraction.backgrounds import SIZE, Background
 from wherewhen.extraction.cameras import recognized
@@ -258,14 +258,23 @@ class Model(Detector):
 
         The C columns after the score are the likelihoods of the classes, for methods that predict classes.
         """
+        if self.config.crop_mode == "places":
+            answers = self._answers(views)
+        else:
+            several = crops.sequences(views, self.config.crops)
+            answers = np.repeat(np.mean([self._answers(of_crop) for of_crop in several], 0), self.config.crops, 0)
+        if self.adaptation is not None:
+            answers[:, 0] = self.adaptation.scores(answers[:, 0], views[self.config.scored], self.bank)
+        return answers
+
+    def _answers(self, views: Mapping[str, Instances]) -> Features:
+        """The `answers` of the method alone."""
         import torch
 
         with torch.inference_mode():
             output = self.method({name: view([views[name]], self.device) for name in self.config.views})
         parts = [output.scores[0, :, None], *([output.extra["classes"][0]] if self.classes else [])]
         answers: Features = torch.cat(parts, 1).cpu().numpy()
-        if self.adaptation is not None:
-            answers[:, 0] = self.adaptation.scores(answers[:, 0], views[self.config.scored], self.bank)
         return answers
 
     def answered(self, parts: Iterable[Part]) -> Iterator[tuple[Instances, Features]]:

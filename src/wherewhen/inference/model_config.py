@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -20,64 +20,15 @@ from wherewhen.core.contracts import (
 )
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.store import plain
-from wherewhen.extraction import roi_crops, sampling, track_cache
+from wherewhen.extraction import roi_crops, track_cache
 from wherewhen.extraction.augmentation import CHANGES, Change
 from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference.camera_normalizer import CAMERA
+from wherewhen.inference.model_options import OPTIONS, between
 from wherewhen.inference.running_normalizer import BOTH, PAST
 from wherewhen.runtime.network import Network
 
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
-
-
-@dataclass(frozen=True)
-class Option:
-    """A setting outside of any section: its type, its default, and which values it takes (``names``)."""
-
-    kind: type
-    default: Any
-    expected: str = ""
-    accepts: Callable[[Any], bool] = lambda value: True
-    names: tuple[str, ...] = ()
-
-    def of(self, value: Any, name: str) -> Any:
-        """The value with its type; ConfigError where it is not one that the setting takes."""
-        setting = typed(self.kind, value, name)
-        if self.names and setting not in self.names:
-            raise ConfigError(unknown(name, setting[:80], self.names))
-        if not self.accepts(setting):
-            raise ConfigError(f"{name}: expected {self.expected}, got {setting}")
-        return setting
-
-
-def _choice(*names: str) -> Option:
-    """A setting that takes one of these names, the first one by default."""
-    return Option(str, names[0], names=names)
-
-
-NORMALIZERS = ("places", "global", "none", PAST, BOTH, CAMERA)
-"""What features are normalized by: statistics of normal training videos by place, or of all places together; nothing;
-the past of the same video; ``places`` and ``past`` side by side; or by place at cameras with enough normal training
-videos, and by the past at others."""
-
-OPTIONS: Mapping[str, Option] = {
-    "seed": Option(int, 0),
-    "validation": Option(float, 0.2, "a share of the training videos from 0 to below 1", lambda share: 0 <= share < 1),
-    "engine": _choice("auto", *registry.names("engines")),
-    "precision": _choice("auto", "fp32", "bf16", "int8"),
-    "crops": Option(int, 1, "1, 5 or 10", lambda value: value in sampling.CROPS),
-    "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
-    "normalizer": _choice("auto", *NORMALIZERS),
-    "components": Option(int, 0, "0 or more", lambda value: value >= 0),
-    "augment": Option(
-        str, "", f"names between commas, of {', '.join(CHANGES)}", lambda value: {*_between(value)} <= {*CHANGES}
-    ),
-}
-
-
-def _between(names: str) -> tuple[str, ...]:
-    """Names between commas, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
 
 
 def changed_view(view: str, number: int) -> str:
@@ -97,7 +48,9 @@ class ModelConfig:
     that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training``: the method's
     schedule by default.
     ``engine`` and ``precision``: how a backbone that is a network runs; ``auto`` measures once which is fastest.
-    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``gate``: clips that change by fewer gray levels,
+    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``crop_mode``: places = crops are instances at their
+    places; separate = each crop is one sequence, in training one video, and scores are means over crops.
+    ``gate``: clips that change by fewer gray levels,
     or have less contrast, are not processed. ``normalizer``: what features are normalized by, `NORMALIZERS`; auto = as
     the method requires. ``components``: principal components that features are reduced to; 0 = not reduced.
     ``augment``: kinds of changed copies of training videos, between commas, see `extraction.augmentation.CHANGES`.
@@ -116,6 +69,7 @@ class ModelConfig:
     engine: str = "auto"
     precision: str = "auto"
     crops: int = 1
+    crop_mode: str = "places"
     gate: float = 0.0
     normalizer: str = "auto"
     components: int = 0
@@ -163,16 +117,9 @@ class ModelConfig:
 
     def plain(self) -> dict[str, Any]:
         """The same as plain values with all defaults and without consent: the content of ``config.yaml``."""
-        head = {"backbone": self.backbone, "instances": self.instances, "method": self.method}
-        tail = {"localizer": self.localizer, "seed": self.seed, "validation": self.validation}
-        run = {"engine": self.engine, "precision": self.precision, "crops": self.crops, "gate": self.gate}
+        names = ("backbone", "instances", "method", "localizer", *OPTIONS)
         return {
-            **head,
-            **tail,
-            **run,
-            "normalizer": self.normalizer,
-            "components": self.components,
-            "augment": self.augment,
+            **{name: getattr(self, name) for name in names},
             "movers": plain(self.movers),
             "training": vars(self.training),
             **{k: {key: value for key, value in vars(v).items() if key != CONSENT} for k, v in self.sections.items()},
@@ -252,7 +199,7 @@ class ModelConfig:
         >>> ModelConfig.of({"augment": "rate,flip"}).changes
         (Change(rate=8.0), Change(mirrored=True))
         """
-        return tuple(change for kind in _between(self.augment) for change in CHANGES[kind])
+        return tuple(change for kind in between(self.augment) for change in CHANGES[kind])
 
     def training_specs(self, device: str = "auto") -> dict[str, FeatureSpec]:
         """The `feature_specs` of training videos, and those of each view of changed pictures, see `changed_view`."""
@@ -368,6 +315,8 @@ def _check_fit(config: ModelConfig) -> None:
         raise ConfigError(
             f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {config.crops}"
         )
+    if config.crop_mode != "places" and config.crops == 1:
+        raise ConfigError(f"crop_mode: {config.crop_mode} needs --crops 5 or 10; got 1")
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     _check_engine(config)

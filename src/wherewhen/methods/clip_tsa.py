@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import MethodAbilities, Provenance, Training
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Provenance, Training
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._grid import width
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig
+from wherewhen.methods._published import CLIP, SEQUENCE, ten_crops
 from wherewhen.methods._sequences import Sequences, renamed
 from wherewhen.methods._settings import demand
 
@@ -141,6 +142,7 @@ class CLIPTSA(Magnitude):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "nothing dropped": {"attention": False},
             "half dropped": {"keep": 0.5},
@@ -167,6 +169,14 @@ class CLIPTSA(Magnitude):
         self.shorten = _two(dims[VIEW], 1024, size) if dims[VIEW] > LONGEST else nn.Identity()
         if config.attention:
             self.scorer = _two(size, width(256, size), 1)
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code; longer features than 512 pass its ``mlp`` first."""
+        width = tensors["fc1.weight"].shape[0]
+        length = tensors["mlp.fc1.weight"].shape[1] if "mlp.fc1.weight" in tensors else LONGEST
+        features = {**CLIP, **SEQUENCE} if length <= LONGEST else ten_crops(length)
+        return Checkpoint(official(tensors, length), NAMES, length, {**vars(PUBLISHED), "width": width}, features)
 
     def inputs(self, lane: Sequences, held: Tensor) -> Tensor:
         """Features ``(L, T, D)`` times the share in which each instance is kept; ``held`` ``(B, M)``."""
@@ -204,17 +214,20 @@ def _two(size: int, between: int, last: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+NAMES = {
+    **OFFICIAL,
+    "hard_attention.scorer.fc1.": "scorer.0.",
+    "hard_attention.scorer.fc2.": "scorer.2.",
+    "mlp.fc1.": "shorten.0.",
+    "mlp.fc2.": "shorten.2.",
+}
+"""Prefixes of names in the authors' state dict -> our prefixes."""
+
+
 def official(tensors: Mapping[str, Tensor], dims: int = LONGEST, attention: bool = True) -> dict[str, Tensor]:
     """Tensors of the official code's checkpoint under our names, less those that features of this length don't use."""
-    names = {
-        **OFFICIAL,
-        "hard_attention.scorer.fc1.": "scorer.0.",
-        "hard_attention.scorer.fc2.": "scorer.2.",
-        "mlp.fc1.": "shorten.0.",
-        "mlp.fc2.": "shorten.2.",
-    }
     unused = tuple(start for start, used in (("shorten.", dims > LONGEST), ("scorer.", attention)) if not used)
-    converted = renamed(counters_dropped(tensors), names)
+    converted = renamed(counters_dropped(tensors), NAMES)
     return {name: value for name, value in converted.items() if not name.startswith(unused)}
 
 

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._bags import lane_count, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
+from wherewhen.methods._published import C3D, SEQUENCE
 from wherewhen.methods._sequences import Locked, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 
@@ -77,6 +78,7 @@ class DMRM(nn.Module):
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         other_builders=("tubes", "videolets"),
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "no segments": {"segments": None},
             "one pair per bag": {"pairs": "matched"},
@@ -112,6 +114,14 @@ class DMRM(nn.Module):
             nn.init.zeros_(layer.bias)
         self.layers = nn.ModuleList(layers)
         self.dropout = Locked(config.dropout, config.locked_dropout)
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of ekosman's torch port; its features have unit length."""
+        width, length = tensors["fc1.weight"].shape
+        settings = {**vars(PUBLISHED), "width": width, "middle": len(tensors["fc2.weight"]), "pairs": "matched"}
+        features = {**C3D, "cells": {**SEQUENCE["cells"], "l2": True}}
+        return Checkpoint(official(tensors), NAMES, length, settings, features)
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -168,9 +178,13 @@ def hinge(anomalous: Tensor, normal: Tensor, pairs: str = "all") -> Tensor:
     return (1 - anomalous[:, None] + normal).clamp(min=0).mean()
 
 
+NAMES = {"fc1.": "layers.0.", "fc2.": "layers.1.", "fc3.": "layers.2."}
+"""Prefixes of names in a state dict of ekosman's torch port -> our prefixes."""
+
+
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of ekosman's torch port (``fc1`` .. ``fc3``) under our names, for ``load_state_dict``."""
-    return renamed(tensors, {"fc1.": "layers.0.", "fc2.": "layers.1.", "fc3.": "layers.2."})
+    return renamed(tensors, NAMES)
 
 
 PLUGIN = DMRM

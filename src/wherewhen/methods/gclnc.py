@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._branch import holds, middles
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, proximity, similarity
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
+from wherewhen.methods._published import C3D, SEQUENCE
+from wherewhen.methods._sequences import renamed
 
 VIEW = "cells"
 
@@ -39,6 +41,7 @@ class GCLNCConfig:
             lowest; 0.3 in the official code, which takes those that vary least over crops.
         steady: weight of the L1 distance to the output of the cleaner of earlier steps; published terms are just added.
         momentum: of those earlier steps' weights; the official code keeps predictions instead, .5 an epoch.
+        score: scores outside of training are those of the classifier, as in the paper, or of the cleaner.
     """
 
     width: int | None = None
@@ -53,6 +56,7 @@ class GCLNCConfig:
     certain: float = 0.3
     steady: float = 1.0
     momentum: float = 0.9
+    score: Literal["classifier", "cleaner"] = "classifier"
 
     def __post_init__(self) -> None:
         for name in ("width", "middle", "graph_width", "hidden", "segments"):
@@ -74,6 +78,7 @@ PUBLISHED = GCLNCConfig(width=512, middle=128, locked_dropout=False, rounds=2)
 PUBLISHED_TRAINING = Training(steps=1000, bags=32, optimizer="sgd", learning_rate=1e-4, weight_decay=5e-4)
 """The cleaner's; momentum .9 and the fall of the rate by .1 every five of 20 epochs have no setting here."""
 
+C3D_LENGTH = 4096  # features of the authors' other checkpoints, 1024 long, are of TSN
 UNSTUDIED = -1  # before `study`: both networks learn at once
 
 
@@ -117,6 +122,7 @@ class GCLNC(nn.Module):
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         other_builders=("tubes", "videolets"),
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "labels never cleaned": {"rounds": 0},
             "two rounds": {"rounds": 2},
@@ -143,12 +149,24 @@ class GCLNC(nn.Module):
         size = dims[VIEW]
         wide = config.width or width(512, size)
         self.config, self.stages = config, 1 + 2 * config.rounds
+        self.reach = 0.0 if config.score == "classifier" else None
         self.enter = nn.Linear(size, config.hidden or wide)
         self.leave = nn.Linear(config.hidden or wide, 1)
         self.cleaner = Cleaner(size, wide, config.middle or width(128, size), config.graph_width)
         self.register_buffer("stage", torch.tensor(UNSTUDIED))
         for name, weight in self.cleaner.named_parameters():
             self.register_buffer(_past(name), weight.detach().clone())
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' cleaner, whose scores are used; their classifier is a whole video network."""
+        weights = renamed(tensors, {"": "cleaner."})
+        weights |= {_past(name): weight for name, weight in tensors.items()}
+        wide, length = tensors["fc1.weight"].shape
+        sizes = {"width": wide, "middle": len(tensors["fc2.weight"]), "graph_width": tensors["gc1.weight"].shape[1]}
+        settings = {**vars(PUBLISHED), **sizes, "score": "cleaner"}
+        features = {**(C3D if length == C3D_LENGTH else {}), **SEQUENCE}
+        return Checkpoint(weights, {"": "cleaner."}, length, settings, features, ("enter.", "leave.", "stage"))
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
         """Set the network to train: the classifier at even stages, the cleaner at odd ones. The bags are not read.
@@ -162,10 +180,12 @@ class GCLNC(nn.Module):
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
         view = bags[VIEW]
         short, where = segments(lanes(view), self.config.segments if self.training else None)
-        if not self.training:
-            return Output(flat(spread(_scores(self._classify(short), short.held), where), view))
-        stage = int(self.stage)
         times = middles(view, holds(view)) if _tubes(view) else None
+        if not self.training:
+            by_classifier = self.config.score == "classifier"
+            logits = self._classify(short) if by_classifier else self._clean(short, times=times)
+            return Output(flat(spread(_scores(logits, short.held), where), view))
+        stage = int(self.stage)
         with torch.no_grad():
             noisy = _scores(self._classify(short), short.held)
         extra = {"held": short.held, "noisy": noisy}

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
-from wherewhen.methods._bags import lane_count, root, unevenness
+from wherewhen.methods._bags import counters_dropped, lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import ChannelNorm, FixedNorm
-from wherewhen.methods._sequences import mean_of, picks, sequences
+from wherewhen.methods._published import ten_crops
+from wherewhen.methods._sequences import mean_of, picks, renamed, sequences
 from wherewhen.methods._settings import demand
 
 VIEW = "cells"
@@ -169,6 +170,7 @@ class MGFN(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "no segments": {"segments": None},
             "chosen by score": {"choose": "score"},
@@ -213,6 +215,16 @@ class MGFN(nn.Module):
         for block in self.modules():
             if isinstance(block, Block):
                 block.calm()
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code; the length of features is an input of its own there."""
+        length, width = tensors["to_tokens.weight"].shape[1], tensors["fc.weight"].shape[1]
+        depths = tuple(
+            max((block + 1 for at, block in _blocks(tensors) if at == stage), default=0) for stage in range(3)
+        )
+        settings = {**vars(PUBLISHED), "width": width, "depths": depths}
+        return Checkpoint(official(tensors), _names(tensors), length, settings, ten_crops(length))
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -285,6 +297,40 @@ def contrast(anomalous: Tensor, normal: Tensor, margin: float, apart: float, *, 
         gap = anomalous[:count] - normal[:count] if halves else anomalous[:, None] - normal
         total = total + apart * (margin - gap.abs()).clamp(min=0).square().mean()
     return total
+
+
+def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict of the authors' code under our names, for ``load_state_dict``."""
+    converted = renamed(counters_dropped(tensors), _names(tensors))
+    return {name: weight.flatten() if ".norm." in name else weight for name, weight in converted.items()}
+
+
+def _blocks(tensors: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+    """Stage and number of each block."""
+    parts = [name.split(".") for name in tensors if name.startswith("stages.") and ".layers." in name]
+    return sorted({(int(words[1]), int(words[4])) for words in parts})
+
+
+def _names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Prefixes of names in the authors' state dict -> our prefixes; their layer norms have ``g`` and ``b``."""
+    names = {"to_tokens.": "enter.", "to_mag.": "amplify.", "to_logits.0.": "last.", "fc.": "score."}
+    for stage in range(2):
+        source, target = f"stages.{stage}.1.", f"widen.{stage}."
+        names |= {f"{source}0.g": f"{target}0.norm.weight", f"{source}0.b": f"{target}0.norm.bias"}
+        names |= {f"{source}1.": f"{target}1."}
+    for stage, block in _blocks(tensors):
+        source, target = f"stages.{stage}.0.layers.{block}.", f"levels.{stage}.{block}."
+        if stage == 0:
+            names |= {f"{source}1.norm.g": f"{target}look.norm.norm.weight"}
+            names |= {f"{source}1.norm.b": f"{target}look.norm.norm.bias"}
+        names |= {
+            f"{source}0.": f"{target}shift.", f"{source}1.norm.": f"{target}look.norm.",
+            f"{source}1.to_qkv.": f"{target}look.ask.", f"{source}1.to_v.": f"{target}look.take.",
+            f"{source}1.rel_pos.": f"{target}look.near.", f"{source}1.to_out.": f"{target}look.give.",
+            f"{source}2.0.g": f"{target}think.0.norm.weight", f"{source}2.0.b": f"{target}think.0.norm.bias",
+            f"{source}2.1.": f"{target}think.1.", f"{source}2.4.": f"{target}think.3.",
+        }  # fmt: skip
+    return names
 
 
 PLUGIN = MGFN

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
+from wherewhen.methods._published import ten_crops
 from wherewhen.methods._sequences import Locked, picks, queries, renamed, sequences
 
 VIEW = "cells"
@@ -157,6 +158,7 @@ class PEL4VAD(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "proximity as for XD-Violence": {"gamma": 0.06, "bias": 0.02},
             "a wide window": {"window": 33},
@@ -193,6 +195,15 @@ class PEL4VAD(nn.Module):
             if isinstance(layer, nn.Linear | nn.Conv1d):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias if layer.bias is not None else torch.empty(0))
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code: of XD-Violence with the classifier of 3 steps, else of UCF-Crime."""
+        width, length = tensors["self_attention.linear1.weight"].shape[:2]
+        taps = tensors["classifier.weight"].shape[2]
+        published = PUBLISHED_XD if taps == PUBLISHED_XD.taps else PUBLISHED
+        settings = {**vars(published), "width": width, "taps": taps}
+        return Checkpoint(official(tensors), NAMES, length, settings, ten_crops(length))
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -320,23 +331,26 @@ def texts(path: Path) -> Tensor:
     return features
 
 
+ATTENTION = "self_attention.self_attn."
+NAMES = {
+    f"{ATTENTION}q.": "context.query.",
+    f"{ATTENTION}k.": "context.key.",
+    f"{ATTENTION}v.": "context.value.",
+    f"{ATTENTION}o.": "context.out.",
+    f"{ATTENTION}alpha": "context.mix",
+    "self_attention.loc_adj.w": "context.gamma",
+    "self_attention.loc_adj.b": "context.bias",
+    "self_attention.norm.": "norm.",
+    "self_attention.linear1.": "wide.",
+    "self_attention.linear2.": "narrow.",
+    "logit_scale": "scale",
+}
+"""Prefixes of names in the authors' state dict -> our prefixes."""
+
+
 def official(tensors: Mapping[str, Tensor], config: PEL4VADConfig = PUBLISHED) -> dict[str, Tensor]:
     """Tensors of the official code's checkpoint under our names, less the scale of similarity without ``prompts``."""
-    attention = "self_attention.self_attn."
-    names = {
-        f"{attention}q.": "context.query.",
-        f"{attention}k.": "context.key.",
-        f"{attention}v.": "context.value.",
-        f"{attention}o.": "context.out.",
-        f"{attention}alpha": "context.mix",
-        "self_attention.loc_adj.w": "context.gamma",
-        "self_attention.loc_adj.b": "context.bias",
-        "self_attention.norm.": "norm.",
-        "self_attention.linear1.": "wide.",
-        "self_attention.linear2.": "narrow.",
-        "logit_scale": "scale",
-    }
-    converted = renamed(tensors, names)
+    converted = renamed(tensors, NAMES)
     converted |= {name: converted[name].squeeze(-1) for name in ("wide.weight", "narrow.weight") if name in converted}
     return converted if config.prompts else {name: value for name, value in converted.items() if name != "scale"}
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from wherewhen.core.contracts import MethodAbilities, Provenance, Training
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Provenance, Training
 from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig, magnitudes
+from wherewhen.methods._published import ten_crops
 from wherewhen.methods._sequences import renamed
 from wherewhen.methods._settings import demand
 
@@ -75,6 +76,7 @@ class RTFM(Magnitude):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "no segments": {"segments": None},
             "the three longest": {"top": 0.0},
@@ -96,6 +98,13 @@ class RTFM(Magnitude):
         "learning, ICCV 2021",
     )
     reach: float | None = None
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code."""
+        width, length = tensors["fc1.weight"].shape
+        settings = {**vars(PUBLISHED), "width": width}
+        return Checkpoint(official(tensors), OFFICIAL, length, settings, ten_crops(length))
 
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

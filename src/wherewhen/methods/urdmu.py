@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
+from wherewhen.methods._published import ten_crops
 from wherewhen.methods._sequences import Locked, mean_of, picks, queries, renamed, sequences
 
 VIEW = "cells"
@@ -151,6 +152,7 @@ class URDMU(nn.Module):
     }
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        reads_checkpoints=True,
         ablations={
             "no memories": {"memories": 0.0},
             "no triplet": {"triplet": 0.0},
@@ -181,6 +183,13 @@ class URDMU(nn.Module):
         self.head.append(nn.Linear(width(128, dims[VIEW]), 1))
         for memory in (self.anomalous, self.normal):
             nn.init.uniform_(memory, -1 / math.sqrt(size), 1 / math.sqrt(size))
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code."""
+        width, length, _ = tensors["embedding.conv_1.0.weight"].shape
+        settings = {**vars(PUBLISHED), "width": width, "slots": len(tensors["Amemory.memory_block"])}
+        return Checkpoint(official(tensors), NAMES, length, settings, ten_crops(length))
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -279,20 +288,27 @@ def _pairs(normal: Tensor, anomalous: Tensor, matched: bool) -> tuple[Tensor, Te
 
 def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of the official code's checkpoint under our names; `weights.fit` checks them."""
-    names = {
-        "Amemory.memory_block": "anomalous",
-        "Nmemory.memory_block": "normal",
-        "embedding.conv_1.0.": "embed.",
-        "encoder_mu.0.": "mean.",
-        "encoder_var.0.": "log_variance.",
-        "cls_head.mlp.": "head.",
-    }
-    for layer in range(2):
-        source, target = f"selfatt.layers.{layer}", f"blocks.{layer}"
-        names |= {f"{source}.0.norm.": f"{target}.before.", f"{source}.1.norm.": f"{target}.between."}
-        names |= {f"{source}.0.fn.to_qkv.": f"{target}.qkvt.", f"{source}.0.fn.to_out.0.": f"{target}.out."}
-        names |= {f"{source}.1.fn.net.0.": f"{target}.wide.", f"{source}.1.fn.net.3.": f"{target}.narrow."}
-    return renamed(tensors, names)
+    return renamed(tensors, NAMES)
+
+
+BLOCK = {
+    "0.norm.": "before.",
+    "1.norm.": "between.",
+    "0.fn.to_qkv.": "qkvt.",
+    "0.fn.to_out.0.": "out.",
+    "1.fn.net.0.": "wide.",
+    "1.fn.net.3.": "narrow.",
+}
+NAMES = {
+    "Amemory.memory_block": "anomalous",
+    "Nmemory.memory_block": "normal",
+    "embedding.conv_1.0.": "embed.",
+    "encoder_mu.0.": "mean.",
+    "encoder_var.0.": "log_variance.",
+    "cls_head.mlp.": "head.",
+    **{f"selfatt.layers.{k}.{old}": f"blocks.{k}.{new}" for k in range(2) for old, new in BLOCK.items()},
+}
+"""Prefixes of names in the authors' state dict -> our prefixes."""
 
 
 PLUGIN = URDMU

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wherewhen.core.contracts import Classes, MethodAbilities, Output, Provenance, Training, View
+from wherewhen.core.contracts import Checkpoint, Classes, MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
+from wherewhen.methods._published import CLIP, SEQUENCE
 from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
@@ -90,6 +91,14 @@ PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_r
 
 PUBLISHED_XD_TRAINING = Training(steps=410, bags=48, optimizer="adamw", learning_rate=1e-5)
 """10 epochs of XD-Violence with one crop, half of the 96 videos of a step of each label."""
+
+UCF_CLASSES = (
+    "abuse", "arrest", "arson", "assault", "burglary", "explosion", "fighting", "roadaccidents", "robbery", "shooting",
+    "shoplifting", "stealing", "vandalism",
+)  # fmt: skip
+"""Names of the classes of UCF-Crime that the authors' code encodes, in its order; ``normal`` is before them."""
+
+XD_CLASSES = ("fighting", "shooting", "riot", "abuse", "car accident", "explosion")
 
 
 class Block(nn.Module):
@@ -206,6 +215,7 @@ class VadCLIP(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         predicts_classes=True,
+        reads_checkpoints=True,
         averages_time=True,
         remembers_normal=True,
         ablations={
@@ -247,6 +257,19 @@ class VadCLIP(nn.Module):
             with torch.no_grad():
                 self.context.join.weight *= START
             start_from_length(self.judge, self.classifier)
+
+    @staticmethod
+    def checkpoint(tensors: Mapping[str, Tensor]) -> Checkpoint:
+        """A state dict of the authors' code: of UCF-Crime with two layers of attention, of XD-Violence with one."""
+        length = tensors["frame_position_embeddings.weight"].shape[1]
+        count = len(_layers(tensors))
+        published, classes = (PUBLISHED_XD, XD_CLASSES) if count == 1 else (PUBLISHED, UCF_CLASSES)
+        sizes = {"length": len(tensors["frame_position_embeddings.weight"]), "layers": count}
+        sizes["width"] = tensors["gc1.weight"].shape[1]
+        return Checkpoint(
+            official(tensors), _names(tensors), length, {**vars(published), **sizes}, {**CLIP, **SEQUENCE},
+            absent=("usual.", "prompts.texts"), encoded=("prompts.context",), classes=classes,
+        )  # fmt: skip
 
     def forward(self, bags: Mapping[str, View]) -> Output:
         """Scores ``(B, N)`` of the view ``cells``, 0 where masked and where an instance is all zeros."""
@@ -338,7 +361,17 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     For a method with a reader; without one load it with ``strict=False``, which leaves the prompts out.
     """
-    layers = {int(name.split(".")[2]) for name in tensors if name.startswith("temporal.resblocks.")}
+    selected = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
+    return renamed(selected, _names(tensors))
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> set[int]:
+    """Numbers of the layers of attention."""
+    return {int(name.split(".")[2]) for name in tensors if name.startswith("temporal.resblocks.")}
+
+
+def _names(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Prefixes of names in the authors' state dict -> our prefixes."""
     names = {
         "frame_position_embeddings.weight": "context.places",
         "gc1.residual.": "context.like.0.own.", "gc1.": "context.like.0.", "gc2.": "context.like.1.",
@@ -347,15 +380,14 @@ def official(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "mlp1.c_fc.": "refine.wide.", "mlp1.c_proj.": "refine.narrow.",
         "text_prompt_embeddings.weight": "prompts.context",
     }  # fmt: skip
-    for k in layers:
+    for k in _layers(tensors):
         source, target = f"temporal.resblocks.{k}.", f"context.blocks.{k}."
         names |= {
             f"{source}attn.in_proj_": f"{target}look.", f"{source}attn.out_proj.": f"{target}found.",
             f"{source}ln_1.": f"{target}before.", f"{source}ln_2.": f"{target}between.",
             f"{source}mlp.c_fc.": f"{target}wide.", f"{source}mlp.c_proj.": f"{target}narrow.",
         }  # fmt: skip
-    selected = {k: v for k, v in tensors.items() if not k.startswith(("clipmodel.", "disAdj."))}
-    return renamed(selected, names)
+    return names
 
 
 PLUGIN = VadCLIP

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Module = TypeVar("Module", bound="torch.nn.Module")
 
+WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "net", "state_dict_ema")
+"""Keys below which checkpoints hold their tensors, beside other values."""
 RANDOM = "random"  # no weights: seeded noise, for speed measurements and trials
 
 
@@ -174,7 +176,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # the unpickler of torch has errors of many kinds
         raise StoreError(f"{path}: holds more than tensors, so it is not opened ({error})") from None
     while isinstance(content, Mapping) and not any(isinstance(v, torch.Tensor) for v in content.values()):
-        inner = [content[key] for key in ("state_dict", "model_state", "model", "state_dict_ema") if key in content]
+        inner = [content[key] for key in WRAPPERS if key in content]
         if not inner:
             break
         content = inner[0]

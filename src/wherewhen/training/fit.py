@@ -15,6 +15,7 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Floats, Instances, Video
 from wherewhen.extraction.cameras import camera_groups, pictures_of
+from wherewhen.extraction.crops import CropBags
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
 from wherewhen.inference.model import Model
@@ -296,10 +297,14 @@ def batches_of(
     segments = settings.segments if abilities.averages_time and not by_clip else None
     movers = None if abilities.samples_instances else MOVERS  # a method that samples does so anew each step
     options = config.views, config.training.bags, config.seed, device, segments
-    rows = BagSubset(raw, indices)
+    rows: Sequence[Bag] = BagSubset(raw, indices)
+    drawn: Sequence[Bag] = BagSubset(ready, indices)
+    by_crop = config.crop_mode == "separate"
+    if by_crop:
+        rows, drawn = CropBags(rows, config.crops), CropBags(drawn, config.crops)
     more: dict[str, Any] = {"movers": movers, "names": names, "summary": summary, "divided": by_clip}
-    more["versions"] = 1 if by_clip else versions  # time steps of all versions are bags of their own
-    return Batches(BagSubset(ready, indices), *options, raw=rows, **more)
+    more["versions"] = 1 if by_clip or by_crop else versions  # steps, crops of all versions are bags of their own
+    return Batches(drawn, *options, raw=rows, **more)
 
 
 def _key(

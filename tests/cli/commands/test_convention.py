@@ -6,7 +6,6 @@ import ast
 import inspect
 import json
 from dataclasses import MISSING, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -16,7 +15,7 @@ from wherewhen import cli
 from wherewhen.cli.arguments.described import descriptions, kinds_of
 from wherewhen.core import registry
 
-COMMANDS = {verb: import_module(f"wherewhen.cli.commands.{verb}").VERB for verb in cli.VERBS}
+COMMANDS = {verb: cli.command_of(verb) for verb in cli.VERBS}
 
 PLACES = {"action", "data", "source", "archive", "text", "other", "kind", "file", "name"}
 """What a verb works on: said by its place, in every verb."""

@@ -26,6 +26,8 @@ TEXTS = {
     "precision": "numbers that a network computes with",
     "validation": "share of training videos to validate on",
     "crops": "1, or 5 or 10 overlapping crops of each picture",
+    "crop_mode": "places: crops are instances at their places; separate: each crop is one sequence, in training "
+    "one video, and scores are means over crops",
     "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
     "normalizer": "what features are normalized by: statistics of normal training videos, of all or of each camera, or "
     "the past of the video",
@@ -146,7 +148,8 @@ def _with_sections(flags: tuple[Setting, ...], mentions: Mapping[str, str], trai
 
 def _flag(name: str, method: str | None, full: bool) -> Setting:
     """A setting of a model as an option; ``method``: gives the default of instances."""
-    from wherewhen.inference.model_config import DEFAULTS, OPTIONS
+    from wherewhen.inference.model_config import DEFAULTS
+    from wherewhen.inference.model_options import OPTIONS
 
     if name in registry.PARTS:
         usual = {**DEFAULTS, "instances": registry.load("methods", method).views[0]} if method else DEFAULTS

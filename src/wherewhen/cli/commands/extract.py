@@ -118,7 +118,7 @@ VERB = Verb(
     needs=(
         Need(("ray_address",), "distributed"),
         Fits(
-            ("localizer", "validation", "movers", "training", "normalizer", "components", "augment"),
+            ("localizer", "validation", "movers", "training", "normalizer", "components", "augment", "crop_mode"),
             features_alone,
             hidden=True,
         ),

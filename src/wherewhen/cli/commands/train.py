@@ -88,7 +88,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     sane, selection = numbers.get("sanity"), numbers.get("selection")
     code = 3 if (folder / "quarantine.json").exists() else 0
     if options.json:
-        following = _next(model.config, options.data, folder)
+        following = runs.following(model.config, options.data, folder)
         print_json({"output": folder, "selection": selection, "check": sane, "next": following})
         return code
     if selection:
@@ -97,16 +97,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         print(f"check: {sane['line']}")
         for warning in sane["warnings"]:
             print(f"       {warning}")
-    print(f"model: {folder}\nnext:  {_next(model.config, options.data, folder)}")
+    print(f"model: {folder}\nnext:  {runs.following(model.config, options.data, folder)}")
     return code
-
-
-def _next(config: Any, data: str, folder: Any) -> str:
-    """The command that comes next: a model of imported features can be evaluated only, if their backbone is unknown."""
-    imported = config.settings.get("imported")
-    if imported is not None and imported.backbone == "unknown":
-        return f"wherewhen evaluate {data} --model {folder}"
-    return f"wherewhen detect VIDEO --model {folder} --output found/"
 
 
 VERB = Verb(

@@ -26,7 +26,16 @@ from wherewhen.core.contracts.instances import (
     TrackSource,
 )
 from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
-from wherewhen.core.contracts.methods import CLIP, Method, MethodAbilities, Output, StagedMethod, Training, View
+from wherewhen.core.contracts.methods import (
+    CLIP,
+    Checkpoint,
+    Method,
+    MethodAbilities,
+    Output,
+    StagedMethod,
+    Training,
+    View,
+)
 from wherewhen.core.contracts.metrics import Metric
 from wherewhen.core.contracts.proposals import ByVideo, Proposer, ProposerAbilities
 from wherewhen.core.contracts.provenance import Provenance
@@ -44,6 +53,7 @@ __all__ = [
     "Builder",
     "BuilderAbilities",
     "ByVideo",
+    "Checkpoint",
     "Classes",
     "ClipSpec",
     "DatasetReader",

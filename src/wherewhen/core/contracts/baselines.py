@@ -17,6 +17,8 @@ class Baseline:
     ``bank``: cells of normal training videos. Only the oracle reads the truth. Its alarm is always on.
     ``settings``: changed settings of the localizer, such as a map without smoothing.
 
+    ``uses_bank``: it reads the bank; a model without one has no such row.
+
     ``needs``: requirements on the ground truth, as for a `Metric`.
 
     A row for instances that move has ``scores(bag, truth, seed)`` instead, which gives ``(N,)`` in [0, 1] for the view
@@ -28,6 +30,7 @@ class Baseline:
     settings: Mapping[str, Any] = field(default_factory=dict)
     scores: Callable[[Bag, Truth, int], Features] | None = None
     needs: tuple[str, ...] = ()
+    uses_bank: bool = False
 
     def __post_init__(self) -> None:
         if (self.heat is None) == (self.scores is None):

@@ -47,6 +47,41 @@ class Training:
             raise ConfigError(f"training: learning_rate must be above 0 and weight_decay not below; got {self}")
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A state dict of the authors' code as weights of the method, and what it is for.
+
+    Args:
+        weights: tensors under the method's names.
+        names: prefixes of the authors' names, each with the method's prefix; other names are the same.
+        length: length of the features.
+        settings: settings of the method that the authors published, and those that follow from the tensors.
+        features: settings of the parts that make the published features, as in ``config.yaml``; without a backbone
+            where this toolkit has none that makes them.
+        absent: prefixes of the method's names that the authors' files don't have.
+        encoded: prefixes of the method's names that it has only with a backbone that reads text.
+        classes: names of the classes that it predicts with such a backbone, in its order.
+    """
+
+    weights: Mapping[str, torch.Tensor]
+    names: Mapping[str, str]
+    length: int
+    settings: Mapping[str, Any]
+    features: Mapping[str, Any]
+    absent: tuple[str, ...] = ()
+    encoded: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def published_name(self, name: str) -> str:
+        """The authors' name of a tensor of the method.
+
+        >>> Checkpoint({}, {"fc1.": "head.0."}, 8, {}, {}).published_name("head.0.weight")
+        'fc1.weight'
+        """
+        pairs = ((old, new) for old, new in self.names.items() if name.startswith(new))
+        return next((old + name.removeprefix(new) for old, new in pairs), name)
+
+
 @dataclass(slots=True)
 class View:
     """One view of a batch of bags as tensors: features ``(B, N, D)``, extents ``(B, N, 6)``, track and mask ``(B, N)``.
@@ -94,6 +129,8 @@ class MethodAbilities:
         samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
             Training bags of other methods hold at most 200 tubes, chosen by the seed.
         feature_length: a length of features that it supports; None where it supports any. For tests.
+        reads_checkpoints: its ``checkpoint`` turns a state dict of the authors' code into a `Checkpoint`; a KeyError
+            names a tensor that the file lacks.
         ablations: rows of ``bench --ablate``, each with the settings in which it differs: its own or, by its name,
             another part's: ``{"no window": {"window": False}, "coarse": {"cells": {"rows": 3}}}``.
     """
@@ -107,6 +144,7 @@ class MethodAbilities:
     remembers_normal: bool = False
     samples_instances: bool = False
     feature_length: int | None = None
+    reads_checkpoints: bool = False
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def required(self) -> Required:
@@ -114,6 +152,7 @@ class MethodAbilities:
         settings = ("segments",) * self.averages_time + ("bag",) * self.divides_time
         settings += ("instances",) * self.samples_instances
         optional = ("summary",) * self.summarizes_steps + ("remember",) * self.remembers_normal
+        optional += ("checkpoint",) * self.reads_checkpoints
         return Required(("schedule", "source", "views", "presets", "forward", "loss", *optional), settings)
 
 
