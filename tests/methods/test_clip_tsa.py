@@ -159,6 +159,9 @@ def test_fixed_noise_starts_alike_for_every_length() -> None:
 
 def test_long_features_are_shortened_first(cell_bags: CellBags) -> None:
     model = CLIPTSA(CLIPTSAConfig(), {"cells": 600}).eval()
+    layers, rows = Layers(model), np.random.default_rng(0).normal(size=(2, 600)).astype(np.float32)
+    wanted = sigmoid(layers.linear("shorten.2", relu(layers.linear("shorten.0", rows.astype(np.float64)))))
+    np.testing.assert_allclose(model.shorten(torch.from_numpy(rows)).detach(), wanted, rtol=1e-4)
     assert model(cell_bags(np.ones((1, 4, 600), np.float32))).scores.shape == (1, 4)
     assert [tuple(layer.weight.shape) for layer in (model.shorten[0], model.shorten[2])] == [(1024, 600), (512, 1024)]
 

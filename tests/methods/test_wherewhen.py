@@ -66,6 +66,7 @@ def k_means(rows: np.ndarray, count: int) -> np.ndarray:
     return centers
 
 
+@pytest.mark.equation("wherewhen", "d_i")
 @pytest.mark.parametrize(("cells", "memory"), [(40, 5), (3, 5), (7, 1)])
 def test_the_memory_is_k_means_of_normal_cells(cells: int, memory: int) -> None:
     rows = noise(cells, cells, 4)
@@ -114,6 +115,7 @@ def test_study_without_any_normal_cell_keeps_what_was() -> None:
 # --- what a cell sees
 
 
+@pytest.mark.equation("wherewhen", "z_hi")
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 4), st.integers(1, 4))
 @settings(deadline=None, max_examples=30)
 def test_neighbors_are_the_mean_of_held_cells_around(seed: int, steps: int, height: int, wide: int) -> None:
