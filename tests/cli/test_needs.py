@@ -85,7 +85,7 @@ prompts write new.yaml --endpoint http://localhost:8000/v1 --language-model m --
 prompts show toy --json
 proposals x --proposals motion --motion.rate 6 --tracks.gap 0.5 --reader native --fold first --json --quiet
 reproduce rtfm x --features y --seeds 2 --protocol published --output out --device cpu --json
-reproduce rtfm x --reader native --workers 2 --quiet
+reproduce rtfm x --reader native --workers 2 --quiet --ablations
 reproduce --list
 search store car --count 3 --every 2 --parts 1 --videos x --output out --json --quiet --backbone clip
 search store car --clip.weights random

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from wherewhen.core import registry
+from wherewhen.core.config import merged
 from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model_config import ModelConfig
 
@@ -30,17 +31,8 @@ def variants(method: str, settings: Mapping[str, Any] | None = None) -> dict[str
     for name, change in declared.items():
         parts = {key: value for key, value in change.items() if key not in field_names}
         changed = {key: value for key, value in change.items() if key in field_names}
-        other = _updated(base, {method: changed, **parts})
+        other = merged(base, {method: changed, **parts})
         if (config := ModelConfig.of({**other, "method": method})) not in configs:
             configs.append(config)
             result[method + SEPARATOR + name] = method, other
-    return result
-
-
-def _updated(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings updated with others, section by section."""
-    result = dict(base)
-    for key, value in changes.items():
-        below = result.get(key)
-        result[key] = _updated(below or {}, value) if isinstance(value, Mapping) else value
     return result

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wherewhen.core import registry
-from wherewhen.core.config import build, read_yaml
+from wherewhen.core.config import build, merged, read_yaml
 from wherewhen.core.contracts import Metric, Training
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.inference.model_config import ModelConfig
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+WHOLE = ("settings", "training")  # what a recipe states as a whole, whatever its base has
 SCHEDULE = ("steps", "bags", "optimizer", "learning_rate")  # what a recipe states of the training
 
 
@@ -72,7 +73,8 @@ class VideoFeatures:
 class Expected:
     """A published number: the metric's name in this toolkit, the value (1 = 100 %), and where it was read.
 
-    ``value``: None where the paper has the number and it was not available; ``source`` says so.
+    ``value``: None where the paper has the number and it was not available; ``source`` says so. ``row``: a trivial row
+    or an ablation of the method (`wherewhen.api.ablations`) that has the number; empty for the method itself.
 
     >>> Expected("frame_auc", 0.869, "the paper").text, Expected("tiou_patch_raw", None, "not available").text
     ('0.8690', 'unknown')
@@ -81,6 +83,7 @@ class Expected:
     metric: str
     value: float | None
     source: str
+    row: str = ""
 
     @property
     def text(self) -> str:
@@ -133,9 +136,22 @@ class Recipe:
         for expected in self.expect:
             if expected.metric not in names:
                 raise ConfigError(unknown("metric of expect", expected.metric, names))
+            if expected.row and expected.row not in self._rows:
+                raise ConfigError(unknown("row of expect", expected.row, self._rows))
         if not self.expect:
             raise ConfigError("expect is empty; a recipe names at least one published number")
         ModelConfig.of(self.model())
+
+    @property
+    def _rows(self) -> list[str]:
+        """Names of the rows beside the method's own: trivial ones and ablations."""
+        return [*registry.names("baselines"), *registry.load("methods", self.method).abilities.ablations]
+
+    @property
+    def ablations(self) -> list[str]:
+        """Names of the ablations with published numbers."""
+        trivial = registry.names("baselines")
+        return list(dict.fromkeys(row.row for row in self.expect if row.row and row.row not in trivial))
 
     @property
     def backbone(self) -> str:
@@ -178,9 +194,26 @@ def read(name: str) -> Recipe:
 
 
 def read_file(path: Path) -> Recipe:
-    """A recipe in a file; ConfigError names a key that is unknown, missing or of another type."""
-    values = read_yaml(path)
+    """A recipe in a file; ConfigError names a key that is unknown, missing or of another type.
+
+    The key ``base`` names another recipe of the folder, whose values hold where the file has none; settings and
+    training of a file replace those of its base as a whole.
+    """
+    values = _values(path)
     training = values.get("training")
     if isinstance(training, Mapping) and (lacking := [name for name in SCHEDULE if name not in training]):
         raise ConfigError(f"settings of recipe {path.stem}.training: {lacking[0]} is missing")
     return build(Recipe, values, f"recipe {path.stem}")
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The values of a file with those of its base."""
+    values = read_yaml(path)
+    if (base := values.pop("base", None)) is None:
+        return values
+    if base not in names():
+        raise ConfigError(unknown("recipe", str(base)[:80], names()))
+    of_base = {
+        name: value for name, value in _values(FOLDER / f"{base}.yaml").items() if name not in {*WHOLE} & {*values}
+    }
+    return merged(of_base, values)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wherewhen.api import benchmark, recipes
+from wherewhen.api.ablations import SEPARATOR
 from wherewhen.api.benchmark import Bench
 from wherewhen.api.jobs import LAST, ORACLE
 from wherewhen.api.recipes import FeatureFiles, Recipe
 from wherewhen.core import outputs
-from wherewhen.core.config import flat
+from wherewhen.core.config import flat, merged
 from wherewhen.core.errors import ConfigError, DataError
 from wherewhen.core.feature_file import INDEX
 from wherewhen.core.store import plain, write_json
@@ -40,7 +41,7 @@ class Comparison:
     """A published number beside that of a row: mean, deviation and count over the seeds.
 
     ``expected``: None where the published number is unknown. ``selection``: how the checkpoint was selected; empty for
-    trivial rows.
+    trivial rows. ``number_of``: the row that has the published number, as `Expected.row`.
     """
 
     metric: str
@@ -50,6 +51,7 @@ class Comparison:
     measured: float
     std: float
     n: int
+    number_of: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -80,8 +82,12 @@ class Reproduction:
         recipe = self.recipe
         result = [f"{recipe.title}", f"{recipe.paper.title}: {recipe.paper.table}"]
         for expected in recipe.expect:
-            result += ["", f"{expected.metric}: expected {expected.text} ({expected.source})"]
-            rows = [row for row in self.comparisons if row.metric == expected.metric]
+            key = expected.metric, expected.row
+            rows = [row for row in self.comparisons if (row.metric, row.number_of) == key]
+            if expected.row and not rows:
+                continue
+            number = f"{expected.metric}, {expected.row}" if expected.row else expected.metric
+            result += ["", f"{number}: expected {expected.text} ({expected.source})"]
             width = max((len(_title(row)) for row in rows), default=0)
             for row in rows:
                 spread = f" ± {row.std:.4f}" if row.n > 1 else ""
@@ -108,6 +114,7 @@ def reproduce(
     *,
     seeds: int = 3,
     protocol: Protocol = "validation",
+    ablations: bool = False,
     output: str | Path | None = None,
     device: str = "auto",
     reader: str | None = None,
@@ -123,6 +130,7 @@ def reproduce(
         features: folder of the published features, or a store of them; None where ``data`` is a store or has videos.
         seeds: number of seeds, from 0 on.
         protocol: validation, or published: also train on all training videos and select the checkpoint on test videos.
+        ablations: also train the rows of the paper's ablations, each with a part of the method changed.
         output: folder for the results; None: ``runs/reproduce/NAME``.
         device: auto, cpu or cuda.
         reader: name of the data set's reader; None: the recipe's.
@@ -134,12 +142,14 @@ def reproduce(
         Published numbers beside measured ones, with trivial rows.
 
     Raises:
-        ConfigError: unknown recipe, or features that are missing or don't apply.
+        ConfigError: unknown recipe, features that are missing or don't apply, or ablations of a paper without any.
         DataError: frame counts or the fold are missing, or the features are others than the recipe's.
     """
     recipe = recipes.read(name)
     if protocol not in ("validation", "published"):
         raise ConfigError(f"protocol: expected validation or published, got {protocol!r}")
+    if ablations and not recipe.ablations:
+        raise ConfigError(f"ablations has no effect: the recipe {name} has no published numbers of ablations")
     if seeds < 1:
         raise ConfigError(f"seeds: expected 1 or more, got {seeds}")
     folder = Path(output) if output is not None else Path("runs") / "reproduce" / name
@@ -156,6 +166,7 @@ def reproduce(
             root, [recipe.method], [str(settings["backbone"])], seeds=range(seeds), families=recipe.metrics,
             settings=values, reader=recipe.data.reader if recipe.videos else None, fold=recipe.data.fold,
             device=chosen, oracle=oracle, workers=workers or (1 if chosen != "cpu" else None), quiet=quiet,
+            ablate=recipe.method if ablations and not oracle else None,
         )  # fmt: skip
 
     bench = run("", settings)
@@ -163,24 +174,11 @@ def reproduce(
     published = run(oracle, {**settings, "validation": 0.0}) if protocol == "published" else None
     rows = _compared(recipe, bench, SELECTIONS)
     rows += _compared(recipe, published, PUBLISHED_SELECTIONS) if published else []
-    rows += _trivial(recipe, bench)
+    rows += [*_trivial(recipe, bench), *_others(recipe, bench)]
     result = Reproduction(
         name, recipe, tuple(rows), dict(changes or {}), (*notes, *bench.facts["notes"]), bench, published
     )
     _write(folder, result)
-    return result
-
-
-def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with changes, section by section.
-
-    >>> merged({"rtfm": {"width": 8, "top": 0.1}}, {"rtfm": {"width": 4}})
-    {'rtfm': {'width': 4, 'top': 0.1}}
-    """
-    result = dict(settings)
-    for key, value in changes.items():
-        below = result.get(key)
-        result[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return result
 
 
@@ -266,6 +264,7 @@ def _compared(recipe: Recipe, bench: Bench, selections: Mapping[str, str]) -> li
     return [
         Comparison(number.metric, recipe.method, text, number.value, line.mean, line.std, line.n)
         for number in recipe.expect
+        if not number.row
         for suffix, text in selections.items()
         if (line := by_row.get((recipe.method + suffix, number.metric)))
     ]
@@ -276,8 +275,19 @@ def _trivial(recipe: Recipe, bench: Bench) -> list[Comparison]:
     return [
         Comparison(number.metric, line.method, "", number.value, line.mean, line.std, line.n)
         for number in recipe.expect
+        if not number.row
         for line in bench.table
         if line.metric == number.metric and not line.method.startswith(recipe.method)
+    ]
+
+
+def _others(recipe: Recipe, bench: Bench) -> list[Comparison]:
+    """Published numbers of trivial rows and of ablations beside those measured."""
+    by_row = {(line.method.removeprefix(recipe.method + SEPARATOR), line.metric): line for line in bench.table}
+    return [
+        Comparison(number.metric, line.method, "", number.value, line.mean, line.std, line.n, number.row)
+        for number in recipe.expect
+        if number.row and (line := by_row.get((number.row, number.metric)))
     ]
 
 
@@ -298,4 +308,6 @@ def lines_of(name: str) -> list[str]:
     result = [f"{name}: {recipe.title} ({recipe.paper.title})"]
     result.append(f"  wherewhen reproduce {name} DATA{options}")
     result += [f"  {key}: {value}" for key, value in recipe.needs.items()]
-    return [*result, *(f"  expected: {row.metric} {row.text}" for row in recipe.expect)]
+    if recipe.ablations:
+        result.append(f"  with --ablations: {len(recipe.ablations)} more rows of the paper's tables")
+    return [*result, *(f"  expected: {row.metric} {row.text}" for row in recipe.expect if not row.row)]

@@ -82,6 +82,21 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return rows
 
 
+def merged(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with changes, section by section.
+
+    >>> merged({"rtfm": {"width": 8, "top": 0.1}}, {"rtfm": {"width": 4}})
+    {'rtfm': {'width': 4, 'top': 0.1}}
+    """
+    result = dict(settings)
+    for key, value in changes.items():
+        below = result.get(key)
+        result[key] = (
+            merged(below if isinstance(below, Mapping) else {}, value) if isinstance(value, Mapping) else value
+        )
+    return result
+
+
 def mapping(value: object, section: str) -> dict[str, Any]:
     """Settings as a mapping, an empty one for None; ConfigError where they are something else."""
     if value is not None and not isinstance(value, Mapping):

@@ -326,7 +326,9 @@ def _check_fit(config: ModelConfig) -> None:
         track_cache.source_settings(source)  # checks its settings before a video is opened
     if with_tracks and config.normalizer in (PAST, BOTH, CAMERA):
         raise ConfigError(f"normalizer: {config.normalizer} needs cells on a grid; {with_tracks[0]} have none")
-    if (config.normalizer, config.components) != ("auto", 0) and all(map(config._unnormalized, config.views)):
+    if (config.normalizer not in ("auto", "none") or config.components) and all(
+        map(config._unnormalized, config.views)
+    ):
         raise ConfigError(f"{config.method} takes unnormalized features; leave out --normalizer and --components")
     if config.components and config.normalizer in ("none", PAST):
         raise ConfigError(

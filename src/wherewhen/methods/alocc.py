@@ -58,6 +58,11 @@ PUBLISHED = ALOCCConfig(channels=16, patches=128, refinement=0.2, score="origina
 PUBLISHED_TRAINING = Training(steps=2000, bags=1, optimizer="adam", learning_rate=2e-3)
 """The official code takes RMSProp for 40 epochs and moves the reconstructor twice a step."""
 
+PUBLISHED_WSSTAD = ALOCCConfig(channels=16, patches=128, score="refined")
+"""In table 5 of Wu et al., IJCAI 2021: "the outputs of R+D network"; D(R(x)) and the weight .4 are the paper's."""
+
+PUBLISHED_WSSTAD_TRAINING = PUBLISHED_TRAINING
+
 EPSILON = 1e-5  # of the norms, as in the official code
 KEEP = 0.9  # of their moving statistics a step
 CHUNK = 512  # patches scored at once: bounds memory

@@ -42,6 +42,13 @@ class ASAConfig:
         demand("asa", self, positive="hidden attention instances", share="dropout")
 
 
+PUBLISHED_WSSTAD = ASAConfig(hidden=512, attention=128, locked_dropout=False)
+"""In table 1 of Wu et al., IJCAI 2021, who don't state its settings: the defaults, with their 200 instances a bag."""
+
+PUBLISHED_WSSTAD_TRAINING = Training(steps=5400, bags=30, optimizer="adam", learning_rate=5e-4, weight_decay=5e-4)
+"""Adam, its rate and 30 + 30 bags are those of Wu et al. for their own method; the rest is not published."""
+
+
 class ASA(nn.Module):
     """A video is scored by an attention-weighted mean of its instances, an instance by that score and its weight.
 

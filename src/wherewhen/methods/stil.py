@@ -37,6 +37,13 @@ class STILConfig:
         demand("stil", self, positive="instances", share="rerank", weight="rounds penalty")
 
 
+PUBLISHED_WSSTAD = STILConfig()
+"""In table 1 of Wu et al., IJCAI 2021, who don't state its settings: the defaults, with their 200 instances a bag."""
+
+PUBLISHED_WSSTAD_TRAINING = Training(steps=1000, bags=30, optimizer="adam", learning_rate=1e-2)
+"""Adam and 30 + 30 bags are those of Wu et al.; the rest is not published."""
+
+
 class STIL(nn.Module):
     """A linear classifier of instances whose positives are latent, and one of whole videos that ranks them again.
 

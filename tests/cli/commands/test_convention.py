@@ -36,7 +36,7 @@ TYPES: dict[str, Any] = {
     "camera": str,
     "prompts": str, "view": Literal, "methods": str, "footage": str,
     "features": str, "protocol": Literal, "list": bool,
-    "backbones": str, "ablate": str, "metrics": str, "proposals": str, "tolerance": float,
+    "backbones": str, "ablate": str, "ablations": bool, "metrics": str, "proposals": str, "tolerance": float,
     # videos and pictures
     "rate": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str, "clips": int,
     "stride": int, "frames_per_clip": int, "cameras": int, "scene": int, "normal_clips": int, "anomalous_clips": int,

@@ -22,6 +22,7 @@ class Options:
         seeds: number of seeds, from 0 on.
         protocol: validation selects the checkpoint on validation videos; published also trains on all training videos
             and adds the checkpoint selected on test videos, as the authors' codes do.
+        ablations: also train the rows of the paper's ablations.
         output: folder for reproduction.json, bench.json, bench.md, report.html and imported features; default:
             runs/reproduce/NAME.
         device: auto, cpu or cuda.
@@ -37,6 +38,7 @@ class Options:
     features: str | None = None
     seeds: int = 3
     protocol: Literal["validation", "published"] = "validation"
+    ablations: bool = False
     output: str | None = None
     device: str = "auto"
     reader: str | None = None
@@ -67,6 +69,7 @@ def run(options: Options) -> int:
         options.features,
         seeds=options.seeds,
         protocol=options.protocol,
+        ablations=options.ablations,
         output=options.output,
         device=options.device,
         reader=options.reader,
@@ -86,5 +89,11 @@ VERB = Verb(
     Options,
     run,
     places=("name", "data"),
-    needs=(Need(("name", "features", "seeds", "protocol", "output", "device", "reader", "workers"), "list", False),),
+    needs=(
+        Need(
+            ("name", "features", "seeds", "protocol", "ablations", "output", "device", "reader", "workers"),
+            "list",
+            False,
+        ),
+    ),
 )
