@@ -17,9 +17,10 @@ from wherewhen.core.values import Bag, Instances, Video
 from wherewhen.evaluation import evaluator
 from wherewhen.extraction import feature_cache
 from wherewhen.inference import model_file, scoring
-from wherewhen.inference.model import Model, _check_code
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normalizer import Normalizer
+from wherewhen.inference.stored_parts import check_code
 from wherewhen.video.writer import Writer
 
 SETTINGS: dict[str, Any] = {"pixels": {"size": [16, 16]}}
@@ -173,10 +174,10 @@ def test_a_model_with_a_part_of_code_needs_consent(tmp_path: Path) -> None:
     config = ModelConfig.of({"backbone": "motion+file", "file": {"path": str(path)}})
     stored = model_file.Stored(tmp_path / "model", {}, config.plain(), 0.5, {}, (), ())
     with pytest.raises(ConfigError, match="this model runs the code in"):
-        _check_code(stored, config)
-    _check_code(stored, ModelConfig.of(config.plain(), trust=True))
+        check_code(stored, config)
+    check_code(stored, ModelConfig.of(config.plain(), trust=True))
     with pytest.raises(StoreError, match="has no sha256"):
-        _check_code(model_file.Stored(tmp_path / "model", {}, {"file": {"path": "a.pt"}}, 0.5, {}, (), ()), config)
+        check_code(model_file.Stored(tmp_path / "model", {}, {"file": {"path": "a.pt"}}, 0.5, {}, (), ()), config)
 
 
 @pytest.mark.parametrize(("setting", "value"), [("engine", "torch"), ("engine", "openvino"), ("precision", "bf16")])

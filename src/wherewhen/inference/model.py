@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wherewhen.core import registry
 from wherewhen.core.calibration import calibrate
-from wherewhen.core.config import mapping
-from wherewhen.core.contracts import Backbone, Builder, Classes, Localizer, TrackSource, View
-from wherewhen.core.errors import ConfigError, StoreError, first_line, unknown
+from wherewhen.core.contracts import Backbone, Builder, Localizer, TrackSource, View
+from wherewhen.core.errors import ConfigError, StoreError, unknown
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Bag, Boxes, Features, Floats, Instances, Prediction, Video
 from wherewhen.extraction import assembly, crops, sampling, track_cache
 from wherewhen.extraction.assembly import Part
-from wherewhen.extraction.backgrounds import SIZE, Background
+from wherewhen.extraction.backgrounds import Background
 from wherewhen.extraction.cameras import recognized
-from wherewhen.inference import alarms, model_file, score_maps
+from wherewhen.inference import alarms, model_file, score_maps, stored_parts
 from wherewhen.inference.adaptation import Adaptation
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
@@ -333,14 +330,14 @@ class Model(Detector):
         """
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
         for name, normalizer in self.normalizers.items():
-            arrays |= {_key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
+            arrays |= {stored_parts.key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
         arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
         if self.normal_time is not None:
             arrays |= {"normal.maxima": self.normal_time.maxima, "normal.hours": np.array([self.normal_time.hours])}
         if self.adaptation is not None:
             arrays |= {f"adaptation.{name}": array for name, array in self.adaptation.to_arrays().items()}
         if self.cameras:
-            arrays |= _pictures(self.cameras)
+            arrays |= stored_parts.pictures(self.cameras)
         metadata = {
             "threshold": self.threshold,
             "dims": self.dims,
@@ -372,19 +369,19 @@ class Model(Detector):
         if path.is_dir():
             path = path / "weights" / f"{which}.safetensors"
         if not path.exists():
-            raise StoreError(f"{run}: no model there (expected {path}); {_advice(Path(run))}")
+            raise StoreError(f"{run}: no model there (expected {path}); {stored_parts.advice(Path(run))}")
         stored = model_file.read(path)
         try:
             config = ModelConfig.of(stored.config, trust=trust)
         except ConfigError as error:
             raise stored.wrong(f"its configuration: {error}") from None
-        _check_code(stored, config)
+        stored_parts.check_code(stored, config)
         if stored.dims.keys() != config.views.keys():
             raise stored.wrong(f"dims: expected {', '.join(config.views)}, found {', '.join(stored.dims)}"[:200])
-        method = _student(stored, config)
+        method = stored_parts.student(stored, config)
         bank = stored.bank(stored.dims[config.scored])
         normalizers = {
-            name: stored.normalizer(_key(config, name), stored.dims[name], config.normalizer_of(name))
+            name: stored.normalizer(stored_parts.key(config, name), stored.dims[name], config.normalizer_of(name))
             for name in config.views
         }
         device = pick_device(device)
@@ -395,59 +392,3 @@ class Model(Detector):
             return model.at_camera(stored.camera) if stored.camera else model
         except ConfigError as error:
             raise StoreError(f"{path}: {error}") from None
-
-
-def _pictures(cameras: Mapping[str, Sequence[Background]]) -> dict[str, NDArray[Any]]:
-    """The arrays to save of backgrounds: pictures, their shapes, and the number of the camera of each."""
-    rows = [(number, picture) for number, same in enumerate(cameras.values()) for picture in same]
-    pictures = [picture.picture for _, picture in rows]
-    return {
-        "cameras.pictures": np.stack(pictures) if pictures else np.empty((0, *SIZE), np.uint8),
-        "cameras.shapes": np.array([picture.shape for _, picture in rows], np.float64),
-        "cameras.numbers": np.array([number for number, _ in rows], np.int64),
-    }
-
-
-def _advice(run: Path) -> str:
-    """The command that trains a model at a path, or the option that names another run folder."""
-    output = "" if run.name == "latest" or run.suffix or run.exists() else f" --output {run}"
-    return f"train one: wherewhen train CLIPS{output}; or name a run folder: --model RUN (in Python: load(RUN))"
-
-
-def _check_code(stored: model_file.Stored, config: ModelConfig) -> None:
-    """ConfigError where a model would run code without consent, StoreError where the file is not identified."""
-    for name in config.backbones:
-        code = registry.load("backbones", name).abilities.runs_code_of
-        if code and (code_file := code(mapping(stored.config.get(name), name))):
-            _check_consent(stored, config, *code_file)
-
-
-def _check_consent(stored: model_file.Stored, config: ModelConfig, path: str, sha256: str) -> None:
-    """The errors of `_check_code` for one file."""
-    if not sha256:
-        raise stored.wrong(f"its configuration has no sha256 of {path}, so the file can't be identified")
-    if not config.trusted:
-        raise ConfigError(
-            f"{stored.path}: this model runs the code in {path} (sha256 {sha256}). "
-            "If you trust that file: --trust (in Python: trust=True)"
-        )
-
-
-def _student(stored: model_file.Stored, config: ModelConfig) -> Any:
-    """The method with its weights; shapes are compared before memory is allocated."""
-    import torch
-
-    classes = Classes(stored.classes or Classes().names)
-    try:
-        with torch.device("meta"):
-            stored.fits(config.student(stored.dims, classes))
-        method = config.student(stored.dims, classes)
-    except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
-        raise stored.wrong(f"its configuration can't be followed: {first_line(error)}") from None
-    stored.put(method)
-    return method
-
-
-def _key(config: ModelConfig, view: str) -> str:
-    """Prefix of the names of a normalizer's arrays; that of the scored view has no view name."""
-    return "normalizer." if view == config.scored else f"normalizer.{view}."
