@@ -168,7 +168,7 @@ def test_trained_and_worded_maps_share_alike() -> None:
     """A trained map comes weighted already, one of words is weighted here: the same likelihoods, the same totals."""
     rng = np.random.default_rng(2)
     values = rng.random((8, 3)).astype(np.float32) / 3
-    rows = Instances(np.zeros((8, 1)), np.tile([0, 1.0, 0, 1, 0, 1], (8, 1)), shape=(1, 2, 4))
+    rows = Instances(np.zeros((8, 1)), ext.grid([0, 1, 0, 0, 1, 1], (1, 2, 4)), shape=(1, 2, 4))
     odd = values.sum(-1, keepdims=True)
     (trained,) = class_maps([(rows, np.concatenate([odd, values / odd], 1))])
     worded = ClassMap(values.reshape(1, 2, 4, 3), np.array([0.0, 1.0]))
