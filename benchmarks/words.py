@@ -62,7 +62,7 @@ class Looker:
         length = self.whole(np.zeros((1, 1, *SIZE, 3), np.uint8)).shape[-1]
         texts = np.random.default_rng(0).normal(size=(len(told.texts), length)).astype(np.float32)
         self.texts = texts / np.linalg.norm(texts, axis=1, keepdims=True)
-        self.places = spatial.windows()
+        self.places = ext.windows()
 
     def by_windows(self, picture: Pixels) -> ClassMap:
         seen = cut(Clip(picture[None], np.array([0.0, 1.0])), self.whole, self.places)

@@ -50,7 +50,7 @@ def test_what_is_unknown_and_differs_is_stated(name: str) -> None:
         assert expected.source and (expected.value is None or 0 < expected.value < 1)
 
 
-PAGES = {"cuboid_mil": "cuboid_mil", "proximity": "proximity", "reward": "reward"}
+PAGES = {"cuboid_mil": "cuboid_mil", "proximity": "proximity", "reward": "reward", "stprompt": "stprompt"}
 """Recipes whose method's page has the command that trains as published, and that page."""
 
 

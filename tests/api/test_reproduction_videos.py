@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import wherewhen
 from wherewhen import cli
 from wherewhen.api import recipes
+from wherewhen.api.reproduction import merged
 from wherewhen.backbones import _uniformer
 from wherewhen.video.writer import Writer
 
@@ -25,6 +26,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "reward": {"uniformer": UNIFORMER, "reward": {"width": 8, "last": 4, "bank": 8}},
 }
 """Settings of a recipe's parts that make it small, by its method."""
+STPROMPT = {
+    "clip": {"weights": "random", "variant": "b32", "frames": 4, "stride": 4, "sampling": 4},
+    "windows": {"shares": [0.5], "stride": 1.0},
+}
 
 
 def draw(path: Path, seed: int) -> None:
@@ -67,8 +72,35 @@ def xd_violence(root: Path) -> list[str]:
     return [*(f"train/{name}" for name in train), "test/e__#1_label_B1-0-0", "test/f__#1_label_A"]
 
 
+def shanghaitech(root: Path) -> list[str]:
+    """Lists and frame marks of ShanghaiTech."""
+    (root / "SH_Train.txt").write_text("01_0014\n01_0015\n01_001\n01_002\n")
+    (root / "SH_Test.txt").write_text("01_0016\n01_003\n")
+    (root / "test_frame_mask").mkdir()
+    for name in ("01_0014", "01_0015", "01_0016"):
+        np.save(root / "test_frame_mask" / f"{name}.npy", (np.arange(FRAMES) % 12 > 4).astype(np.uint8))
+    return ["01_0014", "01_0015", "01_001", "01_002", "01_0016", "01_003"]
+
+
+def ubnormal(root: Path) -> list[str]:
+    """The six lists of UBnormal, and the tracks of its abnormal test video."""
+    names = []
+    for number, side in enumerate(("training", "validation", "test")):
+        for word in ("normal", "abnormal"):
+            count = 2 if side == "training" else 1
+            listed = [f"{word}_scene_1_scenario_{number}{k}" for k in range(count)]
+            (root / f"{word}_{side}_video_names.txt").write_text("\n".join(listed))
+            names += listed
+    for name in ("abnormal_scene_1_scenario_10", "abnormal_scene_1_scenario_20"):
+        folder = root / "Scene1" / f"{name}_annotations"
+        folder.mkdir(parents=True)
+        (folder / f"{name}_tracks.txt").write_text("1,4,12\n")
+    return names
+
+
 DATA: dict[str, Callable[[Path], list[str]]] = {
     "ucf_crime": ucf_crime, "ucf_crime_liu_ma": ucf_crime_liu_ma, "xd_violence": xd_violence,
+    "shanghaitech": shanghaitech, "ubnormal": ubnormal,
 }  # fmt: skip
 
 
@@ -81,13 +113,30 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick_noise", "shallow")
 @pytest.mark.parametrize("name", [n for n in recipes.names() if recipes.read(n).method in SMALL])
 def test_a_recipe_runs_from_videos_to_numbers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reproduced(name, tmp_path, monkeypatch, SMALL[recipes.read(name).method])
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.names() if recipes.read(n).method == "stprompt"])
+def test_system_d_runs_from_videos_to_numbers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow_clip: None
+) -> None:
+    """With CLIP's towers of two layers, which read letters for words."""
+    letters = [*"abcdefghijklmnopqrstuvwxyz,'-"]
+    ids = {token: number for number, token in enumerate(letters + [f"{letter}</w>" for letter in letters])}
+    (tmp_path / "vocab.json").write_text(json.dumps(ids | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    reproduced(name, tmp_path, monkeypatch, merged(STPROMPT, {"clip": {"vocabulary": str(tmp_path)}}))
+
+
+def reproduced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Mapping[str, Any]) -> None:
+    """Run a recipe with small parts on drawn videos in the layout of its data set, and compare with what it states."""
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
     recipe, root = recipes.read(name), tmp_path / "data"
     root.mkdir()
     for seed, video in enumerate(DATA[recipe.data.reader](root)):
         draw(root / "videos" / f"{video}.mp4", seed)
     assert cli.main(["data", "probe", str(root)]) == 0
-    changes = {**SMALL[recipe.method], "training": SHORT, "engine": "torch", "precision": "fp32"}
+    changes: dict[str, Any] = {**small, "training": SHORT, "engine": "torch", "precision": "fp32"}
     result = wherewhen.reproduce(
         name, root, seeds=1, output=tmp_path / "out", device="cpu", changes=changes, quiet=True
     )

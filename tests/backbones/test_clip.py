@@ -144,6 +144,15 @@ def test_a_layer_has_its_grid_and_width(variant: Any, shallow_clip: None) -> Non
         assert network(noise(1, 4, 48, 64)).shape == (1, 2, side, side, width)
 
 
+def test_patches_can_come_with_the_embedding_of_their_frame(shallow_clip: None) -> None:
+    layers: Any = ("patches", "embedding", "patches_embedding")
+    networks = [Clip(ClipConfig("random", variant="b32", frames=4, sampling=2, layer=layer)) for layer in layers]
+    patches, embedding, both = (network(noise(2, 4, 224, 224)) for network in networks)
+    np.testing.assert_allclose(both[..., :512], patches, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(both[..., 512:], np.broadcast_to(embedding, patches.shape), rtol=1e-5, atol=1e-6)
+    assert [network.clip.whole for network in networks] == [0, 0, 512]
+
+
 def test_pixels_are_normalized_as_published_and_the_middle_frame_is_seen(shallow_clip: None) -> None:
     network = Clip(ClipConfig("random", frames=4, sampling=4, variant="b32", layer="patches"))
     clip = noise(1, 4, 224, 224)

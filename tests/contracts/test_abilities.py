@@ -70,6 +70,8 @@ def test_records_of_methods_fit_their_settings_and_views(name: str) -> None:
     assert abilities.samples_instances == ("instances" in own)
     assert abilities.divides_time == ("bag" in own)
     assert set(abilities.unnormalized_views) <= set(plugin.views)
+    assert set(abilities.optional_views) <= set(plugin.views[1:])
+    assert {setting for setting, _ in abilities.optional_views.values()} <= own
     assert set(abilities.other_builders) <= set(registry.names("instances")) - set(plugin.views)
 
 

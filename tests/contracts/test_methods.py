@@ -304,7 +304,7 @@ def test_a_model_comes_back_from_disk_as_it_was(
     views = toy_bag(50, 1, views=model.method.views).views
     np.testing.assert_array_equal(back.scores(back.normalized(views)), model.scores(model.normalized(views)))
     assert (back.threshold, back.config, back.dims) == (model.threshold, model.config, model.dims)
-    assert set(back.dims) == set(back.normalizers) == set(back.builders) == set(model.method.views)
+    assert set(back.dims) == set(back.normalizers) == set(back.builders) == set(model.config.views)
     np.testing.assert_array_equal(back.bank.features, model.bank.features)
 
 

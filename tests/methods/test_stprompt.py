@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 from oracle import Array, Layers, bce, best_mean, drawn, quick, sigmoid, softmax, unit
 from torch import Tensor
 
+from wherewhen.backbones.clip import Clip
 from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
+from wherewhen.core import extents as ext
+from wherewhen.core import prompts
 from wherewhen.core.contracts import Classes, View
 from wherewhen.core.errors import ConfigError
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods import stprompt
 from wherewhen.methods._grid import lanes
 from wherewhen.methods.stprompt import STPrompt, STPromptConfig
@@ -262,7 +267,7 @@ def shares(rows: Array, texts: Array, normal: int) -> Array:
 @pytest.mark.parametrize("reads", [True, False])
 def test_both_streams_are_the_equations_of_the_page_in_numpy(reads: bool) -> None:
     """Wu et al., 2024: SA2's whole sum, adapter by distance, both branches, loss; the place by texts or by motion."""
-    config = STPromptConfig(patches=3, top=2, classes=0.7, separation=0.2, sigma=1.5)
+    config = STPromptConfig(patches=3, top=2, classes=0.7, separation=0.2, sigma=1.5, prompts=None)
     classes = Classes(("running", "fall"), Colors() if reads else None)
     model, rng = drawn(STPrompt(config, {"cells": 9, "moving": 1}, classes), size=0.3), np.random.default_rng(0)
     model.usual.center.copy_(torch.from_numpy(0.1 * rng.normal(size=9)))
@@ -293,3 +298,101 @@ def test_both_streams_are_the_equations_of_the_page_in_numpy(reads: bool) -> Non
     assert terms == pytest.approx(
         {name: np.mean(values) for name, values in losses.items()} | {"separation": far}, rel=1e-6
     )
+
+
+# --- settings of the paper
+
+
+@pytest.mark.equation("stprompt", "w")
+def test_a_share_of_motion_can_be_the_weight() -> None:
+    views = both()
+    whole, motion = lanes(views["cells"]), lanes(views["moving"]).features[..., 0]
+    weights = stprompt.chosen(motion, whole.held, STPromptConfig(patches=2, weights="share"))
+    for b, t in np.ndindex(2, 5):
+        row, wanted = motion[b, t].double().numpy(), np.zeros(6)
+        best = np.argsort(-row)[:2]
+        wanted[best] = row[best] / row[best].sum()
+        np.testing.assert_allclose(weights[b, t], wanted, rtol=1e-6)
+    still = stprompt.chosen(torch.zeros_like(motion), whole.held, STPromptConfig(weights="share"))
+    assert (still == 0).all(), "without motion nothing is added"
+
+
+@pytest.mark.equation("stprompt", "x")
+@pytest.mark.parametrize("choose", ["motion", "none"])
+def test_the_vector_of_the_whole_picture_can_be_its_feature(choose: Any) -> None:
+    views, rng = both(), np.random.default_rng(3)
+    vectors = rng.normal(size=(2, 5, 1, 4)).astype(np.float32)
+    views["whole"] = view(vectors, (1, 1))
+    model = STPrompt(STPromptConfig(frame="embedding", patches=2, choose=choose), dict.fromkeys(STPrompt.views, 4))
+    whole = lanes(views["cells"])
+    weights = stprompt.chosen(lanes(views["moving"]).features[..., 0], whole.held, model.config)
+    patches = np.einsum("btp,btpd->btd", weights, whole.features) if choose == "motion" else 0
+    np.testing.assert_allclose(model.picture_features(whole, weights, views), vectors[:, :, 0] + patches, atol=1e-6)
+    views["whole"] = view(vectors[:, :3], (1, 1))
+    with pytest.raises(ConfigError, match=r"whole has 3 steps and cells 5; set cells.steps to 1"):
+        model(views)
+
+
+@pytest.mark.equation("stprompt", "p")
+def test_a_place_can_be_what_words_say_of_the_windows_over_it() -> None:
+    """Windows of a half of the sides with half a window between them, on 2 x 3 cells, window by window."""
+    rng, places = np.random.default_rng(0), ext.windows([0.5])
+    rows = rng.random((1, 3, len(places), 9)).astype(np.float32)
+    rows[0, 1, 4] = 0
+    views = {"cells": view(rng.random((1, 3, 6, 9))), "moving": view(rng.random((1, 3, 6, 1)))}
+    views["windows"] = view(rows, (1, len(places)))
+    views["cells"].extents = torch.from_numpy(ext.grid([0, 3, 0, 0, 1, 1], (3, 2, 3)))[None]
+    views["windows"].extents[0, :, 2:] = torch.from_numpy(np.tile(places, (3, 1)))
+    config = STPromptConfig(spatial="windows", prompts=None, scale=3.0)
+    model = STPrompt(config, dict.fromkeys(STPrompt.views, 9), Classes(("running",), Colors())).eval()
+    with torch.no_grad():
+        output = model(views)
+    texts = Layers(model)["words.texts"]
+    for t in range(3):
+        seen = np.where(rows[0, t].any(1, keepdims=True), rows[0, t], 1)
+        share = softmax(3 * unit(seen) @ unit(texts).T)[:, 1:].sum(1)
+        cells = np.zeros((2, 3))
+        for y, x in np.ndindex(2, 3):
+            sums = 0.0
+            for (x0, y0, x1, y1), value, held in zip(places, share, rows[0, t].any(1), strict=True):
+                wide = max(0, min(x1, (x + 1) / 3) - max(x0, x / 3)) * max(0, min(y1, (y + 1) / 2) - max(y0, y / 2))
+                cells[y, x] += held * wide * value
+                sums += held * wide
+            cells[y, x] /= sums
+        wanted = (cells - cells.min()) / (cells.max() - cells.min()) * float(output.extra["frames"][0, t])
+        np.testing.assert_allclose(output.scores[0].reshape(3, 2, 3)[t], wanted, atol=1e-5)
+
+
+def test_the_start_is_that_of_the_length_or_random() -> None:
+    torch.manual_seed(0)
+    dims = {"cells": 4, "moving": 1}
+    by_length, by_chance = (STPrompt(STPromptConfig(start=start), dims) for start in ("length", "random"))  # type: ignore[arg-type]
+    assert (by_length.judge.narrow.weight.std(1) < 1e-7).all() and (by_chance.judge.narrow.weight.std(1) > 0.01).all()
+
+
+def test_windows_need_words() -> None:
+    with pytest.raises(ConfigError, match="windows are compared with words, and place is motion"):
+        STPromptConfig(place="motion", spatial="windows")
+
+
+def test_views_are_those_that_settings_need() -> None:
+    assert [*ModelConfig.of({"method": "stprompt"}).views] == ["cells", "moving"]
+    settings = {"method": "stprompt", "backbone": "clip", "clip": {"layer": "patches_embedding"}}
+    config = ModelConfig.of({**settings, "stprompt": {"frame": "embedding", "spatial": "windows"}})
+    assert [*config.views] == ["cells", "moving", "whole", "windows"] and "windows" in config.plain()
+    assert "windows" not in ModelConfig.of(settings).plain()
+    for wrong in ({"clip": {"layer": "patches"}}, {"backbone": "motion"}):
+        with pytest.raises(ConfigError, match=r"gives no embedding of the whole frame .* --stprompt.frame mean"):
+            ModelConfig.of({**settings, "stprompt": {"frame": "embedding"}, **wrong})
+    with pytest.raises(ConfigError, match=r"Use --stprompt.spatial patches"):
+        ModelConfig.of({"method": "stprompt", "backbone": "motion", "stprompt": {"spatial": "windows"}})
+
+
+def test_the_prompts_that_come_along_for_the_backbone_are_the_default(tmp_path: Path) -> None:
+    dims, classes = {"cells": 9, "moving": 1}, Classes(("running",), Colors())
+    found, named, names = (
+        STPrompt(STPromptConfig(prompts=prompts), dims, classes).words for prompts in ("auto", "toy", None)
+    )
+    torch.testing.assert_close(found.texts, named.texts)
+    assert int(found.normal) == len(prompts.read("toy").normal) and len(names.texts) == 2
+    assert Clip.abilities.prompts == "default" and prompts.read("default").classes

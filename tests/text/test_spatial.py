@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.extents import mean_map
+from wherewhen.core.extents import mean_map, windows
 from wherewhen.text.spatial import (
     SpatialConfig,
     box,
@@ -15,7 +15,6 @@ from wherewhen.text.spatial import (
     gated,
     likelihoods,
     stretched,
-    windows,
 )
 
 RNG = np.random.default_rng(0)

@@ -98,8 +98,8 @@ def test_live_is_offline(world: Path) -> None:
 
 def test_a_window_is_what_it_shows() -> None:
     from wherewhen.backbones.toywords import ToyWords, ToyWordsConfig
+    from wherewhen.core.extents import windows
     from wherewhen.core.values import Clip
-    from wherewhen.text.spatial import windows
 
     encoder = ToyWords(ToyWordsConfig(layer="embedding"))
     images = np.random.default_rng(0).integers(0, 256, (3, 50, 70, 3), np.uint8)

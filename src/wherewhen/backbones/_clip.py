@@ -39,10 +39,13 @@ class Pictures(nn.Module):
         """The grid of ``layer`` ``(N, h, w, D)`` of normalized pictures ``(N, 3, 224, 224)``."""
         early = self.layer in ("tokens", "patches_penultimate")
         outputs = self.vision_model(pixel_values=x, output_hidden_states=early)
+        embedded: Tensor = self.visual_projection(outputs.pooler_output)[:, None, None]
         if self.layer == "embedding":
-            embedded: Tensor = self.visual_projection(outputs.pooler_output)
-            return embedded[:, None, None]
+            return embedded
         tokens: Tensor = (outputs.hidden_states[-2] if early else outputs.last_hidden_state)[:, 1:]
         if self.layer != "tokens":
             tokens = self.visual_projection(self.vision_model.post_layernorm(tokens))
-        return torch.unflatten(tokens, 1, (self.cells, self.cells))
+        cells: Tensor = torch.unflatten(tokens, 1, (self.cells, self.cells))
+        if self.layer == "patches_embedding":
+            cells = torch.cat([cells, embedded.expand(-1, self.cells, self.cells, -1)], -1)
+        return cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import fields, make_dataclass
+from dataclasses import fields, make_dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Self
 
@@ -51,7 +51,8 @@ class Joined:
                     f"backbone {'+'.join(self.parts)}: the network of {name} keeps states, so it needs every picture "
                     f"of a video once and in order and can't be joined: --backbone {name}"
                 )
-        self.clip: ClipSpec = next(iter(self.parts.values())).clip
+        first = next(iter(self.parts.values())).clip
+        self.clip: ClipSpec = replace(first, whole=0) if first.whole else first
 
     def __call__(self, clips: Pixels, seconds: Floats | None = None) -> Features:
         """Features of a batch of clips; ``seconds`` ``(B, T - 1)`` between frames, for parts that take them."""

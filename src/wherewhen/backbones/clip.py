@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wherewhen.backbones._clip_text import Texts, TextTower
 
 
+SPACE = 512  # numbers of an embedding of ViT-B
+
+
 @dataclass(frozen=True)
 class ClipConfig(NetworkConfig):
     """Settings of `Clip`.
@@ -32,7 +35,8 @@ class ClipConfig(NetworkConfig):
         sampling: of so many frames the middle one is used.
         variant: ViT-B with patches of 16 or 32 px.
         layer: patches are tokens in the space of texts (patches_penultimate: one block earlier), tokens are those
-            of the last block but one as they are, embedding is one vector per frame.
+            of the last block but one as they are, embedding is one vector per frame; patches_embedding are patches,
+            and the embedding of the frame beside them for methods that take it.
         vocabulary: folder with vocab.json and merges.txt (or tokenizer.json); null: the folder of the weights. No
             feature depends on it.
     """
@@ -42,7 +46,7 @@ class ClipConfig(NetworkConfig):
     frames: int = 16
     sampling: int = 16
     variant: Literal["b16", "b32"] = "b16"
-    layer: Literal["embedding", "patches", "patches_penultimate", "tokens"] = "patches"
+    layer: Literal["embedding", "patches", "patches_embedding", "patches_penultimate", "tokens"] = "patches"
     vocabulary: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +86,8 @@ class Clip(Network):
     @classmethod
     def spec(cls, config: ClipConfig) -> ClipSpec:
         """The clips of the network's input."""
-        return ClipSpec(config.frames, config.stride, config.rate, size=(224, 224), tail=config.tail)
+        whole = SPACE if config.layer == "patches_embedding" else 0
+        return ClipSpec(config.frames, config.stride, config.rate, size=(224, 224), tail=config.tail, whole=whole)
 
     @classmethod
     def check_libraries(cls) -> None:

@@ -90,7 +90,7 @@ class ToyWords:
 
     Config: ClassVar[type] = ToyWordsConfig
     source: ClassVar[Provenance] = Provenance(title="A toy of colors and words")
-    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(reads_text=True)
+    abilities: ClassVar[BackboneAbilities] = BackboneAbilities(reads_text=True, prompts="toy")
     limit: ClassVar[int | None] = None
 
     def __init__(self, config: ToyWordsConfig) -> None:

@@ -5,6 +5,8 @@ Every function takes and returns float64 arrays whose last axis is such a row, u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -183,3 +185,21 @@ def mean_map(extents: ArrayLike, values: ArrayLike, size: tuple[int, int]) -> ND
     mean = np.divide(sums, weights[..., None], out=np.zeros_like(sums), where=weights[..., None] > ROUNDING)
     means: NDArray[np.float32] = mean.astype(np.float32)
     return means
+
+
+def windows(shares: Sequence[float] = (1 / 4, 1 / 3, 1 / 2), stride: float = 0.5) -> FloatArray:
+    """Places ``(P, 4)`` ``x0 y0 x1 y1``, as shares of the picture, of square-shared windows that cover all of it.
+
+    The last one of a row or column ends with the picture, even where the stride would lead past it.
+
+    >>> len(windows())
+    83
+    >>> windows([0.5], 1.0).tolist()
+    [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 0.5], [0.0, 0.5, 0.5, 1.0], [0.5, 0.5, 1.0, 1.0]]
+    """
+    places = []
+    for share in shares:
+        count = int(np.ceil((1 - share) / (share * stride) - 1e-9)) + 1
+        starts = np.minimum(np.arange(count) * share * stride, 1 - share)
+        places += [[x, y, x + share, y + share] for y in starts for x in starts]
+    return np.array(places).clip(0, 1)

@@ -92,8 +92,8 @@ class AppendedFeatures:
 class RoiFeatures(AppendedFeatures):
     """A builder that adds features of crops to the instances of another builder, for one video.
 
-    The features of an instance are the mean over all cells of its crops' clips that are not all zeros, followed by the
-    features of the other builder.
+    The features of an instance are the mean over all cells of its crops' clips that are not all zeros (or over their
+    vectors of whole pictures, where the backbone gives these), followed by the features of the other builder.
     """
 
     Config: ClassVar[type] = RoiSpec
@@ -120,7 +120,7 @@ class RoiFeatures(AppendedFeatures):
         def process() -> None:
             features = run([pixels for *_, pixels, _ in clips], [seconds for *_, seconds in clips])
             for (sums, number, *_), cells in zip(clips, features, strict=True):
-                sums.add(number, cells)
+                sums.add(number, self._cells(cells))
             clips.clear()
 
         for part in self.builder(roll.along(grids, self.pictures)):
@@ -130,7 +130,7 @@ class RoiFeatures(AppendedFeatures):
                 pixels = fitted(clip.images[None], self.spec, type(self.backbone).__name__)[0]
                 sums.left += 1
                 if self.gate and sampling.nothing_new(clip, self.gate):
-                    sums.add(number, run.zeros(pixels))
+                    sums.add(number, self._cells(run.zeros(pixels)))
                     continue
                 lengths = np.diff(clip.edges)  # of the pictures; the last one may be repeated
                 clips.append((sums, number, pixels, np.pad(lengths, (0, len(pixels) - len(lengths)), "edge")[:-1]))
@@ -139,10 +139,15 @@ class RoiFeatures(AppendedFeatures):
             if not self.patient:
                 process()
             while waiting and not waiting[0].left:
-                yield waiting.popleft().whole(self.roi.l2)
+                yield waiting.popleft().whole(self.roi)
         process()
         for sums in waiting:
-            yield sums.whole(self.roi.l2)
+            yield sums.whole(self.roi)
+
+    def _cells(self, features: Features) -> Features:
+        """The cells ``(t, h, w, D)`` of a crop; one, the vector of the whole crop, where the backbone gives that."""
+        cells, whole = sampling.divided(features, self.backbone.clip)
+        return cells if whole is None else whole[:, None, None]
 
     @property
     def spec(self) -> ClipSpec:
@@ -212,13 +217,14 @@ class _Sums:
         self.held[number] += int(cells.any(1).sum())
         self.left -= 1
 
-    def whole(self, l2: bool) -> Instances:
+    def whole(self, roi: RoiSpec) -> Instances:
         """The instances with mean features, of unit length or not; ValueError where there was no picture."""
         if not len(self.held):
             raise ValueError("movers without pictures: their boxes begin after the last one")
         mean = (self.sums / np.maximum(self.held, 1)[:, None]).astype(np.float32)
-        mean = unit(mean) if l2 else mean
-        return replace(self.part, features=np.concatenate([mean, self.part.features], 1))
+        mean = unit(mean) if roi.l2 else mean
+        features = np.concatenate([mean, self.part.features], 1)
+        return replace(self.part, features=features, paths=None if roi.fixed else self.part.paths)
 
 
 class FrameBuffer:

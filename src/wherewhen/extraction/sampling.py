@@ -164,7 +164,20 @@ def grids(
                 extent = np.array([clip.edges[0], clip.edges[-1], *place])
                 detail = moving(clip, len(features)) if place == ext.WHOLE_PICTURE else None
                 edges = steps(clip, len(features), backbone.clip.changes)
-                yield Grid(features, extent, detail, edges=edges, span=clip.span)
+                features, whole = divided(features, backbone.clip)
+                yield Grid(features, extent, detail, edges=edges, span=clip.span, whole=whole)
+
+
+def divided(features: Features, spec: ClipSpec) -> tuple[Features, Features | None]:
+    """Features ``(t, h, w, D)`` of cells, and the vectors ``(t, D')`` of whole pictures that came beside them, if any.
+
+    >>> features = np.arange(4, dtype=np.float32).reshape(1, 1, 1, 4)
+    >>> [part.tolist() for part in divided(features, ClipSpec(1, 1, whole=1))]
+    [[[[[0.0, 1.0, 2.0]]]], [[3.0]]]
+    """
+    if not spec.whole:
+        return features, None
+    return np.ascontiguousarray(features[..., : -spec.whole]), features[:, 0, 0, -spec.whole :]
 
 
 def steps(clip: Clip, count: int, changes: bool = False) -> Floats:

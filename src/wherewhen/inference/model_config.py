@@ -14,7 +14,6 @@ from wherewhen.core.contracts import (
     Builder,
     BuilderAbilities,
     Classes,
-    ClipSpec,
     TextImage,
     Training,
 )
@@ -26,8 +25,9 @@ from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference.camera_normalizer import CAMERA
 from wherewhen.inference.model_options import OPTIONS, between
 from wherewhen.inference.running_normalizer import BOTH, PAST
-from wherewhen.runtime.network import Network
+from wherewhen.runtime.network import Network, clips_of
 
+WHOLE = "whole"  # the builder of a backbone's vectors of whole pictures
 DEFAULTS = {"backbone": "motion", "instances": "cells", "method": "cuboid_mil", "localizer": "regions"}
 
 
@@ -102,7 +102,9 @@ class ModelConfig:
         chosen = _chosen(settings)
         method = registry.load("methods", chosen["method"])
         parts = {name: registry.load(registry.PARTS[kind], name) for kind, name in chosen.items()}
-        parts |= {name: registry.load("instances", name) for name in method.views[1:]}
+        choices = build(method.Config, mapping(settings.get(chosen["method"]), chosen["method"]), chosen["method"])
+        views = method.abilities.views(method.views, choices)
+        parts |= {name: registry.load("instances", name) for name in views[1:]}
         _check_names(settings, parts)
         options = {name: option.of(settings.get(name, option.default), name) for name, option in OPTIONS.items()}
         training = {**vars(method.schedule), **mapping(settings.get("training"), "training")}
@@ -167,7 +169,8 @@ class ModelConfig:
     @property
     def views(self) -> dict[str, str]:
         """The views that the method needs, the scored one first, and the builder of each."""
-        names = self.part("method").views
+        method = self.part("method")
+        names = method.abilities.views(method.views, self.settings[self.method])
         return {names[0]: self.instances, **{name: name for name in names[1:]}}
 
     @property
@@ -322,6 +325,7 @@ def _check_fit(config: ModelConfig) -> None:
     _check_engine(config)
     _check_augment(config)
     _check_middle(config)
+    _check_whole(config)
     for source in track_cache.track_sources(builders).values():
         track_cache.source_settings(source)  # checks its settings before a video is opened
     if with_tracks and config.normalizer in (PAST, BOTH, CAMERA):
@@ -337,9 +341,11 @@ def _check_fit(config: ModelConfig) -> None:
         )
     crop_views = roi_crops.of_backbone(builders)
     if crop_views and not config.part("backbone").abilities.usable_on_moving_crops:
+        name, roi = next(iter(crop_views.items()))
+        other = f"--{config.method}.spatial patches" if roi.fixed else f"--{config.views[name]}.features pool"
         raise ConfigError(
-            f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover. "
-            f"Use --{config.views[next(iter(crop_views))]}.features pool, or an image backbone such as shufflenet"
+            f"{config.backbone} measures change at fixed places of the picture, and a crop follows its mover or is a "
+            f"single picture. Use {other}, or an image backbone such as shufflenet"
         )
 
 
@@ -355,7 +361,9 @@ def _check_augment(config: ModelConfig) -> None:
 
 def _check_middle(config: ModelConfig) -> None:
     """ConfigError where the middle of each picture is to be cut again, or is the input of one of joined backbones."""
-    name = next((name for name in config.backbones if (spec := _clips_of(config, name)) and spec.middle), None)
+    plugins = {name: registry.load("backbones", name) for name in config.backbones}
+    specs = {name: clips_of(plugin, config.sections[name]) for name, plugin in plugins.items()}
+    name = next((name for name, spec in specs.items() if spec and spec.middle), None)
     if name and (config.crops != 1 or len(config.backbones) > 1):
         other = f"crops {config.crops}" if config.crops != 1 else f"the joined backbone {config.backbone}"
         raise ConfigError(
@@ -363,13 +371,14 @@ def _check_middle(config: ModelConfig) -> None:
         )
 
 
-def _clips_of(config: ModelConfig, name: str) -> ClipSpec | None:
-    """The clips of one of the backbones; None where that is no network, which states them without being built."""
-    plugin = registry.load("backbones", name)
-    spec: ClipSpec | None = None
-    if isinstance(plugin, type) and issubclass(plugin, Network):
-        spec = plugin.spec(config.sections[name])
-    return spec
+def _check_whole(config: ModelConfig) -> None:
+    """ConfigError where the method needs the backbone's vector of whole pictures, and that gives none."""
+    spec = clips_of(config.part("backbone"), config.settings[config.backbone])
+    if WHOLE in config.views and not (spec and spec.whole):
+        raise ConfigError(
+            f"{config.method}: {config.backbone} gives no embedding of the whole frame beside its cells; "
+            f"use --backbone clip --clip.layer patches_embedding, or --{config.method}.frame mean"
+        )
 
 
 def _check_engine(config: ModelConfig) -> None:

@@ -20,7 +20,8 @@ from wherewhen.methods._sequences import mean_of, queries
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, SpatialTexts, alike, best_means, class_loss, separation
 
-VIEW, MOVING = "cells", "moving"
+VIEW, MOVING, WHOLE, WINDOWS = "cells", "moving", "whole", "windows"
+AUTO = "auto"  # the prompts that come along for a backbone
 DRAWN = 997  # steps after which the random choice of patches repeats
 
 
@@ -29,8 +30,12 @@ class STPromptConfig:
     """Settings of `STPrompt`; the paper's text leaves most of them open.
 
     Args:
+        frame: feature of a whole picture: mean of its patches, or embedding, the backbone's own vector of it, as in
+            the paper (CLIP's layer patches_embedding).
         patches: number of patches that represent the motion in a picture; 12 of 49 (ours).
         choose: the patches with most motion (motion), random ones (random), all of them, or none (no SA2 at all).
+        weights: of the chosen patches: the softmax of their motion over its deviation (softmax), or their motion over
+            its sum (share). The paper's summary, "attention-weighted average", allows both.
         adapter: distance weights other steps by their distance in time, attention by their features, none not at all.
         layers: of the adapter, 2 (ours).
         sigma: initial distance in steps at which a neighbor counts e times less; learned. 1 (ours).
@@ -44,14 +49,20 @@ class STPromptConfig:
         separation: weight of the mean |cosine| of normal and each class, .1 (ours).
         standardize: adapter and C-branch get features as deviations from normal training videos (ours), the A-branch
             unchanged ones.
+        start: initial scores follow the length of features (length, ours), or the weights are random alone (random).
         place: where in a picture: by words where the backbone reads, with both (ours) among the chosen patches alone;
             else, and with motion, by the chosen patches.
-        prompts: file of prompts, or one that comes along by its name, for the place by words; null takes class names.
+        spatial: what is compared with words: the patches of the grid, or overlapping windows of the picture, each
+            encoded by itself (view ``windows``); a patch then has the mean likelihood of the windows that cover it.
+        prompts: file of prompts, or one that comes along by its name, for the place by words; auto is the one that
+            comes along for the backbone (default for CLIP); null takes class names.
         scale: of cosines before the softmax over all prompts, 100 (ours).
     """
 
+    frame: Literal["mean", "embedding"] = "mean"
     patches: int = 12
     choose: Literal["motion", "random", "all", "none"] = "motion"
+    weights: Literal["softmax", "share"] = "softmax"
     adapter: Literal["distance", "attention", "none"] = "distance"
     layers: int = 2
     sigma: float = 1.0
@@ -64,8 +75,10 @@ class STPromptConfig:
     classes: float = 1.0
     separation: float = 0.1
     standardize: bool = True
+    start: Literal["length", "random"] = "length"
     place: Literal["words", "both", "motion"] = "words"
-    prompts: str | None = None
+    spatial: Literal["patches", "windows"] = "patches"
+    prompts: str | None = AUTO
     scale: float = 100.0
 
     def __post_init__(self) -> None:
@@ -75,6 +88,15 @@ class STPromptConfig:
                 raise ConfigError(f"stprompt: {name} must be above 0, got {getattr(self, name)}")
         if not self.normal.strip():
             raise ConfigError("stprompt: normal is empty; expected a name for normal videos")
+        if self.place == "motion" and self.spatial == "windows":
+            raise ConfigError("stprompt: windows are compared with words, and place is motion; leave spatial out")
+
+
+PUBLISHED = STPromptConfig(frame="embedding", segments=256, standardize=False, start="random", spatial="windows")
+"""As the paper has it, as far as its summaries tell; other values are those of VadCLIP, by the same group."""
+
+PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
+"""10 epochs of UCF-Crime with ten crops as videos of their own, as in VadCLIP; its two steps down are not rebuilt."""
 
 
 class Adapter(nn.Module):
@@ -124,7 +146,8 @@ def by_distance(values: Tensor, held: Tensor, sigma: Tensor) -> Tensor:
 def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
     """Weight of each patch in its picture ``(B, T, P)``: the softmax of motion over the chosen ones, else 0.
 
-    Motion is measured by its deviation over the picture.
+    Motion is measured by its deviation over the picture. With ``weights: share`` a weight is its share of the motion of
+    all chosen ones.
     """
     order = motion
     if config.choose == "random":  # the same in every run and batch: a step's draw depends on its number only
@@ -134,6 +157,8 @@ def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
     count = motion.shape[-1] if config.choose == "all" else min(config.patches, motion.shape[-1])
     best = order.masked_fill(~held, -torch.inf).topk(count, -1).indices
     picked = torch.zeros_like(held).scatter(-1, best, True) & held
+    if config.weights == "share":
+        return F.normalize(motion * picked, p=1, dim=-1, eps=1e-9)
     number = held.sum(-1, keepdim=True).clamp(min=1)
     mean = (motion * held).sum(-1, keepdim=True) / number
     spread = (((motion - mean) * held).square().sum(-1, keepdim=True) / number).sqrt()
@@ -145,9 +170,11 @@ class STPrompt(nn.Module):
     """Scores whole pictures through time, then localizes in them by words or by motion.
 
     ``x = mean of patches + sum of w patches`` (SA2, w from motion), ``f = adapter(x)``, ``s = sigmoid(head(f))``, and
-    the similarity of f to class names; a patch's score is s times its prominence in its picture.
+    the similarity of f to class names; a patch's score is s times its prominence in its picture. With ``frame:
+    embedding`` the backbone's own vector of the picture is in place of the mean.
 
-    Views ``cells`` and ``moving``, one grid of both: scores ``(B, N)``. ``extra``: ``frames`` ``(B, T)`` and ``alike``
+    Views ``cells`` and ``moving``, one grid of both (``whole`` and ``windows``: one cell, and windows, for each of
+    its steps; only where settings need them): scores ``(B, N)``. ``extra``: ``frames`` ``(B, T)`` and ``alike``
     ``(B, T, 1 + C)`` of steps ``held``, ``patches`` ``(B, T, P)`` that SA2 chose, ``texts`` ``(B, 1 + C, D)``, and
     ``classes`` ``(B, N, C)``.
 
@@ -160,7 +187,7 @@ class STPrompt(nn.Module):
 
     Config: ClassVar[type] = STPromptConfig
     stages: ClassVar[int] = 1
-    views: ClassVar[tuple[str, ...]] = (VIEW, MOVING)
+    views: ClassVar[tuple[str, ...]] = (VIEW, MOVING, WHOLE, WINDOWS)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "cells": {"steps": 1, "rows": 7, "columns": 7},
         "moving": {"steps": 1, "rows": 7, "columns": 7},
@@ -168,6 +195,7 @@ class STPrompt(nn.Module):
     }
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         predicts_classes=True,
+        optional_views={WHOLE: ("frame", "embedding"), WINDOWS: ("spatial", "windows")},
         unnormalized_views=(MOVING,),
         averages_time=True,
         remembers_normal=True,
@@ -177,7 +205,10 @@ class STPrompt(nn.Module):
             "all patches": {"choose": "all"},
             "attention in place of distance": {"adapter": "attention"},
             "no adapter": {"adapter": "none"},
+            "without SA2 and adapter": {"choose": "none", "adapter": "none"},
+            "weights by the share of motion": {"weights": "share"},
             "features as they are": {"standardize": False},
+            "random start": {"start": "random"},
             "no classes": {"classes": 0.0, "separation": 0.0},
             "place by motion": {"place": "motion"},
         },
@@ -203,17 +234,19 @@ class STPrompt(nn.Module):
             if isinstance(layer, nn.Linear):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
-        start_from_length(self.judge, self.classifier)
+        if config.start == "length":
+            start_from_length(self.judge, self.classifier)
         self.prompts = ClassTexts("stprompt", vocabulary, size, config.normal, config.prefix, config.suffix)
         self.words = self._spatial(vocabulary, size) if config.place != "motion" else SpatialTexts()
 
     def _spatial(self, classes: Classes, size: int) -> SpatialTexts:
-        """The texts to compare patches with; empty without a reader."""
+        """The texts to compare places with; empty without a reader."""
         if classes.reader is None:
             return SpatialTexts()
         if self.config.prompts is None:
             return SpatialTexts(classes.reader, self.prompts.words[:1], self.prompts.words[1:])
-        prompts = files.read(self.config.prompts)
+        name = classes.reader.abilities.prompts if self.config.prompts == AUTO else self.config.prompts
+        prompts = files.read(name)
         return SpatialTexts(classes.reader, prompts.normal, prompts.texts[len(prompts.normal) :])
 
     def forward(self, bags: Mapping[str, View]) -> Output:
@@ -222,13 +255,13 @@ class STPrompt(nn.Module):
         motion = self._motion(whole, bags[MOVING])
         held = whole.held.any(-1)
         weights = chosen(motion, whole.held, self.config)
-        values = self.usual(self.picture_features(whole, weights))
+        values = self.usual(self.picture_features(whole, weights, bags))
         for layer in self.adapter:
             values = layer(values, held)
         texts = self.prompts()
         frames = torch.sigmoid(self.classifier(self.judge(values)).squeeze(-1)) * held
         like = alike(self.usual.back(values), texts, self.config.temperature)
-        scores = frames[..., None] * self.prominence(whole, motion, weights)
+        scores = frames[..., None] * self.prominence(whole, motion, weights, bags)
         extra = {"frames": frames, "alike": like, "held": held, "patches": weights}
         extra["texts"] = texts.expand(len(view.mask), *texts.shape)
         if not self.training:
@@ -236,9 +269,15 @@ class STPrompt(nn.Module):
             extra["classes"] = torch.stack([flat(share[:, :, c], view) for c in range(share.shape[2])], -1)
         return Output(flat(scores, view), extra)
 
-    def picture_features(self, whole: Lanes, weights: Tensor) -> Tensor:
+    def picture_features(self, whole: Lanes, weights: Tensor, bags: Mapping[str, View]) -> Tensor:
         """Features of whole pictures ``(B, T, D)``, including SA2."""
-        return pictures(whole, None if self.config.choose == "none" else weights)
+        chosen_patches = None if self.config.choose == "none" else weights
+        if self.config.frame == "mean":
+            return pictures(whole, chosen_patches)
+        vectors = _same_steps(whole, bags[WHOLE], WHOLE).features[:, :, 0]
+        if chosen_patches is None:
+            return vectors
+        return vectors + torch.einsum("btp,btpd->btd", chosen_patches, whole.features)
 
     def study(self, stage: int, bags: Iterable[tuple[Mapping[str, View], Tensor]]) -> None:
         """`remember` the normal bags."""
@@ -252,13 +291,17 @@ class STPrompt(nn.Module):
     def _held_pictures(self, views: Mapping[str, View]) -> Tensor:
         whole = lanes(views[VIEW])
         weights = chosen(self._motion(whole, views[MOVING]), whole.held, self.config)
-        return self.picture_features(whole, weights)[whole.held.any(-1)]
+        return self.picture_features(whole, weights, views)[whole.held.any(-1)]
 
-    def prominence(self, whole: Lanes, motion: Tensor, weights: Tensor) -> Tensor:
+    def prominence(self, whole: Lanes, motion: Tensor, weights: Tensor, bags: Mapping[str, View]) -> Tensor:
         """Prominence of each patch in its picture ``(B, T, P)``, at most 1."""
         if len(self.words.texts):
             candidates = whole.held & (weights > 0) if self.config.place == "both" else whole.held
-            return stretched(self.words.abnormal(whole.features, self.config.scale), candidates)
+            if self.config.spatial == "patches":
+                return stretched(self.words.abnormal(whole.features, self.config.scale), candidates)
+            windows = _same_steps(whole, bags[WINDOWS], WINDOWS)
+            likely = self.words.abnormal(windows.features, self.config.scale)
+            return stretched(covered(likely, windows.held, covers(bags[VIEW], bags[WINDOWS])), candidates)
         strong = motion * (weights > 0)
         most = strong.amax(-1, keepdim=True)
         return torch.where(most > 0, strong / most.clamp(min=1e-9), whole.held.to(most.dtype))
@@ -286,6 +329,43 @@ class STPrompt(nn.Module):
             "classes": config.classes * class_loss(like, labels, self.prompts.shares, "stprompt"),
             "separation": config.separation * separation(output.extra["texts"][0]),
         }
+
+
+def _same_steps(whole: Lanes, view: View, name: str) -> Lanes:
+    """Lanes of another view; ConfigError unless they have the time steps of the patches."""
+    other = lanes(view)
+    if other.features.shape[:2] != whole.features.shape[:2]:
+        raise ConfigError(
+            f"stprompt: {name} has {other.features.shape[1]} steps and cells {whole.features.shape[1]}; "
+            "set cells.steps to 1, and frames of a clip as many as its sampling"
+        )
+    return other
+
+
+def covers(cells: View, windows: View) -> Tensor:
+    """Share ``(P, W)`` of the area of each of P cells of a step that each of W windows covers, of the first bag."""
+    sides = []
+    for view in (cells, windows):
+        shape = view.shapes[0] or (1, 1, int(view.mask[0].sum()))
+        sides.append(view.extents[0, : shape[1] * shape[2], 2:])
+    (cell, window), none = sides, view.extents.new_zeros(())
+    overlap = torch.minimum(cell[:, None, 2:], window[:, 2:]) - torch.maximum(cell[:, None, :2], window[:, :2])
+    area: Tensor = torch.maximum(overlap, none).prod(-1) / (cell[:, 2:] - cell[:, :2]).prod(-1, keepdim=True)
+    return area
+
+
+def covered(likely: Tensor, held: Tensor, areas: Tensor) -> Tensor:
+    """The logarithm ``(..., P)`` of the mean likelihood of the windows that cover each cell, weighted by ``areas``.
+
+    ``likely`` ``(..., W)``: logarithms of the likelihoods of windows, of which those ``held`` count.
+
+    >>> covered(torch.tensor([0.5, 0.25]).log(), torch.ones(2).bool(), torch.tensor([[1.0, 0.0], [1.0, 1.0]])).exp()
+    tensor([0.5000, 0.3750])
+    """
+    logs = areas.clamp(min=0).log()
+    total = (logs.unsqueeze(0).masked_fill(~held[..., None, :], -torch.inf)).logsumexp(-1)
+    sums = (likely.masked_fill(~held, -torch.inf)[..., None, :] + logs).logsumexp(-1)
+    return (sums - total).nan_to_num(-torch.inf, neginf=-torch.inf)
 
 
 def pictures(whole: Lanes, weights: Tensor | None) -> Tensor:

@@ -111,6 +111,11 @@ class Network:
         return features
 
 
+def clips_of(plugin: Any, settings: Any) -> ClipSpec | None:
+    """The clips of a backbone that is a network, which states them without being built; None for any other."""
+    return plugin.spec(settings) if isinstance(plugin, type) and issubclass(plugin, Network) else None
+
+
 def fitted(clips: Pixels, spec: ClipSpec, name: str) -> Pixels:
     """Clips of the size of a spec; short ones repeat their last frame.
 

@@ -5,7 +5,6 @@ After the spatial stream of STPrompt (Wu et al., ACM MM 2024, section 3.4); what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,24 +52,6 @@ class SpatialConfig:
         count = sum((int(np.ceil((1 - share) / (share * self.stride))) + 1) ** 2 for share in self.shares)
         if count > MOST:
             raise ConfigError(f"spatial: {count} windows a picture; {MOST} are the most: larger shares or stride")
-
-
-def windows(shares: Sequence[float] = (1 / 4, 1 / 3, 1 / 2), stride: float = 0.5) -> Floats:
-    """Places ``(P, 4)`` ``x0 y0 x1 y1``, as shares of the picture, of square-shared windows that cover all of it.
-
-    The last one of a row or column ends with the picture, even where the stride would lead past it.
-
-    >>> len(windows())
-    83
-    >>> windows([0.5], 1.0).tolist()
-    [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 0.5], [0.0, 0.5, 0.5, 1.0], [0.5, 0.5, 1.0, 1.0]]
-    """
-    places = []
-    for share in shares:
-        count = int(np.ceil((1 - share) / (share * stride) - 1e-9)) + 1
-        starts = np.minimum(np.arange(count) * share * stride, 1 - share)
-        places += [[x, y, x + share, y + share] for y in starts for x in starts]
-    return np.array(places).clip(0, 1)
 
 
 def likelihoods(vectors: Features, texts: Features, scale: float = SCALE) -> Features:

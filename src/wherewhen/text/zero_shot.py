@@ -123,7 +123,7 @@ class ZeroShot(Detector):
         _ = self.running
         streams = assembly.Streams.of(source, self.clip)
         if self.spatial.view == "windows":
-            places = spatial.windows(self.spatial.shares, self.spatial.stride)
+            places = ext.windows(self.spatial.shares, self.spatial.stride)
             clips = sampling.clips(streams.frames, self.clip)
             return (("windows", cut(clip, self.encoder, places)) for clip in clips), None
         cells = registry.load("instances", "cells")

@@ -29,6 +29,7 @@ class ClipSpec:
     alone, or are left out (``drop``).
     ``changes``: features describe change from picture to picture, so a clip covers one time step less than it has
     pictures, and a stride of ``frames - 1`` overlaps by nothing.
+    ``whole``: so many numbers at the end of each cell describe the whole picture, the same in all cells.
     ``new``: pictures that repeat the one before, as in files that were converted to a higher rate, are left out.
     """
 
@@ -41,6 +42,7 @@ class ClipSpec:
     changes: bool = False
     new: bool = False
     middle: bool = False
+    whole: int = 0
 
 
 def check_clips(clips: Pixels, name: str) -> None:
@@ -63,6 +65,7 @@ class BackboneAbilities:
             change at a fixed place of the picture.
         settings_without_effect: settings that no feature depends on; passports of features leave them out.
         reads_text: it also encodes text, as a `TextImage`.
+        prompts: the prompt file that comes along and that its text encoder can read.
         runs_code_of: path and sha256 of the file whose code the backbone runs with the given plain settings; None
             where it runs none. Such a file is used only with the user's consent, given as its setting ``trust``.
         joins: names of the backbones whose features it joins; its settings are theirs, by these names.
@@ -73,6 +76,7 @@ class BackboneAbilities:
     usable_on_moving_crops: bool = True
     settings_without_effect: tuple[str, ...] = ()
     reads_text: bool = False
+    prompts: str = "default"
     runs_code_of: Callable[[Mapping[str, Any]], tuple[str, str] | None] | None = None
     joins: tuple[str, ...] = ()
     streams: bool = False
@@ -136,6 +140,7 @@ class TextImage(Protocol):
     """
 
     limit: ClassVar[int | None]
+    abilities: ClassVar[BackboneAbilities]
 
     def encode(self, texts: Sequence[str]) -> Features:
         """Unit vectors ``(N, D)`` of texts; ConfigError for a text that it can't encode."""

@@ -53,13 +53,15 @@ class RoiSpec:
 
     They are cut out of pictures at most ``width`` px wide (None = original width); the backbone processes each.
     ``l2``: the features of an instance are scaled to unit length. ``pose``: a network of joints processes the crops in
-    place of the backbone.
+    place of the backbone. ``fixed``: the instances are places in single pictures, not movers: their paths, which say
+    what is cut, are not kept.
     """
 
     margin: float = 0.0
     width: int | None = None
     l2: bool = False
     pose: PoseSpec | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,8 @@ class MethodAbilities:
             are 0 for normal and k for the k-th of `Classes.labels`, features of a backbone that reads text come
             unnormalized, and out of training the answer's ``extra`` has ``classes`` ``(B, N, C)``, the likelihood of
             each class for each instance.
+        optional_views: views that only one value of one of its settings needs: ``{"windows": ("spatial", "windows")}``.
+            They come after the others; without that value they are neither computed nor given.
         unnormalized_views: views whose features are not normalized.
         averages_time: it has a setting ``segments`` (int or None). Training bags on a grid with more time steps are
             averaged into so many spans of time, once before training.
@@ -137,6 +139,7 @@ class MethodAbilities:
 
     other_builders: tuple[str, ...] = ()
     predicts_classes: bool = False
+    optional_views: Mapping[str, tuple[str, object]] = field(default_factory=dict)
     unnormalized_views: tuple[str, ...] = ()
     averages_time: bool = False
     divides_time: bool = False
@@ -147,10 +150,16 @@ class MethodAbilities:
     reads_checkpoints: bool = False
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
+    def views(self, views: tuple[str, ...], settings: object) -> tuple[str, ...]:
+        """Those of a method's ``views`` that its settings need."""
+        unused = {view for view, (name, value) in self.optional_views.items() if getattr(settings, name) != value}
+        return tuple(view for view in views if view not in unused)
+
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
         settings = ("segments",) * self.averages_time + ("bag",) * self.divides_time
         settings += ("instances",) * self.samples_instances
+        settings += tuple(setting for setting, _ in self.optional_views.values())
         optional = ("summary",) * self.summarizes_steps + ("remember",) * self.remembers_normal
         optional += ("checkpoint",) * self.reads_checkpoints
         return Required(("schedule", "source", "views", "presets", "forward", "loss", *optional), settings)

@@ -32,7 +32,8 @@ class Grid:
     ``edges``: the t + 1 borders of its time steps in seconds; even by default. ``span``: the seconds that the
     grid covers, see `Clip`; spans of grids of one video don't overlap, and instances of a grid are within its
     span. ``detail``: amount of motion on a finer raster ``(t, H, W)``; None where not measured. ``boxes``: tracked
-    frames that begin before the end of ``span`` and are in no earlier grid; empty where none are needed.
+    frames that begin before the end of ``span`` and are in no earlier grid; empty where none are needed. ``whole``:
+    the backbone's own vector of the whole picture ``(t, D')``; None where it gives none.
     """
 
     features: Features
@@ -41,12 +42,15 @@ class Grid:
     boxes: tuple[Boxes, ...] = ()
     edges: Floats = field(default_factory=lambda: np.empty(0))
     span: tuple[float, float] = ALWAYS
+    whole: Features | None = None
 
     def __post_init__(self) -> None:
         if self.features.ndim != 4:
             raise ValueError(f"grid: expected features (t, h, w, D), got {self.features.shape}")
         start, end = ext.check(np.asarray(self.extent)[None], "grid")[0, :2].tolist()
         steps = len(self.features)
+        if self.whole is not None and (self.whole.ndim != 2 or len(self.whole) != steps):
+            raise ValueError(f"grid: expected whole ({steps}, D), got {self.whole.shape}")
         edges = self.edges if len(self.edges) else np.linspace(start, end, steps + 1)
         freeze(self, edges=edges_of(edges, steps, "grid"))
         object.__setattr__(self, "span", answered(self.span, start, end, "grid"))
