@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import wherewhen
 from wherewhen.core import extents as ext
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.values import Features, Frame, Grid, Pixels
-from wherewhen.extraction import assembly
+from wherewhen.core.values import Features, Frame, Grid, Pixels, Video
+from wherewhen.evaluation import evaluator
+from wherewhen.extraction import assembly, loading
 from wherewhen.instances.whole import Whole, WholeConfig
 from wherewhen.instances.windows import Windows, WindowsConfig
+from wherewhen.video.writer import Writer
 
 STRIDE, CLIPS = 4, 3
 
@@ -93,3 +97,35 @@ def test_without_a_vector_the_whole_picture_is_empty() -> None:
 def test_senseless_settings(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="windows: "):
         WindowsConfig(**wrong)
+
+
+def test_a_trained_model_gets_windows_of_cached_videos_and_of_streams(tmp_path: Path) -> None:
+    """A red square in gray pictures is found in its quarter, the same in both ways."""
+    for number, (label, place) in enumerate((("normal", None), ("normal", None), ("anomalous", 0), ("anomalous", 1))):
+        drawn(tmp_path / "clips" / label / f"{number}.mp4", place)
+    settings = {
+        "method": "stprompt", "backbone": "toywords", "stprompt": {"spatial": "windows", "segments": None},
+        "windows": {"shares": [0.5], "stride": 1.0}, "cells": {"rows": 2, "columns": 2},
+        "moving": {"rows": 2, "columns": 2}, "training": {"steps": 2, "bags": 2},
+        "regions": {"smooth_seconds": 0.0, "sharpen": 0.0},
+    }  # fmt: skip
+    model = wherewhen.train(tmp_path / "clips", tmp_path / "run", settings=settings, device="cpu", quiet=True)
+    video = Video("new", drawn(tmp_path / "new.mp4", 1), 1)
+    heat = model.detect(str(video.path)).prediction.heat
+    assert heat is not None and (heat.values.reshape(len(heat.values), -1).argmax(1) == 1).all()
+    (bag,) = evaluator.normalized(model, loading.bags([video], model.config.feature_specs(), quiet=True))
+    cached = evaluator.detect_bags(model, [bag])["new"].heat
+    assert cached is not None
+    np.testing.assert_allclose(cached.values, heat.values, rtol=1e-4, atol=1e-5)
+
+
+def drawn(path: Path, place: int | None) -> Path:
+    """Gray pictures, with a red square in the upper left (0) or right (1) quarter or without one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Writer(path, 12.5) as writer:
+        for _ in range(16):
+            picture = np.full((48, 64, 3), 120, np.uint8)
+            if place is not None:
+                picture[6:20, 32 * place + 8 : 32 * place + 24] = (230, 20, 20)
+            writer.write(picture)
+    return path
