@@ -144,6 +144,8 @@ def test_a_video_without_a_name_is_recognized_by_its_background(
     }
     assert recognized(replace(files["a"], camera="street"), model.cameras) is None
     assert model.at_camera("camera1").camera_of(files["c"]) == "camera1"
+    assert model.for_video(replace(files["c"], camera="camera1")).camera == "camera1"
+    assert model.for_video(files["c"]) is model
     seen: list[str | None] = []
     monkeypatch.setattr(model_module.Detector, "stream", lambda self, source: seen.append(self.camera))
     for name in "abc":

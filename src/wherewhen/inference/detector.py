@@ -119,11 +119,15 @@ class Detector:
         """
         model = self if threshold is None else self.with_threshold(threshold)
         if isinstance(source, Video):
-            return model.detect_one(source.path, damaged)
+            return model.for_video(source).detect_one(source.path, damaged)
         sources = sources_of(source, rate)
         many = isinstance(source, list | tuple) and not isinstance(sources[0], Pictures)
         results = [model.detect_one(item, damaged) for item in sources]
         return results if many or len(results) > 1 else results[0]
+
+    def for_video(self, video: Video) -> Detector:
+        """The same model for the camera that recorded a video, where that makes a difference."""
+        return self
 
     def detect_one(self, source: Source, damaged: Damaged = "keep") -> Result:
         """Detect anomalies in exactly one video, see `detect`."""

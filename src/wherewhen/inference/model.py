@@ -224,10 +224,14 @@ class Model(Detector):
             An iterator of predictions; each has the frames, heat map and events that became final in its time step.
         """
         path = source.source if isinstance(source, Reading) else source
-        if self.camera is None and self.cameras and isinstance(path, str | Path) and Path(path).exists():
-            name = self.camera_of(Video("source", Path(path)))
-            return self.at_camera(name).stream(source) if name else super().stream(source)
-        return super().stream(source)
+        is_file = self.cameras and isinstance(path, str | Path) and Path(path).exists()
+        model = self.for_video(Video("source", Path(str(path)))) if is_file else self
+        return Detector.stream(model, source)
+
+    def for_video(self, video: Video) -> Model:
+        """The same model for the camera that recorded a video, see `at_camera`; itself where that is unknown."""
+        name = self.camera_of(video)
+        return self.at_camera(name) if name and self.camera is None else self
 
     @property
     def alarm(self) -> float:
