@@ -37,6 +37,7 @@ from unittest.mock import patch
 import av
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from wherewhen.backbones import motion
 from wherewhen.backbones._camera import camera_motions, places
@@ -50,6 +51,7 @@ from wherewhen.backbones._maps import (
     subtract_camera,
 )
 from wherewhen.backbones._motion_groups import GROUPS
+from wherewhen.backbones._pace import to_one_step
 from wherewhen.backbones._pooling import Side, weights
 from wherewhen.backbones.motion import LEAST, NAMES, Motion, MotionConfig, _grays, _numbers
 from wherewhen.core import registry
@@ -142,14 +144,14 @@ def flowed(video: Path, spec: ClipSpec, preset: int) -> None:
 class Plain(Motion):
     """The same numbers in the plain way: whole flow, no box around what moves, dense products."""
 
-    def _of_clip(self, clip: Pixels) -> Features:
+    def _of_clip(self, clip: Pixels, paces: NDArray[np.float32]) -> Features:
         grays = _grays(clip)
         height, width = grays[0].shape
         flow, (ys, xs) = cv2.DISOpticalFlow.create(PRESETS[self.config.flow]), places(height, width)
         rows, columns = (weights(Side(n, self.config.cell, self.config.window)) for n in clip.shape[1:3])
         everything = slice(0, -(-height // 2)), slice(0, -(-width // 2))
         means, shares = [], []
-        for first, second in pairwise(grays):
+        for pace, (first, second) in zip(paces, pairwise(grays), strict=True):
             found = flow.calc(first, second, None)
             fields = np.empty((4, *(side.stop for side in everything)), np.float32)
             fields[:2] = np.moveaxis(found[::2, ::2], 2, 0)
@@ -158,6 +160,7 @@ class Plain(Motion):
                 second = steadied(second, model)
                 subtract_camera(fields[:2], model)
             fill_change(first, second, fields[2])
+            to_one_step(fields[:2], fields[2], pace)
             fill_share(fields)
             maps = np.empty((CHANNELS + 1, *fields.shape[1:]), np.float32)
             fill_channels(first, fields, everything, maps[:-1])
@@ -196,6 +199,8 @@ def parts(clips: Sequence[Clip], backbone: Motion, rounds: int) -> dict[str, tup
             patches.enter_context(patch.object(motion, name, watched(name, getattr(motion, name))))
         for name in ("shrunk", "__call__"):
             patches.enter_context(patch.object(Flow, name, watched(f"flow {name.strip('_')}", getattr(Flow, name))))
+        for name, label in (("_grouped", "groups"), ("_of_clip", "all")):
+            patches.enter_context(patch.object(Motion, name, watched(label, getattr(Motion, name))))
         for _ in range(rounds):
             calls.clear()
             for clip in clips:
@@ -259,8 +264,8 @@ def main() -> None:
         same = [(plain(clip.images[None]), fast(clip.images[None])) for clip in clips]
         apart = max(float(np.abs(a - b).max() / max(a.max(), 1e-9)) for a, b in same)
         print(f"the plain way gives the same numbers to {apart:.0e} of the largest")
-        print("ms a pair, processor and clock, each call at its best (a part counts those within it):")
-        for name, (cpu, wall) in parts(clips, fast, 4 * options.rounds).items():
+        print("all groups, ms a pair, processor and clock, each call at its best (a part counts those within it):")
+        for name, (cpu, wall) in parts(clips, grouped, 4 * options.rounds).items():
             print(f"  {name:<18} {cpu:7.3f} {wall:7.3f}")
         print(f"memory MiB: {', '.join(f'{mark:.0f}' for mark in flat(video, fast, builder))}")
 
