@@ -52,13 +52,13 @@ def one_bag(view: str, count: int = 20) -> dict[str, View]:
 
 
 @pytest.mark.parametrize("locked", [True, False])
-@pytest.mark.parametrize("name", ["mgpr", "asa", "dmrm", "gclnc"])
+@pytest.mark.parametrize("name", ["mgpr", "asa", "dmrm", "gclnc", "cuboid_mil"])
 def test_methods_drop_for_each_bag_or_for_each_instance(name: str, locked: bool) -> None:
     """Equal instances stay equal under one mask of their bag, and differ under masks of their own."""
     method = registry.load("methods", name)
     bags = one_bag(method.views[0])
     bags |= dict.fromkeys(method.views[1:], bags[method.views[0]])
-    settings = {"prior": None} if name == "mgpr" else {}
+    settings = {"prior": None} if name in ("mgpr", "cuboid_mil") else {}
     torch.manual_seed(0)
     config = method.Config(dropout=0.5, locked_dropout=locked, **settings)
     model = method(config, dict.fromkeys(method.views, 12)).train()

@@ -24,7 +24,8 @@ class CuboidMILConfig:
     Args:
         hidden: width of the head's first layer (ReLU); 512 in Sultani et al., CVPR 2018.
         middle: width of a second, linear layer, 32 in Sultani et al.; null leaves it out.
-        dropout: in the head, one draw per bag and channel; 0.6, with a draw per instance, in Sultani et al.
+        dropout: in the head, 0.6 in Sultani et al.
+        locked_dropout: dropout has one mask for all instances of a bag; false: one for each instance, as published.
         margin: of the ranking, 1 in the paper.
         bag: a whole video, or each clip alone: every time step of every video (arXiv 2605.13746).
         segments: longer training videos are averaged into this many spans of time, 32 in Sultani et al.; null keeps
@@ -40,6 +41,7 @@ class CuboidMILConfig:
     hidden: int = 32
     middle: int | None = None
     dropout: float = 0.0
+    locked_dropout: bool = True
     margin: float = 1.0
     bag: Literal["video", "clip"] = "video"
     segments: int | None = 128
@@ -65,7 +67,7 @@ class CuboidMILConfig:
             raise ConfigError(f"cuboid_mil: prior must be above 0 or null, got {self.prior}")
 
 
-SYSTEM_A = CuboidMILConfig(hidden=512, middle=32, dropout=0.6, segments=32, top=0.0, prior=None)
+SYSTEM_A = CuboidMILConfig(hidden=512, middle=32, dropout=0.6, locked_dropout=False, segments=32, top=0.0, prior=None)
 """The published cuboid MIL; its cells are `cells` with one step of 7 x 7 and ``l2``."""
 
 SYSTEM_A_TRAINING = Training(steps=20_000, bags=30, optimizer="adagrad", learning_rate=1e-2, weight_decay=2e-3)
@@ -105,7 +107,15 @@ class CuboidMIL(nn.Module):
             "sparse and smooth": {"sparsity": 8e-5, "smoothness": 8e-5},
             "32 segments": {"segments": 32},
             "no segments": {"segments": None},
-            "as published": {"hidden": 512, "middle": 32, "dropout": 0.6, "segments": 32, "top": 0.0, "prior": None},
+            "as published": {
+                "hidden": 512,
+                "middle": 32,
+                "dropout": 0.6,
+                "locked_dropout": False,
+                "segments": 32,
+                "top": 0.0,
+                "prior": None,
+            },
         },
     )
     schedule: ClassVar[Training] = Training(
@@ -230,9 +240,10 @@ def _steps(scores: Tensor, mask: Tensor, shapes: tuple[tuple[int, int, int] | No
 
 
 def _head(size: int, config: CuboidMILConfig) -> nn.Sequential:
-    first = [nn.Linear(size, config.hidden), nn.ReLU(), LockedDropout(config.dropout)]
+    first = [nn.Linear(size, config.hidden), nn.ReLU(), LockedDropout(config.dropout, locked=config.locked_dropout)]
     last = config.middle or config.hidden
-    between = [nn.Linear(config.hidden, last), LockedDropout(config.dropout)] if config.middle else []
+    dropout = LockedDropout(config.dropout, locked=config.locked_dropout)
+    between = [nn.Linear(config.hidden, last), dropout] if config.middle else []
     head = nn.Sequential(*first, *between, nn.Linear(last, 1))
     linear = [layer for layer in head if isinstance(layer, nn.Linear)]
     for layer in linear:
