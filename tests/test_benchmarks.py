@@ -1,0 +1,90 @@
+"""Scripts of measurements: they run on small data sets, and their tables are complete."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wherewhen.core import extents as ext
+from wherewhen.core.values import Dataset, Fold, Truth, Video
+from wherewhen.datasets import native
+from wherewhen.video.writer import Writer
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+RATE, FRAMES, SIZE = 12.5, 138, (64, 48)  # clips of 11 seconds
+HAPPENS = range(60, 100)
+
+
+def _clip(folder: Path, name: str, label: int, camera: str) -> tuple[Video, Truth]:
+    """A clip in which a spot creeps from side to side, and another one is fast in some frames if the label is 1."""
+    with Writer(folder / f"{name}.mp4", RATE) as writer:
+        for frame in range(FRAMES):
+            picture = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+            spots = [(26, frame), *([(8, 4 * frame)] if label and frame in HAPPENS else [])]
+            for row, place in spots:
+                left = place % (SIZE[0] - 8)
+                picture[row : row + 10, left : left + 8] = 180
+            writer.write(picture)
+    frames = HAPPENS if label else range(0)
+    boxes = [(4 * k % (SIZE[0] - 8), 8, 4 * k % (SIZE[0] - 8) + 8, 18) for k in frames]
+    rows = ext.from_pixels(boxes, [(k / RATE, (k + 1) / RATE) for k in frames], *SIZE)
+    spans = np.array([[HAPPENS[0], HAPPENS[-1] + 1]]) / RATE if label else np.empty((0, 2))
+    truth = Truth(np.arange(FRAMES + 1) / RATE, spans, rows, np.zeros(len(rows), np.int64))
+    return Video(name, folder / f"{name}.mp4", label, camera=camera), truth
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two cameras to train on and one that is not trained on, with enough normal clips to adapt to it."""
+    folder, made = tmp_path_factory.mktemp("clips"), []
+    for camera, labels in (("a", (0, 0, 1)), ("b", (0, 0, 1)), ("c", (0, 0, 0, 0, 0, 0, 1))):
+        made += [_clip(folder, f"{camera}{k}", label, camera) for k, label in enumerate(labels)]
+    videos = tuple(video for video, _ in made)
+    old, new = (tuple(v for v in videos if (v.camera == "c") == is_new) for is_new in (False, True))
+    root = tmp_path_factory.mktemp("data") / "cameras"
+    truths = {video.id: truth for video, truth in made}
+    native.write(root, Dataset("cameras", videos, (Fold("unseen", old, new),)), truths, dict.fromkeys(truths, SIZE))
+    return root
+
+
+@pytest.fixture
+def adapt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Runs ``benchmarks/adapt.py`` with trainings of a few steps; the lines that it prints."""
+    script = runpy.run_path(str(BENCHMARKS / "adapt.py"))
+    fit = script["fit"]
+
+    def short(bags: Any, config: Any, **more: Any) -> Any:
+        return fit(bags, replace(config, training=replace(config.training, steps=2)), **more)
+
+    def run(*words: object) -> list[str]:
+        monkeypatch.setitem(script["main"].__globals__, "fit", short)
+        monkeypatch.setattr(sys, "argv", ["adapt.py", *map(str, words)])
+        script["main"]()
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+TRIVIAL = ["motion_only", "normality_knn", "mean_prior", "central_box", "chance"]
+
+
+def test_cameras_that_were_not_trained_on_are_beside_every_trivial_row(
+    cameras: Path, adapt: Callable[..., list[str]]
+) -> None:
+    lines = adapt(cameras, "--methods", "auto")
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    assert [row[0].strip("| ") for row in rows] == ["row", "auto", "auto, adapted", *TRIVIAL]
+    assert all(0 <= float(cell.strip("| ")) <= 1 for row in rows[1:] for cell in row[1:])
+    assert "cameras: c" in lines and any("are too few to compare methods" in line for line in lines)
+
+
+def test_a_model_of_another_data_set_is_adapted_to_each_fold(cameras: Path, adapt: Callable[..., list[str]]) -> None:
+    lines = adapt(cameras, "--source", cameras, "--methods", "cuboid_mil")
+    assert "cameras: unseen" in lines and sum(line.startswith("| cuboid_mil") for line in lines) == 2
