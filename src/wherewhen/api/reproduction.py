@@ -160,6 +160,7 @@ def reproduce(
     settings = adopted(root, merged(recipe.model(), changes or {}))
     _check(recipe, settings, root)
     chosen = pick_device(device)
+    settings = detecting_on(chosen, settings)
 
     def run(oracle: str, values: Mapping[str, Any]) -> Bench:
         return benchmark.bench(
@@ -180,6 +181,21 @@ def reproduce(
     )
     _write(folder, result)
     return result
+
+
+def detecting_on(device: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings whose detector of tubes runs on a device too, unless they name another one.
+
+    >>> tubes = {"proposals": "transformers", "boxes": {"stride": 2}}
+    >>> detecting_on("cuda", {"tubes": tubes})["tubes"]["boxes"]
+    {'stride': 2, 'device': 'cuda'}
+    >>> detecting_on("cpu", {"tubes": tubes}) == {"tubes": tubes}
+    True
+    """
+    tubes = settings.get("tubes", {})
+    if device == "cpu" or tubes.get("proposals") != "transformers" or "device" in tubes.get("boxes", {}):
+        return dict(settings)
+    return merged(settings, {"tubes": {"boxes": {"device": device}}})
 
 
 def _title(row: Comparison) -> str:
