@@ -7,7 +7,7 @@ Trains each method on the training videos of a fold (or loads a model) and score
 it is and after each change of its decoded pictures. A row: mean and largest distance of a clip's peak from that of the
 unchanged clip, frame AUC and video AUC (undefined ones are left out), and how many anomalous and normal clips have
 an alarm. The row "phases" has the mean and largest range of the peaks over 0 to 4 removed pictures. Settings: `--set
-motion.skip_repeats=true`.
+motion.skip_repeats=true augment=phase,rate`.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--clips", type=int, help="test clips, evenly chosen; default all")
     parser.add_argument("--changes", default=",".join(CHANGES), help=f"of {', '.join(CHANGES)}")
-    parser.add_argument("--set", nargs="*", default=[], help="settings, such as motion.skip_repeats=true")
+    parser.add_argument("--set", nargs="*", default=[], help="such as motion.skip_repeats=true augment=phase")
     options = parser.parse_args()
     source = datasets.reader_of(options.data)
     fold = source.load(options.data).folds[options.fold]
@@ -263,8 +263,9 @@ def main() -> None:
         videos = tuple(videos[k] for k in np.linspace(0, len(videos) - 1, options.clips).round().astype(int))
     settings: dict[str, Any] = {}
     for item in options.set:
-        section, setting = item.split("=", 1)[0].split(".")
-        settings.setdefault(section, {})[setting] = yaml.safe_load(item.split("=", 1)[1])
+        *section, setting = item.split("=", 1)[0].split(".")
+        place = settings.setdefault(section[0], {}) if section else settings
+        place[setting] = yaml.safe_load(item.split("=", 1)[1])
     if options.model:
         models = {str(options.model): Model.load(options.model, device="cpu")}
     else:
