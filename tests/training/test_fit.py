@@ -612,3 +612,21 @@ def test_every_student_keeps_what_it_knows_when_killed(
     resumed = fit.fit(bags, made, folder=tmp_path, device="cpu", resume=True)
     same_weights(resumed.last, straight.last)
     same_weights(resumed.best, straight.best)
+
+
+def test_the_learning_rate_falls_to_a_tenth_at_each_milestone(
+    toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    monkeypatch.setattr(torch.optim, "SGD", Watched)
+    schedule = {"steps": 10, "optimizer": "sgd", "learning_rate": 0.1, "milestones": [0.4, 0.8], "validate_every": 5}
+    fit.fit(toy_bags(8), ModelConfig.of({"training": schedule}), device="cpu")
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
+    with pytest.raises(ConfigError, match="milestones are shares of the steps between 0 and 1"):
+        ModelConfig.of({"training": {"milestones": [4, 8]}})

@@ -95,8 +95,8 @@ class STPromptConfig:
 PUBLISHED = STPromptConfig(frame="embedding", segments=256, standardize=False, start="random", spatial="windows")
 """As the paper has it, as far as its summaries tell; other values are those of VadCLIP, by the same group."""
 
-PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
-"""10 epochs of UCF-Crime with ten crops as videos of their own, as in VadCLIP; its two steps down are not rebuilt."""
+PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5, milestones=(0.4, 0.8))
+"""10 epochs of UCF-Crime with ten crops as videos of their own, as in VadCLIP."""
 
 
 class Adapter(nn.Module):

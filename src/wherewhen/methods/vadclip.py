@@ -86,10 +86,10 @@ PUBLISHED_XD = VadCLIPConfig(
     segments=256, top=16, layers=1, window=64, separation=1e-4, standardize=False, skip=False, compat=True
 )
 
-PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5)
-"""10 epochs of UCF-Crime with ten crops as videos of their own; the learning rate's two steps down are not rebuilt."""
+PUBLISHED_TRAINING = Training(steps=1260, bags=64, optimizer="adamw", learning_rate=2e-5, milestones=(0.4, 0.8))
+"""10 epochs of UCF-Crime with ten crops as videos of their own."""
 
-PUBLISHED_XD_TRAINING = Training(steps=410, bags=48, optimizer="adamw", learning_rate=1e-5)
+PUBLISHED_XD_TRAINING = Training(steps=410, bags=48, optimizer="adamw", learning_rate=1e-5, milestones=(0.3, 0.6))
 """10 epochs of XD-Violence with one crop, half of the 96 videos of a step of each label."""
 
 UCF_CLASSES = (

@@ -209,6 +209,8 @@ def _steps(state: State, batches: Batches, config: ModelConfig) -> Iterator[dict
             loss.backward()  # type: ignore[no-untyped-call]
             if team.size > 1:
                 team.average(state.method)
+            for group in state.optimizer.param_groups:
+                group["lr"] = config.training.rate(state.step)
             state.optimizer.step()
         state.step += 1
         yield {"step": state.step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()}}

@@ -26,6 +26,7 @@ class Training:
         bags: number of bags of each label per step, drawn without replacement while there are enough.
         optimizer: adam, adamw, adagrad or sgd.
         learning_rate: step size.
+        milestones: shares of the steps after each of which the learning rate is divided by ten.
         weight_decay: L2 penalty (decoupled for adamw).
         validate_every: steps between two validations, and between two checkpoints.
         precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
@@ -36,6 +37,7 @@ class Training:
     bags: int = 30
     optimizer: Literal["adam", "adamw", "adagrad", "sgd"] = "adam"
     learning_rate: float = 1e-3
+    milestones: tuple[float, ...] = ()
     weight_decay: float = 0.0
     validate_every: int = 50
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -45,6 +47,18 @@ class Training:
             raise ConfigError(f"training: steps, bags and validate_every must be at least 1; got {self}")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ConfigError(f"training: learning_rate must be above 0 and weight_decay not below; got {self}")
+        if not all(0 < share < 1 for share in self.milestones):
+            raise ConfigError(f"training: milestones are shares of the steps between 0 and 1; got {self.milestones}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step.
+
+        >>> schedule = Training(steps=10, learning_rate=1.0, milestones=(0.4, 0.8))
+        >>> [schedule.rate(step) for step in (0, 3, 4, 7, 8, 9)]
+        [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+        """
+        passed = sum(step >= share * self.steps for share in self.milestones)
+        return self.learning_rate / float(10**passed)
 
 
 @dataclass(frozen=True, slots=True)
