@@ -91,11 +91,11 @@ def test_an_interrupted_protocol_goes_on(
     shutil.copytree(cache / "features", tmp_path / "features")
     real, done = Job.run, []
 
-    def counting(self: Job) -> dict[str, Any]:
+    def counting(self: Job, folder: Path | None = None) -> dict[str, Any]:
         if self.fold == 1 and not (tmp_path / "go on").exists():
             raise KeyboardInterrupt
         done.append(self.fold)
-        return real(self)
+        return real(self, folder)
 
     monkeypatch.setattr(Job, "run", counting)
     with pytest.raises(KeyboardInterrupt):
@@ -193,7 +193,7 @@ def test_crops_of_ones_own_boxes(natives: Path, cache: Path, tmp_path: Path, mon
     made = again()
     assert {"dmrm", "random_tube", "tube_oracle", "chance"} <= {row.method for row in made.table}
     assert next(r.mean for r in made.table if r.method == "tube_oracle" and r.metric == "frame_auc") > 0.9
-    monkeypatch.setattr(Job, "run", lambda job: pytest.fail("done again"))
+    monkeypatch.setattr(Job, "run", lambda job, folder=None: pytest.fail("done again"))
     assert again().table == made.table
     (tmp_path / "a1.txt").write_text("9,1,1,17,12,12,0.9,-1,-1,-1\n")
     with pytest.raises(pytest.fail.Exception, match="done again"):

@@ -225,7 +225,9 @@ def test_a_benchmark_of_auto_detects_with_the_threshold_of_train(
     assert request is not None
     jobs.Job(str(root), None, 0, None, request.usual.plain(), ("video",), False, auto=settings).run()
     numbers = json.loads((run / "metrics.json").read_text())
-    assert numbers["threshold_from"] == "scores out of fold (Platt)" and set(seen) == {numbers["threshold"]}
+    assert numbers["threshold_from"] == "scores out of fold (Platt)"
+    rows = ["selected by validation", "last", "selected by test videos"]  # checkpoints before them are only ranked
+    assert set(seen[-len(rows) :]) == {numbers["threshold"]} and set(seen[: -len(rows)]) <= {0.5}
 
 
 def test_no_test_video_enters_the_choice_of_a_benchmark(root: Path, bench: benchmark.Bench, tmp_path: Path) -> None:

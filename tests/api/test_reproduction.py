@@ -16,6 +16,7 @@ from wherewhen import cli
 from wherewhen.api import recipes
 from wherewhen.api.recipes import FeatureFiles
 from wherewhen.core.errors import ConfigError, DataError
+from wherewhen.training import loop
 
 UCF = {
     "train": ("Abuse/Abuse001_x264", "Arson/Arson001_x264", "Normal/Normal_Videos001_x264", "Normal/Normal_Videos2"),
@@ -182,6 +183,33 @@ def test_the_published_protocol_adds_the_number_of_test_selection_marked_as_such
     assert by_test[1].measured >= last[1].measured
     again = wherewhen.reproduce("urdmu_xd", tmp_path / "out" / "features", **options)
     assert [row for row in again.comparisons if not row.selection] == [r for r in result.comparisons if not r.selection]
+
+
+@pytest.mark.usefixtures("cache")
+def test_an_interrupted_seed_continues_to_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, features, changes = prepared("urdmu", tmp_path)
+    changes["training"]["steps"] = 5
+    options: dict[str, Any] = {"seeds": 1, "workers": 1, "device": "cpu", "changes": changes, "quiet": True}
+    options["protocol"] = "published"
+    steps: list[int] = []
+    plain = loop._loss
+
+    def counted(state: loop.State, *rest: Any) -> Any:
+        steps.append(state.step)
+        if len(steps) == 4:
+            raise KeyboardInterrupt
+        return plain(state, *rest)
+
+    monkeypatch.setattr(loop, "_loss", counted)
+    with pytest.raises(KeyboardInterrupt):
+        wherewhen.reproduce("urdmu", data, features, output=tmp_path / "out", **options)
+    resumed = wherewhen.reproduce("urdmu", data, features, output=tmp_path / "out", **options)
+    assert steps == [0, 1, 2, 3, 3, 4, 0, 1, 2, 3, 4], "then the training on all videos"
+    shutil.rmtree(tmp_path / "cache" / "bench")
+    assert wherewhen.reproduce("urdmu", data, features, output=tmp_path / "out", **options).comparisons == (
+        resumed.comparisons
+    )
+    assert not [path for path in (tmp_path / "cache" / "bench").iterdir() if path.is_dir()], "its checkpoints are gone"
 
 
 def test_the_list_has_every_recipe_with_its_needs(capsys: pytest.CaptureFixture[str]) -> None:

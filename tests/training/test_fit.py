@@ -29,6 +29,7 @@ from wherewhen.core.errors import ConfigError, DataError, StoreError, WherewhenE
 from wherewhen.core.values import Bag, Dataset, Instances, Video
 from wherewhen.extraction import loading
 from wherewhen.inference import score_maps
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig, changed_view
 from wherewhen.methods.cuboid_mil import CuboidMILConfig
 from wherewhen.training import fit, loop
@@ -554,7 +555,13 @@ def test_a_student_sees_its_learning_bags_before_every_stage(pupil: ModelConfig,
 
 
 def test_what_is_frozen_does_not_move_nor_decay(pupil: ModelConfig, toy_bags: MakeBags) -> None:
-    looks = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True).checkpoints
+    looks: list[Model] = []
+
+    def judge(model: Model) -> float:
+        looks.append(model)
+        return 0.0
+
+    fit.fit(toy_bags(16), pupil, device="cpu", judge=judge)
     first, second = ([m.method.state_dict()[f"{name}.weight"] for m in looks] for name in ("first", "second"))
     assert torch.equal(first[1], first[2]), "looks at steps 10 and 15 lie in the frozen stage"
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[3], first[4])
@@ -565,11 +572,16 @@ def test_what_is_frozen_does_not_move_nor_decay(pupil: ModelConfig, toy_bags: Ma
 def test_a_student_killed_at_any_step_goes_on_to_the_same_weights(
     stop: int, pupil: ModelConfig, toy_bags: MakeBags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    straight = fit.fit(toy_bags(16), pupil, device="cpu")
+    def judge(model: Model) -> float:  # highest in the middle of training
+        return -abs(float(model.method.second.weight.detach().norm()) - 1.0)
+
+    straight = fit.fit(toy_bags(16), pupil, device="cpu", judge=judge)
     with interrupted_at(stop, monkeypatch):
-        fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu")
+        fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu", judge=judge)
     torch.manual_seed(99)
-    resumed = fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu", resume=True)
+    resumed = fit.fit(toy_bags(16), pupil, folder=tmp_path, device="cpu", resume=True, judge=judge)
+    assert resumed.judged is not None and straight.judged is not None
+    same_weights(resumed.judged, straight.judged)
     same_weights(resumed.last, straight.last)
     same_weights(resumed.best, straight.best)
     assert resumed.history == straight.history
@@ -581,16 +593,19 @@ def test_the_best_is_one_of_the_last_stage(
     """Losses of two stages may not be on one scale."""
     judged = iter([0.1, 0.9, 0.8, 0.5, 0.7])
     monkeypatch.setattr(loop, "_validate", lambda *_: next(judged))
-    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True)
-    same_weights(fitted.best, fitted.checkpoints[3])
+    numbers = iter([0.1, 0.9, 0.9, 0.95, 0.2])
+    fitted = fit.fit(toy_bags(16), pupil, device="cpu", judge=lambda model: next(numbers))
+    assert fitted.judged is not None
+    same_weights(fitted.best, fitted.judged)
 
 
 def test_a_method_with_nothing_to_learn_is_fitted_too(
     pupil: ModelConfig, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Pupil, "study", lambda self, stage, bags: self.requires_grad_(False))
-    fitted = fit.fit(toy_bags(16), pupil, device="cpu", keep_checkpoints=True)
-    same_weights(fitted.last, fitted.checkpoints[0])
+    fitted = fit.fit(toy_bags(16), pupil, device="cpu", judge=lambda model: 1.0)
+    assert fitted.judged is not None
+    same_weights(fitted.last, fitted.judged)
 
 
 STUDENTS = [name for name in registry.names("methods") if hasattr(registry.load("methods", name), "study")]

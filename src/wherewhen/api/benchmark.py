@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -48,9 +49,12 @@ def _cached(job: Job, key: str) -> Results:
             return Results(**read_json(path))
         except DataError as error:
             log.warning("recomputed: %s", error)
-    results = job.run()
+    folder = path.with_suffix("") if job.resume else None
+    results = job.run(folder)
     with Spare(path):
         write_json(path, results._asdict())
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
     return results
 
 
@@ -115,6 +119,7 @@ def bench(
     fold: str | None = None,
     device: str = "cpu",
     oracle: str | None = None,
+    resume: bool = False,
 ) -> Bench:
     """Train and evaluate every method on every backbone over all folds and seeds; finished jobs are cached.
 
@@ -136,6 +141,7 @@ def bench(
         device: cpu or cuda, which training and evaluation run on.
         oracle: metric by which the row of the test oracle selects its checkpoint, empty for no such row; None: the AUC
             over frames, else over videos.
+        resume: write a checkpoint at every validation to the cache, from which an interrupted job continues.
 
     Returns:
         Tables of means, deviations, intervals and paired comparisons.
@@ -168,7 +174,9 @@ def bench(
     if test is None and all(fold.validation for fold in dataset.folds):
         configs[0].check_share(str(root))
     planned = _jobs(str(root), reader, allowed, named, test)
-    named_jobs = [(name, replace(job, folders=folders, device=device, oracle=oracle)) for name, job in planned]
+    named_jobs = [
+        (name, replace(job, folders=folders, device=device, oracle=oracle, resume=resume)) for name, job in planned
+    ]
     jobs = [(job, _key(job, truth)) for _, job in named_jobs]
     requests = [Request.of(auto, trust=config.trusted) for _, config, auto in named if auto is not None]
     candidates = [config for request in requests if request for config in request.candidates.values()]

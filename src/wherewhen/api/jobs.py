@@ -11,10 +11,11 @@ from wherewhen import datasets
 from wherewhen.api import choosing
 from wherewhen.api.thresholds import ThresholdRule
 from wherewhen.core.store import plain
-from wherewhen.core.values import Video
+from wherewhen.core.values import Bag, Truth, Video
 from wherewhen.datasets import Folders
 from wherewhen.evaluation.evaluator import (
     Numbers,
+    Scored,
     detect_bags,
     feature_specs,
     measure,
@@ -24,6 +25,7 @@ from wherewhen.evaluation.evaluator import (
 )
 from wherewhen.evaluation.measurable import EvaluationSet, evaluation_set, measurable
 from wherewhen.extraction import loading
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training.fit import fit
 from wherewhen.training.selection import AUTO, Request, Selection
@@ -46,7 +48,8 @@ class Job:
     ``fold``: number of the fold, None for all labelled videos. ``test``: another data set to evaluate on, None for the
     test part of the fold. ``auto``: settings of a request that lets the training videos choose the method; ``config``
     is then that of the default method. ``device``: cpu or cuda. ``oracle``: metric by which the test videos would
-    select a checkpoint, empty for no such row; None: the AUC over frames, else over videos.
+    select a checkpoint, empty for no such row; None: the AUC over frames, else over videos. ``resume``: an interrupted
+    training continues from its last validation.
     """
 
     root: str
@@ -61,6 +64,7 @@ class Job:
     auto: Mapping[str, Any] | None = None
     device: str = "cpu"
     oracle: str | None = None
+    resume: bool = False
 
     @property
     def method(self) -> str:
@@ -94,8 +98,8 @@ class Job:
         assert self.fold is not None
         return train, evaluation_set(dataset.folds[self.fold].test, reader.truth(Path(self.root)), self.root)
 
-    def run(self) -> Results:
-        """Train and evaluate.
+    def run(self, folder: Path | None = None) -> Results:
+        """Train and evaluate; ``folder``: an interrupted training is continued there.
 
         The row of a method is the checkpoint selected by its validation videos. The last checkpoint, and the one that
         the test videos would select, have separate rows: the difference is the effect of selection on test data.
@@ -106,27 +110,35 @@ class Job:
         train, test = self.videos()
         selection = self.chosen(train)
         config = selection.config if selection else ModelConfig.of(self.config, trust=self.trust)
-        specs = config.feature_specs()
-        test_specs = feature_specs(specs)
+        test_specs = feature_specs(config.feature_specs())
         learned = list(loading.bags(train, config.training_specs(), workers=1, quiet=True))
+        raw = list(loading.bags(test.videos, test_specs, workers=1, quiet=True))
+        truths = test.truths_of(raw, config.scored)
+        ready: list[Bag] = []  # normalizers are the same at every checkpoint
+
+        def predicted(model: Model) -> Scored:
+            if not ready:
+                ready.extend(normalized(model, raw))
+            return detect_bags(model, ready)
+
+        families, metric = self._selecting(truths)
         fitted = fit(
-            learned, config, device=self.device, keep_checkpoints=self.oracle != "", validation=self.validation()
-        )
-        bags = normalized(fitted.best, loading.bags(test.videos, test_specs, workers=1, quiet=True))
-        truths = test.truths_of(bags, config.scored)
-        models = {id(model): model for model in (*fitted.checkpoints, fitted.last, fitted.best)}
-        if selection:
-            for model in models.values():
+            learned, config, device=self.device, validation=self.validation(), folder=folder, resume=folder is not None,
+            judge=(lambda model: measure(predicted(model), truths, families)[metric]) if metric else None,
+        )  # fmt: skip
+        results = {}
+        models = {"": fitted.best, LAST: fitted.last, **({ORACLE: fitted.judged} if fitted.judged else {})}
+        for suffix, model in models.items():
+            if selection:
                 ThresholdRule()(model, selection)
-        predictions = {key: detect_bags(model, bags) for key, model in models.items()}
-        chosen = {"": id(fitted.best), LAST: id(fitted.last)}
-        by = measurable(tuple(CHOSEN_BY), truths.values()).families[:1] if self.oracle is None else self.families
-        if by and self.oracle != "":
-            metric = self.oracle or CHOSEN_BY[by[0]]
-            ranks = {key: measure(values, truths, by)[metric] for key, values in predictions.items()}
-            chosen[ORACLE] = max(ranks, key=lambda key: ranks[key])
-        numbers = {key: measure(predictions[key], truths, self.families) for key in set(chosen.values())}
-        results = {self.method + suffix: numbers[key] for suffix, key in chosen.items()}
-        for name in trivial_rows(fitted.best, bags) if self.trivial else ():
-            results[name] = trivial_numbers(name, fitted.best, bags, truths, self.families)
+            results[self.method + suffix] = measure(predicted(model), truths, self.families)
+        for name in trivial_rows(fitted.best, ready) if self.trivial else ():
+            results[name] = trivial_numbers(name, fitted.best, ready, truths, self.families)
         return Results(results, plain(selection.plain()) if selection else None)
+
+    def _selecting(self, truths: Mapping[str, Truth]) -> tuple[Sequence[str], str]:
+        """The metric by which the test videos would select a checkpoint, and its families; empty for none."""
+        if self.oracle is not None:
+            return self.families, self.oracle
+        families = measurable(tuple(CHOSEN_BY), truths.values()).families[:1]
+        return families, CHOSEN_BY[families[0]] if families else ""

@@ -166,7 +166,7 @@ def reproduce(
         return benchmark.bench(
             root, [recipe.method], [str(settings["backbone"])], seeds=range(seeds), families=recipe.metrics,
             settings=values, reader=recipe.data.reader if recipe.videos else None, fold=recipe.data.fold,
-            device=chosen, oracle=oracle, workers=workers or (1 if chosen != "cpu" else None), quiet=quiet,
+            device=chosen, oracle=oracle, resume=True, workers=workers or (1 if chosen != "cpu" else None), quiet=quiet,
             ablate=recipe.method if ablations and not oracle else None,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,8 @@ def check_labels(videos: Sequence[Video]) -> None:
 class Fitted:
     """The outcome of training: the model of the last step and the one that validation liked best.
 
-    ``learned``, ``held_out``: the videos that it learned from, and those that validated it. ``checkpoints``: the models
-    at every evaluation of the validation videos, if requested.
+    ``learned``, ``held_out``: the videos that it learned from, and those that validated it. ``judged``: the model that
+    the judge preferred, if there was one.
     """
 
     last: Model
@@ -108,7 +108,7 @@ class Fitted:
     history: list[dict[str, float]]
     learned: list[Video] = field(default_factory=list)
     held_out: list[Video] = field(default_factory=list)
-    checkpoints: list[Model] = field(default_factory=list)
+    judged: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def fit(
     folder: Path | None = None,
     device: str = "auto",
     resume: bool = False,
-    keep_checkpoints: bool = False,
+    judge: Callable[[Model], float] | None = None,
     quiet: bool = True,
     validation: Collection[str] = (),
     clock: Clock | None = None,
@@ -152,8 +152,9 @@ def fit(
     """Train a method on labelled bags (not yet normalized).
 
     ``folder``: where checkpoints and logs go; ``resume`` continues from the checkpoint there. ``validation``: ids of
-    the videos to validate on; else a share of them all is drawn. ``clock``: when it is over, training stops with
-    OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
+    the videos to validate on; else a share of them all is drawn. ``judge``: gives a number for the model at every
+    validation, whose threshold is .5; the model with the highest one is kept, apart from training. ``clock``: when it
+    is over, training stops with OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
     """
     names = list(config.views)
     check_labels([b.video for b in bags])
@@ -187,16 +188,10 @@ def fit(
     rows = [versions * k + version for k in parts[0] for version in range(versions)]
     batches = batches_of(versioned, learned, rows, config, device, class_labels, versions)
     held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
-    key = _key(config, summaries, hold, class_labels, groups)
-    record = loop.Record.begun(state, key, folder, resume, keep_checkpoints)
-    try:
-        loop.learn(state, batches, held, config, record.look, quiet, clock)
-    finally:
-        record.close()
     bank = bank_of(ready, config)
     pictured = {name: pictures_of(videos) for name, videos in cameras.items()}
 
-    def finish(weights: dict[str, torch.Tensor]) -> Model:
+    def finish(weights: dict[str, torch.Tensor], thresholds: bool = thresholds) -> Model:
         method = config.student(dims, classes)
         method.load_state_dict(weights)
         named = classes.names if classes and classes.named else ()
@@ -206,10 +201,17 @@ def fit(
             model.threshold = choose_threshold(model, ready)
         return model
 
-    last = finish({k: v.clone() for k, v in state.method.state_dict().items()})
+    judging = None if judge is None else lambda: judge(finish(state.method.state_dict(), thresholds=False))
+    key = _key(config, summaries, hold, class_labels, groups)
+    record = loop.Record.begun(state, key, folder, resume, judging)
+    try:
+        loop.learn(state, batches, held, config, record.look, quiet, clock)
+    finally:
+        record.close()
+    last = finish(state.method.state_dict())
     best = finish(state.best) if held else last
-    checkpoints = [*(finish(weights) for weights in record.weights[:-1]), last] if record.weights else []
-    return Fitted(last, best, state.history, learn, hold, checkpoints)
+    judged = None if judge is None else finish(state.judged) if state.judged else last
+    return Fitted(last, best, state.history, learn, hold, judged)
 
 
 def _cameras(summaries: Sequence[_BagSummary], groups: Mapping[str, str]) -> dict[str, list[Video]]:

@@ -38,13 +38,18 @@ ANEW = "remove it, and --resume begins with the first step"
 
 @dataclass
 class State:
-    """All that training must remember between two steps."""
+    """All that training must remember between two steps.
+
+    ``best``: weights of the lowest loss of validation videos; ``judged``: of the highest number of a judge, if any.
+    """
 
     method: Any
     optimizer: Any
     step: int = 0
     best_loss: float = float("inf")
     best: dict[str, torch.Tensor] = field(default_factory=dict)
+    judged_number: float = float("-inf")
+    judged: dict[str, torch.Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
@@ -60,10 +65,12 @@ class State:
         """Write a checkpoint."""
         arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
         arrays |= {f"best.{k}": v.cpu().numpy() for k, v in self.best.items()}
+        arrays |= {f"judged.{k}": v.cpu().numpy() for k, v in self.judged.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             arrays |= {f"optimizer.{index}.{name}": np.asarray(value.cpu()) for name, value in slots.items()}
         frozen = [name for name, p in self.method.named_parameters() if not p.requires_grad]
         progress = {"key": key, "step": self.step, "best_loss": repr(self.best_loss), "history": self.history}
+        progress["judged"] = repr(self.judged_number)
         passport = plain({**progress, "frozen": frozen})
         save(path, arrays, {**passport, DIGEST: digest(arrays, passport)})
 
@@ -91,6 +98,7 @@ class State:
         for name, parameter in self.method.named_parameters():
             parameter.requires_grad_(name not in metadata["frozen"])
         self.best = {k.removeprefix("best."): v for k, v in tensors.items() if k.startswith("best.")}
+        self.judged = {k.removeprefix("judged."): v for k, v in tensors.items() if k.startswith("judged.")}
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer."):
@@ -98,7 +106,7 @@ class State:
                 slots.setdefault(int(index), {})[slot] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
         self.step, self.history = int(metadata["step"]), [_row(row["step"], row) for row in metadata["history"]]
-        self.best_loss = float(metadata["best_loss"])
+        self.best_loss, self.judged_number = float(metadata["best_loss"]), float(metadata["judged"])
 
 
 def _row(step: int, numbers: dict[str, float]) -> dict[str, float]:
@@ -283,29 +291,33 @@ class Logbook:
 
 @dataclass
 class Record:
-    """What a training leaves behind while it runs: a checkpoint and its log, and the weights of every look."""
+    """What a training leaves behind while it runs: a checkpoint and its log, and the weights that a judge prefers.
+
+    ``judge``: gives a number for the present weights at every look; only the first highest one's weights are kept.
+    """
 
     state: State
     key: str
     checkpoint: Path | None
     logbook: Logbook | None
-    keep_checkpoints: bool
-    weights: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    judge: Callable[[], float] | None
 
     @classmethod
-    def begun(cls, state: State, key: str, folder: Path | None, resume: bool, keep_checkpoints: bool) -> Record:
+    def begun(
+        cls, state: State, key: str, folder: Path | None, resume: bool, judge: Callable[[], float] | None = None
+    ) -> Record:
         """A new record in a folder, or with ``resume`` the existing one continued."""
         checkpoint = folder / "weights" / "checkpoint.safetensors" if folder else None
         if resume and checkpoint and checkpoint.exists():
             state.load(checkpoint, key)
             log.info("going on from step %d", state.step)
         logbook = Logbook(folder, state.history) if folder and distributed.team().leads else None
-        return cls(state, key, checkpoint, logbook, keep_checkpoints)
+        return cls(state, key, checkpoint, logbook, judge)
 
     def look(self) -> None:
         """Record the result of a validation."""
-        if self.keep_checkpoints:
-            self.weights.append(_copied(self.state.method))
+        if self.judge is not None and (number := self.judge()) > self.state.judged_number:
+            self.state.judged_number, self.state.judged = number, _copied(self.state.method)
         if self.checkpoint and self.logbook:
             self.state.save(self.checkpoint, self.key)
             self.logbook()
