@@ -13,6 +13,7 @@ import yaml
 
 from wherewhen.api import recipes
 from wherewhen.core.config import build, read_yaml, write_yaml
+from wherewhen.core.documents import read_json
 from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model_config import ModelConfig
 
@@ -28,7 +29,10 @@ def test_a_recipe_has_the_published_settings_and_schedule(name: str) -> None:
     name_of_set = base + sets.get(recipe.data.reader, "")
     published = getattr(module, name_of_set, None) or getattr(module, base)
     schedule = getattr(module, f"{name_of_set}_TRAINING", None) or getattr(module, f"{base}_TRAINING")
-    assert build(module.PLUGIN.Config, recipe.settings, name) == published
+    settings = {key: value for key, value in recipe.settings.items() if key != "joint"}
+    assert build(module.PLUGIN.Config, settings, name) == published
+    kept = recipe.files is not None and recipe.files.crops > 1 and not recipe.files.average
+    assert recipe.settings.get("joint", False) == (kept and module.PLUGIN.abilities.joins_crops)
     assert recipe.training == schedule
     plain = {"smooth_seconds": 0, "smooth_cells": 0, "top": 1}
     assert plain.items() <= recipe.regions.items(), "published scores are not smoothed"
@@ -48,6 +52,16 @@ def test_what_is_unknown_and_differs_is_stated(name: str) -> None:
     assert recipe.unknown and recipe.differs and recipe.paper.table
     for expected in recipe.expect:
         assert expected.source and (expected.value is None or 0 < expected.value < 1)
+
+
+def test_times_and_sizes_are_stated_with_their_arithmetic() -> None:
+    measured = read_json(recipes.MEASURED)
+    assert set(measured) <= set(recipes.names()) and all(seconds > 0 for seconds in measured.values())
+    recipe = recipes.read("urdmu")
+    assert recipe.time(1.2) == "1 h per seed on one processor core, without evaluation: 3000 steps of 1.2 s"
+    assert recipe.time(None) == "not measured"
+    assert "35 GB: 128 h at 30 / 16 features a second, x 10 crops x 1024 numbers x 4 bytes" in recipe.needs["features"]
+    assert recipes.read("dmrm").needs["features"].endswith("size not measured")
 
 
 PAGES = {"cuboid_mil": "cuboid_mil", "proximity": "proximity", "reward": "reward", "stprompt": "stprompt"}

@@ -218,6 +218,7 @@ def test_the_list_has_every_recipe_with_its_needs(capsys: pytest.CaptureFixture[
     for name in recipes.names():
         assert f"wherewhen reproduce {name} DATA" in text
         assert all(need in text for need in recipes.read(name).needs.values())
+        assert f"time: {recipes.read(name).time(recipes.seconds_per_step(name))}" in text
 
 
 @pytest.mark.usefixtures("cache")

@@ -44,7 +44,7 @@ adapt --model run --footage y --output out --resume --alarms-per-day 2 --device 
 adapt --model run --footage y --which last --trust --quiet
 bench x --ablate stprompt --across y --validation 0.1 --training.steps 3 --localizer regions --cells.rows 3
 bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --instances cells
-bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --device cpu
+bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --test_crop 1 --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
 convert found --output out.json --to coco --from events --no-boxes --json
@@ -75,7 +75,7 @@ features import a --output b --test-list b.list --gt g.npy --axes time-first --f
 features import a --output b --width 320 --height 240 --crop-order corners-first --average --stored float16 --json
 features import a --output b --backbone x3d --x3d.stride 8
 import-model x.pkl --method rtfm --output run --features store --json
-import-model x.pkl --method urdmu --backbone i3d --crops 5 --crop_mode separate --gate 1 --movers motion
+import-model x.pkl --method urdmu --backbone i3d --crops 5 --crop_mode separate --test_crop 2 --gate 1 --movers motion
 import-model x.pkl --method clip_tsa --localizer regions --clip_tsa.keep 0.9 --clip.weights random
 list methods --json
 list
@@ -98,7 +98,7 @@ train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mi
 train x --method rtfm --backbone x3d --engine torch --precision fp32 --crops 5 --gate 1 --movers motion
 train x --augment phase,flip
 bench x --methods rtfm --augment rate
-train x --method rtfm --normalizer past --crops 10 --crop_mode separate
+train x --method rtfm --normalizer past --crops 10 --crop_mode separate --test_crop 6
 train x --method rtfm --normalizer global --components 3
 train x --threshold-from out-of-fold --alarms-per-day 2 --auto.minutes 3
 train x --localizer regions --instances cells --regions.top 2 --damaged set-aside
@@ -132,6 +132,7 @@ def some(verb: str, name: str, *, without: object = None) -> str:
         "components": "3",
         "augment": "phase",
         "crops": "5",
+        "test_crop": "2",
     }
     if name in known or name not in options(verb):
         return known.get(name, "motion" if name == "movers" else "0.1")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,24 @@ def test_training_draws_each_crop_as_a_video() -> None:
     scores = apart.last.scores(bags[0].views).reshape(-1, 5)
     each = [alone.last.scores(crop) for crop in sequences(bags[0].views, 5)]
     np.testing.assert_allclose(scores, np.repeat(np.mean(each, 0)[:, None], 5, 1), rtol=1e-6)
+
+
+def test_crops_can_be_joined_and_one_can_be_tested() -> None:
+    """Joined crops are one bag with a column per crop; the scores of one crop are those of its sequence."""
+    bags = [cropped(number) for number in range(4)]
+    settings = {"method": "rtfm", "normalizer": "none", "training": {"steps": 1, "bags": 3}, "validation": 0.0}
+    settings |= {"crops": 5, "crop_mode": "separate", "test_crop": 2, "rtfm": {"width": 4, "joint": True}}
+    config = ModelConfig.of(settings)
+    batches = fit.batches_of(bags, bags, [0, 1, 2, 3], config, "cpu", ())
+    views, labels = batches.draw(0)
+    assert views["cells"].shapes == ((6, 1, 5),) * 4 and labels.tolist() == [1, 1, 0, 0]
+    model = fit.fit(bags, config).last
+    scores = model.scores(bags[0].views).reshape(6, 5)
+    second = replace(model, config=replace(config, crop_mode="places", test_crop=0)).scores(
+        sequences(bags[0].views, 5)[1]
+    )
+    np.testing.assert_array_equal(scores, np.repeat(second[:, None], 5, 1))
+    with pytest.raises(ConfigError, match="rtfm: joint is for crops that are sequences"):
+        ModelConfig.of({"method": "rtfm", "rtfm": {"joint": True}})
+    with pytest.raises(ConfigError, match=r"test_crop: expected 0, or one of the crops .*; got 6"):
+        ModelConfig.of({**settings, "test_crop": 6})

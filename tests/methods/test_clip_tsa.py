@@ -12,6 +12,8 @@ from torch import Tensor
 from wherewhen.core.contracts import View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods import clip_tsa
+from wherewhen.methods._grid import lanes
+from wherewhen.methods._sequences import sequences
 from wherewhen.methods.clip_tsa import CLIPTSA, CLIPTSAConfig
 
 CellBags = Callable[..., dict[str, View]]
@@ -69,6 +71,15 @@ def test_the_attention_is_that_of_the_official_code(golden: Callable[[str], Any]
     rank = kept.cumsum(2) - 1
     by_rank = torch.stack([(kept & (rank == k)).float().mean(1) for k in range(30)], 1)
     said.close("hard_attention_topk_indicators", by_rank)
+
+
+@torch.no_grad()
+def test_each_joined_crop_keeps_its_share(cell_bags: CellBags) -> None:
+    model = CLIPTSA(CLIPTSAConfig(keep=0.5, joint=True), {"cells": 8}).eval()
+    views = cell_bags(np.random.default_rng(0).normal(size=(1, 4 * 3, 8)).astype(np.float32), (4, 1, 3))
+    lane = sequences(lanes(views["cells"]))
+    kept = model.inputs(lane, lane.held) / lane.features
+    torch.testing.assert_close(kept[..., 0].sum(1), torch.full((3,), 2.0))
 
 
 def test_gradients_are_those_of_the_expectation() -> None:

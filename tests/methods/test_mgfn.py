@@ -146,6 +146,31 @@ def test_the_loss_as_published_compares_by_order(cell_bags: CellBags) -> None:
     assert float(alone) == (1 - 2) ** 2 + 0.5 * (4 - 2) ** 2
 
 
+@torch.no_grad()
+def test_crops_are_joined_before_the_choice(cell_bags: CellBags) -> None:
+    """As the authors' code: means over crops choose three steps; lengths are paired crop by crop, halves by crops."""
+    torch.manual_seed(3)
+    config = MGFNConfig(margin=40, compat=True, choose="output", top=0.0, joint=True)
+    model = MGFN(config, {"cells": 5}).eval()
+    torch.nn.init.uniform_(model.last.weight, 0.5, 2)
+    views, labels = cell_bags(torch.randn(4, 6 * 10, 5), (6, 1, 10)), torch.tensor([1.0, 0, 1, 0])
+    output = model(views)
+    bags, long = [], []
+    for row in range(4):
+        features, scores = model.network(
+            views["cells"].features[row].reshape(6, 10, 5).transpose(0, 1), torch.ones(10, 6)
+        )
+        best = features.norm(dim=-1).mean(0).topk(3).indices
+        bags.append(float(scores.mean(0)[best].mean()))
+        long.append([float(features[crop, best].abs().sum(-1).mean()) * (1024 / 32) ** 0.5 for crop in range(10)])
+    np.testing.assert_allclose(output.extra["bag"], bags, rtol=1e-4)
+    terms = model.loss(output, views, labels)
+    high, low = ([long[row][crop] for crop in range(10) for row in rows] for rows in ((0, 2), (1, 3)))
+    within = sum(np.mean([(kind[k] - kind[k + 10]) ** 2 for k in range(10)]) for kind in (high, low))
+    apart = np.mean([max(0, 40 - abs(a - n)) ** 2 for a, n in zip(high, low, strict=True)])
+    assert float(terms["contrast"]) == pytest.approx(1e-4 * (within + 1e-3 * apart), rel=1e-3)
+
+
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"depths": (1, 0, 1)}, {"top": 1.0}, {"amplify": -1.0}])
 def test_senseless_settings_are_named(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

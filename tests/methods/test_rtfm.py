@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,31 @@ def test_the_network_is_the_published_one(name: str, shape: str, golden: Callabl
     bag = (weights * mean).sum(1, keepdim=True)
     found.close("train_shape__score_normal", bag[:2])
     found.close("train_shape__score_abnormal", bag[2:])
+
+
+@torch.no_grad()
+def test_crops_are_joined_as_in_the_official_code(golden: Callable[[str], Any], cell_bags: CellBags) -> None:
+    """Scores and lengths are means over ten crops; three steps are chosen for all crops, whose lengths stay apart."""
+    found = golden("head_rtfm_1024")
+    x = found.input(*found.spec["input"]["train_shape"])
+    model = RTFM(replace(PUBLISHED, joint=True), {"cells": 1024})
+    model.load_state_dict(rtfm.official(found.tensors))
+    views = cell_bags(x.transpose(0, 2, 1, 3).reshape(4, 320, 1024), (32, 1, 10))
+    output = model.eval()(views)
+    scores = output.scores.reshape(4, 32, 10)
+    assert (scores == scores[..., :1]).all()
+    found.close("train_shape__scores", scores[..., :1])
+    found.close("train_shape__score_normal", output.extra["bag"][:2, None])
+    found.close("train_shape__score_abnormal", output.extra["bag"][2:, None])
+    features, _ = crops(model, x)
+    best = features.norm(dim=-1).mean(1).topk(3).indices
+    long = torch.stack([features[k][:, best[k]].mean(1).norm(dim=-1) for k in range(4)])  # of each bag and crop
+    torch.testing.assert_close(output.extra["feature"].norm(dim=-1), long, rtol=1e-4, atol=1e-5)
+    terms = model.loss(output, views, torch.tensor([0.0, 0, 1, 1]))
+    pairs = [(abs(100 - float(long[2 + k, c])) + float(long[k, c])) ** 2 for k in range(2) for c in range(10)]
+    assert float(terms["magnitude"]) == pytest.approx(1e-4 * float(np.mean(pairs)), rel=1e-4)
+    each = output.extra["scores"][2:, :, 0]
+    assert float(terms["sparsity"]) == pytest.approx(8e-3 * float(each.square().sum().sqrt()), rel=1e-4)
 
 
 def test_the_loss_is_the_published_one(golden: Callable[[str], Any]) -> None:

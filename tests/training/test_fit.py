@@ -599,6 +599,18 @@ def test_the_best_is_one_of_the_last_stage(
     same_weights(fitted.best, fitted.judged)
 
 
+def test_a_cosine_ends_at_no_learning(toy_bags: MakeBags) -> None:
+    """Once the rate is 0, further steps leave the weights as they are."""
+
+    def learned(steps: int, cosine: float) -> Any:
+        training = {"steps": steps, "bags": 2, "optimizer": "sgd", "cosine": cosine}
+        return fit.fit(toy_bags(8), ModelConfig.of({"method": "dmrm", "training": training}), device="cpu").last
+
+    same_weights(learned(6, 0.5), learned(4, 0.75))
+    with pytest.raises(ConfigError, match="cosine"):
+        ModelConfig.of({"training": {"cosine": -1.0}})
+
+
 def test_a_method_with_nothing_to_learn_is_fitted_too(
     pupil: ModelConfig, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from wherewhen.api.runs import check_names, next_folder, point_latest
 from wherewhen.core import registry
-from wherewhen.core.config import write_yaml
+from wherewhen.core.config import merged, write_yaml
 from wherewhen.core.contracts import Checkpoint, Classes
 from wherewhen.core.errors import ConfigError, StoreError, expected, unknown
 from wherewhen.core.store import content_hash, write_json
@@ -145,11 +145,7 @@ def _config(published: Checkpoint, method: str, settings: dict[str, Any], featur
             "toolkit; name a backbone that makes them, such as --backbone file --file.path NETWORK.onnx, or a store of "
             "imported features: --features STORE"
         )
-    values: dict[str, Any] = {}
-    for part in (made_by, LOCALIZED, {"method": method, method: published.settings}, settings):
-        for key, value in part.items():
-            below = values.get(key)
-            values[key] = {**below, **value} if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    values = merged({**made_by, **LOCALIZED, "method": method, method: published.settings}, settings)
     if values.get("crops", 1) == 1:
         values.pop("crop_mode", None)
     config = ModelConfig.of(values)

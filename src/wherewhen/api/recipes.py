@@ -10,10 +10,15 @@ from typing import Any, Literal
 from wherewhen.core import registry
 from wherewhen.core.config import build, merged, read_yaml
 from wherewhen.core.contracts import Metric, Training
+from wherewhen.core.documents import read_json
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.inference.model_config import ModelConfig
 
 FOLDER = Path(__file__).parents[1] / "recipes"
+MEASURED = FOLDER / "measured.json"
+"""Processor seconds of a training step by recipe, as ``benchmarks/recipes.py`` measures them."""
+HOURS = {"ucf_crime": 128.0, "xd_violence": 217.0, "shanghaitech": 317_398 / 24 / 3600}
+"""Hours of video in a data set, as its authors state them (frames, for ShanghaiTech)."""
 WHOLE = ("settings", "training")  # what a recipe states as a whole, whatever its base has
 SCHEDULE = ("steps", "bags", "optimizer", "learning_rate")  # what a recipe states of the training
 
@@ -45,7 +50,9 @@ class FeatureFiles:
         layout: how the files are arranged.
         length: numbers in a feature.
         crops: crops of each picture; 1 without crops.
-        average: whether the mean of the crops is used in place of each.
+        average: whether the mean of the crops is used in place of each; else each crop is one sequence, and scores are
+            means over crops.
+        test_crop: the only crop that is scored, counted from 1; 0 for all.
         frames: frames per feature; null where a video is divided into segments.
         rate: frames per second of the videos; null where a video is divided into segments.
     """
@@ -56,6 +63,21 @@ class FeatureFiles:
     length: int
     crops: int = 1
     average: bool = False
+    test_crop: int = 0
+
+    def size(self, reader: str) -> str:
+        """The size of the features of a data set, in words with the arithmetic.
+
+        >>> FeatureFiles("I3D", "pooled", "rtfm", 2048, 10, frames=16, rate=30).size("ucf_crime")
+        '71 GB: 128 h at 30 / 16 features a second, x 10 crops x 2048 numbers x 4 bytes'
+        """
+        hours = HOURS.get(reader)
+        if hours is None or not self.frames or not self.rate:
+            return "size not measured"
+        count = hours * 3600 * self.rate / self.frames * self.crops * self.length * 4
+        per_second = f"{hours:.3g} h at {self.rate:g} / {self.frames} features a second"
+        return f"{count / 1e9:.2g} GB: {per_second}, x {self.crops} crops x {self.length} numbers x 4 bytes"
+
     frames: int | None = None
     rate: float | None = None
 
@@ -163,6 +185,8 @@ class Recipe:
         features = {"backbone": self.backbone, **(self.videos.settings if self.videos else {})}
         model = {"normalizer": self.normalizer, "localizer": "regions", "regions": dict(self.regions)}
         method = {"method": self.method, self.method: dict(self.settings), "training": dict(vars(self.training))}
+        if self.files and self.files.crops > 1 and not self.files.average:
+            features |= {"crops": self.files.crops, "crop_mode": "separate", "test_crop": self.files.test_crop}
         return {**features, **model, **method}
 
     @property
@@ -172,9 +196,28 @@ class Recipe:
         if self.files:
             crops = f", {self.files.crops} crops" if self.files.crops > 1 else ""
             features = f"{self.files.network} {self.files.layer}, {self.files.length} numbers{crops}"
-            return {"data": f"{data}, frame counts", "features": f"{features}, layout {self.files.layout}"}
+            features += f", layout {self.files.layout}; {self.files.size(self.data.reader)}"
+            return {"data": f"{data}, frame counts", "features": features}
         assert self.videos is not None
         return {"data": f"{data}, videos", "weights": self.videos.weights}
+
+    def time(self, seconds: float | None) -> str:
+        """The time of training a seed with so many seconds per step, in words with the arithmetic."""
+        if seconds is None:
+            return "not measured"
+        steps = self.training.steps
+        each = f"{steps} steps of {seconds:.3g} s"
+        return f"{steps * seconds / 3600:.2g} h per seed on one processor core, without evaluation: {each}"
+
+
+def seconds_per_step(name: str) -> float | None:
+    """Processor seconds of a training step of a recipe; None where they were not measured.
+
+    >>> seconds_per_step("mgpr") is None
+    True
+    """
+    measured: dict[str, float] = read_json(MEASURED)
+    return measured.get(name)
 
 
 def names() -> list[str]:

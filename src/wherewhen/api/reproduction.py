@@ -324,6 +324,7 @@ def lines_of(name: str) -> list[str]:
     result = [f"{name}: {recipe.title} ({recipe.paper.title})"]
     result.append(f"  wherewhen reproduce {name} DATA{options}")
     result += [f"  {key}: {value}" for key, value in recipe.needs.items()]
+    result.append(f"  time: {recipe.time(recipes.seconds_per_step(name))}")
     if recipe.ablations:
         result.append(f"  with --ablations: {len(recipe.ablations)} more rows of the paper's tables")
     return [*result, *(f"  expected: {row.metric} {row.text}" for row in recipe.expect if not row.row)]

@@ -20,8 +20,8 @@ GROUPS = {
 
 FLAGS: Mapping[str, Any] = {
     "backbone": str, "instances": str, "method": str, "localizer": str, "validation": float, "engine": str,
-    "precision": str, "crops": int, "crop_mode": str, "gate": float, "normalizer": str, "components": int,
-    "augment": str,
+    "precision": str, "crops": int, "crop_mode": str, "test_crop": int, "gate": float, "normalizer": str,
+    "components": int, "augment": str,
     "movers": str | dict[str, Any],
 }  # fmt: skip
 """Settings of a model outside of any section, with their types."""

@@ -263,6 +263,7 @@ class Model(Detector):
             answers = self._answers(views)
         else:
             several = crops.sequences(views, self.config.crops)
+            several = several[self.config.test_crop - 1 :][:1] if self.config.test_crop else several
             answers = np.repeat(np.mean([self._answers(of_crop) for of_crop in several], 0), self.config.crops, 0)
         if self.adaptation is not None:
             answers[:, 0] = self.adaptation.scores(answers[:, 0], views[self.config.scored], self.bank)

@@ -48,10 +48,10 @@ class ModelConfig:
     that they are named after. ``settings`` holds one typed record per chosen plug-in; ``training``: the method's
     schedule by default.
     ``engine`` and ``precision``: how a backbone that is a network runs; ``auto`` measures once which is fastest.
-    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``crop_mode``: places = crops are instances at their
-    places; separate = each crop is one sequence, in training one video, and scores are means over crops.
-    ``gate``: clips that change by fewer gray levels,
-    or have less contrast, are not processed. ``normalizer``: what features are normalized by, `NORMALIZERS`; auto = as
+    ``crops``: 1, or 5 or 10 overlapping ones of each picture. ``crop_mode``: places = instances at their places;
+    separate = each crop is one sequence, in training one video, and scores are means over crops, or those of the crop
+    ``test_crop``, from 1. ``gate``: clips that change by fewer gray levels, or have less contrast, are not processed.
+    ``normalizer``: what features are normalized by, `NORMALIZERS`; auto = as
     the method requires. ``components``: principal components that features are reduced to; 0 = not reduced.
     ``augment``: kinds of changed copies of training videos, between commas, see `extraction.augmentation.CHANGES`.
     ``movers``: source of tracked boxes, from which events get their boxes; None = none. They change neither training
@@ -70,6 +70,7 @@ class ModelConfig:
     precision: str = "auto"
     crops: int = 1
     crop_mode: str = "places"
+    test_crop: int = 0
     gate: float = 0.0
     normalizer: str = "auto"
     components: int = 0
@@ -320,6 +321,11 @@ def _check_fit(config: ModelConfig) -> None:
         )
     if config.crop_mode != "places" and config.crops == 1:
         raise ConfigError(f"crop_mode: {config.crop_mode} needs --crops 5 or 10; got 1")
+    joint = config.part("method").abilities.joins_crops and config.settings[config.method].joint
+    if joint and config.crop_mode == "places":
+        raise ConfigError(f"{config.method}: joint is for crops that are sequences; add --crop-mode separate")
+    if config.test_crop > (config.crops if config.crop_mode == "separate" else 0):
+        raise ConfigError(f"test_crop: expected 0, or one of the crops if they are separate; got {config.test_crop}")
     if config.movers and config.instances in with_tracks:
         raise ConfigError(f"movers: {config.instances} are movers themselves; leave it out, or score cells")
     _check_engine(config)

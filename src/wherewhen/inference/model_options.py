@@ -52,6 +52,7 @@ OPTIONS: Mapping[str, Option] = {
     "precision": _choice("auto", "fp32", "bf16", "int8"),
     "crops": Option(int, 1, "1, 5 or 10", lambda value: value in sampling.CROPS),
     "crop_mode": _choice("places", "separate"),
+    "test_crop": Option(int, 0, "0, or the number of a crop", lambda value: 0 <= value <= max(sampling.CROPS)),
     "gate": Option(float, 0.0, "0 or more gray levels", lambda value: value >= 0),
     "normalizer": _choice("auto", *NORMALIZERS),
     "components": Option(int, 0, "0 or more", lambda value: value >= 0),

@@ -13,7 +13,7 @@ from wherewhen.core.contracts import Output, View
 from wherewhen.methods._bags import lane_count, root, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import FixedNorm
-from wherewhen.methods._sequences import Locked, Sequences, mean_of, picks, sequences
+from wherewhen.methods._sequences import Locked, Sequences, mean_of, over_crops, picks, sequences
 
 VIEW = "cells"
 FEW = 3  # instances whose mean is a bag's, at least; in the authors' code always
@@ -34,6 +34,7 @@ class MagnitudeConfig:
     sparsity: float = 8e-3
     smoothness: float = 8e-4
     compat: bool = False
+    joint: bool = False
 
 
 class Context(nn.Module):
@@ -97,11 +98,15 @@ class Magnitude(nn.Module):
         short, where = segments(whole, self.config.segments if self.training else None)
         lane = sequences(short)
         features, scores = self.network(self.inputs(lane, short.held.flatten(1)), short.steps[lane.bag])
-        grid = lane.flat(scores)
-        bag, feature = self._chosen(lane, features, grid, short.held.flatten(1))
-        scores = grid.reshape(short.held.shape)
-        extra = {"scores": scores, "held": short.held, "bag": bag, "feature": feature}
-        return Output(flat(spread(scores, where), view), extra)
+        grid, lengths, held = lane.flat(scores), lane.flat(features.norm(dim=-1)), short.held
+        if self.config.joint:
+            grid, lengths = over_crops(grid, held), over_crops(lengths, held)
+            held = held.any(2, keepdim=True)
+        weights = self._longest(lengths, held.flatten(1))
+        feature = (lane.crop_sums if self.config.joint else lane.sums)(weights, features)
+        scores = grid.reshape(held.shape)
+        extra = {"scores": scores, "held": held, "bag": (weights * grid).sum(1), "feature": feature}
+        return Output(flat(spread(scores.expand(short.held.shape), where), view), extra)
 
     def inputs(self, lane: Sequences, held: Tensor) -> Tensor:
         """Features ``(L, T, D)`` for the network; ``held`` ``(B, M)``."""
@@ -115,14 +120,11 @@ class Magnitude(nn.Module):
         rows = self.dropout(F.relu(second(self.dropout(F.relu(first(features))))))
         return features, torch.sigmoid(last(rows).squeeze(-1))
 
-    def _chosen(self, lane: Sequences, features: Tensor, scores: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean score ``(B,)`` and mean feature ``(B, D)`` of the longest features of each bag."""
-        lengths = lane.flat(features.norm(dim=-1))
+    def _longest(self, lengths: Tensor, held: Tensor) -> Tensor:
+        """Weights ``(B, M)`` of the instances with the longest features, which represent a bag."""
         if self.training and self.config.dropout:
             lengths = lengths * (torch.rand_like(lengths) >= self.config.dropout)
-        counts = (held.sum(1) * self.config.top).long().clamp(min=FEW)
-        weights = picks(lengths, held, counts)
-        return (weights * scores).sum(1), lane.sums(weights, features)
+        return picks(lengths, held, (held.sum(1) * self.config.top).long().clamp(min=FEW))
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """``bag``, ``magnitude``, ``sparsity`` and ``smoothness``; ``labels`` ``(B,)``, 1 = anomalous."""
@@ -130,8 +132,8 @@ class Magnitude(nn.Module):
         scores, held = extra["scores"], extra["held"]
         long = extra["feature"].norm(dim=-1)
         if not config.compat:
-            long = long * (MARGIN_DIMS / extra["feature"].shape[1]) ** 0.5
-        apart = magnitudes(long[anomalous], long[~anomalous], config.margin, config.compat)
+            long = long * (MARGIN_DIMS / extra["feature"].shape[-1]) ** 0.5
+        apart = magnitudes(long[anomalous].flatten(), long[~anomalous].flatten(), config.margin, config.compat)
         bag = F.binary_cross_entropy(extra["bag"].clamp(0, 1), labels)
         terms = {"bag": bag, "magnitude": config.magnitude * apart}
         if config.compat:

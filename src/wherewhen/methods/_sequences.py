@@ -41,10 +41,28 @@ class Sequences:
         batch, cells = self.used.shape
         return values.reshape(batch, -1, cells).transpose(1, 2)[self.used]
 
+    def crop_sums(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Weighted sums ``(B, P, C)`` of values ``(L, T, C)`` in each lane, weights ``(B, T)`` of time steps."""
+        each = torch.einsum("lt,ltc->lc", weights[self.bag], values)
+        sums = each.new_zeros(*self.used.shape, values.shape[-1])
+        sums[self.used] = each
+        return sums
+
     def sums(self, weights: Tensor, values: Tensor) -> Tensor:
         """Weighted sums ``(B, C)`` of values ``(L, T, C)``, weights ``(B, T * P)``."""
         each = torch.einsum("lt,ltc->lc", self.rows(weights), values)
         return each.new_zeros(len(self.used), values.shape[-1]).index_add(0, self.bag, each)
+
+
+def over_crops(values: Tensor, held: Tensor) -> Tensor:
+    """Means ``(B, T)`` over the held crops of values ``(B, T * P)``, whose columns are crops; 0 where none is held.
+
+    >>> over_crops(torch.tensor([[1.0, 3.0, 5.0, 0.0]]), torch.tensor([[[True, True], [True, False]]])).tolist()
+    [[2.0, 5.0]]
+    """
+    present = held.to(values.dtype)
+    means: Tensor = (values.reshape(held.shape) * present).sum(-1) / present.sum(-1).clamp(min=1)
+    return means
 
 
 def sequences(whole: Lanes) -> Sequences:

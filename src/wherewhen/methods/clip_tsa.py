@@ -38,6 +38,8 @@ class CLIPTSAConfig(MagnitudeConfig):
         sparsity: weight of the root of the sum of squared scores of an anomalous bag, 8e-3 in the paper.
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
         compat: count the loss as RTFM's code does, and draw noise outside of training too, from one fixed seed.
+        joint: bags hold crops of pictures, not cells: scores and lengths are means over crops before the choice, as in
+            the authors' code.
         keep: share of a bag's instances that the attention keeps: .95 (UCF), .9 (XD), .01 (ShanghaiTech) in the paper.
         samples: draws of noise per training step of the attention, 100 in the paper.
         sigma: deviation of that noise, .05 in the paper.
@@ -142,6 +144,7 @@ class CLIPTSA(Magnitude):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        joins_crops=True,
         reads_checkpoints=True,
         ablations={
             "nothing dropped": {"attention": False},
@@ -183,8 +186,10 @@ class CLIPTSA(Magnitude):
         values: Tensor = self.shorten(lane.features) * lane.held[..., None]
         if not self.config.attention:
             return values
-        shares = self.attend(lane.flat(self.scorer(values).squeeze(-1).float()), held)
-        return values * lane.rows(shares)[..., None]
+        scores = self.scorer(values).squeeze(-1).float()
+        if self.config.joint:  # each crop keeps its share
+            return values * self.attend(scores, lane.held)[..., None]
+        return values * lane.rows(self.attend(lane.flat(scores), held))[..., None]
 
     def attend(self, scores: Tensor, held: Tensor) -> Tensor:
         """The share of each held instance ``(B, M)`` that is kept, in [0, 1]."""

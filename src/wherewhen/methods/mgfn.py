@@ -17,7 +17,7 @@ from wherewhen.methods._bags import counters_dropped, lane_count, root, unevenne
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._layers import ChannelNorm, FixedNorm
 from wherewhen.methods._published import ten_crops
-from wherewhen.methods._sequences import mean_of, picks, renamed, sequences
+from wherewhen.methods._sequences import mean_of, over_crops, picks, renamed, sequences
 from wherewhen.methods._settings import demand
 
 VIEW = "cells"
@@ -50,6 +50,8 @@ class MGFNConfig:
         smoothness: weight of squared changes in time of all bags, 8e-4 in the authors' code.
         compat: count the loss as the authors' code does: sparsity of the normal bags, lengths of a label compared
             between the two halves of its bags, and the i-th anomalous bag with the i-th normal one.
+        joint: bags hold crops of pictures, not cells: scores and lengths are means over crops before the choice, as in
+            the authors' code.
     """
 
     width: int | None = None
@@ -65,6 +67,7 @@ class MGFNConfig:
     sparsity: float = 8e-3
     smoothness: float = 8e-4
     compat: bool = False
+    joint: bool = False
 
     def __post_init__(self) -> None:
         demand("mgfn", self, positive="width segments", share="dropout top", weight="amplify margin contrast apart")
@@ -170,6 +173,7 @@ class MGFN(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        joins_crops=True,
         reads_checkpoints=True,
         ablations={
             "no segments": {"segments": None},
@@ -233,17 +237,20 @@ class MGFN(nn.Module):
         short, where = segments(whole, self.config.segments if self.training else None)
         lane = sequences(short)
         features, lane_scores = self.network(lane.features, short.steps[lane.bag])
-        grid, held = lane.flat(lane_scores), short.held.flatten(1)
-        counts = (held.sum(1) * self.config.top).long().clamp(min=FEW)
         chooser = {"input": lane.features, "score": lane_scores[..., None], "output": features}[self.config.choose]
-        worth = lane.flat(chooser.norm(dim=-1))
+        grid, worth, held = lane.flat(lane_scores), lane.flat(chooser.norm(dim=-1)), short.held
+        if self.config.joint:
+            grid, worth = over_crops(grid, held), over_crops(worth, held)
+            held = held.any(2, keepdim=True)
+        rows = held.flatten(1)
         if self.training and self.config.dropout:
             worth = worth * (torch.rand_like(worth) >= self.config.dropout)
-        weights = picks(worth, held, counts)
-        scores = grid.reshape(short.held.shape)
-        long = (weights * lane.flat(features.abs().sum(-1))).sum(1)
-        extra = {"scores": scores, "held": short.held, "bag": (weights * grid).sum(1), "length": long}
-        return Output(flat(spread(scores, where), view), extra)
+        weights = picks(worth, rows, (rows.sum(1) * self.config.top).long().clamp(min=FEW))
+        lengths = features.abs().sum(-1, keepdim=True)
+        long = (lane.crop_sums if self.config.joint else lane.sums)(weights, lengths).squeeze(-1)
+        scores = grid.reshape(held.shape)
+        extra = {"scores": scores, "held": held, "bag": (weights * grid).sum(1), "length": long}
+        return Output(flat(spread(scores.expand(short.held.shape), where), view), extra)
 
     def network(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``(L, T, C)`` and scores ``(L, T)`` of features ``(L, T, D)`` at steps ``(L, T)``."""
@@ -265,7 +272,8 @@ class MGFN(nn.Module):
         scores, held = extra["scores"], extra["held"]
         long = extra["length"] * (MARGIN_WIDTH / self.score.in_features) ** 0.5
         each = root((scores * held).square().sum((1, 2)) / lane_count(held))
-        apart = contrast(long[anomalous], long[~anomalous], config.margin, config.apart, halves=config.compat)
+        high, low = (long[kind].transpose(0, -1).flatten() for kind in (anomalous, ~anomalous))  # crop by crop
+        apart = contrast(high, low, config.margin, config.apart, halves=config.compat)
         return {
             "bag": F.binary_cross_entropy(extra["bag"].clamp(0, 1), labels),
             "contrast": config.contrast * apart,

@@ -38,6 +38,8 @@ class RTFMConfig(MagnitudeConfig):
         smoothness: weight of squared changes in time of anomalous bags, 8e-4 in the paper.
         compat: count the loss as the authors' code does: bags paired by their order, one root over all bags, and
             changes counted from the end of one bag to the start of the next.
+        joint: bags hold crops of pictures, not cells: scores and lengths are means over crops before the choice, as in
+            the authors' code.
     """
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class RTFM(Magnitude):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cells": {"steps": 1, "rows": 7, "columns": 7}}
     abilities: ClassVar[MethodAbilities] = MethodAbilities(
         averages_time=True,
+        joins_crops=True,
         reads_checkpoints=True,
         ablations={
             "no segments": {"segments": None},

@@ -15,7 +15,7 @@ from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
 from wherewhen.core.values import Bag, Floats, Instances, Video
 from wherewhen.extraction.cameras import camera_groups, pictures_of
-from wherewhen.extraction.crops import CropBags
+from wherewhen.extraction.crops import CropBags, side_by_side
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
 from wherewhen.inference.model import Model
@@ -301,9 +301,12 @@ def batches_of(
     options = config.views, config.training.bags, config.seed, device, segments
     rows: Sequence[Bag] = BagSubset(raw, indices)
     drawn: Sequence[Bag] = BagSubset(ready, indices)
-    by_crop = config.crop_mode == "separate"
+    joint = abilities.joins_crops and settings.joint
+    by_crop = config.crop_mode == "separate" and not joint
     if by_crop:
         rows, drawn = CropBags(rows, config.crops), CropBags(drawn, config.crops)
+    elif joint:
+        rows, drawn = (MappedBags(part, lambda bag: side_by_side(bag, config.crops)) for part in (rows, drawn))
     more: dict[str, Any] = {"movers": movers, "names": names, "summary": summary, "divided": by_clip}
     more["versions"] = 1 if by_clip or by_crop else versions  # steps, crops of all versions are bags of their own
     return Batches(drawn, *options, raw=rows, **more)

@@ -28,6 +28,7 @@ TEXTS = {
     "crops": "1, or 5 or 10 overlapping crops of each picture",
     "crop_mode": "places: crops are instances at their places; separate: each crop is one sequence, in training "
     "one video, and scores are means over crops",
+    "test_crop": "with crop_mode separate, scores are those of this crop, counted from 1; 0: means over crops",
     "gate": "skip clips that change, or whose pictures differ, by fewer gray levels",
     "normalizer": "what features are normalized by: statistics of normal training videos, of all or of each camera, or "
     "the past of the video",

@@ -118,7 +118,17 @@ VERB = Verb(
     needs=(
         Need(("ray_address",), "distributed"),
         Fits(
-            ("localizer", "validation", "movers", "training", "normalizer", "components", "augment", "crop_mode"),
+            (
+                "localizer",
+                "validation",
+                "movers",
+                "training",
+                "normalizer",
+                "components",
+                "augment",
+                "crop_mode",
+                "test_crop",
+            ),
             features_alone,
             hidden=True,
         ),

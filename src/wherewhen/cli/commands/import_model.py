@@ -51,7 +51,7 @@ VERB = Verb(
     "models",
     Options,
     run,
-    model_options=("backbone", "method", "localizer", "crops", "crop_mode", "gate", "movers"),
+    model_options=("backbone", "method", "localizer", "crops", "crop_mode", "test_crop", "gate", "movers"),
     needs=(
         Need(("backbone", "crops", "gate"), "features", False, "the store has the features"),
         Sections(of_untrained, others=any_backbone),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -27,6 +28,7 @@ class Training:
         optimizer: adam, adamw, adagrad or sgd.
         learning_rate: step size.
         milestones: shares of the steps after each of which the learning rate is divided by ten.
+        cosine: share of the steps in which the learning rate falls to 0 as a half cosine, may be above 1; 0 for none.
         weight_decay: L2 penalty (decoupled for adamw).
         validate_every: steps between two validations, and between two checkpoints.
         precision: fp32, or bf16 for the matrix products of ``forward`` where the machine computes in it natively; the
@@ -41,12 +43,15 @@ class Training:
     weight_decay: float = 0.0
     validate_every: int = 50
     precision: Literal["fp32", "bf16"] = "fp32"
+    cosine: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.steps, self.bags, self.validate_every) < 1:
             raise ConfigError(f"training: steps, bags and validate_every must be at least 1; got {self}")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ConfigError(f"training: learning_rate must be above 0 and weight_decay not below; got {self}")
+        if not self.cosine >= 0:
+            raise ConfigError(f"training: cosine is a share of the steps, 0 for none; got {self.cosine}")
         if not all(0 < share < 1 for share in self.milestones):
             raise ConfigError(f"training: milestones are shares of the steps between 0 and 1; got {self.milestones}")
 
@@ -56,9 +61,13 @@ class Training:
         >>> schedule = Training(steps=10, learning_rate=1.0, milestones=(0.4, 0.8))
         >>> [schedule.rate(step) for step in (0, 3, 4, 7, 8, 9)]
         [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+        >>> Training(steps=10, learning_rate=1.0, cosine=0.8).rate(4)
+        0.5
         """
         passed = sum(step >= share * self.steps for share in self.milestones)
-        return self.learning_rate / float(10**passed)
+        span = self.cosine * self.steps
+        wave = (1 + math.cos(math.pi * min(step / span, 1))) / 2 if span else 1.0
+        return self.learning_rate * wave / float(10**passed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +154,8 @@ class MethodAbilities:
         samples_instances: it has a setting ``instances`` and itself limits how many tubes of a bag it learns from.
             Training bags of other methods hold at most 200 tubes, chosen by the seed.
         feature_length: a length of features that it supports; None where it supports any. For tests.
+        joins_crops: it has a setting ``joint``. If it is set, a training bag holds all crops of a video, as a grid with
+            one column per crop, and the loss is of means over crops; else each crop is one training bag.
         reads_checkpoints: its ``checkpoint`` turns a state dict of the authors' code into a `Checkpoint`; a KeyError
             names a tensor that the file lacks.
         ablations: rows of ``bench --ablate``, each with the settings in which it differs: its own or, by its name,
@@ -161,6 +172,7 @@ class MethodAbilities:
     remembers_normal: bool = False
     samples_instances: bool = False
     feature_length: int | None = None
+    joins_crops: bool = False
     reads_checkpoints: bool = False
     ablations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -172,7 +184,7 @@ class MethodAbilities:
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
         settings = ("segments",) * self.averages_time + ("bag",) * self.divides_time
-        settings += ("instances",) * self.samples_instances
+        settings += ("instances",) * self.samples_instances + ("joint",) * self.joins_crops
         settings += tuple(setting for setting, _ in self.optional_views.values())
         optional = ("summary",) * self.summarizes_steps + ("remember",) * self.remembers_normal
         optional += ("checkpoint",) * self.reads_checkpoints
