@@ -16,6 +16,7 @@ from wherewhen import cli
 from wherewhen.api import recipes
 from wherewhen.api.reproduction import merged
 from wherewhen.backbones import _uniformer
+from wherewhen.core.store import plain
 from wherewhen.video.writer import Writer
 
 FRAMES, HEIGHT, WIDTH = 20, 48, 64
@@ -149,7 +150,7 @@ def reproduced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small
     (config,) = result.bench.facts["configs"]
     for section, settings in recipe.model().items():
         if isinstance(settings, dict):
-            own = {key: value for key, value in settings.items() if key not in changes.get(section, {})}
+            own = {key: value for key, value in plain(settings).items() if key not in changes.get(section, {})}
             assert {key: config[section][key] for key in own} == own
     document = json.loads((tmp_path / "out" / "reproduction.json").read_text())
     unknown = [row for row in document["comparisons"] if row["expected"] is None]
