@@ -58,7 +58,7 @@ def test_times_and_sizes_are_stated_with_their_arithmetic() -> None:
     measured = read_json(recipes.MEASURED)
     assert set(measured) <= set(recipes.names()) and all(seconds > 0 for seconds in measured.values())
     recipe = recipes.read("urdmu")
-    assert recipe.time(1.2) == "1 h per seed on one processor core, without evaluation: 3000 steps of 1.2 s"
+    assert recipe.time(1.2) == "1.0 h per seed on one processor core, without evaluation: 3000 steps of 1.2 s"
     assert recipe.time(None) == "not measured"
     assert "35 GB: 128 h at 30 / 16 features a second, x 10 crops x 1024 numbers x 4 bytes" in recipe.needs["features"]
     assert recipes.read("dmrm").needs["features"].endswith("size not measured")

@@ -207,7 +207,7 @@ class Recipe:
             return "not measured"
         steps = self.training.steps
         each = f"{steps} steps of {seconds:.3g} s"
-        return f"{steps * seconds / 3600:.2g} h per seed on one processor core, without evaluation: {each}"
+        return f"{steps * seconds / 3600:.1f} h per seed on one processor core, without evaluation: {each}"
 
 
 def seconds_per_step(name: str) -> float | None:
