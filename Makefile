@@ -59,12 +59,12 @@ wheel: .venv/ready  ## build dist/, install the wheel into an empty environment 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,all,docs]'
 	@touch $@
 
-# A browser, for the tests of the report: installed where that may be, else named and its tests skipped.
+# A browser for the tests of the report and a broker for those of MQTT: installed where that may be, else tests are skipped.
 system:
-	@if command -v chromium >/dev/null 2>&1; then :; \
+	@if command -v chromium >/dev/null 2>&1 && [ -x /usr/sbin/mosquitto ]; then :; \
 	elif command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
-	else echo "no chromium: browser tests are skipped; to run them: sudo apt-get install chromium"; fi
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium mosquitto >/dev/null; \
+	else echo "no chromium or mosquitto: tests that need them are skipped; to run them: sudo apt-get install chromium mosquitto"; fi
 
 clean:  ## remove all that the targets make
 	rm -rf .venv .wheel dist site demo runs fuzz-findings htmlcov .coverage .coverage.* .hypothesis .*_cache

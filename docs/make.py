@@ -35,6 +35,7 @@ TITLES = {
     "metrics": "Metrics",
     "datasets": "Data sets",
     "formats": "Formats",
+    "sinks": "Sinks",
 }
 
 
@@ -116,6 +117,7 @@ CONTRACTS = {
     "datasets": "Data sets",
     "baselines": "Baselines",
     "formats": "Formats",
+    "sinks": "Sinks",
     "classes": "Classes",
     "provenance": "Provenance",
 }

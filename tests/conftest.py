@@ -357,3 +357,14 @@ def joint_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("joints") / "joints.xml"
     openvino.save_model(openvino.Model([ops.multiply(one, factors)], [pixels], "joints"), path, compress_to_fp16=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def yard(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps, which tests do not change."""
+    from wherewhen.api import runs
+
+    folder = tmp_path_factory.mktemp("runs") / "yard"
+    settings = {"method": "cuboid_mil", "training": {"steps": 5}}
+    runs.train(clips, folder, settings=settings, device="cpu", check=False, quiet=True)
+    return folder

@@ -10,7 +10,7 @@ import pytest
 
 import wherewhen
 from wherewhen import cli
-from wherewhen.api import calibrating, runs
+from wherewhen.api import calibrating
 from wherewhen.api.results import About, Recorder
 from wherewhen.budget.blocks import DAY
 from wherewhen.core.errors import DataError
@@ -30,14 +30,6 @@ def footage(path: Path, seed: int) -> None:
             x = (2 * index + 17 * seed) % 56
             picture[8:18, x : x + 8] = 180
             writer.write(picture)
-
-
-@pytest.fixture(scope="module")
-def yard(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "yard"
-    settings = {"method": "cuboid_mil", "training": {"steps": 5}}
-    runs.train(clips, folder, settings=settings, device="cpu", check=False, quiet=True)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,8 @@ bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --insta
 bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --test_crop 1 --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
+watch cameras.yaml --check --json --model run --output live --device cpu
+watch rtsp://yard/1 --speed 2 --quiet
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
 data check x --reader native --no-read-videos --deep --examples 5

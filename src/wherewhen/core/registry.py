@@ -18,7 +18,7 @@ from wherewhen.core.errors import ConfigError, WherewhenError, unknown
 
 KINDS = (
     "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
-    "proposals",
+    "proposals", "sinks",
 )  # fmt: skip
 JOIN = "+"  # between the names of backbones whose features are joined
 PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}

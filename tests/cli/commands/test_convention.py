@@ -38,8 +38,9 @@ TYPES: dict[str, Any] = {
     "features": str, "protocol": Literal, "list": bool,
     "backbones": str, "ablate": str, "ablations": bool, "metrics": str, "proposals": str, "tolerance": float,
     # videos and pictures
-    "rate": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str, "clips": int,
-    "stride": int, "frames_per_clip": int, "cameras": int, "scene": int, "normal_clips": int, "anomalous_clips": int,
+    "rate": float, "speed": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str,
+    "clips": int, "stride": int, "frames_per_clip": int, "cameras": int, "scene": int, "normal_clips": int,
+    "anomalous_clips": int,
     "kinds": str, "palette": bool, "decoys": int, "boxes": bool,
     # texts
     "similar": float, "endpoint": str, "language_model": str, "classes": str, "scene_text": str, "count": int,

@@ -1,0 +1,75 @@
+"""Watch cameras, and send alerts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wherewhen.cli.needs import Need
+from wherewhen.cli.verb import Verb
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``watch``.
+
+    Args:
+        source: file of cameras (.yaml), or the address of one camera, its number, or a recording to replay.
+        model: run folder of a trained, adapted or calibrated model; default: that of the file, else runs/latest.
+        output: folder of the database and of pictures; default: that of the file (store.path), else live.
+        speed: of a replay of recordings; 1 is real time.
+        check: read the settings, load models and sinks, print them, and end.
+        device: auto, cpu or cuda.
+        json: print what was checked as JSON instead of text.
+        quiet: only warnings and errors in the log.
+    """
+
+    source: str
+    model: str | None = None
+    output: str | None = None
+    speed: float | None = None
+    check: bool = False
+    device: str = "auto"
+    json: bool = False
+    quiet: bool = False
+
+
+def run(options: Options) -> int:
+    """Watch until the service is interrupted, or until the replayed recordings end."""
+    import signal
+    from pathlib import Path
+    from threading import Event
+
+    from wherewhen.core.config import build, read_yaml
+    from wherewhen.core.console import print_json
+    from wherewhen.live import service
+    from wherewhen.live.settings import WatchConfig, with_options
+
+    path = Path(options.source)
+    is_file = path.suffix.lower() in (".yaml", ".yml")
+    values = read_yaml(path) if is_file else {"cameras": {"camera": options.source}}
+    settings = with_options(values, options.model, options.output, options.speed)
+    config = build(WatchConfig, settings, str(path) if is_file else "watch")
+    if options.check:
+        lines = service.check(config, options.device)
+        if options.json:
+            print_json({"checked": lines})
+        else:
+            print("\n".join(lines))
+        return 0
+    stop = Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        service.watch(config, stop, device=options.device)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+VERB = Verb(
+    "start",
+    Options,
+    run,
+    addresses=("source",),
+    needs=(Need(("json",), "check", True, "alerts are lines of JSON already"),),
+)

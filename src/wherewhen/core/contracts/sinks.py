@@ -1,0 +1,81 @@
+"""Contract of sinks: where alerts of cameras are sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from wherewhen.core.contracts.required import Required
+
+Kind = Literal["new", "update", "end", "state"]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkAbilities:
+    """Optional abilities of a sink; the defaults are those of one without any.
+
+    Args:
+        states: it takes messages about the state of a camera too.
+        runs: it is told when the service starts and ends, as a `Running`.
+    """
+
+    states: bool = False
+    runs: bool = False
+
+    def required(self) -> Required:
+        """Members and settings that a class with these abilities must have."""
+        return Required(("started", "stopped") if self.runs else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message about a camera: the beginning, a change or the end of an alert, or the camera's new state.
+
+    ``id``: of the alert, or of the message about a state; ``id`` and ``kind`` together are unique, except for updates.
+    ``before`` and ``after``: the alert as plain values, see docs/live.md; ``after`` alone for a state. ``snapshot``: a
+    JPEG, where there is one. ``at``: seconds since 1970.
+    """
+
+    id: str
+    kind: Kind
+    camera: str
+    after: dict[str, Any]
+    before: dict[str, Any] = field(default_factory=dict)
+    snapshot: bytes | None = None
+    at: float = 0.0
+
+
+class Undelivered(Exception):
+    """A message could not be sent: it is tried again after ``wait`` seconds, or never where the sink refuses it."""
+
+    def __init__(self, cause: str, wait: float | None = None, *, final: bool = False) -> None:
+        super().__init__(cause)
+        self.cause, self.wait, self.final = cause, wait, final
+
+
+class Sink(Protocol):
+    """Sends messages one after another; `Undelivered` where one could not be sent, which is then tried again.
+
+    A message may be sent twice, where the service ends before it is known that it arrived.
+    """
+
+    Config: ClassVar[type]
+    abilities: ClassVar[SinkAbilities]
+
+    def __init__(self, config: Any) -> None: ...
+
+    def send(self, message: Message) -> None:
+        """Send a message; it has arrived when this returns."""
+
+    def close(self) -> None:
+        """Free what the sink holds."""
+
+
+class Running(Protocol):
+    """A sink that tells others whether the service runs."""
+
+    def started(self, cameras: list[str]) -> None:
+        """The service starts, with these cameras."""
+
+    def stopped(self) -> None:
+        """The service ends."""

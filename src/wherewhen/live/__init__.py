@@ -1,0 +1,1 @@
+"""Cameras in, alerts out: the service behind ``wherewhen watch``."""

@@ -1,0 +1,250 @@
+"""One camera: opened, watched, opened again; its alerts, minutes and state go into the database."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from wherewhen.budget.blocks import BlockMaker, Blocks
+from wherewhen.core.contracts.sinks import Kind, Message
+from wherewhen.core.errors import VideoError
+from wherewhen.core.extents import TICK
+from wherewhen.core.store import atomic
+from wherewhen.core.values import Frame, Prediction
+from wherewhen.inference.detector import Detector
+from wherewhen.live.alerts import Alert, Alerts, Change
+from wherewhen.live.database import Database
+from wherewhen.live.feed import Feed, is_replayed
+from wherewhen.live.picture_state import PictureState, State
+from wherewhen.live.schedule import permits
+from wherewhen.live.settings import CameraConfig
+from wherewhen.live.snapshots import Snapshots
+from wherewhen.live.wall_clock import Now, WallClock
+from wherewhen.live.zones import Masks
+from wherewhen.video.sources import Source, expand, shown
+
+log = logging.getLogger("wherewhen")
+
+LONGEST = 60.0  # seconds between two tries to open a camera
+STEADY = 30.0  # seconds of pictures after which the next try comes at once
+STATUS = 1.0  # seconds between two notes of the status
+
+
+@dataclass
+class Status:
+    """What is known of a camera now: counters since the start, and the last values."""
+
+    frames: int = 0
+    dropped: int = 0
+    reconnects: int = 0
+    alerts: int = 0
+    suppressed: dict[str, int] = field(default_factory=dict)
+    rate: float = 0.0
+    latency: float = 0.0
+    drift: float = 0.0
+    score: float = 0.0
+    threshold: float = 0.0
+
+
+class CameraWatch:
+    """Watches a camera until it is stopped, or until the files that it replays end.
+
+    Args:
+        name: of the camera.
+        config: its settings.
+        model: of the camera.
+        folder: of the store.
+        sinks: names of the sinks that get its alerts.
+        states: names of those that get its states too.
+        now: the time of day.
+    """
+
+    def __init__(
+        self, name: str, config: CameraConfig, model: Detector, folder: Path, sinks: list[str], states: list[str],
+        now: Now | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.config, self.model, self.folder = name, config, model, folder
+        self.sinks, self.states = sinks, states
+        self.now = now or Now(config.speed)
+        self.source = config.source
+        threshold = model.alarm if config.alerts.threshold is None else config.alerts.threshold
+        self.alerts = Alerts(name, threshold, config.alerts, config.polygons, config.alert_zones)
+        self.status = Status(threshold=threshold)
+        self.state: State = "offline"
+        self._periods, self._masks = config.periods, Masks(config.covered)
+        self._snapshots, self._pictures = Snapshots(), PictureState(config.states)
+        self._seen: State = "ok"
+        self._size = (0, 0)
+        self._updates = 0
+        self._noted = -float("inf")
+        self._frames_noted = 0
+
+    def run(self, stop: Event) -> None:
+        """Watch until ``stop`` is set, or the end of the files."""
+        wait = 0.0
+        self._database = Database(self.folder)
+        try:
+            self._change_state("offline", "not opened yet")
+            for source in self._sources():
+                if stop.wait(wait):
+                    break
+                started = self.now()
+                try:
+                    cause = self._watch(source, stop)
+                except VideoError as error:
+                    cause = error.cause
+                if stop.is_set() or is_replayed(source):
+                    if cause is not None:
+                        log.warning("%s: %s", self.name, cause)
+                    continue
+                self._change_state("offline", cause or "the stream ended")
+                self.status.reconnects += 1
+                steady = self.now() - started > STEADY
+                wait = 1.0 if steady else min(LONGEST, max(1.0, 2 * wait))
+                wait *= random.uniform(0.8, 1.2)
+                log.warning("%s: %s; opened again in %.0f s", self.name, cause or "the stream ended", wait)
+        finally:
+            self._change_state("offline", "stopped")
+            self._database.close()
+
+    def _sources(self) -> Iterator[Source]:
+        """The files of a replay, or the camera again and again."""
+        if is_replayed(self.source):
+            yield from expand(self.source)
+            return
+        while True:
+            yield self.source
+
+    def _watch(self, source: Source, stop: Event) -> str | None:
+        """Watch until the source ends; why it ended."""
+        clock, end = WallClock(), 0.0
+
+        def tap(frame: Frame, arrival: float) -> None:
+            moment = clock(frame.end, arrival)
+            self._size = frame.image.shape[1], frame.image.shape[0]
+            self._snapshots.add(moment, frame.image)
+            self._seen = self._pictures(moment, frame.image)
+
+        with Feed(source, self.now, tap, self._masks, self.config.latency_seconds) as feed:
+            log.info("%s: %s is open", self.name, shown(source))
+            for stretch in feed.stretches():
+                maker, begin = BlockMaker(), None
+                for step in self.model.stream(stretch):
+                    if stop.is_set():
+                        feed.stop("stopped")
+                        break
+                    if step.frames is None or clock.anchor is None:
+                        continue
+                    begin = clock.anchor if begin is None else begin
+                    end = begin + float(step.frames.edges[-1])
+                    self._step(step, begin, maker)
+                    self.status.dropped, self.status.frames = feed.dropped, feed.received
+                    self.status.latency, self.status.drift = self.now() - end, clock.drift
+                    self._note()
+                self._store(maker.close())
+                self._tell(self.alerts.gap(end))
+                if stop.is_set():
+                    break
+            return feed.damage if not stop.is_set() else None
+
+    def _step(self, step: Prediction, begin: float, maker: BlockMaker) -> None:
+        """A step of time of a stretch that began at a moment."""
+        assert step.frames is not None
+        if self.state != self._seen:
+            self._change_state(self._seen, None)
+        edges, scores = begin + step.frames.edges, step.frames.values[:, 0, 0]
+        for start, end, score in zip(edges[:-1], edges[1:], scores, strict=True):
+            self.status.score = float(score)
+            if self.state == "ok":
+                self._store(maker(float(start), float(end), float(score)))
+            allowed = permits(self._periods, float(end))
+            self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, allowed))
+
+    def _tell(self, changes: Iterator[Change]) -> None:
+        for change in changes:
+            alert = change.alert
+            if change.kind == "new":
+                self.status.alerts += 1
+                self._updates = 0
+                self._keep(alert)
+            elif change.kind == "end":
+                if alert.suppressed is not None:
+                    self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
+                self._keep(alert)
+            if alert.severity == "alert":
+                self._send(change.kind, change.before, alert)
+
+    def _keep(self, alert: Alert) -> None:
+        """Store an alert with its picture."""
+        picture = None if self._stored(alert) else self._snapshots.at(alert.last, alert.box)
+        if picture is not None:
+            with atomic(self.folder / _snapshot(alert)) as draft:
+                draft.write_bytes(picture)
+        row = (
+            alert.id, alert.camera, alert.start, alert.end, alert.severity, alert.top_score, alert.threshold,
+            alert.suppressed, json.dumps(alert.box), json.dumps(alert.entered), self._stored(alert), alert.state,
+        )  # fmt: skip
+        self._database.write(f"INSERT OR REPLACE INTO item VALUES ({', '.join('?' * len(row))})", *row)
+
+    def _stored(self, alert: Alert) -> str | None:
+        """The name of an alert's picture in the store; None where it has none."""
+        name = _snapshot(alert)
+        return name if (self.folder / name).exists() else None
+
+    def _send(self, kind: Kind, before: Alert | None, alert: Alert) -> None:
+        snapshot = self._stored(alert)
+        more: dict[str, Any] = {"snapshot": snapshot is not None, "latency": round(self.now() - alert.last, 3)}
+        after = alert.plain(self._size, **more)
+        earlier = before.plain(self._size, **more) if before is not None else {}
+        key = f"{alert.id}:{kind}"
+        if kind == "update":
+            self._updates += 1
+            key += f":{self._updates}"
+        message = Message(alert.id, kind, self.name, after, earlier, at=self.now())
+        self._database.post(self.sinks, key, message, snapshot)
+
+    def _change_state(self, state: State, cause: str | None) -> None:
+        at = self.now()
+        if state != self.state:
+            log.info("%s: %s%s", self.name, state, f" ({cause})" if cause else "")
+            self.state = state
+            after = {"state": state, "cause": cause, "since": at}
+            message = Message(f"{self.name}-{at:.3f}", "state", self.name, after, at=at)
+            self._database.post(self.states, f"{message.id}:state", message, None)
+        self._database.write(
+            "INSERT INTO camera VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
+            "state = excluded.state, cause = excluded.cause, since = excluded.since, at = excluded.at",
+            self.name, state, cause, at, at, json.dumps(asdict(self.status)),
+        )  # fmt: skip
+
+    def _note(self) -> None:
+        """Write the status, once a second."""
+        at = self.now()
+        seconds = (at - self._noted) / self.now.speed
+        if seconds < STATUS:
+            return
+        self.status.rate = (self.status.frames - self._frames_noted) / (at - self._noted)
+        self._noted, self._frames_noted = at, self.status.frames
+        self._database.write(
+            "UPDATE camera SET at = ?, status_json = ? WHERE name = ?", at, json.dumps(asdict(self.status)), self.name
+        )
+
+    def _store(self, blocks: Iterator[Blocks]) -> None:
+        """Store finished minutes."""
+        for block in blocks:
+            if block.seconds[0] > TICK:
+                peaks = [None if peak < 0 else round(float(peak), 6) for peak in block.peaks[0]]
+                self._database.write(
+                    "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?)", self.name, float(block.starts[0]),
+                    float(block.seconds[0]), json.dumps(peaks), self.state,
+                )  # fmt: skip
+
+
+def _snapshot(alert: Alert) -> str:
+    return f"snapshots/{alert.camera}/{alert.id}.jpg"

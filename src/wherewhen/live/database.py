@@ -1,0 +1,130 @@
+"""The database of the service: alerts, minutes of every camera, states, and messages that wait to be sent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wherewhen.core.contracts.sinks import Message
+from wherewhen.core.errors import StoreError
+
+NAME = "live.db"
+MIGRATIONS = (
+    """
+    CREATE TABLE item(
+        id TEXT PRIMARY KEY, camera TEXT NOT NULL, t0 REAL NOT NULL, t1 REAL, severity TEXT NOT NULL,
+        score REAL NOT NULL, threshold REAL NOT NULL, suppressed TEXT, box_json TEXT, zones_json TEXT NOT NULL,
+        snapshot TEXT, state TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX item_by_time ON item(t0);
+    CREATE TABLE block(
+        camera TEXT NOT NULL, t REAL NOT NULL, seconds REAL NOT NULL, peaks_json TEXT NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY(camera, t)
+    ) STRICT;
+    CREATE TABLE camera(
+        name TEXT PRIMARY KEY, state TEXT NOT NULL, cause TEXT, since REAL NOT NULL, at REAL NOT NULL, status_json TEXT
+    ) STRICT;
+    CREATE TABLE outbox(
+        id INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL, message_json TEXT NOT NULL, snapshot TEXT,
+        tries INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL DEFAULT 0, UNIQUE(sink, key)
+    ) STRICT;
+    """,
+)
+"""The changes of the tables, in order; ``user_version`` is how many of them a file has."""
+
+
+class Waiting(NamedTuple):
+    """A message in the outbox."""
+
+    number: int
+    message: Message
+    tries: int
+
+
+class Database:
+    """One connection to the file; each process and thread has its own. StoreError for a file of a newer version."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / NAME
+        try:
+            self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            advice = "move it, or choose another store"
+            raise StoreError(f"{self.path}: can't be used as a database ({error}); {advice}") from None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Changes that are stored together, or not at all."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def rows(self, query: str, *values: Any) -> list[Any]:
+        """The rows of a query."""
+        return self._connection.execute(query, values).fetchall()
+
+    def write(self, query: str, *values: Any) -> None:
+        """Make one change."""
+        self._connection.execute(query, values)
+
+    def post(self, sinks: Sequence[str], key: str, message: Message, snapshot: str | None) -> None:
+        """Put a message into the outbox of each sink, once per ``key``; ``snapshot``: file beside the database."""
+        plain = {"id": message.id, "kind": message.kind, "camera": message.camera, "after": message.after,
+                 "before": message.before, "at": message.at}  # fmt: skip
+        text = json.dumps(plain)
+        with self.transaction() as changes:
+            changes.executemany(
+                "INSERT OR IGNORE INTO outbox(sink, key, message_json, snapshot) VALUES (?, ?, ?, ?)",
+                [(sink, key, text, snapshot) for sink in sinks],
+            )
+
+    def waiting(self, sink: str, now: float, most: int = 20) -> list[Waiting]:
+        """The oldest messages for a sink; none while the first of them waits for another try."""
+        query = "SELECT id, message_json, snapshot, tries, next_at FROM outbox WHERE sink = ? ORDER BY id LIMIT ?"
+        rows = self.rows(query, sink, most)
+        if not rows or rows[0][4] > now:
+            return []
+        return [Waiting(number, self._message(text, snapshot), tries) for number, text, snapshot, tries, _ in rows]
+
+    def sent(self, number: int) -> None:
+        """Remove a message that arrived, or that its sink refuses."""
+        self.write("DELETE FROM outbox WHERE id = ?", number)
+
+    def failed(self, number: int, next_at: float) -> None:
+        """Try a message again at a moment in seconds since 1970."""
+        self.write("UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", next_at, number)
+
+    def _message(self, text: str, snapshot: str | None) -> Message:
+        picture = None
+        if snapshot is not None:
+            path = self.path.parent / snapshot
+            picture = path.read_bytes() if path.exists() else None
+        return Message(**json.loads(text), snapshot=picture)
+
+    def _migrate(self) -> None:
+        with self.transaction() as changes:
+            (version,) = changes.execute("PRAGMA user_version").fetchone()
+            if version > len(MIGRATIONS):
+                raise StoreError(
+                    f"{self.path}: a newer version of wherewhen wrote it; upgrade, or choose another store"
+                )
+            for number in range(version, len(MIGRATIONS)):
+                for statement in filter(str.strip, MIGRATIONS[number].split(";")):
+                    changes.execute(statement)
+                changes.execute(f"PRAGMA user_version = {number + 1}")

@@ -1,0 +1,133 @@
+"""The pictures of a camera: read in a thread of its own, and handed on in stretches without a gap."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Condition, Thread
+from typing import Any
+
+from wherewhen.core.errors import VideoError, WherewhenError
+from wherewhen.core.values import Frame
+from wherewhen.live.wall_clock import Now
+from wherewhen.live.zones import Masks
+from wherewhen.video.reader import Reading
+from wherewhen.video.sources import Source
+from wherewhen.video.taking import Spent, Want
+
+TAP = Want(rate=2.0, width=640)  # pictures for the state of the camera and for snapshots
+MOST = 4096  # frames that wait at most
+
+
+class Feed(Reading):
+    """An open camera whose pictures are read ahead of their use.
+
+    ``tap`` gets two small pictures a second with the moment of their arrival, as soon as they are read. A file is
+    replayed at the speed of ``now``: a picture is read when its moment comes, and none is dropped. Of a camera, all
+    waiting pictures are dropped where the oldest waits longer than ``latency`` seconds: the stretch ends there, and
+    `stretches` begins another one.
+    """
+
+    def __init__(
+        self, source: Source, now: Now, tap: Callable[[Frame, float], None], masks: Masks, latency: float
+    ) -> None:
+        super().__init__(source, "keep", None)
+        self._now, self._tap, self._masks, self._latency = now, tap, masks, latency
+        self._replayed = isinstance(source, Path)
+        self._queue: deque[tuple[int, Frame, float]] = deque()
+        self._changed = Condition()
+        self._thread: Thread | None = None
+        self._ended = self._cut = self._closing = False
+        self._error: WherewhenError | None = None
+        self.dropped = self.received = 0
+        self.arrival = 0.0
+
+    def stretches(self) -> Iterator[Reading]:
+        """This reading, once for each stretch without a gap; VideoError where the camera can't be read on."""
+        while not self._over:
+            self._cut = False
+            yield self
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def _over(self) -> bool:
+        return self._ended and not self._queue
+
+    def several(
+        self, wants: Sequence[Want], span: tuple[float, float] | None = None, spent: Spent | None = None
+    ) -> Iterator[tuple[int, Frame]]:
+        """Frames of the present stretch, as `Reading.several`."""
+        if self._thread is None:
+            frames = super().several([*wants, TAP], span, spent)
+            self._thread = Thread(target=self._fill, args=(frames, len(wants)), name="pictures", daemon=True)
+            self._thread.start()
+        while True:
+            with self._changed:
+                while not self._queue and not self._ended and not self._cut:
+                    self._changed.wait(0.5)
+                if self._cut or not self._queue:
+                    return
+                number, frame, arrival = self._queue.popleft()
+                self._changed.notify_all()
+            self.arrival = arrival
+            yield number, replace(frame, image=self._masks(frame.image))
+
+    def close(self) -> None:
+        """End the thread, then close the source."""
+        self.stop("closed")
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(20)
+            if self._thread.is_alive():
+                return  # it still waits for a picture: the source is closed when it gives up
+        super().close()
+
+    def _fill(self, frames: Iterator[tuple[int, Frame]], tap: int) -> None:
+        begin: float | None = None
+        try:
+            for number, frame in frames:
+                if self._replayed:
+                    begin = self._now() if begin is None else begin
+                    self._wait(begin + frame.end)
+                arrival = self._now()
+                if number == tap:
+                    self._tap(frame, arrival)
+                    continue
+                self._put(number, frame, arrival)
+                if self._closing:
+                    break
+        except WherewhenError as error:
+            self._error = error
+        except Exception as error:
+            self._error = VideoError(self.source, f"the reader failed: {type(error).__name__}")
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _put(self, number: int, frame: Frame, arrival: float) -> None:
+        with self._changed:
+            self.received += 1
+            if self._replayed:
+                while len(self._queue) >= MOST and not self._closing:
+                    self._changed.wait(0.5)
+            elif self._queue and (arrival - self._queue[0][2] > self._latency or len(self._queue) >= MOST):
+                self.dropped += len(self._queue)
+                self._queue.clear()
+                self._cut = True
+            self._queue.append((number, frame, arrival))
+            self._changed.notify_all()
+
+    def _wait(self, moment: float) -> None:
+        while (left := self._now.sleep_until(moment)) > 0 and not self._closing:
+            time.sleep(min(left, 0.5))
+
+
+def is_replayed(source: Any) -> bool:
+    """Whether a source is a file or a folder."""
+    return isinstance(source, Path)

@@ -1,0 +1,90 @@
+"""Delivery of messages: at least once, in order, tried again until it succeeds."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from wherewhen.core.addresses import masked
+from wherewhen.core.contracts.sinks import Sink, Undelivered
+from wherewhen.live.database import Database
+
+log = logging.getLogger("wherewhen")
+
+LONGEST = 60.0  # seconds between two tries
+PAUSE = 0.2  # seconds between two looks at the outbox
+
+
+class Outbox:
+    """Sends what is in the outbox, with a thread for each sink; what can't be sent is kept for a later run.
+
+    ``make`` creates a sink in its thread, which no other uses.
+    """
+
+    def __init__(self, folder: Path, makers: Mapping[str, Callable[[], Sink]], cameras: list[str]) -> None:
+        self.folder, self.cameras = folder, cameras
+        self._stop = Event()
+        self._threads = [
+            Thread(target=self._deliver, args=(name, make), name=f"sink {name}", daemon=True)
+            for name, make in makers.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Send what is left, for so many seconds at most."""
+        self._stop.set()
+        end = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _deliver(self, name: str, make: Callable[[], Sink]) -> None:
+        database, sink = Database(self.folder), make()
+        runs: Any = sink if sink.abilities.runs else None
+        try:
+            _quietly(name, runs and (lambda: runs.started(self.cameras)))
+            while True:
+                stopping = self._stop.is_set()
+                moved = self._send_all(name, sink, database)
+                if stopping and not moved:
+                    break
+                if not moved:
+                    self._stop.wait(PAUSE)
+            _quietly(name, runs and runs.stopped)
+        finally:
+            _quietly(name, sink.close)
+            database.close()
+
+    def _send_all(self, name: str, sink: Sink, database: Database) -> bool:
+        """Send the waiting messages up to the first that fails; whether one was sent."""
+        moved = False
+        for number, message, tries in database.waiting(name, time.time()):
+            try:
+                sink.send(message)
+            except Undelivered as error:
+                if error.final:
+                    log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, masked(error.cause))
+                    database.sent(number)
+                    continue
+                wait = error.wait if error.wait is not None else min(LONGEST, 2.0**tries) * random.uniform(0.8, 1.2)
+                level = logging.WARNING if tries == 0 else logging.DEBUG
+                log.log(level, "%s: %s; tried again in %.0f s", name, masked(error.cause), wait)
+                database.failed(number, time.time() + wait)
+                break
+            database.sent(number)
+            moved = True
+        return moved
+
+
+def _quietly(name: str, action: Callable[[], None] | None) -> None:
+    """Do what may fail without consequence."""
+    try:
+        if action:
+            action()
+    except Undelivered as error:
+        log.warning("%s: %s", name, masked(error.cause))

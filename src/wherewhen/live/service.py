@@ -1,0 +1,199 @@
+"""The service: a process for each camera, delivery of its messages, and room on the disk."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from wherewhen.core import registry
+from wherewhen.core.console import Discreet
+from wherewhen.core.contracts.sinks import Sink
+from wherewhen.core.errors import WherewhenError
+from wherewhen.inference.model import Model
+from wherewhen.live.camera import CameraWatch
+from wherewhen.live.database import Database
+from wherewhen.live.outbox import Outbox
+from wherewhen.live.settings import CameraConfig, StoreConfig, WatchConfig
+from wherewhen.video.sources import shown
+
+log = logging.getLogger("wherewhen")
+
+GRACE = 10.0  # seconds that a camera's process may take to end
+CLEAN = 60.0  # seconds between two looks at the disk
+FREE = 0.05  # share of the disk that is left free
+
+
+@dataclass
+class _Running:
+    """A camera's process, and when it may be started again."""
+
+    process: BaseProcess
+    stop: Any
+    starts: int = 0
+    next_at: float = 0.0
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all processes get: folder of the store, names of the sinks for alerts and for states, device, log level."""
+
+    folder: Path
+    sinks: list[str]
+    states: list[str]
+    device: str
+    level: int
+
+
+def check(config: WatchConfig, device: str = "auto") -> list[str]:
+    """Load every model, and create every sink; a line about each camera. The errors are those of a start."""
+    lines = []
+    for name, camera in config.of_cameras.items():
+        model = Model.load(str(camera.model), device=device)
+        lines.append(f"{name}: {shown(camera.source)}, {model.config.summary}, threshold {model.alarm:g}")
+    for name, make in makers(config).items():
+        make().close()
+        lines.append(f"sink {name}")
+    return lines
+
+
+def makers(config: WatchConfig) -> dict[str, Callable[[], Sink]]:
+    """Functions that create the sinks, by name."""
+    return {name: partial(registry.load("sinks", name), settings) for name, settings in config.of_sinks.items()}
+
+
+def watch(config: WatchConfig, stop: Event, *, device: str = "auto") -> None:
+    """Watch all cameras until ``stop`` is set, or until all files that are replayed have ended.
+
+    Args:
+        config: settings.
+        stop: ends the service.
+        device: auto, cpu or cuda.
+    """
+    folder = Path(config.store.path)
+    Database(folder).close()
+    cameras = config.of_cameras
+    sinks = makers(config)
+    states = [name for name in sinks if registry.load("sinks", name).abilities.states]
+    shared = _Shared(folder, list(sinks), states, device, log.getEffectiveLevel())
+    outbox = Outbox(folder, sinks, list(cameras))
+    cleaner = Thread(target=_clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
+    cleaner.start()
+    processes: dict[str, _Running] = {}
+    try:
+        for name, camera in cameras.items():
+            processes[name] = _started(name, camera, shared)
+        while not stop.is_set() and not all(child.finished for child in processes.values()):
+            stop.wait(0.2)
+            for name, child in processes.items():
+                processes[name] = _supervised(name, child, partial(_started, name, cameras[name], shared))
+    finally:
+        stop.set()
+        _end(processes)
+        outbox.close()
+
+
+def _started(name: str, camera: CameraConfig, shared: _Shared) -> _Running:
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    process = context.Process(target=run_camera, args=(name, camera, shared, stop), name=f"camera {name}", daemon=True)
+    process.start()
+    return _Running(process, stop)
+
+
+def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> None:
+    """The work of a camera's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    handler = logging.StreamHandler()
+    handler.addFilter(Discreet())
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(shared.level)
+    try:
+        model = Model.load(str(camera.model), device=shared.device)
+        CameraWatch(name, camera, model, shared.folder, shared.sinks, shared.states).run(stop)
+    except WherewhenError as error:
+        log.error("%s: %s", name, error)
+        raise SystemExit(2) from None
+
+
+def _supervised(name: str, child: _Running, start: Callable[[], _Running]) -> _Running:
+    """The process of a camera; a new one in place of one that died."""
+    if child.finished or child.process.is_alive():
+        return child
+    if child.process.exitcode == 0:
+        child.finished = True
+    elif not child.next_at:
+        wait = min(60.0, 2.0**child.starts)
+        log.error("%s: its process ended with code %s; started again in %.0f s", name, child.process.exitcode, wait)
+        child.next_at = time.monotonic() + wait
+    elif time.monotonic() >= child.next_at:
+        return replace(start(), starts=child.starts + 1)
+    return child
+
+
+def _end(processes: Mapping[str, _Running]) -> None:
+    """End all processes: asked first, then terminated, then killed."""
+    for child in processes.values():
+        child.stop.set()
+    end = time.monotonic() + GRACE
+    for child in processes.values():
+        child.process.join(max(0.0, end - time.monotonic()))
+        if child.process.is_alive():
+            child.process.kill()
+            child.process.join()
+
+
+def _clean_until(folder: Path, store: StoreConfig, stop: Event) -> None:
+    database = Database(folder)
+    try:
+        while True:
+            clean(folder, database, store, time.time())
+            if stop.wait(CLEAN):
+                return
+    finally:
+        database.close()
+
+
+def clean(folder: Path, database: Database, store: StoreConfig, now: float) -> int:
+    """Remove what is older than the store keeps, then the oldest until it fits its size; how many items went.
+
+    A disk with less than a twentieth free counts as full. Messages that were not sent yet are kept.
+    """
+    removed = 0
+    for id, snapshot in database.rows("SELECT id, snapshot FROM item WHERE t0 < ?", now - store.days * 86400):
+        removed += _remove(folder, database, id, snapshot)
+    database.write("DELETE FROM block WHERE t < ?", now - max(store.days, 60) * 86400)
+    size = sum(path.stat().st_size for path in (folder / "snapshots").rglob("*") if path.is_file())
+    disk = shutil.disk_usage(folder)
+    excess = max(size - store.size, int(disk.total * FREE) - disk.free)
+    forced = 0
+    if excess > 0:
+        for id, snapshot in database.rows("SELECT id, snapshot FROM item WHERE snapshot IS NOT NULL ORDER BY t0"):
+            if excess <= 0:
+                break
+            path = folder / snapshot
+            excess -= path.stat().st_size if path.exists() else 0
+            forced += _remove(folder, database, id, snapshot)
+    if forced:
+        reason = f"before their {store.days:g} days, to keep within {store.bytes}"
+        log.warning("%s: %d alerts removed %s", folder, forced, reason)
+    return removed + forced
+
+
+def _remove(folder: Path, database: Database, id: str, snapshot: str | None) -> int:
+    if snapshot is not None:
+        (folder / snapshot).unlink(missing_ok=True)
+    database.write("DELETE FROM item WHERE id = ?", id)
+    return 1

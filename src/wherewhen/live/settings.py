@@ -1,0 +1,164 @@
+"""The file of ``wherewhen watch``: model, sinks, store and cameras."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wherewhen.core import registry
+from wherewhen.core.config import build, mapping, read_yaml
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.secret_text import filled
+from wherewhen.live import zones
+from wherewhen.live.alerts import AlertConfig
+from wherewhen.live.picture_state import StateConfig
+from wherewhen.live.schedule import Period
+from wherewhen.live.zones import Polygon
+from wherewhen.video.sources import Source, parsed
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Where alerts are kept.
+
+    Args:
+        path: folder of the database and of pictures.
+        days: how long they are kept.
+        bytes: most disk space that they take, such as 20GB.
+    """
+
+    path: str = "live"
+    days: float = 7.0
+    bytes: str = "20GB"
+
+    @property
+    def size(self) -> int:
+        """Most disk space, in bytes."""
+        match = _SIZE.fullmatch(self.bytes.strip())
+        if not match:
+            raise ConfigError(f"store.bytes: expected a size such as 20GB, got {self.bytes!r}")
+        return int(float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " "))
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """A camera.
+
+    Args:
+        url: address (rtsp, http, ...), number of a camera of this machine, or a file or folder that is replayed;
+            ${NAME} is a variable of the environment, ${file:PATH} the first line of a file.
+        model: run folder; null: that of all cameras.
+        zones: polygons by name, points in fractions of the picture.
+        alert_zones: zones in which an alert must have been; none: anywhere.
+        masks: polygons that are painted gray, so that nothing moves in them.
+        schedule: times in which alerts are sent, such as "mon-fri 18:00-08:00"; none: always.
+        speed: of a replay; 1 is real time.
+        latency_seconds: pictures that wait longer are dropped, the whole queue at a time.
+        alerts: when an alert begins and ends.
+        states: limits of the states of the camera.
+    """
+
+    url: str
+    model: str | None = None
+    zones: Mapping[str, Any] = field(default_factory=dict)
+    alert_zones: tuple[str, ...] = ()
+    masks: tuple[list[Any], ...] = ()
+    schedule: tuple[str, ...] = ()
+    speed: float = 1.0
+    latency_seconds: float = 10.0
+    alerts: AlertConfig = AlertConfig()  # noqa: RUF009 (frozen)
+    states: StateConfig = StateConfig()  # noqa: RUF009 (frozen)
+
+    def __post_init__(self) -> None:
+        for name, value in (("speed", self.speed), ("latency_seconds", self.latency_seconds)):
+            if not value > 0:
+                raise ConfigError(f"{name}: expected a number above 0, got {value}")
+        if unknown := [name for name in self.alert_zones if name not in self.zones]:
+            raise ConfigError(f"alert_zones: there is no zone {unknown[0]!r}; zones: {', '.join(self.zones) or 'none'}")
+        _ = self.polygons, self.covered, self.periods
+
+    @property
+    def polygons(self) -> dict[str, Polygon]:
+        """The zones, checked."""
+        return {name: zones.check(f"zones.{name}", polygon) for name, polygon in self.zones.items()}
+
+    @property
+    def covered(self) -> tuple[Polygon, ...]:
+        """The masks, checked."""
+        return tuple(zones.check("masks", polygon) for polygon in self.masks)
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The schedule, checked."""
+        return tuple(Period.of(text) for text in self.schedule)
+
+    @property
+    def source(self) -> Source:
+        """What is opened, with its secrets."""
+        return parsed(filled(self.url, is_address=True))
+
+
+@dataclass(frozen=True)
+class WatchConfig:
+    """Settings of ``wherewhen watch``.
+
+    Args:
+        cameras: cameras by name; a text is the address of one.
+        model: run folder of the model of all cameras.
+        sinks: where alerts are sent: settings by name of the sink.
+        store: where alerts are kept.
+    """
+
+    cameras: Mapping[str, Any]
+    model: str | None = None
+    sinks: Mapping[str, Any] = field(default_factory=lambda: {"stdout": {}})
+    store: StoreConfig = StoreConfig()
+
+    def __post_init__(self) -> None:
+        if not self.cameras:
+            raise ConfigError("cameras: expected at least one, such as {yard: {url: rtsp://10.0.0.5/1}}")
+        for name in map(str, self.cameras):
+            if not _NAME.fullmatch(name):
+                raise ConfigError(f"cameras: {name[:80]!r} is no name: expected letters, digits, - and _, at most 64")
+        _ = self.of_cameras, self.of_sinks, self.store.size
+
+    @property
+    def of_cameras(self) -> dict[str, CameraConfig]:
+        """The settings of each camera."""
+        records = {}
+        for name, values in self.cameras.items():
+            section = f"cameras.{name}"
+            plain = {"url": str(values)} if isinstance(values, str | int) else mapping(values, section)
+            records[str(name)] = build(CameraConfig, {"model": self.model, **plain}, section)
+            if records[str(name)].model is None:
+                raise ConfigError(f"{section}: no model; add 'model: RUN' to it, or for all cameras")
+        return records
+
+    @property
+    def of_sinks(self) -> dict[str, Any]:
+        """The settings of each sink."""
+        return {name: build(registry.load("sinks", name).Config, values, name) for name, values in self.sinks.items()}
+
+
+def read(path: str | Path) -> WatchConfig:
+    """The settings in a file; ConfigError names what is wrong."""
+    return build(WatchConfig, read_yaml(path), str(path))
+
+
+def with_options(
+    values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None
+) -> dict[str, Any]:
+    """Settings with those of the command line, which take precedence; the model is ``runs/latest`` without another."""
+    changes = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
+    cameras = {
+        name: {**(camera if isinstance(camera, Mapping) else {"url": str(camera)}), **changes}
+        for name, camera in mapping(values.get("cameras"), "cameras").items()
+    }
+    folder = {"store": {**mapping(values.get("store"), "store"), "path": store}} if store is not None else {}
+    return {"model": "runs/latest", **values, "cameras": cameras, **folder}

@@ -1,0 +1,1 @@
+"""Sinks: where alerts of cameras are sent; a file is a sink."""

@@ -1,0 +1,177 @@
+"""Alerts and states of cameras to an MQTT broker, in Frigate's topics and fields, with Home Assistant discovery."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, ClassVar
+
+from wherewhen.core.contracts.sinks import Message, SinkAbilities, Undelivered
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.secret_text import filled
+
+TIMEOUT = 10.0
+
+
+@dataclass(frozen=True)
+class MqttConfig:
+    """Settings of the broker.
+
+    Args:
+        host: name or number of the broker.
+        port: 1883, or 8883 with TLS.
+        prefix: first part of all topics.
+        username: of the broker; empty: none.
+        password: ${NAME} is a variable of the environment, ${file:PATH} the first line of a file.
+        tls: encrypt the connection, and check the certificate of the broker.
+        client_id: name at the broker, unique there.
+        discovery: prefix of Home Assistant's discovery; empty: none.
+    """
+
+    host: str = "localhost"
+    port: int = 1883
+    prefix: str = "wherewhen"
+    username: str = ""
+    password: str = ""
+    tls: bool = False
+    client_id: str = "wherewhen"
+    discovery: str = "homeassistant"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:
+            raise ConfigError(f"mqtt.port: expected a number from 1 to 65535, got {self.port}")
+        if not self.prefix or set(self.prefix) & set("+#"):
+            raise ConfigError(f"mqtt.prefix: expected text without + and #, got {self.prefix!r}")
+
+
+class Mqtt:
+    """Publishes with quality of service 1, and waits for the broker's answer.
+
+    Topics below the prefix: ``available`` (online, stopped, offline by last will; retained), ``events`` and
+    ``reviews``; for each camera ``<camera>/state`` (retained), ``/alert`` (ON or OFF, retained), ``/review_status``,
+    ``/event`` and ``/snapshot``.
+    """
+
+    Config: ClassVar[type] = MqttConfig
+    abilities: ClassVar[SinkAbilities] = SinkAbilities(states=True, runs=True)
+
+    def __init__(self, config: MqttConfig) -> None:
+        try:
+            from paho.mqtt import client as paho
+            from paho.mqtt.enums import CallbackAPIVersion
+        except ImportError:
+            raise ConfigError('mqtt: this sink needs pip install "wherewhen[live]"') from None
+        self.config, self._cameras = config, list[str]()
+        self._connected = Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=config.client_id)
+        if config.username:
+            self._client.username_pw_set(config.username, filled(config.password) or None)
+        if config.tls:
+            self._client.tls_set()
+        self._client.will_set(self._topic("available"), "offline", qos=1, retain=True)
+        self._client.reconnect_delay_set(1, 30)
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = lambda *_: self._connected.clear()
+        self._client.on_message = self._on_message
+        self._refused = ""
+        self._client.connect_async(config.host, config.port, keepalive=20)
+        self._client.loop_start()
+
+    def started(self, cameras: list[str]) -> None:
+        """Announce the service and its cameras, now and after each connection."""
+        self._cameras = cameras
+        if self._connected.wait(TIMEOUT):
+            self._announce()
+
+    def stopped(self) -> None:
+        """Say that the service ended as intended."""
+        if self._connected.is_set():
+            self._publish("available", "stopped", retain=True)
+
+    def send(self, message: Message) -> None:
+        """Publish one message in all its topics."""
+        if not self._connected.wait(TIMEOUT):
+            cause = self._refused or "no connection"
+            raise Undelivered(f"mqtt {self.config.host}:{self.config.port}: {cause}")
+        camera, after = message.camera, message.after
+        if message.kind == "state":
+            self._publish(f"{camera}/state", after["state"], retain=True)
+            return
+        envelope = {"type": message.kind, "before": message.before or after, "after": after}
+        for topic in ("events", "reviews"):
+            self._publish(topic, json.dumps(envelope))
+        if message.snapshot is not None and message.kind == "new":
+            self._publish(f"{camera}/snapshot", message.snapshot)
+        self._publish(f"{camera}/alert", "OFF" if message.kind == "end" else "ON", retain=True)
+        self._publish(f"{camera}/review_status", "NONE" if message.kind == "end" else "ALERT")
+        if message.kind == "new":
+            self._publish(f"{camera}/event", json.dumps({"event_type": "anomaly", **after}))
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _topic(self, name: str) -> str:
+        return f"{self.config.prefix}/{name}"
+
+    def _publish(self, name: str, payload: str | bytes, retain: bool = False, *, whole: bool = False) -> None:
+        from paho.mqtt import client as paho
+
+        sent = self._client.publish(name if whole else self._topic(name), payload, qos=1, retain=retain)
+        try:
+            sent.wait_for_publish(TIMEOUT)
+        except (ValueError, RuntimeError):
+            raise Undelivered(f"mqtt {self.config.host}: the connection broke") from None
+        if sent.rc != paho.MQTT_ERR_SUCCESS or not sent.is_published():
+            raise Undelivered(f"mqtt {self.config.host}: no answer within {TIMEOUT:.0f} s")
+
+    def _announce(self) -> None:
+        if self.config.discovery:
+            for camera in self._cameras:
+                topic, payload = discovery(camera, self.config)
+                self._publish(topic, json.dumps(payload), retain=True, whole=True)
+
+    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = str(reason).lower()
+            return
+        self._refused = ""
+        client.publish(self._topic("available"), "online", qos=1, retain=True)
+        if self.config.discovery:
+            client.subscribe(f"{self.config.discovery}/status", qos=1)
+        self._connected.set()
+
+    def _on_message(self, client: Any, _data: Any, message: Any) -> None:
+        """Home Assistant started: its devices are announced again."""
+        if message.payload == b"online":
+            for camera in self._cameras:
+                topic, payload = discovery(camera, self.config)
+                client.publish(topic, json.dumps(payload), qos=1, retain=True)
+
+
+def discovery(camera: str, config: MqttConfig) -> tuple[str, dict[str, Any]]:
+    """Topic and payload by which Home Assistant learns of a camera: a device with its alert, state and picture.
+
+    >>> discovery("yard", MqttConfig())[0]
+    'homeassistant/device/wherewhen_yard/config'
+    """
+    device, base = f"{config.client_id}_{camera}", f"{config.prefix}/{camera}"
+    components: dict[str, dict[str, Any]] = {
+        "alert": {"p": "binary_sensor", "device_class": "motion", "name": "Anomaly", "state_topic": f"{base}/alert"},
+        "state": {"p": "sensor", "name": "State", "state_topic": f"{base}/state"},
+        "snapshot": {"p": "image", "name": "Last anomaly", "image_topic": f"{base}/snapshot"},
+        "event": {"p": "event", "name": "Anomalies", "state_topic": f"{base}/event", "event_types": ["anomaly"]},
+    }
+    for name, component in components.items():
+        component["unique_id"] = f"{device}_{name}"
+    return f"{config.discovery}/device/{device}/config", {
+        "device": {"identifiers": [device], "name": camera, "manufacturer": "wherewhen"},
+        "origin": {"name": "wherewhen"},
+        "availability_topic": f"{config.prefix}/available",
+        "components": components,
+    }
+
+
+PLUGIN = Mqtt

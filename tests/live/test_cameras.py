@@ -1,0 +1,117 @@
+"""States, clock, zones and schedule of a camera."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wherewhen.core.errors import ConfigError
+from wherewhen.live.picture_state import PictureState, State
+from wherewhen.live.schedule import Period, permits
+from wherewhen.live.wall_clock import WallClock
+from wherewhen.live.zones import Masks, check, inside
+
+RNG = np.random.default_rng(0)
+VIEW = np.kron(RNG.integers(40, 220, (12, 16, 3)), np.ones((10, 10, 1))).astype(np.uint8)  # 120 x 160
+
+BLURRED = sum(np.roll(VIEW.astype(float), (y, x), (0, 1)) for y in range(-15, 16, 3) for x in range(-15, 16, 3)) / 121
+
+
+def noisy(picture: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(-3, 4, picture.shape)
+    return (picture.astype(int) + noise).clip(0, 255).astype(np.uint8)
+
+
+def after(pictures: list[np.ndarray]) -> State:
+    state = PictureState()
+    for second, picture in enumerate(pictures):
+        state(float(second), picture)
+    return state.state
+
+
+USUAL = [noisy(VIEW, seed) for seed in range(40)]
+
+
+def test_usual_pictures_are_ok() -> None:
+    assert after(USUAL) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("state", "pictures"),
+    [
+        ("frozen", [USUAL[-1]] * 20),
+        ("dark", [noisy(VIEW // 40, seed) for seed in range(20)]),
+        ("moved", [noisy(np.roll(VIEW[::-1], 37, 1), seed) for seed in range(20)]),
+        ("blurred", [noisy(BLURRED, seed) for seed in range(20)]),
+        ("ir_switch", [noisy(VIEW.mean(2, keepdims=True).repeat(3, 2).astype(np.uint8), 1)[:, :, :1].repeat(3, 2)] * 2),
+    ],
+)
+def test_faults_of_pictures_have_names(state: State, pictures: list[np.ndarray]) -> None:
+    assert after([*USUAL, *pictures]) == state
+
+
+def test_a_fault_that_passes_is_no_state() -> None:
+    assert after([*USUAL, *[noisy(VIEW // 40, seed) for seed in range(3)], *USUAL]) == "ok"
+
+
+def test_alerts_come_back_after_a_switch_to_infrared() -> None:
+    gray = noisy(VIEW, 3).mean(2, keepdims=True).repeat(3, 2).astype(np.uint8)
+    night = [np.roll(gray, seed % 2, 0) for seed in range(60)]
+    assert after([*USUAL, *night]) == "ok"
+
+
+@given(st.lists(st.floats(0, 3), min_size=1, max_size=50))
+def test_a_picture_is_never_later_than_it_arrived(delays: list[float]) -> None:
+    clock, wall = WallClock(), 0.0
+    arrivals = np.maximum.accumulate(5000.0 + np.arange(len(delays)) + np.array(delays)).tolist()
+    for number, arrival in enumerate(arrivals):
+        wall = clock(float(number), arrival)
+        assert wall <= arrival + 1e-6
+        assert clock.latency >= 0
+    assert wall == pytest.approx(len(delays) - 1 + min(arrival - number for number, arrival in enumerate(arrivals)))
+
+
+def test_a_jump_of_the_clock_starts_the_anchor_again() -> None:
+    clock = WallClock()
+    for second in range(10):
+        clock(float(second), 1000.0 + second)
+    assert clock(10.0, 4610.0) == pytest.approx(4610.0)
+    assert clock.jumps == 1
+    assert clock(0.0, 4611.0) == pytest.approx(4611.0)  # the stream began again
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_a_point_is_in_a_triangle_by_its_sides(x: float, y: float) -> None:
+    if abs(x + y - 1) > 1e-6:
+        assert inside(np.array([[x, y]]), ((0, 0), (1, 0), (0, 1)))[0] == (x + y < 1)
+
+
+def test_masks_are_painted_and_nothing_else() -> None:
+    painted = Masks([((0, 0), (0.5, 0), (0.5, 1), (0, 1))])(VIEW)
+    assert (painted[:, :80] == 128).all()
+    assert (painted[:, 80:] == VIEW[:, 80:]).all()
+    assert Masks([])(VIEW) is VIEW
+
+
+def test_a_schedule_goes_past_midnight() -> None:
+    night = (Period.of("mon-fri 22:00-06:00"),)
+    moments = {"2026-11-27 23:00": True, "2026-11-28 05:59": True, "2026-11-28 23:00": False, "2026-11-30 06:00": False}
+    for text, allowed in moments.items():  # the 27th is a Friday
+        assert permits(night, time.mktime(time.strptime(text, "%Y-%m-%d %H:%M"))) is allowed
+    assert permits((), 0.0)
+
+
+@pytest.mark.parametrize("text", ["8-9", "25:00-26:00", "xyz 10:00-11:00", "10:00-10:00", "10:60-11:00"])
+def test_other_schedules_are_errors(text: str) -> None:
+    with pytest.raises(ConfigError, match="schedule"):
+        Period.of(text)
+
+
+def test_a_zone_is_a_polygon_in_the_picture() -> None:
+    for polygon in ([[0, 0], [1, 1]], [[0, 0], [1, 0], [1, 7]]):
+        with pytest.raises(ConfigError, match="three points"):
+            check("zones.gate", polygon)
