@@ -49,7 +49,7 @@ def test_the_page_has_every_recipe_with_its_number(name: str) -> None:
 @pytest.mark.parametrize("name", recipes.names())
 def test_what_is_unknown_and_differs_is_stated(name: str) -> None:
     recipe = recipes.read(name)
-    assert recipe.unknown and recipe.differs and recipe.paper.table
+    assert recipe.unknown and recipe.paper.table and all(way.differs for way in recipe.ways)
     for expected in recipe.expect:
         assert expected.source and (expected.value is None or 0 < expected.value < 1)
 
@@ -93,7 +93,7 @@ def test_the_command_of_a_page_trains_as_published(name: str) -> None:
         ("settings", {"widht": 4}, "'widht'; did you mean 'width'"),
         ("training", {"bags": 4, "optimizer": "adam", "learning_rate": 0.1}, "training: steps is missing"),
         ("data", {"reader": "ucf_crimes", "fold": "official"}, "did you mean 'ucf_crime'"),
-        ("files", None, "either files"),
+        ("files", {"network": "I3D"}, "layer"),
         ("unknown", "text", "unknown: expected a list"),
     ],
 )
@@ -109,6 +109,24 @@ def test_a_recipe_has_the_values_of_its_base_where_it_has_none(tmp_path: Path) -
     recipe, base = recipes.read_file(tmp_path / "other.yaml"), recipes.read("rtfm")
     assert (recipe.title, recipe.paper.table, recipe.paper.title) == ("x", "y", base.paper.title)
     assert recipe.settings == {"width": 4} and (recipe.training, recipe.files) == (base.training, base.files)
+
+
+def test_a_recipe_without_features_and_videos_is_an_error(tmp_path: Path) -> None:
+    write_yaml(tmp_path / "rtfm.yaml", {**read_yaml(recipes.FOLDER / "rtfm.yaml"), "files": None, "videos": None})
+    with pytest.raises(ConfigError, match="expected files"):
+        recipes.read_file(tmp_path / "rtfm.yaml")
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.names() if len(recipes.read(name).ways) > 1])
+def test_both_ways_of_a_recipe_differ_in_their_features_alone(name: str) -> None:
+    recipe = recipes.read(name)
+    of_files, of_videos = (way.model() for way in recipe.ways)
+    assert recipe.model() == of_files and recipe.backbone == "imported"
+    assert recipe.videos is not None and of_videos["backbone"] == recipe.videos.backbone
+    features = {"backbone", "crops", "crop_mode", "test_crop", *recipe.videos.settings}
+    rest = [{key: value for key, value in model.items() if key not in features} for model in (of_files, of_videos)]
+    assert rest[0] == rest[1]
+    assert recipe.needs["or"] == f"videos and {recipe.ways[1].needs['weights']}"
 
 
 def test_an_unknown_recipe_is_named() -> None:

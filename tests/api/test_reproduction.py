@@ -225,7 +225,7 @@ def test_the_list_has_every_recipe_with_its_needs(capsys: pytest.CaptureFixture[
 def test_what_is_missing_is_an_error_that_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, features, changes = prepared("rtfm", tmp_path)
     options: dict[str, Any] = {"seeds": 1, "output": tmp_path / "out", "changes": changes, "quiet": True}
-    with pytest.raises(ConfigError, match=r"needs features: --features FOLDER with I3D .*2048.*layout rtfm"):
+    with pytest.raises(ConfigError, match=r"--features FOLDER with I3D .*2048.*rtfm.*; or videos in .*i3d_kinetics400"):
         wherewhen.reproduce("rtfm", data, **options)
     with pytest.raises(DataError, match="no such folder; expected I3D"):
         wherewhen.reproduce("rtfm", data, tmp_path / "none", **options)

@@ -10,13 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import wherewhen
 from wherewhen import cli
 from wherewhen.api import recipes
-from wherewhen.api.reproduction import merged
-from wherewhen.backbones import _uniformer
+from wherewhen.api.reproduction import Reproduction, merged
+from wherewhen.backbones import _uniformer, c3d, i3d
+from wherewhen.backbones._c3d import C3DNetwork
+from wherewhen.backbones._i3d import InceptionI3D
+from wherewhen.backbones.clip import SPACE
+from wherewhen.core.contracts import ClipSpec
 from wherewhen.core.store import plain
+from wherewhen.data_tools.features.layouts import LAYOUTS, places
+from wherewhen.extraction.sampling import CROP, cropped
 from wherewhen.video.writer import Writer
 
 FRAMES, HEIGHT, WIDTH = 20, 48, 64
@@ -122,17 +129,84 @@ def test_system_d_runs_from_videos_to_numbers(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow_clip: None
 ) -> None:
     """With CLIP's towers of two layers, which read letters for words."""
-    letters = [*"abcdefghijklmnopqrstuvwxyz,'-"]
-    ids = {token: number for number, token in enumerate(letters + [f"{letter}</w>" for letter in letters])}
-    (tmp_path / "vocab.json").write_text(json.dumps(ids | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    reproduced(name, tmp_path, monkeypatch, merged(STPROMPT, {"clip": {"vocabulary": str(tmp_path)}}))
+    reproduced(name, tmp_path, monkeypatch, merged(STPROMPT, {"clip": {"vocabulary": letters(tmp_path)}}))
 
 
-def reproduced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Mapping[str, Any]) -> None:
+def letters(folder: Path) -> str:
+    """The folder of a vocabulary of CLIP that has letters alone."""
+    signs = [*"abcdefghijklmnopqrstuvwxyz,'-"]
+    ids = {token: number for number, token in enumerate(signs + [f"{sign}</w>" for sign in signs])}
+    (folder / "vocab.json").write_text(json.dumps(ids | {"<|startoftext|>": 49406, "<|endoftext|>": 49407}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return str(folder)
+
+
+@pytest.mark.usefixtures("quick_noise")
+def test_rtfm_runs_from_videos_to_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All layers of I3D on pictures of 32 px, where the mean of the last map is that of one cell."""
+    monkeypatch.setattr(i3d, "SIZE", 32)
+    small = {"i3d": {"weights": "random", "layer": "mixed_5c", "tail": "drop"}, "rtfm": {"width": 4}}
+    result = reproduced("rtfm", tmp_path, monkeypatch, small)
+    (config,) = result.bench.facts["configs"]
+    assert (config["crops"], config["crop_mode"], config["rtfm"]["joint"]) == (10, "separate", True)
+    assert "note: features: i3d, computed from the videos" in result.lines()
+    assert any("differs: I3D is the one of Inception" in line for line in result.lines())
+
+
+def test_vadclip_runs_from_videos_to_numbers_with_encoded_class_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shallow_clip: None
+) -> None:
+    clip = {"weights": "random", "variant": "b32", "tail": "drop", "vocabulary": letters(tmp_path)}
+    result = reproduced("vadclip", tmp_path, monkeypatch, {"clip": clip, "vadclip": {"length": 16}})
+    (config,) = result.bench.facts["configs"]
+    assert (config["crops"], config["test_crop"]) == (10, 10)
+    assert not any("class vectors are learned" in line for line in result.lines()), "CLIP encodes the names"
+
+
+@pytest.mark.usefixtures("quick_noise")
+def test_dmrm_runs_from_videos_to_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first layer of C3D."""
+    small = {"c3d": {"weights": "random", "layer": "pool1", "tail": "drop"}, "dmrm": {"width": 4}}
+    reproduced("dmrm", tmp_path, monkeypatch, small)
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.names() if recipes.read(n).files])
+def test_features_of_videos_have_the_published_length_or_the_recipe_says_so(name: str) -> None:
+    files, videos = recipes.read(name).files, recipes.read(name).videos
+    assert files is not None and videos is not None
+    settings = videos.settings[videos.backbone]
+    with torch.device("meta"):
+        if videos.backbone == "i3d":
+            network: Any = InceptionI3D((settings["frames"], i3d.SIZE, i3d.SIZE), settings["layer"])
+            length = network(torch.zeros(1, settings["frames"], i3d.SIZE, i3d.SIZE, 3)).shape[-1]
+        elif videos.backbone == "c3d":
+            network = C3DNetwork(settings["layer"])
+            length = network(torch.zeros(1, c3d.FRAMES, c3d.SIZE, c3d.SIZE, 3)).shape[-1]
+        else:
+            assert settings["layer"] == "embedding"
+            length = SPACE
+    assert (length == files.length) != any(str(files.length) in text for text in videos.differs)
+    crops = 1 if files.average else files.crops
+    mode = "separate" if crops > 1 else None
+    assert videos.settings.get("crops", 1) == crops and videos.settings.get("crop_mode") == mode
+    assert crops == files.crops or any("of the whole picture" in text for text in videos.differs)
+
+
+def test_the_scored_crop_of_videos_is_that_of_the_published_files() -> None:
+    files, videos = recipes.read("vadclip").ways
+    assert files.files is not None and videos.videos is not None
+    share = (CROP, CROP)
+    wanted = places(10, LAYOUTS["vadclip"].order, share)[files.files.test_crop - 1]
+    number = videos.videos.settings["test_crop"] - 1
+    (_, place) = cropped(np.zeros((1, 64, 64, 3), np.uint8), ClipSpec(1, 1), crops=10)[number]
+    assert place == pytest.approx(wanted)
+    assert files.files.test_crop > 5 and number >= 5, "the mirrored half"
+
+
+def reproduced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Mapping[str, Any]) -> Reproduction:
     """Run a recipe with small parts on drawn videos in the layout of its data set, and compare with what it states."""
     monkeypatch.setenv("WHEREWHEN_CACHE", str(tmp_path / "cache"))
-    recipe, root = recipes.read(name), tmp_path / "data"
+    recipe, root = recipes.read(name).ways[-1], tmp_path / "data"
     root.mkdir()
     for seed, video in enumerate(DATA[recipe.data.reader](root)):
         draw(root / "videos" / f"{video}.mp4", seed)
@@ -157,3 +231,4 @@ def reproduced(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small
     assert all(row["difference"] is None for row in unknown)
     text = "\n".join(result.lines())
     assert all(f"{expected.metric}: expected {expected.text}" in text for expected in recipe.expect)
+    return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +55,7 @@ class FeatureFiles:
         test_crop: the only crop that is scored, counted from 1; 0 for all.
         frames: frames per feature; null where a video is divided into segments.
         rate: frames per second of the videos; null where a video is divided into segments.
+        differs: what this toolkit does in another way with them, beside the recipe's.
     """
 
     network: str
@@ -80,15 +81,24 @@ class FeatureFiles:
 
     frames: int | None = None
     rate: float | None = None
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """Features that are computed from the videos: the backbone, its weights, and settings of backbone and builder."""
+    """Features that are computed from the videos.
+
+    Args:
+        backbone: name of the backbone.
+        weights: its weights, in words.
+        settings: settings of backbone, builder and crops.
+        differs: what this toolkit does in another way with them, beside the recipe's.
+    """
 
     backbone: str
     weights: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,8 @@ class Recipe:
         expect: the published numbers, the main one first.
         unknown: what the publication does not state, and what is used.
         differs: what this toolkit does in another way.
-        files: the published features, or
-        videos: the features that are computed from videos.
+        files: the published features.
+        videos: the features that are computed from videos; of a recipe with both, where no published ones are given.
     """
 
     title: str
@@ -150,8 +160,8 @@ class Recipe:
     videos: VideoFeatures | None = None
 
     def __post_init__(self) -> None:
-        if (self.files is None) == (self.videos is None):
-            raise ConfigError("expected either files (published features) or videos")
+        if self.files is None and self.videos is None:
+            raise ConfigError("expected files (published features), videos, or both")
         registry.load("datasets", self.data.reader)
         families: list[Metric] = [registry.load("metrics", name) for name in self.metrics]
         names = [name for family in families for name in family.names]
@@ -162,7 +172,20 @@ class Recipe:
                 raise ConfigError(unknown("row of expect", expected.row, self._rows))
         if not self.expect:
             raise ConfigError("expect is empty; a recipe names at least one published number")
-        ModelConfig.of(self.model())
+        for way in self.ways:
+            ModelConfig.of(way.model())
+
+    @property
+    def ways(self) -> list[Recipe]:
+        """The recipe from published features and from videos, as far as it has both.
+
+        >>> [way.backbone for way in read("rtfm").ways]
+        ['imported', 'i3d']
+        """
+        if self.files is None or self.videos is None:
+            return [self]
+        of_files = replace(self, videos=None, differs=(*self.differs, *self.files.differs))
+        return [of_files, replace(self, files=None, differs=(*self.differs, *self.videos.differs))]
 
     @property
     def _rows(self) -> list[str]:
@@ -177,12 +200,12 @@ class Recipe:
 
     @property
     def backbone(self) -> str:
-        """Name of the backbone."""
-        return self.videos.backbone if self.videos else "imported"
+        """Name of the backbone; imported where the recipe has published features."""
+        return "imported" if self.files or not self.videos else self.videos.backbone
 
     def model(self) -> dict[str, Any]:
-        """Settings of the model, as in ``config.yaml``."""
-        features = {"backbone": self.backbone, **(self.videos.settings if self.videos else {})}
+        """Settings of the model, as in ``config.yaml``; those for published features where it has both."""
+        features = {"backbone": self.backbone, **(self.videos.settings if self.videos and not self.files else {})}
         model = {"normalizer": self.normalizer, "localizer": "regions", "regions": dict(self.regions)}
         method = {"method": self.method, self.method: dict(self.settings), "training": dict(vars(self.training))}
         if self.files and self.files.crops > 1 and not self.files.average:
@@ -197,7 +220,8 @@ class Recipe:
             crops = f", {self.files.crops} crops" if self.files.crops > 1 else ""
             features = f"{self.files.network} {self.files.layer}, {self.files.length} numbers{crops}"
             features += f", layout {self.files.layout}; {self.files.size(self.data.reader)}"
-            return {"data": f"{data}, frame counts", "features": features}
+            videos = {"or": f"videos and {self.videos.weights}"} if self.videos else {}
+            return {"data": f"{data}, frame counts", "features": features, **videos}
         assert self.videos is not None
         return {"data": f"{data}, videos", "weights": self.videos.weights}
 

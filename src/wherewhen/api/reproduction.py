@@ -21,6 +21,7 @@ from wherewhen.core.store import plain, write_json
 from wherewhen.data_tools.features.importing import Known, adopted, bring
 from wherewhen.data_tools.features.labels import Labels, labels_of, preview
 from wherewhen.data_tools.features.layouts import gathered, plain_name
+from wherewhen.datasets import reader_of
 from wherewhen.evaluation import pages
 from wherewhen.runtime.devices import pick_device
 
@@ -127,7 +128,8 @@ def reproduce(
     Args:
         name: the recipe (`wherewhen.api.recipes.names`).
         data: folder of the data set with its official lists and annotations, or a store of its imported features.
-        features: folder of the published features, or a store of them; None where ``data`` is a store or has videos.
+        features: folder of the published features, or a store of them; None where ``data`` is a store, or has videos
+            from which the recipe computes features.
         seeds: number of seeds, from 0 on.
         protocol: validation, or published: also train on all training videos and select the checkpoint on test videos.
         ablations: also train the rows of the paper's ablations, each with a part of the method changed.
@@ -156,7 +158,9 @@ def reproduce(
     outputs.check_folder(folder, [*pages.BENCHED, FILE])
     if reader is not None:
         recipe = replace(recipe, data=replace(recipe.data, reader=reader))
-    root, notes = _source(recipe, Path(data), Path(features) if features is not None else None, folder)
+    published_files = Path(features) if features is not None else None
+    recipe = _way(recipe, Path(data), published_files)
+    root, notes = _source(recipe, Path(data), published_files, folder)
     settings = adopted(root, merged(recipe.model(), changes or {}))
     _check(recipe, settings, root)
     chosen = pick_device(device)
@@ -202,6 +206,19 @@ def _title(row: Comparison) -> str:
     return f"{row.row}, {row.selection}" if row.selection else row.row
 
 
+def _way(recipe: Recipe, data: Path, features: Path | None) -> Recipe:
+    """The recipe from published features where they are given, or else from the videos of the data set."""
+    if recipe.files is None:
+        return recipe
+    of_files, *of_videos = recipe.ways
+    if features is not None or _is_store(data):
+        return of_files
+    if of_videos and any(Path(video.path).exists() for video in reader_of(data, recipe.data.reader).load(data).videos):
+        return of_videos[0]
+    videos = f"; or videos in {data}, and {of_videos[0].needs['weights']}" if of_videos else ""
+    raise ConfigError(f"the recipe needs features: --features FOLDER with {of_files.needs['features']}{videos}")
+
+
 def _source(recipe: Recipe, data: Path, features: Path | None, folder: Path) -> tuple[Path, list[str]]:
     """The folder to train and evaluate on: the data set, or a store of imported features; and notes."""
     if recipe.files is None:
@@ -209,13 +226,12 @@ def _source(recipe: Recipe, data: Path, features: Path | None, folder: Path) -> 
             raise ConfigError(
                 "--features has no effect: this recipe computes its features from the videos; leave it out"
             )
-        return data, []
+        return data, [f"features: {recipe.backbone}, computed from the videos"]
     if _is_store(data):
         if features is not None:
             raise ConfigError(f"--features has no effect: {data} is a store of features; leave it out")
         return data, []
-    if features is None:
-        raise ConfigError(f"the recipe needs features: --features FOLDER with {recipe.needs['features']}")
+    assert features is not None
     if not features.exists():
         raise DataError(f"{features}: no such folder; expected {recipe.needs['features']}")
     return (features, []) if _is_store(features) else _imported(recipe, recipe.files, data, features, folder / STORE)
@@ -320,9 +336,9 @@ def _write(folder: Path, result: Reproduction) -> None:
 def lines_of(name: str) -> list[str]:
     """A recipe in a few lines: title, command, needs and published numbers."""
     recipe = recipes.read(name)
-    options = " --features FEATURES" if recipe.files else ""
-    result = [f"{name}: {recipe.title} ({recipe.paper.title})"]
-    result.append(f"  wherewhen reproduce {name} DATA{options}")
+    command = f"wherewhen reproduce {name} DATA"
+    commands = [f"{command} --features FEATURES"] * bool(recipe.files) + [command] * bool(recipe.videos)
+    result = [f"{name}: {recipe.title} ({recipe.paper.title})", f"  {', or '.join(commands)}"]
     result += [f"  {key}: {value}" for key, value in recipe.needs.items()]
     result.append(f"  time: {recipe.time(recipes.seconds_per_step(name))}")
     if recipe.ablations:

@@ -16,7 +16,8 @@ class Options:
 
     Args:
         name: the recipe (wherewhen reproduce --list).
-        data: folder of the data set with its lists, annotations and videos.json, or a store of its features.
+        data: folder of the data set with its lists, annotations and videos.json, or a store of its features. Without
+            --features, a recipe computes them from the videos there.
         list: print all recipes with what each needs and the published numbers.
         features: folder of the published features, or a store of them.
         seeds: number of seeds, from 0 on.
