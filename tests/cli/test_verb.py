@@ -28,7 +28,7 @@ def run(options: Options) -> int:
         ({"group": "starts"}, "group: expected one of data, help, models, research, start, got starts"),
         ({"places": ("othr",)}, "places: expected one of data, other, got othr"),
         ({"addresses": ("url",)}, "addresses: expected one of data, other, got url"),
-        ({"model_options": ("backbones",)}, "model_options: expected one of backbone, .*, got backbones"),
+        ({"model_options": ("backbones",)}, "model_options: expected one of .*backbone, .*, got backbones"),
         ({"needs": (Need(("other",), "dta"),)}, "needs: expected one of .*, got dta"),
         ({"needs": (Need(("othr",), "data"),)}, "needs: expected one of .*, got othr"),
         ({"needs": (Fits(("model",), lambda told: None),)}, "needs: expected one of .*, got model"),

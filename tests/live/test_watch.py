@@ -158,6 +158,14 @@ def test_the_settings_are_checked_before_a_camera_is_opened(
     assert not (tmp_path / "live").exists()
 
 
+def test_a_model_that_is_not_there_is_an_error_before_a_camera_is_opened(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["watch", str(recording), "--model", str(tmp_path / "no"), "--output", str(tmp_path / "live")]) == 1
+    assert "train one" in capsys.readouterr().err
+    assert not (tmp_path / "live").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -36,10 +37,13 @@ class Broker:
         self.start()
         self.listener = paho.Client(paho.CallbackAPIVersion.VERSION2)
         self.listener.on_connect = lambda client, *_: client.subscribe("#", qos=1)
+        self.subscribed = Event()
+        self.listener.on_subscribe = lambda *_: self.subscribed.set()
         self.listener.on_message = lambda _client, _data, one: self.received.append((one.topic, one.payload))
         self.listener.reconnect_delay_set(1, 1)
         self.listener.connect("127.0.0.1", self.port)
         self.listener.loop_start()
+        assert self.subscribed.wait(10)
 
     def start(self) -> None:
         assert BROKER is not None
@@ -52,6 +56,7 @@ class Broker:
             time.sleep(0.02)
 
     def stop(self) -> None:
+        self.subscribed.clear()
         self.process.terminate()
         self.process.wait(10)
 
@@ -106,6 +111,7 @@ def test_a_broker_that_was_away_gets_every_message_once(broker: Broker, monkeypa
     with pytest.raises(Undelivered):
         sink.send(ALERT)
     broker.start()
+    assert broker.subscribed.wait(20)
     broker.received.clear()
     end, sent = time.monotonic() + 20, False
     while not sent and time.monotonic() < end:

@@ -49,7 +49,7 @@ HOW = {"steps": 12, "validate_every": 3, "learning_rate": 0.01}
 CASES: dict[str, dict[str, Any]] = {
     "uneven": {"training": {"bags": 3, **HOW}},
     "compared": {
-        "cuboid_mil": {"segments": 5, "bag": "clip", "smoothness": 0.1, "sparsity": 0.1},
+        "cuboid_mil": {"segments": 5, "bag": "clip", "sparsity": 0.1},
         "training": {"bags": 100, **HOW},
     },
 }

@@ -23,6 +23,7 @@ class CameraNormalizer:
     ``trained``: statistics of normal training videos of all cameras, with which the past of an unknown camera begins.
     ``cameras``: those of each camera with enough normal training videos.
 
+    >>> import numpy as np
     >>> world, gate = (Normalizer(np.full(1, m), np.ones(1), np.empty(0), np.eye(1), 10.0) for m in (0.0, 4.0))
     >>> row = Instances(np.full((1, 1), 4, np.float32), np.array([[0, 1, 0, 0, 1, 1.0]]), shape=(1, 1, 1))
     >>> normalizer = CameraNormalizer(world, {"gate": gate})

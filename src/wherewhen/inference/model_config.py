@@ -315,10 +315,9 @@ def _check_fit(config: ModelConfig) -> None:
     """ConfigError where parts of a configuration can't work together."""
     builders = config.builders()
     with_tracks = [config.views[view] for view in track_cache.track_sources(builders)]
-    if with_tracks and config.crops != 1:
-        raise ConfigError(
-            f"crops: {with_tracks[0]} follow movers through whole pictures, so crops is 1; got {config.crops}"
-        )
+    whole = [*with_tracks, *(config.views[view] for view in roi_crops.of_backbone(builders))]
+    if whole and config.crops != 1:
+        raise ConfigError(f"crops: {whole[0]} are cut out of whole pictures, so crops is 1; got {config.crops}")
     if config.crop_mode != "places" and config.crops == 1:
         raise ConfigError(f"crop_mode: {config.crop_mode} needs --crops 5 or 10; got 1")
     joint = config.part("method").abilities.joins_crops and config.settings[config.method].joint

@@ -79,7 +79,11 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto") -> None:
         config: settings.
         stop: ends the service.
         device: auto, cpu or cuda.
+
+    Raises:
+        WherewhenError: a model or a sink can't be used; no camera is opened then.
     """
+    check(config, device)
     folder = Path(config.store.path)
     Database(folder).close()
     cameras = config.of_cameras

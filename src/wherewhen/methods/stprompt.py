@@ -360,7 +360,7 @@ def covered(likely: Tensor, held: Tensor, areas: Tensor) -> Tensor:
     ``likely`` ``(..., W)``: logarithms of the likelihoods of windows, of which those ``held`` count.
 
     >>> covered(torch.tensor([0.5, 0.25]).log(), torch.ones(2).bool(), torch.tensor([[1.0, 0.0], [1.0, 1.0]])).exp()
-    tensor([0.5000, 0.3750])
+    tensor([[0.5000, 0.3750]])
     """
     logs = areas.clamp(min=0).log()
     total = (logs.unsqueeze(0).masked_fill(~held[..., None, :], -torch.inf)).logsumexp(-1)
