@@ -72,13 +72,14 @@ def makers(config: WatchConfig) -> dict[str, Callable[[], Sink]]:
     return {name: partial(registry.load("sinks", name), settings) for name, settings in config.of_sinks.items()}
 
 
-def watch(config: WatchConfig, stop: Event, *, device: str = "auto") -> None:
+def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool = False) -> None:
     """Watch all cameras until ``stop`` is set, or until all files that are replayed have ended.
 
     Args:
         config: settings.
         stop: ends the service.
         device: auto, cpu or cuda.
+        quiet: only warnings and errors in the log.
 
     Raises:
         WherewhenError: a model or a sink can't be used; no camera is opened then.
@@ -89,7 +90,7 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto") -> None:
     cameras = config.of_cameras
     sinks = makers(config)
     states = [name for name in sinks if registry.load("sinks", name).abilities.states]
-    shared = _Shared(folder, list(sinks), states, device, log.getEffectiveLevel())
+    shared = _Shared(folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel())
     outbox = Outbox(folder, sinks, list(cameras))
     cleaner = Thread(target=_clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()

@@ -59,7 +59,7 @@ def run(options: Options) -> int:
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        service.watch(config, stop, device=options.device)
+        service.watch(config, stop, device=options.device, quiet=options.quiet)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
