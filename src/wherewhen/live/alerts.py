@@ -18,7 +18,7 @@ from wherewhen.live.zones import Polygon, of_box
 
 SCHEMA = 1
 Severity = Literal["alert", "detection"]
-Reason = Literal["state", "zone", "schedule", "snooze", "cooldown", "cap"]
+Reason = Literal["state", "zone", "schedule", "cooldown", "cap"]
 Box = tuple[float, float, float, float]
 
 
@@ -110,7 +110,6 @@ class Alerts:
     config: AlertConfig = field(default_factory=AlertConfig)
     zones: Mapping[str, Polygon] = field(default_factory=dict)
     required: tuple[str, ...] = ()
-    snoozed_until: float = -np.inf
 
     def __post_init__(self) -> None:
         self.lasting = Lasting(self.config.duration)
@@ -186,7 +185,6 @@ class Alerts:
             "state": state in ("moved", "ir_switch"),
             "zone": bool(self.required) and not set(self.required) & set(alert.entered),
             "schedule": not allowed,
-            "snooze": at < self.snoozed_until,
             "cooldown": at < self.quiet_until,
             "cap": self.config.a_day is not None and sent >= self.config.a_day,
         }

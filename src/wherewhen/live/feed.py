@@ -124,7 +124,7 @@ class Feed(Reading):
             self._changed.notify_all()
 
     def _wait(self, moment: float) -> None:
-        while (left := self._now.sleep_until(moment)) > 0 and not self._closing:
+        while (left := self._now.seconds_until(moment)) > 0 and not self._closing:
             time.sleep(min(left, 0.5))
 
 

@@ -149,7 +149,7 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running]) -> _R
 
 
 def _end(processes: Mapping[str, _Running]) -> None:
-    """End all processes: asked first, then terminated, then killed."""
+    """End all processes: asked first, killed after `GRACE` seconds."""
     for child in processes.values():
         child.stop.set()
     end = time.monotonic() + GRACE

@@ -25,7 +25,7 @@ class Now:
             return time.time()
         return self._from + (time.monotonic() - self._began) * self.speed
 
-    def sleep_until(self, moment: float) -> float:
+    def seconds_until(self, moment: float) -> float:
         """Seconds of the machine's clock until a moment; 0 where it has passed."""
         return max(0.0, (moment - self()) / self.speed)
 
