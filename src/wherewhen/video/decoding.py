@@ -14,6 +14,7 @@ from av.packet import Packet
 from wherewhen.core.errors import VideoError
 from wherewhen.video.guard import reason
 from wherewhen.video.opening import Opened
+from wherewhen.video.packets import Packets
 from wherewhen.video.promise import AVI, ReadTotals
 
 # Codecs that show pictures in the order in which they are sent.
@@ -75,12 +76,14 @@ class Decoding:
 
     ``strict``: what can't be decoded is a VideoError; otherwise it is left out, up to the next key picture. In a
     ``live`` stream single pictures that can't be decoded are no break, and an end of the stream is no error.
-    ``counted``: whether packets before the first key picture count as lost.
+    ``counted``: whether packets before the first key picture count as lost. ``ring`` gets all packets.
     """
 
-    def __init__(self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool) -> None:
+    def __init__(
+        self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool, ring: Packets | None = None
+    ) -> None:
         self._name, (self._container, self._stream) = name, opened
-        self._strict, self._live, self._counted = strict, live, counted
+        self._strict, self._live, self._counted, self._ring = strict, live, counted, ring
         self.totals = ReadTotals()
         self.count = self.lost = self.breaks = 0
         self.zero: int | None = None  # stamp of the first picture, also a lost one
@@ -243,6 +246,8 @@ class Decoding:
                     if packet.size:
                         self._place(packet)
                         self.totals.add(packet)
+                        if self._ring is not None:
+                            self._ring.add(packet)
                     yield cast("VideoPacket", packet)
                 else:
                     self.totals.beside(packet)

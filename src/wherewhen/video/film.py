@@ -15,6 +15,7 @@ from wherewhen.video import convert as _convert
 from wherewhen.video.clock import WRAPS, Clock, timed
 from wherewhen.video.decoding import Decoding, NotFound
 from wherewhen.video.opening import file_of, opened
+from wherewhen.video.packets import Packets
 from wherewhen.video.promise import TIMED, TOLD, Promise, missing
 from wherewhen.video.shot import Converter, Shot, VideoInfo
 from wherewhen.video.sources import Medium, is_live, shown
@@ -28,12 +29,12 @@ class Film:
     """An open video: ``shots`` gives its pictures, ``step`` is the nominal and ``tick`` the smallest time, in seconds.
 
     In a file everything that doesn't decode cleanly is an error; a live stream continues with its next picture. Unless
-    ``strict``, undecodable parts are left out, and listed in ``damage``. Raises VideoError.
+    ``strict``, undecodable parts are left out, and listed in ``damage``. ``ring`` gets its packets. Raises VideoError.
     """
 
-    def __init__(self, source: Medium, strict: bool = True) -> None:
+    def __init__(self, source: Medium, strict: bool = True, ring: Packets | None = None) -> None:
         self.name, self.live = shown(source), is_live(source)
-        self._source, self._file, self._strict = source, file_of(source), strict
+        self._source, self._file, self._strict, self._ring = source, file_of(source), strict, ring
         self._open()
         self._begun: Iterator[Shot] | None = None
         self._size: tuple[int, int] | None = None  # of the first picture, as shown
@@ -128,11 +129,15 @@ class Film:
             return uneven(other, self.step, self.tick)
 
     def _decoder(self) -> Decoding:
-        return Decoding(self.name, self._opened, strict=self._strict, live=self.live, counted=self._headed)
+        return Decoding(
+            self.name, self._opened, strict=self._strict, live=self.live, counted=self._headed, ring=self._ring
+        )
 
     def _all(self) -> Iterator[Shot]:
         """Every picture; lost pictures leave a gap in times and numbers."""
         decoding = self._decoding = self._decoder()
+        if self._ring is not None:
+            self._ring.open(self._opened.stream)
         wrap = WRAPS.get(self._opened.container.format.name)
         clock = Clock(self._tick, self._step, wrap=wrap, live=self.live)
 
@@ -145,6 +150,8 @@ class Film:
 
         try:
             for (picture, index), start in timed(stamped(), clock, doubted=not self._timed):
+                if self._ring is not None:
+                    self._ring.shown(picture.pts, start)
                 yield Shot(picture, index, start)
         except VideoError:
             if cut := self._cut():

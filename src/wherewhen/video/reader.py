@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Reel, Shot, VideoInfo
 from wherewhen.video.sources import PICTURE_SUFFIXES, Source, SourceLike, is_live, parsed, shown
 from wherewhen.video.taking import Spent, Taking, Want
+
+if TYPE_CHECKING:
+    from wherewhen.video.packets import Packets
 
 __all__ = [
     "Damaged", "Reading", "Spent", "VideoInfo", "Want", "decoder", "edges", "frames", "picture", "policy", "probe",
@@ -31,10 +34,13 @@ class Reading:
     """A source that is opened once: its pictures, their times, and its damage; see `reading`.
 
     A file can be read several times, a camera or stream once. Closing it while another thread reads is not allowed.
+    ``ring`` gets the packets of a video.
     """
 
-    def __init__(self, source: Source, damaged: Damaged, picture_rate: float | None) -> None:
-        self.source, self.damaged = source, damaged
+    def __init__(
+        self, source: Source, damaged: Damaged, picture_rate: float | None, ring: Packets | None = None
+    ) -> None:
+        self.source, self.damaged, self._ring = source, damaged, ring
         self._picture_rate, self._live = picture_rate, is_live(source)
         self._reel = self._opened()
         self._info: VideoInfo | None = None
@@ -131,7 +137,7 @@ class Reading:
 
     def _opened(self) -> Reel:
         with guarded(shown(self.source)):
-            return _opened(self.source, self._picture_rate, self.damaged == "set-aside")
+            return _opened(self.source, self._picture_rate, self.damaged == "set-aside", self._ring)
 
     def _rewind(self) -> None:
         """Prepare the next pass."""
@@ -297,7 +303,7 @@ def _several(
         yield from video.several(wants, span, spent)
 
 
-def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
+def _opened(source: Source, picture_rate: float | None, strict: bool, ring: Packets | None) -> Reel:
     # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
     if isinstance(source, Pictures):
         from wherewhen.video.pictures import PicturesReel
@@ -318,4 +324,4 @@ def _opened(source: Source, picture_rate: float | None, strict: bool) -> Reel:
             return Album(source, picture_rate or PICTURE_RATE, strict)
     from wherewhen.video.film import Film
 
-    return Film(source, strict)
+    return Film(source, strict, ring)
