@@ -49,6 +49,8 @@ calibrate --model run --footage y --output out --resume --alarms-per-day 2 --dev
 calibrate --model run --footage y --which last --trust --quiet
 watch cameras.yaml --check --json --model run --output live --device cpu
 watch rtsp://yard/1 --speed 2 --quiet
+status
+status live --json
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
 data check x --reader native --no-read-videos --deep --examples 5

@@ -86,7 +86,7 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
     )
     pictures = [tmp_path / str(name) for (name,) in rows(tmp_path, "SELECT snapshot FROM item")]
     assert all(picture.read_bytes().startswith(b"\xff\xd8") for picture in pictures)
-    assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "stopped")]
+    assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "finished")]
     assert rows(tmp_path, "SELECT camera, SUM(seconds) > 10 FROM block") == [("gate", 1)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from wherewhen.inference.detector import Detector
 from wherewhen.live.alerts import Alert, Alerts, Change
 from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed
+from wherewhen.live.histogram import Histogram
+from wherewhen.live.overview import FINISHED
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.schedule import permits
 from wherewhen.live.settings import CameraConfig
@@ -34,22 +37,33 @@ log = logging.getLogger("wherewhen")
 LONGEST = 60.0  # seconds between two tries to open a camera
 STEADY = 30.0  # seconds of pictures after which the next try comes at once
 STATUS = 1.0  # seconds between two notes of the status
+LATENCIES = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  # seconds
+STAGES = ("read", "queue", "score", "alert")
+STAGE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass
 class Status:
-    """What is known of a camera now: counters since the start, and the last values."""
+    """What is known of a camera now: counters since the start, and the last values.
+
+    ``stages``: seconds that each step of time took to be read, to wait in the queue, to be scored, and until its alerts
+    were stored. ``at``: the camera's time of day.
+    """
 
     frames: int = 0
     dropped: int = 0
     reconnects: int = 0
     alerts: int = 0
+    detections: int = 0
     suppressed: dict[str, int] = field(default_factory=dict)
     rate: float = 0.0
     latency: float = 0.0
     drift: float = 0.0
     score: float = 0.0
     threshold: float = 0.0
+    at: float = 0.0
+    latencies: Histogram = field(default_factory=lambda: Histogram(LATENCIES))
+    stages: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram(STAGE_SECONDS) for name in STAGES})
 
 
 class CameraWatch:
@@ -87,7 +101,7 @@ class CameraWatch:
 
     def run(self, stop: Event) -> None:
         """Watch until ``stop`` is set, or the end of the files."""
-        wait = 0.0
+        wait, ended = 0.0, "failed"
         self._database = Database(self.folder)
         try:
             self._change_state("offline", "not opened yet")
@@ -109,8 +123,9 @@ class CameraWatch:
                 wait = 1.0 if steady else min(LONGEST, max(1.0, 2 * wait))
                 wait *= random.uniform(0.8, 1.2)
                 log.warning("%s: %s; opened again in %.0f s", self.name, cause or "the stream ended", wait)
+            ended = "stopped" if stop.is_set() else FINISHED
         finally:
-            self._change_state("offline", "stopped")
+            self._change_state("offline", ended)
             self._database.close()
 
     def _sources(self) -> Iterator[Source]:
@@ -124,6 +139,7 @@ class CameraWatch:
     def _watch(self, source: Source, stop: Event) -> str | None:
         """Watch until the source ends; why it ended."""
         clock, end = WallClock(), 0.0
+        frames, dropped = self.status.frames, self.status.dropped
 
         def tap(frame: Frame, arrival: float) -> None:
             moment = clock(frame.end, arrival)
@@ -135,7 +151,7 @@ class CameraWatch:
             log.info("%s: %s is open", self.name, shown(source))
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
-                for step in self.model.stream(stretch):
+                for step in self._timed(self.model.stream(stretch), feed):
                     if stop.is_set():
                         feed.stop("stopped")
                         break
@@ -144,14 +160,30 @@ class CameraWatch:
                     begin = clock.anchor if begin is None else begin
                     end = begin + float(step.frames.edges[-1])
                     self._step(step, begin, maker)
-                    self.status.dropped, self.status.frames = feed.dropped, feed.received
+                    self.status.frames, self.status.dropped = frames + feed.received, dropped + feed.dropped
                     self.status.latency, self.status.drift = self.now() - end, clock.drift
+                    self.status.latencies.add(self.status.latency)
                     self._note()
                 self._store(maker.close())
                 self._tell(self.alerts.gap(end))
                 if stop.is_set():
                     break
             return feed.damage if not stop.is_set() else None
+
+    def _timed(self, steps: Iterator[Prediction], feed: Feed) -> Iterator[Prediction]:
+        """The steps; the seconds of each stage are counted."""
+        stages = self.status.stages
+        while True:
+            begin, waited, read = time.perf_counter(), feed.waited, feed.spent.decode + feed.spent.resize
+            step = next(steps, None)
+            if step is None:
+                return
+            end = time.perf_counter()
+            yield step
+            stages["read"].add(feed.spent.decode + feed.spent.resize - read)
+            stages["queue"].add(max(0.0, feed.queued))
+            stages["score"].add(max(0.0, end - begin - (feed.waited - waited)))
+            stages["alert"].add(time.perf_counter() - end)
 
     def _step(self, step: Prediction, begin: float, maker: BlockMaker) -> None:
         """A step of time of a stretch that began at a moment."""
@@ -174,6 +206,7 @@ class CameraWatch:
                 self._updates = 0
                 self._keep(alert)
             elif change.kind == "end":
+                self.status.detections += alert.severity == "detection"
                 if alert.suppressed is not None:
                     self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
                 self._keep(alert)
@@ -220,7 +253,7 @@ class CameraWatch:
         self._database.write(
             "INSERT INTO camera VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
             "state = excluded.state, cause = excluded.cause, since = excluded.since, at = excluded.at",
-            self.name, state, cause, at, at, json.dumps(asdict(self.status)),
+            self.name, state, cause, time.time(), time.time(), json.dumps(asdict(self.status)),
         )  # fmt: skip
 
     def _note(self) -> None:
@@ -230,10 +263,9 @@ class CameraWatch:
         if seconds < STATUS:
             return
         self.status.rate = (self.status.frames - self._frames_noted) / (at - self._noted)
-        self._noted, self._frames_noted = at, self.status.frames
-        self._database.write(
-            "UPDATE camera SET at = ?, status_json = ? WHERE name = ?", at, json.dumps(asdict(self.status)), self.name
-        )
+        self._noted, self._frames_noted, self.status.at = at, self.status.frames, at
+        status = json.dumps(asdict(self.status))
+        self._database.write("UPDATE camera SET at = ?, status_json = ? WHERE name = ?", time.time(), status, self.name)
 
     def _store(self, blocks: Iterator[Blocks]) -> None:
         """Store finished minutes."""

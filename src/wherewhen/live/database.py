@@ -33,6 +33,13 @@ MIGRATIONS = (
         tries INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL DEFAULT 0, UNIQUE(sink, key)
     ) STRICT;
     """,
+    """
+    CREATE TABLE service(
+        id INTEGER PRIMARY KEY CHECK(id = 1), pid INTEGER NOT NULL, started REAL NOT NULL, at REAL NOT NULL,
+        stopped REAL, cameras_json TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE viewed(item TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has."""
 

@@ -28,7 +28,8 @@ class Feed(Reading):
     ``tap`` gets two small pictures a second with the moment of their arrival, as soon as they are read. A file is
     replayed at the speed of ``now``: a picture is read when its moment comes, and none is dropped. Of a camera, all
     waiting pictures are dropped where the oldest waits longer than ``latency`` seconds: the stretch ends there, and
-    `stretches` begins another one.
+    `stretches` begins another one. ``spent``: what reading took; ``waited``: seconds that the consumer waited for
+    pictures; ``queued``: seconds that the last picture waited for the consumer.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Feed(Reading):
         self._error: WherewhenError | None = None
         self.dropped = self.received = 0
         self.arrival = 0.0
+        self.spent, self.waited, self.queued = Spent(), 0.0, 0.0
 
     def stretches(self) -> Iterator[Reading]:
         """This reading, once for each stretch without a gap; VideoError where the camera can't be read on."""
@@ -62,10 +64,11 @@ class Feed(Reading):
     ) -> Iterator[tuple[int, Frame]]:
         """Frames of the present stretch, as `Reading.several`."""
         if self._thread is None:
-            frames = super().several([*wants, TAP], span, spent)
+            frames = super().several([*wants, TAP], span, spent or self.spent)
             self._thread = Thread(target=self._fill, args=(frames, len(wants)), name="pictures", daemon=True)
             self._thread.start()
         while True:
+            begin = time.perf_counter()
             with self._changed:
                 while not self._queue and not self._ended and not self._cut:
                     self._changed.wait(0.5)
@@ -73,7 +76,8 @@ class Feed(Reading):
                     return
                 number, frame, arrival = self._queue.popleft()
                 self._changed.notify_all()
-            self.arrival = arrival
+            self.waited += time.perf_counter() - begin
+            self.arrival, self.queued = arrival, self._now() - arrival
             yield number, replace(frame, image=self._masks(frame.image))
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from wherewhen.inference.model import Model
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
 from wherewhen.live.outbox import Outbox
+from wherewhen.live.presence import Presence
 from wherewhen.live.settings import CameraConfig, StoreConfig, WatchConfig
 from wherewhen.video.sources import shown
 
@@ -86,8 +87,8 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool
     """
     check(config, device)
     folder = Path(config.store.path)
-    Database(folder).close()
     cameras = config.of_cameras
+    presence = Presence(Database(folder), cameras)
     sinks = makers(config)
     states = [name for name in sinks if registry.load("sinks", name).abilities.states]
     shared = _Shared(folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel())
@@ -100,12 +101,15 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool
             processes[name] = _started(name, camera, shared)
         while not stop.is_set() and not all(child.finished for child in processes.values()):
             stop.wait(0.2)
+            presence()
             for name, child in processes.items():
-                processes[name] = _supervised(name, child, partial(_started, name, cameras[name], shared))
+                start = partial(_started, name, cameras[name], shared)
+                processes[name] = _supervised(name, child, start, presence)
     finally:
         stop.set()
         _end(processes)
         outbox.close()
+        presence.close()
 
 
 def _started(name: str, camera: CameraConfig, shared: _Shared) -> _Running:
@@ -133,7 +137,7 @@ def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> N
         raise SystemExit(2) from None
 
 
-def _supervised(name: str, child: _Running, start: Callable[[], _Running]) -> _Running:
+def _supervised(name: str, child: _Running, start: Callable[[], _Running], presence: Presence) -> _Running:
     """The process of a camera; a new one in place of one that died."""
     if child.finished or child.process.is_alive():
         return child
@@ -141,7 +145,9 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running]) -> _R
         child.finished = True
     elif not child.next_at:
         wait = min(60.0, 2.0**child.starts)
-        log.error("%s: its process ended with code %s; started again in %.0f s", name, child.process.exitcode, wait)
+        cause = f"its process ended with code {child.process.exitcode}"
+        presence.died(name, cause)
+        log.error("%s: %s; started again in %.0f s", name, cause, wait)
         child.next_at = time.monotonic() + wait
     elif time.monotonic() >= child.next_at:
         return replace(start(), starts=child.starts + 1)

@@ -17,13 +17,13 @@ from wherewhen.core import registry
 
 COMMANDS = {verb: cli.command_of(verb) for verb in cli.VERBS}
 
-PLACES = {"action", "data", "source", "archive", "text", "other", "kind", "file", "name"}
+PLACES = {"action", "data", "source", "archive", "text", "other", "kind", "file", "name", "store"}
 """What a verb works on: said by its place, in every verb."""
 
 TYPES: dict[str, Any] = {
     # what a verb works on
     "action": Literal, "data": str, "source": str, "archive": str, "text": str, "other": str, "kind": str, "file": str,
-    "name": str,
+    "name": str, "store": str,
     # data sets
     "reader": str, "other_reader": str, "fold": str, "normal": str, "anomalous": str, "damaged": Literal, "across": str,
     # what is written and printed

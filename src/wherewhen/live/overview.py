@@ -1,0 +1,153 @@
+"""The state of the service and of its cameras, as a reader of the store sees it; the service need not run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wherewhen.budget.blocks import DAY
+from wherewhen.core.errors import StoreError
+from wherewhen.live.database import MIGRATIONS, NAME
+
+FINISHED = "finished"  # why a replay that came to its end is offline
+LIVES = 15.0  # seconds without a sign of life after which the service does not run
+SCORES = 60.0  # seconds without a score after which a camera that calls itself ok is not
+
+
+class LastAlert(NamedTuple):
+    """The newest alert of a camera that was sent; times in seconds since 1970."""
+
+    id: str
+    start: float
+    end: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class CameraView:
+    """A camera at the moment of reading.
+
+    ``since``: seconds since 1970. ``status``: the fields of `wherewhen.live.camera.Status`; empty where nothing was
+    scored yet. ``facts``: those of `wherewhen.live.presence.facts_of`. ``fault``: why it is not ok; None where it is,
+    and where a replay came to its end.
+    """
+
+    name: str
+    state: str
+    cause: str | None
+    since: float
+    status: dict[str, Any]
+    facts: dict[str, Any]
+    used_today: int
+    last_alert: LastAlert | None
+    fault: str | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is a replay that came to its end."""
+        return self.state == "offline" and self.cause == FINISHED
+
+    def plain(self) -> dict[str, Any]:
+        """The values that ``wherewhen status --json`` and ``/healthz`` show."""
+        measured = {name: self.status.get(name) for name in ("rate", "latency", "dropped", "score", "threshold")}
+        return {
+            "name": self.name, "ok": self.fault is None, "fault": self.fault, "state": self.state, "cause": self.cause,
+            "since": self.since, **measured, "alerts_today": self.used_today,
+            "budget_per_day": self.facts.get("per_day"), "model": self.facts.get("model"),
+            "last_alert": self.last_alert._asdict() if self.last_alert else None,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The service at a moment ``now``; ``stopped``: when it ended as intended; ``outbox``: messages by sink."""
+
+    now: float
+    running: bool
+    started: float
+    at: float
+    stopped: float | None
+    cameras: tuple[CameraView, ...]
+    outbox: dict[str, int]
+    free_bytes: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every camera is ok, or a replay that ended."""
+        return all(camera.fault is None for camera in self.cameras)
+
+    def plain(self) -> dict[str, Any]:
+        """The values that ``wherewhen status --json`` and ``/healthz`` show."""
+        return {
+            "ok": self.ok, "running": self.running, "started": self.started, "stopped": self.stopped,
+            "cameras": [camera.plain() for camera in self.cameras], "outbox": self.outbox,
+            "storage_free_bytes": self.free_bytes,
+        }  # fmt: skip
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The database of a store, for reading alone; StoreError where there is none, or one of another version."""
+    path = folder / NAME
+    if not path.is_file():
+        raise StoreError(f"{folder}: no store of wherewhen watch there (expected {path}); name its folder")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != len(MIGRATIONS):
+                raise StoreError(f"{path}: another version of wherewhen wrote it; use that one, or run watch again")
+            yield connection
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path}: can't be read as a database ({error})") from None
+
+
+def overview(folder: Path, now: float) -> Overview:
+    """The service and its cameras at a moment in seconds since 1970; StoreError where no service has run there."""
+    with opened(folder) as connection:
+        service = connection.execute("SELECT started, at, stopped, cameras_json FROM service").fetchone()
+        if service is None:
+            raise StoreError(f"{folder}: no service has run with this store; start one: wherewhen watch cameras.yaml")
+        started, at, stopped, facts = service
+        running = stopped is None and now - at < LIVES
+        absence = None if running else _absence(now, at, stopped)
+        cameras = [_camera(connection, name, fixed, now, absence) for name, fixed in json.loads(facts).items()]
+        outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
+    free = shutil.disk_usage(folder).free
+    return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free)
+
+
+def _absence(now: float, at: float, stopped: float | None) -> str:
+    """Why the service does not run, in words."""
+    if stopped is not None:
+        return "the service was stopped"
+    return f"the service does not run: no sign of life for {now - at:.0f} s"
+
+
+def _camera(
+    connection: sqlite3.Connection, name: str, facts: dict[str, Any], now: float, absence: str | None
+) -> CameraView:
+    row = connection.execute("SELECT state, cause, since, at, status_json FROM camera WHERE name = ?", (name,))
+    state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", now, now, None)
+    status = json.loads(text) if text else {}
+    day = DAY * (status.get("at", now) // DAY)
+    sent = "FROM item WHERE camera = ? AND severity = 'alert'"
+    (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND t0 >= ?", (name, day)).fetchone()
+    newest = connection.execute(f"SELECT id, t0, t1, score {sent} ORDER BY t0 DESC LIMIT 1", (name,)).fetchone()
+    view = CameraView(name, state, cause, since, status, facts, used, LastAlert(*newest) if newest else None, None)
+    return view if view.finished else replace(view, fault=absence or _fault(view, now - at))
+
+
+def _fault(view: CameraView, silent: float) -> str | None:
+    """Why a camera of a running service is not ok; ``silent``: seconds since its last score."""
+    if view.state != "ok":
+        return f"{view.state}: {view.cause}" if view.cause else view.state
+    return f"nothing was scored for {silent:.0f} s" if silent > SCORES else None

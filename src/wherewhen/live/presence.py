@@ -1,0 +1,61 @@
+"""What the service notes about itself: that it runs, with which cameras, and which of their processes died."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wherewhen.core.documents import read_json
+from wherewhen.core.store import content_hash
+from wherewhen.live.database import Database
+from wherewhen.live.feed import is_replayed
+from wherewhen.live.settings import CameraConfig
+
+EVERY = 2.0  # seconds between two signs of life
+CALIBRATION = "calibration.json"  # in a run folder
+
+
+class Presence:
+    """The row of the service in the database of a store, from its start to its end."""
+
+    def __init__(self, database: Database, cameras: Mapping[str, CameraConfig]) -> None:
+        self._database, self._next = database, 0.0
+        facts = json.dumps({name: facts_of(camera) for name, camera in cameras.items()})
+        row = (os.getpid(), time.time(), time.time(), facts)
+        self._database.write("INSERT OR REPLACE INTO service VALUES (1, ?, ?, ?, NULL, ?)", *row)
+        self._database.write("DELETE FROM camera")  # states of an earlier run
+
+    def __call__(self) -> None:
+        """Note that the service runs, where the last note is old."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            self._database.write("UPDATE service SET at = ?", time.time())
+
+    def died(self, camera: str, cause: str) -> None:
+        """Note that a camera's process ended without being asked to."""
+        changes = "state = 'offline', cause = excluded.cause, since = excluded.since, at = excluded.at"
+        insertion = f"INSERT INTO camera VALUES (?, 'offline', ?, ?, ?, NULL) ON CONFLICT(name) DO UPDATE SET {changes}"
+        self._database.write(insertion, camera, cause, time.time(), time.time())
+
+    def close(self) -> None:
+        """Note that the service ended as intended."""
+        self._database.write("UPDATE service SET at = ?, stopped = ?", time.time(), time.time())
+        self._database.close()
+
+
+def facts_of(camera: CameraConfig) -> dict[str, Any]:
+    """What stays the same about a camera: whether it is a replay, its model, and the budget of false alarms a day.
+
+    ``per_day`` and ``upper``: the budget that the model was calibrated for, and its 95 % bound; None without one.
+    """
+    run = Path(str(camera.model))
+    weights = run / "weights" / "best.safetensors" if run.is_dir() else run
+    record = read_json(run / CALIBRATION) if (run / CALIBRATION).exists() else {}
+    return {
+        "replayed": is_replayed(camera.source), "model": content_hash(weights), "a_day": camera.alerts.a_day,
+        "per_day": record.get("per_day"), "upper": record.get("upper"),
+    }  # fmt: skip
