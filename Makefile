@@ -2,7 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 SOURCES := src tests benchmarks hatch_build.py
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# One process more than cores, up to four: some tests wait for a clock or another process.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1))) --maxprocesses 4 --dist loadfile
 
 # Processes that tests start would otherwise compile the whole package each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +16,7 @@ help:  ## list the targets
 demo: .venv/ready  ## train on toy scenes, detect on unseen ones, write demo/
 	$(BIN)/wherewhen demo --output demo
 
-test: .venv/extras system lint  ## lint, types, all tests, file by file on up to four cores
+test: .venv/extras system lint  ## lint, types, all tests, file by file in up to four processes
 	$(PYTEST)
 
 coverage: .venv/extras system  ## all tests with the share of lines that they run; lines that are not run: htmlcov/
