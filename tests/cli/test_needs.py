@@ -95,7 +95,7 @@ search store car --count 3 --every 2 --parts 1 --videos x --output out --json --
 search store car --clip.weights random
 toy --output out --normal-clips 2 --anomalous-clips 3 --kinds running --seconds 3 --width 64 --height 48 --quiet
 toy --rate 5 --cameras 2
-toy --json --scene 1 --seed 2 --palette --decoys 3
+toy --json --scene 1 --seed 2 --palette --decoys 3 --nuisance rain
 toy --anomalous-clips 0
 train x --output run --fold first --reader native --seed 3 --device cpu --resume --no-check --quiet --json
 train x --normal a --anomalous b --validation 0.3 --training.steps 3 --cuboid_mil.hidden 8 --motion.rate 5

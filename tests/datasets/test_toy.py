@@ -289,3 +289,35 @@ def test_a_drawn_set_names_cameras_and_has_a_fold_of_unseen_ones(tmp_path: Path)
     (unseen,) = (fold for fold in dataset.folds if fold.name == "unseen")
     assert {video.camera for video in unseen.test} == {"scene2"} and {v.label for v in unseen.test} == {0, 1}
     assert {video.camera for video in unseen.train} == {"scene0", "scene1"}
+
+
+NUISANCE = Toy(seed=4, clips_normal=4, clips_anomalous=4, seconds=4, width=96, height=72, rate=8)
+
+
+@pytest.mark.parametrize("kind", ["rain", "wind", "flicker"])
+def test_nuisance_is_in_some_clips_of_both_labels_and_all_else_stays_in_place(kind: str) -> None:
+    disturbed = []
+    for index in range(8):
+        pairs = list(zip(clip(replace(NUISANCE, nuisance=(kind,)), index), clip(NUISANCE, index), strict=True))
+        for drawn, plain in pairs:
+            np.testing.assert_array_equal(drawn.mask, plain.mask)
+            assert drawn.boxes == plain.boxes
+        changes = [np.abs(drawn.image.astype(int) - plain.image).max(-1) > 8 for drawn, plain in pairs]
+        shares = np.array([changed.mean() for changed in changes])
+        disturbed.append(bool(shares.max() > 0))
+        if kind == "flicker" and disturbed[-1]:
+            assert 0 in shares and shares.max() < 0.5, "it goes on and off, and lights a part of the picture"
+        if kind == "rain" and disturbed[-1]:
+            assert (shares > 0).all() and (changes[0] != changes[1]).any()
+        if kind == "wind" and disturbed[-1]:
+            assert not np.any(changes, 0)[-20:].any(), "no leaves at the bottom"
+    labels = np.array([planned.kind is not None for planned in plan(NUISANCE)])
+    chosen = np.array(disturbed)
+    assert {(True, True), (True, False), (False, True), (False, False)} == {
+        *zip(labels.tolist(), chosen.tolist(), strict=True)
+    }
+
+
+def test_unknown_nuisance_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown kind of nuisance 'snow'"):
+        Toy(nuisance=("snow",))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from wherewhen.core.values import Floats, Masks, Pixels
 from wherewhen.datasets._toy_body import Shape
 from wherewhen.datasets._toy_camera import Camera
+from wherewhen.datasets._toy_nuisance import Nuisance
 from wherewhen.datasets._toy_scene import SWAYS, Scene
 from wherewhen.datasets._toy_script import Actor
 
@@ -188,12 +189,19 @@ def _visible(ids: NDArray[np.int16], hot: list[int], least: float) -> tuple[Mask
     return mask, boxes
 
 
-def render(scene: Scene, actors: list[Actor], rng: np.random.Generator, rate: float, frames: int) -> Iterator[Drawn]:
+def render(
+    scene: Scene,
+    actors: list[Actor],
+    rng: np.random.Generator,
+    rate: float,
+    frames: int,
+    nuisance: Nuisance,
+) -> Iterator[Drawn]:
     """The pictures of a clip in order."""
     films = [_film(actor, scene) for actor in actors]
     lens = _Lens(rng, scene.camera, rate, scene.light)
     limits = np.array([scene.camera.width, scene.camera.height])
-    wind = rng.uniform(0.4, 0.8)
+    wind = rng.uniform(0.4, 0.8) * (2 if nuisance.is_windy else 1)
     least = 10 * (scene.camera.height / 240) ** 2
     for index in range(frames):
         cast = [(film, index - film.actor.first) for film in films]
@@ -208,4 +216,4 @@ def render(scene: Scene, actors: list[Actor], rng: np.random.Generator, rate: fl
             _paint(image, ids, scene, film, k)
         hot = [film.actor.track for film, k in cast if film.actor.hot[k]]
         mask, boxes = _visible(ids, hot, least)
-        yield Drawn(lens(image, index), mask, boxes)
+        yield Drawn(lens(nuisance(image, index, rate), index), mask, boxes)

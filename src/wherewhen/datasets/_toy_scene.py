@@ -94,8 +94,10 @@ class _Canvas:
         self.polygon([[x0, y0, z0], [x1, y0, z0], [x1, y1, z0], [x0, y1, z0]], color * 0.88, far)
 
 
-def build(seed: int, width: int, height: int, varied: bool = False) -> Scene:
-    """The place that belongs to a seed; ``varied``: also in height and view angle of the camera, and in light.
+def build(seed: int, width: int, height: int, varied: bool = False, windy: bool = False) -> Scene:
+    """The place that belongs to a seed.
+
+    ``varied``: also in height and view angle of the camera, and in light. ``windy``: leaves move four times as far.
 
     >>> sorted(build(0, 64, 48).bands)
     ['lawn', 'plaza', 'stream']
@@ -119,7 +121,17 @@ def build(seed: int, width: int, height: int, varied: bool = False) -> Scene:
     canvas = _backdrop(rng, camera, bands, wall, way)
     _furnish(rng, canvas, bands, wall, sun)
     depth = _occluder_depth(canvas)
-    return Scene(camera, bands, way, sun, float(rng.uniform(0.3, 0.5)), _sway(canvas), depth, np.isfinite(depth), light)
+    return Scene(
+        camera,
+        bands,
+        way,
+        sun,
+        float(rng.uniform(0.3, 0.5)),
+        _sway(canvas, 4.0 if windy else 1.0),
+        depth,
+        np.isfinite(depth),
+        light,
+    )
 
 
 def _varied(rng: np.random.Generator, camera: Camera) -> Camera:
@@ -290,13 +302,13 @@ def _occluder_depth(canvas: _Canvas) -> Features:
     return hidden
 
 
-def _sway(canvas: _Canvas) -> Pixels:
-    """The background with its leaves a little to the left and right: ``(SWAYS, H, W, 3)``."""
+def _sway(canvas: _Canvas, gust: float) -> Pixels:
+    """The background with its leaves a little to the left and right, ``gust`` times: ``(SWAYS, H, W, 3)``."""
     size = (canvas.camera.width, canvas.camera.height)
     height, width = canvas.image.shape[:2]
     soft = cv2.GaussianBlur(canvas.leaves.astype(np.float32) / 255, (0, 0), 3.0 * canvas.camera.height / 240)
     ys, xs = np.mgrid[:height, :width].astype(np.float32)
-    strength = 0.012 * canvas.camera.height * FINER / 2
+    strength = 0.012 * gust * canvas.camera.height * FINER / 2
     pictures = []
     for turn in np.linspace(0, 2 * np.pi, SWAYS + 1)[:-1]:
         push = soft * strength * np.sin(turn + xs / width * 20 + ys / height * 9).astype(np.float32)

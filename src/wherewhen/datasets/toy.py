@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 KINDS = ("running", "wheels", "wrong_way", "fight", "fall", "abandoned", "intrusion")
 """Kinds of anomaly, by the name of the act that plays them."""
 
+NUISANCES = ("rain", "wind", "flicker")
+"""What disturbs a recording and is no anomaly."""
+
 MOST_DECOYS = 64
 UNSEEN_FROM = 3  # cameras, of which the last third are in a fold of their own
 
@@ -44,6 +47,7 @@ class Toy:
     ``test_fraction``: share of the clips, of each label and kind, that the one fold tests on. ``palette``: all is dull
     but the anomaly, which wears the color of its kind while it lasts; what happens stays the same. ``decoys``: how many
     still things in colors of the palette stand about in every clip, normal ones too: color alone is then no evidence.
+    ``nuisance``: kinds of `NUISANCES`, each in about half of the clips, whatever their label; all else stays the same.
     """
 
     seed: int = 0
@@ -59,12 +63,17 @@ class Toy:
     test_fraction: float = 0.5
     palette: bool = False
     decoys: int = 0
+    nuisance: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         for kind in self.kinds:
             if kind not in KINDS:
                 raise ConfigError(unknown("kind of anomaly", kind, KINDS))
+        object.__setattr__(self, "nuisance", tuple(self.nuisance))
+        for name in self.nuisance:
+            if name not in NUISANCES:
+                raise ConfigError(unknown("kind of nuisance", name, NUISANCES))
         low = {"seed": 0, "scene": 0, "cameras": 1, "clips_normal": 0, "clips_anomalous": 0, "seconds": 4}
         for name, least in {**low, "width": 64, "height": 48}.items():
             if getattr(self, name) < least:
@@ -140,10 +149,10 @@ def _folds(videos: Sequence[Video], clips: Sequence[Planned], settings: Toy) -> 
 
 
 @lru_cache(16)
-def _scene(seed: int, width: int, height: int, varied: bool) -> Scene:
+def _scene(seed: int, width: int, height: int, varied: bool, windy: bool = False) -> Scene:
     from wherewhen.datasets._toy_scene import build
 
-    return build(seed, width, height, varied)
+    return build(seed, width, height, varied, windy)
 
 
 def clip(settings: Toy, index: int) -> Iterator[Drawn]:
@@ -155,14 +164,20 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
     (48, 64, 3)
     """
     from wherewhen.datasets._toy_acts import fill
+    from wherewhen.datasets._toy_nuisance import Nuisance
     from wherewhen.datasets._toy_render import render
 
     clips = plan(settings)
     if not 0 <= index < len(clips):
         raise DataError(f"toy: clips 0 to {len(clips) - 1}, got {index}")
-    scene = _scene(clips[index].scene, settings.width, settings.height, settings.cameras > 1)
+    place = clips[index].scene, settings.width, settings.height, settings.cameras > 1
+    scene = _scene(*place)
     rng = np.random.default_rng([settings.seed, 0xC11B, index])
     actors = fill(scene, rng, settings.rate, settings.frames, clips[index].kind)
+    draws = np.random.default_rng([settings.seed, 0x4A17, index])
+    nuisance = Nuisance.of(settings.nuisance, scene, draws, settings.rate, settings.frames)
+    if nuisance.is_windy:
+        scene = replace(scene, pictures=_scene(*place, windy=True).pictures)
     if settings.palette:
         from wherewhen.datasets._toy_palette import dressed, muted
 
@@ -172,7 +187,7 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
 
         apart = np.random.default_rng([settings.seed, 0xDEC0, index])  # so that all else stays in its place
         actors = actors + standing(scene, apart, settings.frames, settings.decoys, actors)
-    return render(scene, actors, rng, settings.rate, settings.frames)
+    return render(scene, actors, rng, settings.rate, settings.frames, nuisance)
 
 
 def _spans(hot: Masks, rate: float) -> list[tuple[float, float]]:

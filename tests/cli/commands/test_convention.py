@@ -41,7 +41,7 @@ TYPES: dict[str, Any] = {
     "rate": float, "speed": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str,
     "clips": int, "stride": int, "frames_per_clip": int, "cameras": int, "scene": int, "normal_clips": int,
     "anomalous_clips": int,
-    "kinds": str, "palette": bool, "decoys": int, "boxes": bool,
+    "kinds": str, "nuisance": str, "palette": bool, "decoys": int, "boxes": bool,
     # texts
     "similar": float, "endpoint": str, "language_model": str, "classes": str, "scene_text": str, "count": int,
     "every": float, "parts": int,

@@ -26,6 +26,8 @@ class Options:
         seed: number that all random choices depend on.
         palette: draw everything gray but the anomalies, each kind in a color that the backbone toywords reads.
         decoys: number of still objects in these colors in every clip, so that color alone is no sign of an anomaly.
+        nuisance: what disturbs about half of the clips, whatever their label, names between commas: rain, wind, flicker
+            (of a lamp).
         json: print the result as JSON instead of text.
         quiet: no progress bars, and only warnings and errors in the log.
     """
@@ -43,6 +45,7 @@ class Options:
     seed: int = 0
     palette: bool = False
     decoys: int = 0
+    nuisance: str | None = None
     json: bool = False
     quiet: bool = False
 
@@ -55,11 +58,14 @@ def run(options: Options) -> int:
     from wherewhen.data_tools import toy_videos
 
     arguments = {
-        name: value for name, value in vars(options).items() if name not in ("output", "kinds", "json", "quiet")
+        name: value
+        for name, value in vars(options).items()
+        if name not in ("output", "kinds", "nuisance", "json", "quiet")
     }
     arguments |= {"clips_normal": arguments.pop("normal_clips"), "clips_anomalous": arguments.pop("anomalous_clips")}
-    if options.kinds:
-        arguments["kinds"] = tuple(kind.strip() for kind in options.kinds.split(","))
+    for name, text in (("kinds", options.kinds), ("nuisance", options.nuisance)):
+        if text:
+            arguments[name] = tuple(word.strip() for word in text.split(","))
     toy_videos.toy(Path(options.output), quiet=options.quiet, **arguments)
     if options.json:
         print_json({"output": options.output, "videos": options.normal_clips + options.anomalous_clips})
