@@ -84,6 +84,11 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
     assert [str(key).rsplit(":", 1)[-1] for (key,) in posted if ":update" not in str(key)] == ["new", "end"] * len(
         items
     )
+    messages = [json.loads(str(text)) for (text,) in rows(tmp_path, "SELECT message_json FROM outbox ORDER BY id")]
+    for message in messages:
+        clip, ended = message["after"]["wherewhen"]["files"]["clip"], message["kind"] == "end"
+        assert message["after"]["has_clip"] is ended
+        assert (clip is not None and (tmp_path / clip).exists()) is ended
     pictures = [tmp_path / str(name) for (name,) in rows(tmp_path, "SELECT snapshot FROM item")]
     assert all(picture.read_bytes().startswith(b"\xff\xd8") for picture in pictures)
     assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "finished")]

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,18 +17,18 @@ from wherewhen.budget.blocks import BlockMaker, Blocks
 from wherewhen.core.contracts.sinks import Kind, Message
 from wherewhen.core.errors import VideoError
 from wherewhen.core.extents import TICK
-from wherewhen.core.store import atomic
 from wherewhen.core.values import Frame, Prediction
 from wherewhen.inference.detector import Detector
+from wherewhen.live.alert_files import AlertFiles, Clip
 from wherewhen.live.alerts import Alert, Alerts, Change
 from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed
 from wherewhen.live.histogram import Histogram
 from wherewhen.live.overview import FINISHED
 from wherewhen.live.picture_state import PictureState, State
+from wherewhen.live.retention import make_room_for_messages
 from wherewhen.live.schedule import permits
 from wherewhen.live.settings import CameraConfig
-from wherewhen.live.snapshots import Snapshots
 from wherewhen.live.wall_clock import Now, WallClock
 from wherewhen.live.zones import Masks
 from wherewhen.video.sources import Source, expand, shown
@@ -92,9 +93,10 @@ class CameraWatch:
         self.status = Status(threshold=threshold)
         self.state: State = "offline"
         self._periods, self._masks = config.periods, Masks(config.covered)
-        self._snapshots, self._pictures = Snapshots(), PictureState(config.states)
+        self._files, self._pictures = AlertFiles(folder, config.clips), PictureState(config.states)
         self._seen: State = "ok"
         self._size = (0, 0)
+        self._origin = 0.0  # time of day at time 0 of the stream
         self._updates = 0
         self._noted = -float("inf")
         self._frames_noted = 0
@@ -102,7 +104,7 @@ class CameraWatch:
     def run(self, stop: Event) -> None:
         """Watch until ``stop`` is set, or the end of the files."""
         wait, ended = 0.0, "failed"
-        self._database = Database(self.folder)
+        self._database = Database(self.folder, partial(make_room_for_messages, self.folder))
         try:
             self._change_state("offline", "not opened yet")
             for source in self._sources():
@@ -144,10 +146,10 @@ class CameraWatch:
         def tap(frame: Frame, arrival: float) -> None:
             moment = clock(frame.end, arrival)
             self._size = frame.image.shape[1], frame.image.shape[0]
-            self._snapshots.add(moment, frame.image)
+            self._files.snapshots.add(moment, frame.image)
             self._seen = self._pictures(moment, frame.image)
 
-        with Feed(source, self.now, tap, self._masks, self.config.latency_seconds) as feed:
+        with Feed(source, self.now, tap, self._masks, self.config.latency_seconds, self._files.ring()) as feed:
             log.info("%s: %s is open", self.name, shown(source))
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
@@ -157,7 +159,7 @@ class CameraWatch:
                         break
                     if step.frames is None or clock.anchor is None:
                         continue
-                    begin = clock.anchor if begin is None else begin
+                    begin = self._origin = clock.anchor if begin is None else begin
                     end = begin + float(step.frames.edges[-1])
                     self._step(step, begin, maker)
                     self.status.frames, self.status.dropped = frames + feed.received, dropped + feed.dropped
@@ -197,43 +199,44 @@ class CameraWatch:
                 self._store(maker(float(start), float(end), float(score)))
             allowed = permits(self._periods, float(end))
             self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, allowed))
+        is_open = self.alerts.alert is not None
+        self._files.release(float(step.frames.edges[-1]), self.alerts.config.duration, event=is_open)
 
     def _tell(self, changes: Iterator[Change]) -> None:
         for change in changes:
-            alert = change.alert
+            alert, clip = change.alert, Clip(None, None)
             if change.kind == "new":
                 self.status.alerts += 1
                 self._updates = 0
-                self._keep(alert)
+                self._keep(alert, clip)
             elif change.kind == "end":
                 self.status.detections += alert.severity == "detection"
                 if alert.suppressed is not None:
                     self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
-                self._keep(alert)
+                clip = self._files.clip(alert, self._origin)
+                self._keep(alert, clip)
             if alert.severity == "alert":
-                self._send(change.kind, change.before, alert)
+                self._send(change.kind, change.before, alert, clip)
 
-    def _keep(self, alert: Alert) -> None:
-        """Store an alert with its picture."""
-        picture = None if self._stored(alert) else self._snapshots.at(alert.last, alert.box)
-        if picture is not None:
-            with atomic(self.folder / _snapshot(alert)) as draft:
-                draft.write_bytes(picture)
-        row = (
-            alert.id, alert.camera, alert.start, alert.end, alert.severity, alert.top_score, alert.threshold,
-            alert.suppressed, json.dumps(alert.box), json.dumps(alert.entered), self._stored(alert), alert.state,
-        )  # fmt: skip
-        self._database.write(f"INSERT OR REPLACE INTO item VALUES ({', '.join('?' * len(row))})", *row)
+    def _keep(self, alert: Alert, clip: Clip) -> None:
+        """Store an alert with its picture, and with its clip once it ended."""
+        self._files.picture(alert)
+        snapshot, thumb = (self._files.name(kind, alert) for kind in ("snapshot", "thumb"))
+        row = {
+            "id": alert.id, "camera": alert.camera, "t0": alert.start, "t1": alert.end, "severity": alert.severity,
+            "score": alert.top_score, "threshold": alert.threshold, "suppressed": alert.suppressed,
+            "box_json": json.dumps(alert.box), "zones_json": json.dumps(alert.entered), "snapshot": snapshot,
+            "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note,
+        }  # fmt: skip
+        marks = ", ".join("?" * len(row))
+        self._database.write(f"INSERT OR REPLACE INTO item({', '.join(row)}) VALUES ({marks})", *row.values())
 
-    def _stored(self, alert: Alert) -> str | None:
-        """The name of an alert's picture in the store; None where it has none."""
-        name = _snapshot(alert)
-        return name if (self.folder / name).exists() else None
-
-    def _send(self, kind: Kind, before: Alert | None, alert: Alert) -> None:
-        snapshot = self._stored(alert)
+    def _send(self, kind: Kind, before: Alert | None, alert: Alert, clip: Clip) -> None:
+        snapshot = self._files.name("snapshot", alert)
+        files = {"snapshot": snapshot, "thumb": self._files.name("thumb", alert), "clip": clip.name}
         more: dict[str, Any] = {"snapshot": snapshot is not None, "latency": round(self.now() - alert.last, 3)}
-        after = alert.plain(self._size, **more)
+        more |= {"files": files, "clip_note": clip.note}
+        after = alert.plain(self._size, clip=clip.name is not None, **more)
         earlier = before.plain(self._size, **more) if before is not None else {}
         key = f"{alert.id}:{kind}"
         if kind == "update":
@@ -276,7 +279,3 @@ class CameraWatch:
                     "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?)", self.name, float(block.starts[0]),
                     float(block.seconds[0]), json.dumps(peaks), self.state,
                 )  # fmt: skip
-
-
-def _snapshot(alert: Alert) -> str:
-    return f"snapshots/{alert.camera}/{alert.id}.jpg"

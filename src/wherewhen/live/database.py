@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.core.contracts.sinks import Message
 from wherewhen.core.errors import StoreError
+
+log = logging.getLogger("wherewhen")
 
 NAME = "live.db"
 MIGRATIONS = (
@@ -40,6 +43,11 @@ MIGRATIONS = (
     ) STRICT;
     CREATE TABLE viewed(item TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE item ADD COLUMN thumb TEXT;
+    ALTER TABLE item ADD COLUMN clip TEXT;
+    ALTER TABLE item ADD COLUMN clip_note TEXT;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has."""
 
@@ -53,9 +61,14 @@ class Waiting(NamedTuple):
 
 
 class Database:
-    """One connection to the file; each process and thread has its own. StoreError for a file of a newer version."""
+    """One connection to the file; each process and thread has its own. StoreError for a file of a newer version.
 
-    def __init__(self, folder: Path) -> None:
+    ``on_full`` makes room where the disk is full, if it can. Changes that still can't be stored are left out then, with
+    a line in the log once until it works again; without it they are errors.
+    """
+
+    def __init__(self, folder: Path, on_full: Callable[[], bool] | None = None) -> None:
+        self._on_full, self._failed = on_full, False
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / NAME
         try:
@@ -77,29 +90,33 @@ class Database:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # an error of the disk may have ended it
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """The rows of a query."""
         return self._connection.execute(query, values).fetchall()
 
-    def write(self, query: str, *values: Any) -> None:
-        """Make one change."""
-        self._connection.execute(query, values)
+    def write(self, query: str, *values: Any) -> bool:
+        """Make one change; whether it is stored."""
+        return self._changed(lambda: self._connection.execute(query, values))
 
     def post(self, sinks: Sequence[str], key: str, message: Message, snapshot: str | None) -> None:
         """Put a message into the outbox of each sink, once per ``key``; ``snapshot``: file beside the database."""
         plain = {"id": message.id, "kind": message.kind, "camera": message.camera, "after": message.after,
                  "before": message.before, "at": message.at}  # fmt: skip
-        text = json.dumps(plain)
-        with self.transaction() as changes:
-            changes.executemany(
-                "INSERT OR IGNORE INTO outbox(sink, key, message_json, snapshot) VALUES (?, ?, ?, ?)",
-                [(sink, key, text, snapshot) for sink in sinks],
-            )
+        rows = [(sink, key, json.dumps(plain), snapshot) for sink in sinks]
+
+        def post() -> None:
+            with self.transaction() as changes:
+                changes.executemany(
+                    "INSERT OR IGNORE INTO outbox(sink, key, message_json, snapshot) VALUES (?, ?, ?, ?)", rows
+                )
+
+        self._changed(post)
 
     def waiting(self, sink: str, now: float, most: int = 20) -> list[Waiting]:
         """The oldest messages for a sink; none while the first of them waits for another try."""
@@ -109,13 +126,29 @@ class Database:
             return []
         return [Waiting(number, self._message(text, snapshot), tries) for number, text, snapshot, tries, _ in rows]
 
-    def sent(self, number: int) -> None:
-        """Remove a message that arrived, or that its sink refuses."""
-        self.write("DELETE FROM outbox WHERE id = ?", number)
+    def sent(self, number: int) -> bool:
+        """Remove a message that arrived, or that its sink refuses; whether it is removed."""
+        return self.write("DELETE FROM outbox WHERE id = ?", number)
 
     def failed(self, number: int, next_at: float) -> None:
         """Try a message again at a moment in seconds since 1970."""
         self.write("UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", next_at, number)
+
+    def _changed(self, change: Callable[[], object]) -> bool:
+        """Make a change, once more where the disk is full and room can be made; whether it is stored."""
+        try:
+            change()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or self._on_full is None:
+                raise
+            if not self._on_full():
+                if not self._failed:
+                    log.error("%s: the disk is full: alerts are neither stored nor sent", self.path)
+                self._failed = True
+                return False
+            change()
+        self._failed = False
+        return True
 
     def _message(self, text: str, snapshot: str | None) -> Message:
         picture = None

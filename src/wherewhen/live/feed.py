@@ -14,6 +14,7 @@ from wherewhen.core.errors import VideoError, WherewhenError
 from wherewhen.core.values import Frame
 from wherewhen.live.wall_clock import Now
 from wherewhen.live.zones import Masks
+from wherewhen.video.packets import Packets
 from wherewhen.video.reader import Reading
 from wherewhen.video.sources import Source
 from wherewhen.video.taking import Spent, Want
@@ -26,16 +27,18 @@ class Feed(Reading):
     """An open camera whose pictures are read ahead of their use.
 
     ``tap`` gets two small pictures a second with the moment of their arrival, as soon as they are read. A file is
-    replayed at the speed of ``now``: a picture is read when its moment comes, and none is dropped. Of a camera, all
-    waiting pictures are dropped where the oldest waits longer than ``latency`` seconds: the stretch ends there, and
-    `stretches` begins another one. ``spent``: what reading took; ``waited``: seconds that the consumer waited for
-    pictures; ``queued``: seconds that the last picture waited for the consumer.
+    replayed at the speed of ``now``: a picture is read when its moment comes, or later where ``latency`` seconds of the
+    file wait already, and none is dropped. Of a camera, all waiting pictures are dropped where the oldest waits longer
+    than ``latency`` seconds: the stretch ends there, and `stretches` begins another one. ``ring`` gets the packets of a
+    video. ``spent``: what reading took; ``waited``: seconds that the consumer waited for pictures; ``queued``: seconds
+    that the last picture waited for the consumer.
     """
 
     def __init__(
-        self, source: Source, now: Now, tap: Callable[[Frame, float], None], masks: Masks, latency: float
-    ) -> None:
-        super().__init__(source, "keep", None)
+        self, source: Source, now: Now, tap: Callable[[Frame, float], None], masks: Masks, latency: float,
+        ring: Packets | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(source, "keep", None, ring)
         self._now, self._tap, self._masks, self._latency = now, tap, masks, latency
         self._replayed = isinstance(source, Path)
         self._queue: deque[tuple[int, Frame, float]] = deque()
@@ -99,7 +102,7 @@ class Feed(Reading):
                 if self._replayed:
                     begin = self._now() if begin is None else begin
                     self._wait(begin + frame.end)
-                arrival = self._now()
+                arrival = self._now() if begin is None else begin + frame.end
                 if number == tap:
                     self._tap(frame, arrival)
                     continue
@@ -118,7 +121,7 @@ class Feed(Reading):
         with self._changed:
             self.received += 1
             if self._replayed:
-                while len(self._queue) >= MOST and not self._closing:
+                while self._is_full(frame) and not self._closing:
                     self._changed.wait(0.5)
             elif self._queue and (arrival - self._queue[0][2] > self._latency or len(self._queue) >= MOST):
                 self.dropped += len(self._queue)
@@ -126,6 +129,10 @@ class Feed(Reading):
                 self._cut = True
             self._queue.append((number, frame, arrival))
             self._changed.notify_all()
+
+    def _is_full(self, frame: Frame) -> bool:
+        """Whether a replay is so far ahead of the scores that a frame must wait."""
+        return bool(self._queue) and (len(self._queue) >= MOST or frame.start - self._queue[0][1].start > self._latency)
 
     def _wait(self, moment: float) -> None:
         while (left := self._now.seconds_until(moment)) > 0 and not self._closing:

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from wherewhen.core.addresses import masked
 from wherewhen.core.contracts.sinks import Sink, Undelivered
 from wherewhen.live.database import Database
+from wherewhen.live.retention import make_room_for_messages
 
 log = logging.getLogger("wherewhen")
 
@@ -44,13 +46,14 @@ class Outbox:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _deliver(self, name: str, make: Callable[[], Sink]) -> None:
-        database, sink = Database(self.folder), make()
+        database, sink = Database(self.folder, partial(make_room_for_messages, self.folder)), make()
         runs: Any = sink if sink.abilities.runs else None
+        arrived: set[int] = set()
         try:
             _quietly(name, runs and (lambda: runs.started(self.cameras)))
             while True:
                 stopping = self._stop.is_set()
-                moved = self._send_all(name, sink, database)
+                moved = self._send_all(name, sink, database, arrived)
                 if stopping and not moved:
                     break
                 if not moved:
@@ -60,12 +63,17 @@ class Outbox:
             _quietly(name, sink.close)
             database.close()
 
-    def _send_all(self, name: str, sink: Sink, database: Database) -> bool:
-        """Send the waiting messages up to the first that fails; whether one was sent."""
+    def _send_all(self, name: str, sink: Sink, database: Database, arrived: set[int]) -> bool:
+        """Send the waiting messages up to the first that fails; whether one was sent.
+
+        ``arrived``: messages that only remain because a full disk kept them from being removed.
+        """
         moved = False
-        for number, message, tries in database.waiting(name, time.time()):
+        for number, message, tries in database.waiting(name, time.time(), 20 + len(arrived)):
             try:
-                sink.send(message)
+                if number not in arrived:
+                    sink.send(message)
+                    moved = True
             except Undelivered as error:
                 if error.final:
                     log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, masked(error.cause))
@@ -76,8 +84,10 @@ class Outbox:
                 log.log(level, "%s: %s; tried again in %.0f s", name, masked(error.cause), wait)
                 database.failed(number, time.time() + wait)
                 break
-            database.sent(number)
-            moved = True
+            if database.sent(number):
+                arrived.discard(number)
+            else:
+                arrived.add(number)
         return moved
 
 

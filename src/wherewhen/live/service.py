@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -24,14 +23,13 @@ from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
 from wherewhen.live.outbox import Outbox
 from wherewhen.live.presence import Presence
-from wherewhen.live.settings import CameraConfig, StoreConfig, WatchConfig
+from wherewhen.live.retention import clean_until
+from wherewhen.live.settings import CameraConfig, WatchConfig
 from wherewhen.video.sources import shown
 
 log = logging.getLogger("wherewhen")
 
 GRACE = 10.0  # seconds that a camera's process may take to end
-CLEAN = 60.0  # seconds between two looks at the disk
-FREE = 0.05  # share of the disk that is left free
 
 
 @dataclass
@@ -93,7 +91,7 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool
     states = [name for name in sinks if registry.load("sinks", name).abilities.states]
     shared = _Shared(folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel())
     outbox = Outbox(folder, sinks, list(cameras))
-    cleaner = Thread(target=_clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
+    cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
     processes: dict[str, _Running] = {}
     try:
@@ -164,47 +162,3 @@ def _end(processes: Mapping[str, _Running]) -> None:
         if child.process.is_alive():
             child.process.kill()
             child.process.join()
-
-
-def _clean_until(folder: Path, store: StoreConfig, stop: Event) -> None:
-    database = Database(folder)
-    try:
-        while True:
-            clean(folder, database, store, time.time())
-            if stop.wait(CLEAN):
-                return
-    finally:
-        database.close()
-
-
-def clean(folder: Path, database: Database, store: StoreConfig, now: float) -> int:
-    """Remove what is older than the store keeps, then the oldest until it fits its size; how many items went.
-
-    A disk with less than a twentieth free counts as full. Messages that were not sent yet are kept.
-    """
-    removed = 0
-    for id, snapshot in database.rows("SELECT id, snapshot FROM item WHERE t0 < ?", now - store.days * 86400):
-        removed += _remove(folder, database, id, snapshot)
-    database.write("DELETE FROM block WHERE t < ?", now - max(store.days, 60) * 86400)
-    size = sum(path.stat().st_size for path in (folder / "snapshots").rglob("*") if path.is_file())
-    disk = shutil.disk_usage(folder)
-    excess = max(size - store.size, int(disk.total * FREE) - disk.free)
-    forced = 0
-    if excess > 0:
-        for id, snapshot in database.rows("SELECT id, snapshot FROM item WHERE snapshot IS NOT NULL ORDER BY t0"):
-            if excess <= 0:
-                break
-            path = folder / snapshot
-            excess -= path.stat().st_size if path.exists() else 0
-            forced += _remove(folder, database, id, snapshot)
-    if forced:
-        reason = f"before their {store.days:g} days, to keep within {store.bytes}"
-        log.warning("%s: %d alerts removed %s", folder, forced, reason)
-    return removed + forced
-
-
-def _remove(folder: Path, database: Database, id: str, snapshot: str | None) -> int:
-    if snapshot is not None:
-        (folder / snapshot).unlink(missing_ok=True)
-    database.write("DELETE FROM item WHERE id = ?", id)
-    return 1

@@ -13,37 +13,15 @@ from wherewhen.core.config import build, mapping, read_yaml
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.secret_text import filled
 from wherewhen.live import zones
+from wherewhen.live.alert_files import ClipConfig
 from wherewhen.live.alerts import AlertConfig
 from wherewhen.live.picture_state import StateConfig
+from wherewhen.live.retention import StoreConfig
 from wherewhen.live.schedule import Period
 from wherewhen.live.zones import Polygon
 from wherewhen.video.sources import Source, parsed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class StoreConfig:
-    """Where alerts are kept.
-
-    Args:
-        path: folder of the database and of pictures.
-        days: how long they are kept.
-        bytes: most disk space that they take, such as 20GB.
-    """
-
-    path: str = "live"
-    days: float = 7.0
-    bytes: str = "20GB"
-
-    @property
-    def size(self) -> int:
-        """Most disk space, in bytes."""
-        match = _SIZE.fullmatch(self.bytes.strip())
-        if not match:
-            raise ConfigError(f"store.bytes: expected a size such as 20GB, got {self.bytes!r}")
-        return int(float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " "))
 
 
 @dataclass(frozen=True)
@@ -62,6 +40,7 @@ class CameraConfig:
         latency_seconds: pictures that wait longer are dropped, the whole queue at a time.
         alerts: when an alert begins and ends.
         states: limits of the states of the camera.
+        clips: what is stored of alerts as video.
     """
 
     url: str
@@ -74,6 +53,7 @@ class CameraConfig:
     latency_seconds: float = 10.0
     alerts: AlertConfig = AlertConfig()  # noqa: RUF009 (frozen)
     states: StateConfig = StateConfig()  # noqa: RUF009 (frozen)
+    clips: ClipConfig = ClipConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         for name, value in (("speed", self.speed), ("latency_seconds", self.latency_seconds)):
@@ -118,7 +98,7 @@ class WatchConfig:
     cameras: Mapping[str, Any]
     model: str | None = None
     sinks: Mapping[str, Any] = field(default_factory=lambda: {"stdout": {}})
-    store: StoreConfig = StoreConfig()
+    store: StoreConfig = StoreConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
         if not self.cameras:

@@ -1,4 +1,4 @@
-"""Pictures of alerts: the newest pictures of a camera, and the one nearest to an alert as a JPEG."""
+"""Pictures of alerts: the newest pictures of a camera, and the one nearest to an alert, encoded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import deque
 from io import BytesIO
 
 from wherewhen.core.values import Pixels
+from wherewhen.live.alerts import Box
 
 SECONDS = 30.0  # that pictures are kept
 QUALITY = 85
@@ -23,23 +24,28 @@ class Snapshots:
         while self._pictures[0][0] < at - SECONDS:
             self._pictures.popleft()
 
-    def at(self, moment: float, box: tuple[float, float, float, float] | None = None) -> bytes | None:
-        """The picture nearest to a moment as a JPEG, with a box x0 y0 x1 y1 in fractions drawn; None without one."""
-        pictures = list(self._pictures)
-        if not pictures:
-            return None
-        _, picture = min(pictures, key=lambda pair: abs(pair[0] - moment))
-        return jpeg(picture, box)
+    def nearest(self, moment: float) -> Pixels | None:
+        """The picture nearest to a moment; None without one."""
+        return min(self._list(), key=lambda pair: abs(pair[0] - moment), default=(0.0, None))[1]
+
+    def between(self, since: float, until: float) -> list[tuple[float, Pixels]]:
+        """The pictures of a time, with their moments."""
+        return [pair for pair in self._list() if since <= pair[0] <= until]
+
+    def _list(self) -> list[tuple[float, Pixels]]:
+        return list(self._pictures)
 
 
-def jpeg(picture: Pixels, box: tuple[float, float, float, float] | None = None) -> bytes:
-    """A picture as a JPEG, with a box drawn."""
+def encoded(picture: Pixels, kind: str, box: Box | None = None, width: int | None = None) -> bytes:
+    """A picture as JPEG or WEBP, with a box x0 y0 x1 y1 in fractions drawn, at most ``width`` pixels wide."""
     from PIL import Image, ImageDraw
 
     image = Image.fromarray(picture)
     if box is not None:
         sides = [side * (image.width, image.height)[number % 2] for number, side in enumerate(box)]
         ImageDraw.Draw(image).rectangle(sides, outline=(255, 64, 0), width=max(2, image.width // 320))
+    if width is not None:
+        image.thumbnail((width, image.height))
     data = BytesIO()
-    image.save(data, "JPEG", quality=QUALITY)
+    image.save(data, kind, quality=QUALITY)
     return data.getvalue()

@@ -20,18 +20,18 @@ class Writer:
     """Writes uint8 RGB pictures ``(H, W, 3)`` of one size to an mp4, ``rate`` per second or at given times.
 
     The file appears under its name when the ``with`` block ends well; after an error nothing is left. Odd sizes are
-    padded by their last row or column. ``painted``: results are painted on them, see `atomic`. Raises ValueError for a
-    wrong picture or time, VideoError if writing fails.
+    padded by their last row or column. ``painted``: results are painted on them, ``ours``: see `atomic`. Raises
+    ValueError for a wrong picture or time, VideoError if writing fails.
     """
 
-    def __init__(self, path: str | Path, rate: float | Fraction, *, painted: bool = False) -> None:
+    def __init__(self, path: str | Path, rate: float | Fraction, *, painted: bool = False, ours: bool = False) -> None:
         self._path = Path(path)
         self._rate = Fraction(rate).limit_denominator(1001)
         if self._rate <= 0:
             raise ValueError(f"rate: expected a number above 0, got {rate}")
         # whole ticks per frame, so that 29.97 stays exact, and fine enough for times in between
         self._tick = Fraction(1, self._rate.numerator * max(1, round(_TICKS / self._rate.numerator)))
-        self._file = atomic(self._path, painted=painted)
+        self._file = atomic(self._path, painted=painted, ours=ours)
         self._size: tuple[int, int] | None = None
         self._last: int | None = None
 

@@ -1,0 +1,233 @@
+"""Pictures and clips of alerts, and a disk that is full."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wherewhen.core.contracts.sinks import Message
+from wherewhen.core.errors import ConfigError
+from wherewhen.core.values import Frame
+from wherewhen.live import retention
+from wherewhen.live.alert_files import AlertFiles, Clip, ClipConfig
+from wherewhen.live.alerts import Alert
+from wherewhen.live.database import Database
+from wherewhen.live.retention import StoreConfig, clean, make_room
+from wherewhen.video.packets import Packets
+from wherewhen.video.reader import Reading
+from wherewhen.video.writer import Writer
+
+ORIGIN = 1_790_000_000.0  # time of day at time 0 of the recording
+RATE = 10
+
+
+def picture(index: int, width: int = 64) -> np.ndarray:
+    image = np.full((48, width, 3), 60, np.uint8)
+    image[8:24, (2 * index) % 40 : (2 * index) % 40 + 12] = (200, 120, 60)
+    return image
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty seconds at ten pictures a second, with a key picture at least every 25 s."""
+    path = tmp_path_factory.mktemp("recording") / "yard.mp4"
+    with Writer(path, RATE) as writer:
+        for index in range(600):
+            writer.write(picture(index))
+    return path
+
+
+def alert(start: float, end: float, number: int = 0) -> Alert:
+    at = ORIGIN + start
+    name = f"{at:.6f}-abc{number:03d}"
+    return Alert(name, "yard", at, ORIGIN + end, 0.8, 0.9, (0.1, 0.2, 0.5, 0.6), "alert", 0.5, end=ORIGIN + end)
+
+
+def watched(folder: Path, recording: Path, config: ClipConfig) -> tuple[AlertFiles, list[Frame]]:
+    """The files of a camera whose stream was read."""
+    files = AlertFiles(folder, config)
+    with Reading(recording, "keep", None, files.ring()) as video:
+        frames = list(video.frames())
+    for frame in frames[:: RATE // 2]:
+        files.snapshots.add(ORIGIN + frame.end, frame.image)
+    return files, frames
+
+
+def read(path: Path) -> list[Frame]:
+    with Reading(path, "keep", None) as video:
+        return list(video.frames())
+
+
+def test_a_clip_shows_the_alert_with_the_time_before_and_after(tmp_path: Path, recording: Path) -> None:
+    files, frames = watched(tmp_path, recording, ClipConfig())
+    one = alert(40.0, 44.0)
+    files.picture(one)
+    clip = files.clip(one, ORIGIN)
+    assert clip == Clip(f"clips/yard/{one.id}.mp4", None)
+    pictures = read(tmp_path / str(clip.name))
+    first = next(n for n, frame in enumerate(frames) if np.array_equal(frame.image, pictures[0].image) and n >= 250)
+    assert first / RATE <= 40.0 - 5.0  # the key picture before
+    assert first / RATE + pictures[-1].end == pytest.approx(44.0 + 2.0, abs=0.4)
+    for ours, theirs in zip(pictures, frames[first:], strict=False):
+        np.testing.assert_array_equal(ours.image, theirs.image)
+    for kind, form in (("snapshot", "JPEG"), ("thumb", "WEBP")):
+        with Image.open(tmp_path / str(files.name(kind, one))) as image:
+            assert (image.format, image.size) == (form, (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("config", "note"),
+    [
+        (ClipConfig(longest_seconds=10.0), "at most"),
+        (ClipConfig(longest_seconds=0.0), None),
+        (ClipConfig(memory="1kB"), "two pictures a second"),
+    ],
+)
+def test_what_a_clip_lacks_is_said(tmp_path: Path, recording: Path, config: ClipConfig, note: str | None) -> None:
+    files, _ = watched(tmp_path, recording, config)
+    clip = files.clip(alert(35.0, 58.0), ORIGIN)
+    assert (note in str(clip.note)) if note else clip == Clip(None, None)
+    if clip.name:
+        assert read(tmp_path / clip.name)[-1].end <= max(config.longest_seconds, 27.0) + 1
+
+
+def test_a_source_without_packets_gives_a_clip_of_the_pictures_that_are_kept(tmp_path: Path) -> None:
+    files = AlertFiles(tmp_path, ClipConfig())
+    files.ring()
+    assert files.clip(alert(1.0, 4.0), ORIGIN) == Clip(None, "its pictures are not encoded as a video")
+    for index in range(20):
+        files.snapshots.add(ORIGIN + index / 2, picture(index, 64 if index > 4 else 32))
+    clip = files.clip(alert(5.0, 6.0), ORIGIN)
+    assert "two pictures a second" in str(clip.note)
+    pictures = read(tmp_path / str(clip.name))
+    assert [frame.start for frame in pictures] == pytest.approx([index / 2 for index in range(12)])
+
+
+def test_packets_are_released_as_scores_come(tmp_path: Path, recording: Path) -> None:
+    files, _ = watched(tmp_path, recording, ClipConfig(before_seconds=1.0))
+    ring: Packets = files._packets
+    whole = ring.bytes
+    files.release(50.0, 1.0, event=True)
+    assert ring.bytes == whole
+    files.release(50.0, 1.0, event=False)
+    assert ring.bytes < whole
+    assert files.clip(alert(48.0, 49.0), ORIGIN).name
+
+
+@pytest.mark.parametrize("settings", [{"memory": "much"}, {"before_seconds": -1.0}, {"longest_seconds": float("nan")}])
+def test_wrong_settings_are_errors(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="clips"):
+        ClipConfig(**settings)
+
+
+def stored(folder: Path, count: int, size: int = 1000) -> list[str]:
+    """Alerts, one an hour, with three files each."""
+    database, names = Database(folder), []
+    for number in range(count):
+        one = alert(3600.0 * number, 3600.0 * number + 5, number)
+        for kind in retention.KINDS:
+            path = folder / kind / "yard" / f"{one.id}.x"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(size))
+        fields = (one.id, "yard", one.start, one.end, "alert", 0.9, 0.5, "[]", "ok")
+        query = "INSERT INTO item(id, camera, t0, t1, severity, score, threshold, zones_json, state) VALUES"
+        database.write(f"{query} (?, ?, ?, ?, ?, ?, ?, ?, ?)", *fields)
+        names.append(one.id)
+    database.close()
+    return names
+
+
+class Left(NamedTuple):
+    items: list[str]
+    files: set[str]
+
+
+def left(folder: Path) -> Left:
+    database = Database(folder)
+    items = [id for (id,) in database.rows("SELECT id FROM item ORDER BY t0")]
+    database.close()
+    return Left(items, {path.stem for kind in retention.KINDS for path in (folder / kind).rglob("*.*")})
+
+
+@pytest.mark.parametrize(
+    ("days", "size", "remain"), [(7.0, "1GB", 10), (3.5 / 24, "1GB", 4), (7.0, "15kB", 5), (1 / 24, "15kB", 1)]
+)
+def test_the_oldest_alerts_go_by_days_and_by_bytes(tmp_path: Path, days: float, size: str, remain: int) -> None:
+    names = stored(tmp_path, 10)
+    killed = tmp_path / "clips" / "yard" / f"{ORIGIN - 3600 * 24 * 10:.6f}-gone.mp4"  # before it was stored
+    killed.write_bytes(b"")
+    other = tmp_path / "clips" / "yard" / "my own.mp4"
+    other.write_bytes(b"")
+    database = Database(tmp_path)
+    clean(tmp_path, database, StoreConfig(str(tmp_path), days, size), ORIGIN + 3600.0 * 9 + 60)
+    database.close()
+    assert left(tmp_path) == (names[-remain:], {*names[-remain:], "my own"})
+
+
+def test_room_is_made_by_removing_the_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = stored(tmp_path, 6)
+    (tmp_path / retention.RESERVE).touch()
+    usage = retention.shutil.disk_usage(tmp_path)
+
+    def used(folder: Path) -> Any:
+        files = sum(path.stat().st_size for kind in retention.KINDS for path in folder.rglob(f"{kind}/yard/*"))
+        return usage._replace(free=20_000 - files)
+
+    monkeypatch.setattr(retention.shutil, "disk_usage", used)
+    assert make_room(tmp_path, 7_000)
+    assert left(tmp_path) == (names[2:], set(names[2:]))
+    assert not make_room(tmp_path, 21_000)
+    assert left(tmp_path) == ([], set())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("a small file system can't be mounted: that needs the permissions of root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_costs_clips_and_never_alerts(
+    small_disk: Path, recording: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = small_disk / "store"
+    database = Database(store, lambda: retention.make_room_for_messages(store))
+    clean(store, database, StoreConfig(str(store)), ORIGIN)
+    files, _ = watched(store, recording, ClipConfig())
+    first = alert(35.0, 37.0, 1)
+    files.picture(first)
+    assert files.clip(first, ORIGIN).name
+    with (small_disk / "other").open("wb", buffering=0) as other, pytest.raises(OSError, match="No space"):
+        while True:  # another program
+            other.write(bytes(4096))
+    with caplog.at_level(logging.WARNING, "wherewhen"):
+        clips = []
+        for number in range(2, 30):
+            one = alert(36.0, 38.0, number)
+            files.picture(one)
+            clips.append(files.clip(one, ORIGIN))
+            for kind in ("new", "end"):
+                message = Message(one.id, kind, "yard", {"padding": "x" * 2000})  # type: ignore[arg-type]
+                database.post(["kept"], f"{one.id}:{kind}", message, None)
+    assert set(clips) == {Clip(None, "the disk is full")}
+    assert len(database.waiting("kept", ORIGIN, 1000)) == 56
+    database.close()
+    texts = [record.getMessage() for record in caplog.records]
+    assert sum("clips of alerts can't be written" in text for text in texts) == 1  # said once
+    assert len(texts) <= 5, texts  # not one for each picture
+    assert files.name("snapshot", first) is None  # the oldest went
+    (small_disk / "other").unlink()
+    again = alert(36.0, 38.0, 40)
+    assert files.clip(again, ORIGIN).name
