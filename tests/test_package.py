@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = {
     "accelerate",
     "faiss",
+    "fastapi",
     "nncf",
     "onnx",
     "onnxruntime",
@@ -29,6 +30,7 @@ EXTRAS = {
     "ray",
     "sklearn",
     "transformers",
+    "uvicorn",
 }
 
 USES = f"""

@@ -4,109 +4,88 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from watched import NOW, WatchedStore
 
 from wherewhen import cli
 from wherewhen.budget.blocks import DAY
 from wherewhen.core.errors import StoreError
-from wherewhen.live.camera import Status
 from wherewhen.live.database import Database
 from wherewhen.live.overview import LIVES, SCORES, overview
 from wherewhen.live.presence import Presence, facts_of
 from wherewhen.live.service import _Running, _supervised
 from wherewhen.live.settings import CameraConfig
 
-NOW = 1_790_000_000.0
-FACTS = {"replayed": False, "model": "ab" * 32, "a_day": None, "per_day": 2.0, "upper": 2.5}
-
 
 @pytest.fixture
-def database(tmp_path: Path) -> Any:
-    opened = Database(tmp_path)
+def store(tmp_path: Path) -> Iterator[WatchedStore]:
+    opened = WatchedStore(tmp_path)
     yield opened
-    opened.close()
-
-
-def service(database: Database, at: float = NOW, stopped: float | None = None, *cameras: str) -> None:
-    facts = json.dumps(dict.fromkeys(cameras or ("gate",), FACTS))
-    database.write("INSERT OR REPLACE INTO service VALUES (1, 7, ?, ?, ?, ?)", NOW - 600, at, stopped, facts)
-
-
-def camera(
-    database: Database, state: str = "ok", cause: str | None = None, at: float = NOW, name: str = "gate"
-) -> None:
-    text = json.dumps(asdict(Status(frames=300, rate=12.5, latency=1.25, score=0.4, threshold=0.8, at=at)))
-    database.write("INSERT OR REPLACE INTO camera VALUES (?, ?, ?, ?, ?, ?)", name, state, cause, NOW - 90, at, text)
-
-
-def alert(database: Database, id: str, start: float, severity: str = "alert") -> None:
-    row = (id, "gate", start, start + 2, severity, 0.9, 0.8, None, "null", "[]", None, "ok")
-    database.write("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+    opened.database.close()
 
 
 @pytest.mark.parametrize(
     ("write", "fault"),
     [
-        (lambda base: (service(base), camera(base)), None),
-        (lambda base: (service(base), camera(base, "frozen")), "frozen"),
-        (lambda base: (service(base), camera(base, "offline", "no route")), "offline: no route"),
-        (lambda base: (service(base), camera(base, at=NOW - SCORES - 1)), "nothing was scored for 61 s"),
-        (lambda base: service(base), "offline: not opened yet"),
-        (lambda base: (service(base, NOW - 9, NOW - 9), camera(base, "offline", "stopped")), "the service was stopped"),
+        (lambda base: (base.service(), base.camera()), None),
+        (lambda base: (base.service(), base.camera("frozen")), "frozen"),
+        (lambda base: (base.service(), base.camera("offline", "no route")), "offline: no route"),
+        (lambda base: (base.service(), base.camera(at=NOW - SCORES - 1)), "nothing was scored for 61 s"),
+        (lambda base: base.service(), "offline: not opened yet"),
+        (lambda base: (base.service(NOW - 9, NOW - 9), base.camera("offline", "stopped")), "the service was stopped"),
         (
-            lambda base: (service(base, NOW - LIVES - 5), camera(base)),
+            lambda base: (base.service(NOW - LIVES - 5), base.camera()),
             "the service does not run: no sign of life for 20 s",
         ),
-        (lambda base: (service(base, NOW - 9, NOW - 9), camera(base, "offline", "finished")), None),
+        (lambda base: (base.service(NOW - 9, NOW - 9), base.camera("offline", "finished")), None),
     ],
 )
 def test_a_camera_is_ok_or_has_a_fault_in_words(
-    write: Callable[[Database], object], fault: str | None, database: Database, tmp_path: Path
+    write: Callable[[WatchedStore], object], fault: str | None, store: WatchedStore, tmp_path: Path
 ) -> None:
-    write(database)
+    write(store)
     seen = overview(tmp_path, NOW)
     assert [one.fault for one in seen.cameras] == [fault]
     assert seen.ok is (fault is None)
 
 
-def test_alerts_of_today_and_the_last_one_are_those_that_were_sent(database: Database, tmp_path: Path) -> None:
-    service(database)
-    camera(database)
+def test_alerts_of_today_and_the_last_one_are_those_that_were_sent(store: WatchedStore, tmp_path: Path) -> None:
+    store.service()
+    store.camera()
     midnight = NOW // DAY * DAY
     for number, (start, severity) in enumerate(
         [(midnight - 1, "alert"), (midnight, "alert"), (midnight + 5, "alert"), (midnight + 9, "detection")]
     ):
-        alert(database, str(number), start, severity)
+        store.alert(str(number), start, severity)
     (seen,) = overview(tmp_path, NOW).cameras
     assert seen.used_today == 2
     assert seen.last_alert is not None and seen.last_alert.id == "2"
 
 
-def test_a_process_that_died_is_a_fault_until_the_camera_is_open_again(database: Database, tmp_path: Path) -> None:
+def test_a_process_that_died_is_a_fault_until_the_camera_is_open_again(store: WatchedStore, tmp_path: Path) -> None:
     presence = Presence(Database(tmp_path), {})
-    service(database, time.time())
-    camera(database, at=time.time())
+    store.service(time.time())
+    store.camera(at=time.time())
     dead: Any = SimpleNamespace(is_alive=lambda: False, exitcode=-9)
     child = _supervised("gate", _Running(dead, None), lambda: pytest.fail("too early"), presence)
     presence.close()
-    service(database, time.time())
+    store.service(time.time())
     assert overview(tmp_path, time.time()).cameras[0].fault == "offline: its process ended with code -9"
     assert child.next_at > time.monotonic()
-    camera(database, at=time.time())
+    store.camera(at=time.time())
     assert overview(tmp_path, time.time()).ok
 
 
-def test_a_service_that_starts_forgets_the_states_of_an_earlier_one(database: Database, tmp_path: Path) -> None:
-    camera(database)
+def test_a_service_that_starts_forgets_the_states_of_an_earlier_one(store: WatchedStore, tmp_path: Path) -> None:
+    store.camera()
     Presence(Database(tmp_path), {}).close()
-    assert database.rows("SELECT * FROM camera") == []
-    ((stopped, at),) = database.rows("SELECT stopped, at FROM service")
+    assert store.database.rows("SELECT state, cause, at FROM camera") == [("offline", "not opened yet", NOW)]
+    ((stopped, at),) = store.database.rows("SELECT stopped, at FROM service")
     assert stopped == pytest.approx(at, abs=1)
 
 
@@ -123,22 +102,22 @@ def test_facts_of_a_camera_come_from_its_run(tmp_path: Path) -> None:
 
 
 def test_status_prints_a_line_for_each_camera(
-    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: WatchedStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service(database, time.time(), None, "gate", "yard")
-    camera(database, at=time.time())
-    camera(database, "offline", "no \x1b[31mroute", time.time(), "yard")
-    alert(database, "1", time.time())
-    database.write("INSERT INTO outbox(sink, key, message_json) VALUES ('mqtt', 'k', '{}')")
+    store.service(time.time(), None, "gate", "yard")
+    store.camera(at=time.time())
+    store.camera("offline", "no \x1b[31mroute", time.time(), "yard")
+    store.alert("1", time.time())
+    store.database.write("INSERT INTO outbox(sink, key, message_json) VALUES ('mqtt', 'k', '{}')")
     assert cli.main(["status", str(tmp_path)]) == 1
     head, gate, yard = capsys.readouterr().out.splitlines()
     assert head.startswith("running for") and head.endswith("messages that wait: 1 for mqtt")
-    assert "12.5 pictures/s, latency 1.2 s, 0 dropped, score 0.40 of 0.80, alerts today 1 of 2" in gate
+    assert "12.5 pictures/s, latency 1.2 s, 4 dropped, score 0.40 of 0.80, alerts today 1 of 2" in gate
     assert "offline: no \\x1b[31mroute" in yard
     assert cli.main(["status", str(tmp_path), "--json"]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert [one["ok"] for one in printed["cameras"]] == [True, False]
-    camera(database, at=time.time(), name="yard")
+    store.camera(at=time.time(), name="yard")
     assert cli.main(["status", str(tmp_path)]) == 0
 
 

@@ -33,21 +33,22 @@ def about(camera: CameraView, now: float) -> str:
     status = camera.status
     state = "finished" if camera.finished else "ok" if camera.fault is None else camera.fault
     parts = [printable(state), f"for {ago(now - camera.since)}"]
-    if status:
+    if status and camera.state != "offline":
         parts += [
             f"{status['rate']:.1f} pictures/s", f"latency {status['latency']:.1f} s", f"{status['dropped']} dropped",
             f"score {status['score']:.2f} of {status['threshold']:.2f}",
         ]  # fmt: skip
-    parts.append(f"alerts today {camera.used_today}{budget(camera)}")
+    most = limit(camera)
+    parts.append(f"alerts today {camera.used_today}" + (f" of {most:g}" if most is not None else ""))
     if camera.last_alert is not None:
         parts.append(f"last {moment(camera.last_alert.start)}")
     return ", ".join(parts)
 
 
-def budget(camera: CameraView) -> str:
-    """The number of alerts a day that is allowed for, as " of N"; empty without one."""
+def limit(camera: CameraView) -> float | None:
+    """The number of alerts a day that is allowed for, by the budget or the cap; None without one."""
     limits = [float(camera.facts[name]) for name in ("per_day", "a_day") if camera.facts.get(name) is not None]
-    return f" of {min(limits):g}" if limits else ""
+    return min(limits, default=None)
 
 
 def moment(at: float) -> str:

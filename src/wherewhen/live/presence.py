@@ -27,7 +27,8 @@ class Presence:
         facts = json.dumps({name: facts_of(camera) for name, camera in cameras.items()})
         row = (os.getpid(), time.time(), time.time(), facts)
         self._database.write("INSERT OR REPLACE INTO service VALUES (1, ?, ?, ?, NULL, ?)", *row)
-        self._database.write("DELETE FROM camera")  # states of an earlier run
+        unopened = "UPDATE camera SET state = 'offline', cause = 'not opened yet', since = ?, status_json = NULL"
+        self._database.write(unopened, time.time())  # states of an earlier run
 
     def __call__(self) -> None:
         """Note that the service runs, where the last note is old."""
@@ -38,8 +39,10 @@ class Presence:
     def died(self, camera: str, cause: str) -> None:
         """Note that a camera's process ended without being asked to."""
         changes = "state = 'offline', cause = excluded.cause, since = excluded.since, at = excluded.at"
-        insertion = f"INSERT INTO camera VALUES (?, 'offline', ?, ?, ?, NULL) ON CONFLICT(name) DO UPDATE SET {changes}"
-        self._database.write(insertion, camera, cause, time.time(), time.time())
+        insertion = "INSERT INTO camera(name, state, cause, since, at) VALUES (?, 'offline', ?, ?, ?)"
+        self._database.write(
+            f"{insertion} ON CONFLICT(name) DO UPDATE SET {changes}", camera, cause, time.time(), time.time()
+        )
 
     def close(self) -> None:
         """Note that the service ended as intended."""

@@ -22,6 +22,8 @@ from wherewhen.live.zones import Polygon
 from wherewhen.video.sources import Source, parsed
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SHORTEST = 16  # characters of a token
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,41 @@ class CameraConfig:
 
 
 @dataclass(frozen=True)
+class ServerConfig:
+    """The web server of the service.
+
+    Args:
+        host: number or name at which it listens; another one than 127.0.0.1 needs a token.
+        port: number of the port; 0: a free one.
+        token: what each request must bring, 16 characters or more; empty: nothing. ${NAME} is a variable of the
+            environment, ${file:PATH} the first line of a file.
+        hosts: names besides localhost by which it is called, such as that of a proxy.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    token: str = ""
+    hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise ConfigError(f"server.port: expected a number from 0 to 65535, got {self.port}")
+        if self.host not in LOOPBACK and not self.token:
+            raise ConfigError(
+                f"server.host: {self.host} can be reached from other machines, which needs a token: add "
+                "token: ${SERVER_TOKEN}, or leave host out"
+            )
+
+    @property
+    def secret(self) -> str:
+        """The token; ConfigError for a short one."""
+        token = filled(self.token)
+        if self.token and len(token) < SHORTEST:
+            raise ConfigError(f"server.token: expected at least {SHORTEST} characters, got {len(token)}")
+        return token
+
+
+@dataclass(frozen=True)
 class WatchConfig:
     """Settings of ``wherewhen watch``.
 
@@ -93,12 +130,14 @@ class WatchConfig:
         model: run folder of the model of all cameras.
         sinks: where alerts are sent: settings by name of the sink.
         store: where alerts are kept.
+        server: the web server; null: none.
     """
 
     cameras: Mapping[str, Any]
     model: str | None = None
     sinks: Mapping[str, Any] = field(default_factory=lambda: {"stdout": {}})
     store: StoreConfig = StoreConfig()  # noqa: RUF009 (frozen)
+    server: ServerConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.cameras:
@@ -132,8 +171,9 @@ def read(path: str | Path) -> WatchConfig:
 
 
 def with_options(
-    values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None
-) -> dict[str, Any]:
+    values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None,
+    port: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Settings with those of the command line, which take precedence; the model is ``runs/latest`` without another."""
     changes = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
     cameras = {
@@ -141,4 +181,5 @@ def with_options(
         for name, camera in mapping(values.get("cameras"), "cameras").items()
     }
     folder = {"store": {**mapping(values.get("store"), "store"), "path": store}} if store is not None else {}
-    return {"model": "runs/latest", **values, "cameras": cameras, **folder}
+    server = {"server": {**mapping(values.get("server"), "server"), "port": port}} if port is not None else {}
+    return {"model": "runs/latest", **values, "cameras": cameras, **folder, **server}

@@ -17,6 +17,8 @@ class Options:
         model: run folder of a trained, adapted or calibrated model; default: that of the file, else runs/latest.
         output: folder of the database and of pictures; default: that of the file (store.path), else live.
         speed: of a replay of recordings; 1 is real time.
+        port: of the web server with the status page, 127.0.0.1 unless the file names a host; default: that of the file
+            (server.port), else no server.
         check: read the settings, load models and sinks, print them, and end.
         device: auto, cpu or cuda.
         json: print what was checked as JSON instead of text.
@@ -27,6 +29,7 @@ class Options:
     model: str | None = None
     output: str | None = None
     speed: float | None = None
+    port: int | None = None
     check: bool = False
     device: str = "auto"
     json: bool = False
@@ -36,6 +39,7 @@ class Options:
 def run(options: Options) -> int:
     """Watch until the service is interrupted, or until the replayed recordings end."""
     import signal
+    from contextlib import nullcontext
     from pathlib import Path
     from threading import Event
 
@@ -43,14 +47,15 @@ def run(options: Options) -> int:
     from wherewhen.core.console import print_json
     from wherewhen.live import service
     from wherewhen.live.settings import WatchConfig, with_options
+    from wherewhen.server.running import checked, serving
 
     path = Path(options.source)
     is_file = path.suffix.lower() in (".yaml", ".yml")
     values = read_yaml(path) if is_file else {"cameras": {"camera": options.source}}
-    settings = with_options(values, options.model, options.output, options.speed)
+    settings = with_options(values, options.model, options.output, options.speed, options.port)
     config = build(WatchConfig, settings, str(path) if is_file else "watch")
     if options.check:
-        lines = service.check(config, options.device)
+        lines = [*service.check(config, options.device), *checked(config.server)]
         if options.json:
             print_json({"checked": lines})
         else:
@@ -59,7 +64,8 @@ def run(options: Options) -> int:
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        service.watch(config, stop, device=options.device, quiet=options.quiet)
+        with serving(Path(config.store.path), config.server) if config.server else nullcontext():
+            service.watch(config, stop, device=options.device, quiet=options.quiet)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

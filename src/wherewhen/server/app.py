@@ -1,0 +1,162 @@
+"""The web application of a store: routes for people, for Prometheus, and for what reads Frigate."""
+
+from __future__ import annotations
+
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.live.database import Database
+from wherewhen.live.overview import opened, overview
+from wherewhen.server import events, page
+from wherewhen.server.events import Query
+from wherewhen.server.metrics_text import TYPE, metrics
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+FRIGATE = "0.16.0"  # the version whose events and reviews these routes follow
+TYPES = {".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
+MOST_IDS = 1000
+
+
+def create(folder: Path) -> FastAPI:
+    """The application for the store in a folder; `wherewhen.server.guard.Guard` belongs before it.
+
+    ConfigError where the extra ``server`` is not installed.
+    """
+    try:
+        from fastapi import FastAPI
+        from fastapi.responses import JSONResponse
+    except ImportError:
+        raise ConfigError('server: the web server needs pip install "wherewhen[server]"') from None
+    app = FastAPI(title="wherewhen", version=version("wherewhen"), docs_url=None, redoc_url=None)
+
+    @app.exception_handler(StoreError)
+    def unreadable(_: Any, error: Exception) -> JSONResponse:
+        return JSONResponse({"ok": False, "detail": str(error)}, 503)
+
+    add_status(app, folder)
+    add_events(app, folder)
+    add_files(app, folder)
+    add_reviews(app, folder)
+    return app
+
+
+def add_status(app: FastAPI, folder: Path) -> None:
+    """Routes about the service: ``/``, ``/healthz``, ``/metrics``."""
+    from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+
+    @app.get("/", response_model=None)
+    def status() -> Any:
+        return HTMLResponse(page.page(overview(folder, time.time())))
+
+    @app.get("/cameras", response_model=None)
+    def cameras() -> Any:
+        return HTMLResponse(page.part(overview(folder, time.time())))
+
+    @app.get("/healthz", response_model=None)
+    def health() -> Any:
+        service = overview(folder, time.time())
+        return JSONResponse(service.plain(), 200 if service.ok else 503)
+
+    @app.get("/metrics", response_model=None)
+    def measurements() -> Any:
+        return PlainTextResponse(metrics(overview(folder, time.time()), verdicts(folder)), media_type=TYPE)
+
+    for name, kind in page.ASSETS.items():
+        answer = Response(page.asset(name), media_type=kind)
+        app.add_api_route(f"/{name}", lambda answer=answer: answer, response_model=None, include_in_schema=False)
+
+
+def add_events(app: FastAPI, folder: Path) -> None:
+    """Routes in Frigate's shape: events and version."""
+    from fastapi import HTTPException
+    from fastapi.responses import PlainTextResponse
+
+    @app.get("/api/version", response_model=None)
+    def frigate_version() -> Any:
+        return PlainTextResponse(f"{FRIGATE}-wherewhen-{version('wherewhen')}")
+
+    @app.get("/api/events", response_model=None)
+    def event_list(
+        camera: str = "all", cameras: str = "all", label: str = "all", labels: str = "all", zone: str = "all",
+        zones: str = "all", after: float | None = None, before: float | None = None, limit: int = 100,
+        has_snapshot: int | None = None, has_clip: int | None = None, in_progress: int | None = None,
+        min_score: float | None = None,
+    ) -> Any:  # fmt: skip
+        cameras, labels, zones = (
+            second if first == "all" else first for first, second in ((camera, cameras), (label, labels), (zone, zones))
+        )
+        query = Query(
+            cameras, labels, zones, after=after, before=before, has_snapshot=has_snapshot, has_clip=has_clip,
+            in_progress=in_progress, min_score=min_score, limit=limit,
+        )  # fmt: skip
+        return events.events(folder, query)
+
+    @app.get("/api/events/{id}", response_model=None)
+    def event(id: str) -> Any:
+        if (plain := events.event_of(folder, id)) is None:
+            raise HTTPException(404, "no such event")
+        return plain
+
+
+def add_files(app: FastAPI, folder: Path) -> None:
+    """Routes in Frigate's shape: the files of an event."""
+    from fastapi import HTTPException
+    from fastapi.responses import FileResponse
+
+    def add_file(name: str, kind: events.FileKind) -> None:
+        @app.get(f"/api/events/{{id}}/{name}", response_model=None)
+        def file(id: str) -> Any:
+            path = events.file_of(folder, id, kind)
+            if path is None:
+                raise HTTPException(404, f"no such event, or it has no {kind}")
+            return FileResponse(path, media_type=TYPES[path.suffix])
+
+    add_file("snapshot.jpg", "snapshot")
+    add_file("thumbnail.jpg", "thumb")
+    add_file("clip.mp4", "clip")
+
+
+def add_reviews(app: FastAPI, folder: Path) -> None:
+    """Routes in Frigate's shape: events as items of its review, and which of them were viewed."""
+    from fastapi import Body
+
+    @app.get("/api/review", response_model=None)
+    def review_list(
+        cameras: str = "all", labels: str = "all", zones: str = "all", severity: str = "all", limit: int = 100,
+        after: float | None = None, before: float | None = None, reviewed: int | None = None,
+    ) -> Any:  # fmt: skip
+        query = Query(cameras, labels, zones, severity, after, before, reviewed=reviewed, limit=limit)
+        return events.reviews(folder, query)
+
+    @app.post("/api/reviews/viewed", response_model=None)
+    def viewed(ids: list[str] = Body(embed=True, max_length=MOST_IDS), reviewed: bool = Body(True)) -> Any:  # noqa: B008
+        count = mark(folder, ids, reviewed)
+        return {"success": True, "message": f"{count} items are marked as {'' if reviewed else 'not '}reviewed"}
+
+
+def mark(folder: Path, ids: list[str], reviewed: bool) -> int:
+    """Note that events were reviewed, or that they were not; how many of them there are."""
+    with opened(folder) as connection:  # a store must be there
+        count = sum(len(connection.execute("SELECT 1 FROM item WHERE id = ?", (id,)).fetchall()) for id in ids)
+    database = Database(folder)
+    insertion = "INSERT OR IGNORE INTO viewed SELECT id, ? FROM item WHERE id = ?"
+    try:
+        with database.transaction() as changes:
+            for id in ids:
+                if reviewed:
+                    changes.execute(insertion, (time.time(), id))
+                else:
+                    changes.execute("DELETE FROM viewed WHERE item = ?", (id,))
+    finally:
+        database.close()
+    return count
+
+
+def verdicts(folder: Path) -> dict[tuple[str, str], int]:
+    """The number of verdicts by camera and verdict."""
+    return {}
