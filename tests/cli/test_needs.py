@@ -48,7 +48,7 @@ bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode se
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
 watch cameras.yaml --check --json --model run --output live --device cpu
-watch rtsp://yard/1 --speed 2 --port 5000 --quiet
+watch rtsp://yard/1 --speed 2 --port 5000 --log-format json --quiet
 status
 status live --json
 convert found --output out.json --to coco --from events --no-boxes --json

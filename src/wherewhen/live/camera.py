@@ -24,6 +24,7 @@ from wherewhen.live.alerts import Alert, Alerts, Change
 from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed
 from wherewhen.live.histogram import Histogram
+from wherewhen.live.logs import fields
 from wherewhen.live.overview import FINISHED
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.retention import make_room_for_messages
@@ -37,6 +38,7 @@ log = logging.getLogger("wherewhen")
 
 LONGEST = 60.0  # seconds between two tries to open a camera
 STEADY = 30.0  # seconds of pictures after which the next try comes at once
+_WORDS = {"new": "begins", "end": "ended"}
 STATUS = 1.0  # seconds between two notes of the status
 LATENCIES = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 STAGES = ("read", "queue", "score", "alert")
@@ -117,14 +119,16 @@ class CameraWatch:
                     cause = error.cause
                 if stop.is_set() or is_replayed(source):
                     if cause is not None:
-                        log.warning("%s: %s", self.name, cause)
+                        log.warning("%s: %s", self.name, cause, extra=fields(self.name, "damage", cause))
                     continue
                 self._change_state("offline", cause or "the stream ended")
                 self.status.reconnects += 1
                 steady = self.now() - started > STEADY
                 wait = 1.0 if steady else min(LONGEST, max(1.0, 2 * wait))
                 wait *= random.uniform(0.8, 1.2)
-                log.warning("%s: %s; opened again in %.0f s", self.name, cause or "the stream ended", wait)
+                cause = cause or "the stream ended"
+                about = fields(self.name, "reconnect", cause)
+                log.warning("%s: %s; opened again in %.0f s", self.name, cause, wait, extra=about)
             ended = "stopped" if stop.is_set() else FINISHED
         finally:
             self._change_state("offline", ended)
@@ -150,7 +154,7 @@ class CameraWatch:
             self._seen = self._pictures(moment, frame.image)
 
         with Feed(source, self.now, tap, self._masks, self.config.latency_seconds, self._files.ring()) as feed:
-            log.info("%s: %s is open", self.name, shown(source))
+            log.info("%s: %s is open", self.name, shown(source), extra=fields(self.name, "open"))
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
                 for step in self._timed(self.model.stream(stretch), feed):
@@ -244,11 +248,15 @@ class CameraWatch:
             key += f":{self._updates}"
         message = Message(alert.id, kind, self.name, after, earlier, at=self.now())
         self._database.post(self.sinks, key, message, snapshot)
+        if kind != "update":
+            about = fields(self.name, f"alert_{kind}")
+            log.info("%s: alert %s %s, score %.2f", self.name, alert.id, _WORDS[kind], alert.top_score, extra=about)
 
     def _change_state(self, state: State, cause: str | None) -> None:
         at = self.now()
         if state != self.state:
-            log.info("%s: %s%s", self.name, state, f" ({cause})" if cause else "")
+            text = f"{state} ({cause})" if cause else state
+            log.info("%s: %s", self.name, text, extra=fields(self.name, state, cause))
             self.state = state
             after = {"state": state, "cause": cause, "since": at}
             message = Message(f"{self.name}-{at:.3f}", "state", self.name, after, at=at)

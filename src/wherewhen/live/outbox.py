@@ -14,6 +14,7 @@ from typing import Any
 from wherewhen.core.addresses import masked
 from wherewhen.core.contracts.sinks import Sink, Undelivered
 from wherewhen.live.database import Database
+from wherewhen.live.logs import fields
 from wherewhen.live.retention import make_room_for_messages
 
 log = logging.getLogger("wherewhen")
@@ -76,12 +77,14 @@ class Outbox:
                     moved = True
             except Undelivered as error:
                 if error.final:
-                    log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, masked(error.cause))
+                    about, text = fields(message.camera, "refused", error.cause), masked(error.cause)
+                    log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, text, extra=about)
                     database.sent(number)
                     continue
                 wait = error.wait if error.wait is not None else min(LONGEST, 2.0**tries) * random.uniform(0.8, 1.2)
                 level = logging.WARNING if tries == 0 else logging.DEBUG
-                log.log(level, "%s: %s; tried again in %.0f s", name, masked(error.cause), wait)
+                about = fields(message.camera, "undelivered", error.cause)
+                log.log(level, "%s: %s; tried again in %.0f s", name, masked(error.cause), wait, extra=about)
                 database.failed(number, time.time() + wait)
                 break
             if database.sent(number):

@@ -15,12 +15,12 @@ from threading import Event, Thread
 from typing import Any
 
 from wherewhen.core import registry
-from wherewhen.core.console import Discreet
 from wherewhen.core.contracts.sinks import Sink
 from wherewhen.core.errors import WherewhenError
 from wherewhen.inference.model import Model
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
+from wherewhen.live.logs import LogFormat, fields, handler
 from wherewhen.live.outbox import Outbox
 from wherewhen.live.presence import Presence
 from wherewhen.live.retention import clean_until
@@ -45,13 +45,14 @@ class _Running:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What all processes get: folder of the store, names of the sinks for alerts and for states, device, log level."""
+    """What all processes get: folder of the store, names of the sinks for alerts and for states, device, log."""
 
     folder: Path
     sinks: list[str]
     states: list[str]
     device: str
     level: int
+    log_format: LogFormat = "text"
 
 
 def check(config: WatchConfig, device: str = "auto") -> list[str]:
@@ -71,7 +72,9 @@ def makers(config: WatchConfig) -> dict[str, Callable[[], Sink]]:
     return {name: partial(registry.load("sinks", name), settings) for name, settings in config.of_sinks.items()}
 
 
-def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool = False) -> None:
+def watch(
+    config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool = False, log_format: LogFormat = "text"
+) -> None:
     """Watch all cameras until ``stop`` is set, or until all files that are replayed have ended.
 
     Args:
@@ -79,6 +82,7 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool
         stop: ends the service.
         device: auto, cpu or cuda.
         quiet: only warnings and errors in the log.
+        log_format: text, or json for a JSON object a line.
 
     Raises:
         WherewhenError: a model or a sink can't be used; no camera is opened then.
@@ -89,7 +93,9 @@ def watch(config: WatchConfig, stop: Event, *, device: str = "auto", quiet: bool
     presence = Presence(Database(folder), cameras)
     sinks = makers(config)
     states = [name for name in sinks if registry.load("sinks", name).abilities.states]
-    shared = _Shared(folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel())
+    shared = _Shared(
+        folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel(), log_format
+    )
     outbox = Outbox(folder, sinks, list(cameras))
     cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
@@ -122,16 +128,13 @@ def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> N
     """The work of a camera's process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    handler = logging.StreamHandler()
-    handler.addFilter(Discreet())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
+    log.addHandler(handler(shared.log_format))
     log.setLevel(shared.level)
     try:
         model = Model.load(str(camera.model), device=shared.device)
         CameraWatch(name, camera, model, shared.folder, shared.sinks, shared.states).run(stop)
     except WherewhenError as error:
-        log.error("%s: %s", name, error)
+        log.error("%s: %s", name, error, extra=fields(name, "failed", str(error)))
         raise SystemExit(2) from None
 
 
@@ -145,7 +148,7 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running], prese
         wait = min(60.0, 2.0**child.starts)
         cause = f"its process ended with code {child.process.exitcode}"
         presence.died(name, cause)
-        log.error("%s: %s; started again in %.0f s", name, cause, wait)
+        log.error("%s: %s; started again in %.0f s", name, cause, wait, extra=fields(name, "died", cause))
         child.next_at = time.monotonic() + wait
     elif time.monotonic() >= child.next_at:
         return replace(start(), starts=child.starts + 1)

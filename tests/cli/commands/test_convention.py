@@ -44,7 +44,7 @@ TYPES: dict[str, Any] = {
     "kinds": str, "nuisance": str, "palette": bool, "decoys": int, "boxes": bool,
     # texts
     "similar": float, "endpoint": str, "language_model": str, "classes": str, "scene_text": str, "count": int,
-    "every": float, "parts": int, "port": int,
+    "every": float, "parts": int, "port": int, "log_format": Literal,
     # files of other tools
     "to": str, "from_": str, "layout": Literal, "labels": str, "labels_from_name": bool, "train_list": str,
     "test_list": str, "gt": str, "axes": Literal, "crop_order": Literal, "average": bool,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from wherewhen.cli.needs import Need
 from wherewhen.cli.verb import Verb
@@ -21,6 +22,7 @@ class Options:
             (server.port), else no server.
         check: read the settings, load models and sinks, print them, and end.
         device: auto, cpu or cuda.
+        log_format: of the log on standard error: text, or json for an object a line.
         json: print what was checked as JSON instead of text.
         quiet: only warnings and errors in the log.
     """
@@ -32,12 +34,14 @@ class Options:
     port: int | None = None
     check: bool = False
     device: str = "auto"
+    log_format: Literal["text", "json"] = "text"
     json: bool = False
     quiet: bool = False
 
 
 def run(options: Options) -> int:
     """Watch until the service is interrupted, or until the replayed recordings end."""
+    import logging
     import signal
     from contextlib import nullcontext
     from pathlib import Path
@@ -45,7 +49,7 @@ def run(options: Options) -> int:
 
     from wherewhen.core.config import build, read_yaml
     from wherewhen.core.console import print_json
-    from wherewhen.live import service
+    from wherewhen.live import logs, service
     from wherewhen.live.settings import WatchConfig, with_options
     from wherewhen.server.running import checked, serving
 
@@ -61,11 +65,15 @@ def run(options: Options) -> int:
         else:
             print("\n".join(lines))
         return 0
+    if options.log_format == "json":
+        log_handler = logs.handler("json")
+        log_handler.setLevel(logging.WARNING if options.quiet else logging.INFO)
+        logging.getLogger("wherewhen").handlers = [log_handler]
     stop = Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with serving(Path(config.store.path), config.server) if config.server else nullcontext():
-            service.watch(config, stop, device=options.device, quiet=options.quiet)
+            service.watch(config, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -77,5 +85,8 @@ VERB = Verb(
     Options,
     run,
     addresses=("source",),
-    needs=(Need(("json",), "check", True, "alerts are lines of JSON already"),),
+    needs=(
+        Need(("json",), "check", True, "alerts are lines of JSON already"),
+        Need(("log_format",), "check", False, "nothing is logged"),
+    ),
 )
