@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wherewhen.core.errors import ConfigError
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.schedule import Period, permits
+from wherewhen.live.snapshots import Snapshots
 from wherewhen.live.wall_clock import WallClock
 from wherewhen.live.zones import Masks, check, inside
 
@@ -82,6 +83,33 @@ def test_a_jump_of_the_clock_starts_the_anchor_again() -> None:
     assert clock(10.0, 4610.0) == pytest.approx(4610.0)
     assert clock.jumps == 1
     assert clock(0.0, 4611.0) == pytest.approx(4611.0)  # the stream began again
+
+
+@given(st.floats(-2e-4, 2e-4), st.integers(0, 9))
+def test_the_clock_of_a_camera_may_run_too_fast_or_too_slow(drift: float, seed: int) -> None:
+    delays = np.random.default_rng(seed).uniform(0, 0.3, 720)
+    clock = WallClock()
+    for number, delay in enumerate(delays):  # four hours, a picture in 20 seconds
+        true = 5000.0 + 20.0 * number
+        wall = clock(20.0 * number * (1 + drift), true + delay)
+    assert abs(wall - true) < 0.3 + 600 * 2e-4
+    assert clock.jumps == 0
+
+
+def test_pictures_from_before_the_clock_was_put_back_are_let_go() -> None:
+    kept = Snapshots()
+    for moment in (*range(100, 140), *range(20, 50)):
+        kept.add(float(moment), VIEW)
+    assert len(kept._pictures) <= 31
+
+
+def test_what_lasts_begins_again_after_pictures_that_are_missing() -> None:
+    state = PictureState()
+    for moment in (*range(9), *range(100, 105)):
+        assert state(float(moment), VIEW) == "ok"  # frozen only after ten seconds that were seen
+    for moment in range(105, 112):
+        state(float(moment), VIEW)
+    assert state.state == "frozen"
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))

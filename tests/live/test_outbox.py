@@ -87,6 +87,47 @@ def test_a_message_that_a_sink_refuses_does_not_hold_up_the_next(tmp_path: Path)
     assert sink.received == ["m000", "m002"]
 
 
+def test_a_sink_with_a_fault_is_tried_again(tmp_path: Path) -> None:
+    class Faulty(Shaky):
+        def send(self, message: Message) -> None:
+            if self.left:
+                self.left -= 1
+                raise KeyError("a fault of the sink")
+            self.received.append(message.id)
+
+    sink = Faulty(fails=1)
+    posted(tmp_path, 2, ["shaky"])
+    run_until_empty(tmp_path, {"shaky": sink})
+    assert sink.received == ["m000", "m001"]
+
+
+def test_a_sink_may_be_away_for_days(tmp_path: Path) -> None:
+    posted(tmp_path, 1, ["shaky"])
+    database = Database(tmp_path)
+    database.write("UPDATE outbox SET tries = 5000")
+    database.close()
+
+    class Away(Shaky):
+        def send(self, message: Message) -> None:
+            self.received.append(message.id)
+            raise Undelivered("no connection")
+
+    away, again = Away(), Shaky()
+    outbox = Outbox(tmp_path, {"shaky": lambda: away}, [])
+    end = time.monotonic() + 10
+    while not away.received and time.monotonic() < end:
+        time.sleep(0.02)
+    outbox.close()
+    database = Database(tmp_path)
+    ((tries, wait),) = database.rows("SELECT tries, next_at FROM outbox")
+    assert tries == 5001
+    assert wait - time.time() <= 72  # a minute, and a fifth
+    database.write("UPDATE outbox SET next_at = 0")
+    database.close()
+    run_until_empty(tmp_path, {"shaky": again})
+    assert again.received == ["m000"]
+
+
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = Database(tmp_path)
     database.write("PRAGMA user_version = 99")

@@ -76,6 +76,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     yield one
     one.listener.loop_stop()
     one.listener.disconnect()
+    one.listener.on_subscribe = one.listener.on_message = None  # free to be collected at once
     one.stop()
 
 

@@ -208,10 +208,10 @@ def _being_written(draft: Path, host: str, pid: int) -> bool:
 
 
 @contextmanager
-def locked(path: str | Path) -> Iterator[None]:
+def locked(path: str | Path, *, wait: bool = True) -> Iterator[None]:
     """A lock for reading and rewriting a file by one process or thread at a time; the lock is a hidden file beside it.
 
-    Without locks in the file system it has no effect.
+    Without locks in the file system it has no effect. Without ``wait``, BlockingIOError where another holds it.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,9 @@ def locked(path: str | Path) -> Iterator[None]:
         try:
             import fcntl
 
-            fcntl.flock(held, fcntl.LOCK_EX)
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
         except (ImportError, OSError):
             pass
         yield

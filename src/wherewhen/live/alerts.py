@@ -153,6 +153,11 @@ class Alerts:
             self._told = end
             yield Change("update", before, self.alert)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no alert is open, and none is about to begin."""
+        return self.alert is None and self._above is None
+
     def gap(self, at: float) -> Iterator[Change]:
         """The stream was interrupted: an open alert ends, and what lasts begins again."""
         self.lasting.reset()

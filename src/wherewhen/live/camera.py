@@ -22,17 +22,18 @@ from wherewhen.inference.detector import Detector
 from wherewhen.live.alert_files import AlertFiles, Clip
 from wherewhen.live.alerts import Alert, Alerts, Change
 from wherewhen.live.database import Database
-from wherewhen.live.feed import Feed, is_replayed
+from wherewhen.live.feed import Feed, is_replayed, opened
 from wherewhen.live.histogram import Histogram
 from wherewhen.live.logs import fields
 from wherewhen.live.overview import FINISHED
 from wherewhen.live.picture_state import PictureState, State
+from wherewhen.live.recovery import close_open
 from wherewhen.live.retention import make_room_for_messages
 from wherewhen.live.schedule import permits
 from wherewhen.live.settings import CameraConfig
-from wherewhen.live.wall_clock import Now, WallClock
+from wherewhen.live.wall_clock import JUMP, Now, WallClock
 from wherewhen.live.zones import Masks
-from wherewhen.video.sources import Source, expand, shown
+from wherewhen.video.sources import Access, Source, expand, shown
 
 log = logging.getLogger("wherewhen")
 
@@ -40,6 +41,7 @@ LONGEST = 60.0  # seconds between two tries to open a camera
 STEADY = 30.0  # seconds of pictures after which the next try comes at once
 _WORDS = {"new": "begins", "end": "ended"}
 STATUS = 1.0  # seconds between two notes of the status
+DRIFT = 0.25  # seconds by which times may differ from the clock of the camera
 LATENCIES = (0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)  # seconds
 STAGES = ("read", "queue", "score", "alert")
 STAGE_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -108,6 +110,7 @@ class CameraWatch:
         wait, ended = 0.0, "failed"
         self._database = Database(self.folder, partial(make_room_for_messages, self.folder))
         try:
+            close_open(self._database, self.name, self.sinks, self.now())
             self._change_state("offline", "not opened yet")
             for source in self._sources():
                 if stop.wait(wait):
@@ -153,7 +156,12 @@ class CameraWatch:
             self._files.snapshots.add(moment, frame.image)
             self._seen = self._pictures(moment, frame.image)
 
-        with Feed(source, self.now, tap, self._masks, self.config.latency_seconds, self._files.ring()) as feed:
+        limit, ring = self.config.latency_seconds, self._files.ring()
+        access = Access(self.config.silence_seconds, self.config.transport)
+        make = partial(Feed, source, self.now, tap, self._masks, limit, stop, ring, access)
+        if (feed := opened(make, stop)) is None:
+            return None
+        with feed:
             log.info("%s: %s is open", self.name, shown(source), extra=fields(self.name, "open"))
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
@@ -163,7 +171,8 @@ class CameraWatch:
                         break
                     if step.frames is None or clock.anchor is None:
                         continue
-                    begin = self._origin = clock.anchor if begin is None else begin
+                    begin = self._follow(clock.anchor if begin is None else begin, clock.anchor, end)
+                    self._origin = begin
                     end = begin + float(step.frames.edges[-1])
                     self._step(step, begin, maker)
                     self.status.frames, self.status.dropped = frames + feed.received, dropped + feed.dropped
@@ -191,6 +200,14 @@ class CameraWatch:
             stages["score"].add(max(0.0, end - begin - (feed.waited - waited)))
             stages["alert"].add(time.perf_counter() - end)
 
+    def _follow(self, begin: float, anchor: float, end: float) -> float:
+        """When a stretch began: by the clock as it is now, which moves only between alerts, or by a jump."""
+        off = abs(anchor - begin)
+        if off > JUMP or (off > DRIFT and self.alerts.idle):
+            self._tell(self.alerts.gap(end))
+            return anchor
+        return begin
+
     def _step(self, step: Prediction, begin: float, maker: BlockMaker) -> None:
         """A step of time of a stretch that began at a moment."""
         assert step.frames is not None
@@ -212,15 +229,19 @@ class CameraWatch:
             if change.kind == "new":
                 self.status.alerts += 1
                 self._updates = 0
-                self._keep(alert, clip)
             elif change.kind == "end":
                 self.status.detections += alert.severity == "detection"
                 if alert.suppressed is not None:
                     self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
                 clip = self._files.clip(alert, self._origin)
-                self._keep(alert, clip)
-            if alert.severity == "alert":
-                self._send(change.kind, change.before, alert, clip)
+            self._database.together(partial(self._tell_one, change, clip))
+
+    def _tell_one(self, change: Change, clip: Clip) -> None:
+        """Store what happened to an alert, and send it."""
+        if change.kind != "update":
+            self._keep(change.alert, clip)
+        if change.alert.severity == "alert":
+            self._send(change.kind, change.before, change.alert, clip)
 
     def _keep(self, alert: Alert, clip: Clip) -> None:
         """Store an alert with its picture, and with its clip once it ended."""

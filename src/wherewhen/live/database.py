@@ -86,7 +86,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Changes that are stored together, or not at all."""
+        """Changes that are stored together, or not at all; one within another is a part of it."""
+        if self._is_within():
+            yield self._connection
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
@@ -95,6 +98,9 @@ class Database:
             if self._connection.in_transaction:  # an error of the disk may have ended it
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _is_within(self) -> bool:
+        return self._connection.in_transaction
 
     def rows(self, query: str, *values: Any) -> list[Any]:
         """The rows of a query."""
@@ -134,8 +140,20 @@ class Database:
         """Try a message again at a moment in seconds since 1970."""
         self.write("UPDATE outbox SET tries = tries + 1, next_at = ? WHERE id = ?", next_at, number)
 
+    def together(self, change: Callable[[], object]) -> bool:
+        """Make changes, which may be tried twice, that are stored together or not at all; whether they are stored."""
+
+        def changed() -> None:
+            with self.transaction():
+                change()
+
+        return self._changed(changed)
+
     def _changed(self, change: Callable[[], object]) -> bool:
         """Make a change, once more where the disk is full and room can be made; whether it is stored."""
+        if self._is_within():  # a part of other changes, which are tried again as a whole
+            change()
+            return True
         try:
             change()
         except sqlite3.OperationalError as error:

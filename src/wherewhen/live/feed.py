@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Any
 
 from wherewhen.core.errors import VideoError, WherewhenError
@@ -16,11 +16,12 @@ from wherewhen.live.wall_clock import Now
 from wherewhen.live.zones import Masks
 from wherewhen.video.packets import Packets
 from wherewhen.video.reader import Reading
-from wherewhen.video.sources import Source
+from wherewhen.video.sources import USUAL, Access, Source
 from wherewhen.video.taking import Spent, Want
 
 TAP = Want(rate=2.0, width=640)  # pictures for the state of the camera and for snapshots
 MOST = 4096  # frames that wait at most
+CLOSE = 2.0  # seconds that a thread may take to end: a silent camera may hold it up longer
 
 
 class Feed(Reading):
@@ -29,16 +30,18 @@ class Feed(Reading):
     ``tap`` gets two small pictures a second with the moment of their arrival, as soon as they are read. A file is
     replayed at the speed of ``now``: a picture is read when its moment comes, or later where ``latency`` seconds of the
     file wait already, and none is dropped. Of a camera, all waiting pictures are dropped where the oldest waits longer
-    than ``latency`` seconds: the stretch ends there, and `stretches` begins another one. ``ring`` gets the packets of a
+    than ``latency`` seconds: the stretch ends there, and `stretches` begins another one. Where ``halt`` is set,
+    the stretch ends too, also while no picture comes. ``ring`` gets the packets of a
     video. ``spent``: what reading took; ``waited``: seconds that the consumer waited for pictures; ``queued``: seconds
     that the last picture waited for the consumer.
     """
 
     def __init__(
         self, source: Source, now: Now, tap: Callable[[Frame, float], None], masks: Masks, latency: float,
-        ring: Packets | None = None,
+        halt: Event, ring: Packets | None = None, access: Access = USUAL,
     ) -> None:  # fmt: skip
-        super().__init__(source, "keep", None, ring)
+        super().__init__(source, "keep", None, ring, access)
+        self._halt = halt
         self._now, self._tap, self._masks, self._latency = now, tap, masks, latency
         self._replayed = isinstance(source, Path)
         self._queue: deque[tuple[int, Frame, float]] = deque()
@@ -52,7 +55,7 @@ class Feed(Reading):
 
     def stretches(self) -> Iterator[Reading]:
         """This reading, once for each stretch without a gap; VideoError where the camera can't be read on."""
-        while not self._over:
+        while not self._over and not self._halt.is_set():
             self._cut = False
             yield self
         if self._error is not None:
@@ -70,13 +73,15 @@ class Feed(Reading):
             frames = super().several([*wants, TAP], span, spent or self.spent)
             self._thread = Thread(target=self._fill, args=(frames, len(wants)), name="pictures", daemon=True)
             self._thread.start()
+        begun = False
         while True:
             begin = time.perf_counter()
             with self._changed:
-                while not self._queue and not self._ended and not self._cut:
+                while not (self._queue or self._ended or self._cut or self._halt.is_set()):
                     self._changed.wait(0.5)
-                if self._cut or not self._queue:
+                if (self._cut and begun) or not self._queue or self._halt.is_set():
                     return
+                begun, self._cut = True, False
                 number, frame, arrival = self._queue.popleft()
                 self._changed.notify_all()
             self.waited += time.perf_counter() - begin
@@ -90,7 +95,7 @@ class Feed(Reading):
             self._closing = True
             self._changed.notify_all()
         if self._thread is not None:
-            self._thread.join(20)
+            self._thread.join(CLOSE)
             if self._thread.is_alive():
                 return  # it still waits for a picture: the source is closed when it gives up
         super().close()
@@ -137,6 +142,30 @@ class Feed(Reading):
     def _wait(self, moment: float) -> None:
         while (left := self._now.seconds_until(moment)) > 0 and not self._closing:
             time.sleep(min(left, 0.5))
+
+
+def opened(make: Callable[[], Feed], halt: Event) -> Feed | None:
+    """An open feed; None where ``halt`` is set before, which a camera that doesn't answer does not hold up.
+
+    Raises what ``make`` raises.
+    """
+    outcome: list[Feed | Exception] = []
+
+    def attempt() -> None:
+        try:
+            outcome.append(make())
+        except Exception as error:
+            outcome.append(error)
+
+    thread = Thread(target=attempt, name="opening", daemon=True)
+    thread.start()
+    while not outcome and not halt.is_set():
+        thread.join(0.2)
+    if not outcome:
+        return None
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
 
 
 def is_replayed(source: Any) -> bool:

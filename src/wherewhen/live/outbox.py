@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import Any
 
 from wherewhen.core.addresses import masked
-from wherewhen.core.contracts.sinks import Sink, Undelivered
+from wherewhen.core.contracts.sinks import Message, Sink, Undelivered
 from wherewhen.live.database import Database
 from wherewhen.live.logs import fields
 from wherewhen.live.retention import make_room_for_messages
@@ -73,7 +73,7 @@ class Outbox:
         for number, message, tries in database.waiting(name, time.time(), 20 + len(arrived)):
             try:
                 if number not in arrived:
-                    sink.send(message)
+                    _sent(sink, message)
                     moved = True
             except Undelivered as error:
                 if error.final:
@@ -81,7 +81,11 @@ class Outbox:
                     log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, text, extra=about)
                     database.sent(number)
                     continue
-                wait = error.wait if error.wait is not None else min(LONGEST, 2.0**tries) * random.uniform(0.8, 1.2)
+                wait = (
+                    error.wait
+                    if error.wait is not None
+                    else min(LONGEST, 2.0 ** min(tries, 9)) * random.uniform(0.8, 1.2)
+                )
                 level = logging.WARNING if tries == 0 else logging.DEBUG
                 about = fields(message.camera, "undelivered", error.cause)
                 log.log(level, "%s: %s; tried again in %.0f s", name, masked(error.cause), wait, extra=about)
@@ -92,6 +96,16 @@ class Outbox:
             else:
                 arrived.add(number)
         return moved
+
+
+def _sent(sink: Sink, message: Message) -> None:
+    """Send a message; a fault of the sink itself counts as `Undelivered`."""
+    try:
+        sink.send(message)
+    except Undelivered:
+        raise
+    except Exception as error:
+        raise Undelivered(f"the sink failed: {type(error).__name__} {error}") from error
 
 
 def _quietly(name: str, action: Callable[[], None] | None) -> None:

@@ -13,7 +13,7 @@ from wherewhen.core.values import Floats, Pixels
 State = Literal["ok", "offline", "frozen", "dark", "blurred", "moved", "ir_switch"]
 
 SIZE = (36, 64)  # height and width of the pictures that are compared
-EVERY = 1.0  # seconds between two of them
+GAP = 15.0  # seconds without pictures after which what lasts begins again
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class PictureState:
         """The state after a picture ``(H, W, 3)`` at a time in seconds."""
         small = _small(picture)
         gray, color = small.mean(2), float((small.max(2) - small.min(2)).mean())
+        if self._previous is not None and not 0 <= at - self._previous[0] <= GAP:
+            self._since.clear()
+            self._previous, self._settled_at = None, min(self._settled_at, at + self.config.settle_seconds)
         if self._previous is None or float(np.abs(gray - self._previous[1]).max()) > 0.5:
             self._changed_at = at
         self._previous = at, gray

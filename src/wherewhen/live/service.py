@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Any
 
 from wherewhen.core import registry
 from wherewhen.core.contracts.sinks import Sink
-from wherewhen.core.errors import WherewhenError
+from wherewhen.core.errors import StoreError, WherewhenError
+from wherewhen.core.store import locked
 from wherewhen.inference.model import Model
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
@@ -30,6 +33,7 @@ from wherewhen.video.sources import shown
 log = logging.getLogger("wherewhen")
 
 GRACE = 10.0  # seconds that a camera's process may take to end
+STEADY = 600.0  # seconds of a process after which the next one is started again at once
 
 
 @dataclass
@@ -38,6 +42,7 @@ class _Running:
 
     process: BaseProcess
     stop: Any
+    since: float = field(default_factory=time.monotonic)
     starts: int = 0
     next_at: float = 0.0
     finished: bool = False
@@ -56,11 +61,17 @@ class _Shared:
 
 
 def check(config: WatchConfig, device: str = "auto") -> list[str]:
-    """Load every model, and create every sink; a line about each camera. The errors are those of a start."""
-    lines = []
+    """Load every model once, and create every sink; a line about each camera. The errors are those of a start.
+
+    No camera is opened and nothing is sent.
+    """
+    lines, facts = [], dict[str, str]()
     for name, camera in config.of_cameras.items():
-        model = Model.load(str(camera.model), device=device)
-        lines.append(f"{name}: {shown(camera.source)}, {model.config.summary}, threshold {model.alarm:g}")
+        run = str(camera.model)
+        if run not in facts:
+            model = Model.load(run, device=device)
+            facts[run] = f"{model.config.summary}, threshold {model.alarm:g}"
+        lines.append(f"{name}: {shown(camera.source)}, {facts[run]}")
     for name, make in makers(config).items():
         make().close()
         lines.append(f"sink {name}")
@@ -89,13 +100,28 @@ def watch(
     """
     check(config, device)
     folder = Path(config.store.path)
-    cameras = config.of_cameras
-    presence = Presence(Database(folder), cameras)
+    level = logging.WARNING if quiet else log.getEffectiveLevel()
     sinks = makers(config)
     states = [name for name in sinks if registry.load("sinks", name).abilities.states]
-    shared = _Shared(
-        folder, list(sinks), states, device, logging.WARNING if quiet else log.getEffectiveLevel(), log_format
-    )
+    with _claimed(folder):
+        _watch(config, _Shared(folder, list(sinks), states, device, level, log_format), sinks, stop)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """The store, which one service uses at a time."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / "service", wait=False))
+        except BlockingIOError:
+            advice = "end it first, or choose another store (--output)"
+            raise StoreError(f"{folder}: another wherewhen watch uses this store; {advice}") from None
+        yield
+
+
+def _watch(config: WatchConfig, shared: _Shared, sinks: Mapping[str, Callable[[], Sink]], stop: Event) -> None:
+    folder, cameras = shared.folder, config.of_cameras
+    presence = Presence(Database(folder), cameras)
     outbox = Outbox(folder, sinks, list(cameras))
     cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
@@ -125,17 +151,32 @@ def _started(name: str, camera: CameraConfig, shared: _Shared) -> _Running:
 
 
 def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> None:
-    """The work of a camera's process."""
+    """The work of a camera's process; it ends too where that of the service died."""
+    terminated = Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    Thread(target=_end_with_parent, args=(stop, terminated), name="parent", daemon=True).start()
     log.addHandler(handler(shared.log_format))
     log.setLevel(shared.level)
     try:
         model = Model.load(str(camera.model), device=shared.device)
-        CameraWatch(name, camera, model, shared.folder, shared.sinks, shared.states).run(stop)
+        with locked(shared.folder / f"camera-{name}"):  # held by a process that ends because its service died
+            CameraWatch(name, camera, model, shared.folder, shared.sinks, shared.states).run(stop)
+        if terminated.is_set():
+            raise SystemExit(128 + signal.SIGTERM)  # by someone else than the service, which starts it again
     except WherewhenError as error:
         log.error("%s: %s", name, error, extra=fields(name, "failed", str(error)))
         raise SystemExit(2) from None
+
+
+def _end_with_parent(stop: Any, terminated: Event) -> None:
+    """Stop the camera where its process is asked to end, or the service's process died; kill it if it takes long."""
+    parent = multiprocessing.parent_process()
+    while parent is not None and parent.is_alive() and not terminated.is_set():
+        parent.join(0.2)
+    stop.set()
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def _supervised(name: str, child: _Running, start: Callable[[], _Running], presence: Presence) -> _Running:
@@ -145,7 +186,8 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running], prese
     if child.process.exitcode == 0:
         child.finished = True
     elif not child.next_at:
-        wait = min(60.0, 2.0**child.starts)
+        child.starts = 0 if time.monotonic() - child.since > STEADY else child.starts
+        wait = min(60.0, 2.0 ** min(child.starts, 6))
         cause = f"its process ended with code {child.process.exitcode}"
         presence.died(name, cause)
         log.error("%s: %s; started again in %.0f s", name, cause, wait, extra=fields(name, "died", cause))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wherewhen.core import registry
 from wherewhen.core.config import build, mapping, read_yaml
@@ -39,6 +39,8 @@ class CameraConfig:
         masks: polygons that are painted gray, so that nothing moves in them.
         schedule: times in which alerts are sent, such as "mon-fri 18:00-08:00"; none: always.
         speed: of a replay; 1 is real time.
+        silence_seconds: a camera that is silent for so long, or doesn't answer, is opened again.
+        transport: of RTSP: tcp, or udp for a camera that offers nothing else.
         latency_seconds: pictures that wait longer are dropped, the whole queue at a time.
         alerts: when an alert begins and ends.
         states: limits of the states of the camera.
@@ -52,13 +54,19 @@ class CameraConfig:
     masks: tuple[list[Any], ...] = ()
     schedule: tuple[str, ...] = ()
     speed: float = 1.0
+    silence_seconds: float = 15.0
+    transport: Literal["tcp", "udp"] = "tcp"
     latency_seconds: float = 10.0
     alerts: AlertConfig = AlertConfig()  # noqa: RUF009 (frozen)
     states: StateConfig = StateConfig()  # noqa: RUF009 (frozen)
     clips: ClipConfig = ClipConfig()  # noqa: RUF009 (frozen)
 
     def __post_init__(self) -> None:
-        for name, value in (("speed", self.speed), ("latency_seconds", self.latency_seconds)):
+        for name, value in (
+            ("speed", self.speed),
+            ("latency_seconds", self.latency_seconds),
+            ("silence_seconds", self.silence_seconds),
+        ):
             if not value > 0:
                 raise ConfigError(f"{name}: expected a number above 0, got {value}")
         if unknown := [name for name in self.alert_zones if name not in self.zones]:

@@ -21,7 +21,7 @@ class Snapshots:
     def add(self, at: float, picture: Pixels) -> None:
         """Add a picture ``(H, W, 3)`` of a moment in seconds."""
         self._pictures.append((at, picture))
-        while self._pictures[0][0] < at - SECONDS:
+        while not at - SECONDS <= self._pictures[0][0] <= at:  # also later ones: the clock was put back
             self._pictures.popleft()
 
     def nearest(self, moment: float) -> Pixels | None:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 JUMP = 20.0  # seconds between two pictures that no delay explains: a camera is silent for 15 at most
+WINDOW = 10  # minutes whose fastest picture is the anchor
 
 
 @dataclass
@@ -34,9 +35,10 @@ class Now:
 class WallClock:
     """Seconds since 1970 of a stream's times in seconds: ``anchor + time``.
 
-    The anchor is the lowest ``arrival - time``, since a picture can arrive late and never early. It starts again where
-    the clock of the machine or of the stream jumps. ``latency`` is that of the last picture beyond the fastest one,
-    ``drift`` how far the anchor moved since it started, in seconds.
+    The anchor is the lowest ``arrival - time`` of the last ten minutes: a picture can arrive late and never early, and
+    the clock of a camera runs a little too fast or too slow. It starts again where the clock of the machine or of the
+    stream jumps. ``latency`` is that of the last picture beyond the fastest one, ``drift`` how far the anchor moved
+    since it started, in seconds.
     """
 
     anchor: float | None = field(default=None, init=False)
@@ -44,6 +46,7 @@ class WallClock:
     jumps: int = field(default=0, init=False)
     _first: float = field(default=0.0, init=False)
     _last: tuple[float, float] | None = field(default=None, init=False)
+    _lowest: dict[float, float] = field(default_factory=dict, init=False)  # of each minute, by its number
 
     def __call__(self, time: float, arrival: float) -> float:
         """The time of day of a picture.
@@ -56,11 +59,15 @@ class WallClock:
         if self._last is not None:
             between = abs((time - self._last[0]) - (arrival - self._last[1]))
             if between > JUMP or time < self._last[0] or arrival < self._last[1]:
-                self.anchor, self.jumps = None, self.jumps + 1
-        self._last = time, arrival
-        if self.anchor is None:
-            self.anchor = self._first = offset
-        self.anchor = min(self.anchor, offset)
+                self._lowest.clear()
+                self.jumps += 1
+        self._last, minute = (time, arrival), time // 60
+        if not self._lowest:
+            self._first = offset
+        self._lowest[minute] = min(offset, self._lowest.get(minute, offset))
+        for old in [number for number in self._lowest if number <= minute - WINDOW]:
+            del self._lowest[old]
+        self.anchor = min(self._lowest.values())
         self.latency = offset - self.anchor
         return self.anchor + time
 

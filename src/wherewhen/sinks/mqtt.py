@@ -75,14 +75,12 @@ class Mqtt:
         self._client.on_disconnect = lambda *_: self._connected.clear()
         self._client.on_message = self._on_message
         self._refused = ""
-        self._client.connect_async(config.host, config.port, keepalive=20)
-        self._client.loop_start()
 
     def started(self, cameras: list[str]) -> None:
-        """Announce the service and its cameras, now and after each connection."""
+        """Connect, and announce the service and its cameras, now and after each connection."""
         self._cameras = cameras
-        if self._connected.wait(TIMEOUT):
-            self._announce()
+        self._client.connect_async(self.config.host, self.config.port, keepalive=20)
+        self._client.loop_start()
 
     def stopped(self) -> None:
         """Say that the service ended as intended."""
@@ -112,6 +110,8 @@ class Mqtt:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
+        for name in ("on_connect", "on_disconnect", "on_message"):  # the client is freed with this, its sockets closed
+            setattr(self._client, name, None)
 
     def _topic(self, name: str) -> str:
         return f"{self.config.prefix}/{name}"
@@ -127,12 +127,6 @@ class Mqtt:
         if sent.rc != paho.MQTT_ERR_SUCCESS or not sent.is_published():
             raise Undelivered(f"mqtt {self.config.host}: no answer within {TIMEOUT:.0f} s")
 
-    def _announce(self) -> None:
-        if self.config.discovery:
-            for camera in self._cameras:
-                topic, payload = discovery(camera, self.config)
-                self._publish(topic, json.dumps(payload), retain=True, whole=True)
-
     def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self._refused = str(reason).lower()
@@ -141,14 +135,19 @@ class Mqtt:
         client.publish(self._topic("available"), "online", qos=1, retain=True)
         if self.config.discovery:
             client.subscribe(f"{self.config.discovery}/status", qos=1)
+            self._announce()
         self._connected.set()
+
+    def _announce(self) -> None:
+        """Tell Home Assistant of each camera; the thread of the connection must not wait for the broker's answer."""
+        for camera in self._cameras:
+            topic, payload = discovery(camera, self.config)
+            self._client.publish(topic, json.dumps(payload), qos=1, retain=True)
 
     def _on_message(self, client: Any, _data: Any, message: Any) -> None:
         """Home Assistant started: its devices are announced again."""
         if message.payload == b"online":
-            for camera in self._cameras:
-                topic, payload = discovery(camera, self.config)
-                client.publish(topic, json.dumps(payload), qos=1, retain=True)
+            self._announce()
 
 
 def discovery(camera: str, config: MqttConfig) -> tuple[str, dict[str, Any]]:

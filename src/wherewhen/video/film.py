@@ -18,7 +18,7 @@ from wherewhen.video.opening import file_of, opened
 from wherewhen.video.packets import Packets
 from wherewhen.video.promise import TIMED, TOLD, Promise, missing
 from wherewhen.video.shot import Converter, Shot, VideoInfo
-from wherewhen.video.sources import Medium, is_live, shown
+from wherewhen.video.sources import USUAL, Access, Medium, is_live, shown
 from wherewhen.video.stamps import Stamps, stamps, uneven
 from wherewhen.video.wholeness import cut_short
 
@@ -32,16 +32,19 @@ class Film:
     ``strict``, undecodable parts are left out, and listed in ``damage``. ``ring`` gets its packets. Raises VideoError.
     """
 
-    def __init__(self, source: Medium, strict: bool = True, ring: Packets | None = None) -> None:
+    def __init__(
+        self, source: Medium, strict: bool = True, ring: Packets | None = None, access: Access = USUAL
+    ) -> None:
         self.name, self.live = shown(source), is_live(source)
         self._source, self._file, self._strict, self._ring = source, file_of(source), strict, ring
+        self._access = access
         self._open()
         self._begun: Iterator[Shot] | None = None
         self._size: tuple[int, int] | None = None  # of the first picture, as shown
         self._ended: str | None = None
 
     def _open(self) -> None:
-        self._opened = opened(self._source)
+        self._opened = opened(self._source, self._access)
         container, stream = self._opened
         self._promise = Promise.of(self._opened, self._file)
         self._tick = stream.time_base or Fraction(1, 90_000)
@@ -189,6 +192,8 @@ class Film:
             self._size = self._size or _convert.upright(picture)
             if size != first:
                 was, now = (f"{width}x{height}" for width, height in (first, size))
+                if self.live:
+                    raise VideoError(self.name, f"the pictures changed from {was} to {now}")
                 raise VideoError(
                     self.name, f"every picture must have one size: frame {number} is {now}, those before are {was}"
                 )

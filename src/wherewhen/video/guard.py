@@ -26,6 +26,8 @@ def reason(error: Exception) -> str:
 
     if isinstance(error, av.error.InvalidDataError):
         return "invalid data"
+    if isinstance(error, av.error.ExitError):
+        return "nothing came for too long"
     if isinstance(error, MemoryError):
         return "not enough memory"
     text = " ".join(str(getattr(error, "strerror", None) or error).lower().split())

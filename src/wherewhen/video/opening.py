@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import sys
 from pathlib import Path
@@ -14,11 +15,10 @@ from av.video.stream import VideoStream
 
 from wherewhen.core.errors import VideoError
 from wherewhen.video.guard import reason
-from wherewhen.video.sources import Camera, Medium, is_live, shown
+from wherewhen.video.sources import USUAL, Access, Camera, Medium, is_live, shown
 from wherewhen.video.wholeness import cut_short
 
 MAX_PIXELS = 2**27
-TIMEOUT = 15.0  # seconds that a camera or an address may stay silent: when it is opened, and before each picture
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 _TEXT_AS_VIDEO = frozenset(("ansi", "bintext", "xbin", "idf"))
 # An overflow of stamps to FFmpeg may also be a new count: `clock` distinguishes the two.
@@ -32,11 +32,11 @@ class Opened(NamedTuple):
     stream: VideoStream
 
 
-def opened(source: Medium) -> Opened:
+def opened(source: Medium, access: Access = USUAL) -> Opened:
     """Open a source and find its video stream; VideoError if that fails."""
     if (file := file_of(source)) is not None:
         _check_file(file)
-    container = _container_of(source)
+    container = _container_of(source, access)
     try:
         return Opened(container, _stream_of(container, shown(source), is_live(source)))
     except BaseException:
@@ -49,25 +49,35 @@ def file_of(source: Medium) -> Path | None:
     return source if isinstance(source, Path) else None
 
 
-def _container_of(source: Medium) -> InputContainer:
+def _container_of(source: Medium, access: Access) -> InputContainer:
     try:
         if isinstance(source, Camera):
             kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-            return av.open(name.format(source.number), format=kind, timeout=TIMEOUT)
+            return av.open(name.format(source.number), format=kind, timeout=access.silence)
         if isinstance(source, Path):
             # with protocol and absolute path, as FFmpeg would take "10:00.mp4" for an address
             return av.open(f"file:{source.absolute()}", options=dict(_RAW_STAMPS), metadata_errors="replace")
         if source.fault:
             raise VideoError(source, source.fault)
-        options = {"rtsp_transport": "tcp"} if source.scheme.startswith("rtsp") else {}
-        return av.open(source.url, options=_RAW_STAMPS | options, metadata_errors="replace", timeout=TIMEOUT)
+        options = {"rtsp_transport": access.transport} if source.scheme.startswith("rtsp") else {}
+        return av.open(source.url, options=_RAW_STAMPS | options, metadata_errors="replace", timeout=access.silence)
     except VideoError:
         raise
     except Exception as error:
         cause = _unopened(file_of(source), is_live(source), error)
         if isinstance(source, Path):
             raise VideoError(source, cause) from error
+        cause += _advice(error, access)
         raise VideoError(source, cause) from None  # the message of FFmpeg contains the whole address
+
+
+def _advice(error: Exception, access: Access) -> str:
+    """What may help, where that is known."""
+    if isinstance(error, av.error.HTTPUnauthorizedError):
+        return "; check user name and password"
+    if isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT and access.transport == "tcp":
+        return "; the server may offer RTSP over UDP only: transport: udp"
+    return ""
 
 
 def _unopened(file: Path | None, live: bool, error: Exception) -> str:

@@ -14,7 +14,7 @@ from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Floats, Frame, Pictures
 from wherewhen.video.guard import guarded
 from wherewhen.video.shot import Reel, Shot, VideoInfo
-from wherewhen.video.sources import PICTURE_SUFFIXES, Source, SourceLike, is_live, parsed, shown
+from wherewhen.video.sources import PICTURE_SUFFIXES, USUAL, Access, Source, SourceLike, is_live, parsed, shown
 from wherewhen.video.taking import Spent, Taking, Want
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ class Reading:
     """A source that is opened once: its pictures, their times, and its damage; see `reading`.
 
     A file can be read several times, a camera or stream once. Closing it while another thread reads is not allowed.
-    ``ring`` gets the packets of a video.
+    ``ring`` gets the packets of a video; ``access``: how a camera or stream is read.
     """
 
     def __init__(
-        self, source: Source, damaged: Damaged, picture_rate: float | None, ring: Packets | None = None
-    ) -> None:
+        self, source: Source, damaged: Damaged, picture_rate: float | None, ring: Packets | None = None,
+        access: Access = USUAL,
+    ) -> None:  # fmt: skip
+        self._access = access
         self.source, self.damaged, self._ring = source, damaged, ring
         self._picture_rate, self._live = picture_rate, is_live(source)
         self._reel = self._opened()
@@ -137,7 +139,7 @@ class Reading:
 
     def _opened(self) -> Reel:
         with guarded(shown(self.source)):
-            return _opened(self.source, self._picture_rate, self.damaged == "set-aside", self._ring)
+            return _opened(self.source, self._picture_rate, self.damaged == "set-aside", self._ring, self._access)
 
     def _rewind(self) -> None:
         """Prepare the next pass."""
@@ -303,7 +305,7 @@ def _several(
         yield from video.several(wants, span, spent)
 
 
-def _opened(source: Source, picture_rate: float | None, strict: bool, ring: Packets | None) -> Reel:
+def _opened(source: Source, picture_rate: float | None, strict: bool, ring: Packets | None, access: Access) -> Reel:
     # PyAV and OpenCV are loaded here, when a video is opened, not when this module is
     if isinstance(source, Pictures):
         from wherewhen.video.pictures import PicturesReel
@@ -324,4 +326,4 @@ def _opened(source: Source, picture_rate: float | None, strict: bool, ring: Pack
             return Album(source, picture_rate or PICTURE_RATE, strict)
     from wherewhen.video.film import Film
 
-    return Film(source, strict, ring)
+    return Film(source, strict, ring, access)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -29,7 +30,9 @@ from wherewhen.core.values import Pictures
 
 __all__ = [
     "PICTURE_SUFFIXES",
+    "USUAL",
     "VIDEO_SUFFIXES",
+    "Access",
     "Camera",
     "Medium",
     "Source",
@@ -69,6 +72,20 @@ class Camera:
         return f"camera {self.number}"
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a camera or stream is read; files don't need it.
+
+    Args:
+        silence: seconds that it may stay silent: when it is opened, and before each picture.
+        transport: of RTSP, tcp or udp.
+    """
+
+    silence: float = 15.0
+    transport: Literal["tcp", "udp"] = "tcp"
+
+
+USUAL = Access()
 Medium = Path | Address | Camera  # read by FFmpeg or from a folder
 Source = Medium | Pictures
 SourceLike = str | Source  # a source, or its text for `parsed`
