@@ -13,6 +13,7 @@ from wherewhen.core.documents import read_json
 from wherewhen.core.store import content_hash
 from wherewhen.live.database import Database
 from wherewhen.live.feed import is_replayed
+from wherewhen.live.notify import notify
 from wherewhen.live.settings import CameraConfig
 
 EVERY = 2.0  # seconds between two signs of life
@@ -20,7 +21,7 @@ CALIBRATION = "calibration.json"  # in a run folder
 
 
 class Presence:
-    """The row of the service in the database of a store, from its start to its end."""
+    """The row of the service in the database of a store, from its start to its end; systemd is told the same."""
 
     def __init__(self, database: Database, cameras: Mapping[str, CameraConfig]) -> None:
         self._database, self._next = database, 0.0
@@ -33,6 +34,7 @@ class Presence:
     def __call__(self) -> None:
         """Note that the service runs, where the last note is old."""
         if time.monotonic() >= self._next:
+            notify("READY=1\nWATCHDOG=1")
             self._next = time.monotonic() + EVERY
             self._database.write("UPDATE service SET at = ?", time.time())
 
@@ -46,6 +48,7 @@ class Presence:
 
     def close(self) -> None:
         """Note that the service ended as intended."""
+        notify("STOPPING=1")
         self._database.write("UPDATE service SET at = ?, stopped = ?", time.time(), time.time())
         self._database.close()
 
