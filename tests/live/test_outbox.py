@@ -80,6 +80,20 @@ def test_a_sink_that_fails_does_not_delay_another(tmp_path: Path) -> None:
     assert again.received == ["m000", "m001", "m002"]
 
 
+def test_an_error_of_a_sink_does_not_end_its_thread(tmp_path: Path) -> None:
+    class Faulty(Shaky):
+        def send(self, message: Message) -> None:
+            self.fails += 1
+            if self.fails == 1:
+                raise KeyError("an answer that was not foreseen")
+            self.received.append(message.id)
+
+    sink = Faulty()
+    posted(tmp_path, 2, ["faulty"])
+    run_until_empty(tmp_path, {"faulty": sink})
+    assert sink.received == ["m000", "m001"]
+
+
 def test_a_message_that_a_sink_refuses_does_not_hold_up_the_next(tmp_path: Path) -> None:
     sink = Shaky(refused=("m001",))
     posted(tmp_path, 3, ["shaky"])

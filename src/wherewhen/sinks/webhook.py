@@ -8,16 +8,13 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar
 
-from wherewhen.core.addresses import Address
-from wherewhen.core.contracts.sinks import Message, SinkAbilities, Undelivered
-from wherewhen.core.errors import ConfigError
+from wherewhen.core.contracts.sinks import Message, SinkAbilities
 from wherewhen.core.secret_text import filled
+from wherewhen.sinks._http import Server, check_url
 
 ENDINGS = {"new": "started", "update": "updated", "end": "ended"}
-TIMEOUT = 10.0
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,7 @@ class WebhookConfig:
     snapshot: bool = False
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://", "${")):
-            raise ConfigError("webhook.url: expected an address such as https://example.org/hook")
+        check_url("webhook.url", self.url)
 
 
 class Webhook:
@@ -51,37 +47,20 @@ class Webhook:
     abilities: ClassVar[SinkAbilities] = SinkAbilities()
 
     def __init__(self, config: WebhookConfig) -> None:
-        try:
-            import httpx
-        except ImportError:
-            raise ConfigError('webhook: this sink needs pip install "wherewhen[live]"') from None
-        self.config = config
-        self._url, self._secret = filled(config.url, is_address=True), filled(config.secret)
-        self._shown = Address(self._url)
-        self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=False)
+        self.config, self._secret = config, filled(config.secret)
+        self._server = Server("webhook", config.url)
 
     def send(self, message: Message) -> None:
         """Post one event."""
-        import httpx
-
         body = json.dumps(event(message, self.config.snapshot), allow_nan=False).encode()
         headers = {"Content-Type": "application/cloudevents+json; charset=UTF-8"}
         if self._secret:
             headers["X-Wherewhen-Signature"] = signature(body, self._secret)
-        try:
-            answer = self._client.post(self._url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Undelivered(f"{self._shown}: {type(error).__name__}") from None
-        if answer.is_success:
-            return
-        cause = f"{self._shown} answers {answer.status_code}"
-        if answer.status_code in (429, 503):
-            raise Undelivered(cause, _wait(answer.headers.get("Retry-After")))
-        raise Undelivered(cause, final=400 <= answer.status_code < 500 and answer.status_code not in (401, 403, 408))
+        self._server.check(self._server.request("POST", content=body, headers=headers))
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._server.close()
 
 
 def event(message: Message, snapshot: bool) -> dict[str, Any]:
@@ -104,19 +83,6 @@ def signature(body: bytes, secret: str) -> str:
     'sha256=a777724d943eb'
     """
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-def _wait(header: str | None) -> float | None:
-    """Seconds of a header Retry-After, which is a number or a date; None where it is neither."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 PLUGIN = Webhook
