@@ -49,6 +49,12 @@ calibrate --model run --footage y --output out --resume --alarms-per-day 2 --dev
 calibrate --model run --footage y --which last --trust --quiet
 watch cameras.yaml --check --json --model run --output live --device cpu
 watch rtsp://yard/1 --speed 2 --port 5000 --log-format json --quiet
+watch cameras.yaml --alarms-per-day 1
+control enable yard
+control disable yard live --json --quiet
+control snooze yard live --minutes 30 --zone door
+control accept yard
+control verdict 1790000000.1-abc --verdict false
 status
 status live --json
 convert found --output out.json --to coco --from events --no-boxes --json

@@ -29,12 +29,10 @@ def allowed(limit: float, confidence: float = CONFIDENCE) -> int | None:
     >>> [allowed(limit) for limit in (1, 3, 7, 14, 30)]
     [None, 0, 2, 7, 20]
     """
-    from scipy.stats import chi2
-
     if upper_limit(0, confidence) > limit:
         return None
     count = int(limit)
-    while chi2.ppf(confidence, 2 * (count + 1)) / 2 > limit:
+    while upper_limit(count, confidence) > limit:
         count -= 1
     return count
 

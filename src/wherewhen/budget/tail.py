@@ -75,7 +75,12 @@ class Tail:
 
     def level(self, per_day: float, block: float) -> float:
         """The score that blocks of so many seconds reach ``per_day`` times a day, within [0, 1]."""
-        share = min(per_day * block / DAY, self.share)
-        odds = self.share / share
+        return self.score(-float(np.log10(per_day * block / DAY)))
+
+    def score(self, rarity: float) -> float:
+        """The score of a rarity, within [0, 1], and no lower than that of ``edge``; infinite above 8."""
+        if rarity > MOST:
+            return np.inf
+        odds = self.share / min(10**-rarity, self.share)
         over = np.log(odds) if abs(self.shape) < 1e-6 else (odds**self.shape - 1) / self.shape
         return float(1 / (1 + np.exp(-(self.edge + self.scale * over))))

@@ -166,6 +166,8 @@ def _simple(kind: Any, value: Any, section: str, name: str) -> Any:
 
 def _one_of_kinds(kinds: tuple[Any, ...], value: Any, section: str, name: str, base: Any) -> Any:
     failures = []
+    if value is None and NoneType in kinds:
+        return None
     for kind in kinds:
         try:
             return _cast(kind, value, section, name, base)

@@ -18,7 +18,7 @@ from wherewhen.live.zones import Polygon, of_box
 
 SCHEMA = 1
 Severity = Literal["alert", "detection"]
-Reason = Literal["state", "zone", "schedule", "cooldown", "cap"]
+Reason = Literal["state", "learning", "schedule", "zone", "snooze", "cooldown", "budget", "cap"]
 Box = tuple[float, float, float, float]
 
 
@@ -65,6 +65,7 @@ class Alert:
     end: float | None = None
     state: State = "ok"
     suppressed: Reason | None = None
+    sent_at: float | None = None
 
     def plain(
         self, size: tuple[int, int], *, snapshot: bool = False, clip: bool = False, **more: Any
@@ -103,6 +104,8 @@ class Alerts:
     An alert begins where the score has been at the threshold for ``duration`` seconds, and ends where it has been below
     ``keep`` of it for ``gap_seconds``. One that may not be sent (`Reason`) stays a detection, which gives its end only.
     The pause after an alert counts only from one that was sent. ``required``: zones in which an alert must have been.
+    ``silent``: zones that are not alerted for now; None among them: the whole picture. ``raised``: score that an alert
+    must reach to be sent, where false alarms have used up the budget.
     """
 
     camera: str
@@ -112,20 +115,32 @@ class Alerts:
     required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.lasting = Lasting(self.config.duration)
         self.alert: Alert | None = None
         self.quiet_until = -np.inf
         self.sent = (0, 0)  # day, and number of alerts of that day
+        self.silent: frozenset[str | None] = frozenset()
+        self.raised = -np.inf
         self._told = -np.inf
+        self.tune(self.threshold, self.config.duration, self.config.detection)
+
+    def tune(self, threshold: float, duration: float, detection: float | None) -> None:
+        """Change when alerts begin, see `AlertConfig`; an open one ends as it would have."""
+        self.threshold, self.duration = threshold, duration
+        self.level = min(threshold, threshold if detection is None else detection)
+        self.lasting = Lasting(duration)
         self._above: tuple[float, float] | None = None  # since when, and the highest score since
-        self.level = min(self.threshold, self.threshold if self.config.detection is None else self.config.detection)
+
+    def sent_before(self, last: float, day: int, count: int) -> None:
+        """What an earlier run sent: the end of its last alert, and the number of alerts of a day."""
+        self.quiet_until, self.sent = last + self.config.cooldown_seconds, (day, count)
 
     def __call__(
-        self, start: float, end: float, score: float, boxes: Scores | None, state: State = "ok", allowed: bool = True
-    ) -> Iterator[Change]:
+        self, start: float, end: float, score: float, boxes: Scores | None, state: State = "ok",
+        held: Reason | None = None,
+    ) -> Iterator[Change]:  # fmt: skip
         """Add a step of time in seconds since 1970; gives the changes that it makes.
 
-        ``allowed``: whether the schedule permits alerts now.
+        ``held``: why no alerts are sent now, such as the schedule.
         """
         self._above = (
             None
@@ -139,16 +154,17 @@ class Alerts:
             began, top = self._above or (start, score)
             fields = (end, score, top, best, "detection", self.threshold)
             self.alert = Alert(_id(began), self.camera, began, *fields, state=state)  # type: ignore[arg-type]
+            self._ends_below = self.level * self.config.keep
         elif self.alert is None:
             return
-        elif score < self.level * self.config.keep:
+        elif score < self._ends_below:
             if end - self.alert.last >= self.config.gap_seconds:
                 yield from self._closed(self.alert.last)
             return
         before, self.alert = self.alert, self._extended(self.alert, end, score, best, state)
         if self.alert.severity == "detection":
             if lasts >= self.threshold:
-                yield from self._sent(self.alert, end, state, allowed)
+                yield from self._sent(self.alert, end, held or self._against(self.alert, end, state, lasts))
         elif end - self._told >= self.config.update_seconds:
             self._told = end
             yield Change("update", before, self.alert)
@@ -172,25 +188,26 @@ class Alerts:
             entered=tuple(dict.fromkeys((*alert.entered, *zones))), state=state,
         )  # fmt: skip
 
-    def _sent(self, alert: Alert, at: float, state: State, allowed: bool) -> Iterator[Change]:
+    def _sent(self, alert: Alert, at: float, reason: Reason | None) -> Iterator[Change]:
         """The beginning of an alert, unless something is against it."""
-        reason = self._against(alert, at, state, allowed)
         if reason is not None:
             self.alert = replace(alert, suppressed=reason)
             return
         day = int(at // DAY)
         self.sent = (day, self.sent[1] + 1 if self.sent[0] == day else 1)
-        self.alert, self._told = replace(alert, severity="alert", suppressed=None), at
+        self.alert, self._told = replace(alert, severity="alert", suppressed=None, sent_at=at), at
         yield Change("new", None, self.alert)
 
-    def _against(self, alert: Alert, at: float, state: State, allowed: bool) -> Reason | None:
+    def _against(self, alert: Alert, at: float, state: State, lasts: float) -> Reason | None:
         """Why an alert may not be sent."""
+        entered = set(alert.entered) & set(self.required or alert.entered)
         sent = self.sent[1] if self.sent[0] == int(at // DAY) else 0
         reasons: dict[Reason, bool] = {
             "state": state in ("moved", "ir_switch"),
-            "zone": bool(self.required) and not set(self.required) & set(alert.entered),
-            "schedule": not allowed,
+            "zone": bool(self.required) and not entered,
+            "snooze": None in self.silent or (bool(entered) and entered <= self.silent),
             "cooldown": at < self.quiet_until,
+            "budget": lasts < self.raised,
             "cap": self.config.a_day is not None and sent >= self.config.a_day,
         }
         return next((reason for reason, holds in reasons.items() if holds), None)

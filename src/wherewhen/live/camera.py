@@ -13,14 +13,15 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from wherewhen.budget.blocks import BlockMaker, Blocks
+from wherewhen.budget.blocks import BlockMaker
 from wherewhen.core.contracts.sinks import Kind, Message
 from wherewhen.core.errors import VideoError
-from wherewhen.core.extents import TICK
 from wherewhen.core.values import Frame, Prediction
 from wherewhen.inference.detector import Detector
 from wherewhen.live.alert_files import AlertFiles, Clip
 from wherewhen.live.alerts import Alert, Alerts, Change
+from wherewhen.live.budgeting import CameraBudget, ModelRecord, sent_before
+from wherewhen.live.control import Orders, orders
 from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed, opened
 from wherewhen.live.histogram import Histogram
@@ -66,6 +67,7 @@ class Status:
     drift: float = 0.0
     score: float = 0.0
     threshold: float = 0.0
+    budget: dict[str, Any] = field(default_factory=dict)
     at: float = 0.0
     latencies: Histogram = field(default_factory=lambda: Histogram(LATENCIES))
     stages: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram(STAGE_SECONDS) for name in STAGES})
@@ -93,9 +95,11 @@ class CameraWatch:
         self.now = now or Now(config.speed)
         self.source = config.source
         threshold = model.alarm if config.alerts.threshold is None else config.alerts.threshold
-        self.alerts = Alerts(name, threshold, config.alerts, config.polygons, config.alert_zones)
+        self._alerting = config.alerts if config.budget is None else config.budget.alerts(config.alerts)
+        self.alerts = Alerts(name, threshold, self._alerting, config.polygons, config.alert_zones)
         self.status = Status(threshold=threshold)
         self.state: State = "offline"
+        self.orders = Orders()
         self._periods, self._masks = config.periods, Masks(config.covered)
         self._files, self._pictures = AlertFiles(folder, config.clips), PictureState(config.states)
         self._seen: State = "ok"
@@ -111,16 +115,16 @@ class CameraWatch:
         self._database = Database(self.folder, partial(make_room_for_messages, self.folder))
         try:
             close_open(self._database, self.name, self.sinks, self.now())
-            self._change_state("offline", "not opened yet")
+            self._begin()
             for source in self._sources():
-                if stop.wait(wait):
+                if stop.wait(wait) or not self._on(stop):
                     break
                 started = self.now()
                 try:
                     cause = self._watch(source, stop)
                 except VideoError as error:
                     cause = error.cause
-                if stop.is_set() or is_replayed(source):
+                if stop.is_set() or not self.orders.enabled or is_replayed(source):
                     if cause is not None:
                         log.warning("%s: %s", self.name, cause, extra=fields(self.name, "damage", cause))
                     continue
@@ -136,6 +140,38 @@ class CameraWatch:
         finally:
             self._change_state("offline", ended)
             self._database.close()
+
+    def _begin(self) -> None:
+        """Go on where an earlier run of this camera ended."""
+        self._change_state("offline", "not opened yet")
+        database, now = self._database, self.now()
+        model = ModelRecord.of(self.config.model, self.model.alarm)
+        settings = (self.config.budget, self._alerting, model, now, self.config.layout)
+        self.budget = CameraBudget(database, self.name, *settings)
+        self.alerts.sent_before(*sent_before(database, self.name, now))
+        self._obey()
+        if self.orders.moved:
+            self._pictures.held, self._seen = True, "moved"
+
+    def _obey(self) -> None:
+        """Do what users asked since the last second."""
+        self.orders = orders(self._database, self.name, time.time())
+        self.alerts.silent = self.orders.silent
+        if self.orders.accept:
+            self._database.write("UPDATE control SET accepting = 0, moved = 0 WHERE camera = ?", self.name)
+            self._pictures.accept()
+            self.budget.reset(self.now(), "its view was accepted")
+        self.budget.count_alarms(self.now())
+
+    def _on(self, stop: Event) -> bool:
+        """Wait until the camera is switched on; False where the service ends before."""
+        if not self.orders.enabled:
+            self._change_state("offline", "switched off")
+        while not self.orders.enabled:
+            if stop.wait(STATUS):
+                return False
+            self._obey()
+        return not stop.is_set()
 
     def _sources(self) -> Iterator[Source]:
         """The files of a replay, or the camera again and again."""
@@ -166,7 +202,7 @@ class CameraWatch:
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
                 for step in self._timed(self.model.stream(stretch), feed):
-                    if stop.is_set():
+                    if stop.is_set() or not self.orders.enabled:
                         feed.stop("stopped")
                         break
                     if step.frames is None or clock.anchor is None:
@@ -179,11 +215,11 @@ class CameraWatch:
                     self.status.latency, self.status.drift = self.now() - end, clock.drift
                     self.status.latencies.add(self.status.latency)
                     self._note()
-                self._store(maker.close())
+                self.budget.store(maker.close(), self.now())
                 self._tell(self.alerts.gap(end))
-                if stop.is_set():
+                if stop.is_set() or not self.orders.enabled:
                     break
-            return feed.damage if not stop.is_set() else None
+            return feed.damage if not stop.is_set() and self.orders.enabled else None
 
     def _timed(self, steps: Iterator[Prediction], feed: Feed) -> Iterator[Prediction]:
         """The steps; the seconds of each stage are counted."""
@@ -213,15 +249,16 @@ class CameraWatch:
         assert step.frames is not None
         if self.state != self._seen:
             self._change_state(self._seen, None)
+        self.budget.tune(self.alerts, self._pictures.light)
         edges, scores = begin + step.frames.edges, step.frames.values[:, 0, 0]
         for start, end, score in zip(edges[:-1], edges[1:], scores, strict=True):
             self.status.score = float(score)
             if self.state == "ok":
-                self._store(maker(float(start), float(end), float(score)))
-            allowed = permits(self._periods, float(end))
-            self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, allowed))
+                self.budget.store(maker(float(start), float(end), float(score)), self.now())
+            held = self.budget.held or (None if permits(self._periods, float(end)) else "schedule")
+            self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, held))
         is_open = self.alerts.alert is not None
-        self._files.release(float(step.frames.edges[-1]), self.alerts.config.duration, event=is_open)
+        self._files.release(float(step.frames.edges[-1]), self.alerts.duration, event=is_open)
 
     def _tell(self, changes: Iterator[Change]) -> None:
         for change in changes:
@@ -235,6 +272,8 @@ class CameraWatch:
                     self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
                 clip = self._files.clip(alert, self._origin)
             self._database.together(partial(self._tell_one, change, clip))
+            if change.kind == "new":
+                self.budget.count_alarms(self.now())
 
     def _tell_one(self, change: Change, clip: Clip) -> None:
         """Store what happened to an alert, and send it."""
@@ -252,15 +291,19 @@ class CameraWatch:
             "score": alert.top_score, "threshold": alert.threshold, "suppressed": alert.suppressed,
             "box_json": json.dumps(alert.box), "zones_json": json.dumps(alert.entered), "snapshot": snapshot,
             "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note,
+            "light": self.budget.light, "model_sha": self.budget.model.sha, "alerted": alert.sent_at,
         }  # fmt: skip
-        marks = ", ".join("?" * len(row))
-        self._database.write(f"INSERT OR REPLACE INTO item({', '.join(row)}) VALUES ({marks})", *row.values())
+        changed = ", ".join(f"{name} = excluded.{name}" for name in row if name != "light")
+        self._database.write(
+            f"INSERT INTO item({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "
+            f"ON CONFLICT(id) DO UPDATE SET {changed}", *row.values(),
+        )  # fmt: skip
 
     def _send(self, kind: Kind, before: Alert | None, alert: Alert, clip: Clip) -> None:
         snapshot = self._files.name("snapshot", alert)
         files = {"snapshot": snapshot, "thumb": self._files.name("thumb", alert), "clip": clip.name}
         more: dict[str, Any] = {"snapshot": snapshot is not None, "latency": round(self.now() - alert.last, 3)}
-        more |= {"files": files, "clip_note": clip.note}
+        more |= {"files": files, "clip_note": clip.note, **self.budget.payload(alert, self.alerts.sent)}
         after = alert.plain(self._size, clip=clip.name is not None, **more)
         earlier = before.plain(self._size, **more) if before is not None else {}
         key = f"{alert.id}:{kind}"
@@ -287,6 +330,8 @@ class CameraWatch:
             "state = excluded.state, cause = excluded.cause, since = excluded.since, at = excluded.at",
             self.name, state, cause, time.time(), time.time(), json.dumps(asdict(self.status)),
         )  # fmt: skip
+        if state in ("ok", "moved"):
+            self._database.write("UPDATE control SET moved = ? WHERE camera = ?", state == "moved", self.name)
 
     def _note(self) -> None:
         """Write the status, once a second."""
@@ -295,16 +340,9 @@ class CameraWatch:
         if seconds < STATUS:
             return
         self.status.rate = (self.status.frames - self._frames_noted) / (at - self._noted)
+        self._obey()
+        self.status.threshold = self.budget.level.threshold
+        self.status.budget = self.budget.standing(self.alerts.sent, at)
         self._noted, self._frames_noted, self.status.at = at, self.status.frames, at
         status = json.dumps(asdict(self.status))
         self._database.write("UPDATE camera SET at = ?, status_json = ? WHERE name = ?", time.time(), status, self.name)
-
-    def _store(self, blocks: Iterator[Blocks]) -> None:
-        """Store finished minutes."""
-        for block in blocks:
-            if block.seconds[0] > TICK:
-                peaks = [None if peak < 0 else round(float(peak), 6) for peak in block.peaks[0]]
-                self._database.write(
-                    "INSERT OR REPLACE INTO block VALUES (?, ?, ?, ?, ?)", self.name, float(block.starts[0]),
-                    float(block.seconds[0]), json.dumps(peaks), self.state,
-                )  # fmt: skip

@@ -48,6 +48,39 @@ MIGRATIONS = (
     ALTER TABLE item ADD COLUMN clip TEXT;
     ALTER TABLE item ADD COLUMN clip_note TEXT;
     """,
+    """
+    ALTER TABLE item ADD COLUMN alerted REAL;
+    ALTER TABLE item ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE item ADD COLUMN light TEXT NOT NULL DEFAULT 'day';
+    ALTER TABLE item ADD COLUMN model_sha TEXT NOT NULL DEFAULT '';
+    CREATE INDEX item_alerted ON item(camera, alerted) WHERE alerted IS NOT NULL;
+    UPDATE item SET alerted = t0 WHERE severity = 'alert';
+    ALTER TABLE block ADD COLUMN light TEXT NOT NULL DEFAULT 'day';
+    ALTER TABLE block ADD COLUMN model_sha TEXT NOT NULL DEFAULT '';
+    CREATE TABLE control(
+        camera TEXT PRIMARY KEY, enabled INTEGER NOT NULL DEFAULT 1, accepting INTEGER NOT NULL DEFAULT 0,
+        moved INTEGER NOT NULL DEFAULT 0, layout TEXT NOT NULL DEFAULT '', baseline_at REAL NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE verdict(
+        id INTEGER PRIMARY KEY, item TEXT NOT NULL, camera TEXT NOT NULL, user TEXT, verdict TEXT NOT NULL,
+        t0 REAL NOT NULL, t1 REAL NOT NULL, box_json TEXT, class TEXT, note TEXT, seconds REAL, at REAL NOT NULL,
+        undone_at REAL
+    ) STRICT;
+    CREATE INDEX verdict_of_item ON verdict(item);
+    CREATE INDEX verdict_of_camera ON verdict(camera, t0);
+    CREATE TABLE calibration(
+        id INTEGER PRIMARY KEY, camera TEXT NOT NULL, light TEXT NOT NULL, model_sha TEXT NOT NULL, at REAL NOT NULL,
+        hours REAL NOT NULL, budget REAL NOT NULL, threshold REAL NOT NULL, min_duration REAL NOT NULL,
+        count INTEGER NOT NULL, upper REAL NOT NULL, method TEXT NOT NULL, record_json TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE snooze(
+        id INTEGER PRIMARY KEY, camera TEXT NOT NULL, zone TEXT, until REAL NOT NULL, at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE tracker(
+        camera TEXT NOT NULL, light TEXT NOT NULL, model_sha TEXT NOT NULL, level REAL NOT NULL, at REAL NOT NULL,
+        PRIMARY KEY(camera, light)
+    ) STRICT;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has."""
 
@@ -109,6 +142,14 @@ class Database:
     def write(self, query: str, *values: Any) -> bool:
         """Make one change; whether it is stored."""
         return self._changed(lambda: self._connection.execute(query, values))
+
+    def insert(self, query: str, *values: Any) -> int:
+        """Add a row; its number."""
+        return int(self._connection.execute(query, values).lastrowid or 0)
+
+    def write_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> bool:
+        """Make changes that are stored together or not at all; whether they are stored."""
+        return self.together(lambda: [self._connection.execute(query, values) for query, values in statements])
 
     def post(self, sinks: Sequence[str], key: str, message: Message, snapshot: str | None) -> None:
         """Put a message into the outbox of each sink, once per ``key``; ``snapshot``: file beside the database."""

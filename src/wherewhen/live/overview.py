@@ -138,6 +138,8 @@ def _camera(
     row = connection.execute("SELECT state, cause, since, at, status_json FROM camera WHERE name = ?", (name,))
     state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", now, now, None)
     status = json.loads(text) if text else {}
+    if standing := status.get("budget"):
+        facts = {**facts, "upper": standing["upper"] if standing["method"] == "bound" else None}
     day = DAY * (status.get("at", now) // DAY)
     sent = "FROM item WHERE camera = ? AND severity = 'alert'"
     (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND t0 >= ?", (name, day)).fetchone()

@@ -40,6 +40,8 @@ def about(camera: CameraView, now: float) -> str:
         ]  # fmt: skip
     most = limit(camera)
     parts.append(f"alerts today {camera.used_today}" + (f" of {most:g}" if most is not None else ""))
+    if (standing := status.get("budget")) and standing["held"]:
+        parts.append(f"learning: {standing['missing_hours']:.1f} more hours until alerts are sent")
     if camera.last_alert is not None:
         parts.append(f"last {moment(camera.last_alert.start)}")
     return ", ".join(parts)

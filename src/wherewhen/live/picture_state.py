@@ -11,9 +11,11 @@ import numpy as np
 from wherewhen.core.values import Floats, Pixels
 
 State = Literal["ok", "offline", "frozen", "dark", "blurred", "moved", "ir_switch"]
+Light = Literal["day", "ir"]
 
 SIZE = (36, 64)  # height and width of the pictures that are compared
 GAP = 15.0  # seconds without pictures after which what lasts begins again
+COLORFUL = 6  # mean range of the color channels above which pictures have color
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,18 @@ class StateConfig:
 class PictureState:
     """The state of a camera from its pictures, a small one a second.
 
-    The usual background and sharpness are those of the last five minutes in state ``ok``. `accept` makes the present
-    view the usual one after a camera was moved.
+    The usual background and sharpness are those of the last five minutes in state ``ok``. A camera that was moved stays
+    so until it shows the old view again, or the present view is accepted (`accept`). ``held``: it was moved before, and
+    the old view is not known any more.
     """
 
     config: StateConfig = field(default_factory=StateConfig)
+    held: bool = False
 
     def __post_init__(self) -> None:
         self.state: State = "ok"
-        self.accept()
+        self._accepting = False
+        self._forget()
         self._since: dict[State, float] = {}
         self._previous: tuple[float, Floats] | None = None
         self._changed_at = -np.inf
@@ -57,13 +62,26 @@ class PictureState:
         self._settled_at = -np.inf
 
     def accept(self) -> None:
-        """Forget the usual background and sharpness: the next pictures are the usual ones."""
+        """Take the next pictures as the usual ones; another thread than that of the pictures may call it."""
+        self._accepting = True
+
+    @property
+    def light(self) -> Light:
+        """Whether pictures have color, or are those of infrared light (or of a camera without color)."""
+        return "ir" if self._color is not None and self._color <= COLORFUL else "day"
+
+    def _forget(self) -> None:
+        """Forget the usual background and sharpness."""
         self._usual: Floats | None = None
         self._seen = 0
         self._sharp: deque[float] = deque(maxlen=300)
 
     def __call__(self, at: float, picture: Pixels) -> State:
         """The state after a picture ``(H, W, 3)`` at a time in seconds."""
+        if self._accepting:
+            self._accepting = self.held = False
+            self._since.pop("moved", None)
+            self._forget()
         small = _small(picture)
         gray, color = small.mean(2), float((small.max(2) - small.min(2)).mean())
         if self._previous is not None and not 0 <= at - self._previous[0] <= GAP:
@@ -91,13 +109,14 @@ class PictureState:
         if at < self._settled_at:
             return "ir_switch"
         lasting = [name for name, since in self._since.items() if at - since >= self.config.lasts_seconds]
-        return next((name for name in ("dark", "blurred", "moved") if name in lasting), "ok")
+        return next((name for name in ("dark", "blurred", "moved") if name in lasting), "moved" if self.held else "ok")
 
     def _watch_color(self, at: float, color: float) -> None:
         """A switch to infrared takes all color away at once, and back."""
-        if self._color is not None and (self._color > 6) != (color > 6) and abs(self._color - color) > 4:
+        if self._color is not None and (self._color > COLORFUL) != (color > COLORFUL) and abs(self._color - color) > 4:
             self._settled_at = at + self.config.settle_seconds
-            self.accept()
+            self.held |= self.state == "moved"
+            self._forget()
         self._color = color
 
     def _faults(self, gray: Floats) -> set[State]:

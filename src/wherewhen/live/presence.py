@@ -56,11 +56,14 @@ class Presence:
 def facts_of(camera: CameraConfig) -> dict[str, Any]:
     """What stays the same about a camera: whether it is a replay, its model, and the budget of false alarms a day.
 
-    ``per_day`` and ``upper``: the budget that the model was calibrated for, and its 95 % bound; None without one.
+    ``per_day`` and ``upper``: the budget that the model was calibrated for, and its 95 % bound; None without one. A
+    camera with a budget of its own has its present bound in its status.
     """
     run = Path(str(camera.model))
     weights = run / "weights" / "best.safetensors" if run.is_dir() else run
     record = read_json(run / CALIBRATION) if (run / CALIBRATION).exists() else {}
+    if camera.budget is not None:
+        record = {"per_day": camera.budget.per_day}
     return {
         "replayed": is_replayed(camera.source), "model": content_hash(weights), "a_day": camera.alerts.a_day,
         "per_day": record.get("per_day"), "upper": record.get("upper"),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from wherewhen.core import registry
-from wherewhen.core.config import build, mapping, read_yaml
+from wherewhen.core.config import build, mapping, merged, read_yaml
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.secret_text import filled
 from wherewhen.live import zones
 from wherewhen.live.alert_files import ClipConfig
 from wherewhen.live.alerts import AlertConfig
+from wherewhen.live.budgeting import BudgetConfig
 from wherewhen.live.picture_state import StateConfig
 from wherewhen.live.retention import StoreConfig
 from wherewhen.live.schedule import Period
@@ -43,6 +45,7 @@ class CameraConfig:
         transport: of RTSP: tcp, or udp for a camera that offers nothing else.
         latency_seconds: pictures that wait longer are dropped, the whole queue at a time.
         alerts: when an alert begins and ends.
+        budget: false alarms a day, which choose threshold and duration; null: those of the model and of alerts.
         states: limits of the states of the camera.
         clips: what is stored of alerts as video.
     """
@@ -58,6 +61,7 @@ class CameraConfig:
     transport: Literal["tcp", "udp"] = "tcp"
     latency_seconds: float = 10.0
     alerts: AlertConfig = AlertConfig()  # noqa: RUF009 (frozen)
+    budget: BudgetConfig | None = None
     states: StateConfig = StateConfig()  # noqa: RUF009 (frozen)
     clips: ClipConfig = ClipConfig()  # noqa: RUF009 (frozen)
 
@@ -71,6 +75,8 @@ class CameraConfig:
                 raise ConfigError(f"{name}: expected a number above 0, got {value}")
         if unknown := [name for name in self.alert_zones if name not in self.zones]:
             raise ConfigError(f"alert_zones: there is no zone {unknown[0]!r}; zones: {', '.join(self.zones) or 'none'}")
+        if self.budget is not None:
+            self.budget.alerts(self.alerts)
         _ = self.polygons, self.covered, self.periods
 
     @property
@@ -87,6 +93,11 @@ class CameraConfig:
     def periods(self) -> tuple[Period, ...]:
         """The schedule, checked."""
         return tuple(Period.of(text) for text in self.schedule)
+
+    @property
+    def layout(self) -> str:
+        """Zones and masks as JSON."""
+        return json.dumps({"zones": self.polygons, "alert_zones": self.alert_zones, "masks": self.covered})
 
     @property
     def source(self) -> Source:
@@ -139,6 +150,7 @@ class WatchConfig:
         sinks: where alerts are sent: settings by name of the sink.
         store: where alerts are kept.
         server: the web server; null: none.
+        budget: of all cameras; a camera's own budget changes single settings of it.
     """
 
     cameras: Mapping[str, Any]
@@ -146,6 +158,7 @@ class WatchConfig:
     sinks: Mapping[str, Any] = field(default_factory=lambda: {"stdout": {}})
     store: StoreConfig = StoreConfig()  # noqa: RUF009 (frozen)
     server: ServerConfig | None = None
+    budget: BudgetConfig | None = None
 
     def __post_init__(self) -> None:
         if not self.cameras:
@@ -161,7 +174,9 @@ class WatchConfig:
         records = {}
         for name, values in self.cameras.items():
             section = f"cameras.{name}"
-            plain = {"url": str(values)} if isinstance(values, str | int) else mapping(values, section)
+            plain: dict[str, Any] = {"url": str(values)} if isinstance(values, str | int) else mapping(values, section)
+            if self.budget is not None and plain.get("budget", {}) is not None:
+                plain["budget"] = {**asdict(self.budget), **mapping(plain.get("budget"), f"{section}.budget")}
             records[str(name)] = build(CameraConfig, {"model": self.model, **plain}, section)
             if records[str(name)].model is None:
                 raise ConfigError(f"{section}: no model; add 'model: RUN' to it, or for all cameras")
@@ -180,12 +195,14 @@ def read(path: str | Path) -> WatchConfig:
 
 def with_options(
     values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None,
-    port: int | None = None,
+    port: int | None = None, alarms_per_day: float | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Settings with those of the command line, which take precedence; the model is ``runs/latest`` without another."""
-    changes = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
+    changes: dict[str, Any] = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
+    if alarms_per_day is not None:
+        changes["budget"] = {"per_day": alarms_per_day}
     cameras = {
-        name: {**(camera if isinstance(camera, Mapping) else {"url": str(camera)}), **changes}
+        name: merged(camera if isinstance(camera, Mapping) else {"url": str(camera)}, changes)
         for name, camera in mapping(values.get("cameras"), "cameras").items()
     }
     folder = {"store": {**mapping(values.get("store"), "store"), "path": store}} if store is not None else {}

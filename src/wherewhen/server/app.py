@@ -159,4 +159,6 @@ def mark(folder: Path, ids: list[str], reviewed: bool) -> int:
 
 def verdicts(folder: Path) -> dict[tuple[str, str], int]:
     """The number of verdicts by camera and verdict."""
-    return {}
+    with opened(folder) as connection:
+        rows = connection.execute("SELECT camera, verdict, COUNT(*) FROM verdict GROUP BY camera, verdict")
+        return {(camera, verdict): count for camera, verdict, count in rows}

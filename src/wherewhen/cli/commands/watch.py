@@ -17,6 +17,8 @@ class Options:
         source: file of cameras (.yaml), or the address of one camera, its number, or a recording to replay.
         model: run folder of a trained, adapted or calibrated model; default: that of the file, else runs/latest.
         output: folder of the database and of pictures; default: that of the file (store.path), else live.
+        alarms_per_day: false alarms a day of each camera, at most; default: the budget in the file, else the threshold
+            of the model.
         speed: of a replay of recordings; 1 is real time.
         port: of the web server with the status page, 127.0.0.1 unless the file names a host; default: that of the file
             (server.port), else no server.
@@ -30,6 +32,7 @@ class Options:
     source: str
     model: str | None = None
     output: str | None = None
+    alarms_per_day: float | None = None
     speed: float | None = None
     port: int | None = None
     check: bool = False
@@ -56,7 +59,7 @@ def run(options: Options) -> int:
     path = Path(options.source)
     is_file = path.suffix.lower() in (".yaml", ".yml")
     values = read_yaml(path) if is_file else {"cameras": {"camera": options.source}}
-    settings = with_options(values, options.model, options.output, options.speed, options.port)
+    settings = with_options(values, options.model, options.output, options.speed, options.port, options.alarms_per_day)
     config = build(WatchConfig, settings, str(path) if is_file else "watch")
     if options.check:
         lines = [*service.check(config, options.device), *checked(config.server)]
