@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wherewhen.core.contracts.sinks import Message, Undelivered
 from wherewhen.core.errors import ConfigError
+from wherewhen.live.database import Database
 from wherewhen.sinks.mqtt import Mqtt, MqttConfig, discovery
+from wherewhen.video.writer import Writer
 
 paho = pytest.importorskip("paho.mqtt.client")
 BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -58,6 +64,11 @@ class Broker:
     def stop(self) -> None:
         self.subscribed.clear()
         self.process.terminate()
+        self.process.wait(10)
+
+    def kill(self) -> None:
+        self.subscribed.clear()
+        self.process.kill()
         self.process.wait(10)
 
     def wait_for(self, topic: str, count: int = 1) -> list[bytes]:
@@ -139,3 +150,106 @@ def test_settings_that_no_broker_takes_are_errors() -> None:
     for settings in ({"port": 0}, {"prefix": "a/#"}, {"prefix": ""}):
         with pytest.raises(ConfigError, match=r"mqtt\."):
             MqttConfig(**settings)  # type: ignore[arg-type]
+
+
+RECORDING = 40.0  # seconds
+
+
+def recorded(path: Path) -> None:
+    """A wall and a spot."""
+    with Writer(path, 12.5) as writer:
+        for index in range(round(RECORDING * 12.5)):
+            picture = np.full((48, 64, 3), 90, np.uint8)
+            picture[8:24, index % 56 : index % 56 + 8] = (180, 120, 60)
+            writer.write(picture)
+
+
+def camera_of(service: subprocess.Popen[bytes]) -> int:
+    """The process of the only camera of a service, once it is there."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        for child in Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        time.sleep(0.05)
+    raise AssertionError("no process of a camera")
+
+
+@needs_broker
+def test_a_connection_that_breaks_within_a_message_doubles_nothing(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wherewhen.sinks.mqtt.TIMEOUT", 0.5)
+    sink = Mqtt(MqttConfig(port=broker.port, host="127.0.0.1", discovery=""))
+    sink.started(["yard"])
+    broker.wait_for("wherewhen/available")
+    os.kill(broker.process.pid, signal.SIGSTOP)  # it takes what comes, and answers nothing
+    for _ in range(3):
+        with pytest.raises(Undelivered, match="no answer"):
+            sink.send(ALERT)
+    os.kill(broker.process.pid, signal.SIGCONT)
+    monkeypatch.setattr("wherewhen.sinks.mqtt.TIMEOUT", 10.0)
+    sink.send(ALERT)
+    sink.close()
+    broker.wait_for("wherewhen/yard/event")
+    assert len(broker.wait_for("wherewhen/events")) == 1
+
+
+@needs_broker
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+def test_every_alert_arrives_once_though_all_that_takes_part_is_killed(
+    broker: Broker, yard: Path, tmp_path: Path
+) -> None:
+    """Broker, camera and service are killed in turn, each while an alert is open."""
+    recorded(tmp_path / "gate.mp4")
+    file = tmp_path / "cameras.yaml"
+    file.write_text(
+        f"model: {yard}\nstore: {{path: {tmp_path / 'live'}}}\n"
+        f"sinks: {{mqtt: {{host: 127.0.0.1, port: {broker.port}}}}}\n"
+        f"cameras: {{gate: {{url: {tmp_path / 'gate.mp4'}, alerts: {{threshold: 1.0e-9, cooldown_seconds: 0}}}}}}\n"
+    )
+    words = [sys.executable, "-m", "wherewhen", "watch", str(file), "--device", "cpu"]
+    changes: list[tuple[str, str]] = []
+
+    def wait_for(count: int) -> None:
+        end = time.monotonic() + 120
+        while len(changes) < count:
+            assert time.monotonic() < end, (changes, (tmp_path / "log").read_text())
+            events = [json.loads(payload) for name, payload in tuple(broker.received) if name == "wherewhen/events"]
+            changes[:] = [(one["type"], one["after"]["id"]) for one in events if one["type"] != "update"]
+            time.sleep(0.05)
+
+    with (tmp_path / "log").open("wb") as log:
+        service = subprocess.Popen(words, stderr=log)
+        wait_for(1)
+        broker.kill()
+        os.kill(camera_of(service), signal.SIGKILL)  # the next process ends the alert, and begins another one
+        outbox = Database(tmp_path / "live")
+        end = time.monotonic() + 120
+        while len(outbox.rows("SELECT 1 FROM outbox WHERE key LIKE '%:new' OR key LIKE '%:end'")) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.kill(service.pid, signal.SIGSTOP)  # until the listener is there again
+        broker.start()
+        assert broker.subscribed.wait(20)
+        os.kill(service.pid, signal.SIGCONT)
+        wait_for(3)
+        child = camera_of(service)
+        service.kill()
+        service.wait()
+        again = subprocess.Popen(words, stderr=log)
+        wait_for(5)
+        again.terminate()
+        began = time.monotonic()
+        assert again.wait(60) == 0
+        assert time.monotonic() - began < 15
+        wait_for(6)
+    assert not Path(f"/proc/{child}").exists()
+    ids = [id for kind, id in changes if kind == "new"]
+    assert changes == [(kind, id) for id in ids for kind in ("new", "end")]
+    assert len(set(ids)) == 3
+    assert outbox.rows("SELECT key FROM outbox") == []
+    assert {id for (id,) in outbox.rows("SELECT id FROM item WHERE severity = 'alert' AND t1 IS NOT NULL")} == set(ids)
+    outbox.close()
+    assert broker.wait_for("wherewhen/available")[-1] == b"stopped"

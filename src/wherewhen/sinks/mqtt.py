@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
 from dataclasses import dataclass
-from threading import Event
+from threading import Condition, Event
 from typing import Any, ClassVar
 
 from wherewhen.core.contracts.sinks import Message, SinkAbilities, Undelivered
@@ -74,7 +76,10 @@ class Mqtt:
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = lambda *_: self._connected.clear()
         self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
         self._refused = ""
+        self._numbers: dict[tuple[str, str | bytes], int] = {}  # of what the present message published
+        self._answers, self._answered = deque[int](maxlen=1000), Condition()
 
     def started(self, cameras: list[str]) -> None:
         """Connect, and announce the service and its cameras, now and after each connection."""
@@ -88,10 +93,14 @@ class Mqtt:
             self._publish("available", "stopped", retain=True)
 
     def send(self, message: Message) -> None:
-        """Publish one message in all its topics."""
+        """Publish one message in all its topics; tried again, in those that it is not in yet."""
         if not self._connected.wait(TIMEOUT):
             cause = self._refused or "no connection"
             raise Undelivered(f"mqtt {self.config.host}:{self.config.port}: {cause}")
+        self._publish_all(message)
+        self._numbers.clear()
+
+    def _publish_all(self, message: Message) -> None:
         camera, after = message.camera, message.after
         if message.kind == "state":
             self._publish(f"{camera}/state", after["state"], retain=True)
@@ -110,22 +119,34 @@ class Mqtt:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
-        for name in ("on_connect", "on_disconnect", "on_message"):  # the client is freed with this, its sockets closed
+        for name in (
+            "on_connect",
+            "on_disconnect",
+            "on_message",
+            "on_publish",
+        ):  # the client is freed with this, its sockets closed
             setattr(self._client, name, None)
 
     def _topic(self, name: str) -> str:
         return f"{self.config.prefix}/{name}"
 
-    def _publish(self, name: str, payload: str | bytes, retain: bool = False, *, whole: bool = False) -> None:
-        from paho.mqtt import client as paho
+    def _publish(self, name: str, payload: str | bytes, retain: bool = False) -> None:
+        """Publish, and wait for the broker's answer; what it did not answer is sent again by the client, not here."""
+        if (name, payload) not in self._numbers:
+            if not self._connected.is_set():
+                raise Undelivered(f"mqtt {self.config.host}: the connection broke")
+            sent = self._client.publish(self._topic(name), payload, qos=1, retain=retain)
+            self._numbers[name, payload] = sent.mid
+        end = time.monotonic() + TIMEOUT
+        with self._answered:
+            while self._numbers[name, payload] not in self._answers:
+                if not self._answered.wait(end - time.monotonic()):
+                    raise Undelivered(f"mqtt {self.config.host}: no answer within {TIMEOUT:.0f} s")
 
-        sent = self._client.publish(name if whole else self._topic(name), payload, qos=1, retain=retain)
-        try:
-            sent.wait_for_publish(TIMEOUT)
-        except (ValueError, RuntimeError):
-            raise Undelivered(f"mqtt {self.config.host}: the connection broke") from None
-        if sent.rc != paho.MQTT_ERR_SUCCESS or not sent.is_published():
-            raise Undelivered(f"mqtt {self.config.host}: no answer within {TIMEOUT:.0f} s")
+    def _on_publish(self, _client: Any, _data: Any, number: int, *_: Any) -> None:
+        with self._answered:
+            self._answers.append(number)
+            self._answered.notify_all()
 
     def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
