@@ -68,7 +68,7 @@ def test_alerts_of_today_and_the_last_one_are_those_that_were_sent(store: Watche
 
 
 def test_a_process_that_died_is_a_fault_until_the_camera_is_open_again(store: WatchedStore, tmp_path: Path) -> None:
-    presence = Presence(Database(tmp_path), {})
+    presence = Presence(Database(tmp_path), {}, ["mqtt"])
     store.service(time.time())
     store.camera(at=time.time())
     dead: Any = SimpleNamespace(is_alive=lambda: False, exitcode=-9)
@@ -77,13 +77,16 @@ def test_a_process_that_died_is_a_fault_until_the_camera_is_open_again(store: Wa
     store.service(time.time())
     assert overview(tmp_path, time.time()).cameras[0].fault == "offline: its process ended with code -9"
     assert child.next_at > time.monotonic()
+    ((sink, text),) = store.database.rows("SELECT sink, message_json FROM outbox")
+    assert sink == "mqtt"
+    assert json.loads(text)["after"]["cause"] == "its process ended with code -9", "who listens is told that it is down"
     store.camera(at=time.time())
     assert overview(tmp_path, time.time()).ok
 
 
 def test_a_service_that_starts_forgets_the_states_of_an_earlier_one(store: WatchedStore, tmp_path: Path) -> None:
     store.camera()
-    Presence(Database(tmp_path), {}).close()
+    Presence(Database(tmp_path), {}, []).close()
     assert store.database.rows("SELECT state, cause, at FROM camera") == [("offline", "not opened yet", NOW)]
     ((stopped, at),) = store.database.rows("SELECT stopped, at FROM service")
     assert stopped == pytest.approx(at, abs=1)

@@ -205,7 +205,7 @@ def test_health_is_503_with_reasons(client: Client, tmp_path: Path) -> None:
 
 def test_health_when_the_process_of_a_camera_dies(tmp_path: Path) -> None:
     store = WatchedStore(tmp_path)
-    presence = Presence(store.database, {})
+    presence = Presence(store.database, {}, [])
     store.service(time.time())
     store.camera(at=time.time())
     dead: Any = SimpleNamespace(is_alive=lambda: False, exitcode=-9)

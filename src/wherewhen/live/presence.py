@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wherewhen.core.contracts.sinks import Message
 from wherewhen.core.documents import read_json
 from wherewhen.core.store import content_hash
 from wherewhen.live.database import Database
@@ -21,10 +22,13 @@ CALIBRATION = "calibration.json"  # in a run folder
 
 
 class Presence:
-    """The row of the service in the database of a store, from its start to its end; systemd is told the same."""
+    """The row of the service in the database of a store, from its start to its end; systemd is told the same.
 
-    def __init__(self, database: Database, cameras: Mapping[str, CameraConfig]) -> None:
-        self._database, self._next = database, 0.0
+    ``sinks``: names of those that get states of cameras.
+    """
+
+    def __init__(self, database: Database, cameras: Mapping[str, CameraConfig], sinks: Sequence[str]) -> None:
+        self._database, self._sinks, self._next = database, sinks, 0.0
         facts = json.dumps({name: facts_of(camera) for name, camera in cameras.items()})
         row = (os.getpid(), time.time(), time.time(), facts)
         self._database.write("INSERT OR REPLACE INTO service VALUES (1, ?, ?, ?, NULL, ?)", *row)
@@ -39,12 +43,15 @@ class Presence:
             self._database.write("UPDATE service SET at = ?", time.time())
 
     def died(self, camera: str, cause: str) -> None:
-        """Note that a camera's process ended without being asked to."""
-        changes = "state = 'offline', cause = excluded.cause, since = excluded.since, at = excluded.at"
+        """Note that a camera's process ended without being asked to, and tell the sinks that get states."""
+        at = time.time()
         insertion = "INSERT INTO camera(name, state, cause, since, at) VALUES (?, 'offline', ?, ?, ?)"
-        self._database.write(
-            f"{insertion} ON CONFLICT(name) DO UPDATE SET {changes}", camera, cause, time.time(), time.time()
+        changes = "state = 'offline', cause = excluded.cause, since = excluded.since"
+        self._database.write(f"{insertion} ON CONFLICT(name) DO UPDATE SET {changes}", camera, cause, at, at)
+        message = Message(
+            f"{camera}-{at:.3f}", "state", camera, {"state": "offline", "cause": cause, "since": at}, at=at
         )
+        self._database.post(self._sinks, f"{message.id}:state", message, None)
 
     def close(self) -> None:
         """Note that the service ended as intended."""

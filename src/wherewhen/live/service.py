@@ -121,7 +121,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _watch(config: WatchConfig, shared: _Shared, sinks: Mapping[str, Callable[[], Sink]], stop: Event) -> None:
     folder, cameras = shared.folder, config.of_cameras
-    presence = Presence(Database(folder), cameras)
+    presence = Presence(Database(folder), cameras, shared.states)
     outbox = Outbox(folder, sinks, list(cameras))
     cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
