@@ -17,6 +17,7 @@ from wherewhen.budget.blocks import DAY
 from wherewhen.core.errors import StoreError
 from wherewhen.live.database import Database
 from wherewhen.live.overview import LIVES, SCORES, overview
+from wherewhen.live.overview_text import about
 from wherewhen.live.presence import Presence, facts_of
 from wherewhen.live.service import _Running, _supervised
 from wherewhen.live.settings import CameraConfig
@@ -43,6 +44,7 @@ def store(tmp_path: Path) -> Iterator[WatchedStore]:
             "the service does not run: no sign of life for 20 s",
         ),
         (lambda base: (base.service(NOW - 9, NOW - 9), base.camera("offline", "finished")), None),
+        (lambda base: (base.service(), base.camera("offline", "switched off")), None),
     ],
 )
 def test_a_camera_is_ok_or_has_a_fault_in_words(
@@ -90,6 +92,16 @@ def test_a_service_that_starts_forgets_the_states_of_an_earlier_one(store: Watch
     assert store.database.rows("SELECT state, cause, at FROM camera") == [("offline", "not opened yet", NOW)]
     ((stopped, at),) = store.database.rows("SELECT stopped, at FROM service")
     assert stopped == pytest.approx(at, abs=1)
+
+
+def test_a_camera_with_a_budget_shows_it_and_what_it_still_has_to_learn(store: WatchedStore, tmp_path: Path) -> None:
+    store.service()
+    standing = {"per_day": 3.0, "upper": 9.0, "method": "extrapolated", "held": "learning", "missing_hours": 21.5}
+    store.camera(budget=standing)
+    (view,) = overview(tmp_path, NOW).cameras
+    assert view.limit == 3.0, "that of the camera comes before that of the model"
+    assert view.budget["upper"] is None, "no bound"
+    assert about(view, NOW).endswith("alerts today 0 of 3, learning: 21.5 more hours until alerts are sent")
 
 
 def test_facts_of_a_camera_come_from_its_run(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def store(tmp_path_factory: pytest.TempPathFactory, stack: ExitStack) -> Watched
     one.alert("2.5-bbb", 2000.0, "detection", camera="yard", suppressed="zone")
     one.alert("3.5-ccc", 3000.0, end=None, camera="yard", snapshot=JPEG)
     one.alert(HOSTILE, now, zones=json.dumps([HOSTILE]))
+    verdict = "INSERT INTO verdict(item, camera, verdict, t0, t1, at) VALUES ('1.5-aaa', 'gate', 'false', 0, 1, 2)"
+    one.database.write(verdict)
     one.database.write("INSERT INTO outbox(sink, key, message_json) VALUES ('mqtt', 'k', '{}')")
     (one.folder.parent / "secret.mp4").write_bytes(b"secret")
     return one
@@ -253,6 +255,7 @@ def test_measurements_are_read_by_the_parser_of_prometheus(client: Client) -> No
         ("latency_seconds_count", gate): 3, ("latency_seconds_sum", gate): pytest.approx(71.35),
         ("latency_seconds_bucket", gate, ("le", "0.25")): 1, ("latency_seconds_bucket", gate, ("le", "2.0")): 2,
         ("latency_seconds_bucket", gate, ("le", "60.0")): 2, ("latency_seconds_bucket", gate, ("le", "+Inf")): 3,
+        ("verdicts_total", gate, ("verdict", "false")): 1,
         ("stage_seconds_count", gate, ("stage", "score")): 1,
     }  # fmt: skip
     assert {key: values[key] for key in expected} == expected

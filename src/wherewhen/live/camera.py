@@ -26,7 +26,7 @@ from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed, opened
 from wherewhen.live.histogram import Histogram
 from wherewhen.live.logs import fields
-from wherewhen.live.overview import FINISHED
+from wherewhen.live.overview import FINISHED, OFF
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.recovery import close_open
 from wherewhen.live.retention import make_room_for_messages
@@ -166,7 +166,7 @@ class CameraWatch:
     def _on(self, stop: Event) -> bool:
         """Wait until the camera is switched on; False where the service ends before."""
         if not self.orders.enabled:
-            self._change_state("offline", "switched off")
+            self._change_state("offline", OFF)
         while not self.orders.enabled:
             if stop.wait(STATUS):
                 return False

@@ -16,6 +16,7 @@ from wherewhen.core.errors import StoreError
 from wherewhen.live.database import MIGRATIONS, NAME
 
 FINISHED = "finished"  # why a replay that came to its end is offline
+OFF = "switched off"  # why a camera is offline that a user switched off
 LIVES = 15.0  # seconds without a sign of life after which the service does not run
 SCORES = 60.0  # seconds without a score after which a camera that calls itself ok is not
 
@@ -35,7 +36,7 @@ class CameraView:
 
     ``since``: seconds since 1970. ``status``: the fields of `wherewhen.live.camera.Status`; empty where nothing was
     scored yet. ``facts``: those of `wherewhen.live.presence.facts_of`. ``fault``: why it is not ok; None where it is,
-    and where a replay came to its end.
+    where a replay came to its end, and where a user switched it off.
     """
 
     name: str
@@ -49,9 +50,30 @@ class CameraView:
     fault: str | None
 
     @property
-    def finished(self) -> bool:
-        """Whether it is a replay that came to its end."""
-        return self.state == "offline" and self.cause == FINISHED
+    def is_idle(self) -> bool:
+        """Whether nothing is expected of it: a replay that came to its end, or a camera that was switched off."""
+        return self.state == "offline" and self.cause in (FINISHED, OFF)
+
+    @property
+    def budget(self) -> dict[str, Any]:
+        """The budget as the camera has it, else the calibration of its model: ``per_day``, ``upper`` and more.
+
+        ``upper`` is None where it is no bound but extrapolated.
+        """
+        if standing := self.status.get("budget"):
+            return {**standing, "upper": standing["upper"] if standing["method"] == "bound" else None}
+        return {name: self.facts.get(name) for name in ("per_day", "upper")}
+
+    @property
+    def limit(self) -> float | None:
+        """The number of alerts a day that is allowed for, by the budget or the cap; None without one."""
+        limits = [limit for limit in (self.budget.get("per_day"), self.facts.get("a_day")) if limit is not None]
+        return min(map(float, limits), default=None)
+
+    @property
+    def words(self) -> str:
+        """The state in a word or two."""
+        return str(self.cause) if self.is_idle else self.state
 
     def plain(self) -> dict[str, Any]:
         """The values that ``wherewhen status --json`` and ``/healthz`` show."""
@@ -59,7 +81,7 @@ class CameraView:
         return {
             "name": self.name, "ok": self.fault is None, "fault": self.fault, "state": self.state, "cause": self.cause,
             "since": self.since, **measured, "alerts_today": self.used_today,
-            "budget_per_day": self.facts.get("per_day"), "model": self.facts.get("model"),
+            "budget": self.budget, "model": self.facts.get("model"),
             "last_alert": self.last_alert._asdict() if self.last_alert else None,
         }  # fmt: skip
 
@@ -79,7 +101,7 @@ class Overview:
 
     @property
     def ok(self) -> bool:
-        """Whether every camera is ok, or a replay that ended."""
+        """Whether every camera is ok, ended as intended, or was switched off."""
         return all(camera.fault is None for camera in self.cameras)
 
     def plain(self) -> dict[str, Any]:
@@ -119,7 +141,8 @@ def overview(folder: Path, now: float) -> Overview:
         started, at, stopped, facts = service
         running = stopped is None and now - at < LIVES
         absence = None if running else _absence(now, at, stopped)
-        cameras = [_camera(connection, name, fixed, now, absence) for name, fixed in json.loads(facts).items()]
+        records = json.loads(facts).items()
+        cameras = [_camera(connection, name, fixed, now, started, absence) for name, fixed in records]
         outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
     free = shutil.disk_usage(folder).free
     return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free)
@@ -133,19 +156,17 @@ def _absence(now: float, at: float, stopped: float | None) -> str:
 
 
 def _camera(
-    connection: sqlite3.Connection, name: str, facts: dict[str, Any], now: float, absence: str | None
+    connection: sqlite3.Connection, name: str, facts: dict[str, Any], now: float, started: float, absence: str | None
 ) -> CameraView:
     row = connection.execute("SELECT state, cause, since, at, status_json FROM camera WHERE name = ?", (name,))
-    state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", now, now, None)
+    state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", started, now, None)
     status = json.loads(text) if text else {}
-    if standing := status.get("budget"):
-        facts = {**facts, "upper": standing["upper"] if standing["method"] == "bound" else None}
     day = DAY * (status.get("at", now) // DAY)
     sent = "FROM item WHERE camera = ? AND severity = 'alert'"
-    (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND t0 >= ?", (name, day)).fetchone()
+    (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND alerted >= ?", (name, day)).fetchone()
     newest = connection.execute(f"SELECT id, t0, t1, score {sent} ORDER BY t0 DESC LIMIT 1", (name,)).fetchone()
     view = CameraView(name, state, cause, since, status, facts, used, LastAlert(*newest) if newest else None, None)
-    return view if view.finished else replace(view, fault=absence or _fault(view, now - at))
+    return view if view.is_idle else replace(view, fault=absence or _fault(view, now - at))
 
 
 def _fault(view: CameraView, silent: float) -> str | None:

@@ -31,26 +31,26 @@ def headline(service: Overview) -> str:
 def about(camera: CameraView, now: float) -> str:
     """A camera on one line: state, pictures a second, latency, drops, score, budget, last alert."""
     status = camera.status
-    state = "finished" if camera.finished else "ok" if camera.fault is None else camera.fault
-    parts = [printable(state), f"for {ago(now - camera.since)}"]
+    parts = [printable(camera.fault or camera.words), f"for {ago(now - camera.since)}"]
     if status and camera.state != "offline":
         parts += [
             f"{status['rate']:.1f} pictures/s", f"latency {status['latency']:.1f} s", f"{status['dropped']} dropped",
             f"score {status['score']:.2f} of {status['threshold']:.2f}",
         ]  # fmt: skip
-    most = limit(camera)
-    parts.append(f"alerts today {camera.used_today}" + (f" of {most:g}" if most is not None else ""))
-    if (standing := status.get("budget")) and standing["held"]:
-        parts.append(f"learning: {standing['missing_hours']:.1f} more hours until alerts are sent")
+    of_limit = f" of {camera.limit:g}" if camera.limit is not None else ""
+    parts.append(f"alerts today {camera.used_today}{of_limit}")
     if camera.last_alert is not None:
         parts.append(f"last {moment(camera.last_alert.start)}")
+    if (text := learning(camera)) is not None:
+        parts.append(text)
     return ", ".join(parts)
 
 
-def limit(camera: CameraView) -> float | None:
-    """The number of alerts a day that is allowed for, by the budget or the cap; None without one."""
-    limits = [float(camera.facts[name]) for name in ("per_day", "a_day") if camera.facts.get(name) is not None]
-    return min(limits, default=None)
+def learning(camera: CameraView) -> str | None:
+    """What is missing until a camera with a budget sends alerts; None where it sends them."""
+    if camera.budget.get("held") != "learning":
+        return None
+    return f"learning: {camera.budget['missing_hours']:.1f} more hours until alerts are sent"
 
 
 def moment(at: float) -> str:

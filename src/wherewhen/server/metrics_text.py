@@ -54,8 +54,8 @@ def _is_up(camera: CameraView) -> bool:
 def _of_each() -> Iterator[tuple[str, str, str, Any]]:
     """Name, kind and description of measurements, and a function that gives labels and values of a camera."""
 
-    def fact(name: str) -> Any:
-        return lambda camera: [({}, camera.facts[name])] if camera.facts.get(name) is not None else []
+    def budget(name: str) -> Any:
+        return lambda camera: [({}, camera.budget[name])] if camera.budget.get(name) is not None else []
 
     def status(name: str) -> Any:
         return lambda camera: [({}, camera.status[name])] if name in camera.status else []
@@ -66,8 +66,8 @@ def _of_each() -> Iterator[tuple[str, str, str, Any]]:
     yield "clock_offset_seconds", "gauge", "Drift of the clock of the stream since it was opened.", status("drift")
     yield "score", "gauge", "The newest score.", status("score")
     yield "threshold", "gauge", "Score at which an alert begins.", status("threshold")
-    yield "budget_alerts_per_day", "gauge", "False alarms a day that the model was calibrated for.", fact("per_day")
-    yield "false_alarm_upper_bound_per_day", "gauge", "95 % bound of false alarms a day.", fact("upper")
+    yield "budget_alerts_per_day", "gauge", "False alarms a day, at most.", budget("per_day")
+    yield "false_alarm_upper_bound_per_day", "gauge", "95 % bound of false alarms a day.", budget("upper")
     yield (
         "model_info", "gauge", "1; the label is the SHA-256 of the weights.",
         lambda camera: [({"sha": camera.facts["model"]}, 1)] if camera.facts.get("model") else [],
