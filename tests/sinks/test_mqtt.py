@@ -21,6 +21,7 @@ import pytest
 from wherewhen.core.contracts.sinks import Message, Undelivered
 from wherewhen.core.errors import ConfigError
 from wherewhen.live.database import Database
+from wherewhen.live.outbox import Outbox
 from wherewhen.sinks.mqtt import Mqtt, MqttConfig, discovery
 from wherewhen.video.writer import Writer
 
@@ -137,11 +138,45 @@ def test_a_broker_that_was_away_gets_every_message_once(broker: Broker, monkeypa
     assert len(broker.wait_for("wherewhen/events")) == 1
 
 
+@needs_broker
+def test_users_control_cameras_and_see_what_holds(broker: Broker, tmp_path: Path) -> None:
+    """Through the broker, the outbox and the database: what is asked, what is refused, and what is shown."""
+    database = Database(tmp_path)
+    database.write("INSERT INTO control(camera, layout) VALUES ('yard', '{}')")
+    status = json.dumps({"score": 0.25, "rate": 12.5, "frames": 7, "budget": {"per_day": 1.0}})
+    database.write("INSERT INTO camera VALUES ('yard', 'ok', NULL, 0, ?, ?)", time.time(), status)
+    columns = "id, camera, t0, t1, severity, score, threshold, zones_json, state"
+    database.write(f"INSERT INTO item({columns}) VALUES ('a1', 'yard', 5, 9, 'alert', 0.9, 0.8, '[]', 'ok')")
+    broker.listener.publish("wherewhen/yard/enabled/set", "OFF", qos=1, retain=True).wait_for_publish(5)
+    config = MqttConfig(port=broker.port, host="127.0.0.1")
+    outbox = Outbox(tmp_path, {"mqtt": lambda: Mqtt(config)}, ["yard"])
+    assert broker.wait_for("wherewhen/yard/enabled/state") == [b"ON"], "a retained command is not done"
+    assert broker.wait_for("wherewhen/yard/notifications/suspended") == [b"0"]
+    assert float(broker.wait_for("wherewhen/yard/score")[0]) == 0.25
+    row = json.loads(broker.wait_for("wherewhen/stats")[0])["cameras"]["yard"]
+    assert (row["camera_fps"], row["state"], row["budget"]) == (12.5, "ok", {"per_day": 1.0})
+    for topic, payload in (
+        ("yard/enabled/set", "MAYBE"), ("yrd/enabled/set", "OFF"), ("yard/verdict/set", '{"id": "a1"'),
+        ("yard/verdict/set", '{"id": "a1", "verdict": "false"}'), ("yard/rebaseline/set", "PRESS"),
+        ("yard/notifications/suspend", "30"), ("yard/enabled/set", "OFF"),
+    ):  # fmt: skip
+        broker.listener.publish(f"wherewhen/{topic}", payload, qos=1).wait_for_publish(5)
+    assert broker.wait_for("wherewhen/yard/enabled/state", 2)[-1] == b"OFF"
+    until = float(broker.wait_for("wherewhen/yard/notifications/suspended", 2)[-1])
+    assert until == pytest.approx(time.time() + 1800, abs=30)
+    assert database.rows("SELECT enabled, accepting FROM control") == [(0, 1)]
+    assert database.rows("SELECT item, verdict FROM verdict") == [("a1", "false")]
+    outbox.close()
+    database.close()
+
+
 def test_home_assistant_learns_of_a_camera() -> None:
     topic, payload = discovery("yard", MqttConfig(prefix="cams", client_id="w"))
     assert topic == "homeassistant/device/w_yard/config"
     components: dict[str, Any] = payload["components"]
     assert components["alert"]["state_topic"] == "cams/yard/alert"
+    assert components["enabled"]["command_topic"] == "cams/yard/enabled/set"
+    assert components["rebaseline"]["command_topic"] == "cams/yard/rebaseline/set"
     assert len({component["unique_id"] for component in components.values()}) == len(components)
     assert payload["availability_topic"] == "cams/available"
 

@@ -15,6 +15,7 @@ from wherewhen.core.addresses import masked
 from wherewhen.core.contracts.sinks import Message, Sink, Undelivered
 from wherewhen.live.database import Database
 from wherewhen.live.logs import fields
+from wherewhen.live.remote import Remote
 from wherewhen.live.retention import make_room_for_messages
 
 log = logging.getLogger("wherewhen")
@@ -49,10 +50,13 @@ class Outbox:
     def _deliver(self, name: str, make: Callable[[], Sink]) -> None:
         database, sink = Database(self.folder, partial(make_room_for_messages, self.folder)), make()
         runs: Any = sink if sink.abilities.runs else None
+        controls: Any = sink if sink.abilities.controls else None
         arrived: set[int] = set()
         try:
             _quietly(name, runs and (lambda: runs.started(self.cameras)))
+            remote = Remote(controls, database) if controls else None
             while True:
+                _quietly(name, remote)
                 stopping = self._stop.is_set()
                 moved = self._send_all(name, sink, database, arrived)
                 if stopping and not moved:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Condition, Event
 from typing import Any, ClassVar
 
-from wherewhen.core.contracts.sinks import Message, SinkAbilities, Undelivered
+from wherewhen.core.contracts.sinks import Message, Obey, SinkAbilities, Standing, Undelivered
+from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.secret_text import filled
 
 TIMEOUT = 10.0
+STATS = 60.0  # seconds between two messages with the state of all cameras
+LONGEST = 4096  # bytes of a command
+COMMANDS = {
+    "enabled/set": "enabled", "notifications/suspend": "suspend", "rebaseline/set": "rebaseline",
+    "verdict/set": "verdict",
+}  # fmt: skip
+"""Commands by their topics below that of a camera."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,14 @@ class Mqtt:
     """Publishes with quality of service 1, and waits for the broker's answer.
 
     Topics below the prefix: ``available`` (online, stopped, offline by last will; retained), ``events`` and
-    ``reviews``; for each camera ``<camera>/state`` (retained), ``/alert`` (ON or OFF, retained), ``/review_status``,
-    ``/event`` and ``/snapshot``.
+    ``reviews``, ``stats`` once a minute; for each camera ``<camera>/state`` (retained), ``/alert`` (ON or OFF,
+    retained), ``/review_status``, ``/event``, ``/snapshot``, ``/score`` once a second, ``/enabled/state`` and
+    ``/notifications/suspended`` (retained). It subscribes to the topics of `COMMANDS`; retained commands are ignored,
+    since a broker repeats them.
     """
 
     Config: ClassVar[type] = MqttConfig
-    abilities: ClassVar[SinkAbilities] = SinkAbilities(states=True, runs=True)
+    abilities: ClassVar[SinkAbilities] = SinkAbilities(states=True, runs=True, controls=True)
 
     def __init__(self, config: MqttConfig) -> None:
         try:
@@ -66,6 +77,9 @@ class Mqtt:
             raise ConfigError('mqtt: this sink needs pip install "wherewhen[live]"') from None
         self.config, self._cameras = config, list[str]()
         self._connected = Event()
+        self._obey: Obey = _ignored
+        self._shown: dict[str, str] = {}  # retained topics that show what holds
+        self._next_stats = 0.0
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=config.client_id)
         if config.username:
             self._client.username_pw_set(config.username, filled(config.password) or None)
@@ -115,6 +129,28 @@ class Mqtt:
         if message.kind == "new":
             self._publish(f"{camera}/event", json.dumps({"event_type": "anomaly", **after}))
 
+    def listen(self, obey: Obey) -> None:
+        """Call ``obey`` for each command."""
+        self._obey = obey
+
+    def show(self, cameras: Mapping[str, Standing]) -> None:
+        """Publish scores, what changed, and once a minute the state of all cameras; without waiting for answers."""
+        if not self._connected.is_set():
+            return
+        for camera, standing in cameras.items():
+            if standing.score is not None:
+                self._client.publish(self._topic(f"{camera}/score"), f"{standing.score:.4f}")
+            shown = {"enabled/state": "ON" if standing.enabled else "OFF",
+                     "notifications/suspended": f"{standing.suspended:.0f}"}  # fmt: skip
+            for name, payload in shown.items():
+                topic = self._topic(f"{camera}/{name}")
+                if self._shown.get(topic) != payload:
+                    self._client.publish(topic, payload, qos=1, retain=True)
+                    self._shown[topic] = payload
+        if time.monotonic() >= self._next_stats:
+            self._next_stats = time.monotonic() + STATS
+            self._client.publish(self._topic("stats"), json.dumps(stats(cameras)))
+
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
@@ -154,6 +190,9 @@ class Mqtt:
             return
         self._refused = ""
         client.publish(self._topic("available"), "online", qos=1, retain=True)
+        self._shown.clear()
+        self._next_stats = 0.0
+        client.subscribe([(self._topic(f"+/{topic}"), 1) for topic in COMMANDS])
         if self.config.discovery:
             client.subscribe(f"{self.config.discovery}/status", qos=1)
             self._announce()
@@ -165,10 +204,41 @@ class Mqtt:
             topic, payload = discovery(camera, self.config)
             self._client.publish(topic, json.dumps(payload), qos=1, retain=True)
 
-    def _on_message(self, client: Any, _data: Any, message: Any) -> None:
-        """Home Assistant started: its devices are announced again."""
-        if message.payload == b"online":
-            self._announce()
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        """A command; or Home Assistant started, and its devices are announced again."""
+        if message.topic == f"{self.config.discovery}/status":
+            if message.payload == b"online":
+                self._announce()
+            return
+        camera, _, topic = message.topic.removeprefix(f"{self.config.prefix}/").partition("/")
+        if topic in COMMANDS and not message.retain:
+            self._obey(camera, COMMANDS[topic], _value(message.payload[:LONGEST]))
+
+
+def _ignored(camera: str, name: str, value: Any) -> None:
+    """What commands do before somebody listens."""
+
+
+def _value(payload: bytes) -> Any:
+    """What a message has: JSON, or else text."""
+    text = payload.decode("utf-8", "replace")
+    try:
+        return json_of(text)
+    except ValueError:
+        return text
+
+
+def stats(cameras: Mapping[str, Standing]) -> dict[str, Any]:
+    """The state of all cameras, by name: Frigate's ``camera_fps``, and the toolkit's own fields."""
+    names = ("frames", "dropped", "reconnects", "alerts", "latency", "threshold", "budget")
+    return {
+        "cameras": {
+            name: {"camera_fps": round(standing.status.get("rate", 0.0), 2), "state": standing.state,
+                   **{key: standing.status[key] for key in names if key in standing.status}}
+            for name, standing in cameras.items()
+        },
+        "service": {"last_updated": int(time.time())},
+    }  # fmt: skip
 
 
 def discovery(camera: str, config: MqttConfig) -> tuple[str, dict[str, Any]]:
@@ -183,7 +253,13 @@ def discovery(camera: str, config: MqttConfig) -> tuple[str, dict[str, Any]]:
         "state": {"p": "sensor", "name": "State", "state_topic": f"{base}/state"},
         "snapshot": {"p": "image", "name": "Last anomaly", "image_topic": f"{base}/snapshot"},
         "event": {"p": "event", "name": "Anomalies", "state_topic": f"{base}/event", "event_types": ["anomaly"]},
-    }
+        "score": {"p": "sensor", "name": "Score", "state_topic": f"{base}/score", "expire_after": 30},
+        "enabled": {"p": "switch", "name": "Watched", "state_topic": f"{base}/enabled/state",
+                    "command_topic": f"{base}/enabled/set"},
+        "suspend": {"p": "number", "name": "No alerts for", "command_topic": f"{base}/notifications/suspend", "min": 0,
+                    "max": 1440, "unit_of_measurement": "min"},
+        "rebaseline": {"p": "button", "name": "Accept view", "command_topic": f"{base}/rebaseline/set"},
+    }  # fmt: skip
     for name, component in components.items():
         component["unique_id"] = f"{device}_{name}"
     return f"{config.discovery}/device/{device}/config", {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -17,14 +18,18 @@ class SinkAbilities:
     Args:
         states: it takes messages about the state of a camera too.
         runs: it is told when the service starts and ends, as a `Running`.
+        controls: it takes commands of users, and shows what holds, as a `Controlling`.
     """
 
     states: bool = False
     runs: bool = False
+    controls: bool = False
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
-        return Required(("started", "stopped") if self.runs else ())
+        return Required(
+            (*(("started", "stopped") if self.runs else ()), *(("listen", "show") if self.controls else ()))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +84,32 @@ class Running(Protocol):
 
     def stopped(self) -> None:
         """The service ends."""
+
+
+Obey = Callable[[str, str, Any], None]
+"""Does what a message asks of a camera: its name, the command, and its value; a wrong one is in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What holds of a camera now.
+
+    ``score``: the newest one, None where nothing is scored. ``suspended``: end of its silence in seconds since 1970, 0
+    where alerts are sent. ``status``: further values for readers.
+    """
+
+    state: str
+    score: float | None
+    enabled: bool
+    suspended: float
+    status: Mapping[str, Any]
+
+
+class Controlling(Protocol):
+    """A sink through which users control cameras."""
+
+    def listen(self, obey: Obey) -> None:
+        """Call ``obey`` for each command, in any thread."""
+
+    def show(self, cameras: Mapping[str, Standing]) -> None:
+        """What holds of each camera; called about once a second, and never tried again."""

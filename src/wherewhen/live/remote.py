@@ -1,0 +1,60 @@
+"""Control of cameras through a sink: its commands go into the database, and what holds comes out of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import closing
+from typing import Any
+
+from wherewhen.core.contracts.sinks import Controlling, Standing
+from wherewhen.core.errors import WherewhenError
+from wherewhen.live import control
+from wherewhen.live.database import Database
+from wherewhen.live.logs import fields
+
+log = logging.getLogger("wherewhen")
+
+EVERY = 1.0  # seconds between two reports
+FRESH = 10.0  # seconds after which a score is old
+
+
+class Remote:
+    """Commands of a sink, and a report to it once a second; ``database``: of the thread that calls it."""
+
+    def __init__(self, sink: Controlling, database: Database) -> None:
+        self._sink, self._database = sink, database
+        self._folder, self._next = database.path.parent, 0.0
+        sink.listen(self._obey)
+
+    def __call__(self) -> None:
+        """Report what holds, where the last report is a second old."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            self._sink.show(standings(self._database, time.time()))
+
+    def _obey(self, camera: str, name: str, value: Any) -> None:
+        """Called in a thread of the sink."""
+        try:
+            with closing(Database(self._folder)) as database:
+                line = control.obey(database, camera, name, value, time.time())
+        except WherewhenError as error:
+            log.warning("%s: a command is not done: %s", camera, error, extra=fields(camera, "command", str(error)))
+        else:
+            log.info("%s: %s", camera, line, extra=fields(camera, "command"))
+
+
+def standings(database: Database, now: float) -> dict[str, Standing]:
+    """What holds of each camera, by name, at a moment in seconds since 1970."""
+    query = """
+        SELECT name, state, status_json, camera.at, COALESCE(enabled, 1)
+        FROM camera LEFT JOIN control ON control.camera = name ORDER BY name
+    """
+    every = {}
+    for name, state, text, at, enabled in database.rows(query):
+        status = json.loads(text) if text else {}
+        score = status.get("score") if state != "offline" and now - at < FRESH else None
+        until = control.silent_until(database, name, now)
+        every[name] = Standing(state, score, bool(enabled), until, status)
+    return every
