@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 
@@ -175,23 +175,24 @@ def test_a_running_camera_does_what_it_is_asked(yard: Path, recording: Path, tmp
     thread.start()
     database, end = Database(tmp_path), time.monotonic() + 60
 
-    def wait_for(state: str) -> None:
-        while watch.state != state and time.monotonic() < end:
+    def wait_for(holds: Callable[[], object]) -> None:
+        while not holds() and time.monotonic() < end:
             time.sleep(0.02)
-        assert watch.state == state
+        assert holds()
 
-    wait_for("moved")
-    assert control.orders(database, "yard", 0.0).moved
+    def orders() -> control.Orders:
+        return control.orders(database, "yard", 0.0)
+
+    wait_for(lambda: orders().moved)
     control.accept(database, "yard")
-    wait_for("ok")
-    ((baseline,),) = database.rows("SELECT baseline_at FROM control")
-    assert baseline > 0
-    assert not control.orders(database, "yard", 0.0).accept
+    wait_for(lambda: database.rows("SELECT 1 FROM control WHERE baseline_at > 0"))
+    assert not orders().accept
+    wait_for(lambda: watch.state == "ok" and not orders().moved)
     control.enable(database, "yard", False)
-    wait_for("offline")
+    wait_for(lambda: watch.state == "offline")
     assert thread.is_alive()
     control.enable(database, "yard", True)
-    wait_for("ok")
+    wait_for(lambda: watch.state == "ok")
     stop.set()
     thread.join(60)
     assert not thread.is_alive()
