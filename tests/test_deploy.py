@@ -68,7 +68,7 @@ def test_the_image_copies_what_there_is_and_installs_extras_that_exist() -> None
     assert allowed == set(sources), "what is ignored can't be copied"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     (extras,) = re.findall(r"\.\[([\w,]+)\]", " ".join(text for name, text in parts if name == "RUN"))
-    assert set(extras.split(",")) == {"live", "server"} <= set(project["project"]["optional-dependencies"])
+    assert set(extras.split(",")) == {"apprise", "live", "server"} <= set(project["project"]["optional-dependencies"])
     (image,) = [text for name, text in parts if name == "FROM"]
     version = re.fullmatch(r"python:(3\.\d+)-slim", image)
     assert version and f"Programming Language :: Python :: {version[1]}" in project["project"]["classifiers"]

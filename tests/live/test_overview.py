@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,7 @@ from watched import NOW, WatchedStore
 from wherewhen import cli
 from wherewhen.budget.blocks import DAY
 from wherewhen.core.errors import StoreError
+from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
 from wherewhen.live.overview import LIVES, SCORES, overview
 from wherewhen.live.overview_text import about
@@ -84,6 +87,29 @@ def test_a_process_that_died_is_a_fault_until_the_camera_is_open_again(store: Wa
     assert json.loads(text)["after"]["cause"] == "its process ended with code -9", "who listens is told that it is down"
     store.camera(at=time.time())
     assert overview(tmp_path, time.time()).ok
+
+
+def test_a_camera_that_can_not_be_opened_is_offline_since_the_first_try(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    model: Any = SimpleNamespace(alarm=0.5)
+    watch, stop = CameraWatch("gate", CameraConfig(address, model="any"), model, tmp_path, [], []), Event()
+    begin, thread = time.time(), Thread(target=watch.run, args=(stop,))
+    thread.start()
+    try:
+        while watch.status.reconnects < 2 and time.time() < begin + 30:
+            time.sleep(0.02)
+        first = time.time()
+        store = WatchedStore(tmp_path)
+        store.service(first)
+        (view,) = overview(tmp_path, first).cameras
+        store.database.close()
+    finally:
+        stop.set()
+        thread.join(10)
+    assert view.fault is not None and "connection refused" in view.fault
+    assert view.since < begin + 0.8 < first, "two tries are 0.8 s apart at least"
+    assert view.status["reconnects"] >= 1
 
 
 def test_a_service_that_starts_forgets_the_states_of_an_earlier_one(store: WatchedStore, tmp_path: Path) -> None:

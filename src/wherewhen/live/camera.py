@@ -128,12 +128,12 @@ class CameraWatch:
                     if cause is not None:
                         log.warning("%s: %s", self.name, cause, extra=fields(self.name, "damage", cause))
                     continue
-                self._change_state("offline", cause or "the stream ended")
+                cause = cause or "the stream ended"
                 self.status.reconnects += 1
+                self._change_state("offline", cause)
                 steady = self.now() - started > STEADY
                 wait = 1.0 if steady else min(LONGEST, max(1.0, 2 * wait))
                 wait *= random.uniform(0.8, 1.2)
-                cause = cause or "the stream ended"
                 about = fields(self.name, "reconnect", cause)
                 log.warning("%s: %s; opened again in %.0f s", self.name, cause, wait, extra=about)
             ended = "stopped" if stop.is_set() else FINISHED
@@ -327,7 +327,8 @@ class CameraWatch:
             self._database.post(self.states, f"{message.id}:state", message, None)
         self._database.write(
             "INSERT INTO camera VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
-            "state = excluded.state, cause = excluded.cause, since = excluded.since, at = excluded.at",
+            "since = CASE WHEN state = excluded.state THEN since ELSE excluded.since END, state = excluded.state, "
+            "cause = excluded.cause, at = excluded.at, status_json = excluded.status_json",
             self.name, state, cause, time.time(), time.time(), json.dumps(asdict(self.status)),
         )  # fmt: skip
         if state in ("ok", "moved"):

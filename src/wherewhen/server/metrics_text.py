@@ -77,7 +77,7 @@ def _of_each() -> Iterator[tuple[str, str, str, Any]]:
         "frames_dropped_total", "counter", "Pictures that were not scored.",
         counts("reason", lambda status: {"latency": status["dropped"]} if status else {}),
     )  # fmt: skip
-    yield "reconnects_total", "counter", "How often the stream was opened again.", status("reconnects")
+    yield "reconnects_total", "counter", "How often the stream broke or could not be opened.", status("reconnects")
     yield (
         "alerts_total", "counter", "Alerts that were sent, and weaker events that were stored.",
         counts("severity", lambda status: {"alert": status["alerts"], "detection": status["detections"]}
