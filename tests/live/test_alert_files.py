@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 
 from wherewhen.core.contracts.sinks import Message
-from wherewhen.core.errors import ConfigError
+from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.values import Frame
 from wherewhen.live import retention
 from wherewhen.live.alert_files import AlertFiles, Clip, ClipConfig
@@ -187,20 +186,8 @@ def test_room_is_made_by_removing_the_oldest(tmp_path: Path, monkeypatch: pytest
     assert left(tmp_path) == ([], set())
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)], capture_output=True)
-    if mount.returncode:
-        pytest.skip("a small file system can't be mounted: that needs the permissions of root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_costs_clips_and_never_alerts(
-    small_disk: Path, recording: Path, caplog: pytest.LogCaptureFixture
+    small_disk: Path, fill: Callable[[Path], None], recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = small_disk / "store"
     database = Database(store, lambda: retention.make_room_for_messages(store))
@@ -209,9 +196,7 @@ def test_a_full_disk_costs_clips_and_never_alerts(
     first = alert(35.0, 37.0, 1)
     files.picture(first)
     assert files.clip(first, ORIGIN).name
-    with (small_disk / "other").open("wb", buffering=0) as other, pytest.raises(OSError, match="No space"):
-        while True:  # another program
-            other.write(bytes(4096))
+    fill(small_disk)
     with caplog.at_level(logging.WARNING, "wherewhen"):
         clips = []
         for number in range(2, 30):
@@ -231,3 +216,16 @@ def test_a_full_disk_costs_clips_and_never_alerts(
     (small_disk / "other").unlink()
     again = alert(36.0, 38.0, 40)
     assert files.clip(again, ORIGIN).name
+
+
+def test_a_database_is_opened_on_a_full_disk(small_disk: Path, fill: Callable[[Path], None]) -> None:
+    store = small_disk / "store"
+    database = Database(store)
+    clean(store, database, StoreConfig(str(store)), ORIGIN)
+    database.close()  # the last connection removes the files that the next one needs
+    fill(small_disk)
+    with pytest.raises(StoreError):
+        Database(store)
+    database = Database(store, lambda: retention.make_room_for_messages(store))
+    assert database.write("DELETE FROM block")
+    database.close()

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
@@ -19,6 +20,7 @@ from wherewhen.inference.model import Model
 from wherewhen.live.alerts import Alerts
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.database import Database
+from wherewhen.live.retention import StoreConfig, clean
 from wherewhen.live.settings import CameraConfig, WatchConfig, with_options
 from wherewhen.live.wall_clock import Now
 from wherewhen.video.writer import Writer
@@ -93,6 +95,22 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
     assert all(picture.read_bytes().startswith(b"\xff\xd8") for picture in pictures)
     assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "finished")]
     assert rows(tmp_path, "SELECT camera, SUM(seconds) > 10 FROM block") == [("gate", 1)]
+
+
+def test_a_full_disk_does_not_stop_a_camera(
+    yard: Path, recording: Path, small_disk: Path, fill: Callable[[Path], None]
+) -> None:
+    model, store = Model.load(yard, device="cpu"), small_disk / "store"
+    database = Database(store)
+    clean(store, database, StoreConfig(str(store)), BEGIN)
+    database.close()
+    fill(small_disk)
+    camera = config(recording, between(model, recording), speed=50.0)
+    CameraWatch("gate", camera, model, store, ["kept"], [], Now(50.0, BEGIN)).run(Event())
+    kinds = [str(key).rsplit(":", 1)[-1] for (key,) in rows(store, "SELECT key FROM outbox ORDER BY id")]
+    assert kinds.count("new") == kinds.count("end") > 0
+    notes = rows(store, "SELECT DISTINCT snapshot, clip, clip_note FROM item")
+    assert notes == [(None, None, "the disk is full")]
 
 
 def served(recording: Path, port: int, times: int, done: Event) -> None:

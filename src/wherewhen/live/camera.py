@@ -271,6 +271,8 @@ class CameraWatch:
                 if alert.suppressed is not None:
                     self.status.suppressed[alert.suppressed] = self.status.suppressed.get(alert.suppressed, 0) + 1
                 clip = self._files.clip(alert, self._origin)
+            if change.kind != "update":
+                self._files.picture(alert)
             self._database.together(partial(self._tell_one, change, clip))
             if change.kind == "new":
                 self.budget.count_alarms(self.now())
@@ -283,8 +285,7 @@ class CameraWatch:
             self._send(change.kind, change.before, change.alert, clip)
 
     def _keep(self, alert: Alert, clip: Clip) -> None:
-        """Store an alert with its picture, and with its clip once it ended."""
-        self._files.picture(alert)
+        """Store an alert with the names of its files."""
         snapshot, thumb = (self._files.name(kind, alert) for kind in ("snapshot", "thumb"))
         row = {
             "id": alert.id, "camera": alert.camera, "t0": alert.start, "t1": alert.end, "severity": alert.severity,

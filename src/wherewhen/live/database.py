@@ -105,13 +105,25 @@ class Database:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / NAME
         try:
-            self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._migrate()
+            try:
+                self._open()
+            except sqlite3.OperationalError:  # on a full disk with various codes
+                if on_full is None or not on_full():
+                    raise
+                self._open()
         except sqlite3.DatabaseError as error:
             advice = "move it, or choose another store"
             raise StoreError(f"{self.path}: can't be used as a database ({error}); {advice}") from None
+
+    def _open(self) -> None:
+        self._connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._migrate()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the connection."""

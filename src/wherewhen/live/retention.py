@@ -8,11 +8,12 @@ import re
 import shutil
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from wherewhen.core.errors import ConfigError
+from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.live.database import Database
 
 log = logging.getLogger("wherewhen")
@@ -117,15 +118,16 @@ def make_room(folder: Path, size: int = ROOM) -> bool:
             break
     if removed:
         log.warning("%s: the disk is full: %d of the oldest alerts removed", folder, len(removed))
-        database = Database(folder)  # after the files, since it needs room itself
-        for id in removed:
-            _remove(database, id, [])
-        database.close()
+        with suppress(sqlite3.Error, StoreError):  # after the files, since it needs room itself
+            database = Database(folder)
+            for id in removed:
+                _remove(database, id, [])
+            database.close()
     return shutil.disk_usage(folder).free >= size
 
 
 def make_room_for_messages(folder: Path) -> bool:
-    """Make room for the database: alerts go first, then the reserve; whether something went."""
+    """Make room for the database: alerts go first, then the reserve; whether there is room."""
     if make_room(folder):
         return True
     try:

@@ -26,7 +26,7 @@ from wherewhen.live.database import Database
 from wherewhen.live.logs import LogFormat, fields, handler
 from wherewhen.live.outbox import Outbox
 from wherewhen.live.presence import Presence
-from wherewhen.live.retention import clean_until
+from wherewhen.live.retention import clean_until, make_room_for_messages
 from wherewhen.live.settings import CameraConfig, WatchConfig
 from wherewhen.video.sources import shown
 
@@ -121,7 +121,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _watch(config: WatchConfig, shared: _Shared, sinks: Mapping[str, Callable[[], Sink]], stop: Event) -> None:
     folder, cameras = shared.folder, config.of_cameras
-    presence = Presence(Database(folder), cameras, shared.states)
+    presence = Presence(Database(folder, partial(make_room_for_messages, folder)), cameras, shared.states)
     outbox = Outbox(folder, sinks, list(cameras))
     cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
