@@ -94,6 +94,14 @@ def test_the_best_is_chosen_and_the_usual_one_of_equals(
     assert [row["method"] for row in result.plain()["candidates"] if row["chosen"]] == [chosen]
 
 
+def test_the_usual_one_is_chosen_where_none_beats_chance(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, {"cuboid_mil": 0.3, "wherewhen": 0.6})
+    bags = toy_bags(24)
+    result = select(request(), lambda config: bags, device="cpu", quiet=True)
+    assert result.config.method == "cuboid_mil"
+    assert "better than chance (best: wherewhen, AUC 0." in result.line and "it is the default" in result.line
+
+
 @pytest.mark.parametrize("fails", [0, 1, 4])
 def test_an_interrupted_comparison_continues(
     fails: int, toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -126,7 +134,7 @@ def test_what_takes_too_long_is_left_out(toy_bags: MakeBags, tmp_path: Path) -> 
 
 def test_a_method_that_fails_is_a_row_of_the_table(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
     bags = toy_bags(24)
-    scripted(monkeypatch, {"cuboid_mil": 0.5, "wherewhen": 0.5})
+    scripted(monkeypatch, {"cuboid_mil": 0.9, "wherewhen": 0.5})
     working = selection.fold_scores
 
     def failing(*args: Any, **kwargs: Any) -> FoldScores:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherewhen.training.comparison import ranking
 from wherewhen.training.out_of_fold import FOLDS, FoldScores
-from wherewhen.training.trials import DROPPED, KEPT, Trial, Trials
+from wherewhen.training.trials import DROPPED, KEPT, Trial, Trials, beats_chance
 
 SIZE = 20  # videos of each label in a fold
 LABELS = {f"{fold}-{label}-{k}": label for fold in range(FOLDS) for label in (0, 1) for k in range(SIZE)}
@@ -77,3 +79,13 @@ def test_time_is_kept_for_those_that_would_go_on() -> None:
     for trial, (right, seconds) in zip(trials.candidates, [(20, 3.0), (19, 5.0), (18, 7.0), (2, 100.0)], strict=False):
         trial.folds.append(scores(0, right, seconds))
     assert trials.reserved() == (FOLDS - 1) * (3 + 5 + 7)
+
+
+def test_few_rankings_by_chance_beat_chance() -> None:
+    rng = np.random.default_rng(0)
+
+    def share(gain: float) -> float:
+        peaks = [{name: rng.normal() + gain * label for name, label in LABELS.items()} for _ in range(400)]
+        return float(np.mean([beats_chance(ranking(each, LABELS, PLACES)) for each in peaks]))
+
+    assert 0.02 < share(0.0) < 0.09 and share(1.0) > 0.95

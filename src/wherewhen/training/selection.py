@@ -22,7 +22,7 @@ from wherewhen.training.comparison import Ranking, ranking
 from wherewhen.training.fit import batches_of
 from wherewhen.training.loop import OutOfTime
 from wherewhen.training.out_of_fold import FOLDS, FoldScores, fold_scores, folds_of
-from wherewhen.training.trials import DROPPED, Trial, Trials, tied
+from wherewhen.training.trials import DROPPED, Trial, Trials, beats_chance, tied
 
 log = logging.getLogger("wherewhen")
 
@@ -183,7 +183,7 @@ def select(
     The criterion is the AUC of the highest raw frame scores of videos, each by a model that was not trained on its
     fold. All candidates score the first fold, the cheapest first; after a fold those in the lower half are dropped,
     and the best go on first. Of candidates whose AUC is within one standard error of the best one's, the first one in
-    order is chosen: the usual method, then the others by cost.
+    order is chosen: the usual method, then the others by cost. The usual method is chosen where none beats chance.
 
     Args:
         request: candidates and time.
@@ -246,6 +246,9 @@ def _choose(request: Request, trials: Sequence[Trial], race: Trials) -> Selectio
         reason = f"no comparison of methods ended in {request.auto.minutes:g} minutes; it is the default"
         return Selection(request.usual, reason, trials, race.labels, race.folds)
     best = max(ranks, key=lambda name: ranks[name].auc)
+    if not beats_chance(ranks[best]):
+        reason = f"no method ranks the training videos better than chance (best: {best}, AUC {ranks[best].auc:.3f})"
+        return Selection(request.usual, f"{reason}; it is the default", trials, race.labels, race.folds)
     name = next(trial.name for trial in trials if trial.name in ranks and tied(ranks[best], ranks[trial.name]))
     reason = f"AUC {ranks[name].auc:.3f} of {len(race.labels)} training videos, out of fold"
     if name != best:

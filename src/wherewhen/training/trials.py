@@ -12,6 +12,7 @@ from wherewhen.training.comparison import Ranking, paired_error, ranking
 from wherewhen.training.out_of_fold import FOLDS, FoldScores
 
 DROPPED = "dropped"
+ONE_SIDED = 1.645  # standard errors of 95 % confidence
 KEPT = 3  # candidates that are compared in all folds, however low their AUC in the first ones is
 
 
@@ -95,6 +96,12 @@ class Trials:
             if trial.name in lower and len(trial.folds) == count:
                 auc = ranks[trial.name].auc
                 trial.note = f"{DROPPED} after {count} of {FOLDS} folds: AUC {auc:.3f}, the best one had {best:.3f}"
+
+
+def beats_chance(rank: Ranking) -> bool:
+    """Whether an AUC is above 0.5 with 95 % confidence (one-sided)."""
+    parts = tuple((share, np.full_like(first, 0.5), np.full_like(second, 0.5)) for share, first, second in rank.parts)
+    return rank.auc - 0.5 > ONE_SIDED * paired_error(rank, Ranking(0.5, parts))
 
 
 def tied(best: Ranking, other: Ranking) -> bool:
