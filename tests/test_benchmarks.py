@@ -88,3 +88,16 @@ def test_cameras_that_were_not_trained_on_are_beside_every_trivial_row(
 def test_a_model_of_another_data_set_is_adapted_to_each_fold(cameras: Path, adapt: Callable[..., list[str]]) -> None:
     lines = adapt(cameras, "--source", cameras, "--methods", "cuboid_mil")
     assert "cameras: unseen" in lines and sum(line.startswith("| cuboid_mil") for line in lines) == 2
+
+
+def test_simulated_cameras_keep_their_budget(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["budget.py", "simulated", "--cameras", "30", "--per-day", "200"])
+    runpy.run_path(str(BENCHMARKS / "budget.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("30 cameras at their first promise (22 minutes), 200 alarms a day")
+    within = float(lines[1].split(": ")[1].split("%")[0])
+    assert within > 80
+    sent, alone = (float(words.split()[0]) for words in lines[2].split(": ")[1].split(", "))
+    assert sent <= alone <= 200

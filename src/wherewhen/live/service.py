@@ -71,7 +71,8 @@ def check(config: WatchConfig, device: str = "auto") -> list[str]:
         if run not in facts:
             model = Model.load(run, device=device)
             facts[run] = f"{model.config.summary}, threshold {model.alarm:g}"
-        lines.append(f"{name}: {shown(camera.source)}, {facts[run]}")
+        limit = f", budget {camera.budget.per_day:g} false alarms a day" if camera.budget else ""
+        lines.append(f"{name}: {shown(camera.source)}, {facts[run]}{limit}")
     for name, make in makers(config).items():
         make().close()
         lines.append(f"sink {name}")
