@@ -262,6 +262,8 @@ def test_the_bound_of_a_run_folder_holds_until_the_camera_has_its_own(tmp_path: 
     one.store([minutes(np.random.default_rng(8).random(30))], BEGIN)
     assert (one.level.threshold, one.level.method) == (0.83, "run")
     assert budget(database, 4.0, model=model).held == "learning", "it is bounded for more alarms than wished"
+    one.reset(model.at + 1, "another view")
+    assert one.held == "learning", "it was calibrated for the view before"
 
 
 def test_parts_of_a_minute_are_one_minute(database: Database) -> None:

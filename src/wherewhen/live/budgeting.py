@@ -72,11 +72,15 @@ class BudgetConfig:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """What is known of a model: checksum of its file, threshold, and calibration record of its run folder."""
+    """What is known of a model: checksum of its file, threshold, and calibration record of its run folder.
+
+    ``at``: when it was calibrated, in seconds since 1970.
+    """
 
     sha: str
     threshold: float
     calibration: Mapping[str, Any] | None = None
+    at: float = 0.0
 
     @classmethod
     def of(cls, run: str | None, threshold: float) -> ModelRecord:
@@ -84,13 +88,13 @@ class ModelRecord:
         folder = Path(run or "")
         path = folder / "weights" / "best.safetensors" if folder.is_dir() else folder
         file = folder / "calibration.json"
-        calibration = read_json(file) if file.is_file() else None
-        return cls(f"sha256:{content_hash(path)}" if path.is_file() else "", threshold, calibration)
+        calibration, at = (read_json(file), file.stat().st_mtime) if file.is_file() else (None, 0.0)
+        return cls(f"sha256:{content_hash(path)}" if path.is_file() else "", threshold, calibration, at)
 
-    def promise(self, per_day: float) -> tuple[float, float] | None:
-        """Threshold and duration of a calibration that is bounded within so many alarms a day."""
+    def promise(self, per_day: float, baseline: float) -> tuple[float, float] | None:
+        """Threshold and duration of a calibration since ``baseline`` that is bounded within so many alarms a day."""
         record = self.calibration or {}
-        if record.get("method") != "bound" or record.get("upper", math.inf) > per_day:
+        if record.get("method") != "bound" or record.get("upper", math.inf) > per_day or self.at < baseline:
             return None
         return self.threshold, float(record["duration"])
 
@@ -200,10 +204,13 @@ class CameraBudget:
         changed = [row for row in every if row[2] != row[3] and row[1] in self._trackers]
         if not changed:
             return
+        levels = {light: tracker.level for light, tracker in self._trackers.items()}
         for _, light, counts, counted in changed:
             self._trackers[light].count(counts - counted)
         statements = [("UPDATE item SET counted = ? WHERE id = ?", (counts, id)) for id, _, counts, _ in changed]
-        self.database.write_all([*statements, *self._tracker_rows(now)])
+        if not self.database.write_all([*statements, *self._tracker_rows(now)]):  # a full disk: once more later
+            for light, level in levels.items():
+                self._trackers[light].level = level
 
     def reset(self, now: float, reason: str) -> None:
         """Forget the minutes so far: they say nothing about what the camera sees from now on."""
@@ -298,7 +305,7 @@ class CameraBudget:
 
     def _level(self, blocks: Blocks, confirmed: Floats, confidence: float) -> Level:
         assert self.config is not None
-        promise = self.model.promise(self.config.per_day)
+        promise = self.model.promise(self.config.per_day, self.baseline)
         if len(blocks.starts) < LEAST:
             threshold, duration = promise or (self.model.threshold, self.alerts.duration)
             return Level(threshold, duration, "run" if promise else "model")
