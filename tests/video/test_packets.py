@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -60,6 +62,7 @@ def test_a_clip_has_the_pictures_of_the_stream(codec: str, tmp_path: Path) -> No
         np.testing.assert_array_equal(ours.image, theirs.image)
         assert ours.start == pytest.approx(theirs.start - begin, abs=1e-4)
     data = (tmp_path / "clip.mp4").read_bytes()
+    assert (b"hvc1" in data) == (codec == "hevc")
     assert data.index(b"moov") < data.index(b"mdat")  # a player can begin before it has the whole file
 
 
@@ -126,6 +129,40 @@ def test_a_stream_whose_size_changes_ends_a_clip(tmp_path: Path) -> None:
     clip = read(tmp_path / "clip.mp4")
     assert {frame.image.shape for frame in clip} == {(64, 96, 3)}
     assert len(clip) == pytest.approx(len(frames), abs=3)
+
+
+@dataclass
+class Piece:
+    data: bytes
+    pts: int
+    is_keyframe: bool
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def __bytes__(self) -> bytes:
+        return self.data
+
+
+class Halves(Packets):
+    """Gets each slice of a picture as a packet of its own, as some cameras send them."""
+
+    def add(self, packet: Any) -> None:
+        data = bytes(packet)
+        middle = data.rfind(b"\0\0\1")
+        for part in (data[:middle], data[middle:]):
+            super().add(Piece(part, packet.pts, packet.is_keyframe))
+
+
+def test_slices_that_come_apart_are_one_picture(tmp_path: Path) -> None:
+    ring = Halves(10**7, 60.0)
+    source = drawn(tmp_path / "source", "libx264", "mpegts", {"x264-params": "slices=2:keyint=20:bframes=2"})
+    frames = read(source, ring)
+    begin, end = ring.cut(tmp_path / "clip.mp4", 1.3, 2.5)
+    clip = read(tmp_path / "clip.mp4")
+    for ours, theirs in zip(clip, [frame for frame in frames if begin <= frame.start <= end + 1e-6], strict=True):
+        np.testing.assert_array_equal(ours.image, theirs.image)
 
 
 def test_without_packets_there_is_no_clip_and_the_reason_is_said(tmp_path: Path) -> None:

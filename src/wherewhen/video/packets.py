@@ -65,20 +65,24 @@ class Packets:
             self._missing = "no key picture has come yet"
             # an output that is never written: its stream stays as it is when the source is read on, and closed
             self._template = av.open(BytesIO(), "w", format="mp4").add_stream_from_template(stream)
+            if codec == "hevc":
+                self._template.codec_tag = "hvc1"  # players of Apple know no other name of it
 
     def add(self, packet: Any) -> None:
         """Keep a packet that is not empty, in the order of decoding."""
         if self._template is None or packet.pts is None:
             return
         with self._lock:
-            if packet.is_keyframe:
-                self._runs.append([])
-            if not self._runs:
+            last = self._runs[-1][-1] if self._runs else None
+            if last is not None and last.stamp == packet.pts:  # more slices, or the other field, of one picture
+                last.data += bytes(packet)
+            elif packet.is_keyframe:
+                self._runs.append([self._item(packet)])
+            elif self._runs:
+                self._runs[-1].append(self._item(packet))
+            else:
                 return
-            item = _Packet(bytes(packet), packet.pts, packet.is_keyframe)
-            self._runs[-1].append(item)
-            self._undecoded.append(item)
-            self.bytes += len(item.data)
+            self.bytes += packet.size
             while self.bytes > self.most and self._runs:
                 self._drop(keep=False)
 
@@ -119,6 +123,11 @@ class Packets:
             raise VideoError(path, f"it can't be written ({reason(error)})") from error
         starts = [packet.start for packet in packets if packet.start is not None]
         return min(starts), max(starts)
+
+    def _item(self, packet: Any) -> _Packet:
+        item = _Packet(bytes(packet), packet.pts, packet.is_keyframe)
+        self._undecoded.append(item)
+        return item
 
     def _between(self, since: float, until: float) -> list[_Packet]:
         runs = self._event if self._is_cut else [*self._event, *self._runs]
@@ -182,11 +191,14 @@ def _write(path: Path, packets: list[_Packet], template: Any) -> None:
     zero = packets[0].start or 0.0
     shown = [round(((packet.start or 0.0) - zero) / TICK) for packet in packets]
     decoded = sorted(shown)
+    for number in range(1, len(decoded)):  # MP4 files need times of decoding that rise
+        decoded[number] = max(decoded[number], decoded[number - 1] + 1)
     delay = max(at - picture for at, picture in zip(decoded, shown, strict=True))
     lasts = [after - at for at, after in pairwise(decoded)]
     lasts.append(lasts[-1] if lasts else round(1 / TICK / 25))
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream_from_template(template)
+        stream.codec_tag = template.codec_tag
         for item, picture, at, duration in zip(packets, shown, decoded, lasts, strict=True):
             packet: Any = av.Packet(item.data)
             packet.pts, packet.dts, packet.duration, packet.time_base = picture, at - delay, duration, TICK
