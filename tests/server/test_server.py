@@ -24,7 +24,7 @@ from wherewhen.live.presence import Presence
 from wherewhen.live.service import _Running, _supervised
 from wherewhen.live.settings import ServerConfig, WatchConfig, with_options
 from wherewhen.server.guard import Guard
-from wherewhen.server.running import serving
+from wherewhen.server.running import checked, serving
 
 TOKEN = "KQ-0123456789/+abc"
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
@@ -330,6 +330,15 @@ def test_another_host_needs_a_token() -> None:
     assert ServerConfig(host="0.0.0.0", token=TOKEN).secret == TOKEN
     with pytest.raises(ConfigError, match="from 0 to 65535"):
         ServerConfig(port=70_000)
+
+
+def test_a_check_of_the_settings_reads_the_token_and_shows_it_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ServerConfig(host="0.0.0.0", token="${KQ_TOKEN}")
+    with pytest.raises(ConfigError, match="KQ_TOKEN"):
+        checked(config)
+    monkeypatch.setenv("KQ_TOKEN", TOKEN)
+    assert checked(config) == ["server http://0.0.0.0:5000/ with a token"]
+    assert checked(None) == []
 
 
 def test_a_port_that_is_taken_is_an_error(tmp_path: Path) -> None:
