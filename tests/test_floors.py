@@ -40,6 +40,7 @@ HEAVY = {"av", "cv2", "matplotlib", "scipy", "sklearn", "torch", "transformers"}
 ASKED_BY_NAME = {
     ("wherewhen.data_tools.toy_videos", "wherewhen.datasets.toy"),
     ("wherewhen.cli.commands.demo", "wherewhen.datasets.native"),
+    ("wherewhen.inference.export_folder", "wherewhen.datasets.toy"),
 }
 """Plug-ins that a sentence or door needs as themselves: the toy world is what they are about."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wherewhen.api.checkpoints import import_model
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
+    from wherewhen.api.exporting import export
     from wherewhen.api.reproduction import Reproduction, reproduce
     from wherewhen.api.runs import load, train
     from wherewhen.core.errors import (
@@ -47,6 +48,7 @@ _HOMES = {
     "detect": "api.detection",
     "EvaluationReport": "api.evaluation",
     "evaluate": "api.evaluation",
+    "export": "api.exporting",
     "Reproduction": "api.reproduction",
     "reproduce": "api.reproduction",
     "load": "api.runs",
@@ -100,6 +102,7 @@ __all__ = [
     "calibrate",
     "detect",
     "evaluate",
+    "export",
     "import_model",
     "load",
     "reproduce",

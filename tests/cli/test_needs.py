@@ -23,6 +23,7 @@ WRONG = {
     "one_model": {
         "adapt": ["--model", "one.safetensors", "--footage", "x"],
         "calibrate": ["--model", "one.safetensors", "--footage", "x"],
+        "export": ["--model", "one.safetensors"],
         "detect": ["x.mp4", "--model", "one.safetensors", "--which", "last"],
         "evaluate": ["x", "--model", "one.safetensors", "--which", "last"],
     },
@@ -47,6 +48,8 @@ bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --insta
 bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --test_crop 1 --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
+export --model run --format openvino --output out --videos y --tolerance 0.01 --json
+export --model run --which last --trust
 watch cameras.yaml --check --json --model run --output live --device cpu
 watch rtsp://yard/1 --speed 2 --port 5000 --log-format json --quiet
 watch cameras.yaml --alarms-per-day 1

@@ -19,8 +19,9 @@ from wherewhen.core.contracts import Output, StagedMethod, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import plain
 from wherewhen.core.values import Bag, Instances, Masks
-from wherewhen.inference.model import Model, view
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.packing import view
 from wherewhen.training import fit
 
 METHODS = registry.names("methods")

@@ -15,8 +15,9 @@ from wherewhen.core.values import Bag, HeatMap, Instances
 from wherewhen.evaluation.evaluator import detect_bags
 from wherewhen.inference import score_maps
 from wherewhen.inference.class_maps import ClassMap, Shares, class_maps
-from wherewhen.inference.model import Model, view
+from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.packing import view
 from wherewhen.training import fit
 
 MakeBags = Callable[..., list[Bag]]

@@ -10,7 +10,7 @@ import torch
 
 from wherewhen.core.contracts import View
 from wherewhen.core.values import Bag
-from wherewhen.inference.model import view
+from wherewhen.inference.packing import view
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from wherewhen.core.contracts import Output, StagedMethod, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Bag
-from wherewhen.inference.model import view
+from wherewhen.inference.packing import view
 from wherewhen.methods import mgpr
 from wherewhen.methods._branch import NOTHING, Attention, Branch
 from wherewhen.methods.mgpr import MGPR, PUBLISHED, MGPRConfig

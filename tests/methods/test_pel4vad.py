@@ -188,7 +188,7 @@ def test_roots_have_gradients_at_zero() -> None:
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
 def test_texts_pull_videos_to_them(tmp_path: Path, suffix: str, toy_bag: Callable[..., Any]) -> None:
     """After some steps an anomalous bag's foreground is more like the anomaly's text than its background is."""
-    from wherewhen.inference.model import view
+    from wherewhen.inference.packing import view
 
     rows, path = np.random.default_rng(0).normal(size=(2, 16)).astype(np.float32), tmp_path / f"texts{suffix}"
     if suffix == ".npy":

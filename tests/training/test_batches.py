@@ -18,8 +18,8 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.core.store import cache_folder
 from wherewhen.core.values import Bag, Instances, Paths, Scores, Video
 from wherewhen.extraction.loading import BagSubset, MappedBags
-from wherewhen.inference.model import view
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.packing import view
 from wherewhen.methods import _grid
 from wherewhen.training import batches, fit, loop
 from wherewhen.training.batches import Batches, Pack, groups, pooled, thinned

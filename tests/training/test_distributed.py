@@ -16,8 +16,8 @@ from wherewhen import cli
 from wherewhen.core.array_files import load
 from wherewhen.core.contracts import Output
 from wherewhen.core.errors import ConfigError
-from wherewhen.inference.model import view
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.inference.packing import view
 from wherewhen.training import distributed, fit, loop
 from wherewhen.training.distributed import ALONE, Team
 

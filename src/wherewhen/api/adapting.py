@@ -20,6 +20,7 @@ from wherewhen.core.store import fingerprint, plain, write_json
 from wherewhen.core.values import Bag, Video
 from wherewhen.evaluation import pages
 from wherewhen.extraction import frame_rates, loading
+from wherewhen.inference.exported import Exported
 from wherewhen.inference.model import Model
 from wherewhen.inference.normal_time import CONFIDENCE, DAY, NormalTime, rate
 from wherewhen.training.adapting import Adapted, adapted
@@ -79,12 +80,16 @@ def adapt(
         raise expected("model", "the path of a run folder, or a model", model)
     rate(alarms_per_day)
     source = model if isinstance(model, Model) else Model.load(model, which, device, trust=trust)
+    if isinstance(source.method, Exported):
+        raise ConfigError(
+            "adapt: an exported run can't learn; adapt the run that it was exported from, then export that"
+        )
     videos = _footage(footage)
     folder = Path(output) if output else next_folder("runs", "adapt")
     request = _Request.of(source, None if isinstance(model, Model) else Path(model), videos, alarms_per_day)
     if _finished(folder, request, resume):
         log.info("%s: finished already", folder)
-        return Model.load(folder, device=device, trust=source.config.trusted)
+        return Model.load(folder, device=device, trust=source.trusted)
     check_names(folder, WRITTEN, ())
     with outputs.reading(video.path for video in videos), log_file(folder):
         start = perf_counter()

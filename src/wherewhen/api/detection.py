@@ -216,7 +216,7 @@ def _in_workers(
     with draft(folder, "model", _ending(model)) as path:
         model.save(path)
         absolute = [replace(order, output=folder, place=_absolute(order.place)) for order in orders]
-        work = partial(_record_by, path, model.device, isinstance(model, Model) and model.config.trusted)
+        work = partial(_record_by, path, model.device, isinstance(model, Model) and model.trusted)
         for number, outcome in track(spread(work, absolute, where), "detecting", len(orders), quiet=quiet):
             yield orders[number], outcome or Outcome(GIVEN_UP)
 

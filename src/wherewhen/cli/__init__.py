@@ -93,7 +93,7 @@ def _start_log(quiet: bool) -> None:
 MEANT = {
     "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train", "learn": "train",
     "test": "evaluate", "eval": "evaluate", "val": "evaluate", "validate": "evaluate", "judge": "evaluate",
-    "benchmark": "bench", "compare": "bench", "download": "weights", "export": "convert", "info": "doctor",
+    "benchmark": "bench", "compare": "bench", "download": "weights", "info": "doctor",
     "import": "import-model", "pretrained": "import-model",
     "version": "doctor", "env": "doctor", "check": "data",
 }  # fmt: skip

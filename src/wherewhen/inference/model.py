@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wherewhen.core.calibration import calibrate
-from wherewhen.core.contracts import Backbone, Builder, Localizer, TrackSource, View
+from wherewhen.core.contracts import Backbone, Builder, Localizer, TrackSource
 from wherewhen.core.errors import ConfigError, StoreError, unknown
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Bag, Boxes, Features, Floats, Instances, Prediction, Video
@@ -20,12 +20,14 @@ from wherewhen.extraction import assembly, crops, sampling, track_cache
 from wherewhen.extraction.assembly import Part
 from wherewhen.extraction.backgrounds import Background
 from wherewhen.extraction.cameras import recognized
-from wherewhen.inference import alarms, model_file, score_maps, stored_parts
+from wherewhen.inference import alarms, exported, model_file, score_maps, stored_parts
 from wherewhen.inference.adaptation import Adaptation
 from wherewhen.inference.class_maps import class_maps, named
 from wherewhen.inference.detector import Detector
+from wherewhen.inference.exported import Exported
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normal_time import NormalTime
+from wherewhen.inference.packing import view
 from wherewhen.inference.scoring import beside, interleaved, scored
 from wherewhen.runtime import select as engines
 from wherewhen.runtime.batching import EngineChoice
@@ -35,32 +37,9 @@ from wherewhen.runtime.select import attach
 from wherewhen.video.reader import Reading
 
 if TYPE_CHECKING:
-    import torch
-
     from wherewhen.inference.camera_normalizer import AnyNormalizer
 
 log = logging.getLogger("wherewhen")
-
-
-def view(sets: list[Instances], device: str | torch.device = "cpu") -> View:
-    """Instances of several bags as one padded batch of tensors."""
-    import torch
-
-    longest = max(len(s.features) for s in sets)
-
-    def padded(arrays: list[Any], dtype: torch.dtype) -> torch.Tensor:
-        batch = torch.zeros((len(arrays), longest, *arrays[0].shape[1:]), dtype=dtype)
-        for row, array in zip(batch, arrays, strict=True):
-            row[: len(array)] = torch.from_numpy(np.array(array))
-        return batch.to(device)
-
-    return View(
-        padded([s.features for s in sets], torch.float32),
-        padded([s.extents for s in sets], torch.float32),
-        padded([s.track for s in sets], torch.int64),
-        padded([np.ones(len(s.features), bool) for s in sets], torch.bool),
-        tuple(s.shape for s in sets),
-    )
 
 
 @dataclass(repr=False)
@@ -95,14 +74,17 @@ class Model(Detector):
 
     def __post_init__(self) -> None:
         """Create the parts that have no weights."""
-        self.backbone = self.config.make("backbone")
+        is_exported = isinstance(self.method, Exported)
+        self.backbone = self.method.backbone_of(self.config) if is_exported else self.config.make("backbone")
+        self.device = "cpu" if is_exported else self.device
         self.builders = self.config.builders()
         self.dims = {self.config.scored: int(self.bank.features.shape[1]), **self.dims}
         self.method = self.method.to(self.device).eval()
 
     def __repr__(self) -> str:
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return f"Model({self.config.summary}, {len(self.trained_on)} training videos{classes}, {self.device})"
+        form = f", {self.method.graph.format}" if isinstance(self.method, Exported) else ""
+        return f"Model({self.config.summary}, {len(self.trained_on)} training videos{classes}, {self.device}{form})"
 
     def with_movers(self, movers: object) -> Model:
         """The same model, whose events have the boxes of tracked objects.
@@ -133,6 +115,8 @@ class Model(Detector):
             ConfigError: the backbone is no network.
             EngineError: the engine doesn't support the device or the precision.
         """
+        if isinstance(self.method, Exported):
+            raise ConfigError("an exported run has its engine and precision: export another format of the run instead")
         if not isinstance(self.backbone, Network):
             raise ConfigError(
                 f"--engine and --precision have no effect on this model: engines run networks, and its backbone "
@@ -234,6 +218,11 @@ class Model(Detector):
         return self.at_camera(name) if name and self.camera is None else self
 
     @property
+    def trusted(self) -> bool:
+        """Whether the user consented to run the code in a file that the model names or holds."""
+        return self.config.trusted or (isinstance(self.method, Exported) and self.method.trust)
+
+    @property
     def alarm(self) -> float:
         """The score at which an alarm starts."""
         return alarms.level(self.config.settings[self.config.localizer])
@@ -260,17 +249,19 @@ class Model(Detector):
         The C columns after the score are the likelihoods of the classes, for methods that predict classes.
         """
         if self.config.crop_mode == "places":
-            answers = self._answers(views)
+            answers = self.method_answers(views)
         else:
             several = crops.sequences(views, self.config.crops)
             several = several[self.config.test_crop - 1 :][:1] if self.config.test_crop else several
-            answers = np.repeat(np.mean([self._answers(of_crop) for of_crop in several], 0), self.config.crops, 0)
+            answers = np.repeat(np.mean([self.method_answers(of_crop) for of_crop in several], 0), self.config.crops, 0)
         if self.adaptation is not None:
             answers[:, 0] = self.adaptation.scores(answers[:, 0], views[self.config.scored], self.bank)
         return answers
 
-    def _answers(self, views: Mapping[str, Instances]) -> Features:
+    def method_answers(self, views: Mapping[str, Instances]) -> Features:
         """The `answers` of the method alone."""
+        if isinstance(self.method, Exported):
+            return self.method.answers(views)
         import torch
 
         with torch.inference_mode():
@@ -319,6 +310,8 @@ class Model(Detector):
     def instances(self, source: sampling.AnySource) -> tuple[Iterator[Part], Iterator[Boxes] | None]:
         """Instances of a source for each view of the method; and tracks, where events get their boxes from them."""
         config = self.config
+        if self.running is None and isinstance(self.method, Exported):
+            self.running = EngineChoice(self.method.graph.format, "fp32", batch=self.method.batch)
         if self.running is None:  # the engine that features for training were made with
             self.running = attach(self.backbone, config.engine, config.precision, self.device)
         streams = track_cache.live(source, self.backbone.clip, self.builders, config.crops, self._beside)
@@ -333,25 +326,29 @@ class Model(Detector):
         Args:
             path: file to write.
         """
-        arrays = {f"method.{k}": v.cpu().numpy() for k, v in self.method.state_dict().items()}
-        for name, normalizer in self.normalizers.items():
-            arrays |= {stored_parts.key(self.config, name) + k: v for k, v in normalizer.to_arrays().items()}
-        arrays |= {"bank.features": self.bank.features, "bank.extents": self.bank.extents}
-        if self.normal_time is not None:
-            arrays |= {"normal.maxima": self.normal_time.maxima, "normal.hours": np.array([self.normal_time.hours])}
-        if self.adaptation is not None:
-            arrays |= {f"adaptation.{name}": array for name, array in self.adaptation.to_arrays().items()}
-        if self.cameras:
-            arrays |= stored_parts.pictures(self.cameras)
-        metadata = {
-            "threshold": self.threshold,
-            "dims": self.dims,
-            "classes": self.classes,
-            "trained_on": self.trained_on,
-            "cameras": list(self.cameras),
-            "camera": self.camera or "",
-        }
-        model_file.write(path, arrays, {"config": self.config.plain(), **metadata})
+        model_file.write(path, *stored_parts.contents(self))
+
+    def export(
+        self, format: str = "onnx", output: str | Path | None = None, *, videos: Any = None, tolerance: float = 1e-3
+    ) -> Path:
+        """Write a run folder whose networks other libraries run, after a comparison with this model.
+
+        Args:
+            format: onnx, openvino or torchscript.
+            output: run folder to write; None: a new one below ``runs/``.
+            videos: both models are compared on them, as for `detect`; None: two drawn ones.
+            tolerance: largest absolute deviation of scores that is accepted.
+
+        Returns:
+            The run folder.
+
+        Raises:
+            ConfigError: the method can't be exported, or a deviation is larger.
+            EngineError: a library is missing, or has no operation for a part of a network.
+        """
+        from wherewhen.inference import export_folder
+
+        return export_folder.write(self, format, output, videos, tolerance)[0]
 
     @classmethod
     def load(cls, run: str | Path, which: str = "best", device: str = "auto", *, trust: bool = False) -> Model:
@@ -383,7 +380,7 @@ class Model(Detector):
         stored_parts.check_code(stored, config)
         if stored.dims.keys() != config.views.keys():
             raise stored.wrong(f"dims: expected {', '.join(config.views)}, found {', '.join(stored.dims)}"[:200])
-        method = stored_parts.student(stored, config)
+        method = exported.stored(stored, config, trust) if stored.exported else stored_parts.student(stored, config)
         bank = stored.bank(stored.dims[config.scored])
         normalizers = {
             name: stored.normalizer(stored_parts.key(config, name), stored.dims[name], config.normalizer_of(name))

@@ -70,6 +70,7 @@ class Stored:
     trained_on: tuple[str, ...]
     cameras: tuple[str, ...] = ()
     camera: str = ""
+    exported: Mapping[str, Any] | None = None
 
     def wrong(self, reason: object) -> StoreError:
         """An error about this file."""
@@ -213,9 +214,10 @@ def read(path: Path) -> Stored:
         config, threshold, dims = (typed(kind, values[name], name) for name, kind in _KINDS.items())
         classes, trained_on, cameras = (typed(tuple[str, ...], metadata.get(name) or [], name) for name in _LISTS)
         camera = typed(str, metadata.get("camera") or "", "camera")
+        exported = typed(dict[str, Any], metadata["exported"], "exported") if metadata.get("exported") else None
     except WherewhenError as error:
         raise StoreError(f"{path}: can't be used as a model: {error}") from None
-    stored = Stored(path, arrays, from_file(config), threshold, dims, classes, trained_on, cameras, camera)
+    stored = Stored(path, arrays, from_file(config), threshold, dims, classes, trained_on, cameras, camera, exported)
     if not 0 <= threshold <= 1:
         raise stored.wrong(f"threshold: expected a score from 0 to 1, found {threshold}")
     if not dims or not all(isinstance(size, int) and 0 < size < 2**20 for size in dims.values()):

@@ -15,6 +15,7 @@ from wherewhen.core.contracts import Classes
 from wherewhen.core.errors import ConfigError, first_line
 from wherewhen.extraction.backgrounds import SIZE, Background
 from wherewhen.inference import model_file
+from wherewhen.inference.exported import KEY, Exported
 from wherewhen.inference.model_config import ModelConfig
 
 
@@ -26,6 +27,33 @@ def pictures(cameras: Mapping[str, Sequence[Background]]) -> dict[str, NDArray[A
         "cameras.pictures": np.stack(pictures) if pictures else np.empty((0, *SIZE), np.uint8),
         "cameras.shapes": np.array([picture.shape for _, picture in rows], np.float64),
         "cameras.numbers": np.array([number for number, _ in rows], np.int64),
+    }
+
+
+def contents(model: Any) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The arrays and the values to save of a `Model`."""
+    values: dict[str, Any] = {"config": model.config.plain()}
+    if isinstance(model.method, Exported):
+        arrays = model.method.arrays()
+        values[KEY] = model.method.plain()
+    else:
+        arrays = {f"method.{k}": v.cpu().numpy() for k, v in model.method.state_dict().items()}
+    for name, normalizer in model.normalizers.items():
+        arrays |= {key(model.config, name) + k: v for k, v in normalizer.to_arrays().items()}
+    arrays |= {"bank.features": model.bank.features, "bank.extents": model.bank.extents}
+    if model.normal_time is not None:
+        arrays |= {"normal.maxima": model.normal_time.maxima, "normal.hours": np.array([model.normal_time.hours])}
+    if model.adaptation is not None:
+        arrays |= {f"adaptation.{name}": array for name, array in model.adaptation.to_arrays().items()}
+    if model.cameras:
+        arrays |= pictures(model.cameras)
+    return arrays, values | {
+        "threshold": model.threshold,
+        "dims": model.dims,
+        "classes": model.classes,
+        "trained_on": model.trained_on,
+        "cameras": list(model.cameras),
+        "camera": model.camera or "",
     }
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wherewhen.core.contracts import View
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, proximity, similarity
+from wherewhen.methods._recorded import unrecordable
 from wherewhen.methods._sequences import queries
 
 STEEP = 4.0  # the prior's logit at twice its length, where training starts
@@ -127,6 +128,7 @@ class Branch(nn.Module):
 
     def _one_by_one(self, rows: Tensor, held: Tensor, guest_rows: Tensor, view: View, guests: View) -> Tensor:
         """A graph has no queries: each guest becomes the last node of the bag's graph in turn."""
+        unrecordable("mgpr", "relation: graph", "it makes a graph for each instance of a video in turn")
         assert self.relation is not None
         times, parts = middles(view, held), []
         late = _in_lengths(guests, view, held)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wherewhen.core.contracts import View
+from wherewhen.methods._recorded import recorded
 
 
 @dataclass(slots=True)
@@ -31,6 +32,11 @@ def lanes(view: View) -> Lanes:
     >>> lanes(view).features.shape
     torch.Size([1, 3, 2, 2])
     """
+    if recorded():
+        t, height, wide = view.shapes[0] or (1, 1, view.features.shape[1])
+        features = view.features.reshape(1, t, height * wide, view.features.shape[2])
+        steps = torch.ones(1, t, dtype=torch.bool, device=features.device)
+        return Lanes(features, (features != 0).any(-1), steps, (height, wide))
     where, t, size = _places(view)
     cells = size[0] * size[1]
     batch, _, dims = view.features.shape
@@ -44,8 +50,10 @@ def lanes(view: View) -> Lanes:
 
 def flat(scores: Tensor, view: View) -> Tensor:
     """Scores ``(B, T, P)`` of lanes as scores ``(B, N)`` of the view, 0 where masked or where a cell is all zeros."""
-    where, t, size = _places(view)
     held = view.mask & (view.features != 0).any(-1)
+    if recorded():
+        return torch.where(held, scores.reshape(held.shape), 0.0)
+    where, t, size = _places(view)
     values = scores.reshape(len(scores), -1).gather(1, where.clamp(max=t * size[0] * size[1] - 1))
     return torch.where(held, values, torch.zeros_like(values))
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from wherewhen.methods._recorded import recorded
+
 START, LONG = 0.1, 4.0  # initial weights of the direction of features and of their length
 LEAST = 0.1  # of the largest deviation: a number that varies less is not raised beyond that
 LIMIT = 10.0  # deviations
@@ -103,9 +105,11 @@ class Usual(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Values ``(..., D)`` in deviations, within 10."""
-        if bool((self.spread == 1).all()) and not self.center.any():
-            return values
-        return ((values - self.center) / self.spread).clamp(-LIMIT, LIMIT)
+        deviations = ((values - self.center) / self.spread).clamp(-LIMIT, LIMIT)
+        learned = (self.spread != 1).any() | self.center.any()
+        if recorded():
+            return torch.where(learned, deviations, values)
+        return deviations if learned else values
 
     def back(self, values: Tensor) -> Tensor:
         """Deviations as features again."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wherewhen.methods._grid import Lanes
+from wherewhen.methods._recorded import picked, put_back, recorded
 
 ROOM = 2**25  # numbers that one map of attention may hold at a time, without gradients
 
@@ -27,26 +28,23 @@ class Sequences:
     @property
     def bag(self) -> Tensor:
         """The bag of each lane ``(L,)``."""
+        if recorded():
+            return torch.zeros_like(self.used[0], dtype=torch.long)
         return self.used.nonzero()[:, 0]
 
     def flat(self, values: Tensor) -> Tensor:
         """Values ``(L, T)`` as one row per bag ``(B, T * P)``, 0 for empty lanes."""
-        batch, cells = self.used.shape
-        grid = values.new_zeros(batch, cells, values.shape[1])
-        grid[self.used] = values
-        return grid.transpose(1, 2).reshape(batch, -1)
+        return put_back(values, self.used).transpose(1, 2).reshape(self.used.shape[0], -1)
 
     def rows(self, values: Tensor) -> Tensor:
         """Values ``(B, T * P)`` as one row per lane ``(L, T)``; undoes `flat`."""
         batch, cells = self.used.shape
-        return values.reshape(batch, -1, cells).transpose(1, 2)[self.used]
+        return picked(values.reshape(batch, -1, cells).transpose(1, 2), self.used)
 
     def crop_sums(self, weights: Tensor, values: Tensor) -> Tensor:
         """Weighted sums ``(B, P, C)`` of values ``(L, T, C)`` in each lane, weights ``(B, T)`` of time steps."""
         each = torch.einsum("lt,ltc->lc", weights[self.bag], values)
-        sums = each.new_zeros(*self.used.shape, values.shape[-1])
-        sums[self.used] = each
-        return sums
+        return put_back(each, self.used)
 
     def sums(self, weights: Tensor, values: Tensor) -> Tensor:
         """Weighted sums ``(B, C)`` of values ``(L, T, C)``, weights ``(B, T * P)``."""
@@ -74,7 +72,8 @@ def sequences(whole: Lanes) -> Sequences:
     torch.Size([1, 2, 3])
     """
     used = whole.held.any(1)
-    return Sequences(whole.features.transpose(1, 2)[used], whole.held.transpose(1, 2)[used], used)
+    features, held = (picked(values.transpose(1, 2), used) for values in (whole.features, whole.held))
+    return Sequences(features, held, used)
 
 
 def picks(values: Tensor, held: Tensor, counts: Tensor) -> Tensor:
@@ -86,6 +85,9 @@ def picks(values: Tensor, held: Tensor, counts: Tensor) -> Tensor:
     [[0.5, 0.0, 0.0, 0.5]]
     """
     counts = torch.minimum(counts, held.sum(1))
+    if recorded():
+        rank = values.masked_fill(~held, -torch.inf).argsort(1, descending=True).argsort(1)
+        return (rank < counts[:, None]) / counts.clamp(min=1).to(values.dtype)[:, None]
     most = max(1, int(counts.max())) if len(counts) else 1
     best = values.detach().masked_fill(~held, -torch.inf).topk(min(most, values.shape[1]), dim=1).indices
     share = 1 / counts.clamp(min=1).to(values.dtype)
@@ -101,6 +103,8 @@ def queries(length: int, lanes: int) -> Iterator[slice]:
     ...     [part.stop for part in queries(10, 2**25 // 40)]
     [4, 8, 10]
     """
+    if recorded():
+        return iter([slice(None)])
     size = length if torch.is_grad_enabled() else max(1, ROOM // max(1, lanes * length))
     return (slice(start, min(start + size, length)) for start in range(0, length, max(1, size)))
 

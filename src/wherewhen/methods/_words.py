@@ -166,7 +166,8 @@ class SpatialTexts(nn.Module):
     def abnormal(self, values: Tensor, scale: float) -> Tensor:
         """The logarithm of the share ``(...)`` of similarity to all texts that abnormal ones have."""
         shares = (scale * F.normalize(values, dim=-1) @ self.texts.T).log_softmax(-1)
-        return shares[..., int(self.normal) :].logsumexp(-1)
+        usual = torch.arange(len(self.texts), device=shares.device) < self.normal
+        return shares.masked_fill(usual, -torch.inf).logsumexp(-1)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
         stored = state_dict.get(f"{prefix}texts")

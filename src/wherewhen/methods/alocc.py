@@ -15,6 +15,7 @@ from torch.func import functional_call
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes
+from wherewhen.methods._recorded import picked, put_back, recorded, unrecordable
 
 VIEW = "cells"
 
@@ -291,12 +292,14 @@ class ALOCC(nn.Module):
 
     def _judged(self, patches: Tensor, held: Tensor) -> Tensor:
         """Scores ``(B, M)`` of all patches ``(B, M, D)``, a chunk at a time where their norms allow it."""
-        rows, bag = self._square(patches[held]), held.nonzero()[:, 0]
+        rows = self._square(picked(patches, held))
         if self.config.compat:
-            scores = self._score(rows, Groups(bag, len(held)))
+            unrecordable("alocc", "compat", "it compares the nonempty patches of a video with each other")
+            scores = self._score(rows, Groups(held.nonzero()[:, 0], len(held)))
         else:
-            scores = torch.cat([self._score(part, None) for part in torch.split(rows, CHUNK)])
-        return scores.new_zeros(held.shape).index_put((held,), scores)
+            parts = [rows] if recorded() else torch.split(rows, CHUNK)
+            scores = torch.cat([self._score(part, None) for part in parts])
+        return put_back(scores, held)
 
     def _score(self, patches: Tensor, groups: Groups | None) -> Tensor:
         kind = self.config.score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from wherewhen.methods._bags import counters_dropped
 from wherewhen.methods._grid import width
 from wherewhen.methods._magnitude import OFFICIAL, Magnitude, MagnitudeConfig
 from wherewhen.methods._published import CLIP, SEQUENCE, ten_crops
+from wherewhen.methods._recorded import recorded, unrecordable
 from wherewhen.methods._sequences import Sequences, renamed
 from wherewhen.methods._settings import demand
 
@@ -120,10 +122,15 @@ def expected(scores: Tensor, held: Tensor, keep: Tensor, sigma: float) -> Tensor
     high = scores.amax(1, keepdim=True) + 9 * sigma
     for _ in range(40):
         bar = (low + high) / 2
-        more = (torch.special.ndtr((scores - bar) / sigma) * held).sum(1, keepdim=True) > keep[:, None]
+        more = (_below((scores - bar) / sigma) * held).sum(1, keepdim=True) > keep[:, None]
         low, high = torch.where(more, bar, low), torch.where(more, high, bar)
-    shares = torch.special.ndtr((scores - (low + high) / 2) / sigma)
-    return torch.where(keep[:, None] < held.sum(1, keepdim=True), shares, 1.0) * held
+    shares = _below((scores - (low + high) / 2) / sigma)
+    return torch.where(keep[:, None] < held.sum(1, keepdim=True), shares, torch.ones_like(shares)) * held
+
+
+def _below(values: Tensor) -> Tensor:
+    """The chance that a standard normal number is below each value."""
+    return (1 + torch.erf(values / math.sqrt(2))) / 2 if recorded() else torch.special.ndtr(values)
 
 
 class CLIPTSA(Magnitude):
@@ -205,6 +212,7 @@ class CLIPTSA(Magnitude):
         """Standard noise ``(B, S, M)``; outside of training the same for bags of any length."""
         if self.training:
             return torch.randn(len(like), self.config.samples, like.shape[1], device=like.device)
+        unrecordable("clip_tsa", "compat", "it draws noise, which other programs draw otherwise")
         rows = -(-like.shape[1] // 16) * 16  # torch draws 16 at a time; whole draws start alike
         fixed = torch.randn(rows, self.config.samples, generator=torch.Generator().manual_seed(0))
         return fixed[: like.shape[1]].T.to(like.device).expand(len(like), -1, -1)

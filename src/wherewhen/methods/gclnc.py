@@ -17,6 +17,7 @@ from wherewhen.methods._branch import holds, middles
 from wherewhen.methods._graphs import GraphConvolution, balanced, both, proximity, similarity
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
 from wherewhen.methods._published import C3D, SEQUENCE
+from wherewhen.methods._recorded import picked, put_back, recorded
 from wherewhen.methods._sequences import renamed
 
 VIEW = "cells"
@@ -230,12 +231,10 @@ class GCLNC(nn.Module):
 
     def _classify(self, short: Lanes, drop: bool = False) -> Tensor:
         """Logits ``(B, T, P)``, 0 where nothing is held."""
-        inner = F.relu(self.enter(short.features[short.held]))
+        inner = F.relu(self.enter(picked(short.features, short.held)))
         if drop:
             inner = inner * self._drop(len(short.held), short.held.nonzero()[:, 0], inner)
-        logits = self.leave(inner).squeeze(-1)
-        spot: Tensor = logits.new_zeros(short.held.shape).index_put((short.held,), logits)
-        return spot
+        return put_back(self.leave(inner).squeeze(-1), short.held)
 
     def _clean(
         self,
@@ -259,13 +258,13 @@ class GCLNC(nn.Module):
             places = torch.stack([step.repeat(cells), cell // short.size[1], cell % short.size[1]], -1)
             x, held, adjacency = x.flatten(1, 2)[:, None], held.flatten(1)[:, None], proximity(places)
         rows = held.any(-1)
-        adjacency = adjacency[rows] if adjacency.ndim == 4 else adjacency
-        arguments = (x[rows], held[rows], adjacency.to(x.dtype))
+        adjacency = picked(adjacency, rows) if adjacency.ndim == 4 else adjacency
+        arguments = (picked(x, rows), picked(held, rows), adjacency.to(x.dtype))
         if drop:
-            shape = x.new_empty(*x[rows].shape[:2], self.cleaner.fc1.out_features)
+            shape = x.new_empty(*arguments[0].shape[:2], self.cleaner.fc1.out_features)
             arguments = (*arguments, self._drop(batch, rows.nonzero()[:, 0], shape))  # type: ignore[assignment]
         logits = functional_call(self.cleaner, weights or {}, arguments)
-        whole: Tensor = logits.new_zeros(held.shape).index_put((rows,), logits * held[rows])
+        whole = put_back(logits * picked(held, rows), rows)
         return whole.reshape(batch, cells, t).transpose(1, 2)
 
     def _drop(self, bags: int, bag: Tensor, rows: Tensor) -> Tensor:
@@ -304,7 +303,9 @@ def certain(scores: Tensor, held: Tensor, share: float) -> Tensor:
 
 def _tubes(view: View) -> bool:
     """Whether instances are tubes, not cells of a grid."""
-    return not any(view.shapes) and bool((view.track >= 0)[view.mask].any())
+    if any(view.shapes) or recorded():
+        return not any(view.shapes)
+    return bool((view.track >= 0)[view.mask].any())
 
 
 def _past(name: str) -> str:

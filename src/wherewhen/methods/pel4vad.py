@@ -16,6 +16,7 @@ from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Proven
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._published import ten_crops
+from wherewhen.methods._recorded import recorded
 from wherewhen.methods._sequences import Locked, picks, queries, renamed, sequences
 
 VIEW = "cells"
@@ -115,7 +116,7 @@ class Context(nn.Module):
         query, key, value = self.query(values), self.key(values), self.value(values)
         step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
         parts, share = [], torch.sigmoid(self.mix)
-        for part in queries(len(step), len(values)):
+        for part in queries(values.shape[1], values.shape[0]):
             away = (step[part, None] - step).abs()
             maps = query[:, part] @ key.transpose(1, 2) / math.sqrt(key.shape[-1]) + self.proximity(away)
             maps = maps.masked_fill(~present[:, None], -1e9)
@@ -310,7 +311,12 @@ def smooth(scores: Tensor, present: Tensor, config: PEL4VADConfig) -> Tensor:
     both = F.pad(both, (0, ahead))
     if config.compat:  # steps after the end count as zeros
         both[1] = 1.0
-    sums, counts = both.unfold(-1, size, size if fixed else 1).sum(-1)
+    if not recorded():
+        sums, counts = both.unfold(-1, size, size if fixed else 1).sum(-1)
+    elif fixed:
+        sums, counts = both.reshape(*both.shape[:-1], -1, size).sum(-1)
+    else:
+        sums, counts = torch.stack([both[..., k : k + length] for k in range(size)]).sum(0)
     means: Tensor = sums / counts.clamp(min=1)
     return means.repeat_interleave(size, dim=1)[:, :length] if fixed else means
 

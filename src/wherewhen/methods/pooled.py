@@ -15,6 +15,7 @@ from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Traini
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Instances
 from wherewhen.methods._grid import Lanes, flat, lanes
+from wherewhen.methods._recorded import recorded
 
 VIEW = "cells"
 PARTS = 8  # statistics of each feature: see `Pooled.statistics`
@@ -156,6 +157,8 @@ class Pooled(nn.Module):
         """Mean and power mean ``(B, T, 2 D)`` of the cells of each step; a summarized view has them already."""
         if view.features.shape[2] == 2 * self.usual.numel():
             return short.features[:, :, 0].float()
+        if recorded():
+            return torch.cat(_means(short.features, short.size[0] * short.size[1]), 2)
         counts = view.mask.sum(1).tolist()
         cells = [s[1] * s[2] if s else max(int(n), 1) for s, n in zip(view.shapes, counts, strict=True)]
         number = torch.tensor(cells, device=view.features.device, dtype=torch.float32)[:, None, None]
@@ -217,6 +220,12 @@ def _means(features: Tensor, cells: Tensor | int) -> tuple[Tensor, Tensor]:
 
 def _spans(view: View, steps: Tensor, window: float) -> tuple[Tensor, Tensor]:
     """First step and the one after the last ``(B, T)`` of the window around the center of each step."""
+    if recorded():
+        _, height, wide = view.shapes[0] or (1, 1, view.features.shape[1])
+        times = view.extents[0, :: height * wide, :2].double().mean(1)
+        limits = times + window / 2 + 1e-6, times - window / 2 - 1e-6
+        last, first = ((times <= limits[0][:, None]).sum(1), (times < limits[1][:, None]).sum(1))
+        return first[None], last[None]
     size = view.features.shape[1]
     first = torch.zeros(steps.shape, dtype=torch.long, device=steps.device)
     last = torch.arange(1, steps.shape[1] + 1, device=steps.device).repeat(len(steps), 1)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
+from wherewhen.methods._recorded import picked, put_back
 
 VIEW = "cells"
 
@@ -167,33 +168,32 @@ class Proximity(nn.Module):
         lane, bag_of_lane = by_lane.any(1), bag.repeat_interleave(cells)
         apart = _apart(torch.arange(t, device=x.device)[:, None])
         for layer in self.frames:
-            rows = x.transpose(1, 2).reshape(batch * cells, t, -1)
-            attended = layer(rows[lane], by_lane[lane], apart, bag_of_lane[lane], batch)
-            rows = rows.index_put((lane,), attended.to(rows.dtype))
-            x = rows.reshape(batch, cells, t, -1).transpose(1, 2) * held[..., None]
+            rows = x.transpose(1, 2).reshape(batch * cells, t, x.shape[-1])
+            inputs = (picked(values, lane) for values in (rows, by_lane))
+            attended = layer(*inputs, apart, picked(bag_of_lane, lane), batch)
+            rows = put_back(attended.to(rows.dtype), lane)
+            x = rows.reshape(batch, cells, t, x.shape[-1]).transpose(1, 2) * held[..., None]
         if self.mix is not None:
             by_step = held.reshape(batch * t, cells)
             step = by_step.any(1)
-            rows = x.reshape(batch * t, cells, -1)
+            rows = picked(x.reshape(batch * t, cells, x.shape[-1]), step)
             if isinstance(self.mix, Attention):
-                mixed = self.mix(
-                    rows[step], by_step[step], _apart(_places(size, x)), bag.repeat_interleave(t)[step], batch
-                )
+                bag_of_step = picked(bag.repeat_interleave(t), step)
+                mixed = self.mix(rows, picked(by_step, step), _apart(_places(size, x)), bag_of_step, batch)
             else:
-                grid = rows[step].transpose(1, 2).unflatten(2, size)
-                mixed = rows[step] + F.relu(self.mix(grid)).flatten(2).transpose(1, 2)
-            x = rows.index_put((step,), mixed.to(rows.dtype)).reshape(batch, t, cells, -1)
+                grid = rows.transpose(1, 2).reshape(rows.shape[0], rows.shape[2], *size)
+                mixed = rows + F.relu(self.mix(grid)).flatten(2).transpose(1, 2)
+            x = put_back(mixed.to(x.dtype), step).reshape(batch, t, cells, x.shape[-1])
         return self._scores(x, features, held)
 
     def _scores(self, x: Tensor, features: Tensor, held: Tensor) -> Tensor:
         rate = 3 * self.config.dropout if self.training else 0.0
         drop = _dropped(len(x), x.shape[-1], rate, x)[:, None, None]
-        logits = self.head((x * drop)[held]).squeeze(-1).float()
+        logits = self.head(picked(x * drop, held)).squeeze(-1).float()
         if self.config.prior is not None:
-            lengths = features[held].square().mean(-1).sqrt()
+            lengths = picked(features, held).square().mean(-1).sqrt()
             logits = logits + self.steep * (lengths / self.config.prior - 1)
-        scores: Tensor = logits.new_zeros(held.shape).index_put((held,), torch.sigmoid(logits))
-        return scores
+        return put_back(torch.sigmoid(logits), held)
 
     def _shown(self, maps: Tensor, view: View, size: tuple[int, int]) -> Tensor:
         """Maps ``(B, T, P)`` in the form that ``patches`` sets; values outside a bag's grid are undefined."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread, width
+from wherewhen.methods._recorded import picked, put_back
 from wherewhen.methods._settings import demand
 
 VIEW = "cells"
@@ -135,7 +136,7 @@ class Reward(nn.Module):
         view = bags[VIEW]
         whole = lanes(view)
         short, where = segments(whole, self.config.segments if self.training else None)
-        stage = int(self.stage)
+        stage = int(self.stage) if self.training else UNSTUDIED
         final = _logits(self.final, short, learns=stage != SCOUTING)
         scout = _logits(self.scout, short, learns=stage != SCORING)
         scores = flat(spread(torch.sigmoid(final) * short.held, where), view)
@@ -240,10 +241,9 @@ def _perceptron(dims: int, config: RewardConfig) -> nn.Sequential:
 
 def _logits(head: nn.Module, short: Lanes, learns: bool) -> Tensor:
     """Logits ``(B, S, P)`` of held instances, 0 elsewhere."""
-    logits = short.features.new_zeros(short.held.shape)
     with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-        logits[short.held] = head(short.features[short.held]).squeeze(-1).to(logits.dtype)
-    return logits
+        logits = head(picked(short.features, short.held)).squeeze(-1).to(short.features.dtype)
+        return put_back(logits, short.held)
 
 
 PLUGIN = Reward

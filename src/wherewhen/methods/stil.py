@@ -122,7 +122,7 @@ class STIL(nn.Module):
             return evenly
         rank = (view.features @ self.past).float() if self.training else margins.detach()
         best = rank.masked_fill(~held, -torch.inf).argmax(1)
-        return nn.functional.one_hot(best, held.shape[1]).to(evenly.dtype) * held
+        return torch.zeros_like(evenly).scatter(1, best[:, None], 1.0) * held
 
     def loss(self, output: Output, bags: Mapping[str, View], labels: Tensor) -> dict[str, Tensor]:
         """Squared hinges of instances, ``margin``, and of videos, ``video``; ``penalty``. ``labels``: 1 = anomalous."""

@@ -16,6 +16,7 @@ from wherewhen.core.contracts import Classes, MethodAbilities, Output, Provenanc
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
+from wherewhen.methods._recorded import recorded, unrecordable
 from wherewhen.methods._sequences import mean_of, queries
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, SpatialTexts, alike, best_means, class_loss, separation
@@ -138,7 +139,7 @@ def by_distance(values: Tensor, held: Tensor, sigma: Tensor) -> Tensor:
     step = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
     present = held.to(values.dtype)[..., None]
     both = torch.cat([values * present, present], -1)
-    parts = [torch.exp(-(step[part, None] - step).abs() / sigma) @ both for part in queries(len(step), 1)]
+    parts = [torch.exp(-(step[part, None] - step).abs() / sigma) @ both for part in queries(values.shape[1], 1)]
     sums = torch.cat(parts, 1) if parts else both
     return sums[..., :-1] / sums[..., -1:].clamp(min=1e-9)
 
@@ -151,12 +152,17 @@ def chosen(motion: Tensor, held: Tensor, config: STPromptConfig) -> Tensor:
     """
     order = motion
     if config.choose == "random":  # the same in every run and batch: a step's draw depends on its number only
-        steps, cells = motion.shape[1:]
-        table = torch.rand(DRAWN, cells, generator=torch.Generator().manual_seed(0)).to(motion.device)
-        order = table[torch.arange(steps, device=motion.device) % DRAWN].expand_as(motion)
-    count = motion.shape[-1] if config.choose == "all" else min(config.patches, motion.shape[-1])
-    best = order.masked_fill(~held, -torch.inf).topk(count, -1).indices
-    picked = torch.zeros_like(held).scatter(-1, best, True) & held
+        unrecordable("stprompt", "choose: random", "it draws patches, which other programs draw otherwise")
+        table = torch.rand(DRAWN, motion.shape[2], generator=torch.Generator().manual_seed(0)).to(motion.device)
+        order = table[torch.arange(motion.shape[1], device=motion.device) % DRAWN].expand_as(motion)
+    order = order.masked_fill(~held, -torch.inf)
+    if config.choose == "all":
+        picked = held
+    elif recorded():  # without a number of cells that depends on the picture
+        picked = (order.argsort(-1, descending=True).argsort(-1) < config.patches) & held
+    else:
+        best = order.topk(min(config.patches, motion.shape[-1]), -1).indices
+        picked = torch.zeros_like(held).scatter(-1, best, True) & held
     if config.weights == "share":
         return F.normalize(motion * picked, p=1, dim=-1, eps=1e-9)
     number = held.sum(-1, keepdim=True).clamp(min=1)
@@ -263,7 +269,7 @@ class STPrompt(nn.Module):
         like = alike(self.usual.back(values), texts, self.config.temperature)
         scores = frames[..., None] * self.prominence(whole, motion, weights, bags)
         extra = {"frames": frames, "alike": like, "held": held, "patches": weights}
-        extra["texts"] = texts.expand(len(view.mask), *texts.shape)
+        extra["texts"] = texts.expand(view.mask.shape[0], *texts.shape)
         if not self.training:
             share = like.softmax(-1)[..., 1:, None].expand(*like.shape[:2], like.shape[2] - 1, motion.shape[-1])
             extra["classes"] = torch.stack([flat(share[:, :, c], view) for c in range(share.shape[2])], -1)

@@ -113,7 +113,7 @@ def nearby(values: Tensor, held: Tensor, compat: bool = False) -> Tensor:
     values = values * present[..., None]
 
     def weigh(rows: Tensor) -> Tensor:
-        parts = queries(len(step), 1)
+        parts = queries(rows.shape[1], 1)
         return torch.cat([torch.exp(-(step[part, None] - step).abs() / math.e) @ rows for part in parts], 1)
 
     sums = weigh(present[..., None]).clamp(min=1e-9)

@@ -16,6 +16,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import flat, lanes, width
 from wherewhen.methods._layers import Bottleneck, Usual, quick, start_from_length
 from wherewhen.methods._published import CLIP, SEQUENCE
+from wherewhen.methods._recorded import put_back, recorded
 from wherewhen.methods._sequences import ROOM, Sequences, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 from wherewhen.methods._words import ClassTexts, alike, best_means, class_loss, separation
@@ -149,7 +150,8 @@ def similarity(values: Tensor, held: Tensor, least: float) -> Tensor:
     [[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
     unit = F.normalize(values, dim=-1, eps=1e-20)
-    cosines = F.threshold(unit @ unit.transpose(1, 2), least, 0.0)
+    cosines = unit @ unit.transpose(1, 2)
+    cosines = torch.where(cosines > least, cosines, torch.zeros_like(cosines))
     both = held[:, :, None] & held[:, None]
     return cosines.masked_fill(~held[:, None], -1e9).softmax(-1) * both
 
@@ -294,13 +296,14 @@ class VadCLIP(nn.Module):
     def lanes(self, lane: Sequences, texts: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``(L, T)`` and similarity to texts ``(L, T, 1 + C)`` of lanes, a piece of ``length`` at a time."""
         steps, length = lane.held.shape[1], self.config.length
-        size = length if self.config.compat else min(length, max(1, steps))
+        size = length if self.config.compat or recorded() else min(length, max(1, steps))
         more = -steps % size
         values = F.pad(lane.features, (0, 0, 0, more)).reshape(-1, size, lane.features.shape[-1])
         held = F.pad(lane.held, (0, more)).reshape(-1, size)
-        parts = [self.pieces(values[rows], held[rows], texts) for rows in parted(len(values), size)]
+        groups = [slice(None)] if recorded() else parted(len(values), size)
+        parts = [self.pieces(values[rows], held[rows], texts) for rows in groups]
         logits, like = (
-            torch.cat(outputs).reshape(len(lane.held), steps + more, *outputs[0].shape[2:])
+            torch.cat(outputs).reshape(lane.held.shape[0], steps + more, *outputs[0].shape[2:])
             for outputs in zip(*parts, strict=True)
         )
         return logits[:, :steps], like[:, :steps]
@@ -311,7 +314,7 @@ class VadCLIP(nn.Module):
         values = self.context(self.usual(values) * held[..., None], present, held)
         logits = self.classifier(self.judge(values)).squeeze(-1)
         values = self.usual.back(values)
-        prompted = texts.expand(len(values), *texts.shape)
+        prompted = texts.expand(values.shape[0], *texts.shape)
         if self.config.visual:
             shown = torch.einsum("lt,ltd->ld", logits * present, values)
             prompted = prompted + F.normalize(shown, dim=-1)[:, None]
@@ -344,10 +347,7 @@ class VadCLIP(nn.Module):
 
 def by_bag(lane: Sequences, values: Tensor) -> Tensor:
     """Values ``(L, T, C)`` of lanes as ``(B, T * P, C)``, 0 for empty lanes."""
-    batch, cells = lane.used.shape
-    grid = values.new_zeros(batch, cells, *values.shape[1:])
-    grid[lane.used] = values
-    return grid.transpose(1, 2).flatten(1, 2)
+    return put_back(values, lane.used).transpose(1, 2).flatten(1, 2)
 
 
 def parted(count: int, size: int) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from wherewhen.core.contracts import MethodAbilities, Output, Provenance, Training, View
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._grid import Lanes, flat, lanes, segments, spread
+from wherewhen.methods._recorded import picked, put_back, recorded
 
 VIEW = "cells"
 SAMPLE = 16_384  # normal cells from which the memory is computed
@@ -168,8 +169,7 @@ class WhereWhen(nn.Module):
         inputs = self._inputs(view)
         logits = self._logits(inputs)
         held = inputs.short.held
-        scores = logits.new_zeros(*held.shape, self.config.heads)
-        scores[held] = torch.sigmoid(logits.float()).to(scores.dtype)
+        scores = put_back(torch.sigmoid(logits.float()).to(logits.dtype), held)
         cell_scores = flat(spread(scores.mean(-1), inputs.where), view)
         return Output(cell_scores, {"heads": scores.permute(0, 3, 1, 2), "held": held, "steps": inputs.short.steps})
 
@@ -180,8 +180,8 @@ class WhereWhen(nn.Module):
         config = self.config
         with torch.no_grad():
             short, where = segments(lanes(view), config.segments if self.training else None)
-            cells = short.features[short.held]
-            rows = torch.cat([cells, _neighbors(short)[short.held]], 1) if config.context else cells
+            cells = picked(short.features, short.held)
+            rows = torch.cat([cells, picked(_neighbors(short), short.held)], 1) if config.context else cells
             long = far = None
             if config.length is not None:
                 long = cells.square().mean(-1).sqrt() / config.length - 1
@@ -195,7 +195,8 @@ class WhereWhen(nn.Module):
         """Logits ``(R, H)`` of the nonempty cells; all heads in one product."""
         first = self.first * self.subspace
         hidden = torch.addmm(self.bias.flatten(), inputs.rows, first.transpose(0, 1).flatten(1)).relu_()
-        logits = torch.addmm(self.shift.flatten(), hidden, torch.block_diag(*self.last))  # type: ignore[no-untyped-call]
+        diagonal = torch.eye(self.config.heads, device=hidden.device)[:, None]  # a head reads its own layer alone
+        logits = torch.addmm(self.shift.flatten(), hidden, (self.last * diagonal).flatten(0, 1))
         if inputs.long is not None:
             logits = logits + (self.steep * inputs.long)[:, None]
         if inputs.far is not None:
@@ -204,6 +205,10 @@ class WhereWhen(nn.Module):
 
     def _distance(self, rows: Tensor) -> Tensor:
         """Distance ``(R,)`` of each row ``(R, D)`` from the nearest center."""
+        if recorded():
+            squares = rows.square().sum(1)[:, None] - 2 * rows @ self.memory.T + self.memory.square().sum(1)
+            nearest: Tensor = squares.amin(1).clamp(min=0).sqrt() / rows.shape[1] ** 0.5
+            return nearest
         empty = rows.new_empty(0)
         with torch.no_grad():
             parts = [torch.cdist(part, self.memory).amin(1) for part in torch.split(rows.float(), 16_384)]
@@ -247,7 +252,10 @@ def _neighbors(short: Lanes) -> Tensor:
     batch, steps, _, dims = short.features.shape
     maps = short.features.reshape(batch * steps, *short.size, dims).permute(0, 3, 1, 2)
     present = short.held.reshape(batch * steps, 1, *short.size).to(maps.dtype)
-    sums, counts = (functional.avg_pool2d(part, 3, 1, 1, divisor_override=1) for part in (maps, present))
+    if recorded():  # formats for other programs have means only
+        sums, counts = (9 * functional.avg_pool2d(part, 3, 1, 1) for part in (maps, present))
+    else:
+        sums, counts = (functional.avg_pool2d(part, 3, 1, 1, divisor_override=1) for part in (maps, present))
     return (sums / counts.clamp(min=1)).permute(0, 2, 3, 1).reshape(short.features.shape)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
@@ -58,7 +58,7 @@ NONE = EngineChoice(NO_ENGINE, "fp32")
 class Batched:
     """An engine that is made for batches of one size, called with any."""
 
-    def __init__(self, runner: Engine, size: int) -> None:
+    def __init__(self, runner: Callable[[Pixels], Features], size: int) -> None:
         self.runner, self.size = runner, size
 
     def __call__(self, clips: Pixels) -> Features:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -62,6 +62,13 @@ class Network:
         if config.weights != RANDOM:
             path = self.weights_file(config)
             files.fit(self.module, self.renamed(files.read(path)), path)
+
+    @classmethod
+    def without_weights(cls, config: Any, run: Callable[[Pixels], Features]) -> Self:
+        """The backbone around another network of the same clips and features, such as an exported one."""
+        backbone = cls.__new__(cls)
+        backbone.config, backbone.clip, backbone.run = config, cls.spec(config), run
+        return backbone
 
     @classmethod
     def spec(cls, config: Any) -> ClipSpec:

@@ -27,6 +27,7 @@ TYPES: dict[str, Any] = {
     # data sets
     "reader": str, "other_reader": str, "fold": str, "normal": str, "anomalous": str, "damaged": Literal, "across": str,
     # what is written and printed
+    "format": Literal,
     "output": str, "json": bool, "quiet": bool, "render": bool, "examples": int, "stored": Literal, "dry_run": bool,
     # how work is done
     "device": str, "workers": int, "distributed": Literal, "ray_address": str, "resume": bool, "trust": bool,
