@@ -60,12 +60,15 @@ wheel: .venv/ready  ## build dist/, install the wheel into an empty environment 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,all,docs]'
 	@touch $@
 
-# A browser for the tests of the report and a broker for those of MQTT: installed where that may be, else tests are skipped.
+# A browser for the tests of the report, a broker for those of MQTT and a server for those of RTSP: installed where that
+# may be, else tests are skipped.
+SYSTEM := chromium mosquitto gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi
 system:
-	@if command -v chromium >/dev/null 2>&1 && [ -x /usr/sbin/mosquitto ]; then :; \
+	@if command -v chromium >/dev/null 2>&1 && [ -x /usr/sbin/mosquitto ] && \
+		ls /usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib >/dev/null 2>&1; then :; \
 	elif command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium mosquitto >/dev/null; \
-	else echo "no chromium or mosquitto: tests that need them are skipped; to run them: sudo apt-get install chromium mosquitto"; fi
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(SYSTEM) >/dev/null; \
+	else echo "tests that need a browser, a broker or an RTSP server are skipped; to run them: sudo apt-get install $(SYSTEM)"; fi
 
 clean:  ## remove all that the targets make
 	rm -rf .venv .wheel dist site demo runs fuzz-findings htmlcov .coverage .coverage.* .hypothesis .*_cache

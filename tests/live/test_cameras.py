@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen.core.errors import ConfigError
+from wherewhen.live.alerts import Change
+from wherewhen.live.camera import CameraWatch
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.schedule import Period, permits
+from wherewhen.live.settings import WatchConfig
 from wherewhen.live.snapshots import Snapshots
 from wherewhen.live.wall_clock import WallClock
 from wherewhen.live.zones import Masks, check, inside
@@ -143,3 +148,18 @@ def test_a_zone_is_a_polygon_in_the_picture() -> None:
     for polygon in ([[0, 0], [1, 1]], [[0, 0], [1, 0], [1, 7]]):
         with pytest.raises(ConfigError, match="three points"):
             check("zones.gate", polygon)
+
+
+@given(st.floats(-40, 40), st.booleans())
+def test_times_follow_the_clock_between_alerts_or_in_a_jump(off: float, is_open: bool) -> None:
+    camera = WatchConfig({"gate": {"url": "0", "model": "any"}}).of_cameras["gate"]
+    watch = CameraWatch("gate", camera, SimpleNamespace(alarm=0.5), Path("nowhere"), [], [])  # type: ignore[arg-type]
+    told: list[Change] = []
+    watch._tell = told.extend  # type: ignore[method-assign, assignment]
+    if is_open:
+        assert not list(watch.alerts(1000.0, 1002.0, 0.4, None))
+        assert [change.kind for change in watch.alerts(1002.0, 1004.0, 0.9, None)] == ["new"]
+    begin = watch._follow(1000.0, 1000.0 + off, 1004.0)
+    follows = abs(off) > (20 if is_open else 0.25)
+    assert begin == (1000.0 + off if follows else 1000.0)
+    assert [change.kind for change in told] == ["end"] * (follows and is_open)
