@@ -101,3 +101,20 @@ def test_simulated_cameras_keep_their_budget(
     assert within > 80
     sent, alone = (float(words.split()[0]) for words in lines[2].split(": ")[1].split(", "))
     assert sent <= alone <= 200
+
+
+@pytest.mark.parametrize(
+    ("ended", "counts"),
+    [
+        ("a b c a k a b c c", (6, 0, 0)),  # killed in the second event of an hour, which ends with the process
+        ("a b c a a b c c", (6, 0, 0)),
+        ("a b c a k a c c", (6, 1, 0)),
+        ("a b c a k a b c d c", (6, 0, 1)),
+    ],
+)
+def test_the_soak_tells_lost_alerts_from_those_of_hours_that_were_cut(ended: str, counts: tuple[int, int, int]) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "soak.py"))
+    alerts = {name: (float(number), 0.5) for number, name in enumerate("abcdk")}
+    expected = {"day": [alerts[name] for name in "abc"], "night": [alerts["c"]]}
+    hours = ["day", "day", "killed", "day", "night"]
+    assert script["compared"](hours, expected, [alerts[name] for name in ended.split()]) == counts

@@ -22,6 +22,7 @@ from wherewhen.live.zones import Masks
 from wherewhen.video.reader import Reading
 from wherewhen.video.sources import parsed
 from wherewhen.video.taking import Want
+from wherewhen.video.writer import Writer
 
 GRAY = np.zeros((4, 6, 3), np.uint8)
 
@@ -105,3 +106,17 @@ def test_a_camera_that_refuses_is_an_error(tmp_path: Path) -> None:
     source = parsed("rtsp://127.0.0.1:9/1")
     with pytest.raises(VideoError, match="can't be opened"):
         opened(lambda: Feed(source, Now(), lambda *_: None, Masks([]), 10.0, Event()), Event())
+
+
+def test_frames_do_not_wait_for_those_that_are_wanted_apart(tmp_path: Path) -> None:
+    path = tmp_path / "gray.mp4"
+    with Writer(path, 10) as writer:
+        for _ in range(20):
+            writer.write(np.full((32, 48, 3), 90, np.uint8))
+    with Reading(path, "keep", None) as reading:
+        taken = [(number, frame.start, frame.end) for number, frame in reading.several([Want(), Want(2.0, apart=True)])]
+    every, few = ([(start, end) for number, start, end in taken if number == which] for which in (0, 1))
+    np.testing.assert_allclose(every, [(k / 10, (k + 1) / 10) for k in range(20)], atol=1e-6)
+    np.testing.assert_allclose(few, [(k / 2, (k + 1) / 2) for k in range(4)], atol=1e-6)
+    before = [start for _, start, _ in taken[: taken.index((1, *few[0]))]]
+    assert max(before) == pytest.approx(0.4)  # not 0.0: the first of the few lasts half a second

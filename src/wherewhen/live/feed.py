@@ -19,7 +19,7 @@ from wherewhen.video.reader import Reading
 from wherewhen.video.sources import USUAL, Access, Source
 from wherewhen.video.taking import Spent, Want
 
-TAP = Want(rate=2.0, width=640)  # pictures for the state of the camera and for snapshots
+TAP = Want(rate=2.0, width=640, apart=True)  # pictures for the state of the camera and for snapshots
 MOST = 4096  # frames that wait at most
 CLOSE = 2.0  # seconds that a thread may take to end: a silent camera may hold it up longer
 

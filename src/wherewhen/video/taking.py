@@ -21,7 +21,8 @@ class Want(NamedTuple):
     """The frames that a consumer needs: see `wherewhen.video.reader.frames`.
 
     ``new``: pictures that repeat the one before are left out, see `Repeats`; the frame before lasts longer.
-    ``delay``: seconds left out at the beginning; frames are chosen as if the recording began there.
+    ``delay``: seconds left out at the beginning; frames are chosen as if the recording began there. ``apart``: others
+    don't wait for its frames, which come after those that begin later.
     """
 
     rate: float | None = None
@@ -29,6 +30,7 @@ class Want(NamedTuple):
     size: tuple[int, int] | None = None
     new: bool = False
     delay: float = 0.0
+    apart: bool = False
 
 
 class Spent:
@@ -49,7 +51,7 @@ class _Taker:
     """A consumer of frames: its selection, and its last frame, whose end is not known yet."""
 
     def __init__(self, want: Want, reel: Reel, since: float) -> None:
-        self.size, self.new, self.delay = want[1:3], want.new, want.delay
+        self.size, self.new, self.delay, self.apart = want[1:3], want.new, want.delay, want.apart
         self.since = since + want.delay
         self.keeps = None if want.rate is None else Thinner(want.rate, reel.step, reel.tick)
         self.held: _Held | None = None
@@ -87,7 +89,8 @@ class Taking:
                 break
             last = shot.start
             self._take(shot)
-            coming = [taker.held.start if taker.held else last for taker in self._takers if not taker.done]
+            takers = [taker for taker in self._takers if not (taker.done or taker.apart)]
+            coming = [taker.held.start if taker.held else last for taker in takers]
             yield from self._before(min(coming, default=INF))
         if last is not None:
             for number, taker in enumerate(self._takers):
