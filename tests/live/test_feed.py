@@ -119,4 +119,4 @@ def test_frames_do_not_wait_for_those_that_are_wanted_apart(tmp_path: Path) -> N
     np.testing.assert_allclose(every, [(k / 10, (k + 1) / 10) for k in range(20)], atol=1e-6)
     np.testing.assert_allclose(few, [(k / 2, (k + 1) / 2) for k in range(4)], atol=1e-6)
     before = [start for _, start, _ in taken[: taken.index((1, *few[0]))]]
-    assert max(before) == pytest.approx(0.4)  # not 0.0: the first of the few lasts half a second
+    assert max(before) == pytest.approx(0.3)  # though the first of the few begins at 0 and lasts half a second

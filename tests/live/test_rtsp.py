@@ -227,7 +227,9 @@ def test_events_of_a_stream_of_ped2_are_those_of_its_file(server: Server, model:
     ]  # quiet at both ends, with noise: no picture repeats another
     images = [(image + rng.integers(-4, 5, image.shape)).clip(0, 255).astype(np.uint8) for image in images]
     clip = Clip(tmp_path / "ped2.mp4", images, Fraction(10))
-    camera = Watched("ped2", server.offer("ped2", clip.reel), model, threshold_of(model, clip.path), tmp_path)
+    threshold = threshold_of(model, clip.path)
+    alerts = {"threshold": threshold, "duration": 0.4}
+    camera = Watched("ped2", server.offer("ped2", clip.reel), model, threshold, tmp_path, alerts=alerts)
     try:
         camera.until(lambda: camera.watch.status.reconnects == 1)
     finally:

@@ -25,7 +25,7 @@ class Clock:
 
     In a file a stamp far ahead is a pause of the recording: time passes by as much. In a ``live`` stream, one more than
     10 seconds (or 10 steps) ahead of the last starts a new count as well. Such a count begins after as many seconds as
-    the stream was ``waited`` for, one step at least.
+    the stream was ``waited`` for, one step at least; the first stamp of all, after one step.
 
     >>> clock = Clock(tick=Fraction(1, 10), step=Fraction(1, 10))
     >>> [round(clock(stamp), 3) for stamp in (7, 8, None, 10, 10, 11, 12)]
@@ -73,7 +73,7 @@ class Clock:
         after = last + float(self._step)
         stamp = self._unwrapped(stamp)
         if self._zero is None or self._counts_anew(self.seconds(stamp)):
-            after = max(after, last + waited) if self._live else after
+            after = max(after, last + waited) if self._live and self._zero is not None else after
             self._zero = stamp - round(after / self._tick)
             self._stamp = self.seconds(stamp)
             return after
