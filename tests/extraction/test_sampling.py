@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -241,10 +241,10 @@ def test_pictures_for_two_come_from_one_reading(tmp_path: Path, monkeypatch: pyt
     expected = [list(sampling.frames(film, spec)) for spec in specs]
     real = reader._opened
 
-    def counted(source: Path, rate: float | None, strict: bool) -> object:
+    def counted(*arguments: Any) -> object:
         nonlocal opened
         opened += 1
-        return real(source, rate, strict)
+        return real(*arguments)
 
     monkeypatch.setattr(reader, "_opened", counted)
     one, other = sampling.shared(film, specs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,9 +26,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     honest = film.opened
 
-    def counted(source: Source) -> object:
+    def counted(source: Source, *more: Any) -> object:
         found.append(str(source))
-        return honest(source)
+        return honest(source, *more)
 
     monkeypatch.setattr(film, "opened", counted)
     return found

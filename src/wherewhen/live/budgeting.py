@@ -17,7 +17,7 @@ from wherewhen.budget.bounds import CONFIDENCE, days_for
 from wherewhen.budget.calibration import Calibration, calibrate
 from wherewhen.budget.tail import LEAST, Tail
 from wherewhen.budget.tracker import Tracker
-from wherewhen.core.documents import read_json
+from wherewhen.core.documents import json_of, read_json
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.extents import TICK
 from wherewhen.core.store import content_hash
@@ -287,7 +287,7 @@ class CameraBudget:
         """The last minute that an earlier run calibrated with for the same budget; infinite where there is none."""
         query = "SELECT record_json FROM calibration WHERE camera = ? AND model_sha = ? AND at >= ? ORDER BY id DESC"
         for (text,) in self.database.rows(f"{query} LIMIT 1", self.camera, self.model.sha, self.baseline):
-            record = json.loads(text)
+            record = json_of(text)
             if self.config is not None and record["budget"] == asdict(self.config):
                 return float(record["last"])
         return math.inf

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.live.database import Database
 
@@ -66,7 +66,7 @@ def snooze(database: Database, camera: str, minutes: float, now: float, zone: st
     """
     _check_camera(database, camera)
     (layout,) = database.rows("SELECT layout FROM control WHERE camera = ?", camera)[0]
-    zones = json.loads(layout or "{}").get("zones", {})
+    zones = json_of(layout or "{}").get("zones", {})
     if zone is not None and zone not in zones:
         raise ConfigError(unknown(f"zone of {camera}", zone[:80], zones))
     if not 0 <= minutes < float("inf"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.budget.blocks import DAY
+from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.live.database import MIGRATIONS, NAME
 
@@ -141,7 +141,7 @@ def overview(folder: Path, now: float) -> Overview:
         started, at, stopped, facts = service
         running = stopped is None and now - at < LIVES
         absence = None if running else _absence(now, at, stopped)
-        records = json.loads(facts).items()
+        records = json_of(facts).items()
         cameras = [_camera(connection, name, fixed, now, started, absence) for name, fixed in records]
         outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
     free = shutil.disk_usage(folder).free
@@ -160,7 +160,7 @@ def _camera(
 ) -> CameraView:
     row = connection.execute("SELECT state, cause, since, at, status_json FROM camera WHERE name = ?", (name,))
     state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", started, now, None)
-    status = json.loads(text) if text else {}
+    status = json_of(text) if text else {}
     day = DAY * (status.get("at", now) // DAY)
     sent = "FROM item WHERE camera = ? AND severity = 'alert'"
     (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND alerted >= ?", (name, day)).fetchone()

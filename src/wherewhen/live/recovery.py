@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 from wherewhen.core.contracts.sinks import Message
+from wherewhen.core.documents import json_of
 from wherewhen.live.alerts import Alert
 from wherewhen.live.database import Database
 
@@ -21,8 +21,8 @@ def close_open(database: Database, camera: str, sinks: list[str], now: float) ->
     for id, start, severity, score, threshold, box, zones, snapshot, state in items:
         end = max(start, row[0][0] if row else start)
         alert = Alert(
-            id, camera, start, end, score, score, json.loads(box), severity, threshold,
-            entered=tuple(json.loads(zones)), end=end, state=state,
+            id, camera, start, end, score, score, json_of(box), severity, threshold,
+            entered=tuple(json_of(zones)), end=end, state=state,
         )  # fmt: skip
         picture = database.path.parent / snapshot if snapshot else None
         has_picture = picture is not None and picture.exists()

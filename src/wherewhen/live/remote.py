@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from contextlib import closing
 from typing import Any
 
 from wherewhen.core.contracts.sinks import Controlling, Standing
+from wherewhen.core.documents import json_of
 from wherewhen.core.errors import WherewhenError
 from wherewhen.live import control
 from wherewhen.live.database import Database
@@ -53,7 +53,7 @@ def standings(database: Database, now: float) -> dict[str, Standing]:
     """
     every = {}
     for name, state, text, at, enabled in database.rows(query):
-        status = json.loads(text) if text else {}
+        status = json_of(text) if text else {}
         score = status.get("score") if state != "offline" and now - at < FRESH else None
         until = control.silent_until(database, name, now)
         every[name] = Standing(state, score, bool(enabled), until, status)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from wherewhen.core.documents import json_of
 from wherewhen.live.overview import opened
 
 MOST = 1000  # events of an answer
@@ -59,7 +59,7 @@ def reviews(folder: Path, query: Query) -> list[dict[str, Any]]:
                 "thumb_path": f"/api/events/{row['id']}/thumbnail.jpg",
                 "data": {
                     "detections": [row["id"]], "objects": ["anomaly"], "sub_labels": [], "audio": [],
-                    "zones": json.loads(row["zones_json"]),
+                    "zones": json_of(row["zones_json"]),
                 },
             }
             for row in _rows(connection, folder, query)
@@ -80,11 +80,11 @@ def file_of(folder: Path, id: str, kind: FileKind) -> Path | None:
 
 def event(folder: Path, row: sqlite3.Row) -> dict[str, Any]:
     """A row of the database in Frigate's fields, and the toolkit's own below ``wherewhen``."""
-    box = json.loads(row["box_json"] or "null")
+    box = json_of(row["box_json"] or "null")
     sides = [box[0], box[1], box[2] - box[0], box[3] - box[1]] if box else None
     return {
         "id": row["id"], "camera": row["camera"], "label": "anomaly", "sub_label": None, "start_time": row["t0"],
-        "end_time": row["t1"], "false_positive": None, "zones": json.loads(row["zones_json"]), "thumbnail": "",
+        "end_time": row["t1"], "false_positive": None, "zones": json_of(row["zones_json"]), "thumbnail": "",
         "has_clip": _file(folder, row, "clip") is not None, "has_snapshot": _file(folder, row, "snapshot") is not None,
         "retain_indefinitely": False, "plus_id": None, "top_score": row["score"],
         "data": {"type": "object", "box": sides, "score": row["score"], "top_score": row["score"], "attributes": []},
@@ -114,7 +114,7 @@ def _rows(connection: sqlite3.Connection, folder: Path, query: Query) -> Iterato
     for row in connection.execute(statement, values):
         if count >= min(max(query.limit, 0), MOST):
             return
-        if zones and not zones & set(json.loads(row["zones_json"])):
+        if zones and not zones & set(json_of(row["zones_json"])):
             continue
         if all(flag is None or bool(flag) == (_file(folder, row, kind) is not None) for kind, flag in files):
             count += 1
