@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["rtsp_server.py"]  # a program for the Python of the system, which has GStreamer
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
