@@ -170,6 +170,19 @@ def test_the_oldest_alerts_go_by_days_and_by_bytes(tmp_path: Path, days: float, 
     assert left(tmp_path) == (names[-remain:], {*names[-remain:], "my own"})
 
 
+@pytest.mark.parametrize(
+    "name", ["yard/12.5-holiday.mp4", "yard/1.000000-a b.mp4", "1.000000-abc123.mp4", "a/b/1.000000-abc123.mp4"]
+)
+def test_recordings_that_only_look_like_alerts_stay(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "clips" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(1000))
+    database = Database(tmp_path)
+    clean(tmp_path, database, StoreConfig(str(tmp_path), 1.0, "1B"), ORIGIN)
+    database.close()
+    assert path.stat().st_size == 1000
+
+
 def test_room_is_made_by_removing_the_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = stored(tmp_path, 6)
     (tmp_path / retention.RESERVE).touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,6 @@ import numpy as np
 from wherewhen.core.values import Features, Floats, Pixels
 from wherewhen.datasets._toy_scene import Scene
 
-KINDS = ("rain", "wind", "flicker")
 SHARE = 0.5  # of the clips have a kind
 
 
@@ -28,15 +28,18 @@ class Nuisance:
     lit: Floats
 
     @classmethod
-    def of(cls, kinds: tuple[str, ...], scene: Scene, rng: np.random.Generator, rate: float, frames: int) -> Nuisance:
-        """The disturbances of a clip; a kind that is not among ``kinds`` never happens."""
-        happens = dict(zip(KINDS, rng.random(len(KINDS)) < SHARE, strict=True))
-        drops = int(rng.uniform(60, 250)) if "rain" in kinds and happens["rain"] else 0
+    def of(
+        cls, kinds: Mapping[str, bool], scene: Scene, rng: np.random.Generator, rate: float, frames: int
+    ) -> Nuisance:  # fmt: skip
+        """The disturbances of a clip; ``kinds``: whether each kind may happen at all."""
+        draws = rng.random(len(kinds)) < SHARE
+        happens = {kind: may and bool(draw) for (kind, may), draw in zip(kinds.items(), draws, strict=True)}
+        drops = int(rng.uniform(60, 250)) if happens["rain"] else 0
         streaks = np.column_stack([rng.random((drops, 2)), rng.uniform(1.5, 3.0, drops)])
         lit = np.zeros(frames)
-        if "flicker" in kinds and happens["flicker"]:
+        if happens["flicker"]:
             lit = _flicker(rng, rate, frames)
-        return cls("wind" in kinds and bool(happens["wind"]), streaks, _glow(scene, rng), lit)
+        return cls(happens["wind"], streaks, _glow(scene, rng), lit)
 
     def __call__(self, image: Pixels, index: int, rate: float) -> Pixels:
         """A picture ``(H, W, 3)`` with lamp light and rain."""

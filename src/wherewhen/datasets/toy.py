@@ -175,7 +175,8 @@ def clip(settings: Toy, index: int) -> Iterator[Drawn]:
     rng = np.random.default_rng([settings.seed, 0xC11B, index])
     actors = fill(scene, rng, settings.rate, settings.frames, clips[index].kind)
     draws = np.random.default_rng([settings.seed, 0x4A17, index])
-    nuisance = Nuisance.of(settings.nuisance, scene, draws, settings.rate, settings.frames)
+    kinds = {kind: kind in settings.nuisance for kind in NUISANCES}
+    nuisance = Nuisance.of(kinds, scene, draws, settings.rate, settings.frames)
     if nuisance.is_windy:
         scene = replace(scene, pictures=_scene(*place, windy=True).pictures)
     if settings.palette:

@@ -120,7 +120,7 @@ class Alerts:
         self.sent = (0, 0)  # day, and number of alerts of that day
         self.silent: frozenset[str | None] = frozenset()
         self.raised = -np.inf
-        self._told = -np.inf
+        self._updated_at = -np.inf
         self.tune(self.threshold, self.config.duration, self.config.detection)
 
     def tune(self, threshold: float, duration: float, detection: float | None) -> None:
@@ -165,8 +165,8 @@ class Alerts:
         if self.alert.severity == "detection":
             if lasts >= self.threshold:
                 yield from self._sent(self.alert, end, held or self._against(self.alert, end, state, lasts))
-        elif end - self._told >= self.config.update_seconds:
-            self._told = end
+        elif end - self._updated_at >= self.config.update_seconds:
+            self._updated_at = end
             yield Change("update", before, self.alert)
 
     @property
@@ -195,7 +195,7 @@ class Alerts:
             return
         day = int(at // DAY)
         self.sent = (day, self.sent[1] + 1 if self.sent[0] == day else 1)
-        self.alert, self._told = replace(alert, severity="alert", suppressed=None, sent_at=at), at
+        self.alert, self._updated_at = replace(alert, severity="alert", suppressed=None, sent_at=at), at
         yield Change("new", None, self.alert)
 
     def _against(self, alert: Alert, at: float, state: State, lasts: float) -> Reason | None:

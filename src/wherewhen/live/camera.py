@@ -323,9 +323,7 @@ class CameraWatch:
             text = f"{state} ({cause})" if cause else state
             log.info("%s: %s", self.name, text, extra=fields(self.name, state, cause))
             self.state = state
-            after = {"state": state, "cause": cause, "since": at}
-            message = Message(f"{self.name}-{at:.3f}", "state", self.name, after, at=at)
-            self._database.post(self.states, f"{message.id}:state", message, None)
+            self._database.post_state(self.states, self.name, state, cause, at)
         self._database.write(
             "INSERT INTO camera VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
             "since = CASE WHEN state = excluded.state THEN since ELSE excluded.since END, state = excluded.state, "

@@ -177,6 +177,11 @@ class Database:
 
         self._changed(post)
 
+    def post_state(self, sinks: Sequence[str], camera: str, state: str, cause: str | None, at: float) -> None:
+        """Put the state of a camera since a moment into the outbox of each sink."""
+        message = Message(f"{camera}-{at:.3f}", "state", camera, {"state": state, "cause": cause, "since": at}, at=at)
+        self.post(sinks, f"{message.id}:state", message, None)
+
     def waiting(self, sink: str, now: float, most: int = 20) -> list[Waiting]:
         """The oldest messages for a sink; none while the first of them waits for another try."""
         query = "SELECT id, message_json, snapshot, tries, next_at FROM outbox WHERE sink = ? ORDER BY id LIMIT ?"

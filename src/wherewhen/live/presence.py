@@ -6,19 +6,15 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from wherewhen.core.contracts.sinks import Message
-from wherewhen.core.documents import read_json
-from wherewhen.core.store import content_hash
+from wherewhen.live.budgeting import ModelRecord
 from wherewhen.live.database import Database
 from wherewhen.live.feed import is_replayed
 from wherewhen.live.notify import notify
 from wherewhen.live.settings import CameraConfig
 
 EVERY = 2.0  # seconds between two signs of life
-CALIBRATION = "calibration.json"  # in a run folder
 
 
 class Presence:
@@ -48,10 +44,7 @@ class Presence:
         insertion = "INSERT INTO camera(name, state, cause, since, at) VALUES (?, 'offline', ?, ?, ?)"
         changes = "state = 'offline', cause = excluded.cause, since = excluded.since"
         self._database.write(f"{insertion} ON CONFLICT(name) DO UPDATE SET {changes}", camera, cause, at, at)
-        message = Message(
-            f"{camera}-{at:.3f}", "state", camera, {"state": "offline", "cause": cause, "since": at}, at=at
-        )
-        self._database.post(self._sinks, f"{message.id}:state", message, None)
+        self._database.post_state(self._sinks, camera, "offline", cause, at)
 
     def close(self) -> None:
         """Note that the service ended as intended."""
@@ -66,12 +59,12 @@ def facts_of(camera: CameraConfig) -> dict[str, Any]:
     ``per_day`` and ``upper``: the budget that the model was calibrated for, and its 95 % bound; None without one. A
     camera with a budget of its own has its present bound in its status.
     """
-    run = Path(str(camera.model))
-    weights = run / "weights" / "best.safetensors" if run.is_dir() else run
-    record = read_json(run / CALIBRATION) if (run / CALIBRATION).exists() else {}
+    model = ModelRecord.of(camera.model, threshold=0.0)  # which is not noted
+    record = model.calibration or {}
     if camera.budget is not None:
         record = {"per_day": camera.budget.per_day}
+    sha = model.sha.removeprefix("sha256:")
     return {
-        "replayed": is_replayed(camera.source), "model": content_hash(weights), "a_day": camera.alerts.a_day,
+        "replayed": is_replayed(camera.source), "model": sha, "a_day": camera.alerts.a_day,
         "per_day": record.get("per_day"), "upper": record.get("upper"),
     }  # fmt: skip

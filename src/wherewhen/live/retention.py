@@ -24,7 +24,7 @@ FREE = 0.05  # share of the disk that is left free
 ROOM = 2**20  # bytes that must be free to write a picture or a message
 RESERVE = "reserve"  # a file that makes room for messages where nothing else can be removed
 RESERVED = 4 * 2**20  # its bytes
-_NAME = re.compile(r"(\d+\.\d+)-")
+_NAME = re.compile(r"(\d+\.\d{6})-[a-z0-9]+")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
 
 
@@ -151,7 +151,7 @@ def is_full(error: BaseException | None) -> bool:
 
 def _files(folder: Path) -> dict[str, list[Path]]:
     """The files of each alert, the oldest first; an alert's name begins with its time."""
-    paths = (path for kind in KINDS for path in (folder / kind).rglob("*") if path.is_file())
+    paths = (path for kind in KINDS for path in (folder / kind).glob("*/*") if path.is_file())
     files: dict[str, list[Path]] = {}
     for path in sorted(paths, key=lambda path: path.stem):
         if _time_of(path.stem) < float("inf"):
@@ -161,7 +161,7 @@ def _files(folder: Path) -> dict[str, list[Path]]:
 
 def _time_of(id: str) -> float:
     """When an alert began, in seconds since 1970; infinite where a name is not that of an alert."""
-    match = _NAME.match(id)
+    match = _NAME.fullmatch(id)
     return float(match[1]) if match else float("inf")
 
 

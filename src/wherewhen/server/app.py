@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherewhen.core.errors import ConfigError, StoreError
-from wherewhen.live.database import Database
-from wherewhen.live.overview import opened, overview
+from wherewhen.live.overview import overview
 from wherewhen.server import events, page
 from wherewhen.server.events import Query
 from wherewhen.server.metrics_text import TYPE, metrics
@@ -64,7 +63,7 @@ def add_status(app: FastAPI, folder: Path) -> None:
 
     @app.get("/metrics", response_model=None)
     def measurements() -> Any:
-        return PlainTextResponse(metrics(overview(folder, time.time()), verdicts(folder)), media_type=TYPE)
+        return PlainTextResponse(metrics(overview(folder, time.time()), events.verdicts(folder)), media_type=TYPE)
 
     for name, kind in page.ASSETS.items():
         answer = Response(page.asset(name), media_type=kind)
@@ -135,30 +134,5 @@ def add_reviews(app: FastAPI, folder: Path) -> None:
 
     @app.post("/api/reviews/viewed", response_model=None)
     def viewed(ids: list[str] = Body(embed=True, max_length=MOST_IDS), reviewed: bool = Body(True)) -> Any:  # noqa: B008
-        count = mark(folder, ids, reviewed)
+        count = events.mark(folder, ids, reviewed)
         return {"success": True, "message": f"{count} items are marked as {'' if reviewed else 'not '}reviewed"}
-
-
-def mark(folder: Path, ids: list[str], reviewed: bool) -> int:
-    """Note that events were reviewed, or that they were not; how many of them there are."""
-    with opened(folder) as connection:  # a store must be there
-        count = sum(len(connection.execute("SELECT 1 FROM item WHERE id = ?", (id,)).fetchall()) for id in ids)
-    database = Database(folder)
-    insertion = "INSERT OR IGNORE INTO viewed SELECT id, ? FROM item WHERE id = ?"
-    try:
-        with database.transaction() as changes:
-            for id in ids:
-                if reviewed:
-                    changes.execute(insertion, (time.time(), id))
-                else:
-                    changes.execute("DELETE FROM viewed WHERE item = ?", (id,))
-    finally:
-        database.close()
-    return count
-
-
-def verdicts(folder: Path) -> dict[tuple[str, str], int]:
-    """The number of verdicts by camera and verdict."""
-    with opened(folder) as connection:
-        rows = connection.execute("SELECT camera, verdict, COUNT(*) FROM verdict GROUP BY camera, verdict")
-        return {(camera, verdict): count for camera, verdict, count in rows}

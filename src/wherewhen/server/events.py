@@ -1,14 +1,16 @@
-"""Alerts of the store in the shape of Frigate's events and reviews."""
+"""Alerts of the store in the shape of Frigate's events and reviews, which of them were viewed, and verdicts."""
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from wherewhen.core.documents import json_of
+from wherewhen.live.database import Database
 from wherewhen.live.overview import opened
 
 MOST = 1000  # events of an answer
@@ -93,6 +95,31 @@ def event(folder: Path, row: sqlite3.Row) -> dict[str, Any]:
             "camera_state": row["state"],
         },
     }  # fmt: skip
+
+
+def mark(folder: Path, ids: list[str], reviewed: bool) -> int:
+    """Note that events were reviewed, or that they were not; how many of them there are."""
+    with opened(folder) as connection:  # a store must be there
+        count = sum(len(connection.execute("SELECT 1 FROM item WHERE id = ?", (id,)).fetchall()) for id in ids)
+    database = Database(folder)
+    insertion = "INSERT OR IGNORE INTO viewed SELECT id, ? FROM item WHERE id = ?"
+    try:
+        with database.transaction() as changes:
+            for id in ids:
+                if reviewed:
+                    changes.execute(insertion, (time.time(), id))
+                else:
+                    changes.execute("DELETE FROM viewed WHERE item = ?", (id,))
+    finally:
+        database.close()
+    return count
+
+
+def verdicts(folder: Path) -> dict[tuple[str, str], int]:
+    """The number of verdicts by camera and verdict."""
+    with opened(folder) as connection:
+        rows = connection.execute("SELECT camera, verdict, COUNT(*) FROM verdict GROUP BY camera, verdict")
+        return {(camera, verdict): count for camera, verdict, count in rows}
 
 
 def _row(folder: Path, id: str) -> sqlite3.Row | None:
