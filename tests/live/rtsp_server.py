@@ -34,8 +34,9 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
+# config-interval=0: parameter sets are in the reel; an interval repeats them before each slice, which splits pictures
 CAPS = "video/x-h264,stream-format=byte-stream,alignment=au"
-PIPELINE = f"( appsrc name=source format=time caps={CAPS} ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+PIPELINE = f"( appsrc name=source format=time caps={CAPS} ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=0 )"
 
 
 def units(path: str) -> list[tuple[float, bytes]]:
