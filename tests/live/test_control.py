@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from wherewhen import cli
+from wherewhen.core.database import MIGRATIONS
 from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model import Model
 from wherewhen.live import control
 from wherewhen.live.alerts import AlertConfig, Alerts
 from wherewhen.live.camera import CameraWatch
-from wherewhen.live.database import MIGRATIONS, NAME, Database
+from wherewhen.live.database import NAME, Database
 from wherewhen.live.picture_state import PictureState
 from wherewhen.live.settings import WatchConfig
 from wherewhen.video.writer import Writer

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.live.database import Database
+from wherewhen.review.judged import VERDICTS
 
-Verdict = Literal["true", "false", "wrong_place", "missed", "unsure"]
-VERDICTS: tuple[str, ...] = get_args(Verdict)
 CONFIRMED = ("true", "wrong_place", "missed")
 """Verdicts that say that something was there; all others, and none, count as false in the budget."""
 

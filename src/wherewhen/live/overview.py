@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.budget.blocks import DAY
+from wherewhen.core.database import reading
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
-from wherewhen.live.database import MIGRATIONS, NAME
+from wherewhen.live.database import NAME
 
 FINISHED = "finished"  # why a replay that came to its end is offline
 OFF = "switched off"  # why a camera is offline that a user switched off
@@ -119,17 +120,8 @@ def opened(folder: Path) -> Iterator[sqlite3.Connection]:
     path = folder / NAME
     if not path.is_file():
         raise StoreError(f"{folder}: no store of wherewhen watch there (expected {path}); name its folder")
-    try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version != len(MIGRATIONS):
-                raise StoreError(f"{path}: another version of wherewhen wrote it; use that one, or run watch again")
-            yield connection
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path}: can't be read as a database ({error})") from None
+    with reading(path) as connection:
+        yield connection
 
 
 def overview(folder: Path, now: float) -> Overview:

@@ -45,6 +45,7 @@ def run(options: Options) -> int:
     from wherewhen.live import control
     from wherewhen.live.database import Database
     from wherewhen.live.overview import opened
+    from wherewhen.review.judged import VERDICTS
 
     with opened(Path(options.store)):
         pass  # it is a store
@@ -52,7 +53,7 @@ def run(options: Options) -> int:
     try:
         if options.action == "verdict":
             if options.verdict is None:
-                raise ConfigError(f"control verdict needs --verdict: {', '.join(control.VERDICTS)}")
+                raise ConfigError(f"control verdict needs --verdict: {', '.join(VERDICTS)}")
             control.judge(database, options.name, options.verdict, now)
             line = f"alert {options.name}: {options.verdict}"
         else:
