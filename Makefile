@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(shell echo $$(($$(getconf _NP
 # Processes that tests start would otherwise compile the whole package each time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test coverage fuzz lint docs wheel clean system
+.PHONY: help demo test coverage fuzz lint docs web wheel clean system
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,10 @@ docs: .venv/extras  ## the generated pages of docs/, and the site in site/
 	$(BIN)/python docs/make.py
 	$(BIN)/python docs/chart.py
 	$(BIN)/python -m mkdocs build --strict --clean
+
+# The built files are in the repository: only who changes web/ needs Node 20 or newer.
+web:  ## build the review page of web/ into src/wherewhen/server/review_page
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 # The newest releases that the package allows, not those of constraints.txt: what a user gets.
 wheel: .venv/ready  ## build dist/, install the wheel into an empty environment and run its commands there
@@ -71,5 +75,5 @@ system:
 	else echo "tests that need a browser, a broker or an RTSP server are skipped; to run them: sudo apt-get install $(SYSTEM)"; fi
 
 clean:  ## remove all that the targets make
-	rm -rf .venv .wheel dist site demo runs fuzz-findings htmlcov .coverage .coverage.* .hypothesis .*_cache
+	rm -rf .venv .wheel dist site demo runs fuzz-findings htmlcov web/node_modules .coverage .coverage.* .hypothesis .*_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,269 @@
+/** What the page shows: items, the queue with its filters, the selected item. */
+
+import { batch, computed, effect, signal } from "@preact/signals";
+import { STATES, type Info, type Item, type Page, type State, type Stored, type Verdict } from "./model";
+import { expected, link } from "./outbox";
+import { Away, Refused, server } from "./server";
+
+export type Sort = "uncertain" | "score" | "time";
+export interface Query {
+  state: State | "all";
+  camera: string;
+  source: string;
+  sort: Sort;
+}
+
+/** A line of the queue: an item, or the first of a group of look-alikes with the others. */
+export interface Row {
+  id: string;
+  members: string[];
+  size: number;
+}
+
+const PAGE = 300; // items of a request
+const FRESH = 50; // items that are asked for one by one after a change; more: the queue is read again
+
+export const info = signal<Info | null>(null);
+export const query = signal<Query>({ state: "open", camera: "", source: "", sort: "uncertain" });
+export const items = signal<ReadonlyMap<string, Item>>(new Map());
+export const order = signal<readonly string[]>([]);
+export const total = signal(0);
+export const cursor = signal<string | null>(null);
+export const loading = signal(false);
+export const arrived = signal(0); // items that changed and are not in the queue: it can be read again
+export const unfolded = signal<ReadonlySet<number>>(new Set());
+export const selected = signal<string | null>(null);
+export const latest = signal<readonly Stored[]>([]);
+export const message = signal<{ text: string; urgent: boolean } | null>(null);
+const serverCounts = signal<Record<State, number>>({ open: 0, judged: 0, used: 0, expired: 0 });
+
+export const say = (text: string, urgent = false): void => {
+  message.value = { text, urgent };
+};
+
+/** The verdict that holds, with those that the server has not confirmed yet. */
+export function verdictOf(item: Item): Verdict | null {
+  const own = expected.value.get(item.id);
+  return own ? own.verdict : (item.verdict?.verdict ?? null);
+}
+
+/** The state, with verdicts that the server has not confirmed yet. */
+export function stateOf(item: Item): State {
+  const own = expected.value.get(item.id);
+  if (!own) return item.state;
+  if (own.verdict !== null) return item.state === "used" ? "used" : "judged";
+  return item.state === "judged" ? "open" : item.state;
+}
+
+/** How many items are in each state. */
+export const counts = computed(() => {
+  const numbers = { ...serverCounts.value };
+  for (const id of expected.value.keys()) {
+    const item = items.value.get(id);
+    if (item && stateOf(item) !== item.state) {
+      numbers[item.state] -= 1;
+      numbers[stateOf(item)] += 1;
+    }
+  }
+  return numbers;
+});
+
+/** The lines of the queue, look-alikes in one. The selected item stays, whatever becomes of it. */
+export const rows = computed(() => {
+  const wanted = query.value.state;
+  const lines: Row[] = [];
+  const groups = new Map<number, Row>();
+  for (const id of order.value) {
+    const item = items.value.get(id);
+    if (!item || (wanted !== "all" && stateOf(item) !== wanted && id !== selected.value)) continue;
+    const group = item.cluster === null || item.cluster_size < 2 ? undefined : groups.get(item.cluster);
+    if (group && !unfolded.value.has(item.cluster!)) {
+      group.members.push(id);
+      continue;
+    }
+    const row = { id, members: [id], size: 1 };
+    lines.push(row);
+    if (item.cluster !== null && !group) groups.set(item.cluster, row);
+  }
+  for (const row of lines) {
+    const item = items.value.get(row.id)!;
+    const grouped = item.cluster !== null && !unfolded.value.has(item.cluster);
+    row.size = grouped && cursor.value !== null ? Math.max(row.members.length, item.cluster_size) : row.members.length;
+  }
+  return lines;
+});
+
+/** The place of the selected item in the queue; -1 where it is not there. */
+export const place = computed(() => {
+  const id = selected.value;
+  return id === null ? -1 : rows.value.findIndex((row) => row.id === id || row.members.includes(id));
+});
+
+export const current = computed(() => (selected.value === null ? null : (items.value.get(selected.value) ?? null)));
+
+/** The items after the selected one, whose clips are loaded ahead. */
+export const upcoming = computed(() => {
+  const row = rows.value[place.value];
+  const inside = row && row.members.length > 1 ? row.members.filter((id) => id !== selected.value).slice(0, 1) : [];
+  const below = rows.value.slice(place.value + 1, place.value + 4).map(({ id }) => id);
+  return [...new Set([...below, ...inside])].slice(0, 3);
+});
+
+/** Takes items as the server has them now. */
+export function settle(changed: readonly Item[], verdicts: readonly Stored[] = []): void {
+  const map = new Map(items.value);
+  const numbers = { ...serverCounts.value };
+  for (const item of changed) {
+    const before = map.get(item.id)?.state;
+    if (before !== item.state) {
+      if (before) numbers[before] -= 1;
+      if (before) numbers[item.state] += 1;
+    }
+    map.set(item.id, item);
+  }
+  const held = (one: Stored) => {
+    const item = map.get(one.item);
+    return !item || item.verdict?.id === one.id;
+  };
+  batch(() => {
+    items.value = map;
+    serverCounts.value = numbers;
+    latest.value = unique([...verdicts, ...latest.value]).filter(held).slice(0, 10);
+  });
+}
+
+const unique = (verdicts: Stored[]): Stored[] =>
+  [...new Map(verdicts.map((one) => [one.id, one])).values()].sort((one, other) => other.id - one.id);
+
+let reading = 0;
+let paging = false;
+
+/** Reads the queue from its start; with `keep` as far as it was read, and the selected item stays. */
+export async function readQueue(keep = false): Promise<void> {
+  const number = ++reading;
+  const most = keep ? order.value.length : 0;
+  await guarded(async () => {
+    let page = await server.review(parameters());
+    const all = page.items;
+    while (page.cursor !== null && all.length < most) {
+      page = await server.review({ ...parameters(), cursor: page.cursor });
+      all.push(...page.items);
+    }
+    if (number !== reading) return;
+    take({ ...page, items: all }, []);
+    arrived.value = 0;
+    if (place.value < 0 && !(keep && selected.value !== null)) selected.value = rows.value[0]?.id ?? null;
+  });
+}
+
+/** Reads on where lines below `last` are to be seen. */
+export async function readOn(last: number): Promise<void> {
+  if (paging) return;
+  paging = true;
+  try {
+    while (cursor.value !== null && last > rows.value.length - 40) {
+      const number = reading;
+      const done = await guarded(async () => {
+        const page = await server.review({ ...parameters(), cursor: cursor.value ?? "" });
+        if (number === reading) take(page, order.value);
+      });
+      if (!done) return;
+    }
+  } finally {
+    paging = false;
+  }
+}
+
+function take(page: Page, before: readonly string[]): void {
+  batch(() => {
+    settle(page.items);
+    order.value = [...new Set([...before, ...page.items.map(({ id }) => id)])];
+    cursor.value = page.cursor;
+    total.value = page.total;
+    serverCounts.value = Object.fromEntries(STATES.map((state) => [state, page.counts[state] ?? 0])) as typeof page.counts;
+  });
+}
+
+function parameters(): Record<string, string> {
+  const { state, camera, source, sort } = query.value;
+  const words: Record<string, string> = { state, sort, limit: String(PAGE) };
+  if (camera) words["camera"] = camera;
+  if (source) words["source"] = source;
+  return words;
+}
+
+/** Reads items anew that another window, process or person changed. */
+export async function refresh(ids: readonly string[]): Promise<void> {
+  const shown = ids.filter((id) => items.value.has(id));
+  arrived.value += ids.length - shown.length;
+  if (shown.length > FRESH) return readQueue(true);
+  await guarded(async () => settle(await Promise.all(shown.map((id) => server.item(id)))));
+}
+
+/** All open items of a group of look-alikes; those at hand where the server is away. */
+export async function lookAlikes(item: Item): Promise<Item[]> {
+  let all = [...items.value.values()];
+  try {
+    const page = await server.review({ state: "open", cluster: String(item.cluster), limit: "1000" });
+    settle(page.items);
+    all = page.items.map(({ id }) => items.value.get(id)!);
+  } catch (error) {
+    if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
+  }
+  const group = all.filter((one) => one.cluster === item.cluster && (stateOf(one) === "open" || one.id === item.id));
+  return group.some(({ id }) => id === item.id) ? group : [item, ...group];
+}
+
+export function change(part: Partial<Query>): void {
+  query.value = { ...query.value, ...part };
+  selected.value = null;
+  order.value = [];
+  cursor.value = null;
+  void readQueue();
+}
+
+/** Does what reads from the server; whether it could. */
+export async function guarded(read: () => Promise<void>): Promise<boolean> {
+  loading.value = true;
+  try {
+    await read();
+    link.value = "ok";
+    return true;
+  } catch (error) {
+    if (error instanceof Away) link.value = "lost";
+    else if (error instanceof Refused && error.status === 401) link.value = "signed out";
+    else if (error instanceof Refused) say(error.message, true);
+    else throw error;
+    return false;
+  } finally {
+    loading.value = false;
+  }
+}
+
+/** Facts about the selected item, read once for each. */
+export function about<T>(read: (item: Item) => Promise<T>): { of: (item: Item) => T | null; forget: () => void } {
+  const cache = signal<ReadonlyMap<string, T | null>>(new Map());
+  const of = (item: Item): T | null => {
+    const known = cache.value.get(item.id);
+    if (known === undefined) {
+      cache.peek();
+      void Promise.resolve().then(async () => {
+        if (cache.peek().has(item.id)) return;
+        cache.value = new Map([...[...cache.peek()].slice(-60), [item.id, null]]);
+        try {
+          const value = await read(item);
+          cache.value = new Map(cache.peek()).set(item.id, value);
+        } catch (error) {
+          if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
+        }
+      });
+    }
+    return known ?? null;
+  };
+  return { of, forget: () => (cache.value = new Map()) };
+}
+
+effect(() => {
+  const left = counts.value.open;
+  document.title = left ? `(${left}) review` : "wherewhen: review";
+});
