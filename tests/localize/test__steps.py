@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -48,8 +49,20 @@ def test_smoothing_is_a_gaussian_mean_cut_at_three_sigma(lengths: list[float], s
     edges = np.concatenate([[0], np.cumsum(lengths)])
     maps = np.random.default_rng(seed).random((len(lengths), 2, 3)).astype(np.float32)
     steps = [Step(a, b, m) for a, b, m in zip(edges, edges[1:], maps, strict=False)]
-    found = list(smooth(iter(steps), sigma))
+    given_until, waited = [0.0], []
+
+    def arriving() -> Iterator[Step]:
+        for step in steps:
+            given_until[0] = step.end
+            yield step
+
+    found = []
+    for step in smooth(arriving(), sigma):
+        found.append(step)
+        waited.append(given_until[0])
     middles = (edges[1:] + edges[:-1]) / 2
+    for middle, until in zip(middles, waited, strict=True):  # not one step longer than its future needs
+        assert until == next((end for end in edges[1:] if end >= middle + 3 * sigma), edges[-1])
     for step, middle, before in zip(found, middles, steps, strict=True):
         away = np.abs(middles - middle)
         weights = np.where(away <= 3 * sigma, np.exp(-0.5 * (away / sigma) ** 2) * np.diff(edges), 0)

@@ -106,6 +106,8 @@ def reached(heat: Features, share: float) -> Features:
 def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool = False) -> Iterator[Step]:
     """Gaussian mean over time, ``sigma`` in seconds, cut at three sigma; a step waits only for that much future.
 
+    Steps touch and don't overlap, as `merge` gives them: the next one has its middle after the end of the last one.
+
     ``speed``: share of the picture by which high scores may move in a second, so that past and future of a mover count
     for it, and isolated peaks are averaged out. Scores of tracked movers are smoothed along their paths, and the map is
     painted from them. ``motion``: smooth the motion of each place too.
@@ -137,14 +139,13 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool
         return step._replace(map=mean.astype(np.float32), motion=moving)
 
     for step in steps:
-        middle = (step.start + step.end) / 2
-        while waiting and (waiting[0].start + waiting[0].end) / 2 + reach < middle:
-            ready = waiting.popleft()
-            yield settle(ready)
-            while window and (window[0].start + window[0].end) / 2 + reach < (ready.start + ready.end) / 2:
-                window.popleft()
         window.append(step)
         waiting.append(step)
+        while waiting and (waiting[0].start + waiting[0].end) / 2 + reach <= step.end:
+            ready = waiting.popleft()
+            yield settle(ready)
+            while (window[0].start + window[0].end) / 2 + reach < (ready.start + ready.end) / 2:
+                window.popleft()
     for step in waiting:
         yield settle(step)
 
