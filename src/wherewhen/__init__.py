@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wherewhen.api.detection import detect
     from wherewhen.api.evaluation import EvaluationReport, evaluate
     from wherewhen.api.exporting import export
+    from wherewhen.api.learning import Learned, learn
     from wherewhen.api.reproduction import Reproduction, reproduce
     from wherewhen.api.runs import load, train
     from wherewhen.core.errors import (
@@ -49,6 +50,8 @@ _HOMES = {
     "EvaluationReport": "api.evaluation",
     "evaluate": "api.evaluation",
     "export": "api.exporting",
+    "Learned": "api.learning",
+    "learn": "api.learning",
     "Reproduction": "api.reproduction",
     "reproduce": "api.reproduction",
     "load": "api.runs",
@@ -82,6 +85,7 @@ __all__ = [
     "EvaluationReport",
     "Event",
     "HeatMap",
+    "Learned",
     "Model",
     "ModelConfig",
     "OutputError",
@@ -104,6 +108,7 @@ __all__ = [
     "evaluate",
     "export",
     "import_model",
+    "learn",
     "load",
     "reproduce",
     "train",

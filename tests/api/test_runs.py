@@ -51,7 +51,7 @@ def kept(folder: Path) -> set[str]:
 
 def test_a_training_run_leaves_what_it_promises(run: Path) -> None:
     promised = {"config.yaml", "metrics.json", "weights", "scores.parquet", "events.json", "report.html", "log.txt"}
-    assert kept(run) == promised | {"training.csv", "tensorboard"}
+    assert kept(run) == promised | {"training.csv", "tensorboard", "data.json"}
     assert kept(run / "weights") == {"best.safetensors", "last.safetensors"}
     assert (run.parent / "latest").resolve() == run.resolve()
     assert ModelConfig.of(read_yaml(run / "config.yaml")) == ModelConfig.of(SETTINGS)

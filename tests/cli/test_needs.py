@@ -23,6 +23,7 @@ WRONG = {
     "one_model": {
         "adapt": ["--model", "one.safetensors", "--footage", "x"],
         "calibrate": ["--model", "one.safetensors", "--footage", "x"],
+        "learn": ["--model", "one.safetensors", "--from", "x"],
         "export": ["--model", "one.safetensors"],
         "detect": ["x.mp4", "--model", "one.safetensors", "--which", "last"],
         "evaluate": ["x", "--model", "one.safetensors", "--which", "last"],
@@ -48,6 +49,8 @@ bench x --methods rtfm --crops 5 --gate 1 --movers motion --rtfm.width 2 --insta
 bench x --methods rtfm --normalizer both --components 3 --crops 5 --crop_mode separate --test_crop 1 --device cpu
 calibrate --model run --footage y --output out --resume --alarms-per-day 2 --device cpu --damaged keep --json
 calibrate --model run --footage y --which last --trust --quiet
+learn --from live --model run --output out --videos d --alarms-per-day 2 --device cpu --damaged keep --no-promote --json
+learn --from live --model run --which last --trust --quiet
 export --model run --format openvino --output out --videos y --tolerance 0.01 --json
 export --model run --which last --trust
 watch cameras.yaml --check --json --model run --output live --device cpu

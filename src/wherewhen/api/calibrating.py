@@ -7,6 +7,8 @@ from pathlib import Path
 
 from wherewhen.api import detection, results
 from wherewhen.api.runs import LOG, log_file, next_folder, point_latest
+from wherewhen.api.training_data import NAME as DATA
+from wherewhen.api.training_data import hand_on
 from wherewhen.budget.blocks import BLOCK, BlockMaker, Blocks
 from wherewhen.budget.calibration import Calibration
 from wherewhen.budget.calibration import calibrate as calibration_of
@@ -24,7 +26,7 @@ log = logging.getLogger("wherewhen")
 RECORD = "calibration.json"
 BLOCKS = "blocks.parquet"
 FOOTAGE = "footage"
-WRITTEN = (RECORD, BLOCKS, LOG, "weights/best.safetensors", "weights/last.safetensors")
+WRITTEN = (RECORD, BLOCKS, LOG, DATA, "weights/best.safetensors", "weights/last.safetensors")
 """Files that a calibration writes into its folder, besides its settings and the results of the footage."""
 
 
@@ -90,6 +92,8 @@ def calibrate(
             write_yaml(folder / "config.yaml", calibrated.config.plain())
         for name in ("best", "last"):
             calibrated.save(folder / "weights" / f"{name}.safetensors")
+        if not isinstance(model, Model):
+            hand_on(Path(model), folder)
         record = {**calibration.plain(), "promise": calibration.lines(), "quarantined": len(quarantine.reasons)}
         write_json(folder / RECORD, record)
         for line in calibration.lines():

@@ -13,6 +13,7 @@ from typing import Any
 from wherewhen import datasets
 from wherewhen.api import choosing, sanity, training_results
 from wherewhen.api.thresholds import ThresholdFrom, ThresholdRule
+from wherewhen.api.training_data import DataRecord
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.config import flat, read_yaml, write_yaml
 from wherewhen.core.console import Discreet
@@ -43,6 +44,7 @@ JUDGED = ("metrics.json", "scores.parquet", "events.json", "report.html", "quara
 TRAINED = (
     *JUDGED,
     "selection.json",
+    "data.json",
     "training.csv",
     "tensorboard",
     *(f"weights/{name}.safetensors" for name in ("best", "last", "checkpoint")),
@@ -155,6 +157,7 @@ def train(
         rule = ThresholdRule(threshold_from, alarms_per_day)
         order = _Order(folder, device, resume, check, rule, Quarantine(folder, damaged), quiet)
         outputs.remove(order.quarantine.file)
+        DataRecord("", reader, fold, normal, anomalous).at(Path(root), folder).write(folder)
         data.report()
         if request is None and rule.required:
             request = Request.single(config, requested)

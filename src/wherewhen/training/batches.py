@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,8 @@ def _room(shape: tuple[int, int]) -> torch.Tensor:
 class Pack:
     """Bags one after another: ``features`` ``(R, D)``, ``places`` extents and track ``(R, 7)``, ``labels`` ``(B,)``.
 
-    ``starts`` and ``counts`` ``(B,)``: the rows of each bag. A batch is a view into a buffer that the next one reuses.
+    ``starts`` and ``counts`` ``(B,)``: the rows of each bag; ``owners``: the number of the video that it is of. A batch
+    is a view into a buffer that the next one reuses.
     """
 
     view: str
@@ -122,6 +123,7 @@ class Pack:
     starts: torch.Tensor
     counts: torch.Tensor
     shapes: list[tuple[int, int, int] | None]
+    owners: list[int]
     device: str
     buffers: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
 
@@ -156,7 +158,8 @@ class Pack:
         labels = labels.repeat_interleave(torch.tensor([len(part) for part in parts], dtype=torch.int64))
         features, places = _room((sum(sizes), width)), torch.empty(sum(sizes), 7, dtype=torch.float32)
         grids = [shape for part in parts for _, shape in part]
-        pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, grids, device)
+        owners = [number for number, part in enumerate(parts) for _ in part]
+        pack = cls(view, features, places, labels, counts.cumsum(0) - counts, counts, grids, owners, device)
         starts = np.cumsum([0, *sizes]).tolist()
         for number, (bag, start, size) in enumerate(zip(bags, starts, sizes, strict=False)):
             rows = some_movers(pooled(bag.views[view], segments), movers, (seed, number))
@@ -242,7 +245,8 @@ class Batches:
     ``segments``: spans of time that longer bags are averaged into. ``movers``: how many instances that move a bag holds
     at most. ``names``: of the classes that labels number from 1 on; without them every anomalous bag has the label 1.
     ``summary``: one row of each time step, for methods that learn from these. ``divided``: each time step is a bag.
-    ``versions``: how many bags in a row are of one video; a step draws one of them.
+    ``versions``: how many bags in a row are of one video; a step draws one of them. ``draws``: how often a video is
+    drawn, by its id, for one time that others are; a fraction is that of the steps.
     A batch is good until the next one is drawn; where all bags fit into one, it is packed only once. Iterating gives
     each bag as one batch.
     """
@@ -261,6 +265,7 @@ class Batches:
         summary: Summary | None = None,
         divided: bool = False,
         versions: int = 1,
+        draws: Mapping[str, float] | None = None,
     ) -> None:
         options = (segments, device, raw, movers, seed, names, summary, divided)
         self.packs = [Pack.of(bags, view, *options) for view in views]
@@ -268,6 +273,8 @@ class Batches:
         self.labels = self.packs[0].labels
         anomalous = self.labels.numpy()[::versions] > 0
         self.pools = [np.flatnonzero(anomalous == kind) for kind in (True, False)]
+        often = [draws.get(bag.video.id, 1.0) for bag in raw or bags] if draws else None
+        self.often = None if often is None else np.array(often)[self.packs[0].owners][::versions]
         self.last: tuple[list[int], Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -276,7 +283,11 @@ class Batches:
     def chosen(self, step: int) -> list[int]:
         """Numbers of the bags of one step: ``count`` videos of each label, or all that there are."""
         rng = np.random.default_rng([self.seed, step])
-        videos = [k for pool in self.pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
+        pools = self.pools
+        if self.often is not None:
+            times = np.floor(self.often + rng.random(len(self.often))).astype(int)
+            pools = [np.repeat(pool, times[pool]) for pool in pools]
+        videos = [k for pool in pools for k in np.sort(pool[rng.permutation(len(pool))[: self.count]]).tolist()]
         if self.versions == 1:
             return videos
         version = rng.integers(self.versions, size=len(videos)).tolist()

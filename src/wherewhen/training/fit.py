@@ -148,6 +148,7 @@ def fit(
     validation: Collection[str] = (),
     clock: Clock | None = None,
     thresholds: bool = True,
+    draws: Mapping[str, float] | None = None,
 ) -> Fitted:
     """Train a method on labelled bags (not yet normalized).
 
@@ -155,12 +156,15 @@ def fit(
     the videos to validate on; else a share of them all is drawn. ``judge``: gives a number for the model at every
     validation, whose threshold is .5; the model with the highest one is kept, apart from training. ``clock``: when it
     is over, training stops with OutOfTime. ``thresholds``: choose them, which scores all bags; without, they stay 0.5.
+    ``draws``: how often some videos, by id, are drawn for one time that others are; these videos never validate.
     """
-    names = list(config.views)
+    names, draws = list(config.views), draws or {}
     check_labels([b.video for b in bags])
     summaries = [_BagSummary.of(bag, names) for bag in bags]
     device = pick_device(device)
-    learn, hold = split_videos([summary.video for summary in summaries], config.validation, config.seed, validation)
+    old, weak = ([s.video for s in summaries if (s.video.id in draws) == is_weak] for is_weak in (False, True))
+    learn, hold = split_videos(old, config.validation, config.seed, validation)
+    learn = learn + weak
     usual = {v.id for v in learn if v.label == 0}
     by_camera = any(config.normalizer_of(name) == CAMERA for name in names)
     groups = camera_groups([summary.video for summary in summaries]) if by_camera else {}
@@ -186,7 +190,7 @@ def fit(
     versioned = VersionedBags(bags, names, versions)
     learned = MappedBags(versioned, normalized) if config.changes else ready
     rows = [versions * k + version for k in parts[0] for version in range(versions)]
-    batches = batches_of(versioned, learned, rows, config, device, class_labels, versions)
+    batches = batches_of(versioned, learned, rows, config, device, class_labels, versions, draws)
     held = batches_of(bags, ready, parts[1], config, device, class_labels) if hold else None
     bank = bank_of(ready, config)
     pictured = {name: pictures_of(videos) for name, videos in cameras.items()}
@@ -202,7 +206,7 @@ def fit(
         return model
 
     judging = None if judge is None else lambda: judge(finish(state.method.state_dict(), thresholds=False))
-    key = _key(config, summaries, hold, class_labels, groups)
+    key = _key(config, summaries, hold, class_labels, groups, draws)
     record = loop.Record.begun(state, key, folder, resume, judging)
     try:
         loop.learn(state, batches, held, config, record.look, quiet, clock)
@@ -289,8 +293,12 @@ def batches_of(
     device: str,
     names: Sequence[str] = (),
     versions: int = 1,
+    draws: Mapping[str, float] | None = None,
 ) -> Batches:
-    """Some bags, by their numbers, ready to be drawn from; ``versions``: how many in a row are of one video."""
+    """Some bags, by their numbers, ready to be drawn from.
+
+    ``versions``: how many in a row are of one video. ``draws``: how often each video, by id, is drawn.
+    """
     settings = config.settings[config.method]
     method = config.part("method")
     abilities: MethodAbilities = method.abilities
@@ -309,6 +317,7 @@ def batches_of(
         rows, drawn = (MappedBags(part, lambda bag: side_by_side(bag, config.crops)) for part in (rows, drawn))
     more: dict[str, Any] = {"movers": movers, "names": names, "summary": summary, "divided": by_clip}
     more["versions"] = 1 if by_clip or by_crop else versions  # steps, crops of all versions are bags of their own
+    more["draws"] = draws
     return Batches(drawn, *options, raw=rows, **more)
 
 
@@ -318,15 +327,17 @@ def _key(
     hold: Sequence[Video],
     names: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
+    draws: Mapping[str, float] | None = None,
 ) -> str:
-    """The identity of a training: its settings, its bags and which of them validate."""
+    """The identity of a training: its settings, its bags, which of them validate, and how often some are drawn."""
 
     def sizes(summary: _BagSummary) -> list[Any]:
         return [part for name in summary.shapes for part in (summary.shapes[name], summary.totals[name])]
 
     bags = [(summary.video.id, summary.video.label, *sizes(summary)) for summary in summaries]
     classes = [list(names), [label_of(summary.video, names) for summary in summaries]] if names else []
-    return fingerprint([config.plain(), bags, [v.id for v in hold], *classes, *([groups] if groups else [])])
+    more = [part for part in (groups, draws) if part]
+    return fingerprint([config.plain(), bags, [v.id for v in hold], *classes, *more])
 
 
 def bank_of(bags: Sequence[Bag], config: ModelConfig) -> Instances:

@@ -65,6 +65,7 @@ def fold_scores(
     device: str,
     validation: Collection[str] = (),
     limit: float = float("inf"),
+    draws: Mapping[str, float] | None = None,
 ) -> FoldScores:
     """Train on all folds but one and score the videos of that one.
 
@@ -76,6 +77,7 @@ def fold_scores(
         device: cpu or cuda.
         validation: ids of the videos to validate on, where the data set defines them.
         limit: seconds of computing (`Clock`) after which training is given up.
+        draws: how often some videos, by id, are drawn; see `fit`.
 
     Raises:
         OutOfTime: training did not end in time.
@@ -84,7 +86,8 @@ def fold_scores(
     others = [k for k, fold_of_video in enumerate(fold) if fold_of_video != number]
     validating = _both([bags[k].video for k in others if bags[k].video.id in set(validation)])
     learned = BagSubset(bags, others)
-    model = fit(learned, config, device=device, validation=validating, clock=clock, thresholds=False).best
+    more: dict[str, Any] = {"validation": validating, "clock": clock, "thresholds": False, "draws": draws}
+    model = fit(learned, config, device=device, **more).best
     peaks, maxima, seconds = dict[str, float](), list[float](), 0.0
     for k, fold_of_video in enumerate(fold):
         if fold_of_video != number:
@@ -92,7 +95,7 @@ def fold_scores(
         bag = bags[k]
         times, scores = frame_scores(model, model.normalized_bag(bag))
         peaks[bag.video.id] = float(scores.max())
-        if not bag.video.label:
+        if not bag.video.label and bag.video.id not in (draws or {}):
             maxima += block_maxima(times, scores)
             seconds += float((times[:, 1] - times[:, 0]).sum())
     return FoldScores(peaks, maxima, seconds / 3600, clock.seconds)

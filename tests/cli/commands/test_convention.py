@@ -47,7 +47,7 @@ TYPES: dict[str, Any] = {
     "similar": float, "endpoint": str, "language_model": str, "classes": str, "scene_text": str, "count": int,
     "every": float, "parts": int, "port": int, "log_format": Literal,
     # cameras
-    "minutes": float, "zone": str, "verdict": str,
+    "minutes": float, "zone": str, "verdict": str, "promote": bool,
     # files of other tools
     "to": str, "from_": str, "layout": Literal, "labels": str, "labels_from_name": bool, "train_list": str,
     "test_list": str, "gt": str, "axes": Literal, "crop_order": Literal, "average": bool,

@@ -48,7 +48,7 @@ CASES = {
     f"{TRAIN} out": [
         "config.yaml", "metrics.json", "scores.parquet", "events.json", "report.html", "log.txt", "training.csv",
         "quarantine.json", "weights/best.safetensors", "weights/last.safetensors", "weights/checkpoint.safetensors",
-        "tensorboard",
+        "tensorboard", "data.json",
     ],
     f"{DETECT} out": ["a0.mp4", "a1.png", "events.json", "scores.parquet", "scores.csv", "log.txt", "quarantine.json"],
     f"{JUDGE} --output out": ["metrics.json", "scores.parquet", "events.json", "report.html", "log.txt"],
