@@ -36,6 +36,7 @@ def _beside(name: str) -> ModuleType:
 _GOLDEN = _beside("golden")
 _beside("oracle")
 _beside("watched")
+_beside("reviewed")
 Golden, Published = _GOLDEN.Golden, _GOLDEN.Published
 hypothesis_settings.register_profile("busy", deadline=None)  # a machine that others use too is slow now and then
 hypothesis_settings.load_profile("busy")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import socket
@@ -11,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from reviewed import Client
 from watched import WatchedStore
 
 pytest.importorskip("fastapi")
@@ -30,33 +30,6 @@ TOKEN = "KQ-0123456789/+abc"
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
 HOSTILE = '<script>alert("x")</script>'
 CLIP = bytes(range(256)) * 4
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Client:
-    """Requests to a server, one connection each."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def __call__(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, named)
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
 
 
 @contextmanager

@@ -85,11 +85,12 @@ MIGRATIONS = (
     ALTER TABLE item ADD COLUMN cluster INTEGER;
     ALTER TABLE item ADD COLUMN cluster_size INTEGER NOT NULL DEFAULT 1;
     ALTER TABLE item ADD COLUMN priority REAL NOT NULL DEFAULT 0;
+    ALTER TABLE item ADD COLUMN place REAL NOT NULL DEFAULT 0;
     ALTER TABLE item ADD COLUMN repeat_of TEXT;
     ALTER TABLE item ADD COLUMN review TEXT NOT NULL DEFAULT 'open';
     ALTER TABLE item ADD COLUMN verdict TEXT;
     ALTER TABLE item ADD COLUMN run INTEGER;
-    UPDATE item SET source = severity;
+    UPDATE item SET source = severity, place = t0;
     CREATE TABLE video(
         id TEXT PRIMARY KEY, path TEXT NOT NULL, start REAL NOT NULL, duration REAL NOT NULL, width INTEGER NOT NULL,
         height INTEGER NOT NULL, rate REAL NOT NULL, step REAL, scores BLOB
@@ -104,7 +105,7 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX verdict_key ON verdict(key) WHERE key IS NOT NULL;
     CREATE INDEX item_by_priority ON item(review, priority DESC, id);
     CREATE INDEX item_by_score ON item(review, score DESC, id);
-    CREATE INDEX item_by_start ON item(review, t0 DESC, id);
+    CREATE INDEX item_by_place ON item(review, place DESC, id);
     CREATE INDEX item_by_cluster ON item(cluster) WHERE cluster IS NOT NULL;
     CREATE INDEX item_repeated ON item(repeat_of) WHERE repeat_of IS NOT NULL;
     CREATE TRIGGER verdict_added AFTER INSERT ON verdict BEGIN
@@ -120,7 +121,8 @@ MIGRATIONS = (
             THEN 'expired' ELSE 'open' END WHERE id = NEW.id;
     END;
     CREATE TRIGGER item_added AFTER INSERT ON item BEGIN
-        UPDATE item SET source = COALESCE(source, severity) WHERE id = NEW.id;
+        UPDATE item SET source = COALESCE(source, severity), place = CASE clock WHEN 'wall' THEN t0 ELSE place END
+            WHERE id = NEW.id;
         INSERT INTO touched(item) VALUES (NEW.id);
     END;
     CREATE TRIGGER item_changed AFTER UPDATE OF t1, severity, clip, verdict, review, cluster ON item BEGIN
@@ -136,6 +138,7 @@ MIGRATIONS = (
 """The changes of the tables, in order; ``user_version`` is how many of them a file has.
 
 ``item.review``: open, judged, used (a model learned from it) or expired; triggers keep it in step with its verdicts.
+``item.place``: items in order of time have falling places. ``touched``: items that changed, in the order of changes.
 """
 
 

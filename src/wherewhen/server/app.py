@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.live.database import NAME
 from wherewhen.live.overview import overview
-from wherewhen.server import events, page
+from wherewhen.review.opened import Review
+from wherewhen.server import built_page, events, page
 from wherewhen.server.events import Query
 from wherewhen.server.metrics_text import TYPE, metrics
 
@@ -26,22 +28,75 @@ def create(folder: Path) -> FastAPI:
 
     ConfigError where the extra ``server`` is not installed.
     """
-    try:
-        from fastapi import FastAPI
-        from fastapi.responses import JSONResponse
-    except ImportError:
-        raise ConfigError('server: the web server needs pip install "wherewhen[server]"') from None
-    app = FastAPI(title="wherewhen", version=version("wherewhen"), docs_url=None, redoc_url=None)
-
-    @app.exception_handler(StoreError)
-    def unreadable(_: Any, error: Exception) -> JSONResponse:
-        return JSONResponse({"ok": False, "detail": str(error)}, 503)
-
+    app = _empty()
     add_status(app, folder)
     add_events(app, folder)
     add_files(app, folder)
     add_reviews(app, folder)
+    _add_review(app, Review(folder / NAME, is_live=True), folder)
     return app
+
+
+def create_review(review: Review) -> FastAPI:
+    """The application for the review of a database without a service: its page is the first one."""
+    from fastapi.responses import HTMLResponse
+
+    app = _empty()
+
+    @app.get("/", response_model=None, include_in_schema=False)
+    def first() -> Any:
+        return HTMLResponse(built_page.index())
+
+    _add_review(app, review, None)
+    return app
+
+
+def _empty() -> FastAPI:
+    """An application without routes, which tells of errors in a sentence: ``{"detail": "..."}``."""
+    try:
+        from fastapi import FastAPI
+        from fastapi.exceptions import RequestValidationError
+        from fastapi.responses import JSONResponse
+    except ImportError:
+        raise ConfigError('server: the web server needs pip install "wherewhen[server]"') from None
+    from wherewhen.review.verdicts import Conflict
+
+    app = FastAPI(title="wherewhen", version=version("wherewhen"), docs_url=None, redoc_url=None)
+
+    def unreadable(_: Any, error: Exception) -> JSONResponse:
+        return JSONResponse({"ok": False, "detail": str(error)}, 503)
+
+    def wrong(_: Any, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 409 if isinstance(error, Conflict) else 422)
+
+    def invalid(_: Any, error: Any) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        return JSONResponse({"detail": f"{place or 'body'}: {first['msg']}"[:500]}, 422)
+
+    app.add_exception_handler(StoreError, unreadable)
+    app.add_exception_handler(ConfigError, wrong)
+    app.add_exception_handler(RequestValidationError, invalid)
+    return app
+
+
+def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
+    """The review page and its routes; ``folder``: that of the store of a service."""
+    from fastapi.responses import HTMLResponse, Response
+
+    from wherewhen.server.review import add_review
+    from wherewhen.server.review_cameras import add_cameras
+
+    @app.get("/review", response_model=None, include_in_schema=False)
+    def page_of_review() -> Any:
+        return HTMLResponse(built_page.index())
+
+    for name, kind in built_page.ASSETS.items():
+        answer = Response(built_page.asset(name), media_type=kind)
+        path = f"/review/assets/{name}"
+        app.add_api_route(path, lambda answer=answer: answer, response_model=None, include_in_schema=False)
+    add_review(app, review)
+    add_cameras(app, folder)
 
 
 def add_status(app: FastAPI, folder: Path) -> None:

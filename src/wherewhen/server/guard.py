@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import json
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote
@@ -16,14 +19,18 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 LARGEST = 64 * 1024  # bytes of a body
-PATIENCE = 10.0  # seconds for a part of a body
+LARGER = {"/api/v1/verdicts": 512 * 1024}  # bytes of the bodies of some paths
+PATIENCE = 10.0  # seconds for a body
+PAGES = ("/", "/review")  # that are opened with ?token=
+WRONG = 50  # wrong tokens of a client in a minute, after which no token of it is looked at
 COOKIE = "wherewhen"
 YEAR = 365 * 86400
 
 HEADERS = (
     (
         b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        b"default-src 'self'; img-src 'self' data:; media-src 'self' blob:; frame-ancestors 'none'; "
+        b"base-uri 'none'; form-action 'none'",
     ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -46,11 +53,16 @@ class Guard:
     The name in ``Host`` must be a number of IP, ``localhost``, this machine's name or one of ``hosts``: no foreign name
     can be pointed at this server. An ``Origin`` must be the same. With a ``token``, each request needs it as
     ``Authorization: Bearer``, as ``?token=`` or in the cookie that the page sets when it is opened with ``?token=``.
+    ``users``: names and their tokens, each of which does; routes find the name as ``request.scope["user_name"]``.
     """
 
-    def __init__(self, app: App, token: str = "", hosts: tuple[str, ...] = ()) -> None:
-        self._app, self._token = app, token
+    def __init__(
+        self, app: App, token: str = "", hosts: tuple[str, ...] = (), users: Mapping[str, str] | None = None
+    ) -> None:
+        self._app = app
+        self._tokens = {**({"": token} if token else {}), **(users or {})}
         self._hosts = {"localhost", socket.gethostname().lower(), *(host.lower() for host in hosts)}
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=10_000)  # when and from where wrong tokens came
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI has it."""
@@ -60,30 +72,63 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=50)
-        if (refusal := self.refusal(scope["method"], headers, query.get("token", [""])[0])) is not None:
-            await _answer(send, refusal.status, [], refusal.reason.encode())
-        elif self._token and "token" in query and scope["path"] == "/":
-            cookie = f"{COOKIE}={quote(self._token, safe='')}; Max-Age={YEAR}; HttpOnly; SameSite=Strict; Path=/"
-            await _answer(send, 303, [(b"location", b"/"), (b"set-cookie", cookie.encode())], b"")
+        client, token = str((scope.get("client") or ("",))[0]), query.get("token", [""])[0]
+        most, path = LARGER.get(scope["path"], LARGEST), scope["path"]
+        if (refusal := self.refusal(scope["method"], headers, token, most, client)) is not None:
+            body = json.dumps({"detail": refusal.reason}).encode()
+            await _answer(send, refusal.status, [(b"content-type", b"application/json")], body)
+        elif self._tokens and "token" in query and path in PAGES:
+            name = self._user([token, *_tokens(headers)]) or ""
+            cookie = f"{COOKIE}={quote(self._tokens[name], safe='')}; Max-Age={YEAR}; HttpOnly; SameSite=Strict; Path=/"
+            await _answer(send, 303, [(b"location", path.encode()), (b"set-cookie", cookie.encode())], b"")
         else:
+            scope = {**scope, "user_name": self._user([token, *_tokens(headers)]) or ""}
             await self._app(scope, _patient(scope["method"], receive), _with_headers(send))
 
-    def refusal(self, method: str, headers: dict[str, str], token: str) -> Refusal | None:
-        """Why a request is not answered; None where it is. ``token``: that of the query."""
+    def refusal(
+        self, method: str, headers: dict[str, str], token: str, most: int = LARGEST, client: str = ""
+    ) -> Refusal | None:
+        """Why a request is not answered; None where it is.
+
+        Args:
+            method: of HTTP.
+            headers: by name in small letters.
+            token: that of the query.
+            most: bytes of the body.
+            client: address from which it comes.
+        """
         host = headers.get("host", "")
         if not self._is_here(host):
             return Refusal(421, "this host name is not served here; add it to server.hosts")
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return Refusal(403, "requests of other pages are refused")
-        if self._token and not any(_equal(self._token, other) for other in (token, *_tokens(headers))):
-            return Refusal(401, "the token is missing or wrong: Authorization: Bearer TOKEN, or ?token=TOKEN")
+        if self._tokens and (refusal := self._unknown([token, *_tokens(headers)], client)) is not None:
+            return refusal
         length = headers.get("content-length", "0")
         if "transfer-encoding" in headers or not length.isdecimal():
             return Refusal(411, "a body needs its length")
-        if int(length) > LARGEST:
-            return Refusal(413, f"a body has at most {LARGEST} bytes")
+        if int(length) > most:
+            return Refusal(413, f"a body has at most {most} bytes")
         return None
+
+    def _unknown(self, tokens: list[str], client: str) -> Refusal | None:
+        """Why the tokens of a request are not enough; None where one is right."""
+        now = time.monotonic()
+        while self._wrong and now - self._wrong[0][0] > 60:
+            self._wrong.popleft()
+        if sum(address == client for _, address in self._wrong) >= WRONG:
+            return Refusal(429, "too many wrong tokens; try again in a minute")
+        if self._user(tokens) is not None:
+            return None
+        if any(tokens):
+            self._wrong.append((now, client))
+        return Refusal(401, "the token is missing or wrong: Authorization: Bearer TOKEN, or ?token=TOKEN")
+
+    def _user(self, tokens: list[str]) -> str | None:
+        """Whose token one of these is; None for nobody's."""
+        names = [name for name, own_token in self._tokens.items() for token in tokens if _equal(own_token, token)]
+        return names[0] if names else None
 
     def _is_here(self, host: str) -> bool:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
@@ -95,12 +140,19 @@ class Guard:
 
 
 def _patient(method: str, receive: Receive) -> Receive:
-    """Receiving that gives up where a body does not come; other methods wait until the client leaves."""
+    """Receiving that gives up where a body does not come in time; after it, it waits until the client leaves."""
+    deadline = time.monotonic() + PATIENCE
+    is_complete = method != "POST"
 
     async def within() -> MutableMapping[str, Any]:
-        return await asyncio.wait_for(receive(), PATIENCE)
+        nonlocal is_complete
+        if is_complete:
+            return await receive()
+        message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.001))
+        is_complete = not message.get("more_body", False)
+        return message
 
-    return within if method == "POST" else receive
+    return within
 
 
 def _tokens(headers: dict[str, str]) -> list[str]:
@@ -119,11 +171,13 @@ def _equal(token: str, other: str) -> bool:
 
 
 def _with_headers(send: Send) -> Send:
-    """Sending that adds the headers of every answer."""
+    """Sending that adds the headers of every answer that does not have them."""
 
     async def sending(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", []), *HEADERS]
+            headers = list(message.get("headers", []))
+            names = {name for name, _ in headers}
+            message["headers"] = [*headers, *(pair for pair in HEADERS if pair[0] not in names)]
         await send(message)
 
     return sending
@@ -131,6 +185,6 @@ def _with_headers(send: Send) -> Send:
 
 async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     challenge = [(b"www-authenticate", b"Bearer")] if status == 401 else []
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS, *challenge, *headers]
+    headers = [*HEADERS, *challenge, *headers]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -30,8 +30,16 @@ def checked(config: ServerConfig | None) -> list[str]:
 @contextmanager
 def serving(folder: Path, config: ServerConfig) -> Iterator[int]:
     """Serve the store in a folder inside the block; gives the port. ConfigError where it can't listen there."""
-    app = Guard(create(folder), config.secret, config.hosts)
-    listening = _listening(config)
+    with answering(Guard(create(folder), config.secret, config.hosts), config.host, config.port) as port:
+        host = config.host if config.host != "localhost" else "127.0.0.1"
+        log.info("status page: http://%s:%d/", f"[{host}]" if ":" in host else host, port)
+        yield port
+
+
+@contextmanager
+def answering(app: Guard, host: str, port: int) -> Iterator[int]:
+    """Run an application inside the block; gives the port. ConfigError where it can't listen there."""
+    listening = _listening(host, port)
     import uvicorn
 
     settings = uvicorn.Config(
@@ -43,19 +51,17 @@ def serving(folder: Path, config: ServerConfig) -> Iterator[int]:
     server = uvicorn.Server(settings)
     thread = Thread(target=server.run, args=([listening],), name="server", daemon=True)
     thread.start()
-    host, port = listening.getsockname()[:2]
-    log.info("status page: http://%s:%d/", f"[{host}]" if ":" in host else host, port)
     try:
-        yield port
+        yield listening.getsockname()[1]
     finally:
         server.should_exit = True
         thread.join(GRACE + 3)
         listening.close()
 
 
-def _listening(config: ServerConfig) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family)
+        return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise ConfigError(f"server: can't listen at {config.host} port {config.port}: {os_reason(error)}") from None
+        raise ConfigError(f"server: can't listen at {host} port {port}: {os_reason(error)}") from None

@@ -1,0 +1,208 @@
+"""Routes of the review: the queue, its clips, verdicts, and a stream of changes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Body, HTTPException, Query, Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from wherewhen.core.errors import VideoError
+from wherewhen.review import items, media, verdicts
+from wherewhen.review.items import MOST, plain
+from wherewhen.review.opened import Review
+from wherewhen.review.verdicts import Conflict, Judgement
+from wherewhen.server.changes import changes
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+MOST_VERDICTS = 1000  # of a request
+MOST_IDS = 100
+HIGHEST = 2**63 - 1  # number of a row
+PART = 2 * 1024**2  # bytes of a part of a clip at most, so that no answer holds a connection for long
+KEPT = {"cache-control": "private, max-age=3600"}
+_LIST = Body(embed=True, alias="verdicts", max_length=MOST_VERDICTS)
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
+
+
+def add_review(app: FastAPI, review: Review) -> None:
+    """All routes of the review of a database, below ``/api/v1``."""
+    add_queue(app, review)
+    add_media(app, review)
+    add_verdicts(app, review)
+    add_facts(app, review)
+
+
+def add_queue(app: FastAPI, review: Review) -> None:
+    """Routes of items: a page of the queue, one item, its curve and the judged items that look like it."""
+
+    @app.get("/api/v1/review", response_model=None)
+    def queue(
+        state: str = "open", camera: str = "", source: str = "", severity: str = "", sort: str = "uncertain",
+        cursor: str = Query("", max_length=1000), ids: str = Query("", max_length=30_000),
+        cluster: int | None = Query(None, ge=-HIGHEST, le=HIGHEST), limit: int = Query(100, ge=1, le=MOST),
+    ) -> Any:  # fmt: skip
+        """A page of items. ``ids``: these instead, between commas, whatever their state."""
+        query = items.Query(state, camera, source, severity, sort, cluster, cursor, limit)
+        with review.reading() as connection:
+            answer = items.page(connection, review.folder, query)
+            if ids:
+                listed = items.of_ids(connection, review.folder, ids.split(",")[:MOST_IDS])
+                answer |= {"items": listed, "cursor": None}
+        return answer
+
+    @app.get("/api/v1/items/{id}", response_model=None)
+    def item(id: str) -> Any:
+        return plain(_row(review, id), review.folder)
+
+    @app.get("/api/v1/items/{id}/curve", response_model=None)
+    def curve(id: str) -> Any:
+        """Scores from two minutes before an item to two minutes after it, in the item's clock."""
+        return review.curve(_row(review, id))
+
+    @app.get("/api/v1/items/{id}/neighbours", response_model=None)
+    def neighbours(id: str) -> Any:
+        """The confirmed and the rejected items that look most like an item."""
+        return review.neighbours(_row(review, id))
+
+
+def add_media(app: FastAPI, review: Review) -> None:
+    """Routes of the files of items. The id of a request chooses a row and is no part of a path."""
+
+    def file(id: str, find: Callable[[dict[str, Any], Path], Path | None], kind: str) -> Path:
+        try:
+            path = find(_row(review, id), review.folder)
+        except VideoError as error:
+            raise HTTPException(404, f"no {kind}: {error.cause}") from None
+        if path is None:
+            raise HTTPException(404, f"this item has no {kind} (any more)")
+        return path
+
+    @app.get("/api/v1/items/{id}/clip.mp4", response_model=None)
+    def clip(id: str, request: Request) -> Any:
+        """A clip that browsers play; a range of bytes may be answered in part."""
+        path = file(id, media.clip, "clip")
+        part = _part(path, request.headers.get("range", ""))
+        return part or FileResponse(path, media_type="video/mp4", headers=KEPT)
+
+    @app.get("/api/v1/items/{id}/thumb.webp", response_model=None)
+    def thumb(id: str) -> Any:
+        return FileResponse(file(id, media.thumb, "picture"), media_type="image/webp", headers=KEPT)
+
+    @app.get("/api/v1/items/{id}/heat.webp", response_model=None)
+    def heat(id: str) -> Any:
+        _row(review, id)
+        raise HTTPException(404, "heat maps are not stored")
+
+
+def add_verdicts(app: FastAPI, review: Review) -> None:
+    """Routes of verdicts."""
+
+    def shown(ids: list[str]) -> list[dict[str, Any]]:
+        return review.items(list(dict.fromkeys(ids)))
+
+    @app.post("/api/v1/verdicts", response_model=None)
+    def judge(request: Request, listed: list[Judgement] = _LIST) -> Any:
+        """Store verdicts, all or none; one whose key is stored already is not stored again."""
+        with review.writing() as tables:
+            numbers = verdicts.store(tables, listed, _user(request), time.time())
+            stored = _verdicts(tables, numbers)
+        return {"verdicts": stored, "items": shown([verdict["item"] for verdict in stored])}
+
+    @app.get("/api/v1/verdicts", response_model=None)
+    def recent(
+        request: Request, limit: int = Query(10, ge=1, le=MOST), before: int | None = Query(None, ge=0, le=HIGHEST)
+    ) -> Any:
+        """The user's last verdicts, the newest first, and their items."""
+        with review.writing() as tables:
+            rows = verdicts.recent(tables, _user(request), limit, before)
+        return {"verdicts": [items.verdict(row) for row in rows], "items": shown([row["item"] for row in rows])}
+
+    @app.delete("/api/v1/verdicts/{id}", response_model=None)
+    def undo(id: int) -> Any:
+        """Withdraw a verdict; a second time changes nothing. An event that was added as missed goes with it."""
+        with review.writing() as tables:
+            item = verdicts.undo(tables, min(max(id, 0), HIGHEST), time.time())
+        if item is None:
+            raise HTTPException(404, "there is no such verdict")
+        return {"items": shown([item])}
+
+    @app.post("/api/v1/missed", response_model=None)
+    def missed(
+        request: Request, key: str = Body(), item: str = Body(), start: float = Body(), end: float = Body(),
+        box: tuple[float, float, float, float] | None = Body(None), category: str | None = Body(None),
+        note: str | None = Body(None), seconds: float | None = Body(None),
+    ) -> Any:  # fmt: skip
+        """Add an event that the model missed, in the footage of another item."""
+        judgement = Judgement(key, item, "missed", start, end, box, category, note, seconds)
+        with review.writing() as tables:
+            id, number = verdicts.add_missed(tables, judgement, _user(request), time.time())
+            (verdict,) = _verdicts(tables, [number])
+        if not (listed := shown([id])):
+            raise Conflict("this event was withdrawn; give it another key")
+        return {"item": listed[0], "verdict": verdict}
+
+
+def add_facts(app: FastAPI, review: Review) -> None:
+    """Routes about the review as a whole."""
+
+    @app.get("/api/v1/info", response_model=None)
+    def info(request: Request) -> Any:
+        user = _user(request) or ""
+        return {
+            "version": version("wherewhen"),
+            "live": review.is_live,
+            **review.info(),
+            "user": user,
+            "retrain": False,
+        }
+
+    @app.get("/api/v1/stats", response_model=None)
+    def statistics() -> Any:
+        """How much was judged, how fast, how consistently, and how many events are missed below the threshold."""
+        return review.statistics()
+
+    @app.get("/api/v1/stream", response_model=None)
+    async def stream() -> Any:
+        """Server-sent events: the ids of items that changed, by whatever window or process."""
+        return StreamingResponse(changes(review), media_type="text/event-stream")
+
+
+def _row(review: Review, id: str) -> dict[str, Any]:
+    row = review.row(id)
+    if row is None:
+        raise HTTPException(404, "there is no such item")
+    return row
+
+
+def _verdicts(tables: Any, numbers: list[int]) -> list[dict[str, Any]]:
+    """Stored verdicts as the API shows them, in the order of their numbers in the list."""
+    names = items.VERDICT_COLUMNS.split(", ")
+    query = f"SELECT {items.VERDICT_COLUMNS} FROM verdict WHERE id = ?"
+    return [items.verdict(dict(zip(names, tables.rows(query, number)[0], strict=True))) for number in numbers]
+
+
+def _user(request: Request) -> str | None:
+    return request.scope.get("user_name") or None
+
+
+def _part(path: Path, text: str) -> Response | None:
+    """A part of a file for a range of bytes; None for any other range, which `FileResponse` answers."""
+    match, size = _RANGE.fullmatch(text), path.stat().st_size
+    if match is None or int(match[1]) >= size:
+        return None
+    start = int(match[1])
+    end = min(int(match[2]) if match[2] else size - 1, size - 1, start + PART - 1)
+    if end < start:
+        return None
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read(end - start + 1)
+    headers = {"content-range": f"bytes {start}-{end}/{size}", "accept-ranges": "bytes", **KEPT}
+    return Response(data, 206, headers, "video/mp4")
