@@ -60,6 +60,8 @@ control enable yard
 control disable yard live --json --quiet
 control snooze yard live --minutes 30 --zone door
 control accept yard
+control promote runs/yard-2
+control rollback runs/yard-2 live
 control verdict 1790000000.1-abc --verdict false
 status
 status live --json

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.live.database import Database
+from wherewhen.review import runs
 from wherewhen.review.judged import VERDICTS
 
 CONFIRMED = ("true", "wrong_place", "missed")
@@ -116,6 +117,25 @@ def judge(database: Database, item: str, verdict: str, now: float, user: str | N
 def undo(database: Database, number: int, now: float) -> None:
     """Withdraw a verdict: the one before it holds again."""
     database.write("UPDATE verdict SET undone_at = ? WHERE id = ? AND undone_at IS NULL", now, number)
+
+
+def change_model(database: Database, action: Literal["promote", "rollback"], run: str, now: float) -> str:
+    """Use a run that learned from verdicts in place of the one before it, or that one again, and say so.
+
+    Args:
+        database: of the service.
+        action: promote or rollback.
+        run: run folder or checksum of the run that learned.
+        now: seconds since 1970.
+
+    Raises:
+        ConfigError: an unknown run, one that may not take over, or one that is not used.
+    """
+    if action == "promote":
+        promoted = runs.promote(database, run, now)
+        return f"used now: {promoted.held_out.get('reason', '')}"
+    runs.rollback(database, run, now)
+    return "not used any more; the model before it is"
 
 
 def obey(database: Database, camera: str, name: str, value: Any, now: float) -> str:

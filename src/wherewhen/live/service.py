@@ -22,6 +22,7 @@ from wherewhen.core.errors import StoreError, WherewhenError
 from wherewhen.core.store import locked
 from wherewhen.inference.model import Model
 from wherewhen.live.camera import CameraWatch
+from wherewhen.live.champions import CHANGED, champion, stop_when_replaced
 from wherewhen.live.database import Database
 from wherewhen.live.logs import LogFormat, fields, handler
 from wherewhen.live.outbox import Outbox
@@ -160,9 +161,15 @@ def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> N
     log.addHandler(handler(shared.log_format))
     log.setLevel(shared.level)
     try:
-        model = Model.load(str(camera.model), device=shared.device)
+        configured, replaced = str(camera.model), Event()
+        run = champion(shared.folder, configured)
+        camera, model = replace(camera, model=run), Model.load(run, device=shared.device)
+        watcher = (name, shared.folder, configured, run, stop, replaced)
+        Thread(target=stop_when_replaced, args=watcher, name="model", daemon=True).start()
         with locked(shared.folder / f"camera-{name}"):  # held by a process that ends because its service died
             CameraWatch(name, camera, model, shared.folder, shared.sinks, shared.states).run(stop)
+        if replaced.is_set():
+            raise SystemExit(CHANGED)
         if terminated.is_set():
             raise SystemExit(128 + signal.SIGTERM)  # by someone else than the service, which starts it again
     except WherewhenError as error:
@@ -184,6 +191,8 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running], prese
     """The process of a camera; a new one in place of one that died."""
     if child.finished or child.process.is_alive():
         return child
+    if child.process.exitcode == CHANGED:
+        return start()
     if child.process.exitcode == 0:
         child.finished = True
     elif not child.next_at:

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,15 @@ class Run:
 def sha_of(run: str | Path) -> str:
     """Checksum of the weights of a run folder or a weights file; empty where there are none."""
     path = Path(run) / WEIGHTS if Path(run).is_dir() else Path(run)
-    return f"sha256:{content_hash(path)}" if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    status = path.stat()
+    return f"sha256:{_hash(path.absolute(), status.st_size, status.st_mtime_ns)}"
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, size: int, changed: int) -> str:
+    return content_hash(path)
 
 
 def record(

@@ -1,4 +1,4 @@
-"""Switch cameras of a running service on and off, silence them, accept a new view, or judge an alert."""
+"""Switch cameras of a running service on and off, silence them, accept a new view, judge an alert, change the model."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ class Options:
     """Options of ``control``.
 
     Args:
-        action: enable or disable a camera, snooze it (no alerts for a time), accept its view after it was moved, or
-            give a verdict on an alert.
-        name: name of the camera; verdict: id of the alert.
+        action: enable or disable a camera, snooze it (no alerts for a time), accept its view after it was moved,
+            give a verdict on an alert, promote a run of learn, which its cameras change to, or rollback to the one
+            before.
+        name: name of the camera; verdict: id of the alert; promote, rollback: run folder of learn.
         store: folder of the store of ``watch``; default: live.
         minutes: how long no alerts are sent; 0 ends it.
         zone: only alerts of this zone are silent.
@@ -25,7 +26,7 @@ class Options:
         quiet: only warnings and errors in the log.
     """
 
-    action: Literal["enable", "disable", "snooze", "accept", "verdict"]
+    action: Literal["enable", "disable", "snooze", "accept", "verdict", "promote", "rollback"]
     name: str
     store: str = "live"
     minutes: float = 60.0
@@ -56,6 +57,8 @@ def run(options: Options) -> int:
                 raise ConfigError(f"control verdict needs --verdict: {', '.join(VERDICTS)}")
             control.judge(database, options.name, options.verdict, now)
             line = f"alert {options.name}: {options.verdict}"
+        elif options.action in ("promote", "rollback"):
+            line = f"{options.name}: {control.change_model(database, options.action, options.name, now)}"
         else:
             name, value = {
                 "enable": ("enabled", "ON"), "disable": ("enabled", "OFF"), "accept": ("rebaseline", None),
