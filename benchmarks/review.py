@@ -1,12 +1,14 @@
 """What verdicts of a simulated reviewer teach a model: false alarms a day at equal recall, after so many verdicts.
 
-    python benchmarks/review.py BASE --stream STREAM --test TEST   # three data sets with truth, such as drawn ones
+    python benchmarks/review.py BASE --stream STREAM --test TEST   # three data sets, such as drawn ones
     python benchmarks/review.py DATA                               # one data set, divided by seed: 40, 30 and 30 %
 
-The champion is trained on BASE. Its alerts in STREAM are judged, some of them wrongly, in each order; a challenger
-learns from them as `wherewhen learn` does, a fifth is held out. Both are compared on TEST: false alarms a day in
-normal clips at the threshold that finds a share of the anomalous ones, AUC on anomalous clips, hits of the peak. Rows
-``kept`` have the challenger where it would be promoted, else the champion. Mean and deviation over seeds.
+The champion is trained on BASE. Its alerts in STREAM, one for each 5 seconds at most, are judged in some order by the
+truth, or by labels of clips where there is no other; 5 % of the verdicts are mistakes. A challenger learns from them
+as `wherewhen learn` does, a fifth of the clips is held out. On TEST: false alarms a day (10 seconds count once), at
+the threshold of each model that finds 50, 60, 70, 80 and 90 % of the events, and their mean; AUC on anomalous clips;
+hits of the peak. Rows ``kept`` have the challenger where it would be promoted, else the champion. Thresholds are from
+training scores. Mean, and 95 % interval of the ratio to the champion, over seeds.
 """
 
 from __future__ import annotations
@@ -15,133 +17,263 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is loaded
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from wherewhen.core.values import Bag, Truth, Video
+from wherewhen import datasets
+from wherewhen.api.learning import Comparison
+from wherewhen.core.calibration import calibrate
+from wherewhen.core.values import Bag, Floats, Truth, Video
 from wherewhen.evaluation.evaluator import detect_bags, measure, normalized
 from wherewhen.evaluation.measurable import evaluation_set
+from wherewhen.extraction import loading
 from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
 from wherewhen.review.judged import Judged
-from wherewhen.training.fit import frame_scores
+from wherewhen.review.order import clusters, priorities
+from wherewhen.training.fit import fit, frame_scores
+from wherewhen.training.out_of_fold import block_maxima
+from wherewhen.training.verdicts import draws, read, weak_labels
 
 ORDERS = ("random", "score", "ours")
 RECALLS = (0.5, 0.6, 0.7, 0.8, 0.9)
 WRONG = 0.05  # share of the verdicts that are mistakes
-EACH = 2  # alerts of a clip at most
+EVERY = 5.0  # seconds of a clip for each of its alerts
 APART = 3.0  # seconds between two alerts of a clip
+ASKED = 10  # verdicts after which the order is computed again
+BLOCK = 10.0
 DAY = 86400.0
+SHARES = (0.4, 0.7)  # where a data set is divided
+
+Numbers = dict[str, float]
 
 
-class Set(NamedTuple):
-    """Videos with features, and what truly happens in them."""
+class Clips(NamedTuple):
+    """Videos with features, and what truly happens in them; ``root``: their data set."""
 
     root: str
     bags: Sequence[Bag]
     truths: Mapping[str, Truth]
 
     def spans(self, video: Video) -> list[tuple[float, float]]:
-        """When something anomalous happens; the whole clip where only its label is known."""
+        """Seconds in which something anomalous happens; the whole clip where only its label is known."""
         if not video.label:
             return []
-        known = self.truths.get(video.id)
-        if known is None or not len(known.spans):
-            return [(0.0, float("inf"))]
-        return [(float(a), float(b)) for a, b in known.spans]
+        truth = self.truths.get(video.id)
+        return [(0.0, float("inf"))] if truth is None else [(float(a), float(b)) for a, b in truth.spans]
+
+    def subset(self, bags: Sequence[Bag]) -> Clips:
+        """Some of them."""
+        return self._replace(bags=bags)
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A peak of the champion's scores in a video: its score, seconds, and the features around it."""
+    """A peak of the champion's scores in a video: score (0.5 is the threshold), seconds, and the features in them."""
 
     video: Video
     score: float
     start: float
     end: float
-    feature: np.ndarray
+    feature: Floats
     is_event: bool
 
 
-def alerts_of(model: Model, stream: Set) -> list[Alert]:
+def loaded(root: Path, config: ModelConfig) -> Clips:
+    """The labelled videos of a data set with their features; ids begin with its name."""
+    reader, name = datasets.reader_of(root), root.name
+    videos = [replace(v, id=f"{name}-{v.id}") for v in reader.load(root).videos if v.label is not None]
+    truths = {f"{name}-{id}": truth for id, truth in reader.truth(root).items()} if reader.truth else {}
+    return Clips(str(root), loading.gathered(videos, config.feature_specs("cpu"), quiet=True), truths)
+
+
+def divided(clips: Clips, seed: int) -> list[Clips]:
+    """The clips in three parts, each with its share of both labels."""
+    rng, parts = np.random.default_rng([seed, 7]), [list[Bag](), list[Bag](), list[Bag]()]
+    for label in (0, 1):
+        bags = [bag for bag in clips.bags if bag.video.label == label]
+        cuts = [round(share * len(bags)) for share in SHARES]
+        for part, numbers in zip(parts, np.split(rng.permutation(len(bags)), cuts), strict=True):
+            part += [bags[k] for k in numbers]
+    return [clips.subset(part) for part in parts]
+
+
+def alerts_of(model: Model, stream: Clips) -> list[Alert]:
     """The highest peaks of each clip."""
-    found = []
+    alerts = []
     for bag in stream.bags:
         ready = model.normalized_bag(bag)
-        times, scores = frame_scores(model, ready)
-        free = np.ones(len(scores), bool)
-        for _ in range(EACH):
+        times, raw = frame_scores(model, ready)
+        scores = calibrate(raw.astype(np.float32), model.threshold)
+        free, cells = np.ones(len(scores), bool), ready.views[model.config.scored]
+        for _ in range(max(1, round(float(times[-1, 1] - times[0, 0]) / EVERY))):
             if not free.any():
                 break
-            peak = int(np.where(free, scores, -1).argmax())
-            low = high = peak
-            while low > 0 and scores[low - 1] >= 0.8 * scores[peak] and free[low - 1]:
+            peak = low = high = int(np.where(free, scores, -1).argmax())
+            while low > 0 and free[low - 1] and scores[low - 1] >= 0.8 * scores[peak]:
                 low -= 1
-            while high < len(scores) - 1 and scores[high + 1] >= 0.8 * scores[peak] and free[high + 1]:
+            while high < len(scores) - 1 and free[high + 1] and scores[high + 1] >= 0.8 * scores[peak]:
                 high += 1
             start, end = float(times[low, 0]), float(times[high, 1])
             free &= (times[:, 1] <= start - APART) | (times[:, 0] >= end + APART)
-            cells = ready.views[model.config.scored]
             inside = (cells.extents[:, 1] > start) & (cells.extents[:, 0] < end) & cells.features.any(1)
             feature = np.abs(cells.features[inside]).mean(0) if inside.any() else np.zeros(cells.features.shape[1])
             is_event = any(min(end, b) > max(start, a) for a, b in stream.spans(bag.video))
-            found.append(Alert(bag.video, float(scores[peak]), start, end, feature, is_event))
-    return found
+            alerts.append(Alert(bag.video, float(scores[peak]), start, end, feature, is_event))
+    return alerts
 
 
-def ordered(alerts: Sequence[Alert], order: str, rng: np.random.Generator) -> list[int]:
-    """Numbers of the alerts in the order in which they are judged."""
+def asked(alerts: Sequence[Alert], order: str, count: int, rng: np.random.Generator) -> list[int]:
+    """Numbers of the alerts that are judged first in an order."""
     if order == "random":
-        return [int(k) for k in rng.permutation(len(alerts))]
+        return [int(k) for k in rng.permutation(len(alerts))[:count]]
+    scores = np.array([alert.score for alert in alerts])
     if order == "score":
-        return sorted(range(len(alerts)), key=lambda k: -alerts[k].score)
-    raise NotImplementedError(order)
+        return [int(k) for k in np.argsort(-scores, kind="stable")[:count]]
+    groups = clusters(np.array([alert.feature for alert in alerts])).tolist()
+    places, numbers = [alert.video.id for alert in alerts], list[int]()
+    while len(numbers) < min(count, len(alerts)):
+        judged = np.isin(np.arange(len(alerts)), numbers)
+        values = np.where(judged, -1, priorities(scores, np.full(len(alerts), 0.5), groups, places, judged))
+        more = min(ASKED, count - len(numbers), int((~judged).sum()))
+        numbers += [int(k) for k in np.argsort(-values, kind="stable")[:more]]
+    return numbers
 
 
-def judged(alerts: Sequence[Alert], numbers: Sequence[int], wrong: np.ndarray) -> list[Judged]:
-    """What the reviewer says of alerts."""
+def judged_of(alerts: Sequence[Alert], numbers: Sequence[int], wrong: Sequence[bool]) -> list[Judged]:
+    """What the reviewer says of these alerts."""
+    groups = clusters(np.array([alert.feature for alert in alerts]))
     items = []
     for at, k in enumerate(numbers):
-        alert = alerts[k]
-        verdict = "true" if alert.is_event != bool(wrong[k]) else "false"
-        items.append(Judged(
-            f"{k}", "camera", verdict, alert.video.path, alert.start, alert.end, None, None, alert.video.category,
-            None, "alert", float(at), f"{alert.video.id}",
-        ))  # fmt: skip
+        alert, verdict = alerts[k], "true" if alerts[k].is_event != wrong[k] else "false"
+        place = (None, None, None, int(groups[k]), "alert")
+        items.append(Judged(str(k), "camera", verdict, alert.video.path, alert.start, alert.end, *place, at,
+                            alert.video.id))  # fmt: skip
     return items
 
 
-Numbers = dict[str, float]
-
-
-def numbers_of(model: Model, test: Set) -> Numbers:
+def numbers_of(model: Model, test: Clips) -> Numbers:
     """The numbers of a model on test clips."""
-    false, peaks, seconds = [], [], 0.0
+    ready = normalized(model, test.bags)
+    predictions = detect_bags(model, ready)
+    peaks, blocks, seconds = list[float](), list[float](), 0.0
     for bag in test.bags:
-        times, scores = frame_scores(model, model.normalized_bag(bag))
-        spans = test.spans(bag.video)
-        if not spans:
-            false.append(float(scores.max()))
+        scores = predictions[bag.video.id].frames
+        assert scores is not None
+        times, values = np.column_stack([scores.edges[:-1], scores.edges[1:]]), scores.values[:, 0, 0]
+        if not bag.video.label:
+            blocks += block_maxima(times, values, BLOCK)
             seconds += float(times[-1, 1] - times[0, 0])
-            continue
-        inside = np.zeros(len(scores), bool)
-        for a, b in spans:
-            inside |= (times[:, 1] > a) & (times[:, 0] < b)
-        peaks.append(float(scores[inside].max()) if inside.any() else 0.0)
-    result = {}
-    for recall in RECALLS:
-        level = np.sort(peaks)[::-1][max(0, int(np.ceil(recall * len(peaks))) - 1)]
-        result[f"fa{recall:g}"] = float((np.array(false) >= level).sum() * DAY / seconds)
-    result["fa"] = float(np.mean([result[f"fa{recall:g}"] for recall in RECALLS]))
-    order = np.argsort(np.argsort(np.concatenate([peaks, false])))[: len(peaks)]
-    result["vauc"] = float((order.sum() - len(peaks) * (len(peaks) - 1) / 2) / len(peaks) / len(false))
+        for a, b in test.spans(bag.video):
+            inside = (times[:, 1] > a) & (times[:, 0] < b)
+            peaks.append(float(values[inside].max()) if inside.any() else 0.0)
+    levels = np.sort(peaks)[::-1]
+    at = {recall: float(levels[int(np.ceil(recall * len(peaks))) - 1]) for recall in RECALLS}
+    rates = {f"fa_at_{recall:g}": float((np.array(blocks) >= at[recall]).sum() * DAY / seconds) for recall in RECALLS}
+    result = {"fa": float(np.mean(list(rates.values()))), **rates}
     if test.truths:
-        chosen = evaluation_set([bag.video for bag in test.bags], test.truths, test.root)
-        bags = normalized(model, test.bags)
-        measured = measure(detect_bags(model, bags), chosen.truths_of(bags, model.config.scored), ("frame", "pointing"))
-        for name, key in (("frame_auc_anomalous", "auc_a"), ("pointing_hit", "hit")):
-            if measured.get(name) is not None:
-                result[key] = float(measured[name])
+        truths = evaluation_set([bag.video for bag in test.bags], test.truths, test.root)
+        measured = measure(predictions, truths.truths_of(ready, model.config.scored), ("frame", "pointing"))
+        names = {"frame_auc_anomalous": "auc_anomalous", "pointing_hit": "hit"}
+        result |= {name: float(measured[key]) for key, name in names.items() if measured.get(key) is not None}
     return result
+
+
+def challenger_of(base: Clips, items: Sequence[Judged], champion: Model) -> tuple[Model, Comparison]:
+    """The model that learned from verdicts, and how it compares with the champion on those that are held out."""
+    config = champion.config
+    fresh = read(weak_labels(items), config.feature_specs("cpu"))
+    learned = [item for item in fresh if not item.label.held_out]
+    often = draws([item.label for item in learned], sum(bag.video.label == 0 for bag in base.bags))
+    model = fit([*base.bags, *(item.bag for item in learned)], config, device="cpu", draws=often).best
+    held = [item for item in fresh if item.label.held_out]
+    return model, Comparison.of(champion, model, held, "training scores")
+
+
+def main() -> None:
+    """Print a line for each model, and the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--stream", type=Path, nargs="*", default=[])
+    parser.add_argument("--test", type=Path)
+    parser.add_argument("--method", default="wherewhen")
+    parser.add_argument("--set", type=json.loads, default={}, help="more settings, such as '{\"motion\": {...}}'")
+    parser.add_argument("--verdicts", default="10,30,100")
+    parser.add_argument("--orders", default=",".join(ORDERS))
+    parser.add_argument("--seeds", default="0,1,2")
+    options = parser.parse_args()
+    settings = {"method": options.method, **options.set}
+    config = ModelConfig.of(settings)
+    whole = loaded(options.data, config)
+    streams = [loaded(path, config) for path in options.stream]
+    rows: dict[tuple[str, int], list[Numbers]] = {}
+    champions: list[Numbers] = []
+    for seed in map(int, options.seeds.split(",")):
+        config = ModelConfig.of({**settings, "seed": seed})
+        if streams:
+            bags = [bag for clips in streams for bag in clips.bags]
+            truths = {id: truth for clips in streams for id, truth in clips.truths.items()}
+            base, stream, test = whole, Clips(streams[0].root, bags, truths), loaded(options.test, config)
+        else:
+            base, stream, test = divided(whole, seed)
+        champion = fit(base.bags, config, device="cpu").best
+        champions.append(numbers_of(champion, test))
+        _print(options, seed, "champion", 0, champions[-1])
+        alerts = alerts_of(champion, stream)
+        wrong = [bool(w) for w in np.random.default_rng([seed, 1]).random(len(alerts)) < WRONG]
+        for order in options.orders.split(","):
+            for count in map(int, options.verdicts.split(",")):
+                items = judged_of(alerts, asked(alerts, order, count, np.random.default_rng([seed, 2])), wrong)
+                challenger, comparison = challenger_of(base, items, champion)
+                numbers = numbers_of(challenger, test)
+                numbers["promoted"] = float(comparison.promoted)
+                rows.setdefault((order, count), []).append(numbers)
+                rows.setdefault((f"{order}, kept", count), []).append(
+                    numbers if comparison.promoted else {**champions[-1], "promoted": 0.0}
+                )
+                false = sum(item.verdict == "false" for item in items)
+                _print(options, seed, f"{order} ({false} of {len(items)} false)", count, numbers)
+    print(table(champions, rows))
+
+
+def _print(options: Any, seed: int, name: str, count: int, numbers: Numbers) -> None:
+    values = {key: round(value, 3) for key, value in numbers.items()}
+    print(json.dumps({"method": options.method, "seed": seed, "row": name, "verdicts": count, **values}), flush=True)
+
+
+def table(champions: Sequence[Numbers], rows: Mapping[tuple[str, int], Sequence[Numbers]]) -> str:
+    """Markdown: means over seeds, and the ratio of false alarms to the champion with its 95 % interval."""
+    names = [name for name in ("fa_at_0.5", "fa_at_0.7", "fa", "auc_anomalous", "hit", "promoted") if any(
+        name in numbers for numbers in [*champions, *(n for values in rows.values() for n in values)])]  # fmt: skip
+    lines = [f"| order | verdicts | {' | '.join(names)} | ratio |", "|---|---:|" + "---:|" * (len(names) + 1)]
+    for (order, count), values in {("champion", 0): champions, **rows}.items():
+        cells = [_mean([number[name] for number in values if name in number]) for name in names]
+        ratio = "" if order == "champion" else _ratio(champions, values)
+        lines.append(f"| {order} | {count} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.3g}" if values else ""
+
+
+def _ratio(before: Sequence[Numbers], after: Sequence[Numbers]) -> str:
+    """Geometric mean over seeds of the ratios of the mean rates, with the interval of Student's t."""
+    from scipy.stats import t
+
+    logs = np.log([(b["fa"] + 1) / (a["fa"] + 1) for a, b in zip(before, after, strict=True)])
+    if len(logs) < 2:
+        return f"{np.exp(logs.mean()):.2f}"
+    half = float(t.ppf(0.975, len(logs) - 1)) * logs.std(ddof=1) / len(logs) ** 0.5
+    low, mid, high = np.exp([logs.mean() - half, logs.mean(), logs.mean() + half])
+    return f"{mid:.2f} ({low:.2f} to {high:.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -154,3 +154,14 @@ def test_an_event_that_only_the_challenger_finds_is_no_loss(monkeypatch: pytest.
     assert worse.lost == ("event",) and not worse.promoted
     assert worse.lines()[-1] == "not promoted: it loses 1 confirmed event (event)"
     assert (worse.champion, worse.challenger) == (HeldOut(1, 1, 1, 2), HeldOut(0, 1, 1, 2))
+
+
+@pytest.mark.parametrize("method", ["pooled", "gclnc", "wherewhen"])
+def test_other_methods_learn_too(method: str, clips: Path, store: Path, tmp_path: Path) -> None:
+    settings = {"method": method, "training": {"steps": 2}, "motion": {"groups": []}}
+    runs.train(clips, tmp_path / "run", settings=settings, device="cpu", check=False, quiet=True)
+    items = [replace(item, verdict="wrong_place", shown_box=(0, 0, 0.6, 1)) if item.verdict == "true" else item
+             for item in judged_items(store)]  # fmt: skip
+    learned = wherewhen.learn(items, tmp_path / "run", tmp_path / "out", device="cpu", quiet=True)
+    assert learned.items == ("a0", "a1") and learned.held_out == ("a2",)
+    assert Model.load(tmp_path / "out", device="cpu").threshold == learned.model.threshold
