@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from wherewhen.live.budgeting import ModelRecord
@@ -64,7 +65,8 @@ def facts_of(camera: CameraConfig) -> dict[str, Any]:
     if camera.budget is not None:
         record = {"per_day": camera.budget.per_day}
     sha = model.sha.removeprefix("sha256:")
+    run = str(Path(str(camera.model)).absolute())
     return {
-        "replayed": is_replayed(camera.source), "model": sha, "a_day": camera.alerts.a_day,
+        "replayed": is_replayed(camera.source), "model": sha, "run": run, "a_day": camera.alerts.a_day,
         "per_day": record.get("per_day"), "upper": record.get("upper"),
     }  # fmt: skip

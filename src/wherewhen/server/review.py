@@ -18,6 +18,7 @@ from wherewhen.review.items import MOST, plain
 from wherewhen.review.opened import Review
 from wherewhen.review.verdicts import Conflict, Judgement
 from wherewhen.server.changes import changes
+from wherewhen.server.retraining import models_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -160,7 +161,7 @@ def add_facts(app: FastAPI, review: Review) -> None:
             "live": review.is_live,
             **review.info(),
             "user": user,
-            "retrain": False,
+            "retrain": bool(models_of(review)),
         }
 
     @app.get("/api/v1/stats", response_model=None)
