@@ -1,14 +1,15 @@
 """Days of cameras in minutes: memory, disk, killed processes, and alerts compared with those of the files offline.
 
-    python benchmarks/soak.py MODEL [--hours 24] [--speed 60] [--cameras 4] [--kills 4] [--rate 2] [--bytes 2MB]
+    python benchmarks/soak.py [MODEL] [--hours 24] [--speed 60] [--cameras 4] [--kills 4] [--rate 2] [--bytes 2MB]
         [--recording 3600]
 
-Two recordings of ``--recording`` seconds are drawn, one by day in color and one by night in gray, of 64x48 pixels,
-``--rate`` pictures a second and an event in five minutes. ``wherewhen watch`` replays them in turn at ``--speed`` for
-all cameras, with a store of ``--bytes`` and a file of messages. At random moments processes of cameras are killed
-(SIGKILL); each begins again with the first recording then. The service ends by SIGTERM once each camera watched
-``--hours``. Every recording that was watched to its end must have the alerts that it has offline, each with one ``new``
-and one ``end``. Replays drop no pictures.
+Without MODEL, ``cuboid_mil`` is trained on 24 clips of a minute that are drawn in the same way. Two recordings of
+``--recording`` seconds are drawn, one by day in color and one by night in gray, of 64x48 pixels, ``--rate`` pictures a
+second and an event in five minutes. ``wherewhen watch`` replays them in turn at ``--speed`` for all cameras, with a
+store of ``--bytes`` and a file of messages. At random moments processes of cameras are killed (SIGKILL); each begins
+again with the first recording then. The service ends by SIGTERM once each camera watched ``--hours``. Every recording
+that was watched to its end must have the alerts that it has offline, each with one ``new`` and one ``end``. Replays
+drop no pictures.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from wherewhen.live.retention import size_of
 from wherewhen.video.writer import Writer
 
 SIZE, EVERY, HOUR = (48, 64), 300, 3600  # EVERY: seconds from event to event
+SLOW, FAST = 2.0, 20.0  # pixels a second
 KINDS = ("day", "night")
 ALERTS: dict[str, Any] = {"duration": 3.0, "gap_seconds": 5.0, "cooldown_seconds": 60.0}
 Ended = tuple[float, float]  # length and highest score of an alert
@@ -48,22 +50,36 @@ class Sample(NamedTuple):
     disk: int
 
 
-def draw(path: Path, kind: str, rate: float, length: int) -> None:
-    """A recording: two spots creep over a wall in front of noise; in an event one of them is fast for 15 seconds."""
-    rng = np.random.default_rng(KINDS.index(kind))
-    wall = np.kron(rng.integers(60, 160, (12, 16, 3)), np.ones((4, 4, 1)))
-    starts = [EVERY * (k + 0.3 + 0.4 * rng.random()) for k in range(length // EVERY)]
+def draw(path: Path, kind: str, rate: float, length: int, starts: list[float], seed: int) -> None:
+    """A recording: a figure and a spot creep along a wall, in noise; the figure is fast for 15 s from each start on."""
+    wall = np.kron(np.random.default_rng(KINDS.index(kind)).integers(60, 160, (12, 16, 3)), np.ones((4, 4, 1)))
+    coat = np.kron(np.random.default_rng(7).integers(40, 220, (4, 6, 3)), np.ones((5, 4, 1)))
+    rng = np.random.default_rng(seed)
+    place, other = rng.uniform(0, SIZE[1] - 24, 2)
     with Writer(path, rate) as writer:
-        place = 0.0
         for number in range(round(length * rate)):
             is_event = any(start <= number / rate < start + 15 for start in starts)
-            place = (place + (23 if is_event else 1 / rate)) % (SIZE[1] - 10)
+            place = (place + (FAST if is_event else SLOW) / rate) % (SIZE[1] - 24)
+            other = (other + SLOW / rate) % (SIZE[1] - 10)
             picture = wall + rng.integers(-3, 4, (*SIZE, 3))
-            picture[20:32, int(place) : int(place) + 10] = (220, 120, 40)
-            picture[36:44, number // 4 % 54 : number // 4 % 54 + 10] = (40, 90, 200)
+            picture[12:32, int(place) : int(place) + 24] = coat
+            picture[36:44, int(other) : int(other) + 10] = (40, 90, 200)
             if kind == "night":
                 picture = np.repeat(picture.mean(2, keepdims=True) * 0.6, 3, 2)
             writer.write(picture.clip(0, 255).astype(np.uint8))
+
+
+def trained(folder: Path, rate: float) -> Path:
+    """A model of such recordings: twelve clips of a minute with an event, twelve without."""
+    for number in range(24):
+        label = ("normal", "anomalous")[number % 2]
+        (folder / "clips" / label).mkdir(parents=True, exist_ok=True)
+        starts = [float(np.random.default_rng(number).uniform(10, 40))] if number % 2 else []
+        path = folder / "clips" / label / f"{number}.mp4"
+        draw(path, KINDS[number // 2 % 2], rate, 60, starts, 100 + number)
+    words = [sys.executable, "-m", "wherewhen", "train", str(folder / "clips"), "--method", "cuboid_mil", "--quiet"]
+    subprocess.run([*words, "--output", str(folder / "model"), "--device", "cpu"], check=True)
+    return folder / "model"
 
 
 def offline(model: Model, path: Path, threshold: float) -> list[Ended]:
@@ -162,7 +178,7 @@ def _is_first(one: Ended, hours: list[str], number: int, expected: dict[str, lis
 def main() -> None:
     """Run, compare, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="run folder of a trained model")
+    parser.add_argument("model", type=Path, nargs="?", help="run folder of a trained model; default: one is trained")
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--speed", type=float, default=60.0)
     parser.add_argument("--cameras", type=int, default=4)
@@ -181,10 +197,13 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     """The soak in a folder."""
     (folder / "week").mkdir(parents=True, exist_ok=True)
     for kind in KINDS:
-        draw(folder / f"{kind}.mp4", kind, options.rate, options.recording)
+        rng = np.random.default_rng(KINDS.index(kind))
+        starts = [EVERY * (k + 0.3 + 0.4 * rng.random()) for k in range(options.recording // EVERY)]
+        draw(folder / f"{kind}.mp4", kind, options.rate, options.recording, starts, KINDS.index(kind))
     for number in range(plays_of(options) + 1):
         (folder / "week" / f"{number:04d}.mp4").symlink_to(folder / f"{KINDS[number % 2]}.mp4")
-    model = Model.load(str(options.model), device="cpu")
+    run_folder = options.model or trained(folder, options.rate)
+    model = Model.load(str(run_folder), device="cpu")
     threshold = threshold_of(model, folder / "day.mp4")
     expected = {kind: offline(model, folder / f"{kind}.mp4", threshold) for kind in KINDS}
     print({kind: len(alerts) for kind, alerts in expected.items()}, "alerts of a recording offline", flush=True)
@@ -193,7 +212,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     store = {"path": str(folder / "live"), "bytes": options.bytes}
     sinks = {"file": {"path": str(folder / "messages.jsonl")}}
     config = {
-        "model": str(options.model.absolute()),
+        "model": str(run_folder.absolute()),
         "store": store,
         "sinks": sinks,
         "cameras": dict.fromkeys(names, camera),
