@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
+from wherewhen.core.printable import original
 from wherewhen.review.judged import clip_start, fractions
 
 State = Literal["open", "judged", "used", "expired", "all"]
@@ -126,10 +127,10 @@ class _Existing:
         self._folder, self._answers = folder, dict[str, bool]()
 
     def __call__(self, name: str | None) -> bool:
-        if name is None:
+        if not name:
             return False
         if name not in self._answers:
-            self._answers[name] = (self._folder / name).is_file()
+            self._answers[name] = (self._folder / original(name)).exists()
         return self._answers[name]
 
 

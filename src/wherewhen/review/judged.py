@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from wherewhen.core.database import Tables
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
+from wherewhen.core.printable import original
 
 log = logging.getLogger("wherewhen")
 
@@ -91,17 +92,25 @@ def judged_items(path: Path) -> list[Judged]:
 def _judged(row: Mapping[str, Any], folder: Path) -> Judged | None:
     """An item; None where its video is gone."""
     name = row["path"] if row["video"] is not None else row["clip"]
-    footage = folder / name if name else None
+    footage = folder / original(name) if name else None
     if footage is None or not footage.is_file():
         return None
     offset = clip_start(row)
     shown, right = fractions(row["box_json"]), fractions(row["right"])
-    hour = f"{datetime.fromtimestamp(row['t0'], UTC):%Y-%m-%dT%H}" if row["clock"] == "wall" else str(row["video"])
     return Judged(
         row["id"], row["camera"], row["verdict"], footage, row["begin"] - offset, row["stop"] - offset,
         None if row["verdict"] == "wrong_place" and right == shown else right, shown, row["named"] or row["class"],
-        row["cluster"], row["source"], row["at"], hour,
+        row["cluster"], row["source"], row["at"], hour_of(row["clock"], row["t0"], row["video"]),
     )  # fmt: skip
+
+
+def hour_of(clock: str, start: float, video: str | None) -> str:
+    """The hour of an event in UTC, or the id of its video where no time of day is known.
+
+    >>> hour_of("wall", 1796000410.0, None), hour_of("video", 3.5, "walks/a")
+    ('2026-11-30T01', 'walks/a')
+    """
+    return f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H}" if clock == "wall" else str(video)
 
 
 def clip_start(row: Mapping[str, Any]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError, VideoError
+from wherewhen.core.printable import original
 from wherewhen.core.store import write_atomic
 from wherewhen.core.values import Pixels
 from wherewhen.review.items import window
@@ -43,7 +44,7 @@ def footage(row: Mapping[str, Any], folder: Path) -> Path | None:
     only ever decoded.
     """
     if row["video"] is not None:
-        path = (folder / row["path"]).resolve() if row["path"] else None
+        path = (folder / original(row["path"])).resolve() if row["path"] else None
         return path if path is not None and path.exists() else None
     return _within(folder, row["clip"])
 

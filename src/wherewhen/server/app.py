@@ -47,7 +47,7 @@ def create_review(review: Review) -> FastAPI:
     def first() -> Any:
         return HTMLResponse(built_page.index())
 
-    _add_review(app, review, None)
+    _add_review(app, review, review.folder if review.is_live else None)
     return app
 
 

@@ -1,0 +1,94 @@
+"""What is reviewed: results of detection, a running store, videos with a model, moments of a search, labels."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from wherewhen.api import detection, runs
+from wherewhen.api.ids import base_of
+from wherewhen.api.results import StoredResult, all_of, read
+from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.core.printable import original
+from wherewhen.inference.model import Model
+from wherewhen.live.database import NAME as STORE
+from wherewhen.review.building import NAME, ReviewedVideo, build, spans_of
+from wherewhen.review.opened import Review
+from wherewhen.video import sources
+
+log = logging.getLogger("wherewhen")
+
+
+def opened(folder: Path) -> Review:
+    """The review of a store of ``watch``, or of the results that ``detect`` wrote to a folder, which become its items.
+
+    Results that came since the last time are added; verdicts stay.
+
+    Raises:
+        ConfigError: the folder holds neither.
+        StoreError: a database of a newer version.
+    """
+    if (folder / STORE).is_file():
+        review = Review(folder / STORE, is_live=True)
+    else:
+        review = Review(folder / NAME)
+        videos = [_video(folder, result) for result in _results(folder)]
+        if videos:
+            build(review.file, videos)
+        elif not review.file.is_file():
+            raise ConfigError(
+                f"{folder}: nothing to review there; expected a folder that wherewhen detect or watch wrote, or videos "
+                "and --model RUN"
+            )
+    review.expire()
+    return review
+
+
+def has_items(folder: Path) -> bool:
+    """Whether a folder is one that `opened` takes."""
+    return any((folder / name).is_file() for name in (STORE, NAME)) or next(all_of(folder), None) is not None
+
+
+def _results(folder: Path) -> list[StoredResult]:
+    """The results of each video, complete ones first; unreadable ones are left out with a warning."""
+    by_id: dict[str, StoredResult] = {}
+    for path in all_of(folder):
+        try:
+            result = read(path)
+        except StoreError as error:
+            log.warning("left out of the review: %s", error)
+            continue
+        if result is not None:
+            by_id.setdefault(result.about.id, result)
+    return [by_id[id] for id in sorted(by_id)]
+
+
+def _video(folder: Path, result: StoredResult) -> ReviewedVideo:
+    about, heat, clock = result.about, result.prediction.frames, result.clock
+    path = None if about.folder is None else folder / original(about.folder) / original(about.file)
+    scores = np.asarray(heat.values, np.float64)[:, 0, 0] if heat is not None else np.empty(0)
+    edges = heat.edges if heat is not None else np.empty(0)
+    rate = (len(clock) - 1) / max(float(clock[-1] - clock[0]), 1e-9)
+    spans = spans_of(result.prediction.events, edges, scores, about.alarm)
+    return ReviewedVideo(
+        about.id, path, float(clock[-1]), (about.width, about.height), rate, about.alarm, edges, scores, tuple(spans)
+    )
+
+
+def detected(source: str, run: str, output: str | None, device: str, quiet: bool) -> Path:
+    """Detect in videos with a trained model, or resume it; the folder of the results.
+
+    Args:
+        source: file, folder or glob.
+        run: run folder of the model.
+        output: folder to write; None: a new one below ``runs``.
+        device: auto, cpu or cuda.
+        quiet: no progress bars.
+    """
+    folder = Path(output) if output else runs.next_folder("runs", "review")
+    model = Model.load(run, "best", device)
+    paths = sources.expand(source)
+    detection.detect(model, paths, folder, render=False, resume=True, base=base_of(source), quiet=quiet)
+    return folder

@@ -1,0 +1,179 @@
+"""Groups of items that look alike, from features of a picture of each and of the motion in it."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from wherewhen.core.database import Tables
+from wherewhen.core.documents import json_of
+from wherewhen.core.errors import StoreError, VideoError
+from wherewhen.core.values import Features, Pixels
+from wherewhen.review import items
+from wherewhen.review.judged import clip_start
+from wherewhen.review.media import footage
+from wherewhen.review.opened import Review
+from wherewhen.review.ranking import rank
+from wherewhen.video import reader
+
+log = logging.getLogger("wherewhen")
+
+SIDE = 8  # cells of a side of the features
+WIDTH = 160  # pixels of the pictures
+APART = 0.4  # seconds between the two pictures that show motion
+RADIUS = 0.35  # distance of features up to which two items look alike
+AT_ONCE = 20  # items between two updates of the database
+INTERVAL = 2.0  # seconds between two looks for new items
+RANKED = 20  # verdicts after which the queue is sorted again
+NONE = b""  # features of an item whose video can't be read
+
+
+def keep_grouping(review: Review, stop: Event) -> None:
+    """Compute features of items as they come, group them and sort the queue, until ``stop`` is set."""
+    judged = 0
+    while True:
+        try:
+            changed = group_more(review, stop)
+            if review.file.is_file():
+                with review.writing() as tables:
+                    ((count,),) = tables.rows("SELECT COUNT(*) FROM verdict")
+                    if changed or count - judged >= RANKED:
+                        judged = count
+                        rank(tables)
+        except (OSError, sqlite3.Error, StoreError) as error:
+            log.warning("%s: look-alikes are not grouped (%s)", review.file, error)
+        if stop.wait(INTERVAL):
+            return
+
+
+def group_more(review: Review, stop: Event | None = None) -> int:
+    """Compute features of the items that have none and put each into a group; how many."""
+    count = 0
+    while stop is None or not stop.is_set():
+        rows = _waiting(review)
+        if not rows:
+            break
+        features = [(feature_of(row, review.folder), row) for row in rows]
+        with review.writing() as tables, tables.transaction():
+            groups = _Groups(tables)
+            for feature, row in features:
+                groups.add(row["id"], row["camera"], feature)
+            groups.store()
+        count += len(rows)
+    return count
+
+
+def feature_of(row: Mapping[str, Any], folder: Path) -> Features | None:
+    """Features of an item, float32 ``(D,)``; None where its video can't be read.
+
+    The brightness of 8 x 8 cells around its box, the motion of 8 x 8 cells of the picture, each of length 1, and where
+    the box is. Two items are alike where these are near to each other.
+    """
+    source = footage(row, folder)
+    if source is None:
+        return None
+    moment = max(0.0, (row["t0"] + (row["t1"] or row["t0"])) / 2 - clip_start(row))
+    box = json_of(row["box_json"] or "null") or [0.0, 0.0, 1.0, 1.0]
+    try:
+        with reader.reading(source) as video:
+            first = video.picture(max(0.0, moment - APART), width=WIDTH).image
+            second = video.picture(moment, width=WIDTH).image
+    except (VideoError, ValueError):
+        return None
+    return pooled(first, second, box)
+
+
+def pooled(first: Pixels, second: Pixels, box: list[float]) -> Features:
+    """Features of two pictures ``(H, W, 3)`` of one place and of a box x0 y0 x1 y1 in fractions; see `feature_of`."""
+    gray, before = second.mean(2) / 255, first.mean(2) / 255
+    height, width = gray.shape
+    x0, y0, x1, y1 = (side * (width, height)[number % 2] for number, side in enumerate(box))
+    left, top = int(max(0, min(x0, width - 2))), int(max(0, min(y0, height - 2)))
+    crop = gray[top : max(top + 2, int(np.ceil(y1))), left : max(left + 2, int(np.ceil(x1)))]
+    look = _cells(crop)
+    motion = _cells(np.abs(gray - before))
+    place = np.array(box)
+    parts = (_unit(look - look.mean()), _unit(motion), place)
+    return np.concatenate([part.ravel() / np.sqrt(len(parts)) for part in parts]).astype("<f4")
+
+
+def _cells(picture: np.ndarray) -> np.ndarray:
+    """The means of 8 x 8 parts of a picture."""
+    rows, columns = (np.linspace(0, side, SIDE + 1).astype(int) for side in picture.shape)
+    tops, lefts = (np.minimum(edges[:-1], side - 1) for edges, side in zip((rows, columns), picture.shape, strict=True))
+    sums = np.add.reduceat(np.add.reduceat(picture, tops, 0), lefts, 1)
+    counts = np.add.reduceat(np.add.reduceat(np.ones_like(picture), tops, 0), lefts, 1)
+    cells: np.ndarray = sums / counts
+    return cells
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    """Values of length 1; faint ones, which are noise, become shorter."""
+    length = float(np.sqrt((values**2).sum()))
+    unit: np.ndarray = values / max(length, 0.02 * SIDE)
+    return unit
+
+
+class _Groups:
+    """Groups of one database: each has a leader, its first item, and items of the same camera that are near to it."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._leaders: dict[str, tuple[list[int], list[Features]]] = {}
+        rows = tables.rows(
+            "SELECT camera, cluster, feature FROM item WHERE rowid IN (SELECT MIN(rowid) FROM item "
+            "WHERE cluster IS NOT NULL AND length(feature) > 0 GROUP BY cluster)"
+        )
+        for camera, cluster, feature in rows:
+            self._lead(camera, cluster, np.frombuffer(feature, "<f4"))
+        ((newest,),) = tables.rows("SELECT COALESCE(MAX(cluster), 0) FROM item")
+        self._newest, self._changes = int(newest), list[tuple[Any, ...]]()
+        self._touched: set[int] = set()
+
+    def add(self, id: str, camera: str, feature: Features | None) -> None:
+        """Put an item into the nearest group of its camera that is near enough, else into a new one."""
+        if feature is None:
+            self._changes.append((NONE, None, id))
+            return
+        numbers, leaders = self._leaders.get(camera, ([], []))
+        distances = np.sqrt(((np.stack(leaders) - feature) ** 2).sum(1)) if leaders else np.empty(0)
+        if len(distances) and distances.min() <= RADIUS:
+            cluster = numbers[int(distances.argmin())]
+        else:
+            self._newest += 1
+            cluster = self._newest
+            self._lead(camera, cluster, feature)
+        self._touched.add(cluster)
+        self._changes.append((feature.tobytes(), cluster, id))
+
+    def store(self) -> None:
+        """Write features, groups, and the sizes of groups that changed."""
+        for change in self._changes:
+            self._tables.write("UPDATE item SET feature = ?, cluster = ? WHERE id = ?", *change)
+        for cluster in self._touched:
+            size = "(SELECT COUNT(*) FROM item WHERE cluster = ? AND repeat_of IS NULL)"
+            self._tables.write(f"UPDATE item SET cluster_size = {size} WHERE cluster = ?", cluster, cluster)
+
+    def _lead(self, camera: str, cluster: int, feature: Features) -> None:
+        numbers, leaders = self._leaders.setdefault(camera, ([], []))
+        numbers.append(cluster)
+        leaders.append(feature)
+
+
+def _waiting(review: Review) -> list[dict[str, Any]]:
+    """Items without features whose video should be there, the first of the queue first."""
+    try:
+        with review.reading() as connection:
+            ids = connection.execute(
+                "SELECT id FROM item WHERE feature IS NULL AND (clip IS NOT NULL OR video IS NOT NULL) "
+                "AND review != 'expired' ORDER BY priority DESC LIMIT ?", (AT_ONCE,),
+            ).fetchall()  # fmt: skip
+            return [row for (id,) in ids if (row := items.row_of(connection, id)) is not None]
+    except StoreError:
+        return []

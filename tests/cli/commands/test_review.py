@@ -1,0 +1,69 @@
+"""The verb ``review``: who may open the page, and what it shows of a folder."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reviewed import Client, add_item, add_video, write_video
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+from wherewhen import cli
+from wherewhen.core.database import Tables
+from wherewhen.core.errors import ConfigError
+from wherewhen.server.reviewing import Access, read_users
+
+TOKEN = "0123456789/+abcdef"
+
+
+def test_another_host_needs_a_token_or_users(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--token TOKEN or --users FILE"):
+        Access.of("0.0.0.0", 0)
+    with pytest.raises(ConfigError, match="at least 16 characters, got 5"):
+        Access.of("127.0.0.1", 0, "short")
+    assert Access.of("0.0.0.0", 80, TOKEN).address(80) == "http://0.0.0.0:80/?token=0123456789%2F%2Babcdef"
+    assert len(Access.of("::1", 0).token) >= 30 and Access.of("::1", 0).address(7).startswith("http://[::1]:7/?token=")
+    (tmp_path / "users").write_text(f"# the team\n\neve {TOKEN}\nbob {TOKEN[::-1]}\n")
+    access = Access.of("0.0.0.0", 0, users=str(tmp_path / "users"))
+    assert access.users == {"eve": TOKEN, "bob": TOKEN[::-1]} and access.address(1) == "http://0.0.0.0:1/"
+
+
+@pytest.mark.parametrize("text", ["", "eve", "eve short", f"eve {TOKEN} x", f"eve {TOKEN}\nbob {TOKEN}", "\x00"])
+def test_a_file_of_users_is_checked(text: str, tmp_path: Path) -> None:
+    (tmp_path / "users").write_text(text)
+    with pytest.raises(ConfigError, match="users"):
+        read_users(tmp_path / "users")
+
+
+def test_what_can_be_reviewed_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["review", str(tmp_path), "--no-open"]) == 2
+    assert "detect or watch wrote, or videos and --model" in capsys.readouterr().err
+
+
+def test_the_command_prints_an_address_and_ends_when_interrupted(tmp_path: Path) -> None:
+    write_video(tmp_path / "walk.mp4")
+    with Tables(tmp_path / "review.db") as tables:
+        add_video(tables, "walk", "walk.mp4")
+        add_item(tables, "a", video="walk")
+    command = [sys.executable, "-m", "wherewhen", "review", str(tmp_path), "--no-open"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stderr is not None
+        address = run.stdout.readline().strip()
+        port, _, token = address.removeprefix("http://127.0.0.1:").partition("/?token=")
+        client = Client(int(port))
+        assert client("/api/v1/review").status == 401
+        assert client("/").status == 401
+        first = client(f"/?token={token}")
+        assert first.status == 303 and first.headers["location"] == "/"
+        cookie = first.headers["set-cookie"].partition(";")[0]
+        assert b"<title>" in client("/", Cookie=cookie).body
+        assert b"<title>" in client("/review", Cookie=cookie).body
+        assert client("/review/assets/review.js", Cookie=cookie).headers["content-type"].startswith("text/javascript")
+        assert client("/api/v1/review", Cookie=cookie).json["total"] == 1
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 0, run.stderr.read()
