@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from wherewhen.core.database import Tables
 from wherewhen.core.values import Event
 from wherewhen.review.building import AUDIT, ReviewedVideo, Span, build, quiet_spans, spans_of
-from wherewhen.review.ranking import priorities, rank
+from wherewhen.review.ranking import rank
 from wherewhen.review.verdicts import Judgement, store
 
 
@@ -100,23 +100,6 @@ def test_stored_curves_have_the_peaks_of_the_scores(rate: float, tmp_path: Path)
     for number, value in enumerate(scores):
         assert curve[min(int(number / rate / step + 1e-6), len(curve) - 1)] >= np.float32(value)
     assert set(curve.tolist()) <= {float(np.float32(value)) for value in scores}
-
-
-def test_the_most_uncertain_the_rarest_and_the_newest_come_first() -> None:
-    order = priorities([0.5, 0.9, 0.1], [0.5] * 3, [None] * 3, [1, 2, 3])
-    assert order[0] > order[1] == pytest.approx(order[2])
-    alike = priorities([0.5] * 3, [0.5] * 3, ["tree", "tree", "cat"], [1, 2, 3])
-    assert alike[0] == alike[2] > alike[1]
-    judged = priorities([0.5] * 2, [0.5] * 2, ["tree", "cat"], [1, 2], ["tree"], [])
-    assert judged.tolist() == [0.5, 1.0]
-    placed = priorities([0.5] * 2, [0.5] * 2, [None, None], ["yard 04", "yard 05"], [], ["yard 04"] * 3)
-    assert placed.tolist() == [0.5, 1.0]
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.sampled_from([None, 1, 2]), st.sampled_from("ab")), max_size=20))
-def test_priorities_lie_between_0_and_1(rows: list[tuple[float, int | None, str]]) -> None:
-    values = priorities([r[0] for r in rows], [0.5] * len(rows), [r[1] for r in rows], [r[2] for r in rows])
-    assert len(values) == len(rows) and all(0 < value <= 1 for value in values.tolist())
 
 
 def test_random_spans_are_spread_through_the_queue(tmp_path: Path) -> None:

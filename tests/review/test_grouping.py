@@ -12,6 +12,7 @@ from wherewhen.core.database import Tables
 from wherewhen.core.values import Pixels
 from wherewhen.review.grouping import feature_of, group_more, pooled
 from wherewhen.review.opened import Review
+from wherewhen.review.order import ALIKE
 
 RNG = np.random.default_rng(0)
 YARD = RNG.integers(60, 160, (12, 16, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
@@ -29,11 +30,9 @@ def scene(seed: int, box: list[float], light: int) -> Pixels:
 def test_one_lamp_flickers_alike_and_a_person_at_the_gate_does_not() -> None:
     flickers = [pooled(scene(n, LAMP, 0), scene(n + 50, LAMP, 60 + n), LAMP) for n in range(5)]
     person = pooled(scene(7, GATE, 0), scene(8, GATE, -60), GATE)
-    from wherewhen.review.grouping import RADIUS
-
-    within = [float(np.linalg.norm(a - b)) for a in flickers for b in flickers]
-    across = [float(np.linalg.norm(a - person)) for a in flickers]
-    assert max(within) < RADIUS < min(across)
+    within = [float(a @ b) for a in flickers for b in flickers]
+    across = [float(a @ person) for a in flickers]
+    assert min(within) > ALIKE > max(across)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 300), (480, 640)])

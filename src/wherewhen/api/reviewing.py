@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -21,10 +22,14 @@ from wherewhen.video import sources
 log = logging.getLogger("wherewhen")
 
 
-def opened(folder: Path) -> Review:
+def opened(folder: Path, model: str | None = None) -> Review:
     """The review of a store of ``watch``, or of the results that ``detect`` wrote to a folder, which become its items.
 
     Results that came since the last time are added; verdicts stay.
+
+    Args:
+        folder: that of the store, or of the results.
+        model: run folder of the model that learns from the verdicts, where it is known.
 
     Raises:
         ConfigError: the folder holds neither.
@@ -42,13 +47,11 @@ def opened(folder: Path) -> Review:
                 f"{folder}: nothing to review there; expected a folder that wherewhen detect or watch wrote, or videos "
                 "and --model RUN"
             )
+    if model is not None:
+        with review.writing() as tables:
+            tables.write("INSERT OR REPLACE INTO fact VALUES ('model', ?)", json.dumps(str(Path(model).resolve())))
     review.expire()
     return review
-
-
-def has_items(folder: Path) -> bool:
-    """Whether a folder is one that `opened` takes."""
-    return any((folder / name).is_file() for name in (STORE, NAME)) or next(all_of(folder), None) is not None
 
 
 def _results(folder: Path) -> list[StoredResult]:

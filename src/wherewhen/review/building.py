@@ -67,12 +67,12 @@ class ReviewedVideo:
 def spans_of(events: Iterable[Event], edges: Floats, scores: Floats, threshold: float) -> list[Span]:
     """The events of a video, and as many spans below the threshold, at least one, whose scores come nearest to it."""
     alarms = [Span(e.start, e.end, min(e.score, 1.0), "alert", _box(e), e.category) for e in events]
-    near = []
+    below = []
     for start, end, score in _runs(edges, scores, (scores >= NEAR * threshold) & (scores < threshold)):
         if not any(start < alarm.end + MARGIN and end > alarm.start - MARGIN for alarm in alarms):
-            near.append(Span(start, end, score, "detection"))
-    near.sort(key=lambda span: -span.score)
-    return sorted(alarms + near[: max(len(alarms), 1)], key=lambda span: span.start)
+            below.append(Span(start, end, score, "detection"))
+    below.sort(key=lambda span: -span.score)
+    return sorted(alarms + below[: max(len(alarms), 1)], key=lambda span: span.start)
 
 
 def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True) -> int:

@@ -19,6 +19,7 @@ from wherewhen.review import items
 from wherewhen.review.judged import clip_start
 from wherewhen.review.media import footage
 from wherewhen.review.opened import Review
+from wherewhen.review.order import ALIKE
 from wherewhen.review.ranking import rank
 from wherewhen.video import reader
 
@@ -27,7 +28,6 @@ log = logging.getLogger("wherewhen")
 SIDE = 8  # cells of a side of the features
 WIDTH = 160  # pixels of the pictures
 APART = 0.4  # seconds between the two pictures that show motion
-RADIUS = 0.35  # distance of features up to which two items look alike
 AT_ONCE = 20  # items between two updates of the database
 INTERVAL = 2.0  # seconds between two looks for new items
 RANKED = 20  # verdicts after which the queue is sorted again
@@ -72,8 +72,8 @@ def group_more(review: Review, stop: Event | None = None) -> int:
 def feature_of(row: Mapping[str, Any], folder: Path) -> Features | None:
     """Features of an item, float32 ``(D,)``; None where its video can't be read.
 
-    The brightness of 8 x 8 cells around its box, the motion of 8 x 8 cells of the picture, each of length 1, and where
-    the box is. Two items are alike where these are near to each other.
+    The brightness of 8 x 8 cells of its box, the motion of 8 x 8 cells of the picture, and where the box is; each of
+    length 1, and so is the whole: the likeness of two items is the cosine of their features.
     """
     source = footage(row, folder)
     if source is None:
@@ -90,7 +90,7 @@ def feature_of(row: Mapping[str, Any], folder: Path) -> Features | None:
 
 
 def pooled(first: Pixels, second: Pixels, box: list[float]) -> Features:
-    """Features of two pictures ``(H, W, 3)`` of one place and of a box x0 y0 x1 y1 in fractions; see `feature_of`."""
+    """Features ``(D,)`` of two pictures ``(H, W, 3)`` of one view and of a box x0 y0 x1 y1 in fractions."""
     gray, before = second.mean(2) / 255, first.mean(2) / 255
     height, width = gray.shape
     x0, y0, x1, y1 = (side * (width, height)[number % 2] for number, side in enumerate(box))
@@ -99,8 +99,9 @@ def pooled(first: Pixels, second: Pixels, box: list[float]) -> Features:
     look = _cells(crop)
     motion = _cells(np.abs(gray - before))
     place = np.array(box)
-    parts = (_unit(look - look.mean()), _unit(motion), place)
-    return np.concatenate([part.ravel() / np.sqrt(len(parts)) for part in parts]).astype("<f4")
+    row = np.concatenate([_unit(look - look.mean()).ravel(), _unit(motion).ravel(), _unit(place)])
+    feature: Features = (row / np.linalg.norm(row)).astype("<f4")
+    return feature
 
 
 def _cells(picture: np.ndarray) -> np.ndarray:
@@ -121,7 +122,7 @@ def _unit(values: np.ndarray) -> np.ndarray:
 
 
 class _Groups:
-    """Groups of one database: each has a leader, its first item, and items of the same camera that are near to it."""
+    """Groups of one database: each has a leader, its first item, and items of the same camera that look like it."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -137,14 +138,14 @@ class _Groups:
         self._touched: set[int] = set()
 
     def add(self, id: str, camera: str, feature: Features | None) -> None:
-        """Put an item into the nearest group of its camera that is near enough, else into a new one."""
+        """Put an item into the group of its camera whose leader it resembles most, else into a new one."""
         if feature is None:
             self._changes.append((NONE, None, id))
             return
         numbers, leaders = self._leaders.get(camera, ([], []))
-        distances = np.sqrt(((np.stack(leaders) - feature) ** 2).sum(1)) if leaders else np.empty(0)
-        if len(distances) and distances.min() <= RADIUS:
-            cluster = numbers[int(distances.argmin())]
+        likeness = np.stack(leaders) @ feature if leaders else np.empty(0)
+        if len(likeness) and likeness.max() >= ALIKE:
+            cluster = numbers[int(likeness.argmax())]
         else:
             self._newest += 1
             cluster = self._newest

@@ -42,43 +42,31 @@ class Options:
 
 def run(options: Options) -> int:
     """Serve the page until it is interrupted."""
-    import signal
     import sys
     import webbrowser
     from pathlib import Path
-    from threading import Event
 
     from wherewhen.api import reviewing
+    from wherewhen.runtime.interrupts import until_interrupted
     from wherewhen.server.reviewing import Access, serving_review
 
     access = Access.of(options.host, options.port, options.token, options.users, options.hosts)
     folder = Path(options.source)
     if options.model is not None:
         folder = reviewing.detected(options.source, options.model, options.output, options.device, options.quiet)
-    review = reviewing.opened(folder)
-    stop = Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with serving_review(review, access) as address:
-            print(address, flush=True)
-            print(f"{folder}: verdicts are stored in {review.file}; Ctrl+C ends", file=sys.stderr)
-            if options.open:
-                webbrowser.open(address)
-            stop.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    review = reviewing.opened(folder, options.model)
+    with until_interrupted() as stop, serving_review(review, access) as address:
+        print(address, flush=True)
+        print(f"{folder}: verdicts are stored in {review.file}; Ctrl+C ends", file=sys.stderr)
+        if options.open:
+            webbrowser.open(address)
+        stop.wait()
     return 0
 
 
-VERB = Verb(
-    "start",
-    Options,
-    run,
-    addresses=("source",),
-    needs=(
-        Need(("output",), "model", True, "what is in a folder is reviewed in place"),
-        Need(("device",), "model", True, "nothing is detected"),
-        Need(("token",), "users", False, "each user has a token"),
-    ),
+NEEDS = (
+    Need(("output",), "model", True, "what is in a folder is reviewed in place"),
+    Need(("device",), "model", True, "nothing is detected"),
+    Need(("token",), "users", False, "each user has a token"),
 )
+VERB = Verb("start", Options, run, addresses=("source",), needs=NEEDS)

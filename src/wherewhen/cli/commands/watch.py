@@ -45,15 +45,14 @@ class Options:
 def run(options: Options) -> int:
     """Watch until the service is interrupted, or until the replayed recordings end."""
     import logging
-    import signal
     from contextlib import nullcontext
     from pathlib import Path
-    from threading import Event
 
     from wherewhen.core.config import build, read_yaml
     from wherewhen.core.console import print_json
     from wherewhen.live import logs, service
     from wherewhen.live.settings import WatchConfig, with_options
+    from wherewhen.runtime.interrupts import until_interrupted
     from wherewhen.server.running import checked, serving
 
     path = Path(options.source)
@@ -72,14 +71,9 @@ def run(options: Options) -> int:
         log_handler = logs.handler("json")
         log_handler.setLevel(logging.WARNING if options.quiet else logging.INFO)
         logging.getLogger("wherewhen").handlers = [log_handler]
-    stop = Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with serving(Path(config.store.path), config.server) if config.server else nullcontext():
-            service.watch(config, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    server = serving(Path(config.store.path), config.server) if config.server else nullcontext()
+    with until_interrupted() as stop, server:
+        service.watch(config, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
     return 0
 
 
