@@ -24,6 +24,7 @@ class Options:
         hosts: names besides localhost by which the page is called, separated by commas, such as that of a proxy.
         open: open the page in the browser of this machine.
         device: auto, cpu or cuda.
+        json: print address and database as JSON instead of text.
         quiet: no progress bars, and only warnings and errors in the log.
     """
 
@@ -37,6 +38,7 @@ class Options:
     hosts: str | None = None
     open: bool = True
     device: str = "auto"
+    json: bool = False
     quiet: bool = False
 
 
@@ -47,6 +49,7 @@ def run(options: Options) -> int:
     from pathlib import Path
 
     from wherewhen.api import reviewing
+    from wherewhen.core.console import print_json
     from wherewhen.runtime.interrupts import until_interrupted
     from wherewhen.server.reviewing import Access, serving_review
 
@@ -56,8 +59,11 @@ def run(options: Options) -> int:
         folder = reviewing.detected(options.source, options.model, options.output, options.device, options.quiet)
     review = reviewing.opened(folder, options.model)
     with until_interrupted() as stop, serving_review(review, access) as address:
-        print(address, flush=True)
-        print(f"{folder}: verdicts are stored in {review.file}; Ctrl+C ends", file=sys.stderr)
+        if options.json:
+            print_json({"address": address, "database": str(review.file)})
+        else:
+            print(address, flush=True)
+            print(f"{folder}: verdicts are stored in {review.file}; Ctrl+C ends", file=sys.stderr)
         if options.open:
             webbrowser.open(address)
         stop.wait()
