@@ -66,7 +66,7 @@ control verdict 1790000000.1-abc --verdict false
 status
 status live --json
 review out --host 127.0.0.1 --port 5001 --token 0123456789abcdef --hosts cameras.lan --no-open --quiet
-review archive --model run --output out --device cpu --users users.txt
+review archive --model run --output out --device cpu --users users.txt --json
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
 data check x --reader native --no-read-videos --deep --examples 5

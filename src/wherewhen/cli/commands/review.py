@@ -61,6 +61,7 @@ def run(options: Options) -> int:
     with until_interrupted() as stop, serving_review(review, access) as address:
         if options.json:
             print_json({"address": address, "database": str(review.file)})
+            sys.stdout.flush()
         else:
             print(address, flush=True)
             print(f"{folder}: verdicts are stored in {review.file}; Ctrl+C ends", file=sys.stderr)
