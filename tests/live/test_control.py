@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from wherewhen import cli
-from wherewhen.core.database import MIGRATIONS
+from wherewhen.core.database import MIGRATIONS, OF_STORE
 from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model import Model
 from wherewhen.live import control
 from wherewhen.live.alerts import AlertConfig, Alerts
 from wherewhen.live.camera import CameraWatch
-from wherewhen.live.database import NAME, Database
+from wherewhen.live.database import Database
 from wherewhen.live.picture_state import PictureState
 from wherewhen.live.settings import WatchConfig
 from wherewhen.video.writer import Writer
@@ -201,7 +201,7 @@ def test_a_running_camera_does_what_it_is_asked(yard: Path, recording: Path, tmp
 
 
 def test_a_database_of_the_first_version_keeps_what_it_has(tmp_path: Path) -> None:
-    old = sqlite3.connect(tmp_path / NAME)
+    old = sqlite3.connect(tmp_path / OF_STORE)
     old.executescript(MIGRATIONS[0])
     old.execute("INSERT INTO item VALUES ('a1','yard',5,9,'alert',0.9,0.8,NULL,'null','[]',NULL,'ok')")
     old.execute("INSERT INTO item VALUES ('d1','yard',6,7,'detection',0.6,0.8,NULL,'null','[]',NULL,'ok')")

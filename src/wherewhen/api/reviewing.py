@@ -11,11 +11,11 @@ import numpy as np
 from wherewhen.api import detection, runs
 from wherewhen.api.ids import base_of
 from wherewhen.api.results import StoredResult, all_of, read
+from wherewhen.core.database import OF_REVIEW, OF_STORE
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.printable import original
 from wherewhen.inference.model import Model
-from wherewhen.live.database import NAME as STORE
-from wherewhen.review.building import NAME, ReviewedVideo, build, spans_of
+from wherewhen.review.building import ReviewedVideo, build, spans_of
 from wherewhen.review.opened import Review
 from wherewhen.video import sources
 
@@ -35,10 +35,10 @@ def opened(folder: Path, model: str | None = None) -> Review:
         ConfigError: the folder holds neither.
         StoreError: a database of a newer version.
     """
-    if (folder / STORE).is_file():
-        review = Review(folder / STORE, is_live=True)
+    if (folder / OF_STORE).is_file():
+        review = Review(folder / OF_STORE, is_live=True)
     else:
-        review = Review(folder / NAME)
+        review = Review(folder / OF_REVIEW)
         videos = [_video(folder, result) for result in _results(folder)]
         if videos:
             build(review.file, videos)

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from wherewhen.core.errors import StoreError
 
+OF_STORE, OF_REVIEW = "live.db", "review.db"  # files: of a store of watch, and beside the results of detect
+
 MIGRATIONS = (
     """
     CREATE TABLE item(

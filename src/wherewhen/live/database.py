@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wherewhen.core.contracts.sinks import Message
-from wherewhen.core.database import Tables
+from wherewhen.core.database import OF_STORE, Tables
 
 log = logging.getLogger("wherewhen")
-
-NAME = "live.db"
 
 
 class Waiting(NamedTuple):
@@ -34,7 +32,7 @@ class Database(Tables):
 
     def __init__(self, folder: Path, on_full: Callable[[], bool] | None = None) -> None:
         self._on_full, self._failed = on_full, False
-        super().__init__(folder / NAME)
+        super().__init__(folder / OF_STORE)
 
     def _open_anyhow(self) -> None:
         try:

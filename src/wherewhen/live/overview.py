@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.budget.blocks import DAY
-from wherewhen.core.database import reading
+from wherewhen.core.database import OF_STORE, reading
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
-from wherewhen.live.database import NAME
 
 FINISHED = "finished"  # why a replay that came to its end is offline
 OFF = "switched off"  # why a camera is offline that a user switched off
@@ -117,7 +116,7 @@ class Overview:
 @contextmanager
 def opened(folder: Path) -> Iterator[sqlite3.Connection]:
     """The database of a store, for reading alone; StoreError where there is none, or one of another version."""
-    path = folder / NAME
+    path = folder / OF_STORE
     if not path.is_file():
         raise StoreError(f"{folder}: no store of wherewhen watch there (expected {path}); name its folder")
     with reading(path) as connection:

@@ -17,7 +17,6 @@ from wherewhen.core.printable import printable
 from wherewhen.core.values import Event, Floats
 from wherewhen.review.ranking import AUDITS, rank
 
-NAME = "review.db"
 NEAR = 0.6  # share of the threshold from which a span below it is shown
 MARGIN = 2.0  # seconds between two spans that are shown
 AUDIT = 5.0  # seconds of a random span

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from wherewhen.core.database import Tables
+from wherewhen.core.database import OF_REVIEW, OF_STORE, Tables
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.core.printable import original
@@ -18,7 +18,6 @@ log = logging.getLogger("wherewhen")
 
 Verdict = Literal["true", "false", "wrong_place", "missed", "unsure"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
-FILES = ("review.db", "live.db")
 BEFORE = 5.0  # seconds that a clip has before its alert, where the store does not say
 
 Box = tuple[float, float, float, float]
@@ -56,11 +55,11 @@ def database_of(path: Path) -> Path:
     Raises:
         StoreError: there is none.
     """
-    candidates = [path] if path.is_file() else [path / name for name in FILES]
+    candidates = [path] if path.is_file() else [path / name for name in (OF_REVIEW, OF_STORE)]
     for file in candidates:
         if file.is_file():
             return file
-    raise StoreError(f"{path}: no verdicts there (expected {' or '.join(FILES)}); first: wherewhen review {path}")
+    raise StoreError(f"{path}: no verdicts there (expected {OF_REVIEW} or {OF_STORE}); first: wherewhen review {path}")
 
 
 def judged_items(path: Path) -> list[Judged]:

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wherewhen.core.database import OF_STORE
 from wherewhen.core.errors import ConfigError, StoreError
-from wherewhen.live.database import NAME
 from wherewhen.live.overview import overview
 from wherewhen.review.opened import Review
 from wherewhen.server import built_page, events, page
@@ -33,7 +33,7 @@ def create(folder: Path) -> FastAPI:
     add_events(app, folder)
     add_files(app, folder)
     add_reviews(app, folder)
-    _add_review(app, Review(folder / NAME, is_live=True), folder)
+    _add_review(app, Review(folder / OF_STORE, is_live=True), folder)
     return app
 
 
