@@ -95,7 +95,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @needs_broker
 def test_an_alert_is_in_the_topics_of_frigate(broker: Broker) -> None:
     sink = Mqtt(MqttConfig(port=broker.port, host="127.0.0.1"))
-    sink.started(["yard"])
+    sink.started(["yard"], "ab")
     sink.send(ALERT)
     sink.send(Message("s", "state", "yard", {"state": "dark", "cause": None}))
     sink.send(Message("1.5-abc", "end", "yard", {"id": "1.5-abc"}, {"id": "1.5-abc"}))
@@ -116,7 +116,7 @@ def test_an_alert_is_in_the_topics_of_frigate(broker: Broker) -> None:
 def test_a_broker_that_was_away_gets_every_message_once(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wherewhen.sinks.mqtt.TIMEOUT", 0.5)
     sink = Mqtt(MqttConfig(port=broker.port, host="127.0.0.1"))
-    sink.started(["yard"])
+    sink.started(["yard"], "ab")
     broker.stop()
     end = time.monotonic() + 10
     while sink._connected.is_set() and time.monotonic() < end:
@@ -216,7 +216,7 @@ def test_a_connection_that_breaks_within_a_message_doubles_nothing(
 ) -> None:
     monkeypatch.setattr("wherewhen.sinks.mqtt.TIMEOUT", 0.5)
     sink = Mqtt(MqttConfig(port=broker.port, host="127.0.0.1", discovery=""))
-    sink.started(["yard"])
+    sink.started(["yard"], "ab")
     broker.wait_for("wherewhen/available")
     os.kill(broker.process.pid, signal.SIGSTOP)  # it takes what comes, and answers nothing
     for _ in range(3):

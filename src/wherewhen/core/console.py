@@ -28,6 +28,14 @@ def print_json(value: Any) -> None:
     print(json_text(value))
 
 
+def print_lines(name: str, lines: list[str], *, as_json: bool) -> None:
+    """Print lines, or as JSON a list of them with a name."""
+    if as_json:
+        print_json({name: lines})
+    else:
+        print("\n".join(lines))
+
+
 class Discreet(logging.Filter):
     """Removes secrets of addresses and control characters from log records; added to every handler of the toolkit."""
 

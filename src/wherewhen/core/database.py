@@ -136,11 +136,27 @@ MIGRATIONS = (
     END;
     UPDATE verdict SET undone_at = undone_at;
     """,
+    """
+    CREATE TABLE identity(store TEXT NOT NULL) STRICT;
+    INSERT INTO identity VALUES (LOWER(HEX(RANDOMBLOB(8))));
+    ALTER TABLE item ADD COLUMN machine TEXT;
+    CREATE TABLE machine(
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, address TEXT NOT NULL, at REAL NOT NULL, skew REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE lease(
+        id INTEGER PRIMARY KEY, camera TEXT NOT NULL, machine TEXT NOT NULL, since REAL NOT NULL, until REAL NOT NULL,
+        silent INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX lease_of_camera ON lease(camera, since);
+    CREATE TABLE received(key TEXT PRIMARY KEY, sent INTEGER NOT NULL, at REAL NOT NULL) STRICT;
+    CREATE TABLE standby(camera TEXT PRIMARY KEY, holder TEXT NOT NULL) STRICT;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has.
 
 ``item.review``: open, judged, used (a model learned from it) or expired; triggers keep it in step with its verdicts.
 ``item.place``: items in order of time have falling places. ``touched``: items that changed, in the order of changes.
+``item.machine``: the machine whose store has the clip, at a hub; null: this one.
 """
 
 

@@ -140,7 +140,7 @@ class CameraBudget:
         ((before, baseline),) = database.rows("SELECT layout, baseline_at FROM control WHERE camera = ?", camera)
         database.write("UPDATE control SET layout = ? WHERE camera = ?", layout, camera)
         self.baseline: float = baseline
-        if before == layout:
+        if before in ("", layout):  # empty: another machine or a user was first, and said nothing of it
             self.recalibrate(now, self._last_minute())
         else:
             self.reset(now, "masks or zones changed")

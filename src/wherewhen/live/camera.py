@@ -26,7 +26,7 @@ from wherewhen.live.database import Database
 from wherewhen.live.feed import Feed, is_replayed, opened
 from wherewhen.live.histogram import Histogram
 from wherewhen.live.logs import fields
-from wherewhen.live.overview import FINISHED, OFF
+from wherewhen.live.overview import FINISHED
 from wherewhen.live.picture_state import PictureState, State
 from wherewhen.live.recovery import close_open
 from wherewhen.live.retention import make_room_for_messages
@@ -124,7 +124,7 @@ class CameraWatch:
                     cause = self._watch(source, stop)
                 except VideoError as error:
                     cause = error.cause
-                if stop.is_set() or not self.orders.enabled or is_replayed(source):
+                if stop.is_set() or self.orders.idle or is_replayed(source):
                     if cause is not None:
                         log.warning("%s: %s", self.name, cause, extra=fields(self.name, "damage", cause))
                     continue
@@ -164,13 +164,16 @@ class CameraWatch:
         self.budget.count_alarms(self.now())
 
     def _on(self, stop: Event) -> bool:
-        """Wait until the camera is switched on; False where the service ends before."""
-        if not self.orders.enabled:
-            self._change_state("offline", OFF)
-        while not self.orders.enabled:
+        """Wait until the camera is to be watched; False where the service ends before."""
+        other = False
+        while self.orders.idle:
+            other |= self.orders.holder is not None
+            self._change_state("offline", self.orders.idle)
             if stop.wait(STATUS):
                 return False
             self._obey()
+        if other and not stop.is_set():  # the hub may have said what another machine knows of this camera
+            self._begin()
         return not stop.is_set()
 
     def _sources(self) -> Iterator[Source]:
@@ -202,7 +205,7 @@ class CameraWatch:
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
                 for step in self._timed(self.model.stream(stretch), feed):
-                    if stop.is_set() or not self.orders.enabled:
+                    if stop.is_set() or self.orders.idle:
                         feed.stop("stopped")
                         break
                     if step.frames is None or clock.anchor is None:
@@ -217,9 +220,9 @@ class CameraWatch:
                     self._note()
                 self.budget.store(maker.close(), self.now())
                 self._tell(self.alerts.gap(end))
-                if stop.is_set() or not self.orders.enabled:
+                if stop.is_set() or self.orders.idle:
                     break
-            return feed.damage if not stop.is_set() and self.orders.enabled else None
+            return feed.damage if not stop.is_set() and not self.orders.idle else None
 
     def _timed(self, steps: Iterator[Prediction], feed: Feed) -> Iterator[Prediction]:
         """The steps; the seconds of each stage are counted."""

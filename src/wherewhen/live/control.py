@@ -11,6 +11,9 @@ from wherewhen.live.database import Database
 from wherewhen.review import runs
 from wherewhen.review.judged import VERDICTS
 
+OFF = "switched off"  # why a camera is offline that a user switched off
+WATCHED_BY = "watched by "  # why a camera is offline here that another machine watches; its name follows
+WAITS = "waiting for the hub"  # why a camera is offline before the hub says who watches it
 CONFIRMED = ("true", "wrong_place", "missed")
 """Verdicts that say that something was there; all others, and none, count as false in the budget."""
 
@@ -19,13 +22,22 @@ CONFIRMED = ("true", "wrong_place", "missed")
 class Orders:
     """What is asked of a camera: whether it is watched and its view accepted, and its silent zones (None: all).
 
-    ``moved``: its view was another one when it was last seen, and was not accepted.
+    ``moved``: its view was another one when it was last seen, and was not accepted. ``holder``: the machine that
+    watches it instead of this one, empty before the hub said so.
     """
 
     enabled: bool = True
     accept: bool = False
     moved: bool = False
     silent: frozenset[str | None] = frozenset()
+    holder: str | None = None
+
+    @property
+    def idle(self) -> str | None:
+        """Why the camera is not to be opened; None where it is."""
+        if self.holder is not None:
+            return WATCHED_BY + self.holder if self.holder else WAITS
+        return None if self.enabled else OFF
 
 
 def orders(database: Database, camera: str, now: float) -> Orders:
@@ -33,7 +45,9 @@ def orders(database: Database, camera: str, now: float) -> Orders:
     rows = database.rows("SELECT enabled, accepting, moved FROM control WHERE camera = ?", camera)
     zones = database.rows("SELECT zone FROM snooze WHERE camera = ? AND until > ?", camera, now)
     enabled, accepting, moved = map(bool, rows[0] if rows else (True, False, False))
-    return Orders(enabled, accepting, moved, frozenset(zone for (zone,) in zones))
+    holders = [holder for (holder,) in database.rows("SELECT holder FROM standby WHERE camera = ?", camera)]
+    silent = frozenset(zone for (zone,) in zones)
+    return Orders(enabled, accepting, moved, silent, holders[0] if holders else None)
 
 
 def enable(database: Database, camera: str, on: bool) -> None:

@@ -42,6 +42,11 @@ class Database(Tables):
                 raise
             self._open()
 
+    @property
+    def store(self) -> str:
+        """The id of the store, which never changes."""
+        return str(self.rows("SELECT store FROM identity")[0][0])
+
     def post(self, sinks: Sequence[str], key: str, message: Message, snapshot: str | None) -> None:
         """Put a message into the outbox of each sink, once per ``key``; ``snapshot``: file beside the database."""
         plain = {"id": message.id, "kind": message.kind, "camera": message.camera, "after": message.after,

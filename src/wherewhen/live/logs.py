@@ -50,5 +50,13 @@ def handler(log_format: LogFormat) -> logging.Handler:
     return lines
 
 
+def use(log_format: LogFormat, *, quiet: bool = False) -> None:
+    """Write the log in a format from now on; text is what the command line does anyway."""
+    if log_format == "json":
+        lines = handler("json")
+        lines.setLevel(logging.WARNING if quiet else logging.INFO)
+        logging.getLogger("wherewhen").handlers = [lines]
+
+
 def _clean(value: object) -> str | None:
     return None if value is None else legible(masked(str(value)))

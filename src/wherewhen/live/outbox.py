@@ -53,7 +53,7 @@ class Outbox:
         controls: Any = sink if sink.abilities.controls else None
         arrived: set[int] = set()
         try:
-            _quietly(name, runs and (lambda: runs.started(self.cameras)))
+            _quietly(name, runs and (lambda: runs.started(self.cameras, database.store)))
             remote = Remote(controls, database) if controls else None
             while True:
                 _quietly(name, remote)
@@ -119,3 +119,5 @@ def _quietly(name: str, action: Callable[[], None] | None) -> None:
             action()
     except Undelivered as error:
         log.warning("%s: %s", name, masked(error.cause))
+    except Exception as error:
+        log.warning("%s: %s %s", name, type(error).__name__, masked(str(error)))

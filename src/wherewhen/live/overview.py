@@ -14,9 +14,11 @@ from wherewhen.budget.blocks import DAY
 from wherewhen.core.database import OF_STORE, reading
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
+from wherewhen.live.control import OFF, WATCHED_BY
 
 FINISHED = "finished"  # why a replay that came to its end is offline
-OFF = "switched off"  # why a camera is offline that a user switched off
+LEASE = 30.0  # seconds for which a machine has a camera after it last said so
+RECENT = 86400.0  # seconds for which a machine that says no more is still shown
 LIVES = 15.0  # seconds without a sign of life after which the service does not run
 SCORES = 60.0  # seconds without a score after which a camera that calls itself ok is not
 
@@ -28,6 +30,15 @@ class LastAlert(NamedTuple):
     start: float
     end: float | None
     score: float
+
+
+class MachineView(NamedTuple):
+    """A machine of several, as a hub knows it; ``at``: its last sign of life, ``skew``: hub's clock minus its own."""
+
+    name: str
+    at: float
+    skew: float
+    up: bool
 
 
 @dataclass(frozen=True)
@@ -51,8 +62,9 @@ class CameraView:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is expected of it: a replay that came to its end, or a camera that was switched off."""
-        return self.state == "offline" and self.cause in (FINISHED, OFF)
+        """Whether nothing is expected of it: a replay that ended, or a camera that is off or another machine's."""
+        idle = self.cause in (FINISHED, OFF) or (self.cause or "").startswith(WATCHED_BY)
+        return self.state == "offline" and idle
 
     @property
     def budget(self) -> dict[str, Any]:
@@ -81,14 +93,17 @@ class CameraView:
         return {
             "name": self.name, "ok": self.fault is None, "fault": self.fault, "state": self.state, "cause": self.cause,
             "since": self.since, **measured, "alerts_today": self.used_today,
-            "budget": self.budget, "model": self.facts.get("model"),
+            "budget": self.budget, "model": self.facts.get("model"), "machine": self.facts.get("machine"),
             "last_alert": self.last_alert._asdict() if self.last_alert else None,
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The service at a moment ``now``; ``stopped``: when it ended as intended; ``outbox``: messages by sink."""
+    """The service at a moment ``now``; ``stopped``: when it ended as intended; ``outbox``: messages by sink.
+
+    ``machines``: those of a hub.
+    """
 
     now: float
     running: bool
@@ -98,6 +113,7 @@ class Overview:
     cameras: tuple[CameraView, ...]
     outbox: dict[str, int]
     free_bytes: int
+    machines: tuple[MachineView, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -109,7 +125,7 @@ class Overview:
         return {
             "ok": self.ok, "running": self.running, "started": self.started, "stopped": self.stopped,
             "cameras": [camera.plain() for camera in self.cameras], "outbox": self.outbox,
-            "storage_free_bytes": self.free_bytes,
+            "storage_free_bytes": self.free_bytes, "machines": [machine._asdict() for machine in self.machines],
         }  # fmt: skip
 
 
@@ -135,8 +151,11 @@ def overview(folder: Path, now: float) -> Overview:
         records = json_of(facts).items()
         cameras = [_camera(connection, name, fixed, now, started, absence) for name, fixed in records]
         outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
+        query = "SELECT name, at, skew FROM machine WHERE at > ? ORDER BY name"
+        rows = connection.execute(query, (now - RECENT,)).fetchall()
+    machines = tuple(MachineView(name, at, skew, now - at < LEASE) for name, at, skew in rows)
     free = shutil.disk_usage(folder).free
-    return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free)
+    return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free, machines)
 
 
 def _absence(now: float, at: float, stopped: float | None) -> str:

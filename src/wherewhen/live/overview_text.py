@@ -11,9 +11,19 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def lines(service: Overview) -> list[str]:
-    """A line about the service, and one for each camera."""
-    width = max(len(camera.name) for camera in service.cameras)
-    return [headline(service), *(f"{camera.name:<{width}}  {about(camera, service.now)}" for camera in service.cameras)]
+    """A line about the service, and one for each camera; at a hub, one for each machine that is silent too."""
+    width = max((len(camera.name) for camera in service.cameras), default=0)
+    cameras = [f"{camera.name:<{width}}  {about(camera, service.now)}" for camera in service.cameras]
+    return [headline(service), *cameras, *silent_machines(service)]
+
+
+def silent_machines(service: Overview) -> list[str]:
+    """A line about each machine that says nothing."""
+    return [
+        f"machine {machine.name}: no sign of life for {ago(service.now - machine.at)}"
+        for machine in service.machines
+        if not machine.up
+    ]
 
 
 def headline(service: Overview) -> str:
@@ -43,6 +53,8 @@ def about(camera: CameraView, now: float) -> str:
         parts.append(f"last {moment(camera.last_alert.start)}")
     if (text := learning(camera)) is not None:
         parts.append(text)
+    if machine := camera.facts.get("machine"):
+        parts.append(f"on {printable(machine)}")
     return ", ".join(parts)
 
 

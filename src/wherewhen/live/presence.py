@@ -21,16 +21,20 @@ EVERY = 2.0  # seconds between two signs of life
 class Presence:
     """The row of the service in the database of a store, from its start to its end; systemd is told the same.
 
-    ``sinks``: names of those that get states of cameras.
+    ``cameras``: what stays the same about each, by name. ``sinks``: names of those that get states of cameras.
+    ``watches``: whether the service watches them itself.
     """
 
-    def __init__(self, database: Database, cameras: Mapping[str, CameraConfig], sinks: Sequence[str]) -> None:
+    def __init__(
+        self, database: Database, cameras: Mapping[str, Mapping[str, Any]], sinks: Sequence[str], *,
+        watches: bool = True,
+    ) -> None:  # fmt: skip
         self._database, self._sinks, self._next = database, sinks, 0.0
-        facts = json.dumps({name: facts_of(camera) for name, camera in cameras.items()})
-        row = (os.getpid(), time.time(), time.time(), facts)
+        row = (os.getpid(), time.time(), time.time(), json.dumps(cameras))
         self._database.write("INSERT OR REPLACE INTO service VALUES (1, ?, ?, ?, NULL, ?)", *row)
-        unopened = "UPDATE camera SET state = 'offline', cause = 'not opened yet', since = ?, status_json = NULL"
-        self._database.write(unopened, time.time())  # states of an earlier run
+        if watches:
+            unopened = "UPDATE camera SET state = 'offline', cause = 'not opened yet', since = ?, status_json = NULL"
+            self._database.write(unopened, time.time())  # states of an earlier run
 
     def __call__(self) -> None:
         """Note that the service runs, where the last note is old."""

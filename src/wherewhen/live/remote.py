@@ -10,7 +10,7 @@ from typing import Any
 from wherewhen.core.contracts.sinks import Controlling, Standing
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import WherewhenError
-from wherewhen.live import control
+from wherewhen.live import control, member
 from wherewhen.live.database import Database
 from wherewhen.live.logs import fields
 
@@ -38,23 +38,36 @@ class Remote:
         """Called in a thread of the sink."""
         try:
             with closing(Database(self._folder)) as database:
-                line = control.obey(database, camera, name, value, time.time())
+                if name in member.ORDERS:
+                    line = member.ORDERS[name](database, camera, value)
+                else:
+                    line = control.obey(database, camera, name, value, time.time())
         except WherewhenError as error:
             log.warning("%s: a command is not done: %s", camera, error, extra=fields(camera, "command", str(error)))
         else:
-            log.info("%s: %s", camera, line, extra=fields(camera, "command"))
+            if line:
+                log.info("%s: %s", camera, line, extra=fields(camera, "command"))
 
 
 def standings(database: Database, now: float) -> dict[str, Standing]:
-    """What holds of each camera, by name, at a moment in seconds since 1970."""
+    """What holds of each camera of the service, by name, at a moment in seconds since 1970."""
     query = """
-        SELECT name, state, status_json, camera.at, COALESCE(enabled, 1)
+        SELECT name, state, cause, since, camera.at, status_json, COALESCE(enabled, 1),
+        COALESCE((SELECT MAX(t) FROM block WHERE block.camera = name), 0),
+        COALESCE((SELECT MAX(MAX(at, COALESCE(undone_at, 0))) FROM verdict WHERE verdict.camera = name), 0)
         FROM camera LEFT JOIN control ON control.camera = name ORDER BY name
     """
-    every = {}
-    for name, state, text, at, enabled in database.rows(query):
+    every, facts = {}, facts_of_service(database)
+    for name, state, cause, since, at, text, enabled, minute, judged in database.rows(query):
         status = json_of(text) if text else {}
         score = status.get("score") if state != "offline" and now - at < FRESH else None
         until = control.silent_until(database, name, now)
-        every[name] = Standing(state, score, bool(enabled), until, status)
+        more = {"facts": facts.get(name, {}), "minute": minute, "judged": judged}
+        every[name] = Standing(state, score, bool(enabled), until, status, cause, since, at, **more)
     return every
+
+
+def facts_of_service(database: Database) -> dict[str, Any]:
+    """What stays the same about each camera of the service, by name."""
+    rows = database.rows("SELECT cameras_json FROM service")
+    return dict(json_of(rows[0][0])) if rows else {}

@@ -7,8 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.process import BaseProcess
@@ -16,18 +15,19 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from wherewhen.core import registry
 from wherewhen.core.contracts.sinks import Sink
-from wherewhen.core.errors import StoreError, WherewhenError
+from wherewhen.core.errors import WherewhenError
 from wherewhen.core.store import locked
 from wherewhen.inference.model import Model
+from wherewhen.live import member, sinks
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.champions import CHANGED, champion, stop_when_replaced
 from wherewhen.live.database import Database
 from wherewhen.live.logs import LogFormat, fields, handler
 from wherewhen.live.outbox import Outbox
-from wherewhen.live.presence import Presence
+from wherewhen.live.presence import Presence, facts_of
 from wherewhen.live.retention import clean_until, make_room_for_messages
+from wherewhen.live.running import claimed
 from wherewhen.live.settings import CameraConfig, WatchConfig
 from wherewhen.video.sources import shown
 
@@ -74,15 +74,7 @@ def check(config: WatchConfig, device: str = "auto") -> list[str]:
             facts[run] = f"{model.config.summary}, threshold {model.alarm:g}"
         limit = f", budget {camera.budget.per_day:g} false alarms a day" if camera.budget else ""
         lines.append(f"{name}: {shown(camera.source)}, {facts[run]}{limit}")
-    for name, make in makers(config).items():
-        make().close()
-        lines.append(f"sink {name}")
-    return lines
-
-
-def makers(config: WatchConfig) -> dict[str, Callable[[], Sink]]:
-    """Functions that create the sinks, by name."""
-    return {name: partial(registry.load("sinks", name), settings) for name, settings in config.of_sinks.items()}
+    return lines + sinks.check(sinks.makers(config))
 
 
 def watch(
@@ -103,37 +95,34 @@ def watch(
     check(config, device)
     folder = Path(config.store.path)
     level = logging.WARNING if quiet else log.getEffectiveLevel()
-    sinks = makers(config)
-    states = [name for name in sinks if registry.load("sinks", name).abilities.states]
-    with _claimed(folder):
-        _watch(config, _Shared(folder, list(sinks), states, device, level, log_format), sinks, stop)
+    makers = sinks.makers(config)
+    shared = _Shared(folder, list(makers), sinks.with_states(makers), device, level, log_format)
+    with claimed(folder):
+        _watch(config, shared, makers, stop)
 
 
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """The store, which one service uses at a time."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / "service", wait=False))
-        except BlockingIOError:
-            advice = "end it first, or choose another store (--output)"
-            raise StoreError(f"{folder}: another wherewhen watch uses this store; {advice}") from None
-        yield
-
-
-def _watch(config: WatchConfig, shared: _Shared, sinks: Mapping[str, Callable[[], Sink]], stop: Event) -> None:
+def _watch(config: WatchConfig, shared: _Shared, makers: Mapping[str, Callable[[], Sink]], stop: Event) -> None:
     folder, cameras = shared.folder, config.of_cameras
-    presence = Presence(Database(folder, partial(make_room_for_messages, folder)), cameras, shared.states)
-    outbox = Outbox(folder, sinks, list(cameras))
+    database = Database(folder, partial(make_room_for_messages, folder))
+    with_hub, waiting_until = "hub" in makers, time.monotonic() + member.PATIENCE
+    member.mirror(database, with_hub)
+    member.wait_for_hub(database, cameras if with_hub else ())
+    facts = {name: facts_of(camera) for name, camera in cameras.items()}
+    presence = Presence(database, facts, shared.states)
+    outbox = Outbox(folder, makers, list(cameras))
     cleaner = Thread(target=clean_until, args=(folder, config.store, stop), name="disk", daemon=True)
     cleaner.start()
     processes: dict[str, _Running] = {}
     try:
         for name, camera in cameras.items():
             processes[name] = _started(name, camera, shared)
-        while not stop.is_set() and not all(child.finished for child in processes.values()):
+        while not stop.is_set() and not (cameras and all(child.finished for child in processes.values())):
             stop.wait(0.2)
             presence()
+            if with_hub and time.monotonic() > waiting_until:
+                with_hub = False
+                if member.go_on(database):
+                    log.warning("the hub does not answer: cameras are watched without it, and messages wait")
             for name, child in processes.items():
                 start = partial(_started, name, cameras[name], shared)
                 processes[name] = _supervised(name, child, start, presence)

@@ -20,6 +20,7 @@ from wherewhen.live.budgeting import BudgetConfig
 from wherewhen.live.picture_state import StateConfig
 from wherewhen.live.retention import StoreConfig
 from wherewhen.live.schedule import Period
+from wherewhen.live.sharding import Shard
 from wherewhen.live.zones import Polygon
 from wherewhen.video.sources import Source, parsed
 
@@ -151,26 +152,30 @@ class WatchConfig:
         store: where alerts are kept.
         server: the web server; null: none.
         budget: of all cameras; a camera's own budget changes single settings of it.
+        hub: the machine that gets all alerts and sends them, in place of the sinks; null: this one sends its own.
+        shard: which of several machines this is, such as 1/3, with its share of the cameras; empty: all cameras.
     """
 
-    cameras: Mapping[str, Any]
+    cameras: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
     sinks: Mapping[str, Any] = field(default_factory=lambda: {"stdout": {}})
     store: StoreConfig = StoreConfig()  # noqa: RUF009 (frozen)
     server: ServerConfig | None = None
     budget: BudgetConfig | None = None
+    hub: Mapping[str, Any] | None = None
+    shard: str = ""
 
     def __post_init__(self) -> None:
-        if not self.cameras:
+        if not self.cameras and self.hub is None:
             raise ConfigError("cameras: expected at least one, such as {yard: {url: rtsp://10.0.0.5/1}}")
         for name in map(str, self.cameras):
             if not _NAME.fullmatch(name):
                 raise ConfigError(f"cameras: {name[:80]!r} is no name: expected letters, digits, - and _, at most 64")
-        _ = self.of_cameras, self.of_sinks, self.store.size
+        _ = self.of_cameras, self.of_sinks, self.of_hub, self.store.size
 
     @property
     def of_cameras(self) -> dict[str, CameraConfig]:
-        """The settings of each camera."""
+        """The settings of each camera of this machine."""
         records = {}
         for name, values in self.cameras.items():
             section = f"cameras.{name}"
@@ -180,12 +185,22 @@ class WatchConfig:
             records[str(name)] = build(CameraConfig, {"model": self.model, **plain}, section)
             if records[str(name)].model is None:
                 raise ConfigError(f"{section}: no model; add 'model: RUN' to it, or for all cameras")
-        return records
+        shard = Shard.of(self.shard) if self.shard else None
+        return {name: record for name, record in records.items() if shard is None or name in shard}
 
     @property
     def of_sinks(self) -> dict[str, Any]:
         """The settings of each sink."""
-        return {name: build(registry.load("sinks", name).Config, values, name) for name, values in self.sinks.items()}
+        return {name: _of_sink(name, values) for name, values in self.sinks.items()}
+
+    @property
+    def of_hub(self) -> Any:
+        """The settings of the sink that sends to the hub; None without one."""
+        return None if self.hub is None else _of_sink("hub", self.hub)
+
+
+def _of_sink(name: str, values: Any) -> Any:
+    return build(registry.load("sinks", name).Config, values, name)
 
 
 def read(path: str | Path) -> WatchConfig:
@@ -195,7 +210,7 @@ def read(path: str | Path) -> WatchConfig:
 
 def with_options(
     values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None,
-    port: int | None = None, alarms_per_day: float | None = None,
+    port: int | None = None, alarms_per_day: float | None = None, hub: str | None = None, shard: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Settings with those of the command line, which take precedence; the model is ``runs/latest`` without another."""
     changes: dict[str, Any] = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
@@ -207,4 +222,6 @@ def with_options(
     }
     folder = {"store": {**mapping(values.get("store"), "store"), "path": store}} if store is not None else {}
     server = {"server": {**mapping(values.get("server"), "server"), "port": port}} if port is not None else {}
-    return {"model": "runs/latest", **values, "cameras": cameras, **folder, **server}
+    machines: dict[str, Any] = {} if hub is None else {"hub": {**mapping(values.get("hub"), "hub"), "url": hub}}
+    machines |= {} if shard is None else {"shard": shard}
+    return {"model": "runs/latest", **values, "cameras": cameras, **folder, **server, **machines}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherewhen.core.database import OF_STORE
 from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.live.hub import Group
 from wherewhen.live.overview import overview
 from wherewhen.review.opened import Review
 from wherewhen.server import built_page, events, page
@@ -19,20 +20,24 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 FRIGATE = "0.16.0"  # the version whose events and reviews these routes follow
-TYPES = {".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
 MOST_IDS = 1000
 
 
-def create(folder: Path) -> FastAPI:
+def create(folder: Path, group: Group | None = None) -> FastAPI:
     """The application for the store in a folder; `wherewhen.server.guard.Guard` belongs before it.
 
-    ConfigError where the extra ``server`` is not installed.
+    ``group``: of a machine among several. ConfigError where the extra ``server`` is not installed.
     """
     app = _empty()
+    from wherewhen.server.files import add_files
+    from wherewhen.server.machines import add_machines
+
     add_status(app, folder)
     add_events(app, folder)
-    add_files(app, folder)
+    add_files(app, folder, group)
     add_reviews(app, folder)
+    if group is not None:
+        add_machines(app, folder, group)
     _add_review(app, Review(folder / OF_STORE, is_live=True), folder)
     return app
 
@@ -157,24 +162,6 @@ def add_events(app: FastAPI, folder: Path) -> None:
         if (plain := events.event_of(folder, id)) is None:
             raise HTTPException(404, "no such event")
         return plain
-
-
-def add_files(app: FastAPI, folder: Path) -> None:
-    """Routes in Frigate's shape: the files of an event."""
-    from fastapi import HTTPException
-    from fastapi.responses import FileResponse
-
-    def add_file(name: str, kind: events.FileKind) -> None:
-        @app.get(f"/api/events/{{id}}/{name}", response_model=None)
-        def file(id: str) -> Any:
-            path = events.file_of(folder, id, kind)
-            if path is None:
-                raise HTTPException(404, f"no such event, or it has no {kind}")
-            return FileResponse(path, media_type=TYPES[path.suffix])
-
-    add_file("snapshot.jpg", "snapshot")
-    add_file("thumbnail.jpg", "thumb")
-    add_file("clip.mp4", "clip")
 
 
 def add_reviews(app: FastAPI, folder: Path) -> None:

@@ -15,7 +15,8 @@ from wherewhen.live.overview import opened
 
 MOST = 1000  # events of an answer
 COLUMNS = (
-    "id, camera, t0, t1, severity, score, threshold, suppressed, box_json, zones_json, state, snapshot, thumb, clip"
+    "id, camera, t0, t1, severity, score, threshold, suppressed, box_json, zones_json, state, snapshot, thumb, clip, "
+    "machine"
 )
 FileKind = Literal["snapshot", "thumb", "clip"]
 
@@ -87,7 +88,7 @@ def event(folder: Path, row: sqlite3.Row) -> dict[str, Any]:
     return {
         "id": row["id"], "camera": row["camera"], "label": "anomaly", "sub_label": None, "start_time": row["t0"],
         "end_time": row["t1"], "false_positive": None, "zones": json_of(row["zones_json"]), "thumbnail": "",
-        "has_clip": _file(folder, row, "clip") is not None, "has_snapshot": _file(folder, row, "snapshot") is not None,
+        "has_clip": _has(folder, row, "clip"), "has_snapshot": _has(folder, row, "snapshot"),
         "retain_indefinitely": False, "plus_id": None, "top_score": row["score"],
         "data": {"type": "object", "box": sides, "score": row["score"], "top_score": row["score"], "attributes": []},
         "wherewhen": {
@@ -143,7 +144,7 @@ def _rows(connection: sqlite3.Connection, folder: Path, query: Query) -> Iterato
             return
         if zones and not zones & set(json_of(row["zones_json"])):
             continue
-        if all(flag is None or bool(flag) == (_file(folder, row, kind) is not None) for kind, flag in files):
+        if all(flag is None or bool(flag) == _has(folder, row, kind) for kind, flag in files):
             count += 1
             yield row
 
@@ -170,6 +171,12 @@ def _names(text: str) -> tuple[str, ...]:
     """Names between commas; none for ``all``."""
     names = tuple(name for name in text.split(",") if name)[:100]
     return () if "all" in names else names
+
+
+def _has(folder: Path, row: sqlite3.Row, kind: FileKind) -> bool:
+    """Whether an event has a file, here or as far as is known on its machine."""
+    elsewhere = kind == "clip" and None not in (row["machine"], row["clip"])
+    return elsewhere or _file(folder, row, kind) is not None
 
 
 def _file(folder: Path, row: sqlite3.Row, kind: FileKind) -> Path | None:

@@ -19,7 +19,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 LARGEST = 64 * 1024  # bytes of a body
-LARGER = {"/api/v1/verdicts": 512 * 1024}  # bytes of the bodies of some paths
+LARGER = {"/api/v1/verdicts": 512 * 2**10, "/api/hub/messages": 4 * 2**20}  # bytes of the bodies of some paths
 PATIENCE = 10.0  # seconds for a body
 PAGES = ("/", "/review")  # that are opened with ?token=
 WRONG = 50  # wrong tokens of a client in a minute, after which no token of it is looked at
@@ -137,6 +137,15 @@ class Guard:
         except ValueError:
             return name.lower() in self._hosts
         return True
+
+
+def split(start: str, within: App, others: App) -> App:
+    """An application for the paths that begin so, and another one for all others."""
+
+    async def either(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        await (within if str(scope.get("path", "")).startswith(start) else others)(scope, receive, send)
+
+    return either
 
 
 def _patient(method: str, receive: Receive) -> Receive:

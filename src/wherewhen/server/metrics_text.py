@@ -36,6 +36,12 @@ def metrics(service: Overview, verdicts: Mapping[tuple[str, str], int]) -> str:
         lines.add("outbox_messages", count, sink=sink)
     lines.family("storage_free_bytes", "gauge", "Free bytes of the disk of the store.")
     lines.add("storage_free_bytes", service.free_bytes)
+    lines.family("machine_up", "gauge", "Whether a machine of the hub gives signs of life.")
+    for machine in service.machines:
+        lines.add("machine_up", int(machine.up), machine=machine.name)
+    lines.family("machine_clock_offset_seconds", "gauge", "Clock of a machine minus that of the hub.")
+    for machine in service.machines:
+        lines.add("machine_clock_offset_seconds", -machine.skew, machine=machine.name)
     lines.family("latency_seconds", "histogram", "Seconds from a picture to its score.")
     for camera in cameras:
         lines.histogram("latency_seconds", camera.status.get("latencies"), camera=camera.name)

@@ -10,34 +10,51 @@ from pathlib import Path
 from threading import Thread
 
 from wherewhen.core.errors import ConfigError, os_reason
-from wherewhen.live.settings import ServerConfig
+from wherewhen.live.hub import Group, Hub
+from wherewhen.live.settings import ServerConfig, WatchConfig
 from wherewhen.server.app import create
-from wherewhen.server.guard import Guard
+from wherewhen.server.guard import App, Guard, split
 
 log = logging.getLogger("wherewhen")
 
+MACHINES = "/api/hub/"  # paths of the routes between machines
 GRACE = 2  # seconds that answers have at the end
 
 
-def checked(config: ServerConfig | None) -> list[str]:
+def group_of(config: WatchConfig, hub: Hub | None = None) -> Group | None:
+    """The group of machines that settings state; None without one. ``hub``: the hub, if it is here."""
+    return None if config.hub is None else Group(config.of_hub.secret, hub)
+
+
+def checked(config: ServerConfig | None, group: Group | None = None) -> list[str]:
     """A line about the server; none without one. The errors are those of a start, but for the port."""
     if config is None:
         return []
-    Guard(create(Path()), config.secret, config.hosts)
+    _guarded(Path(), config, group)
     return [f"server http://{config.host}:{config.port}/{' with a token' if config.token else ''}"]
 
 
+def _guarded(folder: Path, config: ServerConfig, group: Group | None) -> App:
+    """The application for a store; routes between machines need their token, and all others that of the server."""
+    app = create(folder, group)
+    guarded = Guard(app, config.secret, config.hosts)
+    return guarded if group is None else split(MACHINES, Guard(app, group.token, config.hosts), guarded)
+
+
 @contextmanager
-def serving(folder: Path, config: ServerConfig) -> Iterator[int]:
-    """Serve the store in a folder inside the block; gives the port. ConfigError where it can't listen there."""
-    with answering(Guard(create(folder), config.secret, config.hosts), config.host, config.port) as port:
+def serving(folder: Path, config: ServerConfig, group: Group | None = None) -> Iterator[int]:
+    """Serve the store in a folder inside the block; gives the port. ConfigError where it can't listen there.
+
+    ``group``: of a machine among several.
+    """
+    with answering(_guarded(folder, config, group), config.host, config.port) as port:
         host = config.host if config.host != "localhost" else "127.0.0.1"
         log.info("status page: http://%s:%d/", f"[{host}]" if ":" in host else host, port)
         yield port
 
 
 @contextmanager
-def answering(app: Guard, host: str, port: int) -> Iterator[int]:
+def answering(app: App, host: str, port: int) -> Iterator[int]:
     """Run an application inside the block; gives the port. ConfigError where it can't listen there."""
     listening = _listening(host, port)
     import uvicorn

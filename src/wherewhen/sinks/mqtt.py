@@ -95,7 +95,7 @@ class Mqtt:
         self._numbers: dict[tuple[str, str | bytes], int] = {}  # of what the present message published
         self._answers, self._answered = deque[int](maxlen=1000), Condition()
 
-    def started(self, cameras: list[str]) -> None:
+    def started(self, cameras: list[str], store: str) -> None:
         """Connect, and announce the service and its cameras, now and after each connection."""
         self._cameras = cameras
         self._client.connect_async(self.config.host, self.config.port, keepalive=20)

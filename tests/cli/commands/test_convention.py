@@ -45,7 +45,7 @@ TYPES: dict[str, Any] = {
     "kinds": str, "nuisance": str, "palette": bool, "decoys": int, "boxes": bool,
     # texts
     "similar": float, "endpoint": str, "language_model": str, "classes": str, "scene_text": str, "count": int,
-    "every": float, "parts": int, "port": int, "log_format": Literal,
+    "every": float, "parts": int, "port": int, "shard": str, "hub": str, "log_format": Literal,
     "host": str, "hosts": str, "token": str, "users": str, "open": bool,
     # cameras
     "minutes": float, "zone": str, "verdict": str, "promote": bool,

@@ -20,6 +20,9 @@ class Options:
         alarms_per_day: false alarms a day of each camera, at most; default: the budget in the file, else the threshold
             of the model.
         speed: of a replay of recordings; 1 is real time.
+        shard: which of several machines this is, such as 1/3, with its share of the cameras.
+        hub: address of the machine that gets all alerts and sends them; its token is ${HUB_TOKEN}, or hub.token of the
+            file.
         port: of the web server with the status page, 127.0.0.1 unless the file names a host; default: that of the file
             (server.port), else no server.
         check: read the settings, load models and sinks, print them, and end.
@@ -34,6 +37,8 @@ class Options:
     output: str | None = None
     alarms_per_day: float | None = None
     speed: float | None = None
+    shard: str | None = None
+    hub: str | None = None
     port: int | None = None
     check: bool = False
     device: str = "auto"
@@ -44,35 +49,38 @@ class Options:
 
 def run(options: Options) -> int:
     """Watch until the service is interrupted, or until the replayed recordings end."""
-    import logging
-    from contextlib import nullcontext
+    from contextlib import ExitStack
+    from dataclasses import replace
     from pathlib import Path
 
     from wherewhen.core.config import build, read_yaml
-    from wherewhen.core.console import print_json
+    from wherewhen.core.console import print_lines
+    from wherewhen.core.errors import ConfigError
     from wherewhen.live import logs, service
     from wherewhen.live.settings import WatchConfig, with_options
     from wherewhen.runtime.interrupts import until_interrupted
-    from wherewhen.server.running import checked, serving
+    from wherewhen.server.running import checked, group_of, serving
 
     path = Path(options.source)
     is_file = path.suffix.lower() in (".yaml", ".yml")
     values = read_yaml(path) if is_file else {"cameras": {"camera": options.source}}
-    settings = with_options(values, options.model, options.output, options.speed, options.port, options.alarms_per_day)
+    settings = with_options(
+        values, options.model, options.output, options.speed, options.port, options.alarms_per_day, options.hub,
+        options.shard,
+    )  # fmt: skip
     config = build(WatchConfig, settings, str(path) if is_file else "watch")
+    if not config.cameras:
+        raise ConfigError(f"{path}: it has no cameras; wherewhen hub {path} starts a hub")
+    group = group_of(config)
     if options.check:
-        lines = [*service.check(config, options.device), *checked(config.server)]
-        if options.json:
-            print_json({"checked": lines})
-        else:
-            print("\n".join(lines))
+        lines = [*service.check(config, options.device), *checked(config.server, group)]
+        print_lines("checked", lines, as_json=options.json)
         return 0
-    if options.log_format == "json":
-        log_handler = logs.handler("json")
-        log_handler.setLevel(logging.WARNING if options.quiet else logging.INFO)
-        logging.getLogger("wherewhen").handlers = [log_handler]
-    server = serving(Path(config.store.path), config.server) if config.server else nullcontext()
-    with until_interrupted() as stop, server:
+    logs.use(options.log_format, quiet=options.quiet)
+    with until_interrupted() as stop, ExitStack() as stack:
+        if config.server is not None:
+            port = stack.enter_context(serving(Path(config.store.path), config.server, group))
+            config = replace(config, server=replace(config.server, port=port))
         service.watch(config, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
     return 0
 
@@ -81,7 +89,7 @@ VERB = Verb(
     "start",
     Options,
     run,
-    addresses=("source",),
+    addresses=("source", "hub"),
     needs=(
         Need(("json",), "check", True, "alerts are lines of JSON already"),
         Need(("log_format",), "check", False, "nothing is logged"),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 from wherewhen.core.contracts.required import Required
 
-Kind = Literal["new", "update", "end", "state"]
+Kind = Literal["new", "update", "end", "state", "row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,13 @@ class SinkAbilities:
         states: it takes messages about the state of a camera too.
         runs: it is told when the service starts and ends, as a `Running`.
         controls: it takes commands of users, and shows what holds, as a `Controlling`.
+        rows: it takes changed rows of the store too, which are messages of the kind *row*.
     """
 
     states: bool = False
     runs: bool = False
     controls: bool = False
+    rows: bool = False
 
     def required(self) -> Required:
         """Members and settings that a class with these abilities must have."""
@@ -34,11 +36,11 @@ class SinkAbilities:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message about a camera: the beginning, a change or the end of an alert, or the camera's new state.
+    """A message about a camera: the beginning, a change or the end of an alert, the camera's new state, or a row.
 
-    ``id``: of the alert, or of the message about a state; ``id`` and ``kind`` together are unique, except for updates.
-    ``before`` and ``after``: the alert as plain values, see docs/live.md; ``after`` alone for a state. ``snapshot``: a
-    JPEG, where there is one. ``at``: seconds since 1970.
+    ``id``: of the alert, or of the message about a state or row; ``id`` and ``kind`` together are unique, except for
+    updates. ``before`` and ``after``: the alert as plain values, see docs/live.md; ``after`` alone for a state.
+    ``snapshot``: a JPEG, where there is one. ``at``: seconds since 1970.
     """
 
     id: str
@@ -79,8 +81,8 @@ class Sink(Protocol):
 class Running(Protocol):
     """A sink that tells others whether the service runs."""
 
-    def started(self, cameras: list[str]) -> None:
-        """The service starts, with these cameras."""
+    def started(self, cameras: list[str], store: str) -> None:
+        """The service starts, with these cameras; ``store``: the id of its store, which never changes."""
 
     def stopped(self) -> None:
         """The service ends."""
@@ -95,7 +97,9 @@ class Standing:
     """What holds of a camera now.
 
     ``score``: the newest one, None where nothing is scored. ``suspended``: end of its silence in seconds since 1970, 0
-    where alerts are sent. ``status``: further values for readers.
+    where alerts are sent. ``status``: further values for readers. ``cause``: of the state, which holds since ``since``;
+    ``at``: its last sign of life. ``facts``: what stays the same. ``minute``: start of its newest minute, ``judged``:
+    time of its newest verdict; 0 without one.
     """
 
     state: str
@@ -103,6 +107,12 @@ class Standing:
     enabled: bool
     suspended: float
     status: Mapping[str, Any]
+    cause: str | None = None
+    since: float = 0.0
+    at: float = 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    minute: float = 0.0
+    judged: float = 0.0
 
 
 class Controlling(Protocol):
