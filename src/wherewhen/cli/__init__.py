@@ -91,7 +91,7 @@ def _start_log(quiet: bool) -> None:
 
 
 MEANT = {
-    "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train", "learn": "train",
+    "predict": "detect", "infer": "detect", "inference": "detect", "run": "detect", "fit": "train",
     "test": "evaluate", "eval": "evaluate", "val": "evaluate", "validate": "evaluate", "judge": "evaluate",
     "benchmark": "bench", "compare": "bench", "download": "weights", "info": "doctor",
     "import": "import-model", "pretrained": "import-model",
