@@ -60,11 +60,9 @@ class HeldOut:
     confirmed: int
 
     @classmethod
-    def of(cls, model: Model, items: Sequence[Read]) -> HeldOut:
-        """The counts of a model."""
-        hit = _alarms(model, items)
-        labels = [item.label.label for item in items]
-        counts = Counter(zip(labels, hit, strict=True))
+    def of(cls, labels: Sequence[int], hits: Sequence[bool]) -> HeldOut:
+        """The counts, from the label of each item and whether it reaches the alarm."""
+        counts = Counter(zip(labels, hits, strict=True))
         return cls(counts[0, True], labels.count(0), counts[1, True], labels.count(1))
 
 
@@ -92,7 +90,8 @@ class Comparison:
             for item, old, new in zip(items, before, after, strict=True)
             if item.label.label and old and not new
         )
-        counts = HeldOut.of(champion, items), HeldOut.of(challenger, items)
+        labels = [item.label.label for item in items]
+        counts = HeldOut.of(labels, before), HeldOut.of(labels, after)
         reason = _refusal(*counts, lost, bool(threshold_from))
         fewer = (
             f"{counts[1].false_alarms} false alarms instead of {counts[0].false_alarms}, and no confirmed event lost"
@@ -237,7 +236,7 @@ class _Order:
         labels = weak_labels(verdicts)
         _check_verdicts(verdicts, labels)
         record, root = training_data(run, self.root)
-        videos = training_videos(record, root, champion.trained_on)
+        videos, validation = training_videos(record, root, champion.trained_on)
         check_labels(videos)
         folder = Path(self.output) if self.output else next_folder("runs", "learn")
         if (folder / "config.yaml").exists():
@@ -249,7 +248,7 @@ class _Order:
             outputs.remove(quarantine.file)
             log.info("learning from %d verdicts and %d training videos of %s", len(labels), len(videos), root)
             trainer = _Trainer(folder, champion, uncalibrated(champion.config), self.per_day, quarantine, self.quiet)
-            challenger, items, threshold_from = trainer(videos, labels)
+            challenger, items, threshold_from = trainer(videos, labels, validation)
             held = [item for item in items if item.label.held_out]
             comparison = Comparison.of(champion, challenger, held, threshold_from)
             used = tuple(item.label.id for item in items if not item.label.held_out)
@@ -275,8 +274,13 @@ class _Trainer:
     quarantine: Quarantine
     quiet: bool
 
-    def __call__(self, videos: Sequence[Video], labels: Sequence[WeakLabel]) -> tuple[Model, Sequence[Read], str]:
-        """The challenger, the verdicts that could be read, and the scores that its threshold is from."""
+    def __call__(
+        self, videos: Sequence[Video], labels: Sequence[WeakLabel], validation: Sequence[str]
+    ) -> tuple[Model, Sequence[Read], str]:
+        """The challenger, the verdicts that could be read, and the scores that its threshold is from.
+
+        ``validation``: ids of the videos that validate, where the data set defines them.
+        """
         device = self.champion.device
         specs = self.config.training_specs(device)
         old = loading.gathered(videos, specs, quarantine=self.quarantine, quiet=self.quiet)
@@ -291,7 +295,9 @@ class _Trainer:
         write_yaml(self.folder / "config.yaml", self.config.plain())
         often = draws([item.label for item in fresh], sum(bag.video.label == 0 for bag in old))
         bags = [*old, *(item.bag for item in fresh)]
-        fitted = fit(bags, exact, folder=self.folder, device=device, quiet=self.quiet, draws=often)
+        fitted = fit(
+            bags, exact, folder=self.folder, device=device, quiet=self.quiet, validation=validation, draws=often
+        )
         origin = self._choose_threshold(fitted.best, bags, exact, often)
         self._save(fitted, bags)
         return fitted.best, items, origin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -89,8 +90,8 @@ def training_data(run: Path, data: str | Path | None = None) -> tuple[DataRecord
     return record, root
 
 
-def training_videos(record: DataRecord, root: Path, trained_on: tuple[str, ...]) -> list[Video]:
-    """The labelled videos that a model was trained on.
+def training_videos(record: DataRecord, root: Path, trained_on: tuple[str, ...]) -> tuple[list[Video], tuple[str, ...]]:
+    """The labelled videos that a model was trained on, and ids of those that the data set validates with, if any.
 
     ``trained_on``: checksums of their contents; empty where they are not known, then all labelled ones.
 
@@ -99,11 +100,11 @@ def training_videos(record: DataRecord, root: Path, trained_on: tuple[str, ...])
     """
     folders = Folders.of(record.normal, record.anomalous)
     dataset = datasets.reader_of(root, record.reader, folders).load(root)
-    videos, _ = datasets.training_videos(dataset, record.fold)
+    videos, validation = datasets.training_videos(dataset, record.fold)
     labelled = [video for video in videos if video.label is not None and video.path.exists()]
     checksums = set(record.videos or trained_on)
     if not checksums:
-        return labelled
+        return labelled, _validating(labelled, validation)
     present = [video for video in labelled if content(video.path) in checksums]
     missing = len(checksums - {content(video.path) for video in present})
     if missing > (1 - LEAST) * len(checksums):
@@ -113,7 +114,13 @@ def training_videos(record: DataRecord, root: Path, trained_on: tuple[str, ...])
         )
     if missing:
         log.warning("%s: %d of %d training videos are not there or were changed", root, missing, len(checksums))
-    return present
+    return present, _validating(present, validation)
+
+
+def _validating(videos: Sequence[Video], ids: Sequence[str]) -> tuple[str, ...]:
+    """Ids of the validation videos that are there; none where a label is missing among them."""
+    held = [video for video in videos if video.id in set(ids)]
+    return tuple(video.id for video in held) if {video.label for video in held} == {0, 1} else ()
 
 
 def _relative(path: Path, folder: Path) -> str:
