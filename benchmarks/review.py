@@ -35,9 +35,10 @@ from wherewhen.evaluation.measurable import evaluation_set
 from wherewhen.extraction import loading
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
+from wherewhen.metrics import roc_auc
 from wherewhen.review.judged import Judged
 from wherewhen.review.order import clusters, priorities
-from wherewhen.training.fit import fit, frame_scores
+from wherewhen.training.fit import choose_threshold, fit, frame_scores
 from wherewhen.training.out_of_fold import block_maxima
 from wherewhen.training.verdicts import draws, read, weak_labels
 
@@ -158,31 +159,44 @@ def judged_of(alerts: Sequence[Alert], numbers: Sequence[int], wrong: Sequence[b
     return items
 
 
-def numbers_of(model: Model, test: Clips) -> Numbers:
-    """The numbers of a model on test clips."""
-    ready = normalized(model, test.bags)
-    predictions = detect_bags(model, ready)
+def numbers_of(model: Model, test: Clips, hits: bool = False) -> Numbers:
+    """The numbers of a model on test clips; ``hits``: those of the heat maps too, which take longer."""
     peaks, blocks, seconds = list[float](), list[float](), 0.0
+    inside, outside = list[float](), list[float]()
     for bag in test.bags:
-        scores = predictions[bag.video.id].frames
-        assert scores is not None
-        times, values = np.column_stack([scores.edges[:-1], scores.edges[1:]]), scores.values[:, 0, 0]
+        times, scores = frame_scores(model, model.normalized_bag(bag))
+        spans = test.spans(bag.video)
         if not bag.video.label:
-            blocks += block_maxima(times, values, BLOCK)
+            blocks += block_maxima(times, scores, BLOCK)
             seconds += float(times[-1, 1] - times[0, 0])
-        for a, b in test.spans(bag.video):
-            inside = (times[:, 1] > a) & (times[:, 0] < b)
-            peaks.append(float(values[inside].max()) if inside.any() else 0.0)
+            continue
+        middles = times.mean(1)
+        for a, b in spans:
+            within = (times[:, 1] > a) & (times[:, 0] < b)
+            peaks.append(float(scores[within].max()) if within.any() else 0.0)
+        anomalous = np.any([(middles >= a) & (middles < b) for a, b in spans], 0)
+        inside += scores[anomalous].tolist()
+        outside += scores[~anomalous].tolist()
     levels = np.sort(peaks)[::-1]
     at = {recall: float(levels[int(np.ceil(recall * len(peaks))) - 1]) for recall in RECALLS}
     rates = {f"fa_at_{recall:g}": float((np.array(blocks) >= at[recall]).sum() * DAY / seconds) for recall in RECALLS}
     result = {"fa": float(np.mean(list(rates.values()))), **rates}
-    if test.truths:
-        truths = evaluation_set([bag.video for bag in test.bags], test.truths, test.root)
-        measured = measure(predictions, truths.truths_of(ready, model.config.scored), ("frame", "pointing"))
-        names = {"frame_auc_anomalous": "auc_anomalous", "pointing_hit": "hit"}
-        result |= {name: float(measured[key]) for key, name in names.items() if measured.get(key) is not None}
+    if inside and outside:
+        result["auc_anomalous"] = roc_auc([*inside, *outside], [True] * len(inside) + [False] * len(outside))
+    if hits and test.truths:
+        ready = normalized(model, [bag for bag in test.bags if bag.video.label])
+        truths = evaluation_set([bag.video for bag in ready], test.truths, test.root)
+        predictions = detect_bags(model, ready)
+        measured = measure(predictions, truths.truths_of(ready, model.config.scored), ("pointing",))
+        result["hit"] = float(measured["pointing_hit"] or 0.0)
     return result
+
+
+def _fitted(bags: Sequence[Bag], config: ModelConfig, **more: Any) -> Model:
+    """A model trained on bags, whose threshold is from scores of a third of them."""
+    model = fit(bags, config, device="cpu", thresholds=False, **more).best
+    model.threshold = choose_threshold(model, [model.normalized_bag(bag) for bag in bags[::3]])
+    return model
 
 
 def challenger_of(base: Clips, items: Sequence[Judged], champion: Model) -> tuple[Model, Comparison]:
@@ -191,7 +205,7 @@ def challenger_of(base: Clips, items: Sequence[Judged], champion: Model) -> tupl
     fresh = read(weak_labels(items), config.feature_specs("cpu"))
     learned = [item for item in fresh if not item.label.held_out]
     often = draws([item.label for item in learned], sum(bag.video.label == 0 for bag in base.bags))
-    model = fit([*base.bags, *(item.bag for item in learned)], config, device="cpu", draws=often).best
+    model = _fitted([*base.bags, *(item.bag for item in learned)], config, draws=often)
     held = [item for item in fresh if item.label.held_out]
     return model, Comparison.of(champion, model, held, "training scores")
 
@@ -207,6 +221,7 @@ def main() -> None:
     parser.add_argument("--verdicts", default="10,30,100")
     parser.add_argument("--orders", default=",".join(ORDERS))
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--hits", action="store_true", help="of the peaks of heat maps, which takes longer")
     options = parser.parse_args()
     settings = {"method": options.method, **options.set}
     config = ModelConfig.of(settings)
@@ -222,8 +237,8 @@ def main() -> None:
             base, stream, test = whole, Clips(streams[0].root, bags, truths), loaded(options.test, config)
         else:
             base, stream, test = divided(whole, seed)
-        champion = fit(base.bags, config, device="cpu").best
-        champions.append(numbers_of(champion, test))
+        champion = _fitted(base.bags, config)
+        champions.append(numbers_of(champion, test, options.hits))
         _print(options, seed, "champion", 0, champions[-1])
         alerts = alerts_of(champion, stream)
         wrong = [bool(w) for w in np.random.default_rng([seed, 1]).random(len(alerts)) < WRONG]
@@ -231,7 +246,7 @@ def main() -> None:
             for count in map(int, options.verdicts.split(",")):
                 items = judged_of(alerts, asked(alerts, order, count, np.random.default_rng([seed, 2])), wrong)
                 challenger, comparison = challenger_of(base, items, champion)
-                numbers = numbers_of(challenger, test)
+                numbers = numbers_of(challenger, test, options.hits)
                 numbers["promoted"] = float(comparison.promoted)
                 rows.setdefault((order, count), []).append(numbers)
                 rows.setdefault((f"{order}, kept", count), []).append(
