@@ -40,7 +40,7 @@ from wherewhen.review.judged import Judged
 from wherewhen.review.order import clusters, priorities
 from wherewhen.training.fit import choose_threshold, fit, frame_scores
 from wherewhen.training.out_of_fold import block_maxima
-from wherewhen.training.verdicts import draws, read, weak_labels
+from wherewhen.training.verdicts import cut, draws, weak_labels
 
 ORDERS = ("random", "score", "ours")
 RECALLS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -199,10 +199,12 @@ def _fitted(bags: Sequence[Bag], config: ModelConfig, **more: Any) -> Model:
     return model
 
 
-def challenger_of(base: Clips, items: Sequence[Judged], champion: Model) -> tuple[Model, Comparison]:
+def challenger_of(base: Clips, stream: Clips, items: Sequence[Judged], champion: Model) -> tuple[Model, Comparison]:
     """The model that learned from verdicts, and how it compares with the champion on those that are held out."""
     config = champion.config
-    fresh = read(weak_labels(items), config.feature_specs("cpu"))
+    bags = {bag.video.id: bag for bag in stream.bags}
+    videos = {item.id: item.hour for item in items}
+    fresh = [cut(label, bags[videos[label.id]]) for label in weak_labels(items)]
     learned = [item for item in fresh if not item.label.held_out]
     often = draws([item.label for item in learned], sum(bag.video.label == 0 for bag in base.bags))
     model = _fitted([*base.bags, *(item.bag for item in learned)], config, draws=often)
@@ -245,7 +247,7 @@ def main() -> None:
         for order in options.orders.split(","):
             for count in map(int, options.verdicts.split(",")):
                 items = judged_of(alerts, asked(alerts, order, count, np.random.default_rng([seed, 2])), wrong)
-                challenger, comparison = challenger_of(base, items, champion)
+                challenger, comparison = challenger_of(base, stream, items, champion)
                 numbers = numbers_of(challenger, test, options.hits)
                 numbers["promoted"] = float(comparison.promoted)
                 rows.setdefault((order, count), []).append(numbers)

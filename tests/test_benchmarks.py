@@ -118,3 +118,44 @@ def test_the_soak_tells_lost_alerts_from_those_of_hours_that_were_cut(ended: str
     expected = {"day": [alerts[name] for name in "abc"], "night": [alerts["c"]]}
     hours = ["day", "day", "killed", "day", "night"]
     assert script["compared"](hours, expected, [alerts[name] for name in ended.split()]) == counts
+
+
+def test_verdicts_of_a_simulated_reviewer_have_a_row_for_each_order(
+    cameras: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "review.py"))
+    fit = script["fit"]
+
+    def short(bags: Any, config: Any, **more: Any) -> Any:
+        return fit(bags, replace(config, training=replace(config.training, steps=2)), **more)
+
+    monkeypatch.setitem(script["main"].__globals__, "fit", short)
+    words = [
+        cameras,
+        "--stream",
+        cameras,
+        "--test",
+        cameras,
+        "--method",
+        "cuboid_mil",
+        "--verdicts",
+        "8",
+        "--seeds",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", ["review.py", *map(str, words), "--hits"])
+    script["main"]()
+    lines = capsys.readouterr().out.splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    rows = {row[0]: row for row in table[2:]}
+    orders = [f"{order}{more}" for order in ("score", "ours") for more in ("", ", kept")]
+    assert set(rows) == {"champion", *orders}
+    assert {"auc_anomalous", "hit", "promoted", "ratio"} <= set(table[0])
+    assert all(all(cell for cell in rows[order]) for order in orders)
+
+
+def test_the_ratio_of_equal_rates_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    ratio = runpy.run_path(str(BENCHMARKS / "review.py"))["_ratio"]
+    rates = [{"fa": 10.0}, {"fa": 30.0}]
+    assert ratio(rates, rates) == "1.00 (1.00 to 1.00)"
+    assert ratio(rates[:1], [{"fa": 4.5}]) == "0.50"

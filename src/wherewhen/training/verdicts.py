@@ -133,17 +133,26 @@ def read(
         label = wide[around.video.id]
         exact = label.video(label.span)
         if all(instances.shape is not None for instances in around.views.values()):
-            parts = {name: between(instances, *label.span) for name, instances in around.views.items()}
-            bag = replace(around, video=exact, views=parts)
-        else:
-            bag = next(iter(loading.bags([exact], views, quarantine=quarantine, quiet=True)), around)
-        placed = {name: in_place(instances, label) for name, instances in bag.views.items()}
-        items.append(Read(label, replace(bag, views=placed), around, _is_placed(label, bag)))
+            items.append(cut(label, around))
+            continue
+        bag = next(iter(loading.bags([exact], views, quarantine=quarantine, quiet=True)), around)
+        items.append(_read(label, bag, around))
     if unplaced := sum(not item.placed for item in items):
         log.warning(
             "%d verdicts with a place count in time only: the instances of this model cover the whole picture", unplaced
         )
     return items
+
+
+def cut(label: WeakLabel, around: Bag) -> Read:
+    """A weak label whose bag is cut out of the features of its video, which are grids and have its context."""
+    parts = {name: between(instances, *label.span) for name, instances in around.views.items()}
+    return _read(label, replace(around, video=label.video(label.span), views=parts), around)
+
+
+def _read(label: WeakLabel, bag: Bag, around: Bag) -> Read:
+    placed = {name: in_place(instances, label) for name, instances in bag.views.items()}
+    return Read(label, replace(bag, views=placed), around, _is_placed(label, bag))
 
 
 def between(instances: Instances, start: float, end: float) -> Instances:
