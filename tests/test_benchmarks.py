@@ -130,20 +130,8 @@ def test_verdicts_of_a_simulated_reviewer_have_a_row_for_each_order(
         return fit(bags, replace(config, training=replace(config.training, steps=2)), **more)
 
     monkeypatch.setitem(script["main"].__globals__, "fit", short)
-    words = [
-        cameras,
-        "--stream",
-        cameras,
-        "--test",
-        cameras,
-        "--method",
-        "cuboid_mil",
-        "--verdicts",
-        "8",
-        "--seeds",
-        "0",
-    ]
-    monkeypatch.setattr(sys, "argv", ["review.py", *map(str, words), "--hits"])
+    words = ["--stream", cameras, "--test", cameras, "--method", "cuboid_mil", "--verdicts", "8", "--seeds", "0"]
+    monkeypatch.setattr(sys, "argv", ["review.py", str(cameras), *map(str, words), "--orders", "score,ours", "--hits"])
     script["main"]()
     lines = capsys.readouterr().out.splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
