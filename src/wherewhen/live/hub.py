@@ -122,7 +122,7 @@ class Hub:
         Raises:
             ConfigError: it can't be stored.
         """
-        sender = Machine.of(machine, "")
+        sender = Machine.of({**machine, "address": ""} if isinstance(machine, dict) else machine, "")
         try:
             received = Message(**{**message, "snapshot": None})
             if not _CAMERA.fullmatch(received.camera):
