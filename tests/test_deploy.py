@@ -20,6 +20,7 @@ from wherewhen.cli import command_of
 from wherewhen.cli.arguments import parse
 from wherewhen.live import notify
 from wherewhen.live.settings import read
+from wherewhen.live.sharding import Shard
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -51,6 +52,28 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     words = ["systemd-analyze", "security", "--offline=true", "--threshold=30", unit]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, "exposure above 3.0:\n" + done.stdout[-2000:]
+
+
+def test_units_of_several_machines_start_commands_that_exist_with_the_same_rights(tmp_path: Path) -> None:
+    rights = re.compile(
+        r"^(?:Protect|Private|Restrict|System|No|Lock|Capab|Dynamic|UMask|State|Cache).*$", re.MULTILINE
+    )
+    expected = rights.findall(UNIT.read_text("utf-8"))
+    for name, verb in (("wherewhen-hub.service", "hub"), ("wherewhen-shard@.service", "watch")):
+        text = (DEPLOY / name).read_text("utf-8").replace("%i", "1-of-3")
+        (line,) = re.findall(r"^ExecStart=(.+)$", text, re.MULTILINE)
+        program, *words = shlex.split(line)
+        assert (program, words[0]) == (PROGRAM, verb)
+        assert options(words).output.startswith("/var/lib/wherewhen/")
+        assert rights.findall(text) == expected
+    assert options(words).shard == "1-of-3" and Shard.of("1-of-3") == Shard(1, 3)
+
+
+def test_compose_of_several_machines_starts_commands_and_shares_all_cameras() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.machines.yaml").read_text("utf-8"))["services"]
+    assert options(services.pop("hub")["command"]).source == "/config/cameras.yaml"
+    shards = [Shard.of(options(service["command"]).shard) for service in services.values()]
+    assert [shard.number for shard in shards] == list(range(1, shards[0].count + 1))
 
 
 def instructions() -> list[tuple[str, str]]:

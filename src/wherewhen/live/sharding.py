@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wherewhen.core.errors import ConfigError
 
-_SHARD = re.compile(r"([1-9]\d{0,3})/([1-9]\d{0,3})")
+_SHARD = re.compile(r"([1-9]\d{0,3})(?:/|-of-)([1-9]\d{0,3})")  # a unit of systemd has no slash in its name
 
 
 def shard_of(camera: str, count: int) -> int:
