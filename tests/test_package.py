@@ -33,6 +33,9 @@ EXTRAS = {
     "uvicorn",
 }
 
+ROUTES = [f"wherewhen.server.{name}" for name in ("files", "machines", "review", "review_cameras")]
+"""Modules that are imported once FastAPI is known to be installed."""
+
 USES = f"""
 import pkgutil, sys
 from importlib import import_module
@@ -40,7 +43,7 @@ sys.modules.update(dict.fromkeys({sorted(EXTRAS)}))  # an import of a module tha
 import wherewhen
 from wherewhen.cli import main
 for module in pkgutil.walk_packages(wherewhen.__path__, "wherewhen."):
-    if module.name != "wherewhen.__main__":
+    if module.name not in {["wherewhen.__main__", *ROUTES]}:
         import_module(module.name)
 codes = [main(words.split()) for words in ("list methods", "list engines", "prompts show toy", "doctor")]
 print("results", codes, wherewhen.__version__, wherewhen.__file__)
