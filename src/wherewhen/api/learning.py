@@ -13,6 +13,7 @@ import numpy as np
 
 from wherewhen.api.runs import LOG, check_names, log_file, next_folder, point_latest
 from wherewhen.api.training_data import training_data, training_videos
+from wherewhen.api.training_results import save
 from wherewhen.core import outputs
 from wherewhen.core.calibration import calibrate
 from wherewhen.core.config import write_yaml
@@ -31,7 +32,7 @@ from wherewhen.inference.normal_time import NormalTime, rate
 from wherewhen.review import runs
 from wherewhen.review.audit import Misses, misses
 from wherewhen.review.judged import Judged, database_of, judged_items
-from wherewhen.training.fit import Fitted, check_labels, fit
+from wherewhen.training.fit import check_labels, fit
 from wherewhen.training.out_of_fold import FOLDS, fold_scores, folds_of, platt_threshold
 from wherewhen.training.selection import FEW
 from wherewhen.training.verdicts import Read, WeakLabel, draws, read, weak_labels
@@ -299,7 +300,8 @@ class _Trainer:
             bags, exact, folder=self.folder, device=device, quiet=self.quiet, validation=validation, draws=often
         )
         origin = self._choose_threshold(fitted.best, bags, exact, often)
-        self._save(fitted, bags)
+        save(self.folder, fitted, [bag.video for bag in bags])
+        (self.folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
         return fitted.best, items, origin
 
     def _choose_threshold(self, model: Model, bags: Sequence[Bag], config: ModelConfig, often: dict[str, float]) -> str:
@@ -328,13 +330,6 @@ class _Trainer:
             return "training scores"
         model.threshold = threshold
         return "scores out of fold (Platt)"
-
-    def _save(self, fitted: Fitted, bags: Sequence[Bag]) -> None:
-        hashes = tuple(sorted({content(bag.video.path) for bag in bags}))
-        for name, model in (("last", fitted.last), ("best", fitted.best)):
-            model.trained_on = hashes
-            model.save(self.folder / "weights" / f"{name}.safetensors")
-        (self.folder / "weights" / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def _check_trainable(model: Model) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -48,8 +47,7 @@ def opened(folder: Path, model: str | None = None) -> Review:
                 "and --model RUN"
             )
     if model is not None:
-        with review.writing() as tables:
-            tables.write("INSERT OR REPLACE INTO fact VALUES ('model', ?)", json.dumps(str(Path(model).resolve())))
+        review.name_model(Path(model))
     review.expire()
     return review
 

@@ -263,6 +263,16 @@ class Tables:
                 changes.execute(f"PRAGMA user_version = {number + 1}")
 
 
+def records(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    """The rows of a query by the names of its columns.
+
+    >>> records(sqlite3.connect(":memory:").execute("SELECT 1 AS a, 'x' AS b"))
+    [{'a': 1, 'b': 'x'}]
+    """
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
 def statements(text: str) -> Iterator[str]:
     """The statements of a text of SQL; a trigger, with the statements within it, is one.
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from wherewhen.core.addresses import Address
 from wherewhen.core.errors import ConfigError
 
+SHORTEST = 16  # characters of a token
 _SECRET = re.compile(r"\$\{(file:)?([^}]+)\}")
 
 

@@ -20,13 +20,13 @@ from wherewhen.budget.tracker import Tracker
 from wherewhen.core.documents import json_of, read_json
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.extents import TICK
-from wherewhen.core.store import content_hash
 from wherewhen.core.values import Floats
 from wherewhen.live.alerts import Alert, AlertConfig, Alerts, Reason
-from wherewhen.live.control import CONFIRMED
 from wherewhen.live.database import Database
 from wherewhen.live.minutes import Minutes, Statement
 from wherewhen.live.picture_state import Light
+from wherewhen.review.judged import CONFIRMED
+from wherewhen.review.runs import sha_of
 
 log = logging.getLogger("wherewhen")
 
@@ -86,10 +86,9 @@ class ModelRecord:
     def of(cls, run: str | None, threshold: float) -> ModelRecord:
         """The record of a run folder, or of a weights file; without a checksum where there is no file."""
         folder = Path(run or "")
-        path = folder / "weights" / "best.safetensors" if folder.is_dir() else folder
         file = folder / "calibration.json"
         calibration, at = (read_json(file), file.stat().st_mtime) if file.is_file() else (None, 0.0)
-        return cls(f"sha256:{content_hash(path)}" if path.is_file() else "", threshold, calibration, at)
+        return cls(sha_of(folder), threshold, calibration, at)
 
     def promise(self, per_day: float, baseline: float) -> tuple[float, float] | None:
         """Threshold and duration of a calibration since ``baseline`` that is bounded within so many alarms a day."""

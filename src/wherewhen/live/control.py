@@ -14,7 +14,6 @@ from wherewhen.review.judged import VERDICTS
 OFF = "switched off"  # why a camera is offline that a user switched off
 WATCHED_BY = "watched by "  # why a camera is offline here that another machine watches; its name follows
 WAITS = "waiting for the hub"  # why a camera is offline before the hub says who watches it
-CONFIRMED = ("true", "wrong_place", "missed")
 """Verdicts that say that something was there; all others, and none, count as false in the budget."""
 
 

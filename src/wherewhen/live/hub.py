@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.core.contracts.sinks import Message
+from wherewhen.core.database import records
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.printable import printable
 from wherewhen.core.store import write_atomic
@@ -25,12 +26,12 @@ from wherewhen.live.overview import LEASE
 from wherewhen.live.recovery import close_open
 from wherewhen.live.remote import facts_of_service
 from wherewhen.live.retention import make_room, make_room_for_messages
+from wherewhen.live.settings import NAME
 
 log = logging.getLogger("wherewhen")
 
 SKEW = 2.0  # seconds by which the clock of a machine may differ without a word
 KEPT = 60 * 86400.0  # seconds that messages are remembered by their ids
-_CAMERA = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ALERT = re.compile(r"\d+\.\d{6}-[a-z0-9]{1,32}")
 _ADDRESS = re.compile(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?/?")
 
@@ -88,7 +89,7 @@ class Hub:
         """
         machine = Machine.of(report.get("machine"), peer)
         cameras = report.get("cameras")
-        if not isinstance(cameras, dict) or not all(map(_CAMERA.fullmatch, cameras)):
+        if not isinstance(cameras, dict) or not all(map(NAME.fullmatch, cameras)):
             raise ConfigError("cameras: expected names with what holds of them")
         skew = now - float(report.get("now", now))
         if abs(skew) > SKEW and machine.id not in self._skewed:
@@ -125,7 +126,7 @@ class Hub:
         sender = Machine.of({**machine, "address": ""} if isinstance(machine, dict) else machine, "")
         try:
             received = Message(**{**message, "snapshot": None})
-            if not _CAMERA.fullmatch(received.camera):
+            if not NAME.fullmatch(received.camera):
                 raise ConfigError(f"message: {received.camera[:80]!r} is no name of a camera")
             with closing(self._opened()) as database, database.transaction():
                 if received.kind == "row":
@@ -332,10 +333,8 @@ def _wishes(database: Database, camera: str, judged: float, now: float) -> dict[
     controls = database.rows("SELECT enabled, accepting FROM control WHERE camera = ?", camera)
     enabled, accepting = controls[0] if controls else (1, 0)
     silent = database.rows("SELECT zone, until FROM snooze WHERE camera = ? AND until > ?", camera, now)
-    cursor = database.query(
+    verdicts = database.query(
         "SELECT *, MAX(at, COALESCE(undone_at, 0)) AS changed FROM verdict WHERE camera = ? AND changed > ? "
         "ORDER BY changed LIMIT 1000", camera, judged,
     )  # fmt: skip
-    names = [column[0] for column in cursor.description]
-    verdicts = [dict(zip(names, row, strict=True)) for row in cursor]
-    return {"enabled": bool(enabled), "accept": bool(accepting), "silent": silent, "verdicts": verdicts}
+    return {"enabled": bool(enabled), "accept": bool(accepting), "silent": silent, "verdicts": records(verdicts)}

@@ -11,9 +11,9 @@ import numpy as np
 
 from wherewhen.budget.blocks import BLOCK, DURATIONS, NONE, Blocks
 from wherewhen.core.values import Floats
-from wherewhen.live.control import CONFIRMED
 from wherewhen.live.database import Database
 from wherewhen.live.picture_state import Light
+from wherewhen.review.judged import CONFIRMED
 
 Statement = tuple[str, Sequence[Any]]
 

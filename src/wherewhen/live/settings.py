@@ -12,7 +12,7 @@ from typing import Any, Literal
 from wherewhen.core import registry
 from wherewhen.core.config import build, mapping, merged, read_yaml
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.secret_text import filled
+from wherewhen.core.secret_text import SHORTEST, filled
 from wherewhen.live import zones
 from wherewhen.live.alert_files import ClipConfig
 from wherewhen.live.alerts import AlertConfig
@@ -24,9 +24,8 @@ from wherewhen.live.sharding import Shard
 from wherewhen.live.zones import Polygon
 from wherewhen.video.sources import Source, parsed
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-SHORTEST = 16  # characters of a token
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class WatchConfig:
         if not self.cameras and self.hub is None:
             raise ConfigError("cameras: expected at least one, such as {yard: {url: rtsp://10.0.0.5/1}}")
         for name in map(str, self.cameras):
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ConfigError(f"cameras: {name[:80]!r} is no name: expected letters, digits, - and _, at most 64")
         _ = self.of_cameras, self.of_sinks, self.of_hub, self.store.size
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wherewhen.review.judged import CONFIRMED
+
 CONFIDENCE = 0.95
-SEEN = ("true", "wrong_place", "missed")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def misses(verdicts: Iterable[str]) -> Misses:
     """
     from scipy.stats import beta
 
-    shows = [verdict in SEEN for verdict in verdicts if verdict != "unsure"]
+    shows = [verdict in CONFIRMED for verdict in verdicts if verdict != "unsure"]
     n, k = len(shows), sum(shows)
     tail = (1 - CONFIDENCE) / 2
     low = float(beta.ppf(tail, k, n - k + 1)) if k else 0.0

@@ -36,7 +36,6 @@ class Span:
     source: str
     box: tuple[float, float, float, float] | None = None
     category: str | None = None
-    priority: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ def spans_of(events: Iterable[Event], edges: Floats, scores: Floats, threshold: 
     return sorted(alarms + below[: max(len(alarms), 1)], key=lambda span: span.start)
 
 
-def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True) -> int:
+def build(file: Path, videos: Sequence[ReviewedVideo]) -> int:
     """Write or renew the items of a database; how many there are that wait for a verdict.
 
     Items that were judged stay, also where their span is no longer shown. One item in 20 is a random span below the
@@ -83,10 +82,9 @@ def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True) -> i
     Args:
         file: the database.
         videos: all videos with the spans that are shown.
-        audits: whether random spans are drawn.
     """
     spans = [(video, span) for video in videos for span in video.spans]
-    if audits and spans:
+    if spans:
         count = max(1, round(len(spans) / (AUDITS - 1)))
         spans += quiet_spans(videos, count, seed=int(_id("audits", *(video.id for video in videos)), 16))
     order = sorted(spans, key=lambda pair: (pair[0].id, pair[1].start))
@@ -99,8 +97,8 @@ def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True) -> i
             )  # fmt: skip
             changes.executemany(
                 "INSERT INTO item(id, camera, t0, t1, severity, source, score, threshold, box_json, zones_json, state, "
-                "clock, video, class, place, priority) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'ok', 'video', ?, ?, ?, ?) "
+                "clock, video, class, place) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'ok', 'video', ?, ?, ?) "
                 "ON CONFLICT(id) DO UPDATE SET place = excluded.place",
                 [_item_row(video, span, places[_item_id(video, span)]) for video, span in spans],
             )  # fmt: skip
@@ -184,7 +182,7 @@ def _item_row(video: ReviewedVideo, span: Span, place: int) -> tuple[object, ...
     box = None if span.box is None else json.dumps(span.box)
     return (
         _item_id(video, span), video.camera, span.start, span.end, severity, span.source, span.score, video.threshold,
-        box, video.id, span.category, place, span.priority,
+        box, video.id, span.category, place,
     )  # fmt: skip
 
 

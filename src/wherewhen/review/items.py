@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from wherewhen.core.database import records
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.printable import original
@@ -19,7 +20,6 @@ from wherewhen.review.judged import clip_start, fractions
 
 State = Literal["open", "judged", "used", "expired", "all"]
 STATES: tuple[str, ...] = get_args(State)
-SOURCES = ("alert", "detection", "audit", "missed", "label", "search")
 MOST = 1000  # items of an answer
 AROUND = 2.0  # seconds before and after an event in a clip that is cut from a video
 SHORTEST, LONGEST = 5.0, 60.0  # seconds of such a clip
@@ -116,8 +116,7 @@ def of_ids(connection: sqlite3.Connection, folder: Path, ids: Iterable[str]) -> 
 def row_of(connection: sqlite3.Connection, id: str) -> dict[str, Any] | None:
     """The row of an item, with its video and the verdict that holds; None without it."""
     cursor = connection.execute(f"{_SELECT} WHERE item.id = ?", (id,))
-    row = cursor.fetchone()
-    return None if row is None else dict(zip([column[0] for column in cursor.description], row, strict=True))
+    return next(iter(records(cursor)), None)
 
 
 class _Existing:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from wherewhen.core.database import OF_REVIEW, OF_STORE, Tables
+from wherewhen.core.database import OF_REVIEW, OF_STORE, Tables, records
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.core.printable import original
@@ -18,6 +18,7 @@ log = logging.getLogger("wherewhen")
 
 Verdict = Literal["true", "false", "wrong_place", "missed", "unsure"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
+CONFIRMED = ("true", "wrong_place", "missed")  # verdicts after which there is an event
 BEFORE = 5.0  # seconds that a clip has before its alert, where the store does not say
 
 Box = tuple[float, float, float, float]
@@ -81,7 +82,7 @@ def judged_items(path: Path) -> list[Judged]:
             "LEFT JOIN video ON video.id = item.video WHERE item.repeat_of IS NULL AND given.id = "
             "(SELECT MAX(id) FROM verdict WHERE item = item.id AND undone_at IS NULL) ORDER BY given.id"
         )
-        rows = [dict(zip([column[0] for column in cursor.description], row, strict=True)) for row in cursor]
+        rows = records(cursor)
     items = [item for row in rows if (item := _judged(row, file.parent)) is not None]
     if missing := len(rows) - len(items):
         log.warning("%s: %d of %d judged items are left out: their videos are gone", file, missing, len(rows))

@@ -29,7 +29,7 @@ THUMB = 320  # pixels of the width of a thumbnail
 FASTEST = 30.0  # pictures per second of a clip
 AT_ONCE = 2  # clips that are encoded at the same time
 PLAYED = "h264"  # the coding that every browser plays
-AROUND = 120.0  # seconds of the curve before and after an event
+CURVE = 120.0  # seconds of the curve before and after an event
 POINTS = 1200  # of a curve at most
 
 _encoders = BoundedSemaphore(AT_ONCE)
@@ -102,7 +102,7 @@ def curve(row: Mapping[str, Any], scores: bytes | None, step: float | None, star
         start: when the first begins, in seconds.
     """
     values = np.frombuffer(scores or b"", "<f4")
-    since, until = row["t0"] - AROUND, row["t1"] + AROUND
+    since, until = row["t0"] - CURVE, row["t1"] + CURVE
     times = start + np.arange(len(values)) * (step or 1.0)
     return points(row, times, values, max(since, start), until)
 

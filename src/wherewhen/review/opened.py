@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen.core.database import Tables, reading
+from wherewhen.core.database import Tables, reading, records
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.review import items, media, verdicts
 from wherewhen.review.audit import misses
+from wherewhen.review.judged import CONFIRMED
 
 NEIGHBOURS = 4
 
@@ -66,7 +67,7 @@ class Review:
             if row["video"] is not None:
                 query = "SELECT scores, step, start FROM video WHERE id = ?"
                 return media.curve(row, *media.scores_of(connection.execute(query, (row["video"],)).fetchall()))
-            since, until = row["t0"] - media.AROUND, (row["t1"] or row["t0"]) + media.AROUND
+            since, until = row["t0"] - media.CURVE, (row["t1"] or row["t0"]) + media.CURVE
             minutes = connection.execute(
                 "SELECT t, peaks_json FROM block WHERE camera = ? AND t BETWEEN ? AND ? ORDER BY t",
                 (row["camera"], since - 60, until),
@@ -79,7 +80,7 @@ class Review:
         """The judged items whose features are nearest to those of an item: confirmed and rejected ones."""
         nearest: dict[str, list[dict[str, Any]]] = {}
         with self.reading() as connection:
-            for name, verdicts in (("true", ("true", "wrong_place", "missed")), ("false", ("false",))):
+            for name, verdicts in (("true", CONFIRMED), ("false", ("false",))):
                 marks = ", ".join("?" * len(verdicts))
                 rows = connection.execute(
                     f"SELECT id, feature FROM item WHERE verdict IN ({marks}) AND feature IS NOT NULL AND id != ? "
@@ -88,6 +89,21 @@ class Review:
                 ids = _nearest(row["feature"], rows) if row["feature"] is not None else []
                 nearest[name] = items.of_ids(connection, self.folder, ids)
         return nearest
+
+    def name_model(self, run: Path) -> None:
+        """Note the run folder of the model whose results these are."""
+        with self.writing() as tables:
+            tables.write("INSERT OR REPLACE INTO fact VALUES ('model', ?)", json.dumps(str(run.resolve())))
+
+    def models(self) -> list[str]:
+        """Run folders of the models whose alerts are here: of the cameras of a service, or of its results."""
+        with self.reading() as connection:
+            rows = connection.execute("SELECT cameras_json FROM service").fetchall()
+            facts = connection.execute("SELECT value_json FROM fact WHERE name = 'model'").fetchall()
+        cameras = [camera for (text,) in rows for camera in json_of(text).values()]
+        named = [str(camera["run"]) for camera in cameras if camera.get("run")]
+        named += [str(json_of(text)) for (text,) in facts]
+        return [name for name in dict.fromkeys(named) if Path(name).is_dir()]
 
     def info(self) -> dict[str, Any]:
         """Cameras and classes by name, and a name of this database that no other one has."""
@@ -115,9 +131,8 @@ class Review:
                 "SELECT item.id, review, clip, video, path FROM item LEFT JOIN video ON video.id = item.video "
                 "WHERE review IN ('open', 'expired') AND (video IS NOT NULL OR clip IS NOT NULL)"
             )
-            names = [column[0] for column in cursor.description]
             changes = []
-            for row in (dict(zip(names, row, strict=True)) for row in cursor.fetchall()):
+            for row in records(cursor):
                 state = "open" if media.footage(row, self.folder) is not None else "expired"
                 if state != row["review"]:
                     changes.append(("UPDATE item SET review = ? WHERE id = ?", (state, row["id"])))

@@ -20,8 +20,7 @@ def rank(tables: Tables) -> int:
     """
     rows = tables.rows(
         "SELECT id, score, threshold, cluster, camera, clock, t0, video, source, priority, verdict IS NOT NULL "
-        "FROM item WHERE (review = 'open' OR verdict IS NOT NULL) AND repeat_of IS NULL "
-        "AND source NOT IN ('label', 'search') ORDER BY id"
+        "FROM item WHERE (review = 'open' OR verdict IS NOT NULL) AND repeat_of IS NULL ORDER BY id"
     )
     scored = [row for row in rows if row[8] != "audit"]
     values = priorities(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wherewhen.core.database import Tables
+from wherewhen.core.database import Tables, records
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.review.items import VERDICT_COLUMNS
 from wherewhen.review.judged import VERDICTS, Box
@@ -163,7 +163,13 @@ def recent(tables: Tables, user: str | None, limit: int, before: int | None = No
         f"SELECT {VERDICT_COLUMNS} FROM verdict WHERE undone_at IS NULL AND user IS ? AND (? IS NULL OR id < ?) "
         "ORDER BY id DESC LIMIT ?", user, before, before, limit,
     )  # fmt: skip
-    return [dict(zip(VERDICT_COLUMNS.split(", "), row, strict=True)) for row in cursor]
+    return records(cursor)
+
+
+def numbered(tables: Tables, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Stored verdicts by their numbers, in this order, as rows of `VERDICT_COLUMNS`."""
+    query = f"SELECT {VERDICT_COLUMNS} FROM verdict WHERE id = ?"
+    return [row for number in numbers for row in records(tables.query(query, number))]
 
 
 def _show_again(tables: Tables, number: int) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.printable import unused
 from wherewhen.review import runs
@@ -22,18 +21,7 @@ from wherewhen.review.verdicts import Conflict
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-MODEL = "model"  # the fact of a database that names the run folder whose results it holds
 SHOWN = 500  # characters of the reason of a failure
-
-
-def models_of(review: Review) -> list[str]:
-    """Run folders of the models whose alerts are in a database: of the cameras of a service, or of its results."""
-    with review.reading() as connection:
-        rows = connection.execute("SELECT cameras_json FROM service").fetchall()
-        facts = connection.execute("SELECT value_json FROM fact WHERE name = ?", (MODEL,)).fetchall()
-    cameras = [camera for (text,) in rows for camera in json_of(text).values()]
-    named = [str(camera["run"]) for camera in cameras if camera.get("run")] + [str(json_of(text)) for (text,) in facts]
-    return [name for name in dict.fromkeys(named) if Path(name).is_dir()]
 
 
 @dataclass
@@ -50,7 +38,7 @@ class Training:
 
     def start(self, model: str | None) -> dict[str, Any]:
         """Begin to learn, with less priority than the rest; Conflict where that goes on already."""
-        models = models_of(self.review)
+        models = self.review.models()
         if not models:
             raise Conflict("the model of these alerts is not known here; learn with: wherewhen learn --from FOLDER "
                            "--model RUN")  # fmt: skip
@@ -107,7 +95,7 @@ def add_retraining(app: FastAPI, review: Review) -> None:
         """Models that learned, the newest first, with their comparison; the models of cameras; what is learning now."""
         with review.writing() as tables:
             listed = [run.plain() for run in runs.listed(tables)]
-        return {"runs": listed, "models": models_of(review), "training": training.state()}
+        return {"runs": listed, "models": review.models(), "training": training.state()}
 
     @app.post("/api/v1/models/{sha}/promote", response_model=None)
     def promote(sha: str) -> Any:

@@ -18,7 +18,6 @@ from wherewhen.review.items import MOST, plain
 from wherewhen.review.opened import Review
 from wherewhen.review.verdicts import Conflict, Judgement
 from wherewhen.server.changes import changes
-from wherewhen.server.retraining import models_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -113,7 +112,7 @@ def add_verdicts(app: FastAPI, review: Review) -> None:
         """Store verdicts, all or none; one whose key is stored already is not stored again."""
         with review.writing() as tables:
             numbers = verdicts.store(tables, listed, _user(request), time.time())
-            stored = _verdicts(tables, numbers)
+            stored = [items.verdict(row) for row in verdicts.numbered(tables, numbers)]
         return {"verdicts": stored, "items": shown([verdict["item"] for verdict in stored])}
 
     @app.get("/api/v1/verdicts", response_model=None)
@@ -144,10 +143,10 @@ def add_verdicts(app: FastAPI, review: Review) -> None:
         judgement = Judgement(key, item, "missed", start, end, box, category, note, seconds)
         with review.writing() as tables:
             id, number = verdicts.add_missed(tables, judgement, _user(request), time.time())
-            (verdict,) = _verdicts(tables, [number])
+            (row,) = verdicts.numbered(tables, [number])
         if not (listed := shown([id])):
             raise Conflict("this event was withdrawn; give it another key")
-        return {"item": listed[0], "verdict": verdict}
+        return {"item": listed[0], "verdict": items.verdict(row)}
 
 
 def add_facts(app: FastAPI, review: Review) -> None:
@@ -161,7 +160,7 @@ def add_facts(app: FastAPI, review: Review) -> None:
             "live": review.is_live,
             **review.info(),
             "user": user,
-            "retrain": bool(models_of(review)),
+            "retrain": bool(review.models()),
         }
 
     @app.get("/api/v1/stats", response_model=None)
@@ -180,13 +179,6 @@ def _row(review: Review, id: str) -> dict[str, Any]:
     if row is None:
         raise HTTPException(404, "there is no such item")
     return row
-
-
-def _verdicts(tables: Any, numbers: list[int]) -> list[dict[str, Any]]:
-    """Stored verdicts as the API shows them, in the order of their numbers in the list."""
-    names = items.VERDICT_COLUMNS.split(", ")
-    query = f"SELECT {items.VERDICT_COLUMNS} FROM verdict WHERE id = ?"
-    return [items.verdict(dict(zip(names, tables.rows(query, number)[0], strict=True))) for number in numbers]
 
 
 def _user(request: Request) -> str | None:

@@ -11,7 +11,8 @@ from threading import Event, Thread
 from urllib.parse import quote
 
 from wherewhen.core.errors import ConfigError
-from wherewhen.live.settings import LOOPBACK, SHORTEST
+from wherewhen.core.secret_text import SHORTEST
+from wherewhen.live.settings import LOOPBACK
 from wherewhen.review.grouping import keep_grouping
 from wherewhen.review.opened import Review
 from wherewhen.server.app import create_review

@@ -13,12 +13,11 @@ from urllib.parse import quote
 
 from wherewhen.core.contracts.sinks import Message, Obey, SinkAbilities, Standing, Undelivered
 from wherewhen.core.errors import ConfigError
-from wherewhen.core.secret_text import filled
+from wherewhen.core.secret_text import SHORTEST, filled
 from wherewhen.sinks._http import Server, check_url
 
 log = logging.getLogger("wherewhen")
 
-SHORTEST = 16  # characters of a token
 HINTS = {
     401: ": hub.token is not that of the hub", 404: ": it is no hub, which `wherewhen hub` starts",
     421: ": add the name in hub.url to server.hosts there",

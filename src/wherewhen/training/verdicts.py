@@ -21,11 +21,9 @@ from wherewhen.training.fit import frame_scores
 from wherewhen.video.batch import Quarantine
 
 if TYPE_CHECKING:
-    from wherewhen.review.judged import Judged
+    from wherewhen.review.judged import Box, Judged
 
 log = logging.getLogger("wherewhen")
-
-Box = tuple[float, float, float, float]  # x, y, width, height in fractions of the picture
 
 CONTEXT = 10.0  # seconds around an item whose features are read too, for what a score depends on
 MARGIN = {"false": 1.0, "true": 2.0, "wrong_place": 2.0, "missed": 0.0}
