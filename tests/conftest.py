@@ -49,6 +49,8 @@ SLOWEST = (
     "test_recording.py", "test_parallel.py", "test_inputs.py", "test_clip.py", "test_distributed.py", "test_names.py",
     "api/test_extraction.py", "test_videomae.py", "test_reader.py", "test_methods.py", "test_words_by_clip.py",
     "engines/test_contract.py", "contracts/test_backbones.py", "test_runs.py", "test_benchmark.py", "test_detection.py",
+    "test_mqtt.py", "test_rtsp.py", "live/test_machines.py", "test_docs.py", "test_reproduction_videos.py",
+    "test_choosing.py",
 )  # fmt: skip
 """Files of tests that take longest: they begin first, so that no worker waits for another one at the end."""
 

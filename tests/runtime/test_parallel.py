@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wherewhen.api import detection, runs
+from wherewhen.api import detection
 from wherewhen.core.errors import ConfigError
-from wherewhen.runtime.parallel import THREADS, Workers, _ray, spread
+from wherewhen.inference.model import Model
+from wherewhen.runtime.parallel import THREADS, Workers, ray_cluster, spread
 
 ONCE = "__import__('os')._exit(1) if not __import__('os').path.exists({0!r}) and open({0!r}, 'w') else {1}"
 """Dies the first time that it is worked out."""
@@ -69,8 +70,8 @@ def test_words_become_a_place() -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One for all tests, since to start it takes long; begun and ended in our own way."""
-    pytest.importorskip("ray.data")
-    with _ray(Workers(2, ray=True)):
+    pytest.importorskip("ray")
+    with ray_cluster(Workers(2, ray=True)):
         yield
 
 
@@ -79,13 +80,18 @@ def cluster() -> Iterator[None]:
 def test_ray_does_the_same(cluster: None, tmp_path: Path) -> None:
     things = [str(k) if k != 2 else ONCE.format(str(tmp_path / "once"), k) for k in range(5)]
     assert sorted(spread(eval, things, Workers(2, ray=True))) == [(k, k) for k in range(5)]
+    assert list(spread(eval, [ALWAYS], Workers(2, ray=True))) == [(0, None)]
+    with pytest.raises(ZeroDivisionError):
+        list(spread(eval, ["1 / 0"], Workers(2, ray=True)))
+    things = ["__import__('os').nice(0)", *(f"__import__('os').environ[{name!r}]" for name in THREADS)]
+    values = [value for _, value in sorted(spread(eval, things, Workers(2, ray=True)))]
+    assert values == [os.nice(0), *["1"] * len(THREADS)]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_a_cluster_finds_what_one_process_finds(cluster: None, clips: Path, tmp_path: Path) -> None:
-    settings = {"training": {"steps": 2}}
-    model = runs.train(clips, tmp_path / "run", settings=settings, device="cpu", quiet=True)
+def test_a_cluster_finds_what_one_process_finds(cluster: None, yard: Path, clips: Path, tmp_path: Path) -> None:
+    model = Model.load(yard, device="cpu")
     broken = tmp_path / "broken.mp4"
     broken.write_text("no video")
     videos = [clips / "anomalous" / "a0.mp4", broken, clips / "anomalous" / "a1.mp4"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -99,10 +99,10 @@ def _numbered(work: Callable[[T], R], number: int, thing: T) -> R:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
-    """One thread for processes that start inside the block."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables of the environment for processes that start inside the block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
@@ -130,7 +130,7 @@ def _in_pools(
         running: dict[Future[R], int] = {}
         queue, limit = (suspects, 1) if alone else (todo, workers)
         options: dict[str, Any] = {"mp_context": context, "initializer": calm, "initargs": (slots,)}
-        with _single_threaded(), ProcessPoolExecutor(limit, **options) as pool:
+        with _environment(dict.fromkeys(THREADS, "1")), ProcessPoolExecutor(limit, **options) as pool:
             try:
                 while queue or running:
                     while queue and len(running) < limit:
@@ -152,32 +152,49 @@ def _in_pools(
 
 
 def _on_ray(work: Callable[[T], R], things: Sequence[T], where: Workers) -> Iterator[tuple[int, R | None]]:
-    """Ray Data over the list; Ray runs the items of a killed worker again."""
-    import pickle
-
-    def task(row: dict[str, Any]) -> dict[str, Any]:
-        calm()
-        return {"id": row["id"], "result": pickle.dumps(work(things[row["id"]]))}
-
-    with _ray(where) as ray:
-        from ray.data import DataContext
-
-        context = DataContext.get_current()
-        context.enable_progress_bars = False
-        rows = ray.data.range(len(things), override_num_blocks=max(1, len(things)))
+    """A task of Ray for each item, so many at a time; Ray runs the task of a killed worker again."""
+    with ray_cluster(where) as ray:
         gpus = ray.cluster_resources().get("GPU", 0.0)  # Ray hides them from tasks that request none
         share = min(1.0, int(1000 * gpus / where.workers) / 1000)
-        done = rows.map(task, num_cpus=1, num_gpus=share or None, concurrency=where.workers)
-        for row in done.iter_rows():
-            yield int(row["id"]), pickle.loads(row["result"])  # results of our own workers
+        task = ray.remote(num_cpus=1, num_gpus=share or None, max_retries=DEATHS - 1)(_on_worker)
+        common, todo, running = ray.put(work), deque(range(len(things))), dict[Any, int]()
+        try:
+            while todo or running:
+                while todo and len(running) < where.workers:
+                    number = todo.popleft()
+                    running[task.remote(common, things[number])] = number
+                for done in ray.wait(list(running))[0]:
+                    try:
+                        result, error = ray.get(done)
+                    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                        result, error = None, None
+                    if error is not None:
+                        raise error
+                    yield running.pop(done), result
+        finally:
+            for left in running:
+                ray.cancel(left, force=True)
+
+
+def _on_worker(work: Callable[[T], R], thing: T) -> tuple[R | None, Exception | None]:
+    """The result, or the error, which Ray would wrap."""
+    calm()
+    try:
+        return work(thing), None
+    except Exception as error:
+        return None, error
 
 
 @contextmanager
-def _ray(where: Workers) -> Iterator[Any]:
-    """A cluster: the one at an address, or one on this machine that ends with the block."""
+def ray_cluster(where: Workers) -> Iterator[Any]:
+    """The module of Ray with a cluster: the one at an address, or one on this machine that ends with the block.
+
+    Its workers would have the priority of background work (niceness 15): beside other processes they get next to no
+    processor time.
+    """
     try:
         import ray
-        import ray.data
+        import ray.exceptions
     except ImportError:
         raise ConfigError('--distributed ray needs Ray: pip install "wherewhen[ray]"') from None
     import logging
@@ -185,11 +202,12 @@ def _ray(where: Workers) -> Iterator[Any]:
     started_here = not ray.is_initialized()
     if started_here:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-        options |= {} if where.address else {"num_cpus": where.workers, "include_dashboard": False}
-        with _single_threaded():
+        if not where.address:
+            options |= {"num_cpus": where.workers, "include_dashboard": False}
+            options |= {"_system_config": {"worker_niceness": 0}}
+        with _environment({**dict.fromkeys(THREADS, "1"), "RAY_USAGE_STATS_ENABLED": "0"}):
             ray.init(where.address or "local", **options)
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         yield ray
     finally:
