@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,9 @@ print(json.dumps([name for name in {heavy} if name in sys.modules]))
 """
 
 
-def loaded(what: str, folder: Path) -> list[str]:
+def loaded(what: str, folder: Path, heavy: Sequence[str] = HEAVY) -> list[str]:
     """Heavy packages that a fresh interpreter has after some lines."""
-    code = TELL.format(what=what, heavy=HEAVY)
+    code = TELL.format(what=what, heavy=tuple(heavy))
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     answer: list[str] = json.loads(done.stdout.splitlines()[-1])
@@ -54,6 +55,11 @@ def test_the_probe_can_see(tmp_path: Path) -> None:
 )
 def test_nothing_heavy_is_loaded(what: str, tmp_path: Path) -> None:
     assert loaded(what, tmp_path) == []
+
+
+def test_the_overview_needs_no_numbers(tmp_path: Path) -> None:
+    what = "from wherewhen.cli import main; main(['--help'])"
+    assert loaded(what, tmp_path, ("numpy", "yaml", "rich", "importlib.metadata")) == []
 
 
 def test_python_dash_m_works(tmp_path: Path) -> None:

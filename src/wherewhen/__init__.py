@@ -10,7 +10,6 @@ result.events, result.scores, result.heatmap(2.0), result.render("out.mp4")
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -118,6 +117,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Public names, loaded on first access: ``import wherewhen`` loads neither torch nor PyAV."""
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("wherewhen")
     if name not in _HOMES:
         raise AttributeError(f"module 'wherewhen' has no attribute {name!r}")

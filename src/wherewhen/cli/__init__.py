@@ -17,17 +17,27 @@ import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wherewhen.cli.arguments import parse
-from wherewhen.cli.verb import GROUPS, Verb
 from wherewhen.core.addresses import remember
 from wherewhen.core.console import Discreet, discreet
 from wherewhen.core.errors import ConfigError, WherewhenError, os_message, os_reason, short
 
+if TYPE_CHECKING:
+    from wherewhen.cli.verb import Verb
+
 COMMANDS = Path(__file__).parent / "commands"
 VERBS = sorted(p.stem.replace("_", "-") for p in COMMANDS.glob("*.py") if not p.stem.startswith("_"))
+
+GROUPS = {
+    "start": "first steps:",
+    "models": "features, weights and text:",
+    "data": "data sets:",
+    "research": "comparisons:",
+    "help": "about this installation:",
+}
+"""Headings of the verbs in the overview, by the ``group`` of a verb."""
 
 FIRST = """\
 wherewhen demo                                   a first run on drawn clips
@@ -185,6 +195,8 @@ def _run(words: list[str]) -> int:
         print(_overview())
         return 0
     if words[0] in ("--version", "-V"):
+        from importlib.metadata import version
+
         print(f"wherewhen {version('wherewhen')}")
         return 0
     verb, rest = words[0], words[1:]
@@ -192,6 +204,8 @@ def _run(words: list[str]) -> int:
         close = [MEANT[verb]] if verb in MEANT else get_close_matches(verb[:40], VERBS, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ";"
         raise ConfigError(f"unknown verb {short(verb)!r}{hint} wherewhen --help lists all verbs")
+    from wherewhen.cli.arguments import parse
+
     command = command_of(verb)
     options, settings = parse(command, verb, rest)
     _start_log(bool(getattr(options, "quiet", False)))

@@ -7,16 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from wherewhen.cli import GROUPS
 from wherewhen.cli.needs import Need, Needs, Sections
-
-GROUPS = {
-    "start": "first steps:",
-    "models": "features, weights and text:",
-    "data": "data sets:",
-    "research": "comparisons:",
-    "help": "about this installation:",
-}
-"""Headings of the verbs in the overview, by the ``group`` of a verb."""
 
 FLAGS: Mapping[str, Any] = {
     "backbone": str, "instances": str, "method": str, "localizer": str, "validation": float, "engine": str,
