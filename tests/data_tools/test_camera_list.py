@@ -40,10 +40,24 @@ def test_a_table_of_labels_is_read_back_with_its_split(tmp_path: Path) -> None:
     assert [len(fold.train), len(fold.test), len(fold.validation)] == [6, 2, 2]
 
 
+def test_spans_of_videos_are_read_back(tmp_path: Path) -> None:
+    spans = [(0.0, 1.25), (1.25, 3.0), None, (0.5, 1234.567)]
+    videos = [Video(f"v{k}", tmp_path / f"{k // 2}.mp4", k % 2, span=span) for k, span in enumerate(spans)]
+    for video in videos:
+        video.path.touch()
+    (tmp_path / "labels.csv").write_text(
+        labels_table(tmp_path, Dataset("x", tuple(videos)), dict.fromkeys(("v0", "v1", "v2", "v3"), "a"))
+    )
+    again = datasets.reader_of(tmp_path).load(tmp_path).videos
+    assert [(v.id, v.path, v.label, v.span) for v in again] == [
+        (id, v.path, v.label, v.span)
+        for id, v in zip(["0@0-1.25", "0@1.25-3", "1", "1@0.5-1234.567"], videos, strict=True)
+    ]
+
+
 @pytest.mark.parametrize(
     ("video", "message"),
     [
-        (Video("a", Path("/x/a.mp4"), 0, span=(0, 1)), "a span of its file"),
         (Video("a", Path("/x/a.mp4")), "has no label"),
         (Video("a", Path("/y/a.mp4"), 0), "is not in /x"),
     ],

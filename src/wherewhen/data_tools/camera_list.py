@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wherewhen.core.errors import DataError
 from wherewhen.core.values import Dataset, Video
+from wherewhen.datasets._table import seconds
 
 SPLIT = "split"  # the fold of a column of that name
 
@@ -36,22 +38,37 @@ def by_camera(dataset: Dataset, cameras: Mapping[str, str]) -> list[dict[str, An
 def labels_table(root: Path, dataset: Dataset, cameras: Mapping[str, str]) -> str:
     """The text of a ``labels.csv`` for a data set's folder, with a column of cameras; its fold ``split`` is kept.
 
-    DataError where a video is only a part of its file, has no label, or is outside the folder.
+    DataError where a video has no label or is outside the folder.
     """
     split = next((fold for fold in dataset.folds if fold.name == SPLIT), None)
     parts: dict[str, str] = {}
     if split is not None:
         parts = {video.id: "train" for video in split.train} | {video.id: "test" for video in split.test}
         parts |= dict.fromkeys(split.validation, "val")
+    return table_text(root, [replace(video, camera=cameras[video.id]) for video in dataset.videos], parts)
+
+
+def table_text(root: Path, videos: Sequence[Video], parts: Mapping[str, str] | None = None) -> str:
+    """The text of a ``labels.csv`` for a folder, with the columns that the videos need; ``parts``: of a split, by id.
+
+    DataError where a video has no label or is outside the folder.
+
+    >>> table_text(Path("root"), [Video("a", Path("root/a.mp4"), 0, span=(2.5, 8))])
+    'path,label,class,start,end\\na.mp4,0,,2.5,8\\n'
+    """
+    cameras, spans = (any(getattr(video, name) is not None for video in videos) for name in ("camera", "span"))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "label", "class", *(["split"] if parts else []), "camera"])
-    for video in dataset.videos:
-        if video.span is not None or video.label is None:
-            lacks = "no label" if video.label is None else "a span of its file, and a table has whole files"
-            raise DataError(f"{video.id}: has {lacks}; name cameras by the key camera of gt.json instead")
+    more = [*(["split"] if parts else []), *(["camera"] if cameras else []), *(["start", "end"] if spans else [])]
+    writer.writerow(["path", "label", "class", *more])
+    for video in videos:
+        if video.label is None:
+            raise DataError(f"{video.id}: has no label; name cameras by the key camera of gt.json instead")
         if not video.path.is_relative_to(root):
             raise DataError(f"{video.id}: {video.path} is not in {root}, so a labels.csv there can't name it")
-        path, part = video.path.relative_to(root).as_posix(), [parts.get(video.id, "")] if parts else []
-        writer.writerow([path, video.label, video.category or "", *part, cameras[video.id]])
+        cells: list[object] = [video.path.relative_to(root).as_posix(), video.label, video.category or ""]
+        cells += [parts.get(video.id, "")] if parts else []
+        cells += [video.camera or ""] if cameras else []
+        cells += (["", ""] if video.span is None else map(seconds, video.span)) if spans else []
+        writer.writerow(cells)
     return text.getvalue()

@@ -59,6 +59,22 @@ class Row:
             raise DataError(f"{self.where}: unknown split {quoted(word)}; known are {', '.join(SPLITS)}, or nothing")
         return SPLITS[word] if word else None
 
+    def span(self) -> tuple[float, float] | None:
+        """The seconds in the cells ``start`` and ``end``, None where both are empty; DataError for anything else."""
+        words = [self.cells.get(name, "") for name in ("start", "end")]
+        if not any(words):
+            return None
+        try:
+            start, end = map(float, words)
+        except ValueError:
+            start, end = 0.0, 0.0
+        if not 0 <= start < end < float("inf"):
+            raise DataError(
+                f"{self.where}: expected seconds in both start and end, the end after the start, or nothing in both; "
+                f"got {quoted(words[0])} and {quoted(words[1])}"
+            )
+        return start, end
+
 
 def label_of(word: str) -> int | None:
     """The label of a word, None if it is no label.
@@ -69,6 +85,15 @@ def label_of(word: str) -> int | None:
     word = word.lower()
     whole, point, rest = word.partition(".")
     return LABELS.get(whole if point and whole in ("0", "1") and not rest.strip("0") else word)
+
+
+def seconds(value: float) -> str:
+    """Seconds as a table and the id of a span have them, to the millisecond.
+
+    >>> seconds(8.0), seconds(14.5004)
+    ('8', '14.5')
+    """
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def quoted(text: object) -> str:

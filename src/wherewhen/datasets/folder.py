@@ -14,10 +14,10 @@ from wherewhen.core.printable import printable
 from wherewhen.core.values import Dataset, Fold, Truth, Video
 from wherewhen.datasets._class_folders import NAMES, Folders, below, listed, usual
 from wherewhen.datasets._footage import is_video, videos_in, videos_left
-from wherewhen.datasets._table import Row, named, quoted, rows
+from wherewhen.datasets._table import Row, named, quoted, rows, seconds
 
 TABLE = "labels.csv"
-COLUMNS = ("path", "label", "class", "split", "camera")
+COLUMNS = ("path", "label", "class", "split", "camera", "start", "end")
 SPLIT = "split"  # name of the fold that the column of that name makes
 WORDS = ("normal", "anomalous")
 
@@ -30,6 +30,7 @@ class _Entry:
     category: str | None
     split: str | None = None
     camera: str | None = None
+    span: tuple[float, float] | None = None
 
     @property
     def claims(self) -> tuple[object, ...]:
@@ -39,10 +40,10 @@ class _Entry:
 
 def _in_table(root: Path, table: Path) -> Iterator[_Entry]:
     """The videos of a table, each once."""
-    entries: dict[str, _Entry] = {}
+    entries: dict[object, _Entry] = {}
     for row in rows(table, COLUMNS, COLUMNS[:3]):
         entry = _entry(root, row)
-        first = entries.setdefault(entry.path, entry)
+        first = entries.setdefault((entry.path, entry.span), entry)
         if first is entry:
             yield entry
         elif first.claims == entry.claims:
@@ -69,7 +70,7 @@ def _entry(root: Path, row: Row) -> _Entry:
             raise DataError(f"{row.where}: a normal video can't have the class {quoted(category)}")
         category = None
     path = _relative(root, row.cells["path"], row.where)
-    return _Entry(row.where, path, label, category, row.split(), row.cells.get("camera") or None)
+    return _Entry(row.where, path, label, category, row.split(), row.cells.get("camera") or None, row.span())
 
 
 def _exists(path: Path) -> bool:
@@ -125,8 +126,8 @@ def _in_folders(root: Path, folders: Folders | None) -> Iterator[_Entry]:
 def load(root: Path, folders: Folders | None = None) -> Dataset:
     """Every video of a folder with its label, and class where given; a video's id is its path without suffix.
 
-    ``labels.csv`` goes before folders. ``folders``: names of the label folders, in place of the usual ones.
-    Raises DataError, naming file and line, for invalid labels.
+    A span of a video has it in its id too: ``yard@8-14.5``. ``labels.csv`` goes before folders. ``folders``: names of
+    the label folders, in place of the usual ones. Raises DataError, naming file and line, for invalid labels.
     """
     root = Path(root)
     if not root.is_dir():
@@ -137,12 +138,13 @@ def load(root: Path, folders: Folders | None = None) -> Dataset:
     for entry in entries:
         path = root / entry.path
         name = printable(entry.path if path.is_dir() else PurePosixPath(entry.path).with_suffix(""))
+        name = name if entry.span is None else f"{name}@{'-'.join(map(seconds, entry.span))}"
         if name in origin:
             first = origin[name]
             message = f"{named(entry.path)} would be the same video as {named(first.path)} ({first.where})"
             raise DataError(f"{entry.where}: {message}; rename one of them")
         origin[name] = entry
-        videos[name] = Video(name, path, entry.label, entry.category, camera=entry.camera)
+        videos[name] = Video(name, path, entry.label, entry.category, entry.span, entry.camera)
     labels = {video.label for video in videos.values()}
     if len(labels) == 1:
         have, lack = WORDS[::-1] if labels == {1} else WORDS
