@@ -35,6 +35,7 @@ WRONG = {
         "bench": ["x", "--backbones", "motion"],
     },
     "features_alone": {"extract": ["x"]},
+    "without_boxes": {"convert": ["x", "--from", "verdicts", "--to", "labels"]},
     "no_clips": {"features": ["verify", "a", "b"]},
 }
 """Words with which an option that has such a rule can't apply."""
@@ -72,6 +73,7 @@ review out --host 127.0.0.1 --port 5001 --token 0123456789abcdef --hosts cameras
 review archive --model run --output out --device cpu --users users.txt --json
 convert found --output out.json --to coco --from events --no-boxes --json
 convert found --output out.json --from truth --reader native
+convert out --from verdicts --to labels --output archive/labels.csv
 data check x --reader native --no-read-videos --deep --examples 5
 data check x --normal a --anomalous b --json
 data truth x y --reader native --other-reader native --json

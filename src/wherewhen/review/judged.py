@@ -32,7 +32,7 @@ class Judged:
     person. ``box``: the right place as x, y, width, height in fractions of the picture, None where nobody marked one;
     ``shown_box``: that of the model. ``source``: alert, detection, audit, missed, label or search. ``at``: when it was
     judged, in seconds since 1970. ``hour``: that of the event, such as ``2026-11-30T04`` in UTC, or the id of the video
-    where no time of day is known.
+    where no time of day is known. ``video``: id of the reviewed video, None for a clip of a camera.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Judged:
     source: str
     at: float
     hour: str
+    video: str | None = None
 
 
 def database_of(path: Path) -> Path:
@@ -100,7 +101,7 @@ def _judged(row: Mapping[str, Any], folder: Path) -> Judged | None:
     return Judged(
         row["id"], row["camera"], row["verdict"], footage, row["begin"] - offset, row["stop"] - offset,
         None if row["verdict"] == "wrong_place" and right == shown else right, shown, row["named"] or row["class"],
-        row["cluster"], row["source"], row["at"], hour_of(row["clock"], row["t0"], row["video"]),
+        row["cluster"], row["source"], row["at"], hour_of(row["clock"], row["t0"], row["video"]), row["video"],
     )  # fmt: skip
 
 

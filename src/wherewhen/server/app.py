@@ -89,6 +89,7 @@ def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
     """The review page and its routes; ``folder``: that of the store of a service."""
     from fastapi.responses import HTMLResponse, Response
 
+    from wherewhen.server.exports import add_exports
     from wherewhen.server.retraining import add_retraining
     from wherewhen.server.review import add_review
     from wherewhen.server.review_cameras import add_cameras
@@ -102,6 +103,7 @@ def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
         path = f"/review/assets/{name}"
         app.add_api_route(path, lambda answer=answer: answer, response_model=None, include_in_schema=False)
     add_review(app, review)
+    add_exports(app, review)
     add_cameras(app, folder)
     add_retraining(app, review)
 

@@ -1,4 +1,4 @@
-"""Convert results or ground truth into the format of another tool."""
+"""Convert results, ground truth or verdicts into the format of another tool."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wherewhen.cli.needs import Need
+from wherewhen.cli.needs import Arguments, Fits, Need
 from wherewhen.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -18,10 +18,12 @@ class Options:
     """Options of ``convert``.
 
     Args:
-        source: file or folder of results (events.json), or folder of a data set with --from truth.
+        source: file or folder of results (events.json); with --from truth the folder of a data set, with --from
+            verdicts that of a store of watch or of results that were reviewed.
         output: file or folder to write.
-        to: format to write (wherewhen list formats).
-        from_: format to read (wherewhen list formats), or truth: the ground truth of a data set.
+        to: format to write (wherewhen list formats); with --from verdicts also labels, the labels.csv that train reads.
+        from_: format to read (wherewhen list formats), truth: the ground truth of a data set, or verdicts: those of
+            people in a review.
         reader: name of the data set's reader (wherewhen list datasets); default: the one that recognizes the folder.
         boxes: turn each event into a track with a box per frame, where the source has no boxes.
         json: print the result as JSON instead of text.
@@ -47,6 +49,8 @@ def run(options: Options) -> int:
         raise ConfigError("convert needs a place to write to: --output FILE")
     if not Path(options.output).is_dir():
         outputs.check([options.output])
+    if options.from_ == "verdicts":
+        return _verdicts(options)
     target = registry.load("formats", options.to)
     if options.from_ == "truth":
         videos = _annotated_truth(Path(options.source), options.reader)
@@ -60,6 +64,22 @@ def run(options: Options) -> int:
         print_json({"output": options.output, "videos": len(videos)})
     else:
         print(f"written: {options.output} ({len(videos)} videos)")
+    return 0
+
+
+def _verdicts(options: Options) -> int:
+    """Write verdicts and print how many; ``output`` is not None."""
+    from dataclasses import asdict
+
+    from wherewhen.api import verdict_files
+    from wherewhen.core.console import print_json
+
+    exported = verdict_files.export(Path(options.source), options.to, Path(options.output or ""), options.boxes)
+    if options.json:
+        print_json({"output": options.output, **asdict(exported)})
+    else:
+        left = f"; {exported.unsure} unsure left out" if exported.unsure else ""
+        print(f"written: {options.output} ({exported.videos} videos, {exported.verdicts} verdicts{left})")
     return 0
 
 
@@ -81,4 +101,14 @@ def _annotated_truth(root: Path, name: str | None) -> list[Annotated]:
     return annotated
 
 
-VERB = Verb("data", Options, run, needs=(Need(("reader",), "from_", ("truth",)),))
+def without_boxes(arguments: Arguments) -> str | None:
+    """Why boxes can't be left out: the table of labels has none."""
+    return "a table of labels has no boxes" if arguments.get("to") == "labels" else None
+
+
+VERB = Verb(
+    "data",
+    Options,
+    run,
+    needs=(Need(("reader",), "from_", ("truth",)), Fits(("boxes",), without_boxes, note="formats with boxes")),
+)
