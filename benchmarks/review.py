@@ -37,7 +37,7 @@ from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.review.judged import Judged
-from wherewhen.review.order import clusters, priorities
+from wherewhen.review.order import Groups, priorities, uncertainty
 from wherewhen.training.fit import choose_threshold, fit, frame_scores
 from wherewhen.training.out_of_fold import block_maxima
 from wherewhen.training.verdicts import cut, draws, weak_labels
@@ -130,6 +130,12 @@ def alerts_of(model: Model, stream: Clips) -> list[Alert]:
     return alerts
 
 
+def groups_of(alerts: Sequence[Alert]) -> list[int]:
+    """The group of look-alikes of each alert."""
+    groups = Groups()
+    return [groups.add(alert.video.camera or "", alert.feature) for alert in alerts]
+
+
 def asked(alerts: Sequence[Alert], order: str, count: int, rng: np.random.Generator) -> list[int]:
     """Numbers of the alerts that are judged first in an order."""
     if order == "random":
@@ -137,11 +143,12 @@ def asked(alerts: Sequence[Alert], order: str, count: int, rng: np.random.Genera
     scores = np.array([alert.score for alert in alerts])
     if order == "score":
         return [int(k) for k in np.argsort(-scores, kind="stable")[:count]]
-    groups = clusters(np.array([alert.feature for alert in alerts])).tolist()
+    groups = groups_of(alerts)
+    worth = uncertainty(scores, np.full(len(alerts), 0.5))
     places, numbers = [alert.video.id for alert in alerts], list[int]()
     while len(numbers) < min(count, len(alerts)):
         judged = np.isin(np.arange(len(alerts)), numbers)
-        values = np.where(judged, -1, priorities(scores, np.full(len(alerts), 0.5), groups, places, judged))
+        values = np.where(judged, -1, priorities(worth, groups, places, judged))
         more = min(ASKED, count - len(numbers), int((~judged).sum()))
         numbers += [int(k) for k in np.argsort(-values, kind="stable")[:more]]
     return numbers
@@ -149,11 +156,11 @@ def asked(alerts: Sequence[Alert], order: str, count: int, rng: np.random.Genera
 
 def judged_of(alerts: Sequence[Alert], numbers: Sequence[int], wrong: Sequence[bool]) -> list[Judged]:
     """What the reviewer says of these alerts."""
-    groups = clusters(np.array([alert.feature for alert in alerts]))
+    groups = groups_of(alerts)
     items = []
     for at, k in enumerate(numbers):
         alert, verdict = alerts[k], "true" if alerts[k].is_event != wrong[k] else "false"
-        place = (None, None, None, int(groups[k]), "alert")
+        place = (None, None, None, groups[k], "alert")
         items.append(Judged(str(k), "camera", verdict, alert.video.path, alert.start, alert.end, *place, at,
                             alert.video.id))  # fmt: skip
     return items

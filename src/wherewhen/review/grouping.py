@@ -19,7 +19,7 @@ from wherewhen.review import items
 from wherewhen.review.judged import clip_start
 from wherewhen.review.media import footage
 from wherewhen.review.opened import Review
-from wherewhen.review.order import ALIKE
+from wherewhen.review.order import Groups
 from wherewhen.review.ranking import rank
 from wherewhen.video import reader
 
@@ -61,7 +61,7 @@ def group_more(review: Review, stop: Event | None = None) -> int:
             break
         features = [(feature_of(row, review.folder), row) for row in rows]
         with review.writing() as tables, tables.transaction():
-            groups = _Groups(tables)
+            groups = _StoredGroups(tables)
             for feature, row in features:
                 groups.add(row["id"], row["camera"], feature)
             groups.store()
@@ -121,50 +121,32 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return unit
 
 
-class _Groups:
-    """Groups of one database: each has a leader, its first item, and items of the same camera that look like it."""
+class _StoredGroups:
+    """Groups of one database: new items are added, and then stored together."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._leaders: dict[str, tuple[list[int], list[Features]]] = {}
         rows = tables.rows(
             "SELECT camera, cluster, feature FROM item WHERE rowid IN (SELECT MIN(rowid) FROM item "
             "WHERE cluster IS NOT NULL AND length(feature) > 0 GROUP BY cluster)"
         )
-        for camera, cluster, feature in rows:
-            self._lead(camera, cluster, np.frombuffer(feature, "<f4"))
         ((newest,),) = tables.rows("SELECT COALESCE(MAX(cluster), 0) FROM item")
-        self._newest, self._changes = int(newest), list[tuple[Any, ...]]()
-        self._touched: set[int] = set()
+        self._groups, self._changes = Groups(int(newest)), list[tuple[Any, ...]]()
+        for camera, cluster, feature in rows:
+            self._groups.lead(camera, cluster, np.frombuffer(feature, "<f4"))
 
     def add(self, id: str, camera: str, feature: Features | None) -> None:
-        """Put an item into the group of its camera whose leader it resembles most, else into a new one."""
-        if feature is None:
-            self._changes.append((NONE, None, id))
-            return
-        numbers, leaders = self._leaders.get(camera, ([], []))
-        likeness = np.stack(leaders) @ feature if leaders else np.empty(0)
-        if len(likeness) and likeness.max() >= ALIKE:
-            cluster = numbers[int(likeness.argmax())]
-        else:
-            self._newest += 1
-            cluster = self._newest
-            self._lead(camera, cluster, feature)
-        self._touched.add(cluster)
-        self._changes.append((feature.tobytes(), cluster, id))
+        """Put an item into the group of its camera that it resembles; one without a feature into none."""
+        cluster = None if feature is None else self._groups.add(camera, feature)
+        self._changes.append((NONE if feature is None else feature.tobytes(), cluster, id))
 
     def store(self) -> None:
         """Write features, groups, and the sizes of groups that changed."""
         for change in self._changes:
             self._tables.write("UPDATE item SET feature = ?, cluster = ? WHERE id = ?", *change)
-        for cluster in self._touched:
+        for cluster in {cluster for _, cluster, _ in self._changes if cluster is not None}:
             size = "(SELECT COUNT(*) FROM item WHERE cluster = ? AND repeat_of IS NULL)"
             self._tables.write(f"UPDATE item SET cluster_size = {size} WHERE cluster = ?", cluster, cluster)
-
-    def _lead(self, camera: str, cluster: int, feature: Features) -> None:
-        numbers, leaders = self._leaders.setdefault(camera, ([], []))
-        numbers.append(cluster)
-        leaders.append(feature)
 
 
 def _waiting(review: Review) -> list[dict[str, Any]]:

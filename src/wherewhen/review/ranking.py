@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from wherewhen.core.database import Tables
+from wherewhen.core.values import Floats
 from wherewhen.review.judged import hour_of
-from wherewhen.review.order import priorities
+from wherewhen.review.order import LEAST, priorities, uncertainty
 
+LABEL, SEARCH = "label", "search"  # sources of items that are ordered otherwise
 AUDITS = 20  # one item in so many is a random span below the threshold
 
 
@@ -24,8 +27,8 @@ def rank(tables: Tables) -> int:
     )
     scored = [row for row in rows if row[8] != "audit"]
     values = priorities(
-        np.array([row[1] for row in scored]), np.array([row[2] for row in scored]), [row[3] for row in scored],
-        [(row[4], hour_of(*row[5:8])) for row in scored], np.array([row[10] for row in scored], bool),
+        _worth(scored), [row[3] for row in scored], [(row[4], hour_of(*row[5:8])) for row in scored],
+        np.array([row[10] for row in scored], bool),
     ).tolist()  # fmt: skip
     new = {row[0]: value for row, value in zip(scored, values, strict=True) if not row[10]}
     falling = sorted(new.values(), reverse=True)
@@ -36,6 +39,17 @@ def rank(tables: Tables) -> int:
     with tables.transaction() as changes:
         changes.executemany("UPDATE item SET priority = ? WHERE id = ?", changed)
     return len(changed)
+
+
+def _worth(rows: Sequence[Sequence[Any]]) -> Floats:
+    """What each item is worth by itself: of a label, how far the score contradicts it, and of a search, the score.
+
+    ``rows``: with score, threshold and source at 1, 2 and 8.
+    """
+    scores, thresholds = (np.array([row[number] for row in rows], np.float64) for number in (1, 2))
+    uncertain, sources = uncertainty(scores, thresholds), np.array([row[8] for row in rows])
+    worth: Floats = np.where(sources == LABEL, 1 + LEAST - uncertain, uncertain)
+    return np.where(sources == SEARCH, scores.clip(LEAST, 1), worth)
 
 
 def _at(falling: Sequence[float], place: float) -> float:
