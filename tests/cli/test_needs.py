@@ -36,6 +36,7 @@ WRONG = {
     },
     "features_alone": {"extract": ["x"]},
     "without_boxes": {"convert": ["x", "--from", "verdicts", "--to", "labels"]},
+    "no_pictures": {"search": ["store", "car"]},
     "no_clips": {"features": ["verify", "a", "b"]},
 }
 """Words with which an option that has such a rule can't apply."""
@@ -76,6 +77,7 @@ convert found --output out.json --from truth --reader native
 convert out --from verdicts --to labels --output archive/labels.csv
 data check x --reader native --no-read-videos --deep --examples 5
 data check x --normal a --anomalous b --json
+data check x --review out --model run --device cpu
 data truth x y --reader native --other-reader native --json
 data probe x --rate 25 --examples 5
 data cameras x --output cameras.csv --examples 5
@@ -114,6 +116,7 @@ reproduce rtfm x --reader native --workers 2 --quiet --ablations
 reproduce --list
 search store car --count 3 --every 2 --parts 1 --videos x --output out --json --quiet --backbone clip
 search store car --clip.weights random
+search store car --videos x --review out
 toy --output out --normal-clips 2 --anomalous-clips 3 --kinds running --seconds 3 --width 64 --height 48 --quiet
 toy --rate 5 --cameras 2
 toy --json --scene 1 --seed 2 --palette --decoys 3 --nuisance rain

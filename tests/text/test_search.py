@@ -135,5 +135,9 @@ def test_the_verb(world: Path, store: Path, tmp_path: Path, capsys: pytest.Captu
     )
     assert {p.suffix for p in (tmp_path / "found").iterdir()} == {".png", ".jsonl"}
     assert cli.main([*words, "--output", str(tmp_path / "x")]) == 2
+    assert cli.main([*words, "--videos", str(world / "videos"), "--review", str(tmp_path / "judged")]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) and "wherewhen review" in printed.err
+    assert (tmp_path / "judged" / "review.db").is_file()
     assert cli.main(["search", str(tmp_path), "red"]) == 1
     assert "expected a store of features" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def opened(folder: Path, model: str | None = None) -> Review:
         review = Review(folder / OF_STORE, is_live=True)
     else:
         review = Review(folder / OF_REVIEW)
-        videos = [_video(folder, result) for result in _results(folder)]
+        videos = [] if review.origin else [_video(folder, result) for result in _results(folder)]
         if videos:
             build(review.file, videos)
         elif not review.file.is_file():
@@ -50,6 +51,32 @@ def opened(folder: Path, model: str | None = None) -> Review:
         review.name_model(Path(model))
     review.expire()
     return review
+
+
+def written(folder: Path, videos: Sequence[ReviewedVideo], origin: str, replace: bool = True) -> Review:
+    """A review in a folder, with the spans of some videos as items; `opened` opens it again.
+
+    Args:
+        folder: of the database, which may exist.
+        videos: with the spans that are shown.
+        origin: source of all items, label or search.
+        replace: remove items that wait for a verdict and are not among these.
+
+    Raises:
+        ConfigError: the folder holds another review.
+    """
+    check_origin(folder, origin)
+    review = Review(folder / OF_REVIEW)
+    build(review.file, videos, audits=False, replace=replace)
+    review.name_origin(origin)
+    return review
+
+
+def check_origin(folder: Path, origin: str) -> None:
+    """ConfigError where a folder holds a review with items of another source, or a store."""
+    review = Review(folder / OF_REVIEW)
+    if (folder / OF_STORE).exists() or (review.file.exists() and review.origin != origin):
+        raise ConfigError(f"{folder}: holds another review; choose another --review")
 
 
 def _results(folder: Path) -> list[StoredResult]:

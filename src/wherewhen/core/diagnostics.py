@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[Severity, str]] = {
     "path-extension": ("info", "names of one list with and without extension, or of features instead of videos"),
     "name-repeated": ("warning", "one video listed twice; the first row is kept"),
     "name-variant": ("warning", "names that differ only in case, extension or separators"),
+    "label-doubtful": ("warning", "a model scores a normal video high, or an anomalous one low"),
     "label-conflict": ("error", "folder, name, list and annotation disagree about the label or category"),
     # times
     "length-unknown": ("error", "a video whose number of frames, rate or size is needed and not known"),

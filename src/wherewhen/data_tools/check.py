@@ -70,7 +70,7 @@ def lint(root: Path, reader: DatasetReader, eyes: Eyes | None = None, deep: bool
         _lists(root)
         if dataset is not None:
             check(root, dataset, truths, reader.counts, eyes, deep)
-    return _sorted(findings)
+    return ordered(findings)
 
 
 def check(
@@ -108,8 +108,8 @@ def _try(read: Callable[[], T], root: Path, part: str) -> T | None:
         return None
 
 
-def _sorted(findings: list[Finding]) -> list[Finding]:
-    """Each finding once: a finding that a reader reported is not repeated."""
+def ordered(findings: Iterable[Finding]) -> list[Finding]:
+    """Each finding once, gravest first: a finding that a reader reported is not repeated."""
     order = {severity: rank for rank, severity in enumerate(("error", "warning", "info"))}
     once: dict[tuple[str, str, str], Finding] = {}
     for finding in findings:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Connection
 
 import numpy as np
 
@@ -66,14 +67,14 @@ def spans_of(events: Iterable[Event], edges: Floats, scores: Floats, threshold: 
     """The events of a video, and as many spans below the threshold, at least one, whose scores come nearest to it."""
     alarms = [Span(e.start, e.end, min(e.score, 1.0), "alert", _box(e), e.category) for e in events]
     below = []
-    for start, end, score in _runs(edges, scores, (scores >= NEAR * threshold) & (scores < threshold)):
+    for start, end, score in runs_of(edges, scores, (scores >= NEAR * threshold) & (scores < threshold)):
         if not any(start < alarm.end + MARGIN and end > alarm.start - MARGIN for alarm in alarms):
             below.append(Span(start, end, score, "detection"))
     below.sort(key=lambda span: -span.score)
     return sorted(alarms + below[: max(len(alarms), 1)], key=lambda span: span.start)
 
 
-def build(file: Path, videos: Sequence[ReviewedVideo]) -> int:
+def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True, replace: bool = True) -> int:
     """Write or renew the items of a database; how many there are that wait for a verdict.
 
     Items that were judged stay, also where their span is no longer shown. One item in 20 is a random span below the
@@ -82,9 +83,11 @@ def build(file: Path, videos: Sequence[ReviewedVideo]) -> int:
     Args:
         file: the database.
         videos: all videos with the spans that are shown.
+        audits: add the random spans.
+        replace: remove items that wait for a verdict and are not among these.
     """
     spans = [(video, span) for video in videos for span in video.spans]
-    if spans:
+    if spans and audits:
         count = max(1, round(len(spans) / (AUDITS - 1)))
         spans += quiet_spans(videos, count, seed=int(_id("audits", *(video.id for video in videos)), 16))
     order = sorted(spans, key=lambda pair: (pair[0].id, pair[1].start))
@@ -102,15 +105,18 @@ def build(file: Path, videos: Sequence[ReviewedVideo]) -> int:
                 "ON CONFLICT(id) DO UPDATE SET place = excluded.place",
                 [_item_row(video, span, places[_item_id(video, span)]) for video, span in spans],
             )  # fmt: skip
-            shown = [(id,) for id in places]
-            changes.execute("CREATE TEMP TABLE shown(id TEXT PRIMARY KEY)")
-            changes.executemany("INSERT OR IGNORE INTO shown VALUES (?)", shown)
-            changes.execute(
-                "DELETE FROM item WHERE id NOT IN (SELECT id FROM shown) AND verdict IS NULL AND repeat_of IS NULL"
-            )
-            changes.execute("DROP TABLE shown")
+            if replace:
+                _remove_others(changes, places)
         rank(tables)
         return int(tables.rows("SELECT COUNT(*) FROM item WHERE review = 'open'")[0][0])
+
+
+def _remove_others(changes: Connection, ids: Iterable[str]) -> None:
+    """Remove the items that wait for a verdict and are not among these."""
+    changes.execute("CREATE TEMP TABLE shown(id TEXT PRIMARY KEY)")
+    changes.executemany("INSERT OR IGNORE INTO shown VALUES (?)", [(id,) for id in ids])
+    changes.execute("DELETE FROM item WHERE id NOT IN (SELECT id FROM shown) AND verdict IS NULL AND repeat_of IS NULL")
+    changes.execute("DROP TABLE shown")
 
 
 def quiet_spans(videos: Sequence[ReviewedVideo], count: int, seed: int) -> list[tuple[ReviewedVideo, Span]]:
@@ -139,7 +145,7 @@ def _quiet(video: ReviewedVideo) -> list[tuple[float, float]]:
     if not len(video.scores):
         return []
     edges, below = video.edges, video.scores < video.threshold
-    quiet = [(start, end) for start, end, _ in _runs(edges, video.scores, below)]
+    quiet = [(start, end) for start, end, _ in runs_of(edges, video.scores, below)]
     for span in video.spans:
         if span.source == "alert":
             cut = [((start, min(end, span.start)), (max(start, span.end), end)) for start, end in quiet]
@@ -147,7 +153,7 @@ def _quiet(video: ReviewedVideo) -> list[tuple[float, float]]:
     return quiet
 
 
-def _runs(edges: Floats, scores: Floats, mask: np.ndarray) -> list[tuple[float, float, float]]:
+def runs_of(edges: Floats, scores: Floats, mask: np.ndarray) -> list[tuple[float, float, float]]:
     """Start, end and highest score of each run of steps ``(T,)`` that a mask has."""
     changes = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     pairs = changes.reshape(-1, 2).tolist()

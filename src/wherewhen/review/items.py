@@ -16,7 +16,7 @@ from wherewhen.core.database import records
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.printable import original
-from wherewhen.review.judged import clip_start, fractions
+from wherewhen.review.judged import LABEL, clip_start, fractions
 
 State = Literal["open", "judged", "used", "expired", "all"]
 STATES: tuple[str, ...] = get_args(State)
@@ -146,8 +146,16 @@ def plain(row: Mapping[str, Any], folder: Path, exists: _Existing | None = None)
         "zones": json_of(row["zones_json"]), "cluster": row["cluster"], "cluster_size": row["cluster_size"],
         "state": row["review"], "verdict": verdict(row, "given_") if row["given_id"] is not None else None,
         "has_clip": has_video, "has_thumb": has_video if row["video"] is not None else exists(row["thumb"]),
+        "label": _label(row),
         "has_heat": False, "clip": {"start": row["t0"] - begin, "end": end - begin, "offset": begin},
     }  # fmt: skip
+
+
+def _label(row: Mapping[str, Any]) -> str | None:
+    """What the data set calls the video of a label to check: the other one than the score; None for other items."""
+    if row["source"] != LABEL:
+        return None
+    return "normal" if row["score"] >= row["threshold"] else "anomalous"
 
 
 def verdict(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

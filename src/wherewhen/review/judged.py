@@ -18,6 +18,7 @@ log = logging.getLogger("wherewhen")
 
 Verdict = Literal["true", "false", "wrong_place", "missed", "unsure"]
 VERDICTS: tuple[str, ...] = get_args(Verdict)
+LABEL, SEARCH = "label", "search"  # sources of items: labels to check, and hits of a search
 CONFIRMED = ("true", "wrong_place", "missed")  # verdicts after which there is an event
 BEFORE = 5.0  # seconds that a clip has before its alert, where the store does not say
 

@@ -95,6 +95,20 @@ class Review:
         with self.writing() as tables:
             tables.write("INSERT OR REPLACE INTO fact VALUES ('model', ?)", json.dumps(str(run.resolve())))
 
+    @property
+    def origin(self) -> str | None:
+        """The source of all items, where they are no results of detection: labels to check, or hits of a search."""
+        if self.is_live or not self.file.is_file():
+            return None
+        with self.reading() as connection:
+            rows = connection.execute("SELECT value_json FROM fact WHERE name = 'origin'").fetchall()
+        return str(json_of(rows[0][0])) if rows else None
+
+    def name_origin(self, origin: str) -> None:
+        """Note the source of all items."""
+        with self.writing() as tables:
+            tables.write("INSERT OR REPLACE INTO fact VALUES ('origin', ?)", json.dumps(origin))
+
     def models(self) -> list[str]:
         """Run folders of the models whose alerts are here: of the cameras of a service, or of its results."""
         with self.reading() as connection:

@@ -9,10 +9,9 @@ import numpy as np
 
 from wherewhen.core.database import Tables
 from wherewhen.core.values import Floats
-from wherewhen.review.judged import hour_of
+from wherewhen.review.judged import LABEL, SEARCH, hour_of
 from wherewhen.review.order import LEAST, priorities, uncertainty
 
-LABEL, SEARCH = "label", "search"  # sources of items that are ordered otherwise
 AUDITS = 20  # one item in so many is a random span below the threshold
 
 

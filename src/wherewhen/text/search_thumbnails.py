@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,15 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
     """Write a PNG per moment, ``01-VIDEO.png``; return the videos that are not in the folder."""
     from PIL import Image
 
-    from wherewhen.video import reader, sources
+    from wherewhen.video import reader
 
-    paths = {sources.stem(path): path for path in sources.expand(videos)}
+    paths = files_of(moments, videos)
     names = [f"{number:02}-{Path(moment.video).name}.png" for number, moment in enumerate(moments, 1)]
     outputs.check_folder(folder, names)
     folder.mkdir(parents=True, exist_ok=True)
     missing = []
     for name, moment in zip(names, moments, strict=True):
-        path = paths.get(Path(moment.video).name)
+        path = paths.get(moment.video)
         if path is None:
             missing.append(moment.video)
             continue
@@ -40,3 +40,14 @@ def write(moments: Sequence[Moment], videos: Path, folder: Path) -> list[str]:
         with atomic(folder / name) as temporary:
             Image.fromarray(picture).save(temporary)
     return list(dict.fromkeys(missing))
+
+
+def files_of(moments: Iterable[Moment], videos: Path) -> dict[str, Path]:
+    """The files of the moments' videos in a folder, by video: the one with the same folders, else of the same name."""
+    from wherewhen.video import sources
+
+    files = [path for path in sources.expand(videos) if isinstance(path, Path)]
+    by_name = {sources.stem(path): path for path in files}
+    by_place = {path.relative_to(videos).with_suffix("").as_posix(): path for path in files if videos.is_dir()}
+    named = ((video, by_place.get(video, by_name.get(Path(video).name))) for video in {m.video: None for m in moments})
+    return {video: path for video, path in named if path is not None}

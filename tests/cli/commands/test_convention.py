@@ -48,7 +48,7 @@ TYPES: dict[str, Any] = {
     "every": float, "parts": int, "port": int, "shard": str, "hub": str, "log_format": Literal,
     "host": str, "hosts": str, "token": str, "users": str, "open": bool,
     # cameras
-    "minutes": float, "zone": str, "verdict": str, "promote": bool,
+    "minutes": float, "zone": str, "verdict": str, "promote": bool, "review": str,
     # files of other tools
     "to": str, "from_": str, "layout": Literal, "labels": str, "labels_from_name": bool, "train_list": str,
     "test_list": str, "gt": str, "axes": Literal, "crop_order": Literal, "average": bool,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from wherewhen.cli.needs import Need
 from wherewhen.cli.verb import Verb
 from wherewhen.core.console import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wherewhen.core.diagnostics import Finding
+    from wherewhen.core.values import Video
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,9 @@ class Options:
         rate: frames per second of folders of pictures.
         read_videos: open the videos and check frame rates, sizes and lengths.
         deep: read every mask, and compare the pictures and cameras of training and test videos.
+        review: folder to write, for wherewhen review: the videos whose label a model contradicts; needs --model.
+        model: run folder of the model.
+        device: auto, cpu or cuda; where the model runs.
         examples: number of findings of each kind, or of videos of each camera, that are printed.
         output: table to write with the labels and a column of cameras, for use as labels.csv.
         json: print the result as JSON instead of text, with all findings.
@@ -41,6 +50,9 @@ class Options:
     rate: float | None = None
     read_videos: bool = True
     deep: bool = False
+    review: str | None = None
+    model: str | None = None
+    device: str = "auto"
     examples: int = 3
     output: str | None = None
     json: bool = False
@@ -62,6 +74,8 @@ def _check(options: Options) -> int:
     reader = datasets.reader_of(options.data, options.reader, Folders.of(options.normal, options.anomalous))
     eyes = check.Eyes.open() if options.read_videos else None
     findings = check.lint(Path(options.data), reader, eyes, options.deep)
+    if options.review is not None:
+        findings = check.ordered([*findings, *_doubtful(options, reader.load(Path(options.data)).videos)])
     if options.json:
         print_json(list(diagnostics.table(findings)))
     elif findings:
@@ -69,6 +83,27 @@ def _check(options: Options) -> int:
     else:
         print("nothing to report")
     return int(any(finding.severity == "error" for finding in findings))
+
+
+def _doubtful(options: Options, videos: Sequence[Video]) -> list[Finding]:
+    """Write a review of the labels that a model contradicts; these as findings."""
+    import sys
+    from pathlib import Path
+
+    from wherewhen.api.label_review import review_labels
+    from wherewhen.core import diagnostics
+
+    folder, run = Path(options.review or ""), options.model or ""
+    doubts, unreadable = review_labels(
+        videos, Path(options.data), run, folder, device=options.device, quiet=options.json
+    )
+    with diagnostics.listening() as findings:
+        for doubt in doubts:
+            diagnostics.report("label-doubtful", str(doubt), doubt.video.id)
+        for path, cause in unreadable.items():
+            diagnostics.report("video-unreadable", cause, where=path)
+    print(f"{len(doubts)} labels to check: wherewhen review {folder}", file=sys.stderr)
+    return findings
 
 
 def _truth(options: Options) -> int:
@@ -177,7 +212,9 @@ VERB = Verb(
         Need(("other", "other_reader"), "action", ("truth",)),
         Need(("other_reader",), "other"),
         Need(("normal", "anomalous"), "action", ("check", "cameras")),
-        Need(("read_videos", "deep"), "action", ("check",)),
+        Need(("read_videos", "deep", "review", "model", "device"), "action", ("check",)),
+        Need(("review",), "model", True, "a model scores the videos"),
+        Need(("model", "device"), "review", True, "a model is used to find labels to check"),
         Need(("examples",), "action", ("check", "probe", "cameras")),
         Need(("output",), "action", ("cameras",)),
         Need(("examples",), "json", False, "JSON has every finding"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from wherewhen.cli.needs import Need, Sections, of_backbone
+from wherewhen.cli.needs import Arguments, Fits, Need, Sections, of_backbone
 from wherewhen.cli.verb import Verb
 
 
@@ -19,8 +19,9 @@ class Options:
         count: number of moments to print at most.
         every: seconds of video per entry of the index.
         parts: number of regions per entry that are indexed beside the whole picture.
-        videos: folder of the videos, from which --output takes pictures of the moments.
+        videos: folder of the videos, for --output and --review.
         output: folder for pictures of the moments, with a frame around the place.
+        review: folder to write, for wherewhen review: the moments are judged there. Those of earlier searches stay.
         json: print the result as JSON instead of text, with a map of each moment.
         quiet: no progress bars, and only warnings and errors in the log.
     """
@@ -32,6 +33,7 @@ class Options:
     parts: int = 3
     videos: str | None = None
     output: str | None = None
+    review: str | None = None
     json: bool = False
     quiet: bool = False
 
@@ -58,14 +60,24 @@ def run(options: Options, settings: dict[str, Any]) -> int:
                 f"{number:3}  {moment.score:.3f}  {moment.video}  {moment.start:.2f} s to {moment.end:.2f} s  "
                 f"x {x0:.2f} to {x1:.2f}, y {y0:.2f} to {y1:.2f}"
             )
-    if options.output and options.videos:
-        from wherewhen.text.search_thumbnails import write
+    if options.videos is None:
+        return 0
+    from wherewhen.api.search_review import review_moments
+    from wherewhen.text.search_thumbnails import write
 
-        missing = write(moments, Path(options.videos), Path(options.output))
-        for video in missing:
-            print(f"no video {video} in {options.videos}", file=sys.stderr)
-        return 3 if missing else 0
-    return 0
+    missing = write(moments, Path(options.videos), Path(options.output)) if options.output else []
+    if options.review:
+        missing = review_moments(moments, Path(options.videos), Path(options.review))
+        print(f"to judge them: wherewhen review {options.review}", file=sys.stderr)
+    for video in missing:
+        print(f"no video {video} in {options.videos}", file=sys.stderr)
+    return 3 if missing else 0
+
+
+def no_pictures(arguments: Arguments) -> str | None:
+    """Why the folder of videos has no use: neither pictures nor a review are written."""
+    given = arguments.get("output") or arguments.get("review")
+    return None if given else "no pictures of the moments are written; add --output or --review"
 
 
 VERB = Verb(
@@ -75,8 +87,8 @@ VERB = Verb(
     addresses=("text",),
     model_options=("backbone",),
     needs=(
-        Need(("videos",), "output", True, "pictures of the moments are written there"),
-        Need(("output",), "videos", True, "pictures of the moments are read from there"),
+        Fits(("videos",), no_pictures, note="with --output or --review"),
+        Need(("output", "review"), "videos", True, "pictures of the moments are read from there"),
         Sections(of_backbone),
     ),
 )
