@@ -76,8 +76,8 @@ def run(options: Options, settings: dict[str, Any]) -> int:
 
 def no_pictures(arguments: Arguments) -> str | None:
     """Why the folder of videos has no use: neither pictures nor a review are written."""
-    given = arguments.get("output") or arguments.get("review")
-    return None if given else "no pictures of the moments are written; add --output or --review"
+    is_used = arguments.get("output") or arguments.get("review")
+    return None if is_used else "no pictures of the moments are written; add --output or --review"
 
 
 VERB = Verb(
