@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,65 +45,85 @@ def camera_process(service: int) -> int:
     return child
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
-def test_hub_camera_and_machine_are_killed_and_every_alert_is_sent_once(yard: Path, tmp_path: Path) -> None:
-    film(tmp_path / "gate.mp4")
-    hub_port, machine_port, lines = free_port(), free_port(), tmp_path / "alerts.jsonl"
-    file = tmp_path / "cameras.yaml"
-    file.write_text(
-        f"model: {yard}\nhub: {{url: 'http://127.0.0.1:{hub_port}', name: east}}\nsinks: {{file: {{path: {lines}}}}}\n"
-        f"server: {{port: {machine_port}}}\n"
-        f"cameras: {{gate: {{url: {tmp_path / 'gate.mp4'}, alerts: {{threshold: 1.0e-9, cooldown_seconds: 0}}}}}}\n"
-    )
-    log = (tmp_path / "log").open("ab")
+class Scene:
+    """A hub and a machine as processes, with one camera that has an alert from its first to its last picture."""
 
-    def start(*words: str) -> subprocess.Popen[bytes]:
+    def __init__(self, folder: Path, model: Path) -> None:
+        film(folder / "gate.mp4")
+        self.folder, self.log = folder, (folder / "log").open("ab")
+        self._lines, self._started = folder / "alerts.jsonl", list[subprocess.Popen[bytes]]()
+        port, self._file = free_port(), folder / "cameras.yaml"
+        alerts = "alerts: {threshold: 1.0e-9, cooldown_seconds: 0}"
+        self._file.write_text(
+            f"model: {model}\nhub: {{url: 'http://127.0.0.1:{port}', name: east}}\n"
+            f"sinks: {{file: {{path: {self._lines}}}}}\nserver: {{port: {free_port()}}}\n"
+            f"cameras: {{gate: {{url: {folder / 'gate.mp4'}, {alerts}}}}}\n"
+        )
+        self._hub = ("hub", str(self._file), "--output", str(folder / "hub"), "--port", str(port))
+
+    def hub(self) -> subprocess.Popen[bytes]:
+        return self._start(*self._hub)
+
+    def machine(self, *words: str) -> subprocess.Popen[bytes]:
+        return self._start("watch", str(self._file), "--output", str(self.folder / "east"), "--device", "cpu", *words)
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "wherewhen", *words]
-        return subprocess.Popen(command, stderr=log, env={**os.environ, "HUB_TOKEN": TOKEN})
+        self._started.append(subprocess.Popen(command, stderr=self.log, env={**os.environ, "HUB_TOKEN": TOKEN}))
+        return self._started[-1]
 
-    hub_words = ("hub", str(file), "--output", str(tmp_path / "hub"), "--port", str(hub_port))
-    machine_words = ("watch", str(file), "--shard", "1/1", "--output", str(tmp_path / "east"), "--device", "cpu")
-
-    def changes() -> list[tuple[str, str]]:
-        plain = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Kind and id of what the hub sent."""
+        plain = [json.loads(line) for line in self._lines.read_text().splitlines()] if self._lines.exists() else []
         return [(one["type"], one["after"]["id"]) for one in plain if one["type"] in ("new", "end")]
 
-    def wait_for(count: int) -> None:
-        end = time.monotonic() + 120
-        while len(changes()) < count:
-            assert time.monotonic() < end, (changes(), (tmp_path / "log").read_text())
+    def wait_for(self, count: int) -> None:
+        end = time.monotonic() + 240
+        while len(self.changes) < count:
+            assert time.monotonic() < end, (self.changes, (self.folder / "log").read_text())
             time.sleep(0.1)
 
-    hub, machine = start(*hub_words), start(*machine_words)
-    try:
-        wait_for(1)
-        hub.kill()
-        hub.wait()
-        os.kill(camera_process(machine.pid), signal.SIGKILL)  # the next process ends the alert, and begins another one
-        with Database(tmp_path / "east") as waiting:
-            end = time.monotonic() + 60
-            while len(waiting.rows("SELECT 1 FROM outbox WHERE key LIKE '%:new' OR key LIKE '%:end'")) < 2:
-                assert time.monotonic() < end
-                time.sleep(0.1)
-        hub = start(*hub_words)
-        wait_for(3)
-        machine.kill()
-        machine.wait()
-        machine = start(*machine_words)
-        wait_for(5)
-        machine.terminate()
-        assert machine.wait(60) == 0
-        wait_for(6)
-        hub.terminate()
-        assert hub.wait(60) == 0
-    finally:
-        for process in (hub, machine):
+    def close(self) -> None:
+        for process in self._started:
             process.kill()
             process.wait()
-        log.close()
-    ids = [id for kind, id in changes() if kind == "new"]
-    assert changes() == [(kind, id) for id in ids for kind in ("new", "end")]
+        self.log.close()
+
+
+@pytest.fixture
+def scene(yard: Path, tmp_path: Path) -> Iterator[Scene]:
+    one = Scene(tmp_path, yard)
+    yield one
+    one.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+def test_hub_camera_and_machine_are_killed_and_every_alert_is_sent_once(scene: Scene, tmp_path: Path) -> None:
+    hub, machine = scene.hub(), scene.machine("--shard", "1/1")
+    scene.wait_for(1)
+    hub.kill()
+    hub.wait()
+    os.kill(camera_process(machine.pid), signal.SIGKILL)  # the next process ends the alert, and begins another one
+    with Database(tmp_path / "east") as waiting:
+        end = time.monotonic() + 60
+        while len(waiting.rows("SELECT 1 FROM outbox WHERE key LIKE '%:new' OR key LIKE '%:end'")) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    hub = scene.hub()
+    scene.wait_for(3)
+    machine.kill()
+    machine.wait()
+    machine = scene.machine("--shard", "1/1")
+    scene.wait_for(5)
+    machine.terminate()
+    assert machine.wait(60) == 0
+    scene.wait_for(6)
+    hub.terminate()
+    assert hub.wait(60) == 0
+    ids = [id for kind, id in scene.changes if kind == "new"]
+    assert scene.changes == [(kind, id) for id in ids for kind in ("new", "end")]
     assert len(set(ids)) == 3
     assert TOKEN not in (tmp_path / "log").read_text()
     with Database(tmp_path / "hub") as database:
@@ -111,3 +132,26 @@ def test_hub_camera_and_machine_are_killed_and_every_alert_is_sent_once(yard: Pa
     assert [(id, ended, remote) for id, ended, _, remote in rows] == [(id, 1, 1) for id in ids]
     assert all((tmp_path / "hub" / name).is_file() for _, _, name, _ in rows)
     assert states == [("offline", "machine east gave it up")]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+def test_an_actor_of_ray_is_killed_and_every_alert_is_sent_once(scene: Scene, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    hub, machine = scene.hub(), scene.machine("--distributed", "ray")
+    scene.wait_for(1)
+    with Database(tmp_path / "east" / "cameras" / "gate") as store:
+        ((process,),) = store.rows("SELECT pid FROM service")
+    os.kill(process, signal.SIGKILL)  # the next one ends the alert, and begins another one
+    scene.wait_for(3)
+    machine.terminate()
+    assert machine.wait(60) == 0
+    scene.wait_for(4)
+    hub.terminate()
+    assert hub.wait(60) == 0
+    first, second = (id for kind, id in scene.changes if kind == "new")
+    assert scene.changes == [(kind, id) for id in (first, second) for kind in ("new", "end")]
+    text = (tmp_path / "log").read_text()
+    assert "gate: its actor does not answer; Ray starts it again" in text and TOKEN not in text
+    with Database(tmp_path / "hub") as database:
+        assert database.rows("SELECT state, cause FROM camera") == [("offline", "machine east/gate gave it up")]

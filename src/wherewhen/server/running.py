@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -51,6 +52,16 @@ def serving(folder: Path, config: ServerConfig, group: Group | None = None) -> I
         host = config.host if config.host != "localhost" else "127.0.0.1"
         log.info("status page: http://%s:%d/", f"[{host}]" if ":" in host else host, port)
         yield port
+
+
+@contextmanager
+def with_server(config: WatchConfig) -> Iterator[WatchConfig]:
+    """Serve the store of a service inside the block, where its settings have a server; gives them with its port."""
+    if config.server is None:
+        yield config
+        return
+    with serving(Path(config.store.path), config.server, group_of(config)) as port:
+        yield replace(config, server=replace(config.server, port=port))
 
 
 @contextmanager

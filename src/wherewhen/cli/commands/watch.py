@@ -25,6 +25,8 @@ class Options:
             file.
         port: of the web server with the status page, 127.0.0.1 unless the file names a host; default: that of the file
             (server.port), else no server.
+        distributed: an actor for each camera on a Ray cluster; alerts go to a hub.
+        ray_address: address of a running Ray cluster; default: one on this machine.
         check: read the settings, load models and sinks, print them, and end.
         device: auto, cpu or cuda.
         log_format: of the log on standard error: text, or json for an object a line.
@@ -40,6 +42,8 @@ class Options:
     shard: str | None = None
     hub: str | None = None
     port: int | None = None
+    distributed: Literal["ray"] | None = None
+    ray_address: str | None = None
     check: bool = False
     device: str = "auto"
     log_format: Literal["text", "json"] = "text"
@@ -49,8 +53,6 @@ class Options:
 
 def run(options: Options) -> int:
     """Watch until the service is interrupted, or until the replayed recordings end."""
-    from contextlib import ExitStack
-    from dataclasses import replace
     from pathlib import Path
 
     from wherewhen.core.config import build, read_yaml
@@ -59,7 +61,8 @@ def run(options: Options) -> int:
     from wherewhen.live import logs, service
     from wherewhen.live.settings import WatchConfig, with_options
     from wherewhen.runtime.interrupts import until_interrupted
-    from wherewhen.server.running import checked, group_of, serving
+    from wherewhen.server import actors
+    from wherewhen.server.running import checked, group_of, with_server
 
     path = Path(options.source)
     is_file = path.suffix.lower() in (".yaml", ".yml")
@@ -77,11 +80,13 @@ def run(options: Options) -> int:
         print_lines("checked", lines, as_json=options.json)
         return 0
     logs.use(options.log_format, quiet=options.quiet)
-    with until_interrupted() as stop, ExitStack() as stack:
-        if config.server is not None:
-            port = stack.enter_context(serving(Path(config.store.path), config.server, group))
-            config = replace(config, server=replace(config.server, port=port))
-        service.watch(config, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
+    if options.distributed:
+        tasks = actors.tasks(settings, config, options.device, options.quiet, options.log_format)
+        with actors.cluster(options.ray_address) as ray, until_interrupted() as stop:
+            actors.watch(ray, tasks, config.of_hub.url, stop)
+        return 0
+    with until_interrupted() as stop, with_server(config) as served:
+        service.watch(served, stop, device=options.device, quiet=options.quiet, log_format=options.log_format)
     return 0
 
 
@@ -89,9 +94,12 @@ VERB = Verb(
     "start",
     Options,
     run,
-    addresses=("source", "hub"),
+    addresses=("source", "hub", "ray_address"),
     needs=(
         Need(("json",), "check", True, "alerts are lines of JSON already"),
         Need(("log_format",), "check", False, "nothing is logged"),
+        Need(("ray_address",), "distributed"),
+        Need(("shard",), "distributed", False, "Ray chooses the machine of each camera"),
+        Need(("port",), "distributed", False, "each camera takes a free port"),
     ),
 )
