@@ -7,8 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from wherewhen.core.contracts.sinks import Message
@@ -28,7 +31,8 @@ RATE = 10
 
 
 def picture(index: int, width: int = 64) -> np.ndarray:
-    image = np.full((48, width, 3), 60, np.uint8)
+    """A picture that no other index up to 600 has."""
+    image = np.full((48, width, 3), 20 + index // 3, np.uint8)
     image[8:24, (2 * index) % 40 : (2 * index) % 40 + 12] = (200, 120, 60)
     return image
 
@@ -55,8 +59,21 @@ def watched(folder: Path, recording: Path, config: ClipConfig) -> tuple[AlertFil
     with Reading(recording, "keep", None, files.ring()) as video:
         frames = list(video.frames())
     for frame in frames[:: RATE // 2]:
-        files.snapshots.add(ORIGIN + frame.end, frame.image)
+        files.snapshots.add(ORIGIN + frame.start, frame.image)
     return files, frames
+
+
+def keys(recording: Path) -> list[float]:
+    """When its key pictures begin."""
+    with av.open(str(recording)) as video:
+        packets = [packet for packet in video.demux(video=0) if packet.pts is not None]
+        return sorted(float(packet.pts * packet.time_base) for packet in packets if packet.is_keyframe)
+
+
+def key_before(recording: Path, moment: float) -> float:
+    """When the last key picture before a moment begins, else the first one."""
+    every = keys(recording)
+    return max((key for key in every if key <= moment), default=every[0])
 
 
 def read(path: Path) -> list[Frame]:
@@ -69,9 +86,9 @@ def test_a_clip_shows_the_alert_with_the_time_before_and_after(tmp_path: Path, r
     one = alert(40.0, 44.0)
     files.picture(one)
     clip = files.clip(one, ORIGIN)
-    assert clip == Clip(f"clips/yard/{one.id}.mp4", None)
+    assert clip == Clip(f"clips/yard/{one.id}.mp4", None, pytest.approx(ORIGIN + key_before(recording, 35.0), abs=1e-4))
     pictures = read(tmp_path / str(clip.name))
-    first = next(n for n, frame in enumerate(frames) if np.array_equal(frame.image, pictures[0].image) and n >= 250)
+    (first,) = [n for n, frame in enumerate(frames) if np.array_equal(frame.image, pictures[0].image)]
     assert first / RATE <= 40.0 - 5.0  # the key picture before
     assert first / RATE + pictures[-1].end == pytest.approx(44.0 + 2.0, abs=0.4)
     for ours, theirs in zip(pictures, frames[first:], strict=False):
@@ -79,6 +96,48 @@ def test_a_clip_shows_the_alert_with_the_time_before_and_after(tmp_path: Path, r
     for kind, form in (("snapshot", "JPEG"), ("thumb", "WEBP")):
         with Image.open(tmp_path / str(files.name(kind, one))) as image:
             assert (image.format, image.size) == (form, (64, 48))
+
+
+@pytest.fixture(scope="module")
+def read_once(tmp_path_factory: pytest.TempPathFactory, recording: Path) -> tuple[AlertFiles, list[Frame]]:
+    """The files of a camera whose stream was read, and its pictures."""
+    return watched(tmp_path_factory.mktemp("read"), recording, ClipConfig())
+
+
+@settings(max_examples=10)
+@given(st.floats(3.0, 58.0), st.floats(0.0, 20.0), st.floats(0.0, 12.0), st.floats(0.0, 3.0), st.booleans())
+def test_each_time_in_a_clip_is_a_time_of_the_camera(
+    recording: Path,
+    read_once: tuple[AlertFiles, list[Frame]],
+    start: float,
+    length: float,
+    before: float,
+    after: float,
+    packets: bool,
+) -> None:
+    whole, frames = read_once
+    files = AlertFiles(whole.folder, ClipConfig(before_seconds=before, after_seconds=after))
+    files.snapshots = whole.snapshots
+    files._packets = whole._packets if packets else files._packets
+    if not packets:
+        start = max(start, frames[-1].end - 28.0)  # of the pictures for snapshots the last 30 s are kept, two a second
+        length = max(length, 0.6)
+    one = alert(start, min(start + length, frames[-1].end))
+    clip = files.clip(one, ORIGIN)
+    assert clip.name is not None and clip.start is not None
+    starts = np.array([frame.start for frame in frames])
+    for shown in read(whole.folder / clip.name):
+        at = clip.start + shown.start - ORIGIN
+        number = int(np.abs(starts - at).argmin())
+        assert at == pytest.approx(starts[number], abs=1e-3)
+        if packets:
+            np.testing.assert_array_equal(shown.image, frames[number].image)
+        else:  # encoded again
+            around = frames[max(0, number - 4) : number + 5]
+            off = [np.abs(shown.image.astype(int) - frame.image).mean() for frame in around]
+            assert around[int(np.argmin(off))] is frames[number]
+    if packets:
+        assert clip.start == pytest.approx(ORIGIN + key_before(recording, start - before), abs=1e-3)
 
 
 @pytest.mark.parametrize(

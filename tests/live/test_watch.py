@@ -19,10 +19,13 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model import Model
 from wherewhen.live.alerts import Alerts
 from wherewhen.live.camera import CameraWatch
+from wherewhen.live.control import judge
 from wherewhen.live.database import Database
 from wherewhen.live.retention import StoreConfig, clean
 from wherewhen.live.settings import CameraConfig, WatchConfig, with_options
 from wherewhen.live.wall_clock import Now
+from wherewhen.review.judged import judged_items
+from wherewhen.video import reader
 from wherewhen.video.writer import Writer
 
 BEGIN = 1_790_000_000.0
@@ -91,6 +94,15 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
         clip, ended = message["after"]["wherewhen"]["files"]["clip"], message["kind"] == "end"
         assert message["after"]["has_clip"] is ended
         assert (clip is not None and (tmp_path / clip).exists()) is ended
+    clips = rows(tmp_path, "SELECT clip_t0 FROM item WHERE severity = 'alert'")
+    assert clips == [(pytest.approx(begin, abs=1e-3),)] * len(items)  # the only key picture is the first one
+    (id,), *_ = rows(tmp_path, "SELECT id FROM item WHERE severity = 'alert' ORDER BY t0")
+    with Database(tmp_path) as database:
+        judge(database, str(id), "true", BEGIN)
+    (judged,) = judged_items(tmp_path)
+    assert (judged.start, judged.end) == pytest.approx((wanted[0][0], wanted[0][1]), abs=1e-3)
+    shown, filmed = (reader.picture(path, judged.start).image for path in (judged.footage, recording))
+    np.testing.assert_array_equal(shown, filmed)
     pictures = [tmp_path / str(name) for (name,) in rows(tmp_path, "SELECT snapshot FROM item")]
     assert all(picture.read_bytes().startswith(b"\xff\xd8") for picture in pictures)
     assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "finished")]
@@ -140,7 +152,7 @@ def test_a_stream_that_broke_is_opened_again(yard: Path, recording: Path, tmp_pa
     server = Thread(target=served, args=(recording, port, 2, done))
     server.start()
     time.sleep(0.2)
-    camera = config(f"tcp://127.0.0.1:{port}", between(model, recording))
+    camera = config(f"tcp://127.0.0.1:{port}", between(model, recording), latency_seconds=600.0)  # drops nothing
     watch = CameraWatch("gate", camera, model, tmp_path, ["kept"], ["kept"], Now(SPEED))
     thread = Thread(target=watch.run, args=(stop,))
     thread.start()

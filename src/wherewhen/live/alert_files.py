@@ -54,10 +54,14 @@ class ClipConfig:
 
 
 class Clip(NamedTuple):
-    """The name of a clip in the store, None where there is none; and what is to be said about it."""
+    """The name of a clip in the store, None where there is none; and what is to be said about it.
+
+    ``start``: the time of day at second 0 of the clip, in seconds since 1970.
+    """
 
     name: str | None
     note: str | None
+    start: float | None = None
 
 
 class AlertFiles:
@@ -104,37 +108,38 @@ class AlertFiles:
         if not config.longest_seconds:
             return Clip(None, None)
         since, until = alert.start - config.before_seconds, end + config.after_seconds
-        notes: list[str] = []
+        name, clips = _name("clip", alert), list[Clip]()
 
         def cut(path: Path) -> None:
-            notes.clear()
+            note = None
             try:
-                _, last = self._packets.cut(path, since - origin, until - origin)
+                first, last = self._packets.cut(path, since - origin, until - origin)
+                start = origin + first
             except VideoError as error:
                 if is_full(error):
                     raise
-                self._encode(path, since, until, error)
-                notes.append(f"encoded from two pictures a second: {error.cause}")
+                start = self._encode(path, since, until, error)
+                note = f"encoded from two pictures a second: {error.cause}"
             else:
                 if last < end - origin - SLACK:
-                    notes.append(
-                        f"ends before the alert: clips have {config.longest_seconds:g} s and {config.memory} at most"
-                    )
+                    note = f"ends before the alert: clips have {config.longest_seconds:g} s and {config.memory} at most"
+            clips.append(Clip(name, note, start))
 
-        name = _name("clip", alert)
         missing = self._write(name, cut, self._packets.bytes + int(shutil.disk_usage(self.folder).total * FREE / 2))
-        return Clip(None, missing) if missing else Clip(name, "; ".join(notes) or None)
+        return Clip(None, missing) if missing else clips[-1]
 
-    def _encode(self, path: Path, since: float, until: float, cause: VideoError) -> None:
-        """A clip of the pictures that are kept for snapshots, where there are no packets."""
-        pictures = self.snapshots.between(since, until)
+    def _encode(self, path: Path, since: float, until: float, cause: VideoError) -> float:
+        """A clip of the pictures that are kept for snapshots, where there are no packets; when it begins."""
+        stored = self.snapshots.between(since, until)
+        pictures = [(moment, picture) for moment, picture in stored if picture.shape == stored[-1][1].shape]
         if not pictures:
             raise cause
+        start = pictures[0][0]
         path.parent.mkdir(parents=True, exist_ok=True)
         with Writer(path, 2.0, ours=True) as writer:
             for moment, picture in pictures:
-                if picture.shape == pictures[-1][1].shape:
-                    writer.write(picture, moment - pictures[0][0])
+                writer.write(picture, moment - start)
+        return start
 
     def _write(self, name: str, write: Callable[[Path], None], size: int = ROOM) -> str | None:
         """Write a file, once there is room for so many bytes; why it can't be written, None where it is."""

@@ -192,7 +192,7 @@ class CameraWatch:
         def tap(frame: Frame, arrival: float) -> None:
             moment = clock(frame.end, arrival)
             self._size = frame.image.shape[1], frame.image.shape[0]
-            self._files.snapshots.add(moment, frame.image)
+            self._files.snapshots.add(moment - (frame.end - frame.start), frame.image)
             self._seen = self._pictures(moment, frame.image)
 
         limit, ring = self.config.latency_seconds, self._files.ring()
@@ -294,7 +294,7 @@ class CameraWatch:
             "id": alert.id, "camera": alert.camera, "t0": alert.start, "t1": alert.end, "severity": alert.severity,
             "score": alert.top_score, "threshold": alert.threshold, "suppressed": alert.suppressed,
             "box_json": json.dumps(alert.box), "zones_json": json.dumps(alert.entered), "snapshot": snapshot,
-            "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note,
+            "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note, "clip_t0": clip.start,
             "light": self.budget.light, "model_sha": self.budget.model.sha, "alerted": alert.sent_at,
         }  # fmt: skip
         changed = ", ".join(f"{name} = excluded.{name}" for name in row if name != "light")

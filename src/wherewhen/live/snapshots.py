@@ -19,17 +19,17 @@ class Snapshots:
         self._pictures: deque[tuple[float, Pixels]] = deque()
 
     def add(self, at: float, picture: Pixels) -> None:
-        """Add a picture ``(H, W, 3)`` of a moment in seconds."""
+        """Add a picture ``(H, W, 3)`` that begins at a moment in seconds."""
         self._pictures.append((at, picture))
         while not at - SECONDS <= self._pictures[0][0] <= at:  # also later ones: the clock was put back
             self._pictures.popleft()
 
     def nearest(self, moment: float) -> Pixels | None:
-        """The picture nearest to a moment; None without one."""
+        """The picture that begins nearest to a moment; None without one."""
         return min(self._list(), key=lambda pair: abs(pair[0] - moment), default=(0.0, None))[1]
 
     def between(self, since: float, until: float) -> list[tuple[float, Pixels]]:
-        """The pictures of a time, with their moments."""
+        """The pictures that begin within a time, with the moments."""
         return [pair for pair in self._list() if since <= pair[0] <= until]
 
     def _list(self) -> list[tuple[float, Pixels]]:
