@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from reviewed import add_item, add_video, write_video
 
 from wherewhen.core.database import Tables
@@ -61,3 +63,21 @@ def test_groups_grow_as_items_come(tmp_path: Path) -> None:
         assert tables.rows("SELECT cluster, cluster_size FROM item WHERE id IN ('a', 'c')") == [(rows["a"][0], 3)] * 2
     row = review.row("a")
     assert row is not None and feature_of(row, review.folder) is not None
+
+
+def test_alerts_without_a_clip_here_are_grouped_by_their_pictures(tmp_path: Path) -> None:
+    alerts = {"lamp1": scene(1, LAMP, 60), "lamp2": scene(2, LAMP, 62), "gate": scene(3, GATE, -60)}
+    with Tables(tmp_path / "live.db") as tables:
+        for id, picture in alerts.items():
+            Image.fromarray(picture).save(tmp_path / f"{id}.webp", quality=90)
+            box = json.dumps(GATE if id == "gate" else LAMP)
+            clip = f"clips/yard/{id}.mp4" if id == "lamp1" else None  # that another machine has
+            add_item(tables, id, clock="wall", thumb=f"{id}.webp", box_json=box, clip=clip)
+        add_item(tables, "open", clock="wall", thumb="lamp1.webp", t1=None)
+        add_item(tables, "none", clock="wall")
+    review = Review(tmp_path / "live.db", is_live=True)
+    assert group_more(review) == 3
+    with Tables(review.file) as tables:
+        groups = dict(tables.rows("SELECT id, cluster FROM item"))
+    assert groups["lamp1"] == groups["lamp2"] != groups["gate"]
+    assert groups["open"] is None and groups["none"] is None

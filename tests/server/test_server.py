@@ -7,13 +7,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from reviewed import Client
+from reviewed import Client, write_video
 from watched import WatchedStore
 
 pytest.importorskip("fastapi")
@@ -293,6 +293,36 @@ def test_reviews_are_marked_as_viewed_and_back(client: Client) -> None:
     back = json.dumps({"ids": ["1.5-aaa"], "reviewed": False}).encode()
     assert client("/api/reviews/viewed", "POST", back, Content_Type="application/json").status == 200
     assert viewed() == []
+
+
+def test_alerts_of_a_running_service_are_grouped_and_sorted_as_they_come(tmp_path: Path) -> None:
+    store = WatchedStore(tmp_path)
+    clip = write_video(tmp_path / "alert.mp4").read_bytes()
+
+    def queue(client: Client, count: int) -> list[dict[str, Any]]:
+        """The queue, once so many alerts are in groups."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            items: list[dict[str, Any]] = client("/api/v1/review?sort=uncertain").json["items"]
+            if sum(item["cluster"] is not None for item in items) == count:
+                return items
+            time.sleep(0.05)
+        pytest.fail(f"no {count} alerts in groups after a minute")
+
+    with closing(store.database), served(tmp_path) as client:
+        store.alert("1.5-far", 1000.0, clip=clip)
+        store.alert("2.5-near", 9000.0, clip=clip)
+        store.database.write("UPDATE item SET score = 0.81 WHERE id = '2.5-near'")
+        first = queue(client, 2)
+        assert {item["cluster_size"] for item in first} == {2}
+        store.alert("3.5-other", 90000.0, camera="yard", clip=clip)
+        store.alert("4.5-bare", 190000.0)  # has no clip, and is sorted with the others
+        queue(client, 3)
+        end, ids = time.monotonic() + 60, []
+        # nearest to its threshold first; look-alikes of it last
+        while ids[-1:] != ["1.5-far"] and time.monotonic() < end:
+            ids = [item["id"] for item in client("/api/v1/review?sort=uncertain").json["items"]]
+        assert ids == ["2.5-near", "3.5-other", "4.5-bare", "1.5-far"]
 
 
 def test_another_host_needs_a_token() -> None:

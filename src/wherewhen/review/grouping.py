@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.values import Features, Pixels
 from wherewhen.review import items
 from wherewhen.review.judged import clip_start
-from wherewhen.review.media import footage
+from wherewhen.review.media import footage, thumb
 from wherewhen.review.opened import Review
 from wherewhen.review.order import Groups
 from wherewhen.review.ranking import rank
@@ -32,22 +33,43 @@ AT_ONCE = 20  # items between two updates of the database
 INTERVAL = 2.0  # seconds between two looks for new items
 RANKED = 20  # verdicts after which the queue is sorted again
 NONE = b""  # features of an item whose video can't be read
+_STANDING = (
+    "SELECT COUNT(*), COUNT(t1), COALESCE(MAX(rowid), 0), (SELECT COUNT(*) FROM verdict WHERE undone_at IS NULL) "
+    "FROM item"
+)
 
 
-def keep_grouping(review: Review, stop: Event) -> None:
+@contextmanager
+def grouping(review: Review) -> Iterator[None]:
+    """Group the items of a database and sort its queue in a thread as they come, inside the block."""
+    stop = Event()
+    worker = Thread(target=_keep_grouping, args=(review, stop), name="grouping", daemon=True)
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join(10)
+
+
+def _keep_grouping(review: Review, stop: Event) -> None:
     """Compute features of items as they come, group them and sort the queue, until ``stop`` is set."""
-    judged = 0
+    before, judged, trouble = list[int](), 0, ""
     while True:
         try:
             changed = group_more(review, stop)
             if review.file.is_file():
-                with review.writing() as tables:
-                    ((count,),) = tables.rows("SELECT COUNT(*) FROM verdict")
-                    if changed or count - judged >= RANKED:
-                        judged = count
+                with review.reading() as connection:  # items that came, ended and went
+                    ((*items, count),) = connection.execute(_STANDING).fetchall()
+                if changed or items != before or count - judged >= RANKED:
+                    with review.writing() as tables:
                         rank(tables)
+                    before, judged = items, count
+            trouble = ""
         except (OSError, sqlite3.Error, StoreError) as error:
-            log.warning("%s: look-alikes are not grouped (%s)", review.file, error)
+            if str(error) != trouble:
+                log.warning("%s: look-alikes are not grouped (%s)", review.file, error)
+            trouble = str(error)
         if stop.wait(INTERVAL):
             return
 
@@ -70,23 +92,37 @@ def group_more(review: Review, stop: Event | None = None) -> int:
 
 
 def feature_of(row: Mapping[str, Any], folder: Path) -> Features | None:
-    """Features of an item, float32 ``(D,)``; None where its video can't be read.
+    """Features of an item, float32 ``(D,)``; None where neither its video nor its picture can be read.
 
     The brightness of 8 x 8 cells of its box, the motion of 8 x 8 cells of the picture, and where the box is; each of
-    length 1, and so is the whole: the likeness of two items is the cosine of their features.
+    length 1, and so is the whole: the likeness of two items is the cosine of their features. Of an alert without a
+    clip here, such as one of another machine, they are those of its picture, without motion.
     """
-    source = footage(row, folder)
-    if source is None:
-        return None
+    source, box = footage(row, folder), json_of(row["box_json"] or "null") or [0.0, 0.0, 1.0, 1.0]
     moment = max(0.0, (row["t0"] + (row["t1"] or row["t0"])) / 2 - clip_start(row))
-    box = json_of(row["box_json"] or "null") or [0.0, 0.0, 1.0, 1.0]
     try:
+        if source is None:
+            picture = _still(row, folder)
+            return None if picture is None else pooled(picture, picture, box)
         with reader.reading(source) as video:
             first = video.picture(max(0.0, moment - APART), width=WIDTH).image
             second = video.picture(moment, width=WIDTH).image
-    except (VideoError, ValueError):
+    except (VideoError, ValueError, OSError):
         return None
     return pooled(first, second, box)
+
+
+def _still(row: Mapping[str, Any], folder: Path) -> Pixels | None:
+    """The thumbnail of an alert, of the size of other pictures; None without one."""
+    path = thumb(row, folder) if row["video"] is None else None
+    if path is None:
+        return None
+    from PIL import Image
+
+    with Image.open(path) as image:
+        small = image.convert("RGB").resize((WIDTH, max(2, WIDTH * image.height // image.width)))
+        picture: Pixels = np.asarray(small)
+    return picture
 
 
 def pooled(first: Pixels, second: Pixels, box: list[float]) -> Features:
@@ -154,8 +190,8 @@ def _waiting(review: Review) -> list[dict[str, Any]]:
     try:
         with review.reading() as connection:
             ids = connection.execute(
-                "SELECT id FROM item WHERE feature IS NULL AND (clip IS NOT NULL OR video IS NOT NULL) "
-                "AND review != 'expired' ORDER BY priority DESC LIMIT ?", (AT_ONCE,),
+                "SELECT id FROM item WHERE feature IS NULL AND t1 IS NOT NULL AND review != 'expired' "
+                "AND COALESCE(clip, video, thumb) IS NOT NULL ORDER BY priority DESC LIMIT ?", (AT_ONCE,),
             ).fetchall()  # fmt: skip
             return [row for (id,) in ids if (row := items.row_of(connection, id)) is not None]
     except StoreError:

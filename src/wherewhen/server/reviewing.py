@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
 from urllib.parse import quote
 
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.secret_text import SHORTEST
 from wherewhen.live.settings import LOOPBACK
-from wherewhen.review.grouping import keep_grouping
+from wherewhen.review.grouping import grouping
 from wherewhen.review.opened import Review
 from wherewhen.server.app import create_review
 from wherewhen.server.guard import Guard
@@ -91,12 +90,5 @@ def serving_review(review: Review, access: Access) -> Iterator[str]:
         ConfigError: it can't listen there.
     """
     guard = Guard(create_review(review), access.token, access.hosts, access.users)
-    stop = Event()
-    worker = Thread(target=keep_grouping, args=(review, stop), name="grouping", daemon=True)
-    with answering(guard, access.host, access.port) as port:
-        worker.start()
-        try:
-            yield access.address(port)
-        finally:
-            stop.set()
-            worker.join(10)
+    with answering(guard, access.host, access.port) as port, grouping(review):
+        yield access.address(port)

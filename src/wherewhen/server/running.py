@@ -10,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+from wherewhen.core.database import OF_STORE
 from wherewhen.core.errors import ConfigError, os_reason
 from wherewhen.live.hub import Group, Hub
 from wherewhen.live.settings import ServerConfig, WatchConfig
+from wherewhen.review.grouping import grouping
+from wherewhen.review.opened import Review
 from wherewhen.server.app import create
 from wherewhen.server.guard import App, Guard, split
 
@@ -46,9 +49,12 @@ def _guarded(folder: Path, config: ServerConfig, group: Group | None) -> App:
 def serving(folder: Path, config: ServerConfig, group: Group | None = None) -> Iterator[int]:
     """Serve the store in a folder inside the block; gives the port. ConfigError where it can't listen there.
 
+    Look-alikes among its alerts are grouped meanwhile.
+
     ``group``: of a machine among several.
     """
-    with answering(_guarded(folder, config, group), config.host, config.port) as port:
+    app = _guarded(folder, config, group)
+    with answering(app, config.host, config.port) as port, grouping(Review(folder / OF_STORE, is_live=True)):
         host = config.host if config.host != "localhost" else "127.0.0.1"
         log.info("status page: http://%s:%d/", f"[{host}]" if ":" in host else host, port)
         yield port
