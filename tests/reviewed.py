@@ -34,7 +34,7 @@ class Client:
         self.port = port
 
     def __call__(self, path: str, method: str = "GET", plain: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             body = plain if isinstance(plain, bytes) else None if plain is None else json.dumps(plain).encode()

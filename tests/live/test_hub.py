@@ -44,6 +44,20 @@ def test_an_alert_arrives_once_with_its_picture_though_answers_get_lost(group: G
     assert posted == row[3]
 
 
+def test_the_hub_gets_no_items_that_a_person_at_a_machine_marked_or_is_shown_again(group: Group) -> None:
+    a = group.machine("a")
+    a.beat()
+    a.alert(FIRST, "new", "end")
+    a.deliver()
+    columns = "camera, t0, t1, severity, score, threshold, zones_json, state, clip"
+    for values in ("'again', id, 'alert'", "'m-1', NULL, 'missed'"):
+        a.database.write(
+            f"INSERT INTO item(id, repeat_of, source, {columns}) SELECT {values}, {columns} FROM item WHERE id = ?",
+            FIRST,
+        )
+    assert a.database.rows("SELECT key FROM outbox") == []
+
+
 def test_a_second_machine_waits_until_the_lease_of_the_first_ends(group: Group) -> None:
     a, b = group.machine("a"), group.machine("b")
     assert a.holder == member.WAITING

@@ -67,6 +67,9 @@ def test_alerts_of_today_and_the_last_one_are_those_that_were_sent(store: Watche
         [(midnight - 1, "alert"), (midnight, "alert"), (midnight + 5, "alert"), (midnight + 9, "detection")]
     ):
         store.alert(str(number), start, severity)
+    again = "INSERT INTO item(id, repeat_of, {0}) SELECT '2again', '2', {0} FROM item WHERE id = '2'"
+    store.database.write(again.format("camera, t0, t1, severity, score, threshold, zones_json, state"))
+    store.database.write("UPDATE item SET t0 = t0 + 1 WHERE id = '2again'")
     (seen,) = overview(tmp_path, NOW).cameras
     assert seen.used_today == 2
     assert seen.last_alert is not None and seen.last_alert.id == "2"

@@ -57,6 +57,11 @@ def store(tmp_path_factory: pytest.TempPathFactory, stack: ExitStack) -> Watched
     one.alert("2.5-bbb", 2000.0, "detection", camera="yard", suppressed="zone")
     one.alert("3.5-ccc", 3000.0, end=None, camera="yard", snapshot=JPEG)
     one.alert(HOSTILE, now, zones=json.dumps([HOSTILE]))
+    columns = "camera, t0, t1, severity, score, threshold, box_json, zones_json, state, clip, snapshot"
+    for source in ("again", "missed", "audit"):  # what only people are shown, or marked
+        added = f"(id, source, repeat_of, {columns}) SELECT ?, ?, ?, {columns}"
+        original = ("again", "alert", "1.5-aaa") if source == "again" else (source, source, None)
+        one.database.write(f"INSERT INTO item{added} FROM item WHERE id = '1.5-aaa'", *original)
     verdict = "INSERT INTO verdict(item, camera, verdict, t0, t1, at) VALUES ('1.5-aaa', 'gate', 'false', 0, 1, 2)"
     one.database.write(verdict)
     one.database.write("INSERT INTO outbox(sink, key, message_json) VALUES ('mqtt', 'k', '{}')")
@@ -241,7 +246,7 @@ def test_events_have_the_fields_of_frigate(client: Client) -> None:
     assert event["data"]["box"] == [0.25, 0.5, 0.25, 0.25]
     assert event["has_clip"] and event["has_snapshot"]
     assert client("/api/events/2.5-bbb").json["wherewhen"]["suppressed"] == "zone"
-    assert client("/api/events/9").status == 404
+    assert [client(f"/api/events/{id}").status for id in ("9", "again", "missed", "audit")] == [404] * 4
     assert client("/api/version").body.decode().startswith("0.16.0-wherewhen-")
 
 
@@ -277,6 +282,13 @@ def test_clips_are_read_in_parts(client: Client) -> None:
     for name in ("snapshot.jpg", "thumbnail.jpg"):
         picture = client(f"/api/events/1.5-aaa/{name}")
         assert (picture.headers["content-type"], picture.body) == ("image/jpeg", JPEG)
+
+
+def test_reviews_are_events_of_the_model_alone(client: Client) -> None:
+    assert [one["id"] for one in client("/api/review?before=4000").json] == ["3.5-ccc", "2.5-bbb", "1.5-aaa"]
+    body = json.dumps({"ids": ["again", "missed", "audit"]}).encode()
+    answer = client("/api/reviews/viewed", "POST", body, Content_Type="application/json")
+    assert answer.json["message"].startswith("0 ")
 
 
 def test_reviews_are_marked_as_viewed_and_back(client: Client) -> None:

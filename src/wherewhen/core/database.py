@@ -160,6 +160,10 @@ MIGRATIONS = (
 """
 
 
+IS_EVENT = "source IN ('alert', 'detection') AND repeat_of IS NULL"
+"""The condition of SQL for items that a camera's model found, without those that only a person is shown or marked."""
+
+
 class Tables:
     """One connection to a file with these tables; each process and thread has its own.
 

@@ -29,6 +29,10 @@ CHANGES = {"item": "t1, severity, score, suppressed, clip, clip_note, alerted, c
 """Columns whose change is sent; all, where a table is not among them."""
 
 
+OURS = "new.machine IS NULL AND new.repeat_of IS NULL AND COALESCE(new.source, '') != 'missed'"
+"""Items that the hub gets: neither its own ones, nor those that a person here is shown again or marked."""
+
+
 def mirror(database: Database, on: bool) -> None:
     """From now on, put changed rows into the outbox of the hub; or do so no more."""
     with database.transaction() as changes:
@@ -42,7 +46,7 @@ def mirror(database: Database, on: bool) -> None:
                 if not on:
                     continue
                 of = f" OF {CHANGES[table]}" if is_update and table in CHANGES else ""
-                when = "WHEN new.machine IS NULL" if table == "item" else ""
+                when = f"WHEN {OURS}" if table == "item" else ""
                 picture = "new.snapshot" if table == "item" and not is_update else "NULL"
                 key = f"'row:{table}:' || {KEYS[table]}"
                 more = f"'table', '{table}', 'accepted', {accepted if is_update else '0'}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wherewhen.budget.blocks import DAY
-from wherewhen.core.database import OF_STORE, reading
+from wherewhen.core.database import IS_EVENT, OF_STORE, reading
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.live.control import OFF, WATCHED_BY
@@ -172,7 +172,7 @@ def _camera(
     state, cause, since, at, text = row.fetchone() or ("offline", "not opened yet", started, now, None)
     status = json_of(text) if text else {}
     day = DAY * (status.get("at", now) // DAY)
-    sent = "FROM item WHERE camera = ? AND severity = 'alert'"
+    sent = f"FROM item WHERE camera = ? AND severity = 'alert' AND {IS_EVENT}"
     (used,) = connection.execute(f"SELECT COUNT(*) {sent} AND alerted >= ?", (name, day)).fetchone()
     newest = connection.execute(f"SELECT id, t0, t1, score {sent} ORDER BY t0 DESC LIMIT 1", (name,)).fetchone()
     view = CameraView(name, state, cause, since, status, facts, used, LastAlert(*newest) if newest else None, None)

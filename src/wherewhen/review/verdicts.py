@@ -144,7 +144,7 @@ def add_missed(tables: Tables, judgement: Judgement, user: str | None, now: floa
     if judgement.start is None or judgement.end is None or judgement.end <= judgement.start:
         raise ConfigError("missed: expected start and end, in seconds of the item's clock")
     id = f"m-{hashlib.sha256(judgement.key.encode()).hexdigest()[:20]}"
-    columns = "camera, clock, video, clip, clip_t0, threshold, state, model_sha, light"
+    columns = "camera, clock, video, clip, clip_t0, machine, threshold, state, model_sha, light"
     with tables.transaction():
         earlier = tables.rows("SELECT id, item FROM verdict WHERE key = ?", judgement.key)
         if earlier:
@@ -181,7 +181,7 @@ def _show_again(tables: Tables, number: int) -> None:
         return
     candidates = tables.rows(
         "SELECT id FROM item WHERE review IN ('judged', 'used') AND repeat_of IS NULL AND source != 'missed' "
-        "AND id NOT IN (SELECT repeat_of FROM item WHERE repeat_of IS NOT NULL) AND id NOT IN "
+        "AND t1 IS NOT NULL AND id NOT IN (SELECT repeat_of FROM item WHERE repeat_of IS NOT NULL) AND id NOT IN "
         "(SELECT item FROM verdict WHERE id > ?) ORDER BY id", number - PAUSE,
     )  # fmt: skip
     if not candidates:
@@ -190,7 +190,7 @@ def _show_again(tables: Tables, number: int) -> None:
     original = candidates[int(digest, 16) % len(candidates)][0]
     columns = (
         "camera, t0, t1, severity, score, threshold, box_json, zones_json, state, snapshot, thumb, clip, light, "
-        "model_sha, source, clock, video, clip_t0, class, feature, cluster, cluster_size, place"
+        "model_sha, source, clock, video, clip_t0, machine, class, feature, cluster, cluster_size, place"
     )
     tables.write(
         f"INSERT INTO item(id, repeat_of, priority, {columns}) SELECT ?, id, COALESCE((SELECT priority FROM item "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from wherewhen.core.database import IS_EVENT
 from wherewhen.core.documents import json_of
 from wherewhen.live.database import Database
 from wherewhen.live.overview import opened
@@ -47,7 +48,7 @@ def events(folder: Path, query: Query) -> list[dict[str, Any]]:
 
 def event_of(folder: Path, id: str) -> dict[str, Any] | None:
     """The event of an id; None without one."""
-    row = _row(folder, id)
+    row = _row(folder, id, f"id = ? AND {IS_EVENT}")
     return event(folder, row) if row is not None else None
 
 
@@ -101,9 +102,10 @@ def event(folder: Path, row: sqlite3.Row) -> dict[str, Any]:
 def mark(folder: Path, ids: list[str], reviewed: bool) -> int:
     """Note that events were reviewed, or that they were not; how many of them there are."""
     with opened(folder) as connection:  # a store must be there
-        count = sum(len(connection.execute("SELECT 1 FROM item WHERE id = ?", (id,)).fetchall()) for id in ids)
+        query = f"SELECT 1 FROM item WHERE id = ? AND {IS_EVENT}"
+        count = sum(len(connection.execute(query, (id,)).fetchall()) for id in ids)
     database = Database(folder)
-    insertion = "INSERT OR IGNORE INTO viewed SELECT id, ? FROM item WHERE id = ?"
+    insertion = f"INSERT OR IGNORE INTO viewed SELECT id, ? FROM item WHERE id = ? AND {IS_EVENT}"
     try:
         with database.transaction() as changes:
             for id in ids:
@@ -123,10 +125,10 @@ def verdicts(folder: Path) -> dict[tuple[str, str], int]:
         return {(camera, verdict): count for camera, verdict, count in rows}
 
 
-def _row(folder: Path, id: str) -> sqlite3.Row | None:
+def _row(folder: Path, id: str, where: str = "id = ?") -> sqlite3.Row | None:
     with opened(folder) as connection:
         connection.row_factory = sqlite3.Row
-        row: sqlite3.Row | None = connection.execute(f"SELECT {COLUMNS} FROM item WHERE id = ?", (id,)).fetchone()
+        row: sqlite3.Row | None = connection.execute(f"SELECT {COLUMNS} FROM item WHERE {where}", (id,)).fetchone()
         return row
 
 
@@ -151,7 +153,7 @@ def _rows(connection: sqlite3.Connection, folder: Path, query: Query) -> Iterato
 
 def _conditions(query: Query) -> tuple[list[str], list[Any]]:
     """Conditions of SQL with their values."""
-    conditions, values = ["1"], list[Any]()
+    conditions, values = [IS_EVENT], list[Any]()
     for column, names in (("camera", _names(query.cameras)), ("severity", _names(query.severity))):
         if names:
             conditions.append(f"{column} IN ({', '.join('?' * len(names))})")
