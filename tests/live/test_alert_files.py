@@ -20,8 +20,11 @@ from wherewhen.core.values import Frame
 from wherewhen.live import retention
 from wherewhen.live.alert_files import AlertFiles, Clip, ClipConfig
 from wherewhen.live.alerts import Alert
+from wherewhen.live.control import judge
 from wherewhen.live.database import Database
-from wherewhen.live.retention import StoreConfig, clean, make_room
+from wherewhen.live.overview import overview
+from wherewhen.live.overview_text import lines
+from wherewhen.live.retention import Lost, StoreConfig, clean, make_room
 from wherewhen.video.packets import Packets
 from wherewhen.video.reader import Reading
 from wherewhen.video.writer import Writer
@@ -194,9 +197,9 @@ def stored(folder: Path, count: int, size: int = 1000) -> list[str]:
             path = folder / kind / "yard" / f"{one.id}.x"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(bytes(size))
-        fields = (one.id, "yard", one.start, one.end, "alert", 0.9, 0.5, "[]", "ok")
-        query = "INSERT INTO item(id, camera, t0, t1, severity, score, threshold, zones_json, state) VALUES"
-        database.write(f"{query} (?, ?, ?, ?, ?, ?, ?, ?, ?)", *fields)
+        fields = (one.id, "yard", one.start, one.end, "alert", 0.9, 0.5, "[]", "ok", f"clips/yard/{one.id}.x")
+        query = "INSERT INTO item(id, camera, t0, t1, severity, score, threshold, zones_json, state, clip) VALUES"
+        database.write(f"{query} (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *fields)
         names.append(one.id)
     database.close()
     return names
@@ -209,7 +212,7 @@ class Left(NamedTuple):
 
 def left(folder: Path) -> Left:
     database = Database(folder)
-    items = [id for (id,) in database.rows("SELECT id FROM item ORDER BY t0")]
+    items = [id for (id,) in database.rows("SELECT id FROM item WHERE review != 'expired' ORDER BY t0")]
     database.close()
     return Left(items, {path.stem for kind in retention.KINDS for path in (folder / kind).rglob("*.*")})
 
@@ -229,6 +232,82 @@ def test_the_oldest_alerts_go_by_days_and_by_bytes(tmp_path: Path, days: float, 
     assert left(tmp_path) == (names[-remain:], {*names[-remain:], "my own"})
 
 
+HOUR = 1 / 24  # of days
+STATES = st.lists(st.sampled_from(("open", "false", "true", "unsure", "used")), min_size=1, max_size=12)
+
+
+def judged(database: Database, id: str, verdict: str) -> None:
+    """Give an alert a verdict; *used*: one that a model has learned from, *open*: none."""
+    if verdict != "open":
+        judge(database, id, "false" if verdict == "used" else verdict, ORIGIN)
+    if verdict == "used":
+        database.write("UPDATE item SET review = 'used' WHERE id = ?", id)
+
+
+@settings(max_examples=25)
+@given(STATES, st.integers(1, 12), st.integers(1, 12), st.integers(0, 40))
+def test_what_was_judged_stays_until_a_model_learned_from_it_its_days_are_over_or_the_room_is(
+    tmp_path_factory: pytest.TempPathFactory, verdicts: list[str], hours: int, judged_hours: int, thousands: int
+) -> None:
+    folder, count = tmp_path_factory.mktemp("store"), len(verdicts)
+    names = stored(folder, count)
+    config = StoreConfig(str(folder), hours * HOUR, f"{thousands}kB", judged_hours * HOUR)
+    with Database(folder) as database:
+        database.write("PRAGMA synchronous = OFF")
+        for name, verdict in zip(names, verdicts, strict=True):
+            judged(database, name, verdict)
+        clean(folder, database, config, ORIGIN + 3600.0 * (count - 1) + 1)
+        states = dict(database.rows("SELECT id, review FROM item"))
+        clips = dict(database.rows("SELECT id, clip FROM item"))
+        lost = Lost.of(text for (text,) in database.rows("SELECT value_json FROM fact WHERE name = 'lost_verdicts'"))
+    there = left(folder).files
+    ages = dict(zip(names, range(count - 1, -1, -1), strict=True))  # hours, nearly
+    waiting = {name for name, verdict in zip(names, verdicts, strict=True) if verdict in ("false", "true")}
+    keeps = [name for name in names if ages[name] < (max(hours, judged_hours) if name in waiting else hours)]
+    order = sorted(keeps, key=lambda name: (name in waiting and ages[name] < judged_hours, name))
+    assert there == set(order[max(0, len(order) - thousands // 3) :]), "3 kB each: the oldest go, what was judged last"
+    usual = {"open": "open", "false": "judged", "true": "judged", "unsure": "judged", "used": "used"}
+    for name, verdict in zip(names, verdicts, strict=True):
+        gone = name not in there
+        assert states[name] == ("expired" if gone and verdict == "open" else usual[verdict])
+        assert (clips[name] is None) is gone
+    expected = len([name for name in keeps if name in waiting and ages[name] < judged_hours and name not in there])
+    assert (lost.verdicts if lost is not None else 0) == expected
+
+
+def test_rows_stay_for_sixty_days(tmp_path: Path) -> None:
+    names = stored(tmp_path, 3)
+    with Database(tmp_path) as database:
+        judged(database, names[1], "true")
+        for days, rest in ((59.0, names), (60.03, names[1:]), (61.0, [])):
+            clean(tmp_path, database, StoreConfig(str(tmp_path)), ORIGIN + days * 86400)
+            assert [id for (id,) in database.rows("SELECT id FROM item ORDER BY t0")] == rest
+    assert left(tmp_path).files == set()
+
+
+def test_status_and_log_say_what_was_lost_and_all_that_shows_a_clip_expires_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (name, other), now = stored(tmp_path, 2), ORIGIN + 7200.0
+    columns = "camera, t0, t1, severity, score, threshold, zones_json, state, clip"
+    with Database(tmp_path) as database:
+        database.write("INSERT INTO service VALUES (1, 7, ?, ?, NULL, '{}')", now, now)
+        again = f"INSERT INTO item(id, repeat_of, {columns}) SELECT 'again', id, {columns} FROM item WHERE id = ?"
+        missed = f"INSERT INTO item(id, source, {columns}) SELECT 'm-1', 'missed', {columns} FROM item WHERE id = ?"
+        database.write(again, name)
+        database.write(missed, other)
+        judged(database, name, "true")
+        judged(database, "m-1", "missed")
+        with caplog.at_level(logging.WARNING, "wherewhen"):
+            clean(tmp_path, database, StoreConfig(str(tmp_path), bytes="3kB"), now)
+        assert "1 of them were judged" in caplog.text
+        states = dict(database.rows("SELECT id, review FROM item"))
+        assert states == {name: "judged", "again": "expired", other: "open", "m-1": "judged"}
+        assert left(tmp_path).files == {other}, "it shows an event that a person marked"
+    assert "clips of 1 judged alerts" in "".join(lines(overview(tmp_path, now + 60)))
+    assert "judged alerts" not in "".join(lines(overview(tmp_path, now + 8 * 86400)))
+
+
 @pytest.mark.parametrize(
     "name", ["yard/12.5-holiday.mp4", "yard/1.000000-a b.mp4", "1.000000-abc123.mp4", "a/b/1.000000-abc123.mp4"]
 )
@@ -244,6 +323,8 @@ def test_recordings_that_only_look_like_alerts_stay(tmp_path: Path, name: str) -
 
 def test_room_is_made_by_removing_the_oldest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = stored(tmp_path, 6)
+    with Database(tmp_path) as database:
+        judged(database, names[0], "true")
     (tmp_path / retention.RESERVE).touch()
     usage = retention.shutil.disk_usage(tmp_path)
 
@@ -253,9 +334,10 @@ def test_room_is_made_by_removing_the_oldest(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(retention.shutil, "disk_usage", used)
     assert make_room(tmp_path, 7_000)
-    assert left(tmp_path) == (names[2:], set(names[2:]))
+    rest = [names[0], *names[3:]]  # what no model has learned from yet goes last
+    assert left(tmp_path) == (rest, set(rest))
     assert not make_room(tmp_path, 21_000)
-    assert left(tmp_path) == ([], set())
+    assert left(tmp_path) == ([names[0]], set()), "what was judged does not expire"
 
 
 def test_a_full_disk_costs_clips_and_never_alerts(

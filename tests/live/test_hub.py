@@ -17,6 +17,7 @@ from wherewhen.live import control, member
 from wherewhen.live.hub import LEASE
 from wherewhen.live.overview import overview
 from wherewhen.live.overview_text import lines
+from wherewhen.live.retention import StoreConfig, clean
 
 FIRST, SECOND = "1790000000.000001-aaa", "1790000100.000001-bbb"
 
@@ -56,6 +57,18 @@ def test_the_hub_gets_no_items_that_a_person_at_a_machine_marked_or_is_shown_aga
             FIRST,
         )
     assert a.database.rows("SELECT key FROM outbox") == []
+
+
+def test_an_alert_expires_at_the_hub_when_its_clip_goes_at_the_machine(group: Group) -> None:
+    a = group.machine("a")
+    a.beat()
+    a.alert(FIRST, "new", "end", clip=b"clip")
+    a.deliver()
+    states = "SELECT review, clip IS NULL FROM item"
+    assert group.hub.database.rows(states) == [("open", 0)]
+    clean(a.folder, a.database, StoreConfig(bytes="0B"), START + 60)
+    a.deliver()
+    assert a.database.rows(states) == group.hub.database.rows(states) == [("expired", 1)]
 
 
 def test_a_second_machine_waits_until_the_lease_of_the_first_ends(group: Group) -> None:

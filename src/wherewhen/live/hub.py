@@ -259,7 +259,10 @@ class Hub:
         if database.rows("SELECT 1 FROM received WHERE key = ? AND NOT sent", f"{row['id']}:new"):
             row |= REFUSED
         changed = ", ".join(f"{name} = excluded.{name}" for name in row if name not in ("id", "source", "counted"))
+        gone = row["clip"] is None and database.rows("SELECT 1 FROM item WHERE id = ? AND clip IS NOT NULL", row["id"])
         store(database, "item", row, f"(id) DO UPDATE SET {changed}")
+        if gone:
+            database.write("UPDATE item SET review = 'expired' WHERE id = ? AND review = 'open'", row["id"])
 
     def _thumb(self, snapshot: str) -> str | None:
         """The name of the thumbnail of a snapshot, which is written where it is not there."""

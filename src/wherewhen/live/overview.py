@@ -15,6 +15,7 @@ from wherewhen.core.database import IS_EVENT, OF_STORE, reading
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import StoreError
 from wherewhen.live.control import OFF, WATCHED_BY
+from wherewhen.live.retention import LOST, Lost
 
 FINISHED = "finished"  # why a replay that came to its end is offline
 LEASE = 30.0  # seconds for which a machine has a camera after it last said so
@@ -102,7 +103,7 @@ class CameraView:
 class Overview:
     """The service at a moment ``now``; ``stopped``: when it ended as intended; ``outbox``: messages by sink.
 
-    ``machines``: those of a hub.
+    ``machines``: those of a hub. ``lost``: judged alerts whose files went before a model learned from them.
     """
 
     now: float
@@ -114,6 +115,7 @@ class Overview:
     outbox: dict[str, int]
     free_bytes: int
     machines: tuple[MachineView, ...] = ()
+    lost: Lost | None = None
 
     @property
     def ok(self) -> bool:
@@ -126,6 +128,7 @@ class Overview:
             "ok": self.ok, "running": self.running, "started": self.started, "stopped": self.stopped,
             "cameras": [camera.plain() for camera in self.cameras], "outbox": self.outbox,
             "storage_free_bytes": self.free_bytes, "machines": [machine._asdict() for machine in self.machines],
+            "lost_verdicts": self.lost._asdict() if self.lost else None,
         }  # fmt: skip
 
 
@@ -153,9 +156,12 @@ def overview(folder: Path, now: float) -> Overview:
         outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
         query = "SELECT name, at, skew FROM machine WHERE at > ? ORDER BY name"
         rows = connection.execute(query, (now - RECENT,)).fetchall()
+        facts = connection.execute("SELECT value_json FROM fact WHERE name = ?", (LOST,))
+        lost = Lost.of(text for (text,) in facts)
     machines = tuple(MachineView(name, at, skew, now - at < LEASE) for name, at, skew in rows)
     free = shutil.disk_usage(folder).free
-    return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free, machines)
+    return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free, machines,
+                    lost if lost is not None and lost.is_shown(now) else None)  # fmt: skip
 
 
 def _absence(now: float, at: float, stopped: float | None) -> str:

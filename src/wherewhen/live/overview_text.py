@@ -11,10 +11,10 @@ UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def lines(service: Overview) -> list[str]:
-    """A line about the service, and one for each camera; at a hub, one for each machine that is silent too."""
+    """A line about the service, and one for each camera; then what else is wrong."""
     width = max((len(camera.name) for camera in service.cameras), default=0)
     cameras = [f"{camera.name:<{width}}  {about(camera, service.now)}" for camera in service.cameras]
-    return [headline(service), *cameras, *silent_machines(service)]
+    return [headline(service), *cameras, *silent_machines(service), *lost_verdicts(service)]
 
 
 def silent_machines(service: Overview) -> list[str]:
@@ -23,6 +23,17 @@ def silent_machines(service: Overview) -> list[str]:
         f"machine {machine.name}: no sign of life for {ago(service.now - machine.at)}"
         for machine in service.machines
         if not machine.up
+    ]
+
+
+def lost_verdicts(service: Overview) -> list[str]:
+    """A line about verdicts that no model can learn from any more."""
+    if service.lost is None:
+        return []
+    count, last = service.lost.verdicts, ago(service.now - service.lost.at)
+    return [
+        f"clips of {count} judged alerts were removed for lack of room before a model learned from them, the last "
+        f"{last} ago: learn more often, or raise store.bytes"
     ]
 
 
