@@ -16,6 +16,7 @@ from wherewhen.core.store import write_atomic
 from wherewhen.live.alerts import Alert
 from wherewhen.live.retention import FREE, ROOM, is_full, make_room, size_of
 from wherewhen.live.snapshots import Snapshots, encoded
+from wherewhen.review.building import AUDIT
 from wherewhen.video.packets import Packets
 from wherewhen.video.writer import Writer
 
@@ -87,7 +88,8 @@ class AlertFiles:
 
         ``duration``: seconds that a score lasts before an alert begins. ``event``: whether an alert is open.
         """
-        self._packets.release(scored - duration - self.config.before_seconds - SLACK, event=event)
+        needed = max(duration + self.config.before_seconds, AUDIT) + SLACK
+        self._packets.release(scored - needed, event=event)
 
     def name(self, kind: str, alert: Alert) -> str | None:
         """The name of a file of an alert in the store: of its snapshot, thumb or clip; None where it has none."""

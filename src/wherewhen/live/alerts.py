@@ -153,7 +153,7 @@ class Alerts:
         if self.alert is None and lasts >= self.level:
             began, top = self._above or (start, score)
             fields = (end, score, top, best, "detection", self.threshold)
-            self.alert = Alert(_id(began), self.camera, began, *fields, state=state)  # type: ignore[arg-type]
+            self.alert = Alert(new_id(began), self.camera, began, *fields, state=state)  # type: ignore[arg-type]
             self._ends_below = self.level * self.config.keep
         elif self.alert is None:
             return
@@ -168,6 +168,11 @@ class Alerts:
         elif end - self._updated_at >= self.config.update_seconds:
             self._updated_at = end
             yield Change("update", before, self.alert)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether an alert that was sent is open."""
+        return self.alert is not None and self.alert.severity == "alert"
 
     @property
     def idle(self) -> bool:
@@ -229,6 +234,7 @@ def _best(boxes: Scores | None) -> Box | None:
     return x0, y0, x1, y1
 
 
-def _id(start: float) -> str:
+def new_id(start: float) -> str:
+    """A new name of what begins at a moment in seconds since 1970, by which a store sorts its files."""
     letters = string.ascii_lowercase + string.digits
     return f"{start:.6f}-{''.join(secrets.choice(letters) for _ in range(6))}"

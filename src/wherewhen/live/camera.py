@@ -19,7 +19,8 @@ from wherewhen.core.errors import VideoError
 from wherewhen.core.values import Frame, Prediction
 from wherewhen.inference.detector import Detector
 from wherewhen.live.alert_files import AlertFiles, Clip
-from wherewhen.live.alerts import Alert, Alerts, Change
+from wherewhen.live.alerts import Alert, Alerts, Change, new_id
+from wherewhen.live.auditing import Auditor, Quiet
 from wherewhen.live.budgeting import CameraBudget, ModelRecord, sent_before
 from wherewhen.live.control import Orders, orders
 from wherewhen.live.database import Database
@@ -61,6 +62,7 @@ class Status:
     reconnects: int = 0
     alerts: int = 0
     detections: int = 0
+    audits: int = 0
     suppressed: dict[str, int] = field(default_factory=dict)
     rate: float = 0.0
     latency: float = 0.0
@@ -149,6 +151,7 @@ class CameraWatch:
         settings = (self.config.budget, self._alerting, model, now, self.config.layout)
         self.budget = CameraBudget(database, self.name, *settings)
         self.alerts.sent_before(*sent_before(database, self.name, now))
+        self._auditor = Auditor(database, self.name)
         self._obey()
         if self.orders.moved:
             self._pictures.held, self._seen = True, "moved"
@@ -260,8 +263,21 @@ class CameraWatch:
                 self.budget.store(maker(float(start), float(end), float(score)), self.now())
             held = self.budget.held or (None if permits(self._periods, float(end)) else "schedule")
             self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, held))
+            quiet = self.state == "ok" and score < self.alerts.threshold and not self.alerts.is_sending
+            if (span := self._auditor(float(start), float(end), float(score), quiet)) is not None:
+                self._audit(span)
         is_open = self.alerts.alert is not None
         self._files.release(float(step.frames.edges[-1]), self.alerts.duration, event=is_open)
+
+    def _audit(self, span: Quiet) -> None:
+        """Store a random quiet span for review, where it has a clip; nobody is notified."""
+        id, facts = new_id(span.start), (span.score, span.score, None)
+        alert = Alert(id, self.name, span.start, span.end, *facts, "detection", self.alerts.threshold, end=span.end)
+        if (clip := self._files.clip(alert, self._origin)).name is None:
+            return
+        self._files.picture(alert)
+        self.status.audits += 1
+        self._database.together(partial(self._keep, alert, clip, "audit"))
 
     def _tell(self, changes: Iterator[Change]) -> None:
         for change in changes:
@@ -287,8 +303,8 @@ class CameraWatch:
         if change.alert.severity == "alert":
             self._send(change.kind, change.before, change.alert, clip)
 
-    def _keep(self, alert: Alert, clip: Clip) -> None:
-        """Store an alert with the names of its files."""
+    def _keep(self, alert: Alert, clip: Clip, source: str | None = None) -> None:
+        """Store an alert with the names of its files; ``source``: what it is instead of an event (`Judged.source`)."""
         snapshot, thumb = (self._files.name(kind, alert) for kind in ("snapshot", "thumb"))
         row = {
             "id": alert.id, "camera": alert.camera, "t0": alert.start, "t1": alert.end, "severity": alert.severity,
@@ -297,6 +313,7 @@ class CameraWatch:
             "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note, "clip_t0": clip.start,
             "light": self.budget.light, "model_sha": self.budget.model.sha, "alerted": alert.sent_at,
         }  # fmt: skip
+        row |= {"source": source} if source is not None else {}
         changed = ", ".join(f"{name} = excluded.{name}" for name in row if name != "light")
         self._database.write(
             f"INSERT INTO item({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "

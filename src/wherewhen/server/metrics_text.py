@@ -89,6 +89,7 @@ def _of_each() -> Iterator[tuple[str, str, str, Any]]:
         counts("severity", lambda status: {"alert": status["alerts"], "detection": status["detections"]}
                if status else {}),
     )  # fmt: skip
+    yield "audits_total", "counter", "Random quiet clips that were stored for review.", status("audits")
     yield (
         "alerts_suppressed_total", "counter", "Alerts that were not sent.",
         counts("reason", lambda status: status.get("suppressed", {})),
