@@ -38,6 +38,7 @@ _beside("oracle")
 _beside("watched")
 _beside("reviewed")
 _beside("grouped")
+_beside("browsed")
 Golden, Published = _GOLDEN.Golden, _GOLDEN.Published
 hypothesis_settings.register_profile("busy", deadline=None)  # a machine that others use too is slow now and then
 hypothesis_settings.load_profile("busy")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -176,6 +177,28 @@ def test_verdicts_are_stored_once_and_undone(fresh: tuple[Review, Client]) -> No
     assert client("/api/v1/verdicts/999", "DELETE").status == 404
     assert client("/api/v1/verdicts/99999999999999999999999", "DELETE").status == 404
     assert client("/api/v1/stats").json["judged"] == 0
+
+
+def test_many_verdicts_are_undone_at_once_by_their_keys(fresh: tuple[Review, Client]) -> None:
+    _, client = fresh
+    client.judge(*({"key": f"k{id}", "item": id, "verdict": "false"} for id in "abc"))
+    missed = client("/api/v1/missed", "POST", {"key": "m", "item": "a", "start": 0.5, "end": 1}).json["item"]["id"]
+    for _ in range(2):
+        answer = client("/api/v1/verdicts/undo", "POST", {"keys": ["kc", "unknown", "ka", "m"]}).json
+        assert [(item["id"], item["state"]) for item in answer["items"]] == [("c", "open"), ("a", "open")]
+        assert answer["gone"] == [missed]
+    assert client("/api/v1/review").json["counts"] == {"open": 2, "judged": 1, "used": 0, "expired": 0}
+    for keys in (["k"] * 1001, "kb", [7], ["\ud800"]):
+        assert client("/api/v1/verdicts/undo", "POST", {"keys": keys}).status == 422
+    assert client("/api/v1/review").json["counts"]["judged"] == 1
+
+
+def test_an_id_may_hold_a_slash(client: Client) -> None:
+    id = quote(HOSTILE, safe="")
+    assert client(f"/api/v1/items/{id}").json["id"] == HOSTILE and "/" in HOSTILE
+    assert client(f"/api/v1/items/{id}/curve").status == 200
+    assert client(f"/api/v1/items/{id}/clip.mp4").status == 404, "its clip is outside of the folder"
+    assert client("/api/v1/items/w3%2Fx").status == 404
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ class Clips {
   private slots: Slot[] = [];
   private shown: Slot | null = null;
   private measured = 0;
+  private playing = true;
+  private speed = 1;
 
   /** Puts the players into an element. */
   attach(parent: HTMLElement): void {
@@ -80,15 +82,32 @@ class Clips {
       if (video.videoWidth) this.shape.value = video.videoWidth / video.videoHeight;
       if (before && item && Math.abs(video.currentTime - this.loop(this.shown)[0]) > 0.3) this.restart(this.shown);
     }
+    [this.playing, this.speed] = [playing, speed];
     video.playbackRate = speed;
     if (playing) void video.play().catch(() => {});
     else video.pause();
   }
 
-  /** The time of the selected item that is to be seen, in the item's time. */
-  time(): number {
+  /** The time of the selected item that is to be seen, in the item's time; null without a picture. */
+  time(): number | null {
     const { item, video } = this.shown ?? {};
-    return item && video ? item.clip.offset + video.currentTime : 0;
+    return item && video && video.readyState >= HTMLMediaElement.HAVE_METADATA ? item.clip.offset + video.currentTime : null;
+  }
+
+  /** Takes the shape of a picture that stands for the clip, until the clip is there. */
+  likeStill({ naturalWidth, naturalHeight }: HTMLImageElement): void {
+    if (this.showing.value !== "playing" && naturalHeight) this.shape.value = naturalWidth / naturalHeight;
+  }
+
+  /** Loads the clips again that failed. */
+  retry(): void {
+    for (const { video, item } of this.slots) if (item && video.error) video.load();
+    const { video } = this.shown ?? {};
+    if (video && this.showing.value === "missing") {
+      this.showing.value = "loading";
+      video.playbackRate = this.speed;
+      if (this.playing) void video.play().catch(() => {});
+    }
   }
 
   /** Shows the picture of a time, in the item's time; whether the clip has it. */

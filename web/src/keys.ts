@@ -20,7 +20,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ["H", "heat map"],
   ["G", "show the look-alikes of a group"],
   ["S", "snooze the camera"],
-  ["enter, esc", "confirm, cancel"],
+  ["enter esc", "confirm, cancel"],
   ["?", "this list"],
 ];
 
@@ -44,14 +44,20 @@ function handled(event: KeyboardEvent): boolean {
   if (!bracket && (event.ctrlKey || event.metaKey || event.altKey)) return false;
   if (target.closest("select, input, textarea")) return false;
   if (event.key === "Escape") return done(act.back());
-  if (document.querySelector("dialog[open]")) return event.key === "?" && done(act.back());
+  if (act.dialog.value !== null) return event.key === "?" && act.dialog.value === "keys" && done(act.back());
   const pressed = event.key === " " || event.key === "Enter";
   if (pressed && target.closest("button, a, summary")) return false;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = nameOf(event);
   if (act.mode.value.name === "place" && placed(key)) return true;
   const known = COMMANDS[key];
   if (!known || (event.repeat && !known.repeats)) return known !== undefined;
   return done(known.run(event.shiftKey));
+}
+
+/** What a key is called; a letter of another alphabet, by its place on the keyboard. */
+function nameOf({ key, code }: KeyboardEvent): string {
+  if (key.length !== 1) return key;
+  return key > "~" && code.startsWith("Key") ? code.slice(3).toLowerCase() : key.toLowerCase();
 }
 
 const done = (_: unknown): true => true;
@@ -78,7 +84,7 @@ const COMMANDS: Record<string, Command> = {
   w: { run: (shift) => act.askPlace(shift) },
   m: { run: () => act.askMissed(clips.time()) },
   s: { run: () => act.askSnooze() },
-  h: { run: () => (act.heat.value = !act.heat.value) },
+  h: { run: () => act.toggleHeat() },
   g: { run: () => current.value && act.fold(current.value) },
   z: undo,
   Backspace: undo,

@@ -1,11 +1,12 @@
 import { render } from "preact";
 import { listenToKeys } from "./keys";
+import { clips } from "./clips";
 import { start, send } from "./outbox";
 import { App } from "./parts/app";
 import { budgets, neighbours } from "./parts/side";
 import { curves } from "./parts/curve";
 import { Away, Refused, listen, server } from "./server";
-import { guarded, info, latest, readQueue, refresh, say, settle } from "./state";
+import { guarded, info, latest, readQueue, refresh, remove, say, settle } from "./state";
 import "./page.css";
 
 const PAUSE = 200; // ms in which changes are gathered
@@ -18,11 +19,15 @@ async function begin(): Promise<void> {
   if (!read || !info.value) return void setTimeout(begin, AGAIN);
   start(
     info.value.store ?? "",
-    (items, verdicts) => {
+    (items, verdicts, gone) => {
       settle(items, verdicts);
+      remove(gone);
       if (verdicts.length) neighbours.forget();
     },
-    (reason) => say(reason, true),
+    (reason, item) => {
+      say(reason, true);
+      if (item !== null) void refresh([item]);
+    },
   );
   await Promise.all([readQueue(), readLatest()]);
   listen(gather, opened, () => void send());
@@ -50,6 +55,7 @@ function opened(): void {
   curves.forget();
   neighbours.forget();
   budgets.forget();
+  clips.retry();
   void readQueue(true);
   void readLatest();
 }

@@ -9,7 +9,7 @@ export type Box = [number, number, number, number];
 
 export interface Stored {
   id: number;
-  key: string;
+  key: string | null;
   item: string;
   verdict: Verdict;
   start: number | null;
@@ -108,4 +108,41 @@ export interface Stats {
   median_seconds: number | null;
   consistency?: { shown_twice: number; agree: number };
   misses?: { audited: number; missed: number; low: number | null; high: number | null };
+}
+
+/** Items whose verdicts were taken back, and ids of those that went with them. */
+export interface Undone {
+  items: Item[];
+  gone?: string[];
+}
+
+/** Verdicts held out, as a model judges them. */
+export interface HeldOut {
+  false_alarms: number;
+  false: number;
+  events_found: number;
+  confirmed: number;
+}
+
+/** A model that learned from verdicts, beside the one that it came from. */
+export interface Run {
+  sha: string;
+  parent_sha: string;
+  folder: string;
+  at: number;
+  active: boolean;
+  held_out: { champion?: HeldOut; challenger?: HeldOut; promoted?: boolean; reason?: string };
+}
+
+export interface Training {
+  state: "idle" | "running" | "done" | "failed";
+  started?: number;
+  output?: string;
+  detail?: string;
+}
+
+export interface Runs {
+  runs: Run[];
+  models: string[];
+  training: Training;
 }

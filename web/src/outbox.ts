@@ -9,8 +9,14 @@ import type { Box, Item, Judgement, Missed, Stored, Verdict } from "./model";
 import { Away, Refused, server } from "./server";
 
 export type Deed = { type: "judge"; verdicts: Judgement[] } | { type: "missed"; missed: Missed };
-/** Undo sends the verdicts again, which tells their numbers, unless these are known. */
-export type Undo = { type: "undo"; of: Deed | null; numbers: number[]; items: string[] };
+/** Takes verdicts back by their keys; those of other programs may have none, but a number. */
+export type Undo = { type: "undo"; keys: string[]; numbers: number[]; items: string[] };
+/** What a person did, as far as undo needs it. */
+export interface Done {
+  verdict: Verdict;
+  keys: string[];
+  items: string[];
+}
 type Action = Deed | Undo;
 interface Entry {
   name: string;
@@ -26,7 +32,8 @@ export interface Expected {
 
 export type Link = "connecting" | "ok" | "lost" | "signed out";
 
-const MOST = 100; // verdicts of a request: the server limits the size of a body
+const MOST = 1000; // verdicts of a request
+const LARGEST = 400_000; // bytes of them: the server limits the size of a body
 const SLOWEST = 30_000; // ms between tries
 
 export const link = signal<Link>("connecting");
@@ -36,7 +43,7 @@ let sending = false;
 let again: ReturnType<typeof setTimeout> | undefined;
 let wait = 500;
 let count = 0;
-let settled: (items: Item[], verdicts: Stored[]) => void = () => {};
+let settled: (items: Item[], verdicts: Stored[], gone: string[]) => void = () => {};
 let refused: (reason: string, item: string | null) => void = () => {};
 
 /** The number of actions that wait. */
@@ -55,6 +62,12 @@ export const expected = computed(() => {
     }
   }
   return items;
+});
+
+/** The verdicts that waiting actions take back. */
+export const withdrawn = computed(() => {
+  const undone = entries.value.flatMap(({ action }) => (action.type === "undo" ? [action] : []));
+  return { keys: new Set(undone.flatMap(({ keys }) => keys)), numbers: new Set(undone.flatMap(({ numbers }) => numbers)) };
 });
 
 /** A name that no other window makes; `crypto.randomUUID` is missing on pages without HTTPS. */
@@ -89,7 +102,9 @@ export function start(store: string, onSettled: typeof settled, onRefused: typeo
 /** Stores an action and sends it as soon as may be. */
 export function put(action: Action): void {
   const entry = { name: `${prefix}waiting:${named()}`, action };
+  // Where it can't be stored it stays in memory, and the browser asks before the page is closed.
   keep(localStorage, entry.name, action);
+  if (action.type === "undo") for (const key of action.keys) undone.add(key);
   entries.value = [...entries.value, entry];
   send();
 }
@@ -137,6 +152,24 @@ function leading(): Entry[] {
   return group;
 }
 
+/** Parts of a list that fit into a request each. */
+function parts<T>(list: T[]): T[][] {
+  const all: T[][] = [];
+  let size = 0;
+  for (const one of list) {
+    const bytes = 4 * JSON.stringify(one).length;
+    const last = all.at(-1);
+    if (!last || last.length === MOST || size + bytes > LARGEST) {
+      all.push([one]);
+      size = bytes;
+    } else {
+      last.push(one);
+      size += bytes;
+    }
+  }
+  return all;
+}
+
 class SignedOut extends Away {}
 
 /** The answer, or null where the server refuses for good; refusals for want of a token are tried again. */
@@ -151,40 +184,34 @@ async function answer<T>(request: Promise<T>, item: string | null): Promise<T | 
   }
 }
 
-async function judge(verdicts: Judgement[]): Promise<number[]> {
-  const numbers: number[] = [];
-  const store = (one: { verdicts: Stored[]; items: Item[] }) => {
-    numbers.push(...one.verdicts.map(({ id }) => id));
-    settled(one.items, one.verdicts);
-  };
-  for (let first = 0; first < verdicts.length; first += MOST) {
-    const part = verdicts.slice(first, first + MOST);
+async function judge(verdicts: Judgement[]): Promise<void> {
+  for (const part of parts(verdicts)) {
     try {
-      store(await server.judge(part));
+      const stored = await server.judge(part);
+      settled(stored.items, stored.verdicts, []);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      for (const one of part) {
-        const stored = await answer(server.judge([one]), one.item);
-        if (stored) store(stored);
+      if (!(error instanceof Refused) || part.length === 1) {
+        await answer(Promise.reject(error), part[0]!.item);
+        continue;
       }
+      // All or none are stored: halves find the one that is refused.
+      const middle = part.length >> 1;
+      await judge(part.slice(0, middle));
+      await judge(part.slice(middle));
     }
   }
-  return numbers;
 }
 
-async function miss(missed: Missed): Promise<number[]> {
+async function miss(missed: Missed): Promise<void> {
   const stored = await answer(server.missed(missed), null);
-  if (!stored) return [];
-  settled([stored.item], [stored.verdict]);
-  return [stored.verdict.id];
+  if (stored) settled([stored.item], [stored.verdict], []);
 }
 
-async function undo({ of, numbers }: Undo): Promise<void> {
-  if (of?.type === "judge") numbers = await judge(of.verdicts);
-  if (of?.type === "missed") numbers = await miss(of.missed);
-  for (const number of numbers) {
-    const undone = await answer(server.undo(number), null);
-    if (undone) settled(undone.items, []);
+async function undo({ keys, numbers, items }: Undo): Promise<void> {
+  const requests = [...parts(keys).map((part) => () => server.undo(part)), ...numbers.map((one) => () => server.undoNumbered(one))];
+  for (const request of requests) {
+    const undone = await answer(request(), items[0] ?? null);
+    if (undone) settled(undone.items, [], undone.gone ?? []);
   }
 }
 
@@ -202,19 +229,28 @@ const wasStored = new Set<string>();
 
 const isStored = ({ name }: Entry): boolean => localStorage.getItem(name) !== null;
 
-/** Deeds of this window that can be undone, the oldest first; a reload keeps them. */
+/** What this window did and can undo, the oldest first; a reload keeps it. */
 export const deeds = {
-  add(deed: Deed): void {
-    keep(sessionStorage, `${prefix}done:${named()}`, deed);
+  add(done: Done): void {
+    const name = `${prefix}done:${named()}`;
+    while (!keep(sessionStorage, name, done)) {
+      const oldest = names(sessionStorage, "done:")[0];
+      if (oldest === undefined) return; // the server's list of verdicts is undone instead
+      drop(sessionStorage, oldest);
+    }
   },
-  pop(): Deed | null {
-    const name = names(sessionStorage, "done:").at(-1);
-    if (name === undefined) return null;
-    const deed = parsed<Deed>(sessionStorage, name);
-    drop(sessionStorage, name);
-    return deed;
+  pop(): Done | null {
+    for (let name = names(sessionStorage, "done:").at(-1); name; name = names(sessionStorage, "done:").at(-1)) {
+      const done = parsed<Done>(sessionStorage, name);
+      drop(sessionStorage, name);
+      if (done?.keys.some((key) => !undone.has(key))) return done;
+    }
+    return null;
   },
 };
+
+/** Keys of verdicts that this page took back. */
+const undone = new Set<string>();
 
 function names(storage: Storage, kind: string): string[] {
   return Object.keys(storage)
@@ -230,12 +266,14 @@ function parsed<T>(storage: Storage, name: string): T | null {
   }
 }
 
-function keep(storage: Storage, name: string, value: unknown): void {
+/** Stores a value; false where storage is full or forbidden. */
+function keep(storage: Storage, name: string, value: unknown): boolean {
   try {
     storage.setItem(name, JSON.stringify(value));
     if (storage === localStorage) wasStored.add(name);
+    return true;
   } catch {
-    // Full or forbidden: what waits stays in memory, and the browser asks before the page is closed.
+    return false;
   }
 }
 

@@ -1,8 +1,9 @@
 /** Requests to the server of this page. */
 
-import type { Budget, Curve, Info, Item, Judgement, Missed, Neighbours, Page, Stats, Stored } from "./model";
+import type { Budget, Curve, Info, Item, Judgement, Missed, Neighbours, Page, Runs, Stats, Stored, Undone } from "./model";
 
 const PATIENCE = 10_000; // ms
+const KEPT = 50_000; // characters of a body that a closing page may still send; browsers refuse 64 KiB in all
 
 /** The server does not answer, or not now: the same request is worth another try. */
 export class Away extends Error {}
@@ -18,9 +19,10 @@ export class Refused extends Error {
 }
 
 async function ask<T>(path: string, method = "GET", body?: unknown): Promise<T> {
-  const request: RequestInit = { method, signal: AbortSignal.timeout(PATIENCE), keepalive: method !== "GET" };
+  const request: RequestInit & { body?: string } = { method, signal: AbortSignal.timeout(PATIENCE) };
   if (body !== undefined) {
     request.body = JSON.stringify(body);
+    request.keepalive = request.body.length < KEPT;
     request.headers = { "content-type": "application/json" };
   }
   let answer: Response;
@@ -60,11 +62,15 @@ export const server = {
   latest: (limit: number) => ask<{ verdicts: Stored[]; items: Item[] }>(`verdicts?limit=${limit}`),
   judge: (verdicts: Judgement[]) =>
     ask<{ verdicts: Stored[]; items: Item[] }>("verdicts", "POST", { verdicts }),
-  undo: (verdict: number) => ask<{ items: Item[] }>(`verdicts/${verdict}`, "DELETE"),
+  undo: (keys: string[]) => ask<Undone>("verdicts/undo", "POST", { keys }),
+  undoNumbered: (verdict: number) => ask<Undone>(`verdicts/${verdict}`, "DELETE"),
   missed: (missed: Missed) => ask<{ item: Item; verdict: Stored }>("missed", "POST", missed),
   snooze: (camera: string, minutes: number, zone: string | null) =>
     ask<unknown>("snooze", "POST", zone === null ? { camera, minutes } : { camera, minutes, zone }),
-  retrain: () => ask<unknown>("retrain", "POST", {}),
+  runs: () => ask<Runs>("runs"),
+  retrain: (model: string | null) => ask<unknown>("retrain", "POST", { model }),
+  promote: (sha: string) => ask<unknown>(`models/${id(sha)}/promote`, "POST", {}),
+  rollback: (sha: string) => ask<unknown>(`models/${id(sha)}/rollback`, "POST", {}),
 };
 
 /** Calls `changed` with the ids of items that changed, and `opened` whenever the connection is there (again).

@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { STATES, type Info, type Item, type Page, type State, type Stored, type Verdict } from "./model";
-import { expected, link } from "./outbox";
+import { expected, link, waiting } from "./outbox";
 import { Away, Refused, server } from "./server";
 
 export type Sort = "uncertain" | "score" | "time";
@@ -18,10 +18,13 @@ export interface Row {
   id: string;
   members: string[];
   size: number;
+  /** Whether the group may have others, which are not read yet. */
+  more: boolean;
 }
 
 const PAGE = 300; // items of a request
-const FRESH = 50; // items that are asked for one by one after a change; more: the queue is read again
+const FRESH = 100; // items that are read anew after a change; more: the queue is read again
+const PAUSE = 250; // ms after the last change until the numbers are read anew
 
 export const info = signal<Info | null>(null);
 export const query = signal<Query>({ state: "open", camera: "", source: "", sort: "uncertain" });
@@ -30,15 +33,15 @@ export const order = signal<readonly string[]>([]);
 export const total = signal(0);
 export const cursor = signal<string | null>(null);
 export const loading = signal(false);
-export const arrived = signal(0); // items that changed and are not in the queue: it can be read again
+export const arrived = signal(0); // items of this queue that are not in it yet: it can be read again
 export const unfolded = signal<ReadonlySet<number>>(new Set());
 export const selected = signal<string | null>(null);
 export const latest = signal<readonly Stored[]>([]);
-export const message = signal<{ text: string; urgent: boolean } | null>(null);
+export const message = signal<{ text: string; urgent: boolean; number: number } | null>(null);
 const serverCounts = signal<Record<State, number>>({ open: 0, judged: 0, used: 0, expired: 0 });
 
 export const say = (text: string, urgent = false): void => {
-  message.value = { text, urgent };
+  message.value = { text, urgent, number: (message.peek()?.number ?? 0) + 1 };
 };
 
 /** The verdict that holds, with those that the server has not confirmed yet. */
@@ -55,12 +58,18 @@ export function stateOf(item: Item): State {
   return item.state === "judged" ? "open" : item.state;
 }
 
-/** How many items are in each state. */
+/** Whether an item belongs to what the filters show, whatever its state. */
+function isShown(item: Item): boolean {
+  const { camera, source } = query.value;
+  return (!camera || item.camera === camera) && (!source || item.source === source);
+}
+
+/** How many items are in each state, as the server counts them, with verdicts that it has not confirmed yet. */
 export const counts = computed(() => {
   const numbers = { ...serverCounts.value };
   for (const id of expected.value.keys()) {
     const item = items.value.get(id);
-    if (item && stateOf(item) !== item.state) {
+    if (item && isShown(item) && stateOf(item) !== item.state) {
       numbers[item.state] -= 1;
       numbers[stateOf(item)] += 1;
     }
@@ -81,14 +90,14 @@ export const rows = computed(() => {
       group.members.push(id);
       continue;
     }
-    const row = { id, members: [id], size: 1 };
+    const row = { id, members: [id], size: 1, more: false };
     lines.push(row);
     if (item.cluster !== null && !group) groups.set(item.cluster, row);
   }
   for (const row of lines) {
     const item = items.value.get(row.id)!;
-    const grouped = item.cluster !== null && !unfolded.value.has(item.cluster);
-    row.size = grouped && cursor.value !== null ? Math.max(row.members.length, item.cluster_size) : row.members.length;
+    row.size = row.members.length;
+    row.more = row.size > 1 && cursor.value !== null && item.cluster_size > row.size;
   }
   return lines;
 });
@@ -115,9 +124,9 @@ export function settle(changed: readonly Item[], verdicts: readonly Stored[] = [
   const numbers = { ...serverCounts.value };
   for (const item of changed) {
     const before = map.get(item.id)?.state;
-    if (before !== item.state) {
-      if (before) numbers[before] -= 1;
-      if (before) numbers[item.state] += 1;
+    if (before && before !== item.state && isShown(item)) {
+      numbers[before] -= 1;
+      numbers[item.state] += 1;
     }
     map.set(item.id, item);
   }
@@ -130,7 +139,60 @@ export function settle(changed: readonly Item[], verdicts: readonly Stored[] = [
     serverCounts.value = numbers;
     latest.value = unique([...verdicts, ...latest.value]).filter(held).slice(0, 10);
   });
+  recount();
 }
+
+/** Removes items that are no longer there. */
+export function remove(gone: readonly string[]): void {
+  const map = new Map(items.value);
+  const ids = new Set(gone.filter((id) => map.delete(id)));
+  if (!ids.size) return;
+  batch(() => {
+    order.value = order.value.filter((id) => !ids.has(id));
+    if (selected.value !== null && ids.has(selected.value)) selected.value = rows.value[0]?.id ?? null;
+    items.value = map;
+    latest.value = latest.value.filter(({ item }) => !ids.has(item));
+  });
+  recount();
+}
+
+/** Puts items that the queue does not have at its head. */
+export function bring(ids: readonly string[]): void {
+  const there = new Set(order.value);
+  const missing = ids.filter((id) => !there.has(id) && items.value.has(id));
+  if (missing.length) order.value = [...missing, ...order.value];
+}
+
+let changes = 0;
+let isExact = true; // whether the numbers here are those of the server but for changes of items that are known here
+let counting: ReturnType<typeof setTimeout> | undefined;
+
+/** Reads the numbers from the server, once nothing changes any more. What it has more is not in the queue yet. */
+function recount(): void {
+  changes += 1;
+  clearTimeout(counting);
+  counting = setTimeout(async () => {
+    if (waiting.value > 0) return; // it is counted when the server has them
+    const number = changes;
+    try {
+      const page = await server.review({ ...parameters(), limit: "1" });
+      if (number !== changes) return;
+      const { state } = query.value;
+      const known = state === "all" ? total.value : serverCounts.value[state];
+      batch(() => {
+        if (isExact) arrived.value = Math.max(0, arrived.value + page.total - known);
+        isExact = true;
+        serverCounts.value = inAll(page);
+        total.value = page.total;
+      });
+    } catch (error) {
+      if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
+    }
+  }, PAUSE);
+}
+
+const inAll = (page: Page): Record<State, number> =>
+  Object.fromEntries(STATES.map((state) => [state, page.counts[state] ?? 0])) as Record<State, number>;
 
 const unique = (verdicts: Stored[]): Stored[] =>
   [...new Map(verdicts.map((one) => [one.id, one])).values()].sort((one, other) => other.id - one.id);
@@ -142,6 +204,7 @@ let paging = false;
 export async function readQueue(keep = false): Promise<void> {
   const number = ++reading;
   const most = keep ? order.value.length : 0;
+  const since = changes;
   await guarded(async () => {
     let page = await server.review(parameters());
     const all = page.items;
@@ -150,7 +213,7 @@ export async function readQueue(keep = false): Promise<void> {
       all.push(...page.items);
     }
     if (number !== reading) return;
-    take({ ...page, items: all }, []);
+    take({ ...page, items: all }, [], since);
     arrived.value = 0;
     if (place.value < 0 && !(keep && selected.value !== null)) selected.value = rows.value[0]?.id ?? null;
   });
@@ -162,10 +225,10 @@ export async function readOn(last: number): Promise<void> {
   paging = true;
   try {
     while (cursor.value !== null && last > rows.value.length - 40) {
-      const number = reading;
+      const [number, since] = [reading, changes];
       const done = await guarded(async () => {
         const page = await server.review({ ...parameters(), cursor: cursor.value ?? "" });
-        if (number === reading) take(page, order.value);
+        if (number === reading) take(page, order.value, since);
       });
       if (!done) return;
     }
@@ -174,13 +237,15 @@ export async function readOn(last: number): Promise<void> {
   }
 }
 
-function take(page: Page, before: readonly string[]): void {
+/** Takes a page whose numbers are those after `since` changes. */
+function take(page: Page, before: readonly string[], since: number): void {
+  isExact = waiting.value === 0 && since === changes;
   batch(() => {
     settle(page.items);
     order.value = [...new Set([...before, ...page.items.map(({ id }) => id)])];
     cursor.value = page.cursor;
     total.value = page.total;
-    serverCounts.value = Object.fromEntries(STATES.map((state) => [state, page.counts[state] ?? 0])) as typeof page.counts;
+    serverCounts.value = inAll(page);
   });
 }
 
@@ -195,18 +260,34 @@ function parameters(): Record<string, string> {
 /** Reads items anew that another window, process or person changed. */
 export async function refresh(ids: readonly string[]): Promise<void> {
   const shown = ids.filter((id) => items.value.has(id));
-  arrived.value += ids.length - shown.length;
+  if (shown.length < ids.length) recount();
   if (shown.length > FRESH) return readQueue(true);
-  await guarded(async () => settle(await Promise.all(shown.map((id) => server.item(id)))));
+  if (!shown.length) return;
+  await guarded(async () => {
+    const [alone, listed] = [shown.filter((id) => id.includes(",")), shown.filter((id) => !id.includes(","))];
+    const read = listed.length ? (await server.review({ ids: listed.join(","), limit: "1" })).items : [];
+    for (const id of alone) read.push(await server.item(id));
+    settle(read);
+    const there = new Set(read.map(({ id }) => id));
+    remove(shown.filter((id) => !there.has(id)));
+  });
 }
 
-/** All open items of a group of look-alikes; those at hand where the server is away. */
+/** All open items of a group of look-alikes; those that are known here where the server is away. */
 export async function lookAlikes(item: Item): Promise<Item[]> {
   let all = [...items.value.values()];
   try {
-    const page = await server.review({ state: "open", cluster: String(item.cluster), limit: "1000" });
-    settle(page.items);
-    all = page.items.map(({ id }) => items.value.get(id)!);
+    const words = { state: "open", cluster: String(item.cluster), limit: "1000" };
+    let page: Page | null = link.value === "lost" ? null : await server.review(words);
+    const read = [...(page?.items ?? [])];
+    while (page?.cursor != null) {
+      page = await server.review({ ...words, cursor: page.cursor });
+      read.push(...page.items);
+    }
+    if (page) {
+      settle(read);
+      all = read.map(({ id }) => items.value.get(id)!);
+    }
   } catch (error) {
     if (!(error instanceof Away) && !(error instanceof Refused)) throw error;
   }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +32,7 @@ CURVE = 120.0  # seconds of the curve before and after an event
 POINTS = 1200  # of a curve at most
 
 _encoders = BoundedSemaphore(AT_ONCE)
-_locks: defaultdict[Path, Lock] = defaultdict(Lock)
+_locks: dict[str, Lock] = {}
 _codecs: dict[tuple[Path, int], str] = {}
 
 
@@ -62,7 +61,7 @@ def clip(row: Mapping[str, Any], folder: Path) -> Path | None:
         return source
     begin, end = window(row)
     target = _cached(folder, "clip", row["id"], source, begin, end).with_suffix(".mp4")
-    with _locks[target], _encoders:
+    with _lock(target), _encoders:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             span = (begin, end) if row["video"] is not None else None
@@ -84,7 +83,7 @@ def thumb(row: Mapping[str, Any], folder: Path) -> Path | None:
         return None
     moment = (row["t0"] + row["t1"]) / 2
     target = _cached(folder, "thumb", row["id"], source, moment, row["box_json"]).with_suffix(".webp")
-    with _locks[target]:
+    with _lock(target):
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             picture = reader.picture(source, moment, width=THUMB).image
@@ -119,6 +118,11 @@ def points(row: Mapping[str, Any], times: Any, values: Any, since: float, until:
         "times": times.round(3).tolist(), "scores": values.round(4).tolist(), "threshold": row["threshold"],
         "start": since, "end": float(times[-1]) if row["clock"] == "video" and len(times) else until,
     }  # fmt: skip
+
+
+def _lock(target: Path) -> Lock:
+    """The lock of a file that is written; the same for all who ask at the same time."""
+    return _locks.setdefault(str(target), Lock())
 
 
 def _within(folder: Path, name: str | None) -> Path | None:

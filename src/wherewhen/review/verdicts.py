@@ -128,6 +128,13 @@ def undo(tables: Tables, number: int, now: float) -> str | None:
         return str(rows[0][0])
 
 
+def undo_all(tables: Tables, keys: Sequence[str], now: float) -> list[str]:
+    """Withdraw verdicts by their keys, all at once; the ids of their items, each once. Unknown keys are left out."""
+    with tables.transaction():
+        numbers = [number for key in keys for (number,) in tables.rows("SELECT id FROM verdict WHERE key = ?", key)]
+        return list(dict.fromkeys(id for number in numbers if (id := undo(tables, number, now)) is not None))
+
+
 def add_missed(tables: Tables, judgement: Judgement, user: str | None, now: float) -> tuple[str, int]:
     """Store an event that the model missed, in the footage of another item; the new item's id and the verdict's number.
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherewhen.core.database import OF_STORE
-from wherewhen.core.errors import ConfigError, StoreError
+from wherewhen.core.errors import ConfigError, OutputError, StoreError
 from wherewhen.live.hub import Group
 from wherewhen.live.overview import overview
 from wherewhen.review.opened import Review
@@ -79,7 +80,8 @@ def _empty() -> FastAPI:
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         return JSONResponse({"detail": f"{place or 'body'}: {first['msg']}"[:500]}, 422)
 
-    app.add_exception_handler(StoreError, unreadable)
+    for kind in (StoreError, OutputError, sqlite3.OperationalError):  # worth another try
+        app.add_exception_handler(kind, unreadable)
     app.add_exception_handler(ConfigError, wrong)
     app.add_exception_handler(RequestValidationError, invalid)
     return app

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Body, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
-from wherewhen.core.errors import VideoError
+from wherewhen.core.errors import ConfigError, VideoError
 from wherewhen.review import items, media, verdicts
 from wherewhen.review.items import MOST, plain
 from wherewhen.review.opened import Review
@@ -35,12 +35,13 @@ def add_review(app: FastAPI, review: Review) -> None:
     """All routes of the review of a database, below ``/api/v1``."""
     add_queue(app, review)
     add_media(app, review)
+    add_item(app, review)
     add_verdicts(app, review)
     add_facts(app, review)
 
 
 def add_queue(app: FastAPI, review: Review) -> None:
-    """Routes of items: a page of the queue, one item, its curve and the judged items that look like it."""
+    """Routes of items: a page of the queue, the curve of an item and the judged items that look like it."""
 
     @app.get("/api/v1/review", response_model=None)
     def queue(
@@ -57,19 +58,23 @@ def add_queue(app: FastAPI, review: Review) -> None:
                 answer |= {"items": listed, "cursor": None}
         return answer
 
-    @app.get("/api/v1/items/{id}", response_model=None)
-    def item(id: str) -> Any:
-        return plain(_row(review, id), review.folder)
-
-    @app.get("/api/v1/items/{id}/curve", response_model=None)
+    @app.get("/api/v1/items/{id:path}/curve", response_model=None)
     def curve(id: str) -> Any:
         """Scores from two minutes before an item to two minutes after it, in the item's clock."""
         return review.curve(_row(review, id))
 
-    @app.get("/api/v1/items/{id}/neighbours", response_model=None)
+    @app.get("/api/v1/items/{id:path}/neighbours", response_model=None)
     def neighbours(id: str) -> Any:
         """The confirmed and the rejected items that look most like an item."""
         return review.neighbours(_row(review, id))
+
+
+def add_item(app: FastAPI, review: Review) -> None:
+    """The route of one item, after those of its files: an id may hold ``/``."""
+
+    @app.get("/api/v1/items/{id:path}", response_model=None)
+    def item(id: str) -> Any:
+        return plain(_row(review, id), review.folder)
 
 
 def add_media(app: FastAPI, review: Review) -> None:
@@ -84,18 +89,18 @@ def add_media(app: FastAPI, review: Review) -> None:
             raise HTTPException(404, f"this item has no {kind} (any more)")
         return path
 
-    @app.get("/api/v1/items/{id}/clip.mp4", response_model=None)
+    @app.get("/api/v1/items/{id:path}/clip.mp4", response_model=None)
     def clip(id: str, request: Request) -> Any:
         """A clip that browsers play; a range of bytes may be answered in part."""
         path = file(id, media.clip, "clip")
         part = _part(path, request.headers.get("range", ""))
         return part or FileResponse(path, media_type="video/mp4", headers=KEPT)
 
-    @app.get("/api/v1/items/{id}/thumb.webp", response_model=None)
+    @app.get("/api/v1/items/{id:path}/thumb.webp", response_model=None)
     def thumb(id: str) -> Any:
         return FileResponse(file(id, media.thumb, "picture"), media_type="image/webp", headers=KEPT)
 
-    @app.get("/api/v1/items/{id}/heat.webp", response_model=None)
+    @app.get("/api/v1/items/{id:path}/heat.webp", response_model=None)
     def heat(id: str) -> Any:
         _row(review, id)
         raise HTTPException(404, "heat maps are not stored")
@@ -123,6 +128,19 @@ def add_verdicts(app: FastAPI, review: Review) -> None:
         with review.writing() as tables:
             rows = verdicts.recent(tables, _user(request), limit, before)
         return {"verdicts": [items.verdict(row) for row in rows], "items": shown([row["item"] for row in rows])}
+
+    @app.post("/api/v1/verdicts/undo", response_model=None)
+    def undo_all(keys: list[str] = Body(embed=True, max_length=MOST_VERDICTS)) -> Any:  # noqa: B008
+        """Withdraw verdicts by their keys, all at once; unknown ones are left out.
+
+        ``gone``: ids of missed events, which go with their verdicts.
+        """
+        if not all(map(verdicts.is_text, keys)):
+            raise ConfigError("keys: expected Unicode")
+        with review.writing() as tables:
+            ids = verdicts.undo_all(tables, keys, time.time())
+        listed = shown(ids)
+        return {"items": listed, "gone": sorted(set(ids) - {item["id"] for item in listed})}
 
     @app.delete("/api/v1/verdicts/{id}", response_model=None)
     def undo(id: int) -> Any:

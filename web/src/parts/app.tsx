@@ -1,8 +1,9 @@
 /** The whole page. */
 
-import { queueOpen } from "../actions";
+import { dialog, queueOpen } from "../actions";
 import { link, waiting } from "../outbox";
 import { counts, info, message } from "../state";
+import { THEMES, choose, theme } from "../theme";
 import { Bar } from "./bar";
 import { Curve } from "./curve";
 import { Dialogs } from "./dialogs";
@@ -22,6 +23,8 @@ export function App() {
         <span class="left">{counts.value.open.toLocaleString("en")} open</span>
         <span class="gap" />
         <Link />
+        <button class="small" onClick={() => (dialog.value = "models")}><Icon name="models" /><span class="word">models</span></button>
+        <Theme />
         {info.value?.live && <a href="/">cameras</a>}
       </header>
       <main>
@@ -36,6 +39,16 @@ export function App() {
       <Said />
       <Dialogs />
     </>
+  );
+}
+
+/** Goes through the themes. */
+function Theme() {
+  const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]!;
+  return (
+    <button class="small" aria-label={`theme: ${theme.value}`} title={`theme: ${theme.value}; ${next}: click`} onClick={() => choose(next)}>
+      <Icon name={theme.value} />
+    </button>
   );
 }
 
@@ -54,11 +67,12 @@ function Link() {
 
 /** What was done last, for eyes and for screen readers. */
 function Said() {
-  const { text, urgent } = message.value ?? { text: "", urgent: false };
+  const { text, urgent, number } = message.value ?? { text: "", urgent: false, number: 0 };
+  const words = text && <span key={number}>{text}</span>;
   return (
     <div class={urgent ? "said urgent" : "said"}>
-      <p aria-live="polite">{urgent ? "" : text}</p>
-      <p role="alert">{urgent ? text : ""}</p>
+      <p aria-live="polite">{!urgent && words}</p>
+      <p role="alert">{urgent && words}</p>
     </div>
   );
 }

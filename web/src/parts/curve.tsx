@@ -99,7 +99,7 @@ function Axes({ item, curve, near }: { item: Item; curve: Scores | null; near: b
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
         <rect class="event" x={WIDTH * part(item.start)} width={WIDTH * (part(item.end) - part(item.start))} height={HEIGHT} />
         {curve && <path class="area" d={`${path(curve, low, high, top)} V${HEIGHT} H0 Z`} />}
-        {curve && <path class="line" d={path(curve, low, high, top)} />}
+        {curve && <path class="trace" d={path(curve, low, high, top)} />}
         {curve && <path class="threshold" d={`M0 ${HEIGHT * (1 - curve.threshold / top)} H${WIDTH}`} />}
       </svg>
       {!curve && <span class="none dim">no curve</span>}

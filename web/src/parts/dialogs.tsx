@@ -1,30 +1,18 @@
-/** Dialogs: the list of keys, and snoozing. */
+/** Dialogs: the list of keys, snoozing, models. */
 
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { dialog, snooze } from "../actions";
 import { KEYS } from "../keys";
 import { current } from "../state";
+import { Modal } from "./modal";
+import { Models } from "./models";
 
 const MINUTES: readonly (readonly [number, string])[] = [[15, "15 min"], [60, "1 h"], [480, "8 h"], [1440, "24 h"]];
 
 export function Dialogs() {
   if (dialog.value === "keys") return <Keys />;
+  if (dialog.value === "models") return <Models />;
   return dialog.value === "snooze" ? <Snooze /> : null;
-}
-
-function Modal({ title, children }: { title: string; children: ComponentChildren }) {
-  const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => box.current?.showModal(), []);
-  const close = () => (dialog.value = null);
-  return (
-    <dialog ref={box} aria-label={title} onClose={close} onClick={(event) => event.target === box.current && close()}>
-      <h2>{title}</h2>
-      {children}
-      <button class="small" onClick={close}>close</button>
-    </dialog>
-  );
 }
 
 function Keys() {
@@ -33,7 +21,7 @@ function Keys() {
       <dl class="keys">
         {KEYS.map(([keys, text]) => (
           <div key={keys}>
-            <dt>{keys.split(" ").map((key) => (key.length > 1 && /[+–,]/.test(key) ? key : <kbd key={key}>{key}</kbd>))}</dt>
+            <dt>{keys.split(" ").map((key) => (/^([+–]|or)$/.test(key) ? key : <kbd key={key}>{key}</kbd>))}</dt>
             <dd>{text}</dd>
           </div>
         ))}

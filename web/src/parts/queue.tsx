@@ -46,7 +46,11 @@ function Tabs() {
 
 function Filters() {
   const { camera, source, sort } = query.value;
-  const pick = (name: keyof Query) => (event: Event) => change({ [name]: (event.target as HTMLSelectElement).value });
+  const pick = (name: keyof Query) => (event: Event) => {
+    const list = event.target as HTMLSelectElement;
+    list.blur(); // the next key is about the clip
+    change({ [name]: list.value });
+  };
   return (
     <div class="filters">
       <select aria-label="camera" value={camera} onChange={pick("camera")}>
@@ -148,7 +152,7 @@ function Line({ row, index, chosen }: { row: Row; index: number; chosen: boolean
               fold(item);
             }}
           >
-            <Icon name="stack" />{row.size}<span class="hidden"> look-alikes</span>
+            <Icon name="stack" />{row.size}{row.more && "+"}<span class="hidden"> look-alikes</span>
           </span>
         )}
       </span>

@@ -91,11 +91,11 @@ function Latest() {
             <span class="dim">waits</span>
           </li>
         ))}
-        {held.slice(0, Math.max(0, 10 - own.length)).map(({ id, item, verdict }) => (
-          <li key={id}>
-            <span class={`mark ${verdict}`}>{WORDS[verdict]}</span>
-            <Named id={item} />
-            <button class="plain" aria-label={`undo ${WORDS[verdict]}`} title="undo" onClick={() => undoStored(id, item)}>
+        {held.slice(0, Math.max(0, 10 - own.length)).map((one) => (
+          <li key={one.id}>
+            <span class={`mark ${one.verdict}`}>{WORDS[one.verdict]}</span>
+            <Named id={one.item} />
+            <button class="plain" aria-label={`undo ${WORDS[one.verdict]}`} title="undo" onClick={() => undoStored(one)}>
               <Icon name="undo" />
             </button>
           </li>

@@ -59,7 +59,9 @@ function Over({ item }: { item: Item }) {
   const showing = item.has_clip ? clips.showing.value : "missing";
   return (
     <>
-      {showing !== "playing" && item.has_thumb && <img class="still" src={fileOf(item.id, "thumb.webp")} alt="" />}
+      {showing !== "playing" && item.has_thumb && (
+        <img class="still" key={item.id} src={fileOf(item.id, "thumb.webp")} alt="" onLoad={(event) => clips.likeStill(event.currentTarget)} />
+      )}
       {showing === "missing" && <p class="gone">{item.state === "expired" ? "The clip has expired." : "No clip."}</p>}
       {heat.value && item.has_heat && <img class="heat" src={fileOf(item.id, "heat.webp")} alt="heat map" />}
       {heat.value && !item.has_heat && <p class="gone low">No heat map.</p>}
@@ -130,15 +132,17 @@ function Swiped({ children }: { children: preact.ComponentChildren }) {
     const still = Math.hypot(...offset.value) < STILL;
     offset.value = [0, 0];
     if (event.type !== "pointerup") return;
-    if (meant) void judge(meant);
+    if (meant) judge(meant);
     else if (still && mode.value.name !== "place") playing.value = !playing.value;
   };
   return (
     <div class="screen">
       <div
         class={start.current ? "frame moving" : "frame"}
-        ref={(element) => element?.style.setProperty("--shape", String(clips.shape.value))}
-        style={{ transform: x || y ? `translate(${x}px, ${Math.min(y, 0)}px) rotate(${x / 40}deg)` : "" }}
+        style={{
+          "--shape": String(clips.shape.value),
+          transform: x || y ? `translate(${x}px, ${Math.min(y, 0)}px) rotate(${x / 40}deg)` : "",
+        }}
         onPointerDown={(event) => {
           if (event.button !== 0 || mode.value.name === "place") return;
           event.currentTarget.setPointerCapture(event.pointerId);
