@@ -16,10 +16,8 @@ from watched import WatchedStore
 from wherewhen.core.database import OF_STORE, Tables
 
 CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
-    "--disable-sync", "--force-prefers-reduced-motion",
-]  # fmt: skip
+OPTIONS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+           "--disable-sync"]  # fmt: skip
 SHAPES = {"wide": (96, 54), "four": (64, 48), "tall": (48, 96)}  # width and height of the drawn clips
 BOX = (0.5, 0.25, 0.75, 0.5)
 SECONDS, FPS = 5, 10

@@ -11,6 +11,7 @@ import "./page.css";
 
 const PAUSE = 200; // ms in which changes are gathered
 const AGAIN = 2000; // ms until the first request is tried again
+const LONGEST = 1000; // ms that the first read waits for the stream of changes, so that none is missed between both
 
 async function begin(): Promise<void> {
   const read = await guarded(async () => {
@@ -29,8 +30,8 @@ async function begin(): Promise<void> {
       if (item !== null) void refresh([item]);
     },
   );
-  await Promise.all([readQueue(), readLatest()]);
   listen(gather, opened, () => void send());
+  setTimeout(beginToRead, LONGEST);
 }
 
 async function readLatest(): Promise<void> {
@@ -43,15 +44,19 @@ async function readLatest(): Promise<void> {
   }
 }
 
-let first = true;
+let isRead = false;
 
-/** The connection is there: what was missed meanwhile is read anew. */
+function beginToRead(): void {
+  if (isRead) return;
+  isRead = true;
+  void readQueue();
+  void readLatest();
+}
+
+/** The stream of changes is there: what was missed meanwhile is read anew. */
 function opened(): void {
   void send();
-  if (first) {
-    first = false;
-    return;
-  }
+  if (!isRead) return beginToRead();
   curves.forget();
   neighbours.forget();
   budgets.forget();

@@ -32,7 +32,7 @@ export const items = signal<ReadonlyMap<string, Item>>(new Map());
 export const order = signal<readonly string[]>([]);
 export const total = signal(0);
 export const cursor = signal<string | null>(null);
-export const loading = signal(false);
+export const isRead = signal(false); // whether the queue is that of the server
 export const arrived = signal(0); // items of this queue that are not in it yet: it can be read again
 export const unfolded = signal<ReadonlySet<number>>(new Set());
 export const selected = signal<string | null>(null);
@@ -134,10 +134,11 @@ export function settle(changed: readonly Item[], verdicts: readonly Stored[] = [
     const item = map.get(one.item);
     return !item || item.verdict?.id === one.id;
   };
+  const own = changed.flatMap(({ verdict }) => (verdict && (verdict.user ?? "") === info.value?.user ? [verdict] : []));
   batch(() => {
     items.value = map;
     serverCounts.value = numbers;
-    latest.value = unique([...verdicts, ...latest.value]).filter(held).slice(0, 10);
+    latest.value = unique([...verdicts, ...own, ...latest.value]).filter(held).slice(0, 10);
   });
   recount();
 }
@@ -228,7 +229,9 @@ export async function readOn(last: number): Promise<void> {
       const [number, since] = [reading, changes];
       const done = await guarded(async () => {
         const page = await server.review({ ...parameters(), cursor: cursor.value ?? "" });
-        if (number === reading) take(page, order.value, since);
+        if (number !== reading) return;
+        take(page, order.value, since);
+        selected.value ??= rows.value[0]?.id ?? null;
       });
       if (!done) return;
     }
@@ -241,6 +244,7 @@ export async function readOn(last: number): Promise<void> {
 function take(page: Page, before: readonly string[], since: number): void {
   isExact = waiting.value === 0 && since === changes;
   batch(() => {
+    isRead.value = true;
     settle(page.items);
     order.value = [...new Set([...before, ...page.items.map(({ id }) => id)])];
     cursor.value = page.cursor;
@@ -300,12 +304,12 @@ export function change(part: Partial<Query>): void {
   selected.value = null;
   order.value = [];
   cursor.value = null;
+  isRead.value = false;
   void readQueue();
 }
 
 /** Does what reads from the server; whether it could. */
 export async function guarded(read: () => Promise<void>): Promise<boolean> {
-  loading.value = true;
   try {
     await read();
     link.value = "ok";
@@ -316,8 +320,6 @@ export async function guarded(read: () => Promise<void>): Promise<boolean> {
     else if (error instanceof Refused) say(error.message, true);
     else throw error;
     return false;
-  } finally {
-    loading.value = false;
   }
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from wherewhen.core.errors import StoreError
 from wherewhen.review.opened import Review
@@ -15,11 +15,11 @@ ALIVE = 15.0  # seconds after which a line without meaning keeps the connection
 MOST_IDS = 100  # of an event
 
 
-async def changes(review: Review) -> AsyncIterator[str]:
-    """Server-sent events ``items`` with the ids of changed items, at most 100 each, until the client leaves."""
+async def changes(review: Review, is_over: Callable[[], bool] = lambda: False) -> AsyncIterator[str]:
+    """Server-sent events ``items`` with the ids of changed items, at most 100 each, until the client or server ends."""
     yield ": changes of items\n\n"
     number, silent = _newest(review), 0.0
-    while True:
+    while not is_over():
         await asyncio.sleep(INTERVAL)
         silent += INTERVAL
         number, ids = _since(review, number)

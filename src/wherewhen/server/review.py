@@ -187,9 +187,10 @@ def add_facts(app: FastAPI, review: Review) -> None:
         return review.statistics()
 
     @app.get("/api/v1/stream", response_model=None)
-    async def stream() -> Any:
+    async def stream(request: Request) -> Any:
         """Server-sent events: the ids of items that changed, by whatever window or process."""
-        return StreamingResponse(changes(review), media_type="text/event-stream")
+        is_over = request.scope.get("is_over", lambda: False)
+        return StreamingResponse(changes(review, is_over), media_type="text/event-stream")
 
 
 def _row(review: Review, id: str) -> dict[str, Any]:

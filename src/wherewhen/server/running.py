@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from wherewhen.core.database import OF_STORE
 from wherewhen.core.errors import ConfigError, os_reason
@@ -17,7 +18,7 @@ from wherewhen.live.settings import ServerConfig, WatchConfig
 from wherewhen.review.grouping import grouping
 from wherewhen.review.opened import Review
 from wherewhen.server.app import create
-from wherewhen.server.guard import App, Guard, split
+from wherewhen.server.guard import App, Guard, Receive, Send, split
 
 log = logging.getLogger("wherewhen")
 
@@ -77,8 +78,8 @@ def answering(app: App, host: str, port: int) -> Iterator[int]:
     import uvicorn
 
     settings = uvicorn.Config(
-        app, lifespan="off", ws="none", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=GRACE,
+        _ending(app, lambda: server.should_exit), lifespan="off", ws="none", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     errors = logging.getLogger("uvicorn.error")
     errors.parent, errors.level = log, logging.WARNING
@@ -91,6 +92,15 @@ def answering(app: App, host: str, port: int) -> Iterator[int]:
         server.should_exit = True
         thread.join(GRACE + 3)
         listening.close()
+
+
+def _ending(app: App, is_over: Callable[[], bool]) -> App:
+    """An application whose answers without an end can see, as ``request.scope["is_over"]``, when the server ends."""
+
+    async def with_end(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        await app({**scope, "is_over": is_over}, receive, send)
+
+    return with_end
 
 
 def _listening(host: str, port: int) -> socket.socket:

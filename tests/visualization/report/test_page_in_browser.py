@@ -8,19 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browsed import browsers
 
 from wherewhen.core.values import Event, HeatMap, Prediction, Truth
 from wherewhen.visualization.report import Curve, Example, Picture, ReportData, VideoResult, report
 
-CHROMIUM = Path("/usr/bin/chromium")
-OPTIONS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-]
 LONG = "a_name_without_any_blank_" * 8
 EVIL = "<script>document.title = 'broken'</script><img src='http://example.invalid/x.png'>.mp4"
 
@@ -54,13 +46,8 @@ def data() -> ReportData:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}: install Debian's chromium to run this test")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=OPTIONS)
+    with browsers() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import { fold, queueOpen, select, WORDS } from "../actions";
 import { STATES, type Item } from "../model";
 import { fileOf } from "../server";
 import {
-  arrived, change, counts, info, items, loading, order, place, query, readOn, readQueue, rows, selected, stateOf, total,
+  arrived, change, counts, info, isRead, items, order, place, query, readOn, readQueue, rows, selected, stateOf, total,
   verdictOf, type Query, type Row, type Sort,
 } from "../state";
 import { moment, nameOf, score } from "../times";
@@ -108,7 +108,7 @@ function List() {
           ))}
         </div>
       )}
-      {lines.length === 0 && <p class="none" role="option" aria-selected={false}>{loading.value ? "loading" : nothing()}</p>}
+      {lines.length === 0 && <p class="none" role="option" aria-selected={false}>{isRead.value ? nothing() : "loading"}</p>}
     </div>
   );
 }
