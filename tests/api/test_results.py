@@ -61,6 +61,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (event.score, event.category, event.track) == (0.7, "fall", 4)
 
 
+def test_maps_of_high_scores_are_read(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, ABOUT)
+    scores = [0.1, 0.5, 0.6, 0.7, 0.9, 0.2]
+    for k, score in enumerate(scores):
+        values, edges = np.full((1, 2, 3), score, np.float32), np.array([k, k + 1]) / 10
+        values[0, 1, 2] = 0
+        recorder.step(Prediction(HeatMap([score], edges), HeatMap(values, edges)), [k / 10])
+    recorder.close(0.6, None, True)
+    found = read(path_of(tmp_path, "a/cam"))
+    assert found is not None and [round(one.start, 1) for one in found.maps] == [0.1, 0.3], "five a second at most"
+    for one, score in zip(found.maps, (0.5, 0.7), strict=True):
+        assert one.score == pytest.approx(score)
+        np.testing.assert_allclose(one.values, [[score, score, score], [score, score, 0]], atol=0.5 / 255 + 1e-6)
+
+
 @given(st.data())
 def test_what_a_kill_leaves_is_read_as_far_as_it_goes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -21,6 +21,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from wherewhen.core.database import Tables
+from wherewhen.review.heat import packed
 from wherewhen.review.judged import VERDICTS, judged_items
 from wherewhen.review.opened import Review
 from wherewhen.video import reader
@@ -139,6 +140,20 @@ def test_what_is_gone_is_told(client: Client) -> None:
         assert client(f"/api/v1/items/g/{name}").status == 404
         assert client(f"/api/v1/items/none/{name}").status == 404
     assert client("/api/v1/items/none").json["detail"] == "there is no such item"
+
+
+def test_a_heat_map_lies_over_the_clip(fresh: tuple[Review, Client]) -> None:
+    from PIL import Image
+
+    review, client = fresh
+    with Tables(review.file) as tables:
+        add_item(tables, "hot", video="walk", heat=packed(np.eye(4, dtype=np.float32)))
+    assert [client(f"/api/v1/items/{id}").json["has_heat"] for id in ("hot", "a")] == [True, False]
+    answer = client("/api/v1/items/hot/heat.webp")
+    assert answer.status == 200 and answer.headers["content-type"] == "image/webp"
+    image = Image.open(io.BytesIO(answer.body))
+    assert (image.mode, image.size) == ("RGBA", (480, 360)), "as wide as high as the video"
+    assert client("/api/v1/items/a/heat.webp").json["detail"] == "this item has no heat map"
 
 
 def test_the_curve_is_that_of_the_video(client: Client) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from wherewhen.api import detection, reviewing
+from wherewhen.api.results import path_of, read
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Video
 from wherewhen.inference.model import Model
 from wherewhen.inference.result import Result
-from wherewhen.review.building import ReviewedVideo, Span, runs_of, spans_of
+from wherewhen.review.building import ReviewedVideo, Span, runs_of, spans_of, with_heat
 from wherewhen.review.items import AROUND, LONGEST
 from wherewhen.review.judged import LABEL
 
@@ -70,9 +71,12 @@ def review_labels(
         for video in labelled
         if video.path in by_path and (doubt := doubt_of(video, by_path[video.path])) is not None
     ]
-    shown = [_reviewed(result, [doubt.span for doubt in doubts if doubt.video.path == path])
-             for path, result in by_path.items()]  # fmt: skip
-    reviewing.written(folder, [video for video in shown if video.spans], LABEL).name_model(Path(run))
+    shown = [
+        _reviewed(folder, result, spans)
+        for path, result in by_path.items()
+        if (spans := [doubt.span for doubt in doubts if doubt.video.path == path])
+    ]
+    reviewing.written(folder, shown, LABEL).name_model(Path(run))
     alarm = {path: result.threshold for path, result in by_path.items()}
     doubts.sort(key=lambda doubt: -abs(doubt.span.score - alarm[doubt.video.path]))
     return doubts, dict(quarantine.reasons)
@@ -104,9 +108,11 @@ def doubt_of(video: Video, result: Result) -> Doubt | None:
     return Doubt(video, replace(span, score=peak, source=LABEL))
 
 
-def _reviewed(result: Result, spans: Sequence[Span]) -> ReviewedVideo:
+def _reviewed(folder: Path, result: Result, spans: Sequence[Span]) -> ReviewedVideo:
     heat = result.prediction.frames
     scores = np.asarray(heat.values, np.float64)[:, 0, 0] if heat is not None else np.empty(0)
     edges = heat.edges if heat is not None else np.empty(0)
     end, path = float(result.clock[-1]), Path(str(result.path))
+    stored = read(path_of(folder, result.id))
+    spans = with_heat(spans, stored.maps if stored is not None else ())
     return ReviewedVideo(result.id, path, end, result.size, result.rate, result.threshold, edges, scores, tuple(spans))

@@ -6,6 +6,7 @@
     {"frames": [0.0, 0.04]}                             when further frames of the video begin, in seconds
     {"classes": ["fall", "fight"]}                      names of classes, before the first step with shares
     {"step": [0.0, 0.08, 0.31], "shares": [0.2, 0.11]}  a time step [start, end, score], and the share of each class
+    {"step": [0.5, 0.58, 0.7], "map": [2, 3, "AAECAwQF"]}    of high scores also the heat map: height, width, levels
     {"event": {"score": 0.9, "category": null, "track": -1, "extents": [[0.0, 0.08, 0.1, 0.1, 0.2, 0.2]]}}
     {"end": 9.96, "complete": true, "damage": null}
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from io import FileIO
@@ -29,7 +31,9 @@ from wherewhen.core import outputs
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import OutputError, StoreError
 from wherewhen.core.printable import fitted
-from wherewhen.core.values import Event, Floats, HeatMap, Prediction
+from wherewhen.core.values import Event, Features, Floats, HeatMap, Prediction
+from wherewhen.review.building import NEAR, STEP
+from wherewhen.review.heat import StoredMap, small
 
 VERSION = 1
 FOLDER = "results"
@@ -65,7 +69,7 @@ class StoredResult:
     """The content of a file of results: ``clock`` are the F + 1 borders of the video's frames in seconds.
 
     ``damage``: why less was read than the video holds, or how a stream ended. ``complete``: whether the video was
-    processed as far as it can be read.
+    processed as far as it can be read. ``maps``: heat maps of some steps with a high score.
     """
 
     about: About
@@ -73,6 +77,7 @@ class StoredResult:
     clock: Floats
     damage: str | None
     complete: bool
+    maps: tuple[StoredMap, ...] = ()
 
 
 def path_of(output: Path, id: str, ending: str = DONE) -> Path:
@@ -101,6 +106,8 @@ class Recorder:
         self.part = outputs.grow(path_of(output, about.id, PART))
         self._file = _locked_file(self.part)
         self._classes: list[str] | None = None
+        self._mapped = NEAR * about.alarm, STEP  # lowest score of a step with a map, and seconds between two
+        self._next_map = 0.0
         self._write({"version": VERSION, **asdict(about)})
 
     def step(self, prediction: Prediction, frames: Sequence[float]) -> None:
@@ -114,11 +121,21 @@ class Recorder:
             shares = [prediction.classes[name].values[:, 0, 0].tolist() for name in self._classes or ()]
             values, edges = scores.values[:, 0, 0].tolist(), scores.edges.tolist()
             for number, score in enumerate(values):
-                more = {"shares": [share[number] for share in shares]} if shares else {}
+                more: dict[str, Any] = {"shares": [share[number] for share in shares]} if shares else {}
+                more |= self._map(prediction.heat, number, edges[number], score)
                 self._write({"step": [*edges[number : number + 2], score], **more})
         for event in prediction.events:
             fields = {"score": float(event.score), "category": event.category, "track": int(event.track)}
             self._write({"event": {**fields, "extents": event.extents.tolist()}})
+
+    def _map(self, heat: HeatMap | None, number: int, start: float, score: float) -> dict[str, Any]:
+        """The heat map of a step with a high score, five a second at most; empty for others."""
+        lowest, apart = self._mapped
+        if heat is None or score < lowest or start < self._next_map - 1e-6 or heat.values[number].size == 1:
+            return {}
+        self._next_map = start + apart
+        levels = np.round(small(heat.values[number]).clip(0, 1) * 255).astype(np.uint8)
+        return {"map": [*levels.shape, b64encode(levels.tobytes()).decode()]}
 
     def close(self, end: float, damage: str | None, complete: bool, keep: bool = False) -> None:
         """Write the end of the results. ``keep``: an earlier complete file is kept, and this one is deleted."""
@@ -235,7 +252,14 @@ def _stored_result(about: About, rows: list[dict[str, Any]], partial: bool, path
     events = tuple(sorted(unsorted, key=lambda event: (event.start, -event.score)))
     scores = HeatMap(np.array([row["step"][2] for row in steps], np.float32), edges)
     clock = np.array([*starts, end])
-    return StoredResult(about, Prediction(scores, events=events, classes=shares), clock, damage, complete)
+    maps = tuple(StoredMap(*row["step"], _levels(*row["map"])) for row in steps if "map" in row)
+    return StoredResult(about, Prediction(scores, events=events, classes=shares), clock, damage, complete, maps)
+
+
+def _levels(height: int, width: int, text: str) -> Features:
+    levels = np.frombuffer(b64decode(text, validate=True), np.uint8).reshape(height, width)
+    values: Features = levels.astype(np.float32) / 255
+    return values
 
 
 def _each(rows: list[dict[str, Any]], key: str) -> Iterator[Any]:

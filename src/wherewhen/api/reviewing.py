@@ -15,7 +15,7 @@ from wherewhen.core.database import OF_REVIEW, OF_STORE
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.printable import original
 from wherewhen.inference.model import Model
-from wherewhen.review.building import ReviewedVideo, build, spans_of
+from wherewhen.review.building import ReviewedVideo, build, spans_of, with_heat
 from wherewhen.review.opened import Review
 from wherewhen.video import sources
 
@@ -53,21 +53,21 @@ def opened(folder: Path, model: str | None = None) -> Review:
     return review
 
 
-def written(folder: Path, videos: Sequence[ReviewedVideo], origin: str, replace: bool = True) -> Review:
+def written(folder: Path, videos: Sequence[ReviewedVideo], origin: str, keep: bool = False) -> Review:
     """A review in a folder, with the spans of some videos as items; `opened` opens it again.
 
     Args:
         folder: of the database, which may exist.
         videos: with the spans that are shown.
         origin: source of all items, label or search.
-        replace: remove items that wait for a verdict and are not among these.
+        keep: items that wait for a verdict stay also where they are not among these.
 
     Raises:
         ConfigError: the folder holds another review.
     """
     check_origin(folder, origin)
     review = Review(folder / OF_REVIEW)
-    build(review.file, videos, audits=False, replace=replace)
+    build(review.file, videos, audits=False, keep=keep)
     review.name_origin(origin)
     return review
 
@@ -99,9 +99,9 @@ def _video(folder: Path, result: StoredResult) -> ReviewedVideo:
     scores = np.asarray(heat.values, np.float64)[:, 0, 0] if heat is not None else np.empty(0)
     edges = heat.edges if heat is not None else np.empty(0)
     rate = (len(clock) - 1) / max(float(clock[-1] - clock[0]), 1e-9)
-    spans = spans_of(result.prediction.events, edges, scores, about.alarm)
+    spans = with_heat(spans_of(result.prediction.events, edges, scores, about.alarm), result.maps)
     return ReviewedVideo(
-        about.id, path, float(clock[-1]), (about.width, about.height), rate, about.alarm, edges, scores, tuple(spans)
+        about.id, path, float(clock[-1]), (about.width, about.height), rate, about.alarm, edges, scores, spans
     )
 
 

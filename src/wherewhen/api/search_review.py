@@ -14,6 +14,7 @@ from wherewhen.review.building import ReviewedVideo, Span
 from wherewhen.review.judged import SEARCH
 from wherewhen.text.search import Moment
 from wherewhen.text.search_thumbnails import files_of
+from wherewhen.text.spatial import stretched
 from wherewhen.video import reader
 
 
@@ -40,13 +41,13 @@ def review_moments(moments: Sequence[Moment], videos: Path, folder: Path) -> lis
         _reviewed(video, path, [_span(moment) for moment in moments if moment.video == video])
         for video, path in paths.items()
     ]
-    reviewing.written(folder, reviewed, SEARCH, replace=False)
+    reviewing.written(folder, reviewed, SEARCH, keep=True)
     return list(dict.fromkeys(moment.video for moment in moments if moment.video not in paths))
 
 
 def _span(moment: Moment) -> Span:
     box = None if moment.box == tuple(WHOLE_PICTURE) else moment.box
-    return Span(moment.start, moment.end, float(np.clip(moment.score, 0, 1)), SEARCH, box)
+    return Span(moment.start, moment.end, float(np.clip(moment.score, 0, 1)), SEARCH, box, heat=stretched(moment.heat))
 
 
 def _reviewed(video: str, path: Path, spans: Sequence[Span]) -> ReviewedVideo:

@@ -151,11 +151,15 @@ MIGRATIONS = (
     CREATE TABLE received(key TEXT PRIMARY KEY, sent INTEGER NOT NULL, at REAL NOT NULL) STRICT;
     CREATE TABLE standby(camera TEXT PRIMARY KEY, holder TEXT NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE item ADD COLUMN heat BLOB;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has.
 
 ``item.review``: open, judged, used (a model learned from it) or expired; triggers keep it in step with its verdicts.
 ``item.place``: items in order of time have falling places. ``touched``: items that changed, in the order of changes.
+``item.heat``: the map of scores at its peak, see `wherewhen.review.heat`.
 ``item.machine``: the machine whose store has the clip, at a hub; null: this one.
 """
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sqlite3 import Connection
 
@@ -15,7 +15,8 @@ import numpy as np
 from wherewhen.core.database import Tables
 from wherewhen.core.extents import WHOLE_PICTURE
 from wherewhen.core.printable import printable
-from wherewhen.core.values import Event, Floats
+from wherewhen.core.values import Event, Features, Floats
+from wherewhen.review.heat import StoredMap, highest, packed
 from wherewhen.review.ranking import AUDITS, rank
 
 NEAR = 0.6  # share of the threshold from which a span below it is shown
@@ -28,7 +29,8 @@ STEP = 0.2  # seconds between two scores of a curve at least
 class Span:
     """A span of a video that is shown: seconds, a score, and where it comes from (`Judged.source`).
 
-    ``box``: x0, y0, x1, y1 in fractions of the picture; None: nowhere in particular.
+    ``box``: x0, y0, x1, y1 in fractions of the picture; None: nowhere in particular. ``heat``: scores ``(h, w)`` of the
+    picture at the peak, None where they are not known.
     """
 
     start: float
@@ -37,6 +39,7 @@ class Span:
     source: str
     box: tuple[float, float, float, float] | None = None
     category: str | None = None
+    heat: Features | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,11 @@ class ReviewedVideo:
         return self.id.rpartition("/")[0] or "videos"
 
 
+def with_heat(spans: Iterable[Span], maps: Sequence[StoredMap]) -> tuple[Span, ...]:
+    """Spans with the map of their highest score, of those that have one."""
+    return tuple(replace(span, heat=highest(maps, span.start, span.end)) for span in spans)
+
+
 def spans_of(events: Iterable[Event], edges: Floats, scores: Floats, threshold: float) -> list[Span]:
     """The events of a video, and as many spans below the threshold, at least one, whose scores come nearest to it."""
     alarms = [Span(e.start, e.end, min(e.score, 1.0), "alert", _box(e), e.category) for e in events]
@@ -74,7 +82,7 @@ def spans_of(events: Iterable[Event], edges: Floats, scores: Floats, threshold: 
     return sorted(alarms + below[: max(len(alarms), 1)], key=lambda span: span.start)
 
 
-def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True, replace: bool = True) -> int:
+def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True, keep: bool = False) -> int:
     """Write or renew the items of a database; how many there are that wait for a verdict.
 
     Items that were judged stay, also where their span is no longer shown. One item in 20 is a random span below the
@@ -84,7 +92,7 @@ def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True, repl
         file: the database.
         videos: all videos with the spans that are shown.
         audits: add the random spans.
-        replace: remove items that wait for a verdict and are not among these.
+        keep: items that wait for a verdict stay also where they are not among these.
     """
     spans = [(video, span) for video in videos for span in video.spans]
     if spans and audits:
@@ -100,12 +108,12 @@ def build(file: Path, videos: Sequence[ReviewedVideo], audits: bool = True, repl
             )  # fmt: skip
             changes.executemany(
                 "INSERT INTO item(id, camera, t0, t1, severity, source, score, threshold, box_json, zones_json, state, "
-                "clock, video, class, place) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'ok', 'video', ?, ?, ?) "
-                "ON CONFLICT(id) DO UPDATE SET place = excluded.place",
+                "clock, video, class, place, heat) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]', 'ok', 'video', ?, ?, ?, ?) "
+                "ON CONFLICT(id) DO UPDATE SET place = excluded.place, heat = COALESCE(excluded.heat, heat)",
                 [_item_row(video, span, places[_item_id(video, span)]) for video, span in spans],
             )  # fmt: skip
-            if replace:
+            if not keep:
                 _remove_others(changes, places)
         rank(tables)
         return int(tables.rows("SELECT COUNT(*) FROM item WHERE review = 'open'")[0][0])
@@ -188,7 +196,7 @@ def _item_row(video: ReviewedVideo, span: Span, place: int) -> tuple[object, ...
     box = None if span.box is None else json.dumps(span.box)
     return (
         _item_id(video, span), video.camera, span.start, span.end, severity, span.source, span.score, video.threshold,
-        box, video.id, span.category, place,
+        box, video.id, span.category, place, None if span.heat is None else packed(span.heat),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ SHORTEST, LONGEST = 5.0, 60.0  # seconds of such a clip
 
 VERDICT_COLUMNS = "id, key, item, verdict, t0, t1, box_json, class, note, seconds, at, user"
 _SELECT = (
-    "SELECT item.*, video.path, video.duration, "
+    "SELECT item.*, video.path, video.duration, video.width, video.height, "
     + ", ".join(f"given.{name} AS given_{name}" for name in VERDICT_COLUMNS.split(", "))
     + " FROM item LEFT JOIN video ON video.id = item.video "
     "LEFT JOIN verdict AS given ON item.verdict IS NOT NULL AND given.id = "
@@ -147,7 +147,7 @@ def plain(row: Mapping[str, Any], folder: Path, exists: _Existing | None = None)
         "state": row["review"], "verdict": verdict(row, "given_") if row["given_id"] is not None else None,
         "has_clip": has_video, "has_thumb": has_video if row["video"] is not None else exists(row["thumb"]),
         "label": _label(row),
-        "has_heat": False, "clip": {"start": row["t0"] - begin, "end": end - begin, "offset": begin},
+        "has_heat": row["heat"] is not None, "clip": {"start": row["t0"] - begin, "end": end - begin, "offset": begin},
     }  # fmt: skip
 
 

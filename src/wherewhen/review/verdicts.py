@@ -197,7 +197,7 @@ def _show_again(tables: Tables, number: int) -> None:
     original = candidates[int(digest, 16) % len(candidates)][0]
     columns = (
         "camera, t0, t1, severity, score, threshold, box_json, zones_json, state, snapshot, thumb, clip, light, "
-        "model_sha, source, clock, video, clip_t0, machine, class, feature, cluster, cluster_size, place"
+        "model_sha, source, clock, video, clip_t0, machine, class, feature, cluster, cluster_size, place, heat"
     )
     tables.write(
         f"INSERT INTO item(id, repeat_of, priority, {columns}) SELECT ?, id, COALESCE((SELECT priority FROM item "

@@ -13,6 +13,7 @@ from fastapi import Body, HTTPException, Query, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from wherewhen.core.errors import ConfigError, VideoError
+from wherewhen.review import heat as heat_maps
 from wherewhen.review import items, media, verdicts
 from wherewhen.review.items import MOST, plain
 from wherewhen.review.opened import Review
@@ -102,8 +103,10 @@ def add_media(app: FastAPI, review: Review) -> None:
 
     @app.get("/api/v1/items/{id:path}/heat.webp", response_model=None)
     def heat(id: str) -> Any:
-        _row(review, id)
-        raise HTTPException(404, "heat maps are not stored")
+        """The map of scores at the peak of an item, transparent where they are low, to put over its clip."""
+        if (picture := heat_maps.picture(_row(review, id))) is None:
+            raise HTTPException(404, "this item has no heat map")
+        return Response(picture, media_type="image/webp", headers=KEPT)
 
 
 def add_verdicts(app: FastAPI, review: Review) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from wherewhen import cli
+from wherewhen.api import reviewing
 from wherewhen.core.database import Tables
 from wherewhen.core.errors import ConfigError
+from wherewhen.review import items
 from wherewhen.server.reviewing import Access, read_users
 
 TOKEN = "0123456789/+abcdef"
@@ -43,6 +46,40 @@ def test_a_file_of_users_is_checked(text: str, tmp_path: Path) -> None:
 def test_what_can_be_reviewed_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["review", str(tmp_path), "--no-open"]) == 2
     assert "detect or watch wrote, or videos and --model" in capsys.readouterr().err
+
+
+def test_videos_are_detected_and_reviewed(yard: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["review", str(clips), "--model", str(yard), "--output", str(out), "--device", "cpu", "--no-open", "--json"]
+    command = [sys.executable, "-m", "wherewhen", *words, "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None and run.stderr is not None
+        text = "".join(iter(run.stdout.readline, "}\n"))
+        assert '"address"' in text, run.stderr.read()
+        printed = json.loads(f"{text}}}")
+        port, _, token = printed["address"].removeprefix("http://127.0.0.1:").partition("/?token=")
+        client, known = Client(int(port)), {"Authorization": f"Bearer {token}"}
+        queue = client("/api/v1/review", **known).json
+        alerts = [item for item in queue["items"] if item["source"] == "alert"]
+        assert {item["video"] for item in alerts} == {"anomalous/a0", "anomalous/a1"}
+        assert {item["camera"] for item in alerts} == {"anomalous"} and printed["database"] == str(out / "review.db")
+        for item in alerts:
+            assert item["has_clip"] and item["has_heat"] and item["score"] >= item["threshold"]
+            assert item["start"] < 20 / 12.5 and item["end"] > 8 / 12.5, "a square crosses the picture then"
+            for name, kind in (("clip.mp4", "video/mp4"), ("thumb.webp", "image/webp"), ("heat.webp", "image/webp")):
+                answer = client(f"/api/v1/items/{item['id']}/{name}", **known)
+                assert answer.status == 200 and answer.headers["content-type"] == kind
+        verdicts = {"verdicts": [{"key": "1", "item": alerts[0]["id"], "verdict": "true"}]}
+        assert client("/api/v1/verdicts", "POST", verdicts, **known).status == 200
+        run.send_signal(signal.SIGINT)
+        assert run.wait(30) == 0, run.stderr.read()
+    written = {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.jsonl")}
+    review = reviewing.opened(reviewing.detected(str(clips), str(yard), str(out), "cpu", True), str(yard))
+    assert written == {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.jsonl")}, "it is resumed"
+    with review.reading() as connection:
+        page = items.page(connection, review.folder, items.Query("all"))
+    assert {one["id"] for one in page["items"]} == {one["id"] for one in queue["items"]}
+    assert page["counts"]["judged"] == 1 and review.models() == [str(yard)]
 
 
 def test_the_command_prints_an_address_and_ends_when_interrupted(tmp_path: Path) -> None:

@@ -155,11 +155,31 @@ def heat(picture: Pixels, scores: Features, threshold: float) -> Pixels:
     levels = np.round(smooth * 255).astype(np.uint8)
     share = cv2.LUT(levels, opacity)
     mixed = cv2.blendLinear(picture, cv2.applyColorMap(levels, colors), 1 - share, share).astype(np.uint8, copy=False)
-    inside = (smooth >= threshold).astype(np.uint8)
+    _outline(mixed, smooth, threshold, (255, 226, 160))
+    return mixed
+
+
+def heat_layer(scores: Features, width: int, height: int, threshold: float) -> Pixels:
+    """The map of scores ``(h, w)`` as a layer to put over a picture: RGB and opacity ``(height, width, 4)``."""
+    import cv2
+
+    colors, opacity = _heat_colors()
+    smooth = _enlarged(scores, width, height)
+    levels = np.round(smooth * 255).astype(np.uint8)
+    alpha = np.round(cv2.LUT(levels, opacity) * 255).astype(np.uint8)
+    layer = np.dstack([cv2.applyColorMap(levels, colors), alpha])
+    _outline(layer, smooth, threshold, (255, 226, 160, 255))
+    return layer
+
+
+def _outline(canvas: Pixels, scores: Features, threshold: float, color: tuple[int, ...]) -> None:
+    """A fine line around all scores above a threshold."""
+    import cv2
+
+    inside = (scores >= threshold).astype(np.uint8)
     if threshold > 0 and inside.any():
         lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        cv2.drawContours(mixed, lines, -1, (255, 226, 160), max(1, picture.shape[1] // 900), cv2.LINE_AA)
-    return mixed
+        cv2.drawContours(canvas, lines, -1, color, max(1, canvas.shape[1] // 900), cv2.LINE_AA)
 
 
 def _enlarged(scores: Features, width: int, height: int) -> Features:
