@@ -100,6 +100,20 @@ def test_it_describes_itself(name: str) -> None:
     assert reach is None or reach >= 0
 
 
+def test_an_emptied_instance_has_no_score(name: str, toy_bag: MakeBag) -> None:
+    """That is how a wrong place is kept out of training, see `wherewhen.training.verdicts.in_place`."""
+    bag = toy_bag(1, 1, 6, views=plugin(name).views)
+    views = {key: replace(part, features=part.features.copy()) for key, part in bag.views.items()}
+    for part in views.values():
+        part.features.flags.writeable = True
+        part.features[np.random.default_rng(5).random(len(part.features)) < 0.4] = 0  # the same rows in all views
+    first = views[plugin(name).views[0]]
+    for mode in (False, True):
+        scores = run(made(name).train(mode), [replace(bag, views=views)]).scores[0, : len(first.features)].numpy()
+        empty = ~first.features.any(1)
+        assert empty.any() and not scores[empty].any() and scores[~empty].any()
+
+
 def test_scores_lie_between_0_and_1_and_are_0_where_nothing_is(name: str, mixed: list[Bag]) -> None:
     for mode in (False, True):
         method, (views, _) = made(name).train(mode), packed(mixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from wherewhen.core import extents as ext
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Bag, Instances, Video
+from wherewhen.inference.camera_normalizer import CameraNormalizer
+from wherewhen.inference.normalizer import Normalizer
+from wherewhen.inference.running_normalizer import with_past
 from wherewhen.review.judged import Judged
 from wherewhen.training.batches import Batches
 from wherewhen.training.verdicts import HARD, OFTEN, WeakLabel, between, draws, in_place, is_held_out, weak_labels
@@ -68,6 +72,20 @@ def test_a_click_keeps_what_it_touches_and_a_wrong_box_leaves_out_what_is_inside
         assert in_place(cells(), other).features.all()
     whole = cells(rows=1)
     assert in_place(whole, boxed) is whole, "one cell for the whole picture: nothing would be left"
+
+
+@pytest.mark.parametrize("kind", ["none", "global", "past", "both", "camera"])
+def test_what_a_place_excludes_stays_empty_when_features_are_normalized(kind: str) -> None:
+    """Whatever the mean of the features is, as of a network or a file: zeros are not scaled with the rest."""
+    rng = np.random.default_rng(0)
+    noise = [replace(cells(rows=3), features=rng.normal(7, 2, (36, 3)).astype(np.float32)) for _ in range(3)]
+    trained = Normalizer.none() if kind == "none" else Normalizer.fit(noise)
+    normalizer = CameraNormalizer(trained, {"yard": trained}) if kind == "camera" else with_past(trained, kind)
+    (boxed,) = weak_labels([item("wrong_place")])
+    emptied = in_place(noise[0], boxed)
+    excluded = ~emptied.features.any(1)
+    features = normalizer.at("yard")(emptied).features
+    assert excluded.any() and not features[excluded].any() and features[~excluded].any(1).all()
 
 
 @given(st.integers(1, 30), st.floats(0, 40), st.floats(0.1, 10))
