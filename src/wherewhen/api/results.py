@@ -31,9 +31,9 @@ from wherewhen.core import outputs
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import OutputError, StoreError
 from wherewhen.core.printable import fitted
-from wherewhen.core.values import Event, Features, Floats, HeatMap, Prediction
+from wherewhen.core.values import Event, Floats, HeatMap, Prediction
 from wherewhen.review.building import NEAR, STEP
-from wherewhen.review.heat import StoredMap, small
+from wherewhen.review.heat import StoredMap, levels_of, scores_of
 
 VERSION = 1
 FOLDER = "results"
@@ -134,7 +134,7 @@ class Recorder:
         if heat is None or score < lowest or start < self._next_map - 1e-6 or heat.values[number].size == 1:
             return {}
         self._next_map = start + apart
-        levels = np.round(small(heat.values[number]).clip(0, 1) * 255).astype(np.uint8)
+        levels = levels_of(heat.values[number])
         return {"map": [*levels.shape, b64encode(levels.tobytes()).decode()]}
 
     def close(self, end: float, damage: str | None, complete: bool, keep: bool = False) -> None:
@@ -252,14 +252,14 @@ def _stored_result(about: About, rows: list[dict[str, Any]], partial: bool, path
     events = tuple(sorted(unsorted, key=lambda event: (event.start, -event.score)))
     scores = HeatMap(np.array([row["step"][2] for row in steps], np.float32), edges)
     clock = np.array([*starts, end])
-    maps = tuple(StoredMap(*row["step"], _levels(*row["map"])) for row in steps if "map" in row)
+    maps = tuple(_map(row["step"], *row["map"]) for row in steps if "map" in row)
     return StoredResult(about, Prediction(scores, events=events, classes=shares), clock, damage, complete, maps)
 
 
-def _levels(height: int, width: int, text: str) -> Features:
+def _map(step: list[float], height: int, width: int, text: str) -> StoredMap:
+    start, end, score = step
     levels = np.frombuffer(b64decode(text, validate=True), np.uint8).reshape(height, width)
-    values: Features = levels.astype(np.float32) / 255
-    return values
+    return StoredMap(start, end, score, scores_of(levels))
 
 
 def _each(rows: list[dict[str, Any]], key: str) -> Iterator[Any]:

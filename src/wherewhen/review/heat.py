@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wherewhen.core.values import Features
+from wherewhen.core.values import Features, Pixels
 
 LARGEST = 40  # cells of a side of a stored map
 WIDTH = 480  # pixels of a picture
@@ -41,7 +41,7 @@ def small(values: Features) -> Features:
 
 def packed(values: Features) -> bytes:
     """A map ``(h, w)`` of scores in [0, 1] as bytes: height, width, and a level for each cell."""
-    levels = np.round(small(values).clip(0, 1) * 255).astype(np.uint8)
+    levels = levels_of(values)
     return np.array(levels.shape, _SIZE).tobytes() + levels.tobytes()
 
 
@@ -52,8 +52,19 @@ def unpacked(data: bytes) -> Features:
     [[0.0, 0.20000000298023224], [0.4000000059604645, 1.0]]
     """
     shape = np.frombuffer(data[:4], _SIZE)
-    levels: Features = np.frombuffer(data[4:], np.uint8).reshape(*shape.tolist()).astype(np.float32) / 255
+    return scores_of(np.frombuffer(data[4:], np.uint8).reshape(*shape.tolist()))
+
+
+def levels_of(values: Features) -> Pixels:
+    """A small map of scores in [0, 1] in levels from 0 to 255."""
+    levels: Pixels = np.round(small(values).clip(0, 1) * 255).astype(np.uint8)
     return levels
+
+
+def scores_of(levels: Pixels) -> Features:
+    """The scores of levels, see `levels_of`."""
+    scores: Features = levels.astype(np.float32) / np.float32(255)
+    return scores
 
 
 def highest(maps: Iterable[StoredMap], start: float, end: float) -> Features | None:
