@@ -147,3 +147,38 @@ def test_the_ratio_of_equal_rates_is_one(monkeypatch: pytest.MonkeyPatch) -> Non
     rates = [{"fa": 10.0}, {"fa": 30.0}]
     assert ratio(rates, rates) == "1.00 (1.00 to 1.00)"
     assert ratio(rates[:1], [{"fa": 4.5}]) == "0.50"
+
+
+def test_streams_are_measured_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "streams.py"))
+    small = {"small": ("libx264", (160, 96), {"preset": "ultrafast", "bf": "0"})}
+    monkeypatch.setitem(script["main"].__globals__, "VIDEOS", small)
+    monkeypatch.setitem(script["main"].__globals__, "real_time", _one_camera(script))
+    plain = {name: {**settings, "engine": "torch"} for name, settings in script["BACKBONES"].items()}
+    plain |= {name: script["BACKBONES"][name] for name in plain if name.startswith("motion")}
+    monkeypatch.setitem(script["main"].__globals__, "BACKBONES", plain)
+    monkeypatch.setattr(sys, "argv", ["streams.py", "--seconds", "8", "--rounds", "1", "--only", "small"])
+    script["main"]()
+    *_, first, second, third, last = capsys.readouterr().out.splitlines()
+    for line, parts in ((first, 5), (second, 5), (third, 4)):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        spent = [float(cell) for cell in cells[2:7] if cell]
+        assert len(spent) == parts
+        assert float(cells[7]) == pytest.approx(sum(spent), abs=3)
+    assert last.startswith("8 cameras, small: a picture waited")
+
+
+def _one_camera(script: dict[str, Any]) -> Callable[..., str]:
+    """One camera in this process in place of eight processes."""
+
+    def real_time(video: Path, run: Path, cameras: int) -> str:
+        waited, spent, seconds, memory = script["watched"](video, run)
+        assert 0 <= waited < seconds
+        assert seconds >= 7.5
+        assert 0 < spent < seconds + 1
+        assert memory > 50 or sys.platform != "linux"
+        return f"{cameras} cameras, {video.stem}: a picture waited {waited:.2f} s"
+
+    return real_time

@@ -1,0 +1,238 @@
+"""How many cameras a machine carries, and what a second of each costs.
+
+    python benchmarks/streams.py [--seconds 20] [--rounds 3] [--only 1080p-h264,720p-h265] [--cameras 8]
+
+Draws videos of 25 pictures a second and 4 Mbit/s with 12 people-sized patches that move, and one with three B-pictures
+between others. For each video and backbone one run prints milliseconds of one core for a second of the video:
+
+- decode: all pictures, by one thread, nothing else: the limit
+- scale: the pictures that the backbone takes, shrunk, as RGB
+- flow: gray and optical flow of each pair (motion only)
+- features: the rest of the backbone and its cells
+- model: method and localizer, as in a live stream
+
+and cameras a core, also of bare decoding. Parts are differences of processor times of longer and longer works, each the
+best of ROUNDS in turn. The models are trained for a few steps: their scores mean nothing, their cost is the usual one.
+
+Then CAMERAS processes watch one video each in real time, as ``wherewhen watch`` does: the longest time that a picture
+waited, cores in use, and memory a camera (its share of what processes have in common, Linux). A camera is carried
+while pictures wait less than a second.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core: before numpy is loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Event
+from time import process_time
+from typing import Any, NamedTuple
+
+import av
+import cv2
+import numpy as np
+
+from wherewhen.core import registry
+from wherewhen.core.contracts import ClipSpec
+from wherewhen.core.values import Video
+from wherewhen.extraction import assembly, loading, sampling
+from wherewhen.inference.model import Model
+from wherewhen.inference.model_config import ModelConfig
+from wherewhen.live.feed import Feed
+from wherewhen.live.wall_clock import Now
+from wherewhen.live.zones import Masks
+from wherewhen.training.fit import fit
+
+RATE, BITS = 25, 4_000_000
+VIDEOS = {
+    "1080p-h264": ("libx264", (1920, 1080), {"preset": "veryfast", "bf": "0"}),
+    "1080p-h264-b": ("libx264", (1920, 1080), {"preset": "veryfast", "bf": "3"}),
+    "1080p-h265": ("libx265", (1920, 1080), {"preset": "ultrafast", "x265-params": "log-level=error:pools=1"}),
+    "720p-h264": ("libx264", (1280, 720), {"preset": "veryfast", "bf": "0"}),
+    "720p-h265": ("libx265", (1280, 720), {"preset": "ultrafast", "x265-params": "log-level=error:pools=1"}),
+}
+BACKBONES: Mapping[str, Mapping[str, Any]] = {
+    "motion": {"backbone": "motion"},
+    "motion, 6 a second": {"backbone": "motion", "motion": {"rate": 6.0}},
+    "shufflenet, 6 a second": {
+        "backbone": "shufflenet",
+        "shufflenet": {"rate": 6.0, "sampling": 1, "weights": "random"},
+    },
+}
+LATE = 1.0  # seconds that a picture may wait
+
+
+def drawn(path: Path, kind: str, seconds: int) -> Path:
+    """A made-up surveillance video: a textured wall, sensor noise, 12 patches that move."""
+    codec, (width, height), options = VIDEOS[kind]
+    rng = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), np.uint8), (0, 0), height / 90)
+    tall, wide = height // 8, height // 16
+    patches = [cv2.resize(rng.integers(0, 255, (8, 4, 3), np.uint8), (wide, tall)) for _ in range(12)]
+    starts, speeds = rng.random((12, 2)) * [width, height], rng.normal(0, height / 180, (12, 2))
+    grain = [rng.integers(0, 4, wall.shape, np.uint8) for _ in range(4)]
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=RATE, options={**options, "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", BITS
+        stream.codec_context.gop_size = 2 * RATE
+        for number in range(seconds * RATE):
+            picture = cv2.add(wall, grain[number % 4])
+            for patch, start, speed in zip(patches, starts, speeds, strict=True):
+                x, y = ((start + number * speed) % [width - wide, height - tall]).astype(int)
+                picture[y : y + tall, x : x + wide] = patch
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+def trained(settings: Mapping[str, Any], video: Path) -> Model:
+    """A model that learned from two parts of a video for a few steps."""
+    config = ModelConfig.of({"method": "cuboid_mil", "training": {"steps": 20}, **settings})
+    videos = [Video(f"{label}", video, label, span=(label, label + 3.0)) for label in (0, 1)]
+    bags = list(loading.bags(videos, config.training_specs("cpu"), workers=1, quiet=True))
+    return fit(bags, config, device="cpu", quiet=True).best
+
+
+def drained(items: Iterable[object]) -> None:
+    """Take all and keep none."""
+    for _ in items:
+        pass
+
+
+def decoded(video: Path) -> None:
+    """Decode all pictures with one thread."""
+    with av.open(str(video)) as file:
+        stream = file.streams.video[0]
+        stream.codec_context.thread_count = 1
+        drained(file.decode(stream))
+
+
+def flowed(video: Path, spec: ClipSpec) -> None:
+    """The pictures that motion takes, gray, and the flow of each pair."""
+    flow, last = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST), None
+    for frame in sampling.frames(video, spec):
+        gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+        if last is not None:
+            flow.calc(last, gray, None)
+        last = gray
+
+
+def works_of(video: Path, model: Model) -> dict[str, Callable[[], None]]:
+    """Longer and longer works, each of which holds the one before."""
+    name = model.config.backbone
+    backbone = registry.load("backbones", name)(model.config.settings[name])
+    builder = registry.load("instances", "cells")
+    cells = {"cells": builder(builder.Config())}
+    works: dict[str, Callable[[], None]] = {
+        "decode": lambda: decoded(video),
+        "scale": lambda: drained(sampling.frames(video, backbone.clip)),
+        "flow": lambda: flowed(video, backbone.clip),
+        "features": lambda: drained(assembly.instances(assembly.Streams.of(video, backbone.clip), backbone, cells)),
+        "model": lambda: drained(model.stream(video)),
+    }
+    return works if name == "motion" else {part: work for part, work in works.items() if part != "flow"}
+
+
+def costs(works: Mapping[str, Callable[[], None]], seconds: float, rounds: int) -> dict[str, float]:
+    """Milliseconds of one core for a second of video, of each part."""
+    least = dict.fromkeys(works, float("inf"))
+    for _ in range(rounds):
+        for part, work in works.items():
+            begin = process_time()
+            work()
+            least[part] = min(least[part], process_time() - begin)
+    whole = [1e3 * spent / seconds for spent in least.values()]
+    parts = np.diff([0.0, *whole])
+    return dict(zip(works, (float(part) for part in parts), strict=True))
+
+
+class Watched(NamedTuple):
+    """What a process that watches a camera measured: seconds, and MiB."""
+
+    waited: float
+    spent: float
+    seconds: float
+    memory: float
+
+
+def watched(video: Path, run: Path) -> Watched:
+    """Watch a file in real time."""
+    cv2.setNumThreads(1)
+    model, latest = Model.load(run, device="cpu"), 0.0
+    begin, spent = time.time(), process_time()
+    with Feed(video, Now(), lambda *_: None, Masks(()), float("inf"), Event()) as feed:
+        for stretch in feed.stretches():
+            for _ in model.stream(stretch):
+                latest = max(latest, feed.queued)
+    return Watched(latest, process_time() - spent, time.time() - begin, shared_memory())
+
+
+def shared_memory() -> float:
+    """Memory of this process in MiB, with its share of what it has in common with others; 0 where that is unknown."""
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(VIDEOS), help="kinds of videos")
+    parser.add_argument("--cameras", type=int, default=8, help="that watch in real time; 0: none")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        videos = {kind: drawn(Path(folder) / f"{kind}.mp4", kind, options.seconds) for kind in options.only.split(",")}
+        first = next(iter(videos.values()))
+        models = {name: trained(settings, first) for name, settings in BACKBONES.items()}
+        print(
+            "| video | backbone | decode | scale | flow | features | model | all | x decode | cameras a core "
+            "| of bare decoding |"
+        )
+        print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+        for kind, video in videos.items():
+            for name, model in models.items():
+                print(row(kind, name, costs(works_of(video, model), options.seconds, options.rounds)), flush=True)
+        if options.cameras:
+            run = Path(folder) / "run"
+            models["motion"].save(run)
+            print(real_time(first, run, options.cameras))
+
+
+def row(video: str, backbone: str, parts: Mapping[str, float]) -> str:
+    """A line of the table."""
+    total = sum(parts.values())
+    cells = [f"{parts[part]:.0f}" if part in parts else "" for part in ("decode", "scale", "flow", "features", "model")]
+    ends = f"{total:.0f}", f"{total / parts['decode']:.2f}", f"{1e3 / total:.1f}", f"{1e3 / parts['decode']:.1f}"
+    return f"| {video} | {backbone} | {' | '.join([*cells, *ends])} |"
+
+
+def real_time(video: Path, run: Path, cameras: int) -> str:
+    """Watch one file with several processes at once, and say whether they keep up."""
+    with ProcessPoolExecutor(cameras, get_context("spawn")) as pool:
+        measured = list(pool.map(watched, [video] * cameras, [run] * cameras))
+    waited = max(camera.waited for camera in measured)
+    cores = sum(camera.spent / camera.seconds for camera in measured)
+    memory = np.mean([camera.memory for camera in measured])
+    verdict = "carried" if waited < LATE else "too many"
+    return (
+        f"{cameras} cameras, {video.stem}, motion, on {os.cpu_count()} cores: {verdict}; a picture waited "
+        f"{waited:.2f} s at most, {cores:.2f} cores in use, {memory:.0f} MiB a camera"
+    )
+
+
+if __name__ == "__main__":
+    main()
