@@ -221,6 +221,7 @@ class CameraWatch:
                     self.status.latency, self.status.drift = self.now() - end, clock.drift
                     self.status.latencies.add(self.status.latency)
                     self._note()
+                self.status.frames, self.status.dropped = frames + feed.received, dropped + feed.dropped
                 self.budget.store(maker.close(), self.now())
                 self._tell(self.alerts.gap(end))
                 if stop.is_set() or self.orders.idle:

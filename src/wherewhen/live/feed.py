@@ -77,7 +77,7 @@ class Feed(Reading):
         while True:
             begin = time.perf_counter()
             with self._changed:
-                while not (self._queue or self._ended or self._cut or self._halt.is_set()):
+                while self._waits(begun):
                     self._changed.wait(0.5)
                 if (self._cut and begun) or not self._queue or self._halt.is_set():
                     return
@@ -87,6 +87,20 @@ class Feed(Reading):
             self.waited += time.perf_counter() - begin
             self.arrival, self.queued = arrival, self._now() - arrival
             yield number, replace(frame, image=self._masks(frame.image))
+
+    def _waits(self, begun: bool) -> bool:
+        """Whether a stretch has no next picture yet; what waited too long is dropped, also where no picture follows."""
+        if not self._replayed and self._queue and self._now() - self._queue[0][2] > self._latency:
+            self._drop()
+        if self._ended or self._halt.is_set() or self._queue:
+            return False
+        return not (self._cut and begun)
+
+    def _drop(self) -> None:
+        """Drop all pictures that wait: the stretch ends."""
+        self.dropped += len(self._queue)
+        self._queue.clear()
+        self._cut = True
 
     def close(self) -> None:
         """End the thread, then close the source."""
@@ -129,9 +143,7 @@ class Feed(Reading):
                 while self._is_full(frame) and not self._closing:
                     self._changed.wait(0.5)
             elif self._queue and (arrival - self._queue[0][2] > self._latency or len(self._queue) >= MOST):
-                self.dropped += len(self._queue)
-                self._queue.clear()
-                self._cut = True
+                self._drop()
             self._queue.append((number, frame, arrival))
             self._changed.notify_all()
 
