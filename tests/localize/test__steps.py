@@ -24,7 +24,10 @@ def pieces(borders: list[tuple[float, float]], seed: int = 0) -> list[HeatMap]:
 @QUICK
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), min_size=1, max_size=12))
 def test_where_maps_overlap_their_mean_holds(plan: list[tuple[int, int]]) -> None:
-    """On a grid of tenths: every tenth has the mean of all maps over it, or the map that was there before."""
+    """On a grid of tenths: every tenth has the mean of all maps over it, or the map that was there before.
+
+    A map that touches the one before it is final: later ones that overlap it count from its end on.
+    """
     start, borders = 0, []
     for gap, length in plan:
         borders.append((start / 10, (start + length) / 10))
@@ -33,14 +36,39 @@ def test_where_maps_overlap_their_mean_holds(plan: list[tuple[int, int]]) -> Non
     found = list(merge(iter(maps)))
     assert found[0].start == 0 and found[-1].end == max(end for _, end in borders)
     assert all(one.end == other.start for one, other in pairwise(found))
+    since, final = [0.0] * min(2, len(maps)), 0.0
+    for before, one in pairwise(borders):
+        final = max(final, one[1]) if one[0] >= before[1] else final
+        since.append(final)
     last = None
     for tenth in range(round(found[-1].end * 10)):
         middle = tenth / 10 + 0.05
-        cover = [m.values[0] for m in maps if m.edges[0] < middle < m.edges[1]]
+        cover = [m.values[0] for m, final in zip(maps, since, strict=False)
+                 if max(m.edges[0], final) < middle < m.edges[1]]  # fmt: skip
         last = np.mean(cover, 0) if cover else last
         (step,) = [s for s in found if s.start < middle < s.end]
         assert last is not None
         np.testing.assert_allclose(step.map, last, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tail", [0, 3])
+def test_maps_that_touch_do_not_wait_for_the_next_one(tail: int) -> None:
+    """Clips of eight pictures in two steps each; the last clip begins earlier to be complete."""
+    starts = [0.0, 0.8, 1.6, 2.4, 3.2 - tail / 10]
+    edges = [np.array([start, start + 0.4, start + 0.8]) for start in starts]
+    maps, arrived = [HeatMap(np.full((2, 1, 1), k), at) for k, at in enumerate(edges)], [0]
+
+    def arriving() -> Iterator[HeatMap]:
+        for number, one in enumerate(maps):
+            arrived[0] = number
+            yield one
+
+    steps = [(step.start, step.end, float(step.map[0, 0]), arrived[0]) for step in merge(arriving())]
+    whole = [(start, start + 0.4, float(k), k) for k in range(4) for start in (0.8 * k, 0.8 * k + 0.4)]
+    whole[1] = (0.4, 0.8, 0.0, 1)  # whether maps touch is known with the second one
+    end = 4.0 - tail / 10
+    rest = [(3.2, end - 0.4, 4.0, 4), (end - 0.4, end, 4.0, 4)]
+    assert steps == [pytest.approx(row) for row in [*whole, *rest]]
 
 
 @QUICK

@@ -65,12 +65,15 @@ def _between(rows: Scores, start: float, end: float) -> Scores:
 def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
     """Turn heat maps that start in rising order, and may overlap, into steps that touch and don't overlap.
 
-    Where several maps cover a moment, their mean holds; without a map the previous one stays valid. A map that begins
-    before the final part counts from there on.
+    Where several maps cover a moment, their mean holds; without a map the previous one stays valid. While maps touch,
+    each is final as soon as it comes, and does not wait for the next one: clips that touch overlap at the end of a
+    video only, where the last one may begin earlier to be complete. A map that begins before the final part counts from
+    there on.
     """
     pending: list[Step] = []
-    done = -np.inf
+    done, last = -np.inf, np.inf
     for piece in pieces:
+        touches, last = piece.edges[0] >= last - ext.TICK, float(piece.edges[-1])
         for index in range(len(piece.values)):
             detail = None if piece.detail is None else piece.detail[index]
             boxes = None if piece.boxes is None else piece.boxes[index]
@@ -83,6 +86,11 @@ def merge(pieces: Iterable[HeatMap]) -> Iterator[Step]:
                 pending = [s for s in pending if s.end > done] or pending[-1:]
             done = max(done, step.start) if not pending else done
             pending.append(step)
+        if touches and last > done:
+            final = list(_cut(pending, done, last))
+            yield from final
+            done = last
+            pending = [s for s in pending if s.end > done] or final[-1:]
     if pending:
         end = max(s.end for s in pending)
         if end > done:
