@@ -33,7 +33,10 @@ EXTRAS = {
     "uvicorn",
 }
 
-ROUTES = [f"wherewhen.server.{name}" for name in ("exports", "files", "machines", "review", "review_cameras")]
+ROUTES = [
+    f"wherewhen.server.{name}"
+    for name in ("exports", "files", "machines", "request_timeout", "review", "review_cameras")
+]
 """Modules that are imported once FastAPI is known to be installed."""
 
 USES = f"""

@@ -14,6 +14,7 @@ from wherewhen.live.hub import Group
 from wherewhen.live.overview import overview
 from wherewhen.review.opened import Review
 from wherewhen.server import built_page, events, page
+from wherewhen.server.api_page import add_api_page
 from wherewhen.server.events import Query
 from wherewhen.server.metrics_text import TYPE, metrics
 
@@ -80,6 +81,7 @@ def _empty() -> FastAPI:
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         return JSONResponse({"detail": f"{place or 'body'}: {first['msg']}"[:500]}, 422)
 
+    add_api_page(app)
     for kind in (StoreError, OutputError, sqlite3.OperationalError):  # worth another try
         app.add_exception_handler(kind, unreadable)
     app.add_exception_handler(ConfigError, wrong)

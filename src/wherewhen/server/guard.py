@@ -22,7 +22,7 @@ LARGEST = 64 * 1024  # bytes of a body
 LARGER = {"/api/v1/verdicts": 512 * 2**10, "/api/v1/verdicts/undo": 512 * 2**10, "/api/hub/messages": 4 * 2**20}
 """Bytes of the bodies of some paths."""
 PATIENCE = 10.0  # seconds for a body
-PAGES = ("/", "/review")  # that are opened with ?token=
+PAGES = ("/", "/review", "/api")  # that are opened with ?token=
 WRONG = 50  # wrong tokens of a client in a minute, after which no token of it is looked at
 COOKIE = "wherewhen"
 YEAR = 365 * 86400

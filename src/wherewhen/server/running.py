@@ -77,9 +77,11 @@ def answering(app: App, host: str, port: int) -> Iterator[int]:
     listening = _listening(host, port)
     import uvicorn
 
+    from wherewhen.server.request_timeout import TimedProtocol
+
     settings = uvicorn.Config(
-        _ending(app, lambda: server.should_exit), lifespan="off", ws="none", log_config=None, access_log=False,
-        server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE,
+        _ending(app, lambda: server.should_exit), http=TimedProtocol, lifespan="off", ws="none", log_config=None,
+        access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     errors = logging.getLogger("uvicorn.error")
     errors.parent, errors.level = log, logging.WARNING
