@@ -97,7 +97,7 @@ def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if "items" in schema:
         words = [f"array of {_kind(document, schema['items'])}"]
     elif "prefixItems" in schema:
-        words = [f"array of {len(schema['prefixItems'])} {_kind(document, schema['prefixItems'][0])}s"]
+        return f"array of {len(schema['prefixItems'])} {_kind(document, schema['prefixItems'][0])}s"
     words += [f"{word} {schema[key]:g}" for key, word in LIMITS.items() if key in schema]
     return " ".join(words)
 
