@@ -89,7 +89,7 @@ def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """The type of a value in words, with its limits."""
     schema = _resolved(document, schema)
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_kind(document, one) for one in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_kind(document, choice) for choice in schema["anyOf"]))
     if "properties" in schema:
         required = schema.get("required", ())
         return f"object of {', '.join(name + ('' if name in required else '?') for name in schema['properties'])}"
