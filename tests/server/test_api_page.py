@@ -35,7 +35,9 @@ def test_the_page_describes_each_route_and_loads_nothing_from_elsewhere(tmp_path
     assert all(route.text for route in listed.values())
     assert all(f"<code>{path}</code>" in text for _, path in listed)
     fields = {field.name: field for field in listed["GET", "/api/v1/review"].fields}
-    assert fields["limit"] == Field("limit", "query", "integer from 1 up to 1000", "100", False)
+    assert fields["limit"] == Field("limit", "query", "integer from 1 to 1000", "100", False)
+    assert fields["cursor"].kind == "string of up to 1000 characters" and fields["cluster"].kind == "integer or null"
+    assert "``" not in text and "A page of items. <code>ids</code>: these instead" in text
     fields = {field.name: field for field in listed["POST", "/api/v1/missed"].fields}
     assert fields["key"].is_required and fields["box"].kind == "array of 4 numbers or null"
     (verdicts,) = listed["POST", "/api/v1/verdicts"].fields

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 METHODS = ("get", "post", "put", "patch", "delete")
-LIMITS = {"minimum": "from", "maximum": "up to", "maxLength": "characters up to", "maxItems": "items up to"}
+LIMITS = {
+    "minimum": "from {}", "maximum": "to {}", "maxLength": "of up to {} characters", "maxItems": "of up to {} items",
+}  # fmt: skip
+"""Limits of a value in words."""
+UNLIMITED = 2**53  # from here on a limit is one of the database alone
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Route:
     path: str
     text: str
     fields: tuple[Field, ...]
+
+    @property
+    def parts(self) -> list[str]:
+        """The text in parts; every second one is code."""
+        return self.text.split("``")
 
 
 def add_api_page(app: FastAPI) -> None:
@@ -98,7 +107,8 @@ def _kind(document: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         words = [f"array of {_kind(document, schema['items'])}"]
     elif "prefixItems" in schema:
         return f"array of {len(schema['prefixItems'])} {_kind(document, schema['prefixItems'][0])}s"
-    words += [f"{word} {schema[key]:g}" for key, word in LIMITS.items() if key in schema]
+    limits = ((text, schema[key]) for key, text in LIMITS.items() if key in schema)
+    words += [text.format(f"{limit:g}") for text, limit in limits if abs(limit) < UNLIMITED]
     return " ".join(words)
 
 
