@@ -33,6 +33,8 @@ export interface Item {
   threshold: number;
   severity: "alert" | "detection";
   source: string;
+  /** What the data set calls the video of a label to check; null for other items. */
+  label: string | null;
   box: Box | null;
   zones: string[];
   cluster: number | null;

@@ -15,7 +15,7 @@ const HEIGHT = 68; // pixels of a line, as in page.css
 const SPARE = 6; // lines above and below those to be seen
 
 const SORTS: Record<Sort, string> = { uncertain: "most useful first", score: "highest score first", time: "newest first" };
-const SOURCES = ["alert", "detection", "audit", "missed", "label"];
+const SOURCES = ["alert", "detection", "audit", "missed", "label", "search"];
 
 export function Queue() {
   return (

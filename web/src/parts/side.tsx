@@ -141,7 +141,7 @@ function Numbers() {
           <><dt>same verdict again</dt><dd>{consistency.agree} of {consistency.shown_twice}</dd></>
         )}
         {!!misses?.audited && <><dt>missed in random clips</dt><dd>{misses.missed} of {misses.audited}</dd></>}
-        {misses?.low != null && misses.high != null && (
+        {!!misses?.audited && misses.low != null && misses.high != null && (
           <><dt>share missed (95 %)</dt><dd>{percent(misses.low)} – {percent(misses.high)}</dd></>
         )}
       </dl>

@@ -34,7 +34,7 @@ function Head({ item }: { item: Item }) {
       <bdi class="name">{nameOf(item)}</bdi>
       <span class="time">{moment(item, item.start)}, {(item.end - item.start).toFixed(1)} s</span>
       {item.zones.map((zone) => <bdi class="zone" key={zone}>{zone}</bdi>)}
-      <span class="dim">{item.source}</span>
+      <span class="dim">{item.label ? `labelled ${item.label}` : item.source}</span>
       <Score item={item} />
       {verdict !== null && <span class={`mark ${verdict}`}>{WORDS[verdict]}</span>}
       {item.verdict?.category && <bdi class="zone">{item.verdict.category}</bdi>}
@@ -136,13 +136,10 @@ function Swiped({ children }: { children: preact.ComponentChildren }) {
     else if (still && mode.value.name !== "place") playing.value = !playing.value;
   };
   return (
-    <div class="screen">
+    <div class="screen" style={{ "--shape": String(clips.shape.value) }}>
       <div
         class={start.current ? "frame moving" : "frame"}
-        style={{
-          "--shape": String(clips.shape.value),
-          transform: x || y ? `translate(${x}px, ${Math.min(y, 0)}px) rotate(${x / 40}deg)` : "",
-        }}
+        style={{ transform: x || y ? `translate(${x}px, ${Math.min(y, 0)}px) rotate(${x / 40}deg)` : "" }}
         onPointerDown={(event) => {
           if (event.button !== 0 || mode.value.name === "place") return;
           event.currentTarget.setPointerCapture(event.pointerId);
