@@ -44,7 +44,7 @@ def answering_at(folder: Path, port: int = 0) -> Iterator[int]:
     """The server of a store; gives its port."""
     from wherewhen.server.app import create
     from wherewhen.server.guard import Guard
-    from wherewhen.server.running import answering
+    from wherewhen.server.web_server import answering
 
     with answering(Guard(create(folder)), "127.0.0.1", port) as port:
         yield port

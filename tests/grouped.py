@@ -51,7 +51,7 @@ class HubHere:
     def start(self) -> None:
         from wherewhen.live.hub import Group, Hub
         from wherewhen.live.settings import ServerConfig
-        from wherewhen.server.running import serving
+        from wherewhen.server.web_server import serving
 
         self.hub = Hub(self.folder, ["kept"], ["kept"], self.clock.now)
         group = Group(TOKEN, self.hub)

@@ -54,7 +54,7 @@ class Client:
 def served(review: Review, **guard: Any) -> Iterator[Client]:
     from wherewhen.server.app import create_review
     from wherewhen.server.guard import Guard
-    from wherewhen.server.running import answering
+    from wherewhen.server.web_server import answering
 
     with answering(Guard(create_review(review), **guard), "127.0.0.1", 0) as port:
         yield Client(port)

@@ -35,7 +35,7 @@ EXTRAS = {
 
 ROUTES = [
     f"wherewhen.server.{name}"
-    for name in ("exports", "files", "machines", "request_timeout", "review", "review_cameras")
+    for name in ("exports", "files", "machines", "request_timeout", "review_cameras", "review_routes")
 ]
 """Modules that are imported once FastAPI is known to be installed."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from wherewhen import cli
-from wherewhen.api import reviewing, verdict_files
+from wherewhen.api import review_sources, verdict_files
 from wherewhen.api.label_review import LONGEST_SPAN, doubt_of
 from wherewhen.core.database import Tables
 from wherewhen.core.values import Event, HeatMap, Prediction, Video
@@ -35,7 +35,7 @@ def test_wrong_labels_become_items(yard: Path, clips: Path, tmp_path: Path, caps
     }  # fmt: skip
     assert f"2 labels to check: wherewhen review {out}" in printed.err
 
-    review = reviewing.opened(out)
+    review = review_sources.opened(out)
     with review.reading() as connection:
         listed = items.page(connection, review.folder, items.Query())["items"]
     by_video = {item["video"]: item for item in listed}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from reviewed import write_video
 
-from wherewhen.api import reviewing
+from wherewhen.api import review_sources
 from wherewhen.api.search_review import review_moments
 from wherewhen.core.errors import ConfigError
 from wherewhen.review import items
@@ -28,7 +28,7 @@ def test_moments_are_items_and_those_of_earlier_searches_stay(tmp_path: Path) ->
     out = tmp_path / "out"
     assert review_moments(moments, tmp_path / "videos", out) == ["gone"]
     assert review_moments([moment("yard/walk", 2.0, -0.1)], tmp_path / "videos", out) == []
-    review = reviewing.opened(out)
+    review = review_sources.opened(out)
     with review.reading() as connection:
         listed = items.page(connection, review.folder, items.Query())["items"]
     assert [(one["video"], one["start"], one["end"], one["score"]) for one in listed] == [

@@ -17,7 +17,7 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.live import hub
 from wherewhen.live.hub import Machine
 from wherewhen.live.settings import ServerConfig
-from wherewhen.server.running import serving
+from wherewhen.server.web_server import serving
 
 PEOPLE = "people-0123456789"
 ALERT = "1790000000.000001-aaa"

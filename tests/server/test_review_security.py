@@ -21,7 +21,7 @@ pytest.importorskip("uvicorn")
 from wherewhen.core.database import Tables
 from wherewhen.review.opened import Review
 from wherewhen.server.guard import LARGER, LARGEST, WRONG, Guard
-from wherewhen.server.reviewing import read_users
+from wherewhen.server.review_access import read_users
 
 TOKEN = "KQ-0123456789/+abc"
 OTHER = "0123456789/+abc-KQ"

@@ -24,7 +24,7 @@ from wherewhen.live.presence import Presence
 from wherewhen.live.service import _Running, _supervised
 from wherewhen.live.settings import ServerConfig, WatchConfig, with_options
 from wherewhen.server.guard import Guard
-from wherewhen.server.running import checked, serving
+from wherewhen.server.web_server import checked, serving
 
 TOKEN = "KQ-0123456789/+abc"
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.api import detection, reviewing
+from wherewhen.api import detection, review_sources
 from wherewhen.api.results import path_of, read
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.feature_file import is_features
@@ -61,7 +61,7 @@ def review_labels(
     labelled = [video for video in videos if video.label is not None and video.path.exists()]
     if any(is_features(video.path) for video in labelled):
         raise ConfigError(f"{root}: has features, and no pictures to judge")
-    reviewing.check_origin(folder, LABEL)
+    review_sources.check_origin(folder, LABEL)
     model = Model.load(run, "best", device)
     paths = list(dict.fromkeys(video.path for video in labelled))
     results, quarantine = detection.detect(model, paths, folder, render=False, resume=True, base=root, quiet=quiet)
@@ -76,7 +76,7 @@ def review_labels(
         for path, result in by_path.items()
         if (spans := [doubt.span for doubt in doubts if doubt.video.path == path])
     ]
-    reviewing.written(folder, shown, LABEL).name_model(Path(run))
+    review_sources.written(folder, shown, LABEL).name_model(Path(run))
     alarm = {path: result.threshold for path, result in by_path.items()}
     doubts.sort(key=lambda doubt: -abs(doubt.span.score - alarm[doubt.video.path]))
     return doubts, dict(quarantine.reasons)

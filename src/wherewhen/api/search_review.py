@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.api import reviewing
+from wherewhen.api import review_sources
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.extents import WHOLE_PICTURE
 from wherewhen.review.building import ReviewedVideo, Span
@@ -33,7 +33,7 @@ def review_moments(moments: Sequence[Moment], videos: Path, folder: Path) -> lis
         ConfigError: none of them is there, or the folder holds another review.
         VideoError: one of them can't be read.
     """
-    reviewing.check_origin(folder, SEARCH)
+    review_sources.check_origin(folder, SEARCH)
     paths = files_of(moments, videos)
     if moments and not paths:
         raise ConfigError(f"{videos}: holds none of the videos of these moments, such as {moments[0].video}")
@@ -41,7 +41,7 @@ def review_moments(moments: Sequence[Moment], videos: Path, folder: Path) -> lis
         _reviewed(video, path, [_span(moment) for moment in moments if moment.video == video])
         for video, path in paths.items()
     ]
-    reviewing.written(folder, reviewed, SEARCH, keep=True)
+    review_sources.written(folder, reviewed, SEARCH, keep=True)
     return list(dict.fromkeys(moment.video for moment in moments if moment.video not in paths))
 
 

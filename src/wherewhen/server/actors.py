@@ -23,7 +23,7 @@ from wherewhen.live.notify import notify
 from wherewhen.live.settings import WatchConfig
 from wherewhen.live.sharding import shard_of
 from wherewhen.runtime.parallel import Workers, ray_cluster
-from wherewhen.server.running import with_server
+from wherewhen.server.web_server import with_server
 
 log = logging.getLogger("wherewhen")
 

@@ -95,8 +95,8 @@ def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
 
     from wherewhen.server.exports import add_exports
     from wherewhen.server.retraining import add_retraining
-    from wherewhen.server.review import add_review
     from wherewhen.server.review_cameras import add_cameras
+    from wherewhen.server.review_routes import add_review
 
     @app.get("/review", response_model=None, include_in_schema=False)
     def page_of_review() -> Any:

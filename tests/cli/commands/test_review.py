@@ -15,11 +15,11 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
 from wherewhen import cli
-from wherewhen.api import reviewing
+from wherewhen.api import review_sources
 from wherewhen.core.database import Tables
 from wherewhen.core.errors import ConfigError
 from wherewhen.review import items
-from wherewhen.server.reviewing import Access, read_users
+from wherewhen.server.review_access import Access, read_users
 
 TOKEN = "0123456789/+abcdef"
 
@@ -74,7 +74,7 @@ def test_videos_are_detected_and_reviewed(yard: Path, clips: Path, tmp_path: Pat
         run.send_signal(signal.SIGINT)
         assert run.wait(30) == 0, run.stderr.read()
     written = {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.jsonl")}
-    review = reviewing.opened(reviewing.detected(str(clips), str(yard), str(out), "cpu", True), str(yard))
+    review = review_sources.opened(review_sources.detected(str(clips), str(yard), str(out), "cpu", True), str(yard))
     assert written == {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.jsonl")}, "it is resumed"
     with review.reading() as connection:
         page = items.page(connection, review.folder, items.Query("all"))

@@ -44,7 +44,7 @@ def run(options: Options) -> int:
     from wherewhen.live.hub import Hub
     from wherewhen.live.settings import WatchConfig, with_options
     from wherewhen.runtime.interrupts import until_interrupted
-    from wherewhen.server.running import checked, group_of, serving
+    from wherewhen.server.web_server import checked, group_of, serving
 
     values = {"hub": {}, **read_yaml(options.source)}
     settings = with_options(values, store=options.output, port=options.port)

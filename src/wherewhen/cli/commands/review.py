@@ -48,16 +48,16 @@ def run(options: Options) -> int:
     import webbrowser
     from pathlib import Path
 
-    from wherewhen.api import reviewing
+    from wherewhen.api import review_sources
     from wherewhen.core.console import print_json
     from wherewhen.runtime.interrupts import until_interrupted
-    from wherewhen.server.reviewing import Access, serving_review
+    from wherewhen.server.review_access import Access, serving_review
 
     access = Access.of(options.host, options.port, options.token, options.users, options.hosts)
     folder = Path(options.source)
     if options.model is not None:
-        folder = reviewing.detected(options.source, options.model, options.output, options.device, options.quiet)
-    review = reviewing.opened(folder, options.model)
+        folder = review_sources.detected(options.source, options.model, options.output, options.device, options.quiet)
+    review = review_sources.opened(folder, options.model)
     with until_interrupted() as stop, serving_review(review, access) as address:
         if options.json:
             print_json({"address": address, "database": str(review.file)})

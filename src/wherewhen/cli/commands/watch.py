@@ -62,7 +62,7 @@ def run(options: Options) -> int:
     from wherewhen.live.settings import WatchConfig, with_options
     from wherewhen.runtime.interrupts import until_interrupted
     from wherewhen.server import actors
-    from wherewhen.server.running import checked, group_of, with_server
+    from wherewhen.server.web_server import checked, group_of, with_server
 
     path = Path(options.source)
     is_file = path.suffix.lower() in (".yaml", ".yml")

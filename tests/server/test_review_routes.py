@@ -120,7 +120,7 @@ def test_clips_are_read_in_parts(client: Client, monkeypatch: pytest.MonkeyPatch
     assert (part.status, part.body) == (206, whole[100:110])
     assert part.headers["content-range"] == f"bytes 100-109/{len(whole)}"
     assert client("/api/v1/items/w3/clip.mp4", Range="bytes=99999999-").status == 416
-    monkeypatch.setattr("wherewhen.server.review.PART", 64)
+    monkeypatch.setattr("wherewhen.server.review_routes.PART", 64)
     part = client("/api/v1/items/w3/clip.mp4", Range="bytes=0-")
     assert part.headers["content-range"] == f"bytes 0-63/{len(whole)}" and part.body == whole[:64]
 

@@ -16,7 +16,7 @@ from wherewhen.review.grouping import grouping
 from wherewhen.review.opened import Review
 from wherewhen.server.app import create_review
 from wherewhen.server.guard import Guard
-from wherewhen.server.running import answering
+from wherewhen.server.web_server import answering
 
 
 @dataclass(frozen=True)
