@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
@@ -18,6 +19,7 @@ from reviewed import add_item
 
 from wherewhen.core.database import Tables
 from wherewhen.review import runs
+from wherewhen.review.heat import packed
 
 HOSTILE = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">'/\u202egnp.exe"
 Open = Callable[..., Window]
@@ -389,20 +391,8 @@ def test_a_camera_is_snoozed_and_a_group_unfolded(store: Drawn, window: Open) ->
 
 
 def test_heat_is_drawn_over_the_clip(store: Drawn, window: Open) -> None:
-    store.fill(count=2)
+    store.fill({"id": "hot", "heat": packed(np.float32([[0, 0.2], [0.9, 1]])), "priority": 1}, count=1)
     one = window()
-    picture = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='8' height='6'/>"
-
-    def with_heat(route: Any) -> None:
-        answer = route.fetch()
-        items = [{**item, "has_heat": item["id"] == "i0"} for item in answer.json()["items"]]
-        route.fulfill(response=answer, json={**answer.json(), "items": items})
-
-    one.page.route("**/api/v1/review?*", with_heat)
-    one.page.route(
-        "**/heat.webp", lambda route: route.fulfill(content_type="image/svg+xml", body=picture.split(",")[1])
-    )
-    one.page.reload()
     one.plays()
     one.press("h")
     one.page.wait_for_function("() => document.querySelector('img.heat')?.naturalWidth > 0")

@@ -158,7 +158,12 @@ def _patient(method: str, receive: Receive) -> Receive:
         nonlocal is_complete
         if is_complete:
             return await receive()
-        message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.001))
+        try:
+            message = await asyncio.wait_for(receive(), max(deadline - time.monotonic(), 0.001))
+        except TimeoutError:
+            from fastapi import HTTPException  # any other error would be answered as a body that can't be read
+
+            raise HTTPException(408, "the body did not come in time") from None
         is_complete = not message.get("more_body", False)
         return message
 
