@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,7 @@ from watched import WatchedStore
 
 from wherewhen.budget.blocks import BLOCK, DAY
 from wherewhen.core.values import HeatMap, Prediction
+from wherewhen.live.alert_files import AlertFiles, ClipConfig
 from wherewhen.live.auditing import AUDIT, FIRST, LEAST, Auditor, Quiet
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.control import judge
@@ -118,6 +120,15 @@ class Calm:
         for _, frame in reading.several([Want()]):
             score = np.full((1, 1, 1), frame.image.mean() / 255)
             yield Prediction(frames=HeatMap(score, np.array([frame.start, frame.end])))
+
+
+def test_a_quiet_clip_takes_no_room_of_an_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = AlertFiles(tmp_path, ClipConfig())
+    disk = shutil.disk_usage(tmp_path)
+    for free, has_room in ((0.04, False), (0.06, True)):
+        part = disk._replace(free=int(free * disk.total))
+        monkeypatch.setattr("wherewhen.live.alert_files.shutil.disk_usage", lambda _, part=part: part)
+        assert files.has_room is has_room
 
 
 def test_quiet_clips_of_a_camera_are_stored_for_review_and_never_sent(

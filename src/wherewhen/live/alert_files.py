@@ -91,6 +91,12 @@ class AlertFiles:
         needed = max(duration + self.config.before_seconds, AUDIT) + SLACK
         self._packets.release(scored - needed, event=event)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a clip fits on the disk without the removal of others."""
+        disk = shutil.disk_usage(self.folder)
+        return disk.free - self._packets.bytes > disk.total * FREE
+
     def name(self, kind: str, alert: Alert) -> str | None:
         """The name of a file of an alert in the store: of its snapshot, thumb or clip; None where it has none."""
         name = _name(kind, alert)

@@ -271,7 +271,9 @@ class CameraWatch:
         self._files.release(float(step.frames.edges[-1]), self.alerts.duration, event=is_open)
 
     def _audit(self, span: Quiet) -> None:
-        """Store a random quiet span for review, where it has a clip; nobody is notified."""
+        """Store a random quiet span for review, where it has a clip that takes no other's room; it is never sent."""
+        if not self._files.has_room:
+            return
         id, facts = new_id(span.start), (span.score, span.score, None)
         alert = Alert(id, self.name, span.start, span.end, *facts, "detection", self.alerts.threshold, end=span.end)
         if (clip := self._files.clip(alert, self._origin)).name is None:
