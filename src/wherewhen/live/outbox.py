@@ -21,7 +21,7 @@ from wherewhen.live.retention import make_room_for_messages
 log = logging.getLogger("wherewhen")
 
 LONGEST = 60.0  # seconds between two tries
-PAUSE = 0.2  # seconds between two looks at the outbox
+PAUSE = 0.05  # seconds between two looks at the outbox
 
 
 class Outbox:
