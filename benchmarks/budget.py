@@ -1,14 +1,15 @@
 """How the budget of a service holds: simulated cameras, drawn cameras, and held-out halves of real footage.
 
     python benchmarks/budget.py simulated [--cameras 1000] [--per-day 10]
-    python benchmarks/budget.py drawn [--cameras 20] [--days 10]
+    python benchmarks/budget.py drawn [--cameras 20] [--days 10] [--clips 20] [--adapt 10]
     python benchmarks/budget.py halves DATA [--fold 0]
 
 Minutes go the way of `watch`: into the database of a service, from there to a calibration, a threshold and the tracker.
 No alarm is judged. *Simulated* peaks are uniform, so that the true rate of each threshold is known. *Drawn* cameras are
-scenes of `wherewhen toy`; one model, trained on other scenes, scores their clips. Days of normal life are RESAMPLED:
-each minute has clips of the camera, drawn with replacement, with frequencies over several powers of ten that change
-from day to day. So they have rare events and clustered days, but no more kinds of events than there are clips.
+scenes of `wherewhen toy`; one model, trained on other scenes and adapted to each with other normal clips, scores their
+clips. Days of normal life are RESAMPLED: each minute has clips of the camera, drawn with replacement, with frequencies
+over several powers of ten that change from day to day. So they have rare events and clustered days, but no more kinds
+of events than there are clips.
 *Halves*: a model is trained on a fold, and its normal test clips are divided in two, many times: the threshold that the
 first half promises (in blocks of a second, for the lowest rate that it can promise) and the rate in the second half.
 """
@@ -34,6 +35,7 @@ from wherewhen import datasets
 from wherewhen.budget.blocks import BLOCK, DAY, DURATIONS, Blocks, Lasting, blocks_of
 from wherewhen.budget.bounds import days_for
 from wherewhen.budget.calibration import calibrate
+from wherewhen.budget.tail import Tail
 from wherewhen.core.values import Floats
 from wherewhen.data_tools.toy_videos import toy
 from wherewhen.inference.model import Model
@@ -145,45 +147,86 @@ def days_of(peaks: Floats, days: int, rng: np.random.Generator) -> Iterator[Floa
         yield peaks[chosen].max(1)
 
 
+class Rule(NamedTuple):
+    """How the threshold of a camera is chosen, and what follows: false alarms a day and recall of anomalous clips."""
+
+    name: str
+    alarms: float
+    recall: float
+
+
 def drawn(options: argparse.Namespace) -> None:
     """Drawn cameras: false alarms of days after the calibration, and the recall of anomalous clips."""
-    size = {"seconds": options.seconds, "width": 160, "height": 120, "rate": 12.5, "quiet": True}
-    rng, began = np.random.default_rng(0), time.perf_counter()
-    rows = []
+    kinds = tuple(options.kinds.split(","))
+    size = {"seconds": options.seconds, "width": options.width, "height": options.width * 3 // 4, "rate": 12.5}
+    rng, began, rules = np.random.default_rng(0), time.perf_counter(), dict[str, list[Rule]]()
+    bounded, shares = list[bool](), list[float]()
     with tempfile.TemporaryDirectory() as folder, service(folder) as database:
         root = Path(folder)
-        toy(root / "train", clips_normal=12, clips_anomalous=12, cameras=3, scene=1000, **size)
+        settings = {**size, "kinds": kinds, "quiet": True}
+        toy(
+            root / "train", clips_normal=options.train, clips_anomalous=options.train, cameras=5, scene=1000, **settings
+        )
         model = wherewhen.train(root / "train", root / "run", settings={"method": options.method}, quiet=True)
         for number in range(options.cameras):
-            scene = root / f"scene{number}"
-            toy(
-                scene, clips_normal=options.clips, clips_anomalous=options.clips // 2, scene=number, seed=number, **size
-            )
-            clips = clips_of(model, scene)
+            scene, counts = root / f"scene{number}", {"clips_normal": options.clips, "clips_anomalous": options.events}
+            toy(scene, **counts, scene=number, seed=number, **settings)
+            own = model
+            if options.adapt:
+                footage = root / f"footage{number}"
+                toy(
+                    footage, clips_normal=options.adapt, clips_anomalous=0, scene=number, seed=1000 + number, **settings
+                )
+                own = wherewhen.adapt(root / "run", footage / "videos", root / f"run{number}", quiet=True)
+            clips = clips_of(own, scene)
             normal = np.array([clip.peaks for clip in clips if not clip.anomalous])
             anomalous = np.array([clip.peaks for clip in clips if clip.anomalous])
+            days = list(days_of(normal, 2 * options.days, rng))
+            before, after = np.concatenate(days[: options.days]), days[options.days :]
             camera = Watched(database, f"camera{number}", 1.0)
-            days = days_of(normal, 2 * options.days, rng)
-            camera.learn(np.concatenate([next(days) for _ in range(options.days)]))
-            recall = float((anomalous[:, camera.column] >= camera.budget.level.threshold).mean())
-            usual = float((anomalous[:, camera.column] >= model.alarm).mean())
-            counts = np.array([camera.day(day) for day in days])
-            method, share = camera.budget.level.method, (camera.budget.level.calibration or _none()).share
-            rows.append((counts[:, 0].mean(), counts[:, 1].mean(), recall, usual, method == "bound", share))
-            print(f"camera {number}: {method}, {counts[:, 0].mean():.2f} alarms a day, recall {recall:.2f}", flush=True)
-    table = np.array(rows, float)
-    print(f"{len(table)} drawn cameras, {options.days} resampled days each after {options.days} to learn from:")
+            camera.learn(before)
+            level, column = camera.budget.level, camera.column
+            reached = float((anomalous[1::2, column] >= level.threshold).mean())
+            counted = np.array([camera.day(day) for day in after]).mean(0)
+            found = [Rule("the service", counted[0], reached), Rule("its threshold alone", counted[1], reached)]
+            found += list(others(before, np.concatenate(after), anomalous, options.days, own.alarm))
+            for rule in found:
+                rules.setdefault(rule.name, []).append(rule)
+            bounded.append(level.method == "bound")
+            shares.append(level.calibration.share if level.calibration is not None else np.nan)
+            about = f"{level.method}, {counted[0]:.2f} alarms a day, recall {reached:.2f}"
+            print(f"camera {number}: {about}", flush=True)
+    of = f"adapted with {options.adapt} clips" if options.adapt else "of other scenes"
     print(
-        f"at most 1 false alarm a day: {np.mean(table[:, 0] <= 1):.0%} of cameras; {table[:, 0].mean():.2f} on average"
+        f"{options.cameras} drawn cameras, model {of}, {options.clips} normal and {options.events} anomalous clips "
+        f"each of {options.seconds:g} s ({', '.join(kinds)}); {options.days} resampled days after {options.days}; "
+        f"promise for {np.mean(bounded):.0%}; footage counts as {np.nanmean(shares):.2f} of its days"
     )
-    print(f"at the threshold alone: {np.mean(table[:, 1] <= 1):.0%} of cameras; {table[:, 1].mean():.2f} on average")
-    print(f"recall of anomalous clips {table[:, 2].mean():.2f}, at the model's threshold {table[:, 3].mean():.2f}")
-    print(f"promise for {table[:, 4].mean():.0%}; footage counts as {table[:, 5].mean():.2f} of its days on average")
+    head = ("threshold", "cameras with at most 1 false alarm a day", "false alarms a day", "recall")
+    print(f"| {' | '.join(head)} |\n|---|---:|---:|---:|")
+    for name, every in rules.items():
+        alarms, recalls = (np.array([getattr(rule, field) for rule in every]) for field in ("alarms", "recall"))
+        print(f"| {name} | {np.mean(alarms <= 1):.0%} | {alarms.mean():.2f} | {recalls.mean():.2f} |")
     print(f"{time.perf_counter() - began:.0f} s")
 
 
-def _none() -> argparse.Namespace:
-    return argparse.Namespace(share=np.nan)
+def others(before: Floats, after: Floats, anomalous: Floats, days: int, alarm: float) -> Iterator[Rule]:
+    """Other ways to choose the threshold from the same minutes; one in two anomalous clips is confirmed before."""
+    blocks = Blocks(np.arange(len(before)) * BLOCK, np.full(len(before), BLOCK), before)
+    confirmed, rest = anomalous[::2], anomalous[1::2]
+
+    def rule(name: str, threshold: float, column: int) -> Rule:
+        alarms = float((after[:, column] >= threshold).sum()) / days
+        return Rule(name, alarms, float((rest[:, column] >= threshold).mean()))
+
+    chosen = calibrate(blocks, 1.0, confirmed=confirmed)
+    yield rule("duration chosen by confirmed events", chosen.threshold, DURATIONS.index(chosen.duration))
+    for column, duration in enumerate(DURATIONS[:4]):
+        one = Blocks(blocks.starts, blocks.seconds, before[:, [column]], (duration,))
+        yield rule(f"duration {duration:g} s", calibrate(one, 1.0).threshold, column)
+    usual = DURATIONS.index(1.0)
+    yield rule("Pareto tail, no promise", Tail.of(before[:, usual]).level(1.0, BLOCK), usual)
+    yield rule("that of the model", alarm, usual)
 
 
 def halves(options: argparse.Namespace) -> None:
@@ -235,8 +278,15 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, help="default 1000 simulated, 20 drawn ones")
     parser.add_argument("--per-day", type=float, default=10.0, help="budget of simulated cameras")
     parser.add_argument("--days", type=int, default=10, help="to learn from, and as many after these")
-    parser.add_argument("--clips", type=int, default=12, help="normal clips of a drawn camera, and half as many others")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of a drawn clip")
+    parser.add_argument("--clips", type=int, default=20, help="normal clips of a drawn camera")
+    parser.add_argument("--events", type=int, default=6, help="its anomalous clips")
+    parser.add_argument(
+        "--train", type=int, default=30, help="clips of each label, of other scenes, that train the model"
+    )
+    parser.add_argument("--adapt", type=int, default=10, help="other normal clips that adapt it; 0: none")
+    parser.add_argument("--kinds", default="running,wheels", help="kinds of anomaly, between commas")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a drawn clip")
+    parser.add_argument("--width", type=int, default=96, help="of it in pixels")
     parser.add_argument("--method", default="cuboid_mil")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--splits", type=int, default=500, help="divisions of the normal clips")
