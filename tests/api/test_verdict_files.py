@@ -142,6 +142,18 @@ def test_clips_of_cameras_have_times_of_their_own(tmp_path: Path) -> None:
     assert (name, content.decode()) == ("labels.csv", "path,label,class,camera,start,end\n1790.mp4,1,,gate,0,5\n")
 
 
+def test_links_keep_their_names_in_a_table(tmp_path: Path) -> None:
+    write_video(tmp_path / "elsewhere" / "1790.mp4", 1.0)
+    (tmp_path / "archive" / "yard").mkdir(parents=True)
+    (tmp_path / "archive" / "yard" / "walk.mp4").symlink_to(tmp_path / "elsewhere" / "1790.mp4")
+    with Tables(tmp_path / "out" / "review.db") as tables:
+        add_video(tables, "yard/walk", "../archive/yard/walk.mp4", 1.0)
+        add_item(tables, "a", video="yard/walk", t0=0.2, t1=0.5)
+        store(tables, [Judgement("1", "a", "missed")], None, 1.0)
+    verdict_files.export(tmp_path / "out", "labels", tmp_path / "archive" / "labels.csv")
+    assert (tmp_path / "archive" / "labels.csv").read_text().splitlines()[1] == "yard/walk.mp4,1,,0.2,0.5"
+
+
 def test_what_cannot_be_exported_is_an_error(results: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mot has no labels"):
         verdict_files.export(results / "out", "mot", tmp_path)

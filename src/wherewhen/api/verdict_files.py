@@ -168,10 +168,16 @@ def _check(form: str) -> None:
 
 
 def _decided(items: list[Judged]) -> list[Judged]:
-    """The items, with the true paths of their videos; DataError where none can be written."""
+    """The items, with plain paths of their videos; DataError where none can be written."""
     if all(item.verdict == "unsure" for item in items):
         raise DataError("there are no verdicts to export yet; judge first: wherewhen review")
-    return [replace(item, footage=item.footage.resolve()) for item in items]
+    return [replace(item, footage=_plain(item.footage)) for item in items]
+
+
+def _plain(path: Path) -> Path:
+    """An absolute path without ``..``; a link keeps its name, as a table of labels has it."""
+    plain = Path(os.path.abspath(path))  # noqa: PTH100 (links are not followed)
+    return plain if plain.exists() else path.resolve()
 
 
 def _spans_of(labels: Iterable[WeakLabel]) -> dict[Path, list[tuple[float, float]]]:
@@ -193,7 +199,7 @@ def _free(span: tuple[float, float], others: Sequence[tuple[float, float]]) -> t
 
 def _root(videos: Sequence[Video], table: Path) -> Path:
     """The folder of a table of labels; ConfigError where a video is outside of it, or ``train`` would not find it."""
-    root = table.absolute().parent.resolve()
+    root = _plain(table.parent)
     if table.name != TABLE:
         raise ConfigError(f"{table}: expected a file called {TABLE}, which train reads, or a folder")
     if not all(video.path.is_relative_to(root) for video in videos):
