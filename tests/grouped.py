@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,8 +105,16 @@ class MachineHere:
         self.database.write("INSERT OR REPLACE INTO camera VALUES (?, ?, ?, ?, ?, ?)", *row)
 
     def beat(self) -> None:
+        """Report, and do what the hub asks; then changes of the state go on, as far as the hub answers."""
+        from wherewhen.core.contracts.sinks import Undelivered
+
         self._remote._next = 0.0
         self._remote()
+        for number, message, _ in self.database.waiting("hub", float("inf"), 1000):
+            if message.id.startswith("row:camera:"):
+                with suppress(Undelivered):
+                    self.sink.send(message)
+                    self.database.sent(number)
 
     @property
     def holder(self) -> str | None:

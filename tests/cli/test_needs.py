@@ -58,6 +58,7 @@ export --model run --which last --trust
 watch cameras.yaml --check --json --model run --output live --device cpu
 watch rtsp://yard/1 --speed 2 --port 5000 --log-format json --quiet
 watch cameras.yaml --alarms-per-day 1
+control resend hub live
 watch cameras.yaml --shard 1/3 --hub http://10.0.0.2:5000
 watch cameras.yaml --distributed ray --ray-address ray://host:1 --hub http://10.0.0.2:5000
 hub cameras.yaml --output hub --port 5000 --log-format json --quiet

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from grouped import START, Group, grouped
@@ -15,6 +16,7 @@ pytest.importorskip("httpx")
 from wherewhen.core.contracts.sinks import Message, Undelivered
 from wherewhen.live import control, member
 from wherewhen.live.hub import LEASE
+from wherewhen.live.outbox import Outbox
 from wherewhen.live.overview import overview
 from wherewhen.live.overview_text import lines
 from wherewhen.live.retention import StoreConfig, clean
@@ -235,7 +237,9 @@ def test_a_machine_that_takes_over_has_minutes_and_budget_of_the_camera(group: G
 
 
 def test_the_hub_shows_all_cameras_of_all_machines(group: Group) -> None:
-    group.machine("a").beat()
+    a = group.machine("a")
+    a.beat()
+    a.beat()
     service = overview(group.hub.folder, group.clock.now)
     cameras = {camera.name: camera for camera in service.cameras}
     assert list(cameras) == ["yard", "gate"]
@@ -275,8 +279,54 @@ def test_what_can_not_be_stored_is_refused_for_good_and_changes_nothing(
     plain = {"id": FIRST, "kind": "end", "camera": "yard", "after": {}} | change
     with pytest.raises(Undelivered) as refused:
         a.sink._ask("POST", "messages", json={"machine": a.sink._machine, "message": plain, "snapshot": None})
-    assert refused.value.final
+    assert refused.value.final and "422: message: " in refused.value.cause
     assert group.hub.sent == [] and group.hub.database.rows("SELECT key FROM received") == []
+
+
+def test_a_state_that_is_short_reaches_the_hub_with_its_time(group: Group) -> None:
+    a, b = group.machine("a"), group.machine("b")
+    a.beat()
+    b.beat()
+    group.hub.database.write("DELETE FROM outbox")
+    times = []
+    for state in ("dark", "ok", "frozen"):
+        group.wait(0.25)
+        a.state(state)
+        b.state("blurred")  # it waits: the camera is that of a
+        times.append(group.clock.now)
+    group.wait(0.25)
+    a._remote._next = 0.0
+    a._remote()
+    assert group.hub.states == [], "they come in order, and not with the report"
+    a.deliver(lose_answers=True)
+    a.deliver()
+    b.deliver()
+    a.beat()
+    assert group.hub.states == [("dark", None), ("ok", None), ("frozen", None)]
+    rows = group.hub.database.rows("SELECT message_json FROM outbox ORDER BY id")
+    assert [json.loads(text)["at"] for (text,) in rows] == pytest.approx(times)
+
+
+def test_what_the_hub_refuses_is_set_aside_with_its_reason_and_can_be_sent_again(group: Group) -> None:
+    a = group.machine("a")
+    a.beat()
+    a.alert(FIRST, "new")
+    a.database.write(
+        "UPDATE outbox SET message_json = replace(message_json, 'start_time', 'start') WHERE key GLOB '*:new'"
+    )
+    a.alert(FIRST, "end")
+    Outbox._send_all(SimpleNamespace(), "hub", a.sink, a.database, set())  # type: ignore[arg-type]
+    assert group.hub.sent == [] and a.database.rows("SELECT key FROM outbox") == []
+    view = overview(a.folder, group.clock.now)
+    ((sink, count, cause, _),) = view.refused
+    assert (sink, count) == ("hub", 1) and "can't be stored (KeyError: 'start_time')" in cause
+    assert view.plain()["refused"][0]["cause"] == cause
+    assert any("1 messages that hub refused" in line and "control resend hub" in line for line in lines(view))
+    a.database.write("UPDATE refused SET message_json = replace(message_json, '\"start\"', '\"start_time\"')")
+    assert a.database.resend("hub") == 1 and a.database.resend("hub") == 0
+    a.deliver()
+    assert group.hub.sent == [(FIRST, "new")]
+    assert overview(a.folder, group.clock.now).refused == ()
 
 
 def test_another_server_or_token_loses_no_message(group: Group) -> None:

@@ -99,6 +99,12 @@ def test_a_message_that_a_sink_refuses_does_not_hold_up_the_next(tmp_path: Path)
     posted(tmp_path, 3, ["shaky"])
     run_until_empty(tmp_path, {"shaky": sink})
     assert sink.received == ["m000", "m002"]
+    with Database(tmp_path) as database:
+        assert database.rows("SELECT sink, key, cause FROM refused") == [("shaky", "m001", "not wanted")]
+        assert database.resend("other") == 0 and database.resend("shaky") == 1
+    sink.refused = ()
+    run_until_empty(tmp_path, {"shaky": sink})
+    assert sink.received == ["m000", "m002", "m001"]
 
 
 def test_a_sink_with_a_fault_is_tried_again(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from wherewhen.live import hub
 from wherewhen.live.hub import Machine
 from wherewhen.live.settings import ServerConfig
 from wherewhen.server.web_server import serving
+from wherewhen.video.reader import probe
 
 PEOPLE = "people-0123456789"
 ALERT = "1790000000.000001-aaa"
@@ -45,14 +46,14 @@ def stack() -> Iterator[ExitStack]:
         yield opened
 
 
-def with_clip(group: Group, stack: ExitStack) -> tuple[MachineHere, ExitStack]:
+def with_clip(group: Group, stack: ExitStack, clip: bytes = CLIP) -> tuple[MachineHere, ExitStack]:
     """A machine with its web server, which has the clip of an alert; and what stops the server."""
     folder, served = group.folder / "a-0", stack.enter_context(ExitStack())
     group.folder.joinpath("a-0").mkdir()
     port = served.enter_context(serving(folder, ServerConfig(port=0, token=PEOPLE), hub.Group(TOKEN)))
     a = group.machine("a", address=f":{port}")
     a.beat()
-    a.alert(ALERT, "new", "end", clip=CLIP)
+    a.alert(ALERT, "new", "end", clip=clip)
     a.deliver()
     return a, served
 
@@ -92,10 +93,31 @@ def test_the_hub_forwards_clips_also_in_parts(group: Group, stack: ExitStack) ->
     assert (part.status_code, part.content) == (206, CLIP[100:300])
     assert part.headers["content-range"] == f"bytes 100-299/{len(CLIP)}"
     assert asked(f"{url}/clip.mp4", headers={"range": "bytes=99999-"}).status_code == 416
+    item = f"{group.hub.url}/api/v1/items/{ALERT}"
+    assert asked(item).json()["has_clip"] and asked(item).json()["has_thumb"]
+    assert asked(f"{item}/thumb.webp").headers["content-type"] == "image/webp"
+    assert asked(f"{item}/clip.mp4").content == CLIP, "no video, which can't be encoded"
     assert not (group.hub.folder / "clips").exists(), "the clip stays where it is"
     served.close()
-    assert asked(f"{url}/clip.mp4").status_code == 502
+    assert asked(f"{url}/clip.mp4").status_code == asked(f"{item}/clip.mp4").status_code == 502
     assert asked(f"{group.hub.url}/api/events/9.000001-x/clip.mp4").status_code == 404
+
+
+def test_the_review_at_the_hub_gets_clips_that_browsers_play(group: Group, stack: ExitStack, tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "clip.mp4"), "w") as file:
+        stream = file.add_stream("mpeg4", 10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            file.mux(stream.encode(av.VideoFrame(64, 48, "rgb24")))
+        file.mux(stream.encode())
+    with_clip(group, stack, (tmp_path / "clip.mp4").read_bytes())
+    for path, codec in ((f"events/{ALERT}", "mpeg4"), (f"v1/items/{ALERT}", "h264")):
+        (tmp_path / "got.mp4").write_bytes(asked(f"{group.hub.url}/api/{path}/clip.mp4").content)
+        assert probe(tmp_path / "got.mp4").codec == codec
+    part = asked(f"{group.hub.url}/api/v1/items/{ALERT}/clip.mp4", headers={"range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, b"ftyp")
 
 
 def test_no_request_chooses_where_the_hub_asks(group: Group, stack: ExitStack) -> None:

@@ -203,9 +203,10 @@ def test_health_when_the_process_of_a_camera_dies(tmp_path: Path) -> None:
 
 NAMES = {
     "camera_up", "camera_state", "clock_offset_seconds", "score", "threshold", "budget_alerts_per_day",
-    "false_alarm_upper_bound_per_day", "outbox_messages", "storage_free_bytes", "model_info", "frames_received_total",
-    "frames_dropped_total", "reconnects_total", "alerts_total", "audits_total", "alerts_suppressed_total",
-    "verdicts_total", "latency_seconds", "stage_seconds", "machine_up", "machine_clock_offset_seconds",
+    "false_alarm_upper_bound_per_day", "outbox_messages", "refused_messages", "storage_free_bytes", "model_info",
+    "frames_received_total", "frames_dropped_total", "reconnects_total", "alerts_total", "audits_total",
+    "alerts_suppressed_total", "verdicts_total", "latency_seconds", "stage_seconds", "machine_up",
+    "machine_clock_offset_seconds",
 }  # fmt: skip
 """The names that dashboards rely on."""
 

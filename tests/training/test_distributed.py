@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -62,10 +63,21 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
     script = folder / "child.py"
     script.write_text(CHILD)
-    words = [*TEAM, str(script), str(folder), str(WORLD), json.dumps(CASES)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "WHEREWHEN_CACHE": str(folder / "cache")}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=280, env=env)
-    assert done.returncode == 0, done.stderr
+    words = [sys.executable, str(script), str(folder), str(WORLD), json.dumps(CASES)]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "WHEREWHEN_CACHE": str(folder / "cache"), "WORLD_SIZE": "2",
+           "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # fmt: skip
+    team = [
+        subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env={**env, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    ]
+    try:
+        errors = [process.communicate(timeout=280)[1] for process in team]
+    finally:
+        for process in team:
+            process.kill()
+    assert [process.returncode for process in team] == [0, 0], errors
     return folder
 
 

@@ -154,16 +154,25 @@ MIGRATIONS = (
     """
     ALTER TABLE item ADD COLUMN heat BLOB;
     """,
+    """
+    CREATE TABLE refused(
+        id INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL, message_json TEXT NOT NULL, snapshot TEXT,
+        cause TEXT NOT NULL, at REAL NOT NULL, UNIQUE(sink, key)
+    ) STRICT;
+    """,
 )
 """The changes of the tables, in order; ``user_version`` is how many of them a file has.
 
 ``item.review``: open, judged, used (a model learned from it) or expired; triggers keep it in step with its verdicts.
 ``item.place``: items in order of time have falling places. ``touched``: items that changed, in the order of changes.
 ``item.heat``: the map of scores at its peak, see `wherewhen.review.heat`.
-``item.machine``: the machine whose store has the clip, at a hub; null: this one.
+``item.machine``: the machine whose store has the clip, at a hub; null: this one; `OF_HUB` where the hub sent the item.
+``refused``: messages that a sink refuses, with its reason.
 """
 
 
+OF_HUB = "hub"
+"""The machine of an item that a hub sent here."""
 IS_EVENT = "source IN ('alert', 'detection') AND repeat_of IS NULL"
 """The condition of SQL for items that a camera's model found, without those that only a person is shown or marked."""
 

@@ -14,6 +14,8 @@ from wherewhen.core.database import OF_STORE, Tables
 
 log = logging.getLogger("wherewhen")
 
+REFUSED = 10_000  # messages that sinks refused which are kept
+
 
 class Waiting(NamedTuple):
     """A message in the outbox."""
@@ -75,8 +77,29 @@ class Database(Tables):
         return [Waiting(number, self._message(text, snapshot), tries) for number, text, snapshot, tries, _ in rows]
 
     def sent(self, number: int) -> bool:
-        """Remove a message that arrived, or that its sink refuses; whether it is removed."""
+        """Remove a message that arrived; whether it is removed."""
         return self.write("DELETE FROM outbox WHERE id = ?", number)
+
+    def refuse(self, number: int, cause: str, now: float) -> None:
+        """Keep a message unsent that its sink refuses, with the reason; at most `REFUSED` of them stay, the newest."""
+        columns = "sink, key, message_json, snapshot"
+        self.write_all([
+            (f"INSERT OR REPLACE INTO refused({columns}, cause, at) SELECT {columns}, ?, ? FROM outbox WHERE id = ?",
+             (cause, now, number)),
+            ("DELETE FROM outbox WHERE id = ?", (number,)),
+            ("DELETE FROM refused WHERE id <= (SELECT MAX(id) FROM refused) - ?", (REFUSED,)),
+        ])  # fmt: skip
+
+    def resend(self, sink: str) -> int:
+        """Put the messages that a sink refused back into its outbox, after those that wait; how many."""
+        columns = "sink, key, message_json, snapshot"
+        moved = self.rows("SELECT COUNT(*) FROM refused WHERE sink = ?", sink)
+        self.write_all([
+            (f"INSERT OR IGNORE INTO outbox({columns}) SELECT {columns} FROM refused WHERE sink = ? ORDER BY id",
+             (sink,)),
+            ("DELETE FROM refused WHERE sink = ?", (sink,)),
+        ])  # fmt: skip
+        return int(moved[0][0])
 
     def failed(self, number: int, next_at: float) -> None:
         """Try a message again at a moment in seconds since 1970."""

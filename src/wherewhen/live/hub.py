@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from wherewhen.core.contracts.sinks import Message
 from wherewhen.core.database import records
@@ -23,6 +23,7 @@ from wherewhen.live.control import WAITS, WATCHED_BY
 from wherewhen.live.database import Database
 from wherewhen.live.member import COLUMNS, store
 from wherewhen.live.overview import LEASE
+from wherewhen.live.picture_state import State
 from wherewhen.live.recovery import close_open
 from wherewhen.live.remote import facts_of_service
 from wherewhen.live.retention import make_room, make_room_for_messages
@@ -130,10 +131,14 @@ class Hub:
                 raise ConfigError(f"message: {received.camera[:80]!r} is no name of a camera")
             with closing(self._opened()) as database, database.transaction():
                 if received.kind == "row":
-                    self._keep(database, sender, received.after["table"], received.after, received.camera, picture)
+                    self._keep(database, sender, received.after["table"], received.after, received.camera, picture, now)
                     return True
                 return self._send(database, sender, received, now)
+        except ConfigError as error:
+            log.error("a message of machine %s is refused: %s", sender.name, error)
+            raise
         except (TypeError, KeyError, AttributeError, ValueError, sqlite3.IntegrityError) as error:
+            log.error("a message of machine %s is refused: %s: %s", sender.name, type(error).__name__, error)
             raise ConfigError(f"message: can't be stored ({type(error).__name__}: {error})") from None
 
     def past(self, camera: str, after: float) -> dict[str, list[dict[str, Any]]]:
@@ -202,7 +207,8 @@ class Hub:
         state, cause = str(holds["state"]), printable(str(holds["cause"] or "")) or None
         if (cause or "").startswith((WATCHED_BY, WAITS)):  # it learns with the answer that it has the camera
             return
-        self._change(database, camera, state, cause, now, machine)
+        if not holds.get("waits"):  # else its changes come as messages, in order
+            self._change(database, camera, state, cause, now, machine)
         since, at = now - float(holds["for"]), now - float(holds["silent"])
         values = (since, at, json.dumps(holds["status"]), camera)
         database.write("UPDATE camera SET since = ?, at = ?, status_json = ? WHERE name = ?", *values)
@@ -229,11 +235,11 @@ class Hub:
 
     def _keep(
         self, database: Database, machine: Machine, table: str, after: Mapping[str, Any], camera: str,
-        picture: bytes | None,
+        picture: bytes | None, now: float,
     ) -> None:  # fmt: skip
         """Store a row of a machine."""
         row = {name: after["row"][name] for name in COLUMNS[table].split()}
-        row["camera"] = camera
+        row |= {"camera": camera} if table != "camera" else {}
         is_holder = _holder_at(database, camera, math.inf) in (None, machine.id)
         if table == "item":
             self._keep_item(database, machine, row, picture)
@@ -242,10 +248,25 @@ class Hub:
                   "baseline_at = excluded.baseline_at")  # fmt: skip
             if after["accepted"]:
                 database.write("UPDATE control SET accepting = 0 WHERE camera = ?", camera)
+        elif table == "camera":
+            self._keep_state(database, machine, camera, row, now)
         elif table == "block" or (table == "tracker" and is_holder):
             keys = "camera, t" if table == "block" else "camera, light"
             changed = ", ".join(f"{name} = excluded.{name}" for name in row)
             store(database, table, row, f"({keys}) DO UPDATE SET {changed}")
+
+    def _keep_state(
+        self, database: Database, machine: Machine, camera: str, row: Mapping[str, Any], now: float
+    ) -> None:
+        """Store a state of a camera, and send it on, if its machine has the camera."""
+        state, cause = row["state"], printable(str(row["cause"] or "")) or None
+        if state not in get_args(State):
+            raise ConfigError(f"message: {str(state)[:80]!r} is no state of a camera")
+        if _holder_at(database, camera, math.inf) in (None, machine.id) and not (cause or "").startswith(
+            (WATCHED_BY, WAITS)
+        ):
+            since = float(row["since"]) + _skew(database, machine)
+            self._change(database, camera, state, cause, min(since, now), machine)
 
     def _keep_item(self, database: Database, machine: Machine, row: dict[str, Any], picture: bytes | None) -> None:
         """Store an alert of a machine with its picture."""
@@ -289,8 +310,8 @@ class Hub:
         if database.rows("SELECT 1 FROM received WHERE key = ?", key):
             return False
         if message.kind == "new":
-            ((skew,),) = database.rows("SELECT COALESCE(MAX(skew), 0) FROM machine WHERE id = ?", machine.id)
-            holder = _holder_at(database, message.camera, float(message.after["start_time"]) + skew)
+            begin = float(message.after["start_time"]) + _skew(database, machine)
+            holder = _holder_at(database, message.camera, begin)
             sent = holder in (None, machine.id)
         else:
             sent = bool(database.rows("SELECT 1 FROM received WHERE key = ? AND sent", f"{message.id}:new"))
@@ -322,6 +343,12 @@ def _newest(database: Database, camera: str) -> tuple[int | None, str | None, fl
     query = "SELECT id, machine, until FROM lease WHERE camera = ? ORDER BY id DESC LIMIT 1"
     rows = database.rows(query, camera)
     return rows[0] if rows else (None, None, 0.0)
+
+
+def _skew(database: Database, machine: Machine) -> float:
+    """Seconds that the clock of the hub is ahead of that of a machine."""
+    ((skew,),) = database.rows("SELECT COALESCE(MAX(skew), 0) FROM machine WHERE id = ?", machine.id)
+    return float(skew)
 
 
 def _holder_at(database: Database, camera: str, moment: float) -> str | None:

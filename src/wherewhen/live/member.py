@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from wherewhen.core.database import OF_HUB
 from wherewhen.live.database import Database
 
 WAITING = ""
@@ -17,20 +18,27 @@ COLUMNS = {
     "block": "camera t seconds peaks_json state light model_sha",
     "tracker": "camera light model_sha level at",
     "control": "camera moved layout baseline_at",
+    "camera": "name state cause since",
 }  # fmt: skip
 """What the hub gets of each table."""
 KEYS = {
     "item": "new.id || ':' || hex(randomblob(4))", "block": "new.camera || ':' || new.t",
     "tracker": "new.camera || ':' || new.light", "control": "new.camera",
+    "camera": "new.name || ':' || hex(randomblob(4))",
 }  # fmt: skip
-"""A row that waits is replaced by a later one of the same key; of alerts all are sent, the first with a picture."""
+"""A row that waits is replaced by a later one of the same key; of alerts all are sent, the first with a picture, and of
+states too."""
 CHANGES = {"item": "t1, severity, score, suppressed, clip, clip_note, alerted, counted",
-           "control": "moved, layout, baseline_at, accepting"}  # fmt: skip
+           "control": "moved, layout, baseline_at, accepting", "camera": "state, cause"}  # fmt: skip
 """Columns whose change is sent; all, where a table is not among them."""
 
 
 OURS = "new.machine IS NULL AND new.repeat_of IS NULL AND COALESCE(new.source, '') != 'missed'"
 """Items that the hub gets: neither its own ones, nor those that a person here is shown again or marked."""
+
+
+CHANGED = "(old.state IS NOT new.state OR old.cause IS NOT new.cause)"
+"""Whether another state of a camera is written, and not the same one again."""
 
 
 def mirror(database: Database, on: bool) -> None:
@@ -47,6 +55,8 @@ def mirror(database: Database, on: bool) -> None:
                     continue
                 of = f" OF {CHANGES[table]}" if is_update and table in CHANGES else ""
                 when = f"WHEN {OURS}" if table == "item" else ""
+                when = f"WHEN {CHANGED}" if table == "camera" and is_update else when
+                camera = "new.name" if table == "camera" else "new.camera"
                 picture = "new.snapshot" if table == "item" and not is_update else "NULL"
                 key = f"'row:{table}:' || {KEYS[table]}"
                 more = f"'table', '{table}', 'accepted', {accepted if is_update else '0'}"
@@ -54,7 +64,7 @@ def mirror(database: Database, on: bool) -> None:
                     CREATE TRIGGER {name} AFTER {event}{of} ON {table} {when} BEGIN
                         DELETE FROM outbox WHERE sink = 'hub' AND key = {key};
                         INSERT INTO outbox(sink, key, message_json, snapshot) VALUES ('hub', {key}, json_object(
-                            'id', {key}, 'kind', 'row', 'camera', new.camera,
+                            'id', {key}, 'kind', 'row', 'camera', {camera},
                             'after', json_object({more}, 'row', json_object({pairs}))
                         ), {picture});
                     END
@@ -135,7 +145,7 @@ def restore(database: Database, camera: str, past: Mapping[str, Any]) -> str:
         mirror(database, False)
         for table, conflict in conflicts.items():
             for row in past.get(table, ()):
-                store(database, table, {**row, "machine": "hub"} if table == "item" else row, conflict)
+                store(database, table, {**row, "machine": OF_HUB} if table == "item" else row, conflict)
         mirror(database, True)
 
     database.together(change)

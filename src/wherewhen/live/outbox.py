@@ -27,6 +27,8 @@ PAUSE = 0.05  # seconds between two looks at the outbox
 class Outbox:
     """Sends what is in the outbox, with a thread for each sink; what can't be sent is kept for a later run.
 
+    What a sink refuses is kept unsent with its reason, and holds up nothing.
+
     ``make`` creates a sink in its thread, which no other uses.
     """
 
@@ -82,8 +84,9 @@ class Outbox:
             except Undelivered as error:
                 if error.final:
                     about, text = fields(message.camera, "refused", error.cause), masked(error.cause)
-                    log.error("%s: %s of %s is not sent: %s", name, message.kind, message.id, text, extra=about)
-                    database.sent(number)
+                    line = "%s: refuses %s of %s, which is kept unsent: %s"
+                    log.error(line, name, message.kind, message.id, text, extra=about)
+                    database.refuse(number, text, time.time())
                     continue
                 wait = (
                     error.wait

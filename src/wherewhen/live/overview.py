@@ -33,6 +33,15 @@ class LastAlert(NamedTuple):
     score: float
 
 
+class Refused(NamedTuple):
+    """Messages that a sink refused and that are kept: how many, and the newest reason."""
+
+    sink: str
+    messages: int
+    cause: str
+    at: float
+
+
 class MachineView(NamedTuple):
     """A machine of several, as a hub knows it; ``at``: its last sign of life, ``skew``: hub's clock minus its own."""
 
@@ -104,6 +113,7 @@ class Overview:
     """The service at a moment ``now``; ``stopped``: when it ended as intended; ``outbox``: messages by sink.
 
     ``machines``: those of a hub. ``lost``: judged alerts whose files went before a model learned from them.
+    ``refused``: messages that sinks refused.
     """
 
     now: float
@@ -116,6 +126,7 @@ class Overview:
     free_bytes: int
     machines: tuple[MachineView, ...] = ()
     lost: Lost | None = None
+    refused: tuple[Refused, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -129,6 +140,7 @@ class Overview:
             "cameras": [camera.plain() for camera in self.cameras], "outbox": self.outbox,
             "storage_free_bytes": self.free_bytes, "machines": [machine._asdict() for machine in self.machines],
             "lost_verdicts": self.lost._asdict() if self.lost else None,
+            "refused": [refused._asdict() for refused in self.refused],
         }  # fmt: skip
 
 
@@ -154,6 +166,10 @@ def overview(folder: Path, now: float) -> Overview:
         records = json_of(facts).items()
         cameras = [_camera(connection, name, fixed, now, started, absence) for name, fixed in records]
         outbox = dict(connection.execute("SELECT sink, COUNT(*) FROM outbox GROUP BY sink ORDER BY sink"))
+        grouped = (
+            "SELECT sink, COUNT(*), cause, MAX(at) FROM refused GROUP BY sink ORDER BY sink"  # cause of the newest
+        )
+        refused = tuple(Refused(*row) for row in connection.execute(grouped))
         query = "SELECT name, at, skew FROM machine WHERE at > ? ORDER BY name"
         rows = connection.execute(query, (now - RECENT,)).fetchall()
         facts = connection.execute("SELECT value_json FROM fact WHERE name = ?", (LOST,))
@@ -161,7 +177,7 @@ def overview(folder: Path, now: float) -> Overview:
     machines = tuple(MachineView(name, at, skew, now - at < LEASE) for name, at, skew in rows)
     free = shutil.disk_usage(folder).free
     return Overview(now, running, started, at, stopped, tuple(cameras), outbox, free, machines,
-                    lost if lost is not None and lost.is_shown(now) else None)  # fmt: skip
+                    lost if lost is not None and lost.is_shown(now) else None, refused)  # fmt: skip
 
 
 def _absence(now: float, at: float, stopped: float | None) -> str:

@@ -14,7 +14,22 @@ def lines(service: Overview) -> list[str]:
     """A line about the service, and one for each camera; then what else is wrong."""
     width = max((len(camera.name) for camera in service.cameras), default=0)
     cameras = [f"{camera.name:<{width}}  {about(camera, service.now)}" for camera in service.cameras]
-    return [headline(service), *cameras, *silent_machines(service), *lost_verdicts(service)]
+    return [headline(service), *cameras, *troubles(service)]
+
+
+def troubles(service: Overview) -> list[str]:
+    """Lines about what is wrong beside the cameras."""
+    return [*silent_machines(service), *refused_messages(service), *lost_verdicts(service)]
+
+
+def refused_messages(service: Overview) -> list[str]:
+    """A line about the messages that each sink refused."""
+    return [
+        f"{refused.messages} messages that {refused.sink} refused are kept unsent, the last "
+        f"{ago(service.now - refused.at)} ago: "
+        f"{printable(refused.cause)}; to send them again: wherewhen control resend {refused.sink}"
+        for refused in service.refused
+    ]
 
 
 def silent_machines(service: Overview) -> list[str]:

@@ -54,15 +54,17 @@ def standings(database: Database, now: float) -> dict[str, Standing]:
     query = """
         SELECT name, state, cause, since, camera.at, status_json, COALESCE(enabled, 1),
         COALESCE((SELECT MAX(t) FROM block WHERE block.camera = name), 0),
-        COALESCE((SELECT MAX(MAX(at, COALESCE(undone_at, 0))) FROM verdict WHERE verdict.camera = name), 0)
+        COALESCE((SELECT MAX(MAX(at, COALESCE(undone_at, 0))) FROM verdict WHERE verdict.camera = name), 0),
+        EXISTS(SELECT 1 FROM outbox WHERE sink = 'hub'
+            AND key > 'row:camera:' || name || ':' AND key < 'row:camera:' || name || ';')
         FROM camera LEFT JOIN control ON control.camera = name ORDER BY name
     """
     every, facts = {}, facts_of_service(database)
-    for name, state, cause, since, at, text, enabled, minute, judged in database.rows(query):
+    for name, state, cause, since, at, text, enabled, minute, judged, waits in database.rows(query):
         status = json_of(text) if text else {}
         score = status.get("score") if state != "offline" and now - at < FRESH else None
         until = control.silent_until(database, name, now)
-        more = {"facts": facts.get(name, {}), "minute": minute, "judged": judged}
+        more = {"facts": facts.get(name, {}), "minute": minute, "judged": judged, "waits": bool(waits)}
         every[name] = Standing(state, score, bool(enabled), until, status, cause, since, at, **more)
     return every
 

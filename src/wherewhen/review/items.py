@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from wherewhen.core.database import records
+from wherewhen.core.database import OF_HUB, records
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.printable import original
@@ -138,7 +138,8 @@ def plain(row: Mapping[str, Any], folder: Path, exists: _Existing | None = None)
     exists = exists or _Existing(folder)
     begin, _ = window(row)
     end = row["t0"] if row["t1"] is None else row["t1"]
-    has_video = exists(row["path"] if row["video"] is not None else row["clip"])
+    is_elsewhere = row["clip"] is not None and row["machine"] not in (None, OF_HUB)
+    has_video = is_elsewhere or exists(row["path"] if row["video"] is not None else row["clip"])
     return {
         "id": row["id"], "camera": row["camera"], "start": row["t0"], "end": end, "clock": row["clock"],
         "video": row["video"], "score": row["score"], "threshold": row["threshold"], "severity": row["severity"],

@@ -40,7 +40,7 @@ def create(folder: Path, group: Group | None = None) -> FastAPI:
     add_reviews(app, folder)
     if group is not None:
         add_machines(app, folder, group)
-    _add_review(app, Review(folder / OF_STORE, is_live=True), folder)
+    _add_review(app, Review(folder / OF_STORE, is_live=True), folder, group)
     return app
 
 
@@ -89,11 +89,12 @@ def _empty() -> FastAPI:
     return app
 
 
-def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
-    """The review page and its routes; ``folder``: that of the store of a service."""
+def _add_review(app: FastAPI, review: Review, folder: Path | None, group: Group | None = None) -> None:
+    """The review page and its routes; ``folder``: that of the store of a service, ``group``: its machines."""
     from fastapi.responses import HTMLResponse, Response
 
     from wherewhen.server.exports import add_exports
+    from wherewhen.server.files import clips_elsewhere
     from wherewhen.server.retraining import add_retraining
     from wherewhen.server.review_cameras import add_cameras
     from wherewhen.server.review_routes import add_review
@@ -106,7 +107,7 @@ def _add_review(app: FastAPI, review: Review, folder: Path | None) -> None:
         answer = Response(built_page.asset(name), media_type=kind)
         path = f"/review/assets/{name}"
         app.add_api_route(path, lambda answer=answer: answer, response_model=None, include_in_schema=False)
-    add_review(app, review)
+    add_review(app, review, clips_elsewhere(review.folder, group))
     add_exports(app, review)
     add_cameras(app, folder)
     add_retraining(app, review)

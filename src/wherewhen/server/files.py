@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from wherewhen.live.hub import Group
 from wherewhen.live.overview import opened
@@ -17,6 +17,7 @@ TYPES = {".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
 PASSED = ("content-type", "content-length", "content-range", "accept-ranges", "etag", "last-modified")
 """Headers of a file that are handed on."""
 TIMEOUT = 10.0  # seconds that a machine may be silent
+ENCODING = 60.0  # the same where it may have to encode a clip first
 
 
 def add_files(app: FastAPI, folder: Path, group: Group | None = None) -> None:
@@ -48,6 +49,18 @@ async def answer(
     raise HTTPException(404, f"no such event, or it has no {kind}")
 
 
+def clips_elsewhere(folder: Path, group: Group | None) -> Callable[[str, Request], Awaitable[Response | None]]:
+    """A function that gives the clip of an event as browsers play it, where another machine has it; None elsewhere."""
+
+    async def clip(id: str, request: Request) -> Response | None:
+        address = _address(folder, id) if group is not None and group.hub is not None else None
+        if group is None or address is None:
+            return None
+        return await _handed_on(f"{address}?played=true", group.token, request, ENCODING)
+
+    return clip
+
+
 def _address(folder: Path, id: str) -> str | None:
     """Where another machine has the clip of an event."""
     query = """
@@ -59,13 +72,13 @@ def _address(folder: Path, id: str) -> str | None:
     return f"{row[0]}/api/hub/files/{id}" if row else None
 
 
-async def _handed_on(address: str, token: str, request: Request) -> StreamingResponse:
+async def _handed_on(address: str, token: str, request: Request, timeout: float = TIMEOUT) -> StreamingResponse:
     """The answer of another machine to the same request, as it comes."""
     import httpx
 
     headers = {"authorization": f"Bearer {token}", "accept-encoding": "identity"}
     headers |= {name: request.headers[name] for name in ("range", "if-range") if name in request.headers}
-    client = httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=False, trust_env=False)
+    client = httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
     try:
         theirs = await client.send(client.build_request("GET", address, headers=headers), stream=True)
     except httpx.HTTPError as error:

@@ -34,6 +34,9 @@ def metrics(service: Overview, verdicts: Mapping[tuple[str, str], int]) -> str:
     lines.family("outbox_messages", "gauge", "Messages that wait to be sent.")
     for sink, count in service.outbox.items():
         lines.add("outbox_messages", count, sink=sink)
+    lines.family("refused_messages", "gauge", "Messages that a sink refused, which are kept.")
+    for refused in service.refused:
+        lines.add("refused_messages", refused.messages, sink=refused.sink)
     lines.family("storage_free_bytes", "gauge", "Free bytes of the disk of the store.")
     lines.add("storage_free_bytes", service.free_bytes)
     lines.family("machine_up", "gauge", "Whether a machine of the hub gives signs of life.")

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from wherewhen.live.overview import Overview
-from wherewhen.live.overview_text import ago, headline, learning, lost_verdicts, moment, silent_machines
+from wherewhen.live.overview_text import ago, headline, learning, moment, troubles
 
 ASSETS = {"status.css": "text/css", "status.js": "text/javascript"}
 WIDE = 100  # units of the drawing of a score
@@ -37,7 +37,7 @@ def _template() -> Any:
 def _words() -> dict[str, Any]:
     """Functions that the template uses."""
     return {"ago": ago, "moment": moment, "headline": headline, "learning": learning, "bar": bar,
-            "silent_machines": silent_machines, "lost_verdicts": lost_verdicts}  # fmt: skip
+            "troubles": troubles}  # fmt: skip
 
 
 def bar(value: float) -> float:

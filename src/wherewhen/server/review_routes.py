@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Body, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from wherewhen.core.errors import ConfigError, VideoError
@@ -32,10 +33,14 @@ _LIST = Body(embed=True, alias="verdicts", max_length=MOST_VERDICTS)
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 
 
-def add_review(app: FastAPI, review: Review) -> None:
+Elsewhere = Callable[[str, Request], Awaitable[Response | None]]
+"""The clip of an item that another machine has; None where none has it."""
+
+
+def add_review(app: FastAPI, review: Review, elsewhere: Elsewhere | None = None) -> None:
     """All routes of the review of a database, below ``/api/v1``."""
     add_queue(app, review)
-    add_media(app, review)
+    add_media(app, review, elsewhere)
     add_item(app, review)
     add_verdicts(app, review)
     add_facts(app, review)
@@ -78,7 +83,7 @@ def add_item(app: FastAPI, review: Review) -> None:
         return plain(_row(review, id), review.folder)
 
 
-def add_media(app: FastAPI, review: Review) -> None:
+def add_media(app: FastAPI, review: Review, elsewhere: Elsewhere | None) -> None:
     """Routes of the files of items. The id of a request chooses a row and is no part of a path."""
 
     def file(id: str, find: Callable[[dict[str, Any], Path], Path | None], kind: str) -> Path:
@@ -91,9 +96,11 @@ def add_media(app: FastAPI, review: Review) -> None:
         return path
 
     @app.get("/api/v1/items/{id:path}/clip.mp4", response_model=None)
-    def clip(id: str, request: Request) -> Any:
+    async def clip(id: str, request: Request) -> Any:
         """A clip that browsers play; a range of bytes may be answered in part."""
-        path = file(id, media.clip, "clip")
+        if elsewhere is not None and (answer := await elsewhere(id, request)) is not None:
+            return answer
+        path = await run_in_threadpool(file, id, media.clip, "clip")
         part = _part(path, request.headers.get("range", ""))
         return part or FileResponse(path, media_type="video/mp4", headers=KEPT)
 

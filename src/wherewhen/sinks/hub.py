@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from wherewhen.core.contracts.sinks import Message, Obey, SinkAbilities, Standing, Undelivered
 from wherewhen.core.errors import ConfigError
+from wherewhen.core.printable import printable
 from wherewhen.core.secret_text import SHORTEST, filled
 from wherewhen.sinks._http import Server, check_url
 
@@ -128,7 +129,7 @@ class Hub:
             name: {
                 "state": standing.state, "cause": standing.cause, "for": now - standing.since,
                 "silent": now - standing.at, "status": dict(standing.status), "facts": dict(standing.facts),
-                "judged": standing.judged,
+                "judged": standing.judged, "waits": standing.waits,
             }
             for name, standing in cameras.items()
         }  # fmt: skip
@@ -140,11 +141,20 @@ class Hub:
         if 400 <= answer.status_code < 500 and answer.status_code not in (400, 413, 422, 429):
             hint = HINTS.get(answer.status_code, "")
             raise Undelivered(f"{self._server.shown} answers {answer.status_code}{hint}")
-        self._server.check(answer)
+        self._server.check(answer, _reason(answer))
         try:
             return answer.json()
         except ValueError:
             raise Undelivered(f"{self._server.shown} answers something else than a hub") from None
+
+
+def _reason(answer: Any) -> str:
+    """Why the hub refuses, in its own words; empty where it states no reason."""
+    try:
+        reason = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {printable(str(reason)[:300])}"
 
 
 def _ignored(camera: str, name: str, value: Any) -> None:

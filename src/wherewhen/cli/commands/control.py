@@ -1,4 +1,4 @@
-"""Switch cameras of a running service on and off, silence them, accept a new view, judge an alert, change the model."""
+"""Change a running service: cameras on, off or silent, a new view, verdicts, the model, messages sent again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Options:
 
     Args:
         action: enable or disable a camera, snooze it (no alerts for a time), accept its view after it was moved,
-            give a verdict on an alert, promote a run of learn, which its cameras change to, or rollback to the one
-            before.
-        name: name of the camera; verdict: id of the alert; promote, rollback: run folder of learn.
+            give a verdict on an alert, promote a run of learn, which its cameras change to, rollback to the one
+            before, or resend the messages that a sink refused.
+        name: name of the camera; verdict: id of the alert; promote, rollback: run folder of learn; resend: the sink.
         store: folder of the store of ``watch``; default: live.
         minutes: how long no alerts are sent; 0 ends it.
         zone: only alerts of this zone are silent.
@@ -26,7 +26,7 @@ class Options:
         quiet: only warnings and errors in the log.
     """
 
-    action: Literal["enable", "disable", "snooze", "accept", "verdict", "promote", "rollback"]
+    action: Literal["enable", "disable", "snooze", "accept", "verdict", "promote", "rollback", "resend"]
     name: str
     store: str = "live"
     minutes: float = 60.0
@@ -57,6 +57,8 @@ def run(options: Options) -> int:
                 raise ConfigError(f"control verdict needs --verdict: {', '.join(VERDICTS)}")
             control.judge(database, options.name, options.verdict, now)
             line = f"alert {options.name}: {options.verdict}"
+        elif options.action == "resend":
+            line = f"{options.name}: {database.resend(options.name)} messages are sent again"
         elif options.action in ("promote", "rollback"):
             line = f"{options.name}: {control.change_model(database, options.action, options.name, now)}"
         else:

@@ -99,7 +99,7 @@ class Standing:
     ``score``: the newest one, None where nothing is scored. ``suspended``: end of its silence in seconds since 1970, 0
     where alerts are sent. ``status``: further values for readers. ``cause``: of the state, which holds since ``since``;
     ``at``: its last sign of life. ``facts``: what stays the same. ``minute``: start of its newest minute, ``judged``:
-    time of its newest verdict; 0 without one.
+    time of its newest verdict; 0 without one. ``waits``: a change of its state waits to be sent to the hub.
     """
 
     state: str
@@ -113,6 +113,7 @@ class Standing:
     facts: Mapping[str, Any] = field(default_factory=dict)
     minute: float = 0.0
     judged: float = 0.0
+    waits: bool = False
 
 
 class Controlling(Protocol):
