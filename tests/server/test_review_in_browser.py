@@ -238,6 +238,13 @@ def test_swipes_on_a_phone(store: Drawn, window: Open) -> None:
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
+    one.page.locator(".drawer").tap()
+    one.page.wait_for_selector(".queue.open")
+    x, y = one.page.evaluate(
+        "(r => [r.right - 5, r.y + 9])(document.querySelector('.verdicts .true').getBoundingClientRect())"
+    )
+    one.page.touchscreen.tap(x, y)  # beside the queue, which is over the page: no verdict
+    one.page.wait_for_selector(".queue.open", state="detached")
     one.page.locator(".verdicts .true").tap()
     one.sees(".title .name", "cam1")
     swipe(40, 0)  # too short

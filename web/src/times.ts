@@ -23,4 +23,8 @@ export function moment(item: Pick<Item, "clock">, at: number, withDate = true, d
 /** The camera, or the video where there is no wall time. */
 export const nameOf = (item: Item): string => (item.clock === "video" && item.video ? item.video : item.camera);
 
+/** The same without the folders of a video, for narrow places. */
+export const shortNameOf = (item: Item): string =>
+  item.clock === "video" ? (nameOf(item).replace(/\/+$/, "").split("/").at(-1) ?? "") : item.camera;
+
 export const score = (value: number): string => value.toFixed(2);

@@ -28,6 +28,7 @@ export function App() {
         {info.value?.live && <a href="/">cameras</a>}
       </header>
       <main>
+        {queueOpen.value && <div class="shade" onClick={() => (queueOpen.value = false)} />}
         <Queue />
         <div class="middle">
           <Stage />

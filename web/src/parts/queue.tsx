@@ -8,7 +8,7 @@ import {
   arrived, change, counts, info, isRead, items, order, place, query, readOn, readQueue, rows, selected, stateOf, total,
   verdictOf, type Query, type Row, type Sort,
 } from "../state";
-import { moment, nameOf, score } from "../times";
+import { moment, nameOf, score, shortNameOf } from "../times";
 import { Icon } from "./icon";
 
 const HEIGHT = 68; // pixels of a line, as in page.css
@@ -134,7 +134,7 @@ function Line({ row, index, chosen }: { row: Row; index: number; chosen: boolean
     >
       <Thumb item={item} />
       <span class="words">
-        <bdi class="name">{nameOf(item)}</bdi>
+        <bdi class="name" title={nameOf(item)}>{shortNameOf(item)}</bdi>
         <span class="time">{moment(item, item.start)}</span>
       </span>
       <span class="marks">

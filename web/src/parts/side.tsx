@@ -6,7 +6,7 @@ import type { Item, Stats } from "../model";
 import { expected, waiting } from "../outbox";
 import { Away, Refused, server } from "../server";
 import { about, current, info, items, latest, settle } from "../state";
-import { moment, nameOf, score } from "../times";
+import { moment, nameOf, score, shortNameOf } from "../times";
 import { Icon } from "./icon";
 import { Thumb } from "./queue";
 
@@ -110,8 +110,8 @@ function Named({ id }: { id: string }) {
   const item = items.value.get(id);
   if (!item) return <span class="name dim">…</span>;
   return (
-    <button class="plain name" onClick={() => select(id)}>
-      <bdi>{nameOf(item)}</bdi> <span class="dim">{moment(item, item.start, false)}</span>
+    <button class="plain name" title={nameOf(item)} onClick={() => select(id)}>
+      <bdi>{shortNameOf(item)}</bdi> <span class="dim">{moment(item, item.start, false)}</span>
     </button>
   );
 }
