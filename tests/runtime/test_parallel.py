@@ -67,6 +67,18 @@ def test_words_become_a_place() -> None:
 # --- on Ray
 
 
+def test_a_cluster_that_does_not_answer_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+
+    def refuse(address: str, **options: object) -> None:
+        raise ConnectionError(f"no answer from {address}")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ConfigError, match=r"10\.0\.0\.1:6379.*no answer.*RAY_AUTH_MODE=token"):
+        list(spread(abs, [1], Workers(1, True, "10.0.0.1:6379")))
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One for all tests, since to start it takes long; begun and ended in our own way."""

@@ -18,7 +18,7 @@ from multiprocessing.context import SpawnContext
 from typing import Any, TypeVar
 
 from wherewhen.core import progress
-from wherewhen.core.errors import ConfigError
+from wherewhen.core.errors import ConfigError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -206,7 +206,14 @@ def ray_cluster(where: Workers) -> Iterator[Any]:
             options |= {"num_cpus": where.workers, "include_dashboard": False}
             options |= {"_system_config": {"worker_niceness": 0}}
         with _environment({**dict.fromkeys(THREADS, "1"), "RAY_USAGE_STATS_ENABLED": "0"}):
-            ray.init(where.address or "local", **options)
+            try:
+                ray.init(where.address or "local", **options)
+            except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+                if not where.address:
+                    raise
+                advice = "a cluster with a token needs RAY_AUTH_MODE=token, and the token of its first node"
+                reason = first_line(error)
+                raise ConfigError(f"--ray-address {where.address}: can't connect to it ({reason}); {advice}") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         yield ray
