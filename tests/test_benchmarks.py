@@ -182,3 +182,21 @@ def _one_camera(script: dict[str, Any]) -> Callable[..., str]:
         return f"{cameras} cameras, {video.stem}: a picture waited {waited:.2f} s"
 
     return real_time
+
+
+def test_starts_are_compared_with_an_empty_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "start.py"))
+    kept = ("python -c pass", "wherewhen --help", "wherewhen detect --no-render")
+    works_of = script["works_of"]
+    monkeypatch.setitem(script["main"].__globals__, "LENGTH", 7)
+    monkeypatch.setitem(script["main"].__globals__, "works_of", lambda *at: {k: works_of(*at)[k] for k in kept})
+    monkeypatch.setattr(sys, "argv", ["start.py", "--rounds", "1"])
+    script["main"]()
+    lines = capsys.readouterr().out.splitlines()
+    rows = {cells[1].strip(): [float(cell) for cell in cells[2:5]] for cells in (line.split("|") for line in lines[2:])}
+    nothing, overview, detect, again = rows.values()
+    assert nothing[2] == 1
+    assert nothing[0] < overview[0] < detect[0]
+    assert again[0] < detect[0]

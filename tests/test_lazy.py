@@ -57,6 +57,19 @@ def test_nothing_heavy_is_loaded(what: str, tmp_path: Path) -> None:
     assert loaded(what, tmp_path) == []
 
 
+def test_shapes_of_usual_methods_need_no_compiler(tmp_path: Path) -> None:
+    what = """
+    from wherewhen.inference.model_config import ModelConfig
+    from wherewhen.runtime.shapes import shapes_only
+    for name in ('cuboid_mil', 'pooled', 'gclnc', 'mgpr', 'rtfm'):
+        config = ModelConfig.of({'method': name})
+        with shapes_only():
+            network = config.student(dict.fromkeys(config.part('method').views, 32))
+        assert all(weights.is_meta for weights in network.parameters()), name
+    """
+    assert loaded(what.strip(), tmp_path, ("torch", "torch._dynamo")) == ["torch"]
+
+
 def test_the_overview_needs_no_numbers(tmp_path: Path) -> None:
     what = "from wherewhen.cli import main; main(['--help'])"
     assert loaded(what, tmp_path, ("numpy", "yaml", "rich", "importlib.metadata")) == []

@@ -116,12 +116,12 @@ def _mismatch(path: Path, method: str, tensors: Mapping[str, torch.Tensor], faul
 
 def _fits(method: str, tensors: Mapping[str, torch.Tensor]) -> bool:
     """Whether tensors have the names and shapes of a method's checkpoint."""
-    import torch
+    from wherewhen.runtime.shapes import shapes_only
 
     plugin = registry.load("methods", method)
     try:
         published = plugin.checkpoint(tensors)
-        with torch.device("meta"):
+        with shapes_only():
             student = plugin(plugin.Config(**published.settings), {plugin.views[0]: published.length})
     except (KeyError, ValueError, IndexError, RuntimeError, ConfigError):
         return False

@@ -106,12 +106,11 @@ class C3D(Network):
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A whole checkpoint's tensors up to the layer."""
-        import torch
-
         from wherewhen.backbones._c3d import C3DNetwork
         from wherewhen.backbones._published import trimmed
+        from wherewhen.runtime.shapes import shapes_only
 
-        with torch.device("meta"):
+        with shapes_only():
             whole = C3DNetwork("logits")
         return trimmed(tensors, self.module, whole)
 

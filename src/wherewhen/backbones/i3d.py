@@ -103,12 +103,11 @@ class I3D(Network):
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A whole checkpoint's tensors up to the layer."""
-        import torch
-
         from wherewhen.backbones._i3d import InceptionI3D
         from wherewhen.backbones._published import trimmed
+        from wherewhen.runtime.shapes import shapes_only
 
-        with torch.device("meta"):
+        with shapes_only():
             whole = InceptionI3D((16, SIZE, SIZE), "logits")
         return trimmed(tensors, self.module, whole)
 

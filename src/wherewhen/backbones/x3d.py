@@ -111,12 +111,11 @@ class X3D(Network):
 
     def renamed(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """A whole checkpoint's tensors up to the layer."""
-        import torch
-
         from wherewhen.backbones._published import trimmed
         from wherewhen.backbones._x3d import X3DNetwork
+        from wherewhen.runtime.shapes import shapes_only
 
-        with torch.device("meta"):
+        with shapes_only():
             whole = X3DNetwork(13, 160, 1, "logits")
         return trimmed(tensors, self.module, whole)
 

@@ -84,11 +84,11 @@ def _check_consent(stored: model_file.Stored, config: ModelConfig, path: str, sh
 
 def student(stored: model_file.Stored, config: ModelConfig) -> Any:
     """The method with its weights; shapes are compared before memory is allocated."""
-    import torch
+    from wherewhen.runtime.shapes import shapes_only
 
     classes = Classes(stored.classes or Classes().names)
     try:
-        with torch.device("meta"):
+        with shapes_only():
             stored.fits(config.student(stored.dims, classes))
         method = config.student(stored.dims, classes)
     except (ValueError, TypeError, RuntimeError, MemoryError, ArithmeticError, LookupError) as error:
