@@ -375,9 +375,15 @@ def test_filters_keep_exact_numbers_and_leave_the_keys_to_the_clip(store: Drawn,
     one.counts(3, 2)
     one.is_sent()
     assert store.verdicts == [("a", "false"), ("b", "true")]
-    with Tables(store.file) as tables:  # an alert comes while the page is open
+
+
+def test_an_alert_that_comes_while_the_page_is_open_is_announced(store: Drawn, window: Open) -> None:
+    store.fill(count=3)
+    one = window()
+    one.counts(3, 0)
+    with Tables(store.file) as tables:
         add_item(tables, **alert(99, id="new", camera="gate"))
-    one.counts(4, 2)
+    one.counts(4, 0)
     one.page.locator(".arrived", has_text="1 new: show").click()
     one.page.wait_for_function("() => document.querySelectorAll('.line').length === 4")
 
