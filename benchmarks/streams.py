@@ -27,14 +27,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core: before numpy is loade
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import runpy
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
 from time import process_time
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import av
@@ -42,7 +44,6 @@ import cv2
 import numpy as np
 
 from wherewhen.core import registry
-from wherewhen.core.contracts import ClipSpec
 from wherewhen.core.values import Video
 from wherewhen.extraction import assembly, loading, sampling
 from wherewhen.inference.model import Model
@@ -52,6 +53,7 @@ from wherewhen.live.wall_clock import Now
 from wherewhen.live.zones import Masks
 from wherewhen.training.fit import fit
 
+motion = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("motion.py"))))
 RATE, BITS = 25, 4_000_000
 VIDEOS = {
     "1080p-h264": ("libx264", (1920, 1080), {"preset": "veryfast", "bf": "0"}),
@@ -102,28 +104,12 @@ def trained(settings: Mapping[str, Any], video: Path) -> Model:
     return fit(bags, config, device="cpu", quiet=True).best
 
 
-def drained(items: Iterable[object]) -> None:
-    """Take all and keep none."""
-    for _ in items:
-        pass
-
-
 def decoded(video: Path) -> None:
     """Decode all pictures with one thread."""
     with av.open(str(video)) as file:
         stream = file.streams.video[0]
         stream.codec_context.thread_count = 1
-        drained(file.decode(stream))
-
-
-def flowed(video: Path, spec: ClipSpec) -> None:
-    """The pictures that motion takes, gray, and the flow of each pair."""
-    flow, last = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST), None
-    for frame in sampling.frames(video, spec):
-        gray = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-        if last is not None:
-            flow.calc(last, gray, None)
-        last = gray
+        motion.drained(file.decode(stream))
 
 
 def works_of(video: Path, model: Model) -> dict[str, Callable[[], None]]:
@@ -134,10 +120,12 @@ def works_of(video: Path, model: Model) -> dict[str, Callable[[], None]]:
     cells = {"cells": builder(builder.Config())}
     works: dict[str, Callable[[], None]] = {
         "decode": lambda: decoded(video),
-        "scale": lambda: drained(sampling.frames(video, backbone.clip)),
-        "flow": lambda: flowed(video, backbone.clip),
-        "features": lambda: drained(assembly.instances(assembly.Streams.of(video, backbone.clip), backbone, cells)),
-        "model": lambda: drained(model.stream(video)),
+        "scale": lambda: motion.drained(sampling.frames(video, backbone.clip)),
+        "flow": lambda: motion.flowed(video, backbone.clip, motion.PRESETS["ultrafast"]),
+        "features": lambda: motion.drained(
+            assembly.instances(assembly.Streams.of(video, backbone.clip), backbone, cells)
+        ),
+        "model": lambda: motion.drained(model.stream(video)),
     }
     return works if name == "motion" else {part: work for part, work in works.items() if part != "flow"}
 

@@ -15,7 +15,7 @@ from wherewhen.core.feature_file import is_features
 from wherewhen.core.values import Video
 from wherewhen.inference.model import Model
 from wherewhen.inference.result import Result
-from wherewhen.review.building import ReviewedVideo, Span, runs_of, spans_of, with_heat
+from wherewhen.review.building import Span, runs_of, spans_of
 from wherewhen.review.items import AROUND, LONGEST
 from wherewhen.review.judged import LABEL
 
@@ -72,9 +72,10 @@ def review_labels(
         if video.path in by_path and (doubt := doubt_of(video, by_path[video.path])) is not None
     ]
     shown = [
-        _reviewed(folder, result, spans)
+        review_sources.reviewed(folder, stored, spans)
         for path, result in by_path.items()
         if (spans := [doubt.span for doubt in doubts if doubt.video.path == path])
+        and (stored := read(path_of(folder, result.id))) is not None
     ]
     review_sources.written(folder, shown, LABEL).name_model(Path(run))
     alarm = {path: result.threshold for path, result in by_path.items()}
@@ -106,13 +107,3 @@ def doubt_of(video: Video, result: Result) -> Doubt | None:
     run = next((start, end) for start, end, _ in runs if start <= edges[at] < end)
     span = max(alarms, key=lambda span: span.score, default=Span(*run, peak, LABEL))
     return Doubt(video, replace(span, score=peak, source=LABEL))
-
-
-def _reviewed(folder: Path, result: Result, spans: Sequence[Span]) -> ReviewedVideo:
-    heat = result.prediction.frames
-    scores = np.asarray(heat.values, np.float64)[:, 0, 0] if heat is not None else np.empty(0)
-    edges = heat.edges if heat is not None else np.empty(0)
-    end, path = float(result.clock[-1]), Path(str(result.path))
-    stored = read(path_of(folder, result.id))
-    spans = with_heat(spans, stored.maps if stored is not None else ())
-    return ReviewedVideo(result.id, path, end, result.size, result.rate, result.threshold, edges, scores, tuple(spans))

@@ -15,7 +15,7 @@ from wherewhen.core.database import OF_REVIEW, OF_STORE
 from wherewhen.core.errors import ConfigError, StoreError
 from wherewhen.core.printable import original
 from wherewhen.inference.model import Model
-from wherewhen.review.building import ReviewedVideo, build, spans_of, with_heat
+from wherewhen.review.building import ReviewedVideo, Span, build, spans_of, with_heat
 from wherewhen.review.opened import Review
 from wherewhen.video import sources
 
@@ -39,7 +39,7 @@ def opened(folder: Path, model: str | None = None) -> Review:
         review = Review(folder / OF_STORE, is_live=True)
     else:
         review = Review(folder / OF_REVIEW)
-        videos = [] if review.origin else [_video(folder, result) for result in _results(folder)]
+        videos = [] if review.origin else [reviewed(folder, result) for result in _results(folder)]
         if videos:
             build(review.file, videos)
         elif not review.file.is_file():
@@ -93,13 +93,15 @@ def _results(folder: Path) -> list[StoredResult]:
     return [by_id[id] for id in sorted(by_id)]
 
 
-def _video(folder: Path, result: StoredResult) -> ReviewedVideo:
+def reviewed(folder: Path, result: StoredResult, shown: Sequence[Span] | None = None) -> ReviewedVideo:
+    """A video as review has it, from its results in a folder, with its spans: those of its scores, or others."""
     about, heat, clock = result.about, result.prediction.frames, result.clock
     path = None if about.folder is None else folder / original(about.folder) / original(about.file)
     scores = np.asarray(heat.values, np.float64)[:, 0, 0] if heat is not None else np.empty(0)
     edges = heat.edges if heat is not None else np.empty(0)
     rate = (len(clock) - 1) / max(float(clock[-1] - clock[0]), 1e-9)
-    spans = with_heat(spans_of(result.prediction.events, edges, scores, about.alarm), result.maps)
+    listed = spans_of(result.prediction.events, edges, scores, about.alarm) if shown is None else shown
+    spans = with_heat(listed, result.maps)
     return ReviewedVideo(
         about.id, path, float(clock[-1]), (about.width, about.height), rate, about.alarm, edges, scores, spans
     )
