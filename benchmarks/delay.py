@@ -1,8 +1,8 @@
 """Delay from an event in front of a camera to the message about it, through RTSP, by stage.
 
-    python benchmarks/delay.py VIDEO MODEL [--plays 20] [--duration 1] [--threshold 0.6]
+    python benchmarks/delay.py VIDEO [VIDEO ...] MODEL [--plays 20] [--duration 1] [--threshold 0.6]
 
-A server of the system's GStreamer plays VIDEO in real time, again and again; ``wherewhen watch``'s camera reads it and
+A server of the system's GStreamer plays each VIDEO in real time, again and again; ``wherewhen watch``'s camera reads it and
 puts alerts into the outbox, which a sink takes. Each alert is timed at its deciding picture, the one with which its
 score has lasted ``--duration`` seconds. All stages but the first two are on the clock of this machine.
 """
@@ -126,7 +126,7 @@ def stages(watch: Watch, message: Message, arrived: float, played: float, origin
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path)
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO")
     parser.add_argument("model", type=Path)
     parser.add_argument("--plays", type=int, default=20)
     parser.add_argument("--duration", type=float, default=1.0)
@@ -138,14 +138,18 @@ def main() -> None:
     if (cause := control.missing()) is not None:
         raise SystemExit(cause)
     model = Model.load(str(options.model), device="cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        run(options, model, Path(folder))
+    rows = list[list[float]]()
+    for video in options.videos:
+        with tempfile.TemporaryDirectory() as folder:
+            rows += rows_of(video, options, model, Path(folder))
+    smoothing = 3 * getattr(model.localizer.config, "smooth_seconds", 0.0)
+    report(rows, model.method.reach or 0.0, smoothing, options.duration)
 
 
-def run(options: argparse.Namespace, model: Model, folder: Path) -> None:
-    """Play, watch, and print."""
-    rate = Fraction(reader.probe(str(options.video)).rate).limit_denominator(100)
-    pictures = (frame.image for frame in reader.frames(str(options.video), width=options.width))
+def rows_of(video: Path, options: argparse.Namespace, model: Model, folder: Path) -> list[list[float]]:
+    """The stages of the alerts of all plays of a video."""
+    rate = Fraction(reader.probe(str(video)).rate).limit_denominator(100)
+    pictures = (frame.image for frame in reader.frames(str(video), width=options.width))
     clip = control.Clip(
         folder / "clip.mp4", (image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2] for image in pictures), rate
     )
@@ -153,7 +157,6 @@ def run(options: argparse.Namespace, model: Model, folder: Path) -> None:
     threshold = options.threshold or float((np.median(scores) + max(scores)) / 2)
     alerts = {"threshold": threshold, "duration": options.duration, "cooldown_seconds": 0.0}
     server, rows, live_camera.LONGEST = control.Server(), list[list[float]](), 0.1
-    reach, smoothing = model.method.reach or 0.0, 3 * getattr(model.localizer.config, "smooth_seconds", 0.0)
     try:
         url = server.offer("camera", clip.reel)
         config = WatchConfig({"camera": {"url": url, "model": str(options.model), "alerts": alerts}}).of_cameras[
@@ -163,7 +166,7 @@ def run(options: argparse.Namespace, model: Model, folder: Path) -> None:
             rows += played(model, Watch(), folder / str(number), config, server)
     finally:
         server.kill()
-    report(rows, reach, smoothing, options.duration)
+    return rows
 
 
 def played(model: Model, watch: Watch, store: Path, config: Any, server: Any) -> list[list[float]]:
