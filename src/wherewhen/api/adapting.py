@@ -10,7 +10,8 @@ from time import perf_counter
 from typing import Any
 
 from wherewhen.api import extraction
-from wherewhen.api.runs import LOG, check_names, log_file, next_folder, point_latest
+from wherewhen.api.logs import LOG, log_file
+from wherewhen.api.runs import check_names, next_folder, point_latest
 from wherewhen.core import outputs
 from wherewhen.core.config import flat, write_yaml
 from wherewhen.core.documents import read_json

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 from wherewhen.api import detection, results
-from wherewhen.api.runs import LOG, log_file, next_folder, point_latest
+from wherewhen.api.logs import LOG, log_file
+from wherewhen.api.runs import next_folder, point_latest
 from wherewhen.api.training_data import NAME as DATA
 from wherewhen.api.training_data import hand_on
 from wherewhen.budget.blocks import BLOCK, BlockMaker, Blocks

@@ -13,9 +13,9 @@ from typing import Any
 
 from wherewhen.api import ids, tables
 from wherewhen.api.ids import Place
+from wherewhen.api.logs import LOG, log_file
 from wherewhen.api.recording import Order, Outcome, can_be_painted, record, resumable
 from wherewhen.api.results import DONE, FOLDER, PART, PICTURES, About, StoredResult, all_of, head, path_of, picture_of
-from wherewhen.api.runs import LOG, log_file
 from wherewhen.core import outputs
 from wherewhen.core.errors import OutputError, StoreError, VideoError
 from wherewhen.core.feature_file import content

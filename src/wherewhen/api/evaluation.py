@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from wherewhen import datasets
-from wherewhen.api.runs import JUDGED, check_names, log_file
+from wherewhen.api.logs import log_file
+from wherewhen.api.runs import JUDGED, check_names
 from wherewhen.api.tables import write_events, write_scores
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.documents import json_of

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wherewhen.api.runs import LOG, check_names, log_file, next_folder, point_latest
+from wherewhen.api.logs import LOG, log_file
+from wherewhen.api.runs import check_names, next_folder, point_latest
 from wherewhen.api.training_data import training_data, training_videos
 from wherewhen.api.training_results import save
 from wherewhen.core import outputs

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from wherewhen import datasets
 from wherewhen.api import choosing, sanity, training_results
+from wherewhen.api.logs import LOG, log_file
 from wherewhen.api.thresholds import ThresholdFrom, ThresholdRule
 from wherewhen.api.training_data import DataRecord
 from wherewhen.core import diagnostics, outputs
 from wherewhen.core.config import flat, read_yaml, write_yaml
-from wherewhen.core.console import Discreet
 from wherewhen.core.contracts import DatasetReader
 from wherewhen.core.errors import ConfigError, expected
 from wherewhen.core.printable import unused
@@ -38,7 +37,6 @@ from wherewhen.video.reader import Damaged
 
 log = logging.getLogger("wherewhen")
 
-LOG = "log.txt"
 JUDGED = ("metrics.json", "scores.parquet", "events.json", "report.html", "quarantine.json", LOG)
 """Files that an evaluation writes into its folder."""
 TRAINED = (
@@ -51,23 +49,6 @@ TRAINED = (
 )
 """Files that a training writes into its folder, besides its settings."""
 TRAINED_0_1 = (*TRAINED, "config.yaml")
-
-
-@contextmanager
-def log_file(folder: Path) -> Iterator[None]:
-    """Copy what the toolkit logs to ``log.txt`` in a run folder."""
-    file = outputs.grow(folder / LOG)
-    level, handler = log.level, logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
-    log.setLevel(logging.INFO)
-    handler.addFilter(Discreet())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
-        log.removeHandler(handler)
-        handler.close()
 
 
 def point_latest(folder: Path) -> None:
