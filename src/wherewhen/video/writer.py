@@ -56,7 +56,7 @@ class Writer:
         import av
 
         stamp = self._stamp(time)
-        frame = av.VideoFrame.from_ndarray(self._even(rgb), "rgb24")
+        frame = av.VideoFrame.from_numpy_buffer(self._even(rgb), "rgb24")
         frame.pts, frame.time_base, frame.duration = stamp, self._tick, round(1 / self._rate / self._tick)
         try:
             if self._size is None:
@@ -125,4 +125,6 @@ class Writer:
         if self._size not in (None, rgb.shape[:2]):
             raise ValueError(f"picture: expected the size of the first, {self._size}, got {rgb.shape[:2]}")
         height, width, _ = rgb.shape
+        if height % 2 == width % 2 == 0:
+            return np.ascontiguousarray(rgb)
         return np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

@@ -55,6 +55,7 @@ def _font(size: int, bold: bool) -> FreeTypeFont:
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
 
 
+@lru_cache(maxsize=1024)
 def text_width(text: str, pen: Pen) -> int:
     """Width of a text in pixels."""
     return ceil(_font(max(6, round(pen.size)), pen.bold).getlength(text))
