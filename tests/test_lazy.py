@@ -70,6 +70,11 @@ def test_shapes_of_usual_methods_need_no_compiler(tmp_path: Path) -> None:
     assert loaded(what.strip(), tmp_path, ("torch", "torch._dynamo")) == ["torch"]
 
 
+def test_detection_loads_no_training(tmp_path: Path) -> None:
+    heavy = ("wherewhen.training", "wherewhen.evaluation", "wherewhen.datasets")
+    assert loaded("import wherewhen.api.detection", tmp_path, heavy) == []
+
+
 def test_the_overview_needs_no_numbers(tmp_path: Path) -> None:
     what = "from wherewhen.cli import main; main(['--help'])"
     assert loaded(what, tmp_path, ("numpy", "yaml", "rich", "importlib.metadata")) == []
