@@ -388,6 +388,21 @@ def test_an_alert_that_comes_while_the_page_is_open_is_announced(store: Drawn, w
     one.page.wait_for_function("() => document.querySelectorAll('.line').length === 4")
 
 
+def test_an_alert_that_comes_while_the_queue_is_read_is_shown_or_announced(store: Drawn, window: Open) -> None:
+    store.fill(count=3, camera="gate")
+    one = window()
+    one.counts(3, 0)
+    one.page.route("**/api/v1/verdicts", lambda route: one.page.wait_for_timeout(600) or route.continue_())
+    one.press("x")
+    one.page.locator("select[aria-label=camera]").select_option("gate")  # read before the server has the verdict
+    with Tables(store.file) as tables:
+        add_item(tables, **alert(99, id="new", camera="gate"))
+    one.counts(3, 1)
+    one.page.wait_for_function(
+        "() => document.querySelector('.arrived') || document.querySelectorAll('.line').length === 3"
+    )
+
+
 def test_a_camera_is_snoozed_and_a_group_unfolded(store: Drawn, window: Open) -> None:
     store.fill(count=3, camera="gate", cluster=3, cluster_size=3, zones_json='["door"]')
     one = window()

@@ -165,7 +165,7 @@ export function bring(ids: readonly string[]): void {
 }
 
 let changes = 0;
-let isExact = true; // whether the numbers here are those of the server but for changes of items that are known here
+let isExact = true; // whether the numbers are those of the queue as it was read, but for changes of its items
 let counting: ReturnType<typeof setTimeout> | undefined;
 
 /** Reads the numbers from the server, once nothing changes any more. What it has more is not in the queue yet. */
@@ -174,6 +174,7 @@ function recount(): void {
   clearTimeout(counting);
   counting = setTimeout(async () => {
     if (waiting.value > 0) return; // it is counted when the server has them
+    if (!isExact) return readQueue(true); // something changed while it was read
     const number = changes;
     try {
       const page = await server.review({ ...parameters(), limit: "1" });
@@ -181,8 +182,7 @@ function recount(): void {
       const { state } = query.value;
       const known = state === "all" ? total.value : serverCounts.value[state];
       batch(() => {
-        if (isExact) arrived.value = Math.max(0, arrived.value + page.total - known);
-        isExact = true;
+        arrived.value = Math.max(0, arrived.value + page.total - known);
         serverCounts.value = inAll(page);
         total.value = page.total;
       });
@@ -214,8 +214,13 @@ export async function readQueue(keep = false): Promise<void> {
       all.push(...page.items);
     }
     if (number !== reading) return;
-    take({ ...page, items: all }, [], since);
-    arrived.value = 0;
+    isExact = waiting.value === 0 && since === changes;
+    take({ ...page, items: all }, []);
+    batch(() => {
+      total.value = page.total;
+      serverCounts.value = inAll(page);
+      arrived.value = 0;
+    });
     if (place.value < 0 && !(keep && selected.value !== null)) selected.value = rows.value[0]?.id ?? null;
   });
 }
@@ -226,11 +231,11 @@ export async function readOn(last: number): Promise<void> {
   paging = true;
   try {
     while (cursor.value !== null && last > rows.value.length - 40) {
-      const [number, since] = [reading, changes];
+      const number = reading;
       const done = await guarded(async () => {
         const page = await server.review({ ...parameters(), cursor: cursor.value ?? "" });
         if (number !== reading) return;
-        take(page, order.value, since);
+        take(page, order.value);
         selected.value ??= rows.value[0]?.id ?? null;
       });
       if (!done) return;
@@ -240,16 +245,12 @@ export async function readOn(last: number): Promise<void> {
   }
 }
 
-/** Takes a page whose numbers are those after `since` changes. */
-function take(page: Page, before: readonly string[], since: number): void {
-  isExact = waiting.value === 0 && since === changes;
+function take(page: Page, before: readonly string[]): void {
   batch(() => {
     isRead.value = true;
     settle(page.items);
     order.value = [...new Set([...before, ...page.items.map(({ id }) => id)])];
     cursor.value = page.cursor;
-    total.value = page.total;
-    serverCounts.value = inAll(page);
   });
 }
 
