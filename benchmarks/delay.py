@@ -2,9 +2,9 @@
 
     python benchmarks/delay.py VIDEO [VIDEO ...] MODEL [--plays 20] [--duration 1] [--threshold 0.6]
 
-A server of the system's GStreamer plays each VIDEO in real time, again and again; ``wherewhen watch``'s camera reads it and
-puts alerts into the outbox, which a sink takes. Each alert is timed at its deciding picture, the one with which its
-score has lasted ``--duration`` seconds. All stages but the first two are on the clock of this machine.
+A server of the system's GStreamer plays each VIDEO in real time, again and again; ``wherewhen watch``'s camera reads
+it and puts alerts into the outbox, which a sink takes. Each alert is timed at its deciding picture, the one with which
+its score has lasted ``--duration`` seconds. All stages but the first two are on the clock of this machine.
 """
 
 from __future__ import annotations
