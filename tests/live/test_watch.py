@@ -24,6 +24,7 @@ from wherewhen.live.database import Database
 from wherewhen.live.retention import StoreConfig, clean
 from wherewhen.live.settings import CameraConfig, WatchConfig, with_options
 from wherewhen.live.wall_clock import Now
+from wherewhen.review.heat import packed
 from wherewhen.review.judged import judged_items
 from wherewhen.video import reader
 from wherewhen.video.writer import Writer
@@ -73,10 +74,12 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
     CameraWatch("gate", camera, model, tmp_path, ["kept"], [], Now(50.0, BEGIN)).run(Event())
 
     offline = Alerts("gate", camera.alerts.threshold or 0, camera.alerts)
-    expected, end = [], 0.0
+    expected, maps, end = [], {}, 0.0
     for step in model.stream(recording):
         if step.frames is not None:
             start, end = step.frames.edges
+            assert step.heat is not None
+            maps[float(step.frames.values[0, 0, 0])] = step.heat.values[0]
             expected += list(offline(float(start), float(end), float(step.frames.values[0, 0, 0]), step.boxes))
     expected += list(offline.gap(end))
     wanted = [(c.alert.start, c.alert.end, c.alert.top_score) for c in expected if c.kind == "end"]
@@ -85,6 +88,8 @@ def test_alerts_of_a_replay_are_those_of_the_recording(yard: Path, recording: Pa
     begin = float(items[0][0]) - wanted[0][0]  # type: ignore[arg-type]
     assert begin == pytest.approx(BEGIN, abs=30)  # fifty times as fast: half a second of this machine
     np.testing.assert_allclose(np.array(items, float) - [begin, begin, 0], wanted, atol=1e-4)
+    heat = rows(tmp_path, "SELECT heat FROM item WHERE severity = 'alert' ORDER BY t0")
+    assert heat == [(packed(maps[top]),) for _, _, top in wanted]
     posted = rows(tmp_path, "SELECT key FROM outbox ORDER BY id")
     assert [str(key).rsplit(":", 1)[-1] for (key,) in posted if ":update" not in str(key)] == ["new", "end"] * len(
         items

@@ -12,7 +12,7 @@ import numpy as np
 
 from wherewhen.budget.blocks import DAY, Lasting
 from wherewhen.core.contracts.sinks import Kind
-from wherewhen.core.values import Scores
+from wherewhen.core.values import Features, Scores
 from wherewhen.live.picture_state import State
 from wherewhen.live.zones import Polygon, of_box
 
@@ -49,7 +49,10 @@ class AlertConfig:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert of a camera: times in seconds since 1970; ``box`` x0 y0 x1 y1 in fractions, at the highest score."""
+    """An alert of a camera: times in seconds since 1970.
+
+    ``box`` x0 y0 x1 y1 in fractions, and ``heat`` ``(h, w)`` in [0, 1], are those at the highest score.
+    """
 
     id: str
     camera: str
@@ -66,6 +69,7 @@ class Alert:
     state: State = "ok"
     suppressed: Reason | None = None
     sent_at: float | None = None
+    heat: Features | None = field(default=None, compare=False, repr=False)
 
     def plain(
         self, size: tuple[int, int], *, snapshot: bool = False, clip: bool = False, **more: Any
@@ -136,11 +140,11 @@ class Alerts:
 
     def __call__(
         self, start: float, end: float, score: float, boxes: Scores | None, state: State = "ok",
-        held: Reason | None = None,
+        held: Reason | None = None, heat: Features | None = None,
     ) -> Iterator[Change]:  # fmt: skip
         """Add a step of time in seconds since 1970; gives the changes that it makes.
 
-        ``held``: why no alerts are sent now, such as the schedule.
+        ``held``: why no alerts are sent now, such as the schedule. ``heat``: the scores of the step by place.
         """
         self._above = (
             None
@@ -153,7 +157,7 @@ class Alerts:
         if self.alert is None and lasts >= self.level:
             began, top = self._above or (start, score)
             fields = (end, score, top, best, "detection", self.threshold)
-            self.alert = Alert(new_id(began), self.camera, began, *fields, state=state)  # type: ignore[arg-type]
+            self.alert = Alert(new_id(began), self.camera, began, *fields, state=state, heat=heat)  # type: ignore[arg-type]
             self._ends_below = self.level * self.config.keep
         elif self.alert is None:
             return
@@ -161,7 +165,7 @@ class Alerts:
             if end - self.alert.last >= self.config.gap_seconds:
                 yield from self._closed(self.alert.last)
             return
-        before, self.alert = self.alert, self._extended(self.alert, end, score, best, state)
+        before, self.alert = self.alert, self._extended(self.alert, end, score, best, state, heat)
         if self.alert.severity == "detection":
             if lasts >= self.threshold:
                 yield from self._sent(self.alert, end, held or self._against(self.alert, end, state, lasts))
@@ -185,12 +189,15 @@ class Alerts:
         self._above = None
         yield from self._closed(at)
 
-    def _extended(self, alert: Alert, end: float, score: float, best: Box | None, state: State) -> Alert:
+    def _extended(
+        self, alert: Alert, end: float, score: float, best: Box | None, state: State, heat: Features | None
+    ) -> Alert:
         zones = tuple(of_box(best, self.zones)) if best is not None else alert.zones
         box = best if best is not None and (alert.box is None or score >= alert.top_score) else alert.box
         return replace(
             alert, last=end, score=score, top_score=max(score, alert.top_score), box=box, zones=zones,
             entered=tuple(dict.fromkeys((*alert.entered, *zones))), state=state,
+            heat=heat if score >= alert.top_score else alert.heat,
         )  # fmt: skip
 
     def _sent(self, alert: Alert, at: float, reason: Reason | None) -> Iterator[Change]:

@@ -35,6 +35,7 @@ from wherewhen.live.schedule import permits
 from wherewhen.live.settings import CameraConfig
 from wherewhen.live.wall_clock import JUMP, Now, WallClock
 from wherewhen.live.zones import Masks
+from wherewhen.review.heat import packed
 from wherewhen.video.sources import Access, Source, expand, shown
 
 log = logging.getLogger("wherewhen")
@@ -258,12 +259,13 @@ class CameraWatch:
             self._change_state(self._seen, None)
         self.budget.tune(self.alerts, self._pictures.light)
         edges, scores = begin + step.frames.edges, step.frames.values[:, 0, 0]
-        for start, end, score in zip(edges[:-1], edges[1:], scores, strict=True):
+        maps = [None] * len(scores) if step.heat is None else step.heat.values
+        for start, end, score, heat in zip(edges[:-1], edges[1:], scores, maps, strict=True):
             self.status.score = float(score)
             if self.state == "ok":
                 self.budget.store(maker(float(start), float(end), float(score)), self.now())
             held = self.budget.held or (None if permits(self._periods, float(end)) else "schedule")
-            self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, held))
+            self._tell(self.alerts(float(start), float(end), float(score), step.boxes, self.state, held, heat))
             quiet = self.state == "ok" and score < self.alerts.threshold and not self.alerts.is_sending
             if (span := self._auditor(float(start), float(end), float(score), quiet)) is not None:
                 self._audit(span)
@@ -315,6 +317,7 @@ class CameraWatch:
             "box_json": json.dumps(alert.box), "zones_json": json.dumps(alert.entered), "snapshot": snapshot,
             "state": alert.state, "thumb": thumb, "clip": clip.name, "clip_note": clip.note, "clip_t0": clip.start,
             "light": self.budget.light, "model_sha": self.budget.model.sha, "alerted": alert.sent_at,
+            "heat": None if alert.heat is None else packed(alert.heat),
         }  # fmt: skip
         row |= {"source": source} if source is not None else {}
         changed = ", ".join(f"{name} = excluded.{name}" for name in row if name != "light")
