@@ -11,20 +11,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 
 import numpy as np
 from sklearn import metrics as sk
 
 from wherewhen.core import registry
-from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth
+from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth, Video
+from wherewhen.evaluation import pages
 from wherewhen.metrics import rbdc, roc_auc
+from wherewhen.video.writer import Writer
 
-VIDEOS, FRAMES, RATE, GRID = 290, 1_100_000, 30, 7
+VIDEOS, FRAMES, RATE, GRID = 300, 1_100_000, 30, 7
+REGIONS, BOXED, SHARE = 1_000_000, 40_000, 0.1  # regions of a test set, its frames, share of these for alternatives
 
 
 def made_up(seed: int = 0) -> tuple[dict[str, Prediction], dict[str, Truth]]:
-    """290 videos, about 1.1 million frames, scores per 16 frames on 7x7 cells, a box per frame in 140 of them."""
+    """300 videos, about 1.1 million frames, scores per 16 frames on 7x7 cells, a box per frame in 140 of them."""
     rng = np.random.default_rng(seed)
     lengths = rng.multinomial(FRAMES - 600 * VIDEOS, rng.dirichlet(np.ones(VIDEOS))) + 600
     predictions, truths = {}, {}
@@ -128,14 +134,58 @@ def main() -> None:
         "pixel criterion, all thresholds", ours, other / share, f"one threshold at 240x320, on {share:.1%} of frames"
     )
 
-    (truth, found), frames = (scattered(rng, 100_000) for _ in range(2)), 40_000
-    ours, other = seconds(lambda: rbdc.curves(truth, found, frames)), seconds(lambda: one_by_one(truth, found))
-    report("RBDC, 100,000 regions and detections", ours, other, "one detection after the other")
+    for count in (100_000, REGIONS):
+        truth, found = (scattered(rng, count) for _ in range(2))
+        part = first_frames(truth, SHARE), first_frames(found, SHARE)
+        ours, other = seconds(partial(rbdc.curves, truth, found, BOXED)), seconds(partial(one_by_one, *part))
+        report(
+            f"RBDC, TBDC of {count:,} regions",
+            ours,
+            other / SHARE,
+            f"one detection after another, {SHARE:.0%} of frames",
+        )
+
+    with TemporaryDirectory() as folder:
+        page, film = Path(folder) / "report.html", Path(folder) / "film.mp4"
+        drawn(film, max(len(truth.edges) for truth in truths.values()))
+        videos = [Video(key, film, truths[key].label) for key in keys]
+        ours = seconds(lambda: pages.page(page, "", videos=videos, predictions=predictions, truths=truths))
+        size = page.stat().st_size / 2**20
+    figures(predictions, truths, keys[:1])
+    some = keys[:: round(1 / SHARE)]
+    other = seconds(lambda: figures(predictions, truths, some)) * len(keys) / len(some)
+    report(
+        f"report of {len(keys)} videos, {size:.1f} MiB", ours, other, f"matplotlib, curves alone, {SHARE:.0%} of them"
+    )
 
 
 def scattered(rng: np.random.Generator, count: int) -> rbdc.Regions:
+    """Boxes of a fifth of the sides at random places of `BOXED` frames."""
     corners = rng.random((count, 2)) * 0.7
-    return rbdc.Regions(rng.integers(0, 40_000, count), np.c_[corners, corners + 0.2], rng.integers(0, 900, count))
+    return rbdc.Regions(rng.integers(0, BOXED, count), np.c_[corners, corners + 0.2], rng.integers(0, 900, count))
+
+
+def first_frames(regions: rbdc.Regions, share: float) -> rbdc.Regions:
+    early = regions.frames < share * BOXED
+    return rbdc.Regions(regions.frames[early], regions.boxes[early], regions.marks[early])
+
+
+def drawn(path: Path, frames: int) -> None:
+    """A film of so many gray pictures, from which a report takes those of its examples."""
+    with Writer(path, RATE) as writer:
+        for frame in range(frames):
+            writer.write(np.full((48, 64, 3), frame % 200, np.uint8))
+
+
+def figures(predictions: dict[str, Prediction], truths: dict[str, Truth], keys: list[str]) -> None:
+    """The alternative for a report: a matplotlib figure of the scores of each video."""
+    from matplotlib import pyplot
+
+    for key in keys:
+        figure, axes = pyplot.subplots(figsize=(6, 1.5))
+        axes.stairs(predictions[key].frames.on(truths[key].edges)[:, 0, 0], truths[key].edges)  # type: ignore[union-attr]
+        figure.savefig(BytesIO(), format="svg")
+        pyplot.close(figure)
 
 
 def report(title: str, ours: float, other: float, alternative: str) -> None:

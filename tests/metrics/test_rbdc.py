@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -74,14 +75,28 @@ def brute(truth, found, frames, alpha, beta, inclusive, merge):
 
 
 @settings(deadline=None, max_examples=30)
-@given(seeds, st.sampled_from([(0.1, 0.1), (0.5, 0.3), (1.0, 0.05)]), st.booleans(), st.booleans())
-def test_curves_equal_brute_force(seed, shares, inclusive, merge):
+@given(seeds, st.sampled_from([(0.1, 0.1), (0.5, 0.3), (1.0, 0.05)]), st.booleans(), st.booleans(), st.integers(1, 60))
+def test_curves_equal_brute_force(seed, shares, inclusive, merge, pairs):
     rng = np.random.default_rng(seed)
     truth, found = random_regions(rng, 14, rng.integers(0, 4, 14)), random_regions(rng, 20, rng.integers(0, 8, 20) / 8)
     alpha, beta = shares
-    line = rbdc.curves(truth, found, 7, alpha=alpha, beta=beta, inclusive=inclusive, ties="merge" if merge else "order")
+    with patch.object(rbdc, "PAIRS", pairs):  # so that few regions are several parts too
+        line = rbdc.curves(
+            truth, found, 7, alpha=alpha, beta=beta, inclusive=inclusive, ties="merge" if merge else "order"
+        )
     fpr, rbdr, tbdr = brute(truth, found, 7, alpha, beta, inclusive, merge)
     assert line.fpr == pytest.approx(fpr) and line.rbdr == pytest.approx(rbdr) and line.tbdr == pytest.approx(tbdr)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seeds, st.integers(1, 60))
+def test_every_pair_of_a_frame_is_compared_once(seed, pairs):
+    rng = np.random.default_rng(seed)
+    truth, found = (random_regions(rng, count, np.zeros(count)) for count in rng.integers(0, 20, 2).tolist())
+    with patch.object(rbdc, "PAIRS", pairs):
+        region, detection = rbdc.overlapping(truth, found, 0.0)
+    same = np.argwhere(truth.frames[:, None] == found.frames)
+    assert sorted(np.stack([region, detection], 1).tolist()) == same.tolist()
 
 
 @settings(deadline=None, max_examples=30)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,8 @@ from wherewhen.metrics._regions import annotated_frames, frame_rows, places
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Ties = Literal["merge", "order"]
+
+PAIRS = 2**15  # of boxes that are compared at once: so many fit into the caches of a processor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,19 +55,49 @@ class Curves:
 def overlapping(truth: Regions, detections: Regions, beta: float, inclusive: bool = False) -> tuple[Ints, Ints]:
     """Rows of all pairs (truth, detection) of the same frame with an overlap of at least ``beta``.
 
-    ``inclusive``: the boxes end with their last pixel, so a side is ``x1 - x0 + 1`` long; else half-open.
+    ``inclusive``: the boxes end with their last pixel, so a side is ``x1 - x0 + 1`` long; else half-open. Pairs come in
+    order of their frames.
     """
-    order = np.argsort(truth.frames, kind="stable")
-    low = np.searchsorted(truth.frames[order], detections.frames)
-    counts = np.searchsorted(truth.frames[order], detections.frames, "right") - low
-    detection = np.repeat(np.arange(len(counts)), counts)
-    region = order[np.arange(len(detection)) - np.repeat(np.cumsum(counts) - counts, counts) + low[detection]]
-    a, b, more = truth.boxes[region], detections.boxes[detection], float(inclusive)
-    sides = (np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + more).clip(0)
-    both = sides.prod(1)
-    union = (a[:, 2:] - a[:, :2] + more).prod(1) + (b[:, 2:] - b[:, :2] + more).prod(1) - both
-    close = (both >= beta * union) & (union > 0)
-    return region[close], detection[close]
+    by_frame, found_by_frame = (np.argsort(rows.frames, kind="stable") for rows in (truth, detections))
+    frames = truth.frames[by_frame], detections.frames[found_by_frame]
+    low, high = (np.searchsorted(*frames, side) for side in ("left", "right"))
+    ends = np.cumsum(high - low)
+    real, found = _sides(truth, by_frame, inclusive), _sides(detections, found_by_frame, inclusive)
+    regions, hits = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in _parts(ends):
+        counts = high[part] - low[part]
+        detection = np.repeat(np.arange(part.start, part.stop), counts)
+        region = np.arange(len(detection)) + np.repeat(low[part] - np.cumsum(counts) + counts, counts)
+        close = _close(real[:, region], found[:, detection], beta)
+        regions.append(by_frame[region[close]])
+        hits.append(found_by_frame[detection[close]])
+    return np.concatenate(regions), np.concatenate(hits)
+
+
+def _parts(ends: Ints) -> Iterator[slice]:
+    """Rows in stretches of about `PAIRS` pairs; ``ends``: number of pairs up to and with each row."""
+    start = 0
+    while start < len(ends):
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + PAIRS, "right")))
+        yield slice(start, stop)
+        start = stop
+
+
+def _sides(regions: Regions, order: Ints, inclusive: bool) -> Floats:
+    """x0, y0, the end of both sides and the area of boxes in an order: ``(5, N)``."""
+    x0, y0, x1, y1 = regions.boxes[order].T
+    more = float(inclusive)
+    return np.stack([x0, y0, x1 + more, y1 + more, (x1 - x0 + more) * (y1 - y0 + more)])
+
+
+def _close(a: Floats, b: Floats, beta: float) -> NDArray[np.bool_]:
+    """Which pairs of boxes, as `_sides` describes them ``(5, K)``, overlap by at least ``beta``."""
+    across, down = ((np.minimum(a[k + 2], b[k + 2]) - np.maximum(a[k], b[k])).clip(0) for k in (0, 1))
+    both = across * down
+    union = a[4] + b[4] - both
+    close: NDArray[np.bool_] = (both >= beta * union) & (union > 0)
+    return close
 
 
 def curves(
