@@ -58,19 +58,19 @@ def overlapping(truth: Regions, detections: Regions, beta: float, inclusive: boo
     ``inclusive``: the boxes end with their last pixel, so a side is ``x1 - x0 + 1`` long; else half-open. Pairs come in
     order of their frames.
     """
-    by_frame, found_by_frame = (np.argsort(rows.frames, kind="stable") for rows in (truth, detections))
-    frames = truth.frames[by_frame], detections.frames[found_by_frame]
+    order, detection_order = (np.argsort(rows.frames, kind="stable") for rows in (truth, detections))
+    frames = truth.frames[order], detections.frames[detection_order]
     low, high = (np.searchsorted(*frames, side) for side in ("left", "right"))
     ends = np.cumsum(high - low)
-    real, found = _sides(truth, by_frame, inclusive), _sides(detections, found_by_frame, inclusive)
+    sides, detection_sides = _sides(truth, order, inclusive), _sides(detections, detection_order, inclusive)
     regions, hits = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for part in _parts(ends):
         counts = high[part] - low[part]
         detection = np.repeat(np.arange(part.start, part.stop), counts)
         region = np.arange(len(detection)) + np.repeat(low[part] - np.cumsum(counts) + counts, counts)
-        close = _close(real[:, region], found[:, detection], beta)
-        regions.append(by_frame[region[close]])
-        hits.append(found_by_frame[detection[close]])
+        close = _close(sides[:, region], detection_sides[:, detection], beta)
+        regions.append(order[region[close]])
+        hits.append(detection_order[detection[close]])
     return np.concatenate(regions), np.concatenate(hits)
 
 
