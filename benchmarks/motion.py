@@ -44,6 +44,7 @@ from wherewhen.backbones._camera import camera_motions, places
 from wherewhen.backbones._flow import Flow
 from wherewhen.backbones._maps import (
     CHANNELS,
+    SCALES,
     fill_change,
     fill_channels,
     fill_share,
@@ -75,6 +76,7 @@ PARTS = (
     "fill_share",
     "fill_channels",
     "pooled",
+    "windows_around",
     "_numbers",
 )
 
@@ -147,7 +149,7 @@ class Plain(Motion):
     def _of_clip(self, clip: Pixels, paces: NDArray[np.float32]) -> Features:
         grays = _grays(clip)
         height, width = grays[0].shape
-        flow, (ys, xs) = cv2.DISOpticalFlow.create(PRESETS[self.config.flow]), places(height, width)
+        flow, spots = cv2.DISOpticalFlow.create(PRESETS[self.config.flow]), np.ix_(*places(height, width))
         rows, columns = (weights(Side(n, self.config.cell, self.config.window)) for n in clip.shape[1:3])
         everything = slice(0, -(-height // 2)), slice(0, -(-width // 2))
         means, shares = [], []
@@ -155,7 +157,7 @@ class Plain(Motion):
             found = flow.calc(first, second, None)
             fields = np.empty((4, *(side.stop for side in everything)), np.float32)
             fields[:2] = np.moveaxis(found[::2, ::2], 2, 0)
-            model = camera_motions(found[ys, xs][None], height, width)[0]
+            model = camera_motions(found[spots][None], height, width)[0]
             if model is not None:
                 second = steadied(second, model)
                 subtract_camera(fields[:2], model)
@@ -165,9 +167,10 @@ class Plain(Motion):
             maps = np.empty((CHANNELS + 1, *fields.shape[1:]), np.float32)
             fill_channels(first, fields, everything, maps[:-1])
             maps[-1] = fields[3]
-            means.append(rows @ (maps.reshape(-1, maps.shape[2]) @ columns.T).reshape(*maps.shape[:2], -1))
-            shares.append(means[-1][-1])
-        cells = _numbers(np.stack(means)[:, :-1], np.stack(shares))
+            pooled = rows @ (maps.reshape(-1, maps.shape[2]) @ columns.T).reshape(*maps.shape[:2], -1)
+            means.append(pooled[:-1] * SCALES)
+            shares.append(pooled[-1])
+        cells = _numbers(np.stack(means), np.stack(shares))
         edges = np.linspace(0, len(cells), min(self.config.steps, len(cells)) + 1).round().astype(int)
         steps = np.stack([cells[a:b].mean(0) for a, b in pairwise(edges)])
         steps[steps[..., NAMES.index("foreground")] < LEAST] = 0

@@ -16,29 +16,36 @@ ROUNDS = 4
 POINTS = 20  # places along the longer side
 
 
-@lru_cache(maxsize=16)
 def places(height: int, width: int) -> tuple[Whole, Whole]:
-    """Rows and columns ``(N,)`` of the pixels from which camera motion is estimated, spread over the picture."""
+    """Rows and columns of the grid of pixels from which camera motion is estimated, spread over the picture."""
     step = max(4, max(height, width) // POINTS)
-    ys, xs = np.mgrid[step // 2 : height : step, step // 2 : width : step]
-    return ys.ravel(), xs.ravel()
+    return np.arange(step // 2, height, step), np.arange(step // 2, width, step)
 
 
-def camera_motions(vectors: Array, height: int, width: int) -> list[Array | None]:
-    """Camera motion of P flows with ``vectors`` ``(P, N, 2)`` at `places`: the affine flow that most of each follows.
+@lru_cache(maxsize=16)
+def _equations(height: int, width: int) -> tuple[Doubles, Doubles, Doubles]:
+    """The affine flow's terms at `places` ``(3, N)``, their products ``(N, 9)`` and the scale ``(3,)`` of its model."""
+    ys, xs = (side.ravel() for side in np.meshgrid(*places(height, width), indexing="ij"))
+    scale = np.array([1 / width, 1 / height, 1])  # keeps the equations well conditioned
+    rows = np.stack([xs, ys, np.ones(len(xs))]) * scale[:, None]
+    return rows, np.ascontiguousarray((rows[:, None] * rows).reshape(9, -1).T), scale
+
+
+def camera_motions(flows: Array, height: int, width: int) -> list[Array | None]:
+    """Camera motion of P flows ``(P, rows, columns, 2)`` at `places`: the affine flow that most of each follows.
 
     An affine flow ``(2, 3)``, whose row i gives component i at pixel (x, y): ``m[i] @ (x, y, 1)``; or None if the
     camera rests. Robust least squares with Tukey weights, started at the median, so that objects that move in less than
     half of the picture have no influence.
 
-    >>> flow = np.full((1, len(places(64, 64)[0]), 2), 2, np.float32)
+    >>> flow = np.full((1, *map(len, places(64, 64)), 2), 2, np.float32)
     >>> camera_motions(flow, 64, 64)[0].round(3)[:, 2].tolist()
     [2.0, 2.0]
     >>> camera_motions(0 * flow, 64, 64)
     [None]
     """
-    motions: list[Array | None] = [None] * len(vectors)
-    parts = np.ascontiguousarray(vectors.transpose(0, 2, 1), np.float64)
+    motions: list[Array | None] = [None] * len(flows)
+    parts = np.ascontiguousarray(flows.reshape(len(flows), -1, 2).transpose(0, 2, 1), np.float64)
     moved = np.flatnonzero((_squares(parts) < STILL * STILL).mean(1) < 0.5)
     if len(moved):
         models = _fitted(parts[moved], height, width)
@@ -49,21 +56,18 @@ def camera_motions(vectors: Array, height: int, width: int) -> list[Array | None
 
 def _fitted(parts: Doubles, height: int, width: int) -> list[Array | None]:
     """Models of flows with components ``(P, 2, N)``, none of which is at rest."""
-    ys, xs = places(height, width)
+    rows, products, scale = _equations(height, width)
     models = np.zeros((len(parts), 2, 3))
     models[:, :, 2] = _middles(parts)
-    if len(xs) < 6:
+    if rows.shape[1] < 6:
         return list(models.astype(np.float32))
-    scale = np.array([1 / width, 1 / height, 1])  # keeps the equations well conditioned
-    rows = np.stack([xs, ys, np.ones(len(xs))]) * scale[:, None]
-    products = (rows[:, None] * rows).reshape(9, -1)
     models /= scale
     for _ in range(ROUNDS):
         rest = _squares(parts - models @ rows)
         reach = np.maximum(4.685 * 1.4826 * np.sqrt(_middles(rest)), 4 * STILL)
         trust = np.maximum(1 - rest / (reach * reach)[:, None], 0)
         trust *= trust
-        normal = (trust @ products.T).reshape(-1, 3, 3) + 1e-6 * np.eye(3)
+        normal = (trust @ products).reshape(-1, 3, 3) + 1e-6 * np.eye(3)
         models = np.linalg.solve(normal, ((parts * trust[:, None]) @ rows.T).transpose(0, 2, 1)).transpose(0, 2, 1)
     still = np.all(_squares(models @ rows) < STILL * STILL, axis=1)
     return [

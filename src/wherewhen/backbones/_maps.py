@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wherewhen.backbones._room import room
 from wherewhen.core.values import Pixels
 
 Array = NDArray[np.float32]
@@ -17,6 +18,11 @@ SPEEDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # px per frame
 NOISE = 6.0  # gray levels: a change below this is mostly the sensor and the codec
 SPREAD = 4 + len(SPEEDS) + EDGES  # maps of which the root is taken
 CHANNELS = SPREAD + 5
+SCALES = np.ones((CHANNELS, 1, 1), np.float32)
+"""Factors that give each of the maps of `fill_channels` its unit."""
+SCALES[4 + len(SPEEDS) : SPREAD] = 1 / 255
+SCALES[5 + len(SPEEDS) : SPREAD : 2] = np.sqrt(0.5) / 255  # of diagonals
+SCALES[-2:, 0, 0] = 1 / 8, 1 / 255
 
 
 def steadied(picture: Pixels, model: Array) -> Pixels:
@@ -25,8 +31,11 @@ def steadied(picture: Pixels, model: Array) -> Pixels:
 
     matrix = model + np.eye(2, 3, dtype=np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    back = cv2.warpAffine(picture, matrix, picture.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(back, np.uint8)
+    wide, back = (room(name, *picture.shape) for name in ("wide", "back"))
+    wide[:] = picture  # faster to move than bytes, with the same rounding
+    size = picture.shape[::-1]
+    cv2.warpAffine(wide, matrix, size, dst=back, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.convertScaleAbs(back), np.uint8)
 
 
 def subtract_camera(fields: Array, model: Array) -> None:
@@ -42,9 +51,7 @@ def fill_change(first: Pixels, second: Pixels, out: Array) -> None:
     """Mean change of gray ``(H, W)`` around every second pixel, into ``out`` ``(H / 2, W / 2)``."""
     import cv2
 
-    sample = np.subtract(second[::4, ::4], first[::4, ::4], dtype=np.int16).ravel()
-    half = len(sample) // 2
-    lamp = int(np.partition(sample, half)[half])  # a lamp or the exposure changes the whole picture at once
+    lamp = _lamp(np.subtract(second[::4, ::4], first[::4, ::4], dtype=np.int16))
     change: NDArray[Any]
     if lamp:
         signed = cv2.subtract(second, first, dtype=cv2.CV_16S)
@@ -52,8 +59,17 @@ def fill_change(first: Pixels, second: Pixels, out: Array) -> None:
         change = np.abs(signed, out=signed).view(np.uint16)
     else:
         change = cv2.absdiff(second, first)
-    nine = np.asarray(cv2.boxFilter(change, cv2.CV_16U, (3, 3), normalize=False), np.uint16)
+    nine = room("nine", *first.shape, kind=np.uint16)
+    cv2.boxFilter(change, cv2.CV_16U, (3, 3), dst=nine, normalize=False)
     np.divide(nine[::2, ::2], np.float32(9), out=out)
+
+
+def _lamp(changes: NDArray[np.int16]) -> int:
+    """The upper median of changes: a lamp or the exposure changes the whole picture at once."""
+    half = changes.size // 2
+    if np.count_nonzero(changes < 0) <= half < np.count_nonzero(changes <= 0):
+        return 0  # far faster to find than another median
+    return int(np.partition(changes.ravel(), half)[half])
 
 
 def fill_share(fields: Array) -> None:
@@ -70,20 +86,20 @@ def fill_share(fields: Array) -> None:
 
 
 def fill_channels(gray: Pixels, fields: Array, box: Box, out: Array) -> None:
-    """Fill ``out`` ``(CHANNELS, h, w)`` with the maps to average over windows.
+    """Fill ``out`` ``(CHANNELS, h, w)`` with the maps to average over windows; times `SCALES` they have their units.
 
     ``gray``: the first picture; ``fields``: see `fill_share`; ``box``: the part of ``fields`` to use.
     """
     import cv2
 
-    u, v, change, share = (np.ascontiguousarray(field[box]) for field in fields)
+    u, v, change, share = (field[box] for field in fields)
     flows, faster, edges, rest = np.split(out, (4, 4 + len(SPEEDS), SPREAD))
     speed, square, fourth, shear, amount = rest
-    u, v = u * share, v * share
+    u, v, share = u * share, v * share, np.ascontiguousarray(share)
     np.multiply(u, u, out=square)
     np.multiply(v, v, out=speed)
     square += speed
-    np.sqrt(square, out=speed)
+    cv2.sqrt(square, dst=speed)
     np.multiply(square, square, out=fourth)
     for row, field in ((0, u), (2, v)):
         cv2.threshold(field, 0, 0, cv2.THRESH_TOZERO, dst=flows[row])
@@ -92,33 +108,32 @@ def fill_channels(gray: Pixels, fields: Array, box: Box, out: Array) -> None:
         cv2.threshold(speed, least, 1, cv2.THRESH_BINARY, dst=row)
         row *= share
     _fill_shear(u, v, shear)
-    weight: Array = np.divide(share, np.float32(255))
-    np.multiply(change, weight, out=amount)
-    _fill_edges(gray, weight, box, edges)
+    np.multiply(change, share, out=amount)
+    _fill_edges(gray, share, box, edges)
 
 
 def _fill_shear(u: Array, v: Array, out: Array) -> None:
     import cv2
 
     slope = np.empty_like(out)
-    out[:] = 0
-    for field in (u, v):
-        for dx, dy in ((1, 0), (0, 1)):
-            cv2.Sobel(field, cv2.CV_32F, dx, dy, dst=slope, scale=1 / 8)
-            out += np.abs(slope, out=slope)
+    cv2.Sobel(u, cv2.CV_32F, 1, 0, dst=out)
+    np.abs(out, out=out)
+    for field, dx, dy in ((u, 0, 1), (v, 1, 0), (v, 0, 1)):
+        cv2.Sobel(field, cv2.CV_32F, dx, dy, dst=slope)
+        out += np.abs(slope, out=slope)
 
 
-def _fill_edges(gray: Pixels, weight: Array, box: Box, out: Array) -> None:
+def _fill_edges(gray: Pixels, share: Array, box: Box, out: Array) -> None:
     import cv2
 
     under = gray[tuple(slice(2 * side.start, 2 * side.stop) for side in box)]
-    x, y = (slope[::2, ::2].astype(np.float32) for slope in cv2.spatialGradient(under))
-    part = np.empty_like(x)
-    x *= weight
-    y *= weight
-    np.abs(x, out=out[0])
-    for row in range(1, EDGES):
-        turn = np.float32(row * np.pi / EDGES)
-        np.multiply(x, np.cos(turn), out=out[row])
-        out[row] += np.multiply(y, np.sin(turn), out=part)
-        np.abs(out[row], out=out[row])
+    slopes = [room(name, *under.shape, kind=np.int16) for name in ("right", "down")]
+    cv2.spatialGradient(under, slopes[0], slopes[1])
+    x, y = (slope[::2, ::2].astype(np.float32) for slope in slopes)
+    x *= share
+    y *= share
+    across, rising, down, falling = out
+    cv2.absdiff(x, y, dst=falling)
+    np.add(x, y, out=rising)
+    for values, row in ((x, across), (rising, rising), (y, down)):
+        np.abs(values, out=row)

@@ -15,6 +15,7 @@ from wherewhen.backbones._flow import Flow
 from wherewhen.backbones._maps import (
     CHANNELS,
     EDGES,
+    SCALES,
     SPEEDS,
     fill_change,
     fill_channels,
@@ -24,7 +25,8 @@ from wherewhen.backbones._maps import (
 )
 from wherewhen.backbones._motion_groups import GROUPS, Group, group_maps, quartered
 from wherewhen.backbones._pace import paces_of, to_one_step
-from wherewhen.backbones._pooling import SMALLEST, Band, Side, bands, pooled, samples_of
+from wherewhen.backbones._pooling import SMALLEST, Side, Windows, every_window, pooled, windows_around
+from wherewhen.backbones._room import room
 from wherewhen.core.contracts import BackboneAbilities, ClipSpec, Provenance, check_clips
 from wherewhen.core.errors import ConfigError
 from wherewhen.core.values import Features, Floats, Masks, Pixels
@@ -93,28 +95,15 @@ class MotionConfig:
             raise ConfigError(f"motion: cell and window are pixels, at least 2; got {self}")
 
 
-class _Desk(local):
-    """Buffers of a thread, reused from clip to clip because allocation is slow: arrays, and the flow."""
-
-    def __init__(self) -> None:
-        self._rooms: dict[str, Array] = {}
-        self._flow: Flow | None = None
-
-    def room(self, name: str, *shape: int) -> Array:
-        """An array of undefined values; it overwrites the previous one of this name."""
-        size = int(np.prod(shape))
-        if name not in self._rooms or self._rooms[name].size < size:
-            self._rooms[name] = np.empty(size, np.float32)
-        return self._rooms[name][:size].reshape(shape)
-
-    def flow(self, preset: str, size: tuple[int, int]) -> Flow:
-        """The flow of this preset between pictures of this size, for a new clip."""
-        if self._flow is None or not self._flow.fits(preset, size):
-            self._flow = Flow(preset, size)
-        return self._flow
+_FLOWS = local()
 
 
-_DESK = _Desk()
+def _flow(preset: str, size: tuple[int, int]) -> Flow:
+    """The flow of this thread with this preset between pictures of this size, for a new clip."""
+    flow: Flow | None = getattr(_FLOWS, "last", None)
+    if flow is None or not flow.fits(preset, size):
+        _FLOWS.last = flow = Flow(preset, size)
+    return flow
 
 
 class Motion:
@@ -164,14 +153,14 @@ class Motion:
         steps = [nearest[a:b] for a, b in pairwise(edges)]  # the moving pairs that each time step is the mean of
         grays = _grays(clip)
         fields = self._fields(grays, moving, paces)
-        shares = pooled(fields[:, 3], bands(rows, 0, rows.cells), bands(columns, 0, columns.cells))
+        shares = pooled(fields[:, 3], every_window(rows, columns))
         alive = np.stack([shares[step].mean(0) for step in steps]) >= LEAST
         means = np.zeros((len(moving), CHANNELS, *shares.shape[1:]), np.float32)
-        for number, k in enumerate(moving):
-            active: Masks = np.any(alive[[number in step for step in steps]], axis=0)
-            if active.any():
-                box = _Box.around(active, rows, columns)
-                means[number][:, *box.cells] = _means(grays[k], fields[number], box)
+        used = np.stack([np.bincount(step, minlength=len(moving)) > 0 for step in steps])
+        active: Masks = np.any(used[..., None, None] & alive[:, None], 0)
+        for number, under in enumerate(windows_around(active, rows, columns)):
+            if under is not None:
+                means[number][:, *under.cells] = _means(grays[moving[number]], fields[number], under)
         cells = _numbers(means, shares)
         if self.config.groups:
             cells = np.concatenate([cells, self._grouped(fields, moving, rows, columns)], -1)
@@ -182,24 +171,24 @@ class Motion:
         rows, columns = rows._replace(pitch=4), columns._replace(pitch=4)
         adjacent = [k - 1 in moving[:number] for number, k in enumerate(moving)]
         maps = group_maps(quartered(fields), adjacent, self.config.groups)
-        means = pooled(maps.reshape(-1, *maps.shape[2:]), bands(rows, 0, rows.cells), bands(columns, 0, columns.cells))
+        means = pooled(maps.reshape(-1, *maps.shape[2:]), every_window(rows, columns))
         return np.sqrt(means).reshape(*maps.shape[:2], *means.shape[1:]).transpose(0, 2, 3, 1)
 
     def _fields(self, grays: list[Pixels], moving: list[int], paces: Array) -> Array:
         """Of each pair that moves, at half size: flow right and down, change, and share of motion."""
         height, width = grays[0].shape
-        fields = _DESK.room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
-        flow = _DESK.flow(self.config.flow, (height, width))
+        fields = room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
+        flow = _flow(self.config.flow, (height, width))
         small = [flow.shrunk(gray) for gray in grays]
-        ys, xs = places(height, width)
-        vectors = np.empty((len(moving), len(ys), 2), np.float32)
+        spots = np.ix_(*places(height, width))
+        flows = np.empty((len(moving), *np.broadcast_shapes(*(side.shape for side in spots)), 2), np.float32)
         for number, k in enumerate(moving):
             whole = flow(small[k], small[k + 1])
-            vectors[number] = whole[ys, xs]
+            flows[number] = whole[spots]
             for axis in (0, 1):
                 np.multiply(whole[::2, ::2, axis], np.float32(flow.unit), out=fields[number, axis])
-        vectors *= flow.unit
-        models = camera_motions(vectors, height, width) if self.config.camera else [None] * len(moving)
+        flows *= flow.unit
+        models = camera_motions(flows, height, width) if self.config.camera else [None] * len(moving)
         for field, model, k in zip(fields, models, moving, strict=True):
             after = grays[k + 1]
             if model is not None:
@@ -226,33 +215,13 @@ def _grays(clip: Pixels) -> list[Pixels]:
     return grays
 
 
-@dataclass(frozen=True)
-class _Box:
-    """A rectangle of cells, the samples under their windows, and how those are pooled."""
-
-    cells: tuple[slice, slice]
-    samples: tuple[slice, slice]
-    rows: tuple[Band, ...]
-    columns: tuple[Band, ...]
-
-    @classmethod
-    def around(cls, active: Masks, rows: Side, columns: Side) -> _Box:
-        """The smallest box around the ``active`` cells ``(h, w)``: at least one."""
-        down, across = (np.flatnonzero(active.any(axis)) for axis in (1, 0))
-        top, bottom, left, right = (int(edge) for edge in (down[0], down[-1] + 1, across[0], across[-1] + 1))
-        return cls(
-            (slice(top, bottom), slice(left, right)),
-            (samples_of(rows, top, bottom), samples_of(columns, left, right)),
-            bands(rows, top, bottom),
-            bands(columns, left, right),
-        )
-
-
-def _means(gray: Pixels, fields: Array, box: _Box) -> Array:
-    """Means ``(CHANNELS, h, w)`` of the measures of pixels over the windows of a box of cells."""
-    maps = _DESK.room("maps", CHANNELS, *(side.stop - side.start for side in box.samples))
-    fill_channels(gray, fields, box.samples, maps)
-    return pooled(maps, box.rows, box.columns)
+def _means(gray: Pixels, fields: Array, under: Windows) -> Array:
+    """Means ``(CHANNELS, h, w)`` of the measures of pixels over some windows."""
+    maps = room("maps", CHANNELS, *(side.stop - side.start for side in under.samples))
+    fill_channels(gray, fields, under.samples, maps)
+    means = pooled(maps, under)
+    means *= SCALES
+    return means
 
 
 def _numbers(means: Array, shares: Array) -> Array:

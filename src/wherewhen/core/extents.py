@@ -52,10 +52,13 @@ def lattice(t: ArrayLike, y: ArrayLike, x: ArrayLike) -> FloatArray:
     >>> lattice([0, 1, 4], [0, 1], [0, 1])[:, :2].tolist()
     [[0.0, 1.0], [1.0, 4.0]]
     """
-    borders = [np.asarray(side, np.float64) for side in (t, y, x)]
-    starts = np.stack(np.meshgrid(*(side[:-1] for side in borders), indexing="ij"), -1).reshape(-1, 3)
-    ends = np.stack(np.meshgrid(*(side[1:] for side in borders), indexing="ij"), -1).reshape(-1, 3)
-    return np.stack([starts[:, 0], ends[:, 0], starts[:, 2], starts[:, 1], ends[:, 2], ends[:, 1]], -1)
+    times, rows, columns = (np.asarray(side, np.float64) for side in (t, y, x))
+    times, rows = times[:, None, None], rows[:, None]
+    cells = np.empty((len(times) - 1, len(rows) - 1, len(columns) - 1, 6))
+    for number, side in enumerate((times, columns, rows)):
+        cells[..., (0, 2, 3)[number]] = side[:-1]
+        cells[..., (1, 4, 5)[number]] = side[1:]
+    return cells.reshape(-1, 6)
 
 
 def from_pixels(boxes: ArrayLike, times: ArrayLike, width: int, height: int) -> FloatArray:
