@@ -17,6 +17,10 @@ best of ROUNDS in turn. The models are trained for a few steps: their scores mea
 Then CAMERAS processes watch one video each in real time, as ``wherewhen watch`` does: the longest time that a picture
 waited, cores in use, and memory a camera (its share of what processes have in common, Linux). A camera is carried
 while pictures wait less than a second.
+
+    python benchmarks/streams.py --skipping
+
+reads each video at several rates, pictures 320 wide, with all pictures decoded and without those that are not needed.
 """
 
 from __future__ import annotations
@@ -52,12 +56,14 @@ from wherewhen.live.feed import Feed
 from wherewhen.live.wall_clock import Now
 from wherewhen.live.zones import Masks
 from wherewhen.training.fit import fit
+from wherewhen.video.reader import Spent, Want, reading
 
 motion = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("motion.py"))))
 RATE, BITS = 25, 4_000_000
 VIDEOS = {
     "1080p-h264": ("libx264", (1920, 1080), {"preset": "veryfast", "bf": "0"}),
     "1080p-h264-b": ("libx264", (1920, 1080), {"preset": "veryfast", "bf": "3"}),
+    "1080p-h264-default": ("libx264", (1920, 1080), {}),
     "1080p-h265": ("libx265", (1920, 1080), {"preset": "ultrafast", "x265-params": "log-level=error:pools=1"}),
     "720p-h264": ("libx264", (1280, 720), {"preset": "veryfast", "bf": "0"}),
     "720p-h265": ("libx265", (1280, 720), {"preset": "ultrafast", "x265-params": "log-level=error:pools=1"}),
@@ -70,6 +76,7 @@ BACKBONES: Mapping[str, Mapping[str, Any]] = {
         "shufflenet": {"rate": 6.0, "sampling": 1, "weights": "random"},
     },
 }
+RATES = (12.5, 6.0, 2.0)  # pictures a second of readings that don't decode all
 LATE = 1.0  # seconds that a picture may wait
 
 
@@ -164,6 +171,22 @@ def watched(video: Path, run: Path) -> Watched:
     return Watched(latest, process_time() - spent, time.time() - begin, shared_memory())
 
 
+def skipped(kind: str, video: Path, rounds: int) -> str:
+    """A line of the table of pictures that are not decoded: of each rate, their share, and that of the time saved."""
+    cells = []
+    for rate in RATES:
+        pictures, least = {}, {False: float("inf"), True: float("inf")}
+        for _ in range(rounds):
+            for whole in least:
+                spent, begin = Spent(), process_time()
+                with reading(video, whole=whole) as source:
+                    motion.drained(source.several([Want(rate, 320)], None, spent))
+                least[whole] = min(least[whole], process_time() - begin)
+                pictures[whole] = spent.pictures
+        cells += [f"{1 - pictures[False] / pictures[True]:.0%}", f"{1 - least[False] / least[True]:.0%}"]
+    return f"| {kind} | {' | '.join(cells)} |"
+
+
 def shared_memory() -> float:
     """Memory of this process in MiB, with its share of what it has in common with others; 0 where that is unknown."""
     try:
@@ -179,11 +202,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(VIDEOS), help="kinds of videos")
+    parser.add_argument("--skipping", action="store_true", help="only the table of pictures that are not decoded")
     parser.add_argument("--cameras", type=int, default=8, help="that watch in real time; 0: none")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         videos = {kind: drawn(Path(folder) / f"{kind}.mp4", kind, options.seconds) for kind in options.only.split(",")}
+        if options.skipping:
+            print(f"| video |{''.join(f' {rate}/s: not decoded | time saved |' for rate in RATES)}")
+            print("|---|---:|---:|---:|---:|---:|---:|")
+            for kind, video in videos.items():
+                print(skipped(kind, video, options.rounds), flush=True)
+            return
         first = next(iter(videos.values()))
         models = {name: trained(settings, first) for name, settings in BACKBONES.items()}
         print(

@@ -284,7 +284,7 @@ def extract_features(
     effort.compute += perf_counter() - began
     sharper = [(number, kind) for number, group in enumerate(groups) for kind in dict.fromkeys(group.sharper.values())]
     spent = reader.Spent()
-    with progress.item() as report, reader.reading(video.path) as reading:
+    with progress.item() as report, reader.reading(video.path, whole=True) as reading:
         info = reading.info  # before another thread reads
         first, last = video.span or (0.0, info.duration)
         duration = None if last is None else last - first

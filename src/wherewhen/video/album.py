@@ -15,7 +15,7 @@ from wherewhen.core.values import Pixels
 from wherewhen.video import convert as _convert
 from wherewhen.video.numbering import slots
 from wherewhen.video.opening import MAX_PIXELS
-from wherewhen.video.shot import Converter, Shot, VideoInfo
+from wherewhen.video.shot import Converter, Needless, Shot, VideoInfo
 from wherewhen.video.sizes import Size, reduction, size_of
 from wherewhen.video.sources import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_frames_folder, pictures
 
@@ -63,7 +63,7 @@ class Album:
         """When the picture of a slot begins, in seconds."""
         return slot * self._rate.denominator / self._rate.numerator
 
-    def shots(self, since: float = 0.0) -> Iterator[Shot]:
+    def shots(self, since: float = 0.0, needless: Needless | None = None) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it."""
         if self._strict and (gaps := self._gaps()):
             raise VideoError(self._folder, gaps)

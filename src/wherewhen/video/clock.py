@@ -58,6 +58,12 @@ class Clock:
         """Whether a stamp continues from the last one, with a frame or two between them."""
         return stamp is not None and self._zero is not None and self._continues(self._unwrapped(stamp))
 
+    def foreseen(self, stamp: int) -> float | None:
+        """When a picture of one of the next stamps begins, if those up to it rise; None where that is not certain."""
+        if self._zero is None or self._start != self._stamp or not self._continues(stamp := self._unwrapped(stamp)):
+            return None
+        return self.seconds(stamp)
+
     def _continues(self, stamp: int) -> bool:
         return self._stamp - JUMP <= self.seconds(stamp) <= self._stamp + self._leap
 
@@ -133,12 +139,15 @@ class Thinner:
         self._rate, self._step = rate, step
         self._wide = 1 / rate - 1.001 * min(tick, 0.05 / rate)
         self._last: float | None = None
-        self._slot: int | None = None
 
     def __call__(self, start: float) -> bool:
         """Whether the next frame, which begins at so many seconds, is kept."""
-        slot = floor((start + 0.4 * self._step) * self._rate + 1e-9)
-        apart = self._last is not None and start - self._last >= self._wide
-        is_kept = slot != self._slot or apart
-        self._last, self._slot = start, slot
-        return is_kept
+        last, self._last = self._last, start
+        return last is None or self.keeps(last, start)
+
+    def keeps(self, before: float, start: float) -> bool:
+        """Whether a frame is kept, by the start of the one before it; if not, then with others between them neither."""
+        return self._slot(start) != self._slot(before) or start - before >= self._wide
+
+    def _slot(self, start: float) -> int:
+        return floor((start + 0.4 * self._step) * self._rate + 1e-9)

@@ -16,6 +16,7 @@ from wherewhen.video.guard import reason
 from wherewhen.video.opening import Opened
 from wherewhen.video.packets import Packets
 from wherewhen.video.promise import AVI, ReadTotals
+from wherewhen.video.skipping import Decoded, Needless, Skipping
 
 # Codecs that show pictures in the order in which they are sent.
 _UNLED = frozenset(("mjpeg", "vp8", "vp9", "av1", "libdav1d", "ffv1", "png", "rawvideo"))
@@ -76,12 +77,14 @@ class Decoding:
 
     ``strict``: what can't be decoded is a VideoError; otherwise it is left out, up to the next key picture. In a
     ``live`` stream single pictures that can't be decoded are no break, and an end of the stream is no error.
-    ``counted``: whether packets before the first key picture count as lost. ``ring`` gets all packets.
+    ``counted``: whether packets before the first key picture count as lost. ``ring`` gets all packets. ``needless``: of
+    which pictures nothing is needed but their stamps, see `Skipping`.
     """
 
     def __init__(
-        self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool, ring: Packets | None = None
-    ) -> None:
+        self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool, ring: Packets | None = None,
+        needless: Needless = lambda before, stamp: False,
+    ) -> None:  # fmt: skip
         self._name, (self._container, self._stream) = name, opened
         self._strict, self._live, self._counted, self._ring = strict, live, counted, ring
         self.totals = ReadTotals()
@@ -89,6 +92,7 @@ class Decoding:
         self.zero: int | None = None  # stamp of the first picture, also a lost one
         self.waited = 0.0  # seconds spent waiting for a stream since the last query
         self._first_break = ""
+        self._skipping = Skipping(self._stream, needless)
         self._stamps: list[int] = []  # of pictures lost
         self._number, self._reported = -1, 0
         entries = self._stream.index_entries if self._container.format.name == AVI else ()
@@ -104,8 +108,8 @@ class Decoding:
         lost = f"; {self.lost} pictures are left out" if self.lost else ""
         return f"the video is damaged: {places} can't be decoded, {self._first_break}{lost}"
 
-    def pictures(self, key: int | None = None) -> Iterator[av.VideoFrame]:
-        """Decoded pictures from the first (or the given) key picture on."""
+    def pictures(self, key: int | None = None) -> Iterator[Decoded]:
+        """Pictures from the first (or the given) key picture on."""
         entry = Entry(key, self._stream.codec_context.name not in _UNLED)
         for packet in self._packets():
             if packet.size and not entry.admits(packet):
@@ -114,27 +118,28 @@ class Decoding:
             try:
                 if packet.is_corrupt and not (self._live or entry.ragged):
                     raise _Broken("a part is missing")
-                shown = self._decode(packet)
+                shown = [] if self._skipping.skips(packet) else self._decode(packet)
             except _Broken as error:
+                self._skipping.failed(packet)
                 if self._live or entry.ragged:
                     self._leave_out(packet, entry)
                     continue
                 self._break(str(error))
-                yield from self._numbered(self._drained(packet))
+                yield from self._numbered(self._drained(packet), is_end=True)
                 self._lose(packet)
                 entry.again()
             else:
                 if self.zero is None and packet.size and not packet.is_discard:
                     self.zero = packet.pts
-                yield from self._numbered(shown)
+                yield from self._numbered(shown, is_end=not packet.size)
 
-    def number(self, picture: av.VideoFrame) -> int:
+    def number(self, picture: Decoded) -> int:
         """The number of the next picture, lost ones included."""
         before = self.lost if picture.pts is None or self._live else bisect_left(self._stamps, picture.pts)
         self._number = max(self._number + 1, self.count + before)
         return self._number
 
-    def skipped(self, picture: av.VideoFrame) -> list[int | None]:
+    def skipped(self, picture: Decoded) -> list[int | None]:
         """Stamps for the clock before that of the next picture: of the gap that lost pictures leave."""
         lost, self._reported = self.lost - self._reported, self.lost
         if picture.pts is None:
@@ -143,8 +148,8 @@ class Decoding:
             return [self.zero]
         return []
 
-    def _numbered(self, shown: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-        for picture in shown:
+    def _numbered(self, shown: list[av.VideoFrame], *, is_end: bool) -> Iterator[Decoded]:
+        for picture in self._skipping.merged(shown, is_end=is_end):
             yield picture
             self.count += 1
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from itertools import chain
-
-import av
 
 from wherewhen.core.errors import VideoError
 from wherewhen.video import convert as _convert
@@ -17,7 +15,8 @@ from wherewhen.video.decoding import Decoding, NotFound
 from wherewhen.video.opening import file_of, opened
 from wherewhen.video.packets import Packets
 from wherewhen.video.promise import TIMED, TOLD, Promise, missing
-from wherewhen.video.shot import Converter, Shot, VideoInfo
+from wherewhen.video.shot import Converter, Needless, Shot, VideoInfo
+from wherewhen.video.skipping import Decoded, Skipped
 from wherewhen.video.sources import USUAL, Access, Medium, is_live, shown
 from wherewhen.video.stamps import Stamps, stamps, uneven
 from wherewhen.video.wholeness import cut_short
@@ -40,6 +39,7 @@ class Film:
         self._access = access
         self._open()
         self._begun: Iterator[Shot] | None = None
+        self._needless: Needless | None = None
         self._size: tuple[int, int] | None = None  # of the first picture, as shown
         self._ended: str | None = None
 
@@ -52,7 +52,7 @@ class Film:
         self.step, self.tick = float(self._step), float(self._tick)
         kind = container.format.name if self._file is not None else ""
         self._timed, self._headed = kind in TIMED, kind in TIMED or kind in TOLD
-        self._decoding = self._decoder()
+        self._decoding = self._decoder(lambda stamp: None)
 
     @property
     def rate(self) -> Fraction:
@@ -92,8 +92,9 @@ class Film:
         codec = stream.codec_context.name
         return VideoInfo(width, height, float(self.rate), promise.frames or None, duration or None, codec, variable)
 
-    def shots(self, since: float = 0.0) -> Iterator[Shot]:
+    def shots(self, since: float = 0.0, needless: Needless | None = None) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it: found by seeking where that is exact."""
+        self._needless = needless
         if since > 0 and (stamps_of_file := self._stamps()) is not None:
             try:
                 yield from self._from(stamps_of_file, since)
@@ -131,20 +132,27 @@ class Film:
         with closing(other.container):
             return uneven(other, self.step, self.tick)
 
-    def _decoder(self) -> Decoding:
+    def _decoder(self, foreseen: Callable[[int], float | None]) -> Decoding:
+        def needless(before: int, stamp: int) -> bool:
+            if self._needless is None:
+                return False
+            begin, start = foreseen(before), foreseen(stamp)
+            return begin is not None and start is not None and self._needless(begin, start)
+
         return Decoding(
-            self.name, self._opened, strict=self._strict, live=self.live, counted=self._headed, ring=self._ring
-        )
+            self.name, self._opened, strict=self._strict, live=self.live, counted=self._headed, ring=self._ring,
+            needless=needless,
+        )  # fmt: skip
 
     def _all(self) -> Iterator[Shot]:
         """Every picture; lost pictures leave a gap in times and numbers."""
-        decoding = self._decoding = self._decoder()
-        if self._ring is not None:
-            self._ring.open(self._opened.stream)
         wrap = WRAPS.get(self._opened.container.format.name)
         clock = Clock(self._tick, self._step, wrap=wrap, live=self.live)
+        decoding = self._decoding = self._decoder(clock.foreseen)
+        if self._ring is not None:
+            self._ring.open(self._opened.stream)
 
-        def stamped() -> Iterator[tuple[tuple[av.VideoFrame, int], int | None, float]]:
+        def stamped() -> Iterator[tuple[tuple[Decoded, int], int | None, float]]:
             for picture in self._alike(decoding.pictures()):
                 for stamp in decoding.skipped(picture):
                     clock(stamp)
@@ -155,7 +163,7 @@ class Film:
             for (picture, index), start in timed(stamped(), clock, doubted=not self._timed):
                 if self._ring is not None:
                     self._ring.shown(picture.pts, start)
-                yield Shot(picture, index, start)
+                yield _shot(picture, index, start)
         except VideoError:
             if cut := self._cut():
                 self._end(cut, decoding.count, None)
@@ -183,13 +191,14 @@ class Film:
             raise VideoError(self.name, cause)
         self._ended = cause
 
-    def _alike(self, pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    def _alike(self, pictures: Iterator[Decoded]) -> Iterator[Decoded]:
         """The same pictures, which must all have one size."""
         first = None
         for number, picture in enumerate(pictures):
             size = picture.width, picture.height
             first = first or size
-            self._size = self._size or _convert.upright(picture)
+            if not isinstance(picture, Skipped):
+                self._size = self._size or _convert.upright(picture)
             if size != first:
                 was, now = (f"{width}x{height}" for width, height in (first, size))
                 if self.live:
@@ -206,16 +215,19 @@ class Film:
         clock(times[0])
         first = max(0, bisect_left(times, since, key=clock.seconds) - 1)
         key = keys[bisect_right(keys, times[first]) - 1]
-        decoding, has_yielded, index = self._decoding, False, 0
+        decoding = self._decoding = self._decoder(clock.seconds)
+        has_yielded, index = False, 0
         try:
             self._opened.container.seek(key, stream=self._opened.stream)
             for picture in self._alike(decoding.pictures(key)):
                 if picture.pts is None or (not decoding.count and picture.pts != key):
                     raise NotFound
+                if decoding.breaks and not has_yielded:  # the place may be none where decoding can begin
+                    raise NotFound
                 index = bisect_left(times, picture.pts)
                 if index >= first:
                     has_yielded = True
-                    yield Shot(picture, index, clock.seconds(picture.pts))
+                    yield _shot(picture, index, clock.seconds(picture.pts))
         except Exception as error:
             if not has_yielded:
                 raise NotFound from error
@@ -223,3 +235,7 @@ class Film:
         if not has_yielded:
             raise NotFound
         self._end(self._cut(), index + 1, decoding.damage())
+
+
+def _shot(picture: Decoded, index: int, start: float) -> Shot:
+    return Shot(None if isinstance(picture, Skipped) else picture, index, start)

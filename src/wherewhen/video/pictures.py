@@ -10,7 +10,7 @@ import numpy as np
 
 from wherewhen.core.values import Pictures, Pixels
 from wherewhen.video import convert as _convert
-from wherewhen.video.shot import Converter, Shot, VideoInfo
+from wherewhen.video.shot import Converter, Needless, Shot, VideoInfo
 
 
 class PicturesReel:
@@ -28,7 +28,7 @@ class PicturesReel:
         """When picture ``index`` begins, in seconds."""
         return index * self._rate.denominator / self._rate.numerator
 
-    def shots(self, since: float = 0.0) -> Iterator[Shot]:
+    def shots(self, since: float = 0.0, needless: Needless | None = None) -> Iterator[Shot]:
         """Every picture from ``since`` on, and at least one before it."""
         before = min(int(since / self.step), len(self._images)) - 2
         for index in range(max(0, before), len(self._images)):

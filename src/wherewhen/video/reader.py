@@ -34,14 +34,15 @@ class Reading:
     """A source that is opened once: its pictures, their times, and its damage; see `reading`.
 
     A file can be read several times, a camera or stream once. Closing it while another thread reads is not allowed.
-    ``ring`` gets the packets of a video; ``access``: how a camera or stream is read.
+    ``ring`` gets the packets of a video; ``access``: how a camera or stream is read; ``whole``: as of `reading`.
     """
 
     def __init__(
         self, source: Source, damaged: Damaged, picture_rate: float | None, ring: Packets | None = None,
-        access: Access = USUAL,
+        access: Access = USUAL, whole: bool = False,
     ) -> None:  # fmt: skip
         self._access = access
+        self._decodes_all = whole or damaged == "set-aside"
         self.source, self.damaged, self._ring = source, damaged, ring
         self._picture_rate, self._live = picture_rate, is_live(source)
         self._reel = self._opened()
@@ -176,7 +177,8 @@ class Reading:
         self._rewind()
         taking = Taking(self._reel, wants, span, spent, shown(self.source))
         since = max(0.0, span[0] - taking.memory)
-        yield from taking.frames(self._noted(self._reel.shots(since), whole=span[0] == 0))
+        shots = self._reel.shots(since, None if self._decodes_all else taking.needless)
+        yield from taking.frames(self._noted(shots, whole=span[0] == 0))
 
 
 def policy(damaged: str) -> Damaged:
@@ -187,12 +189,17 @@ def policy(damaged: str) -> Damaged:
     raise ConfigError(f"damaged: expected keep or set-aside, got {damaged!r}")
 
 
-def reading(source: SourceLike, *, damaged: Damaged = "keep", picture_rate: float | None = None) -> Reading:
+def reading(
+    source: SourceLike, *, damaged: Damaged = "keep", picture_rate: float | None = None, whole: bool = False
+) -> Reading:
     """Open a file, folder of pictures, camera or address once, for its pictures, times and facts.
 
     ``damaged``: the policy for a recording that can't be read as a whole. ``keep``: it is read as far as possible,
     and `Reading.damage` describes the missing part; ``set-aside``: VideoError, after the readable frames. A source
     without a readable picture is always a VideoError. ``picture_rate``: as in `frames`.
+
+    Of H.264 and H.265 a picture that no consumer takes and no other picture refers to is not decoded. Frames, times and
+    numbers are the same, but damage in such a picture is not found. With ``whole`` or ``set-aside`` all are decoded.
 
     >>> with reading("no.mp4") as video:
     ...     video.info
@@ -202,7 +209,7 @@ def reading(source: SourceLike, *, damaged: Damaged = "keep", picture_rate: floa
     policy(damaged)
     if picture_rate is not None and not picture_rate > 0:
         raise ValueError(f"picture_rate: expected a number above 0, got {picture_rate}")
-    return Reading(parsed(source), damaged, picture_rate)
+    return Reading(parsed(source), damaged, picture_rate, whole=whole)
 
 
 def frames(

@@ -11,7 +11,10 @@ from wherewhen.core.values import Pixels
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A picture not yet converted, its number in the source and its start in seconds."""
+    """A picture not yet converted, its number in the source and its start in seconds.
+
+    ``picture`` is None where it is not decoded, see `Reel.shots`.
+    """
 
     picture: Any
     index: int
@@ -35,6 +38,7 @@ class VideoInfo:
     variable: bool
 
 
+Needless = Callable[[float, float], bool]
 Converter = Callable[[Any, str], Pixels]
 
 
@@ -48,8 +52,12 @@ class Reel(Protocol):
     def damage(self) -> str | None:
         """Why less was read than declared, or how a live stream ended, so far."""
 
-    def shots(self, since: float = 0.0) -> Iterator[Shot]:
-        """Every shot from ``since`` on, and at least one before it."""
+    def shots(self, since: float = 0.0, needless: Needless | None = None) -> Iterator[Shot]:
+        """Every shot from ``since`` on, and at least one before it.
+
+        ``needless``: whether the picture of a shot is not used, by the start of one before it and its own, in seconds.
+        If so, it may be left out.
+        """
 
     def starts(self) -> Iterator[float]:
         """When each picture begins, in seconds."""

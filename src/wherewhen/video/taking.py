@@ -55,7 +55,15 @@ class _Taker:
         self.since = since + want.delay
         self.keeps = None if want.rate is None else Thinner(want.rate, reel.step, reel.tick)
         self.held: _Held | None = None
-        self.done = False
+        self.done = self.owed = False
+
+    def needless(self, before: float, start: float) -> bool:
+        """Whether it does not take the picture that begins at ``start``, by the start of one before it."""
+        if self.done or start < self.since:
+            return True
+        if self.owed or self.keeps is None:
+            return False
+        return not self.keeps.keeps(before - self.delay, start - self.delay)
 
 
 class Taking:
@@ -75,6 +83,10 @@ class Taking:
     def memory(self) -> float:
         """Seconds before the span that the choice of its frames depends on."""
         return 0.0 if self._repeats is None else 2 * MEMORY
+
+    def needless(self, before: float, start: float) -> bool:
+        """Whether no consumer takes the picture that begins at ``start``, by the start of one before it."""
+        return self._repeats is None and all(taker.needless(before, start) for taker in self._takers)
 
     def frames(self, shots: Iterator[Shot]) -> Iterator[tuple[int, Frame]]:
         """Frames with their taker's number; an error of the reader comes after all frames before it."""
@@ -111,7 +123,7 @@ class Taking:
             self._spent.decode += perf_counter() - began
             if shot is None:
                 return
-            self._spent.pictures += 1
+            self._spent.pictures += shot.picture is not None
             yield shot
 
     def _take(self, shot: Shot) -> None:
@@ -119,8 +131,12 @@ class Taking:
         with guarded(self._name):
             repeats = self._repeats is not None and self._repeats(shot.picture, shot.start)
         for number, taker in enumerate(self._takers):
-            if taker.done or not self._is_kept(taker, shot, repeats):
+            if taker.done or not (self._is_kept(taker, shot, repeats) or taker.owed):
                 continue
+            if shot.picture is None and taker.since <= shot.start < self._until:
+                taker.owed = True  # not foreseen, as one before it was lost: the next one takes its place
+                continue
+            taker.owed = False
             self._release(number, taker, shot.start)
             if shot.start >= self._until:
                 taker.done = True

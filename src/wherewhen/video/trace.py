@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wherewhen.core.errors import StoreError, VideoError
 from wherewhen.core.feature_file import open_features
-from wherewhen.video.shot import Converter, Shot, VideoInfo
+from wherewhen.video.shot import Converter, Needless, Shot, VideoInfo
 
 
 class Trace:
@@ -24,7 +24,7 @@ class Trace:
         self._path, self._clock, self._about = path, file.clock, file.passport.get("about", {})
         self.step = float(self._clock[-1] - self._clock[-2])
 
-    def shots(self, since: float = 0.0) -> Iterator[Shot]:
+    def shots(self, since: float = 0.0, needless: Needless | None = None) -> Iterator[Shot]:
         """Always VideoError."""
         raise VideoError(self._path, "this holds features, no pictures; the video itself is needed for this")
 
