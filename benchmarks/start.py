@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import wherewhen
+from wherewhen.runtime.hardware import described
 
 CLIP = {"clip": ("libx264", (320, 240), {"preset": "veryfast", "bf": "0"})}
 LENGTH = 10  # seconds
@@ -86,7 +87,7 @@ def main() -> None:
         model = wherewhen.load(folder / "model.safetensors", device="cpu")
         for _ in range(options.rounds):
             note(least, "detection in a running process", spent(lambda: model.detect(clip), resource.RUSAGE_SELF))
-    print(table(least))
+    print(f"{described()}\n{table(least)}")
 
 
 def note(least: dict[str, Spent], name: str, found: Spent) -> None:

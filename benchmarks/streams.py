@@ -55,6 +55,7 @@ from wherewhen.inference.model_config import ModelConfig
 from wherewhen.live.feed import Feed
 from wherewhen.live.wall_clock import Now
 from wherewhen.live.zones import Masks
+from wherewhen.runtime.hardware import described
 from wherewhen.training.fit import fit
 from wherewhen.video.reader import Spent, Want, reading
 
@@ -216,6 +217,7 @@ def main() -> None:
             return
         first = next(iter(videos.values()))
         models = {name: trained(settings, first) for name, settings in BACKBONES.items()}
+        print(described())
         print(
             "| video | backbone | decode | scale | flow | features | model | all | x decode | cameras a core "
             "| of bare decoding |"

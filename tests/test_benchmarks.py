@@ -195,7 +195,7 @@ def test_starts_are_compared_with_an_empty_one(
     monkeypatch.setattr(sys, "argv", ["start.py", "--rounds", "1"])
     script["main"]()
     lines = capsys.readouterr().out.splitlines()
-    rows = {cells[1].strip(): [float(cell) for cell in cells[2:5]] for cells in (line.split("|") for line in lines[2:])}
+    rows = {cells[1].strip(): [float(cell) for cell in cells[2:5]] for cells in (line.split("|") for line in lines[3:])}
     nothing, overview, detect, again = rows.values()
     assert nothing[2] == 1
     assert nothing[0] < overview[0] < detect[0]

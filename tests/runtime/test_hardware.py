@@ -41,3 +41,10 @@ def test_instruction_sets_are_named_as_linux_names_them(monkeypatch: pytest.Monk
     monkeypatch.setattr(hardware, "cpuinfo", lambda: facts)
     found = hardware.processor()
     assert found["name"] == "A processor" and found["instruction_sets"] == ["sse4_2", "avx2", "avx512_bf16", "amx_tile"]
+
+
+def test_the_head_of_a_table_names_the_processor_and_its_cores() -> None:
+    facts = hardware.processor()
+    assert hardware.described().startswith(f"{facts['name']} (")
+    assert hardware.described().endswith(f", {facts['usable_cores']} cores")
+    assert all(name in hardware.described() for name in facts["instruction_sets"])

@@ -31,6 +31,13 @@ def processor() -> dict[str, Any]:
     }
 
 
+def described() -> str:
+    """Processor, instruction sets and cores in a line, for the head of a table of measurements."""
+    facts = processor()
+    sets = ", ".join(facts["instruction_sets"]) or "instruction sets unknown"
+    return f"{facts['name']} ({sets}), {facts['usable_cores']} cores"
+
+
 def cpuinfo() -> dict[str, str]:
     """The system's facts about the first processor, by name; empty where there are none."""
     try:

@@ -48,7 +48,7 @@ class Task(NamedTuple):
         return fingerprint(list(self))
 
 
-class Standing(NamedTuple):
+class ActorState(NamedTuple):
     """What an actor says of itself: the key of its task, its process, whether a replay came to its end, an error."""
 
     key: str
@@ -72,9 +72,9 @@ class CameraActor:
         self._thread = Thread(target=self._watch, name="service", daemon=True)
         self._thread.start()
 
-    def standing(self) -> Standing:
+    def state(self) -> ActorState:
         """What it says of itself."""
-        return Standing(self.task.key, os.getpid(), self._ended, self._error)
+        return ActorState(self.task.key, os.getpid(), self._ended, self._error)
 
     def stop(self) -> None:
         """End the camera, with the messages that are left."""
@@ -145,18 +145,18 @@ def watch(ray: Any, tasks: Mapping[str, Task], hub: str, stop: Event) -> None:
             actors[name] = _actor(ray, space, name, task)
         while not stop.is_set() and len(ended) < len(actors):
             notify("READY=1\nWATCHDOG=1")
-            for name, standing in _standings(ray, actors).items():
-                if standing is None:
+            for name, state in _states(ray, actors).items():
+                if state is None:
                     if processes.pop(name, None) is not None:
                         cause = "its actor does not answer"
                         log.error("%s: %s; Ray starts it again", name, cause, extra=fields(name, "died", cause))
                     continue
-                if standing.error:
-                    raise WherewhenError(f"{name}: {standing.error}")
-                if processes.get(name) != standing.process:
-                    log.info("%s: watched by process %d", name, standing.process, extra=fields(name, "open"))
-                processes[name] = standing.process
-                if standing.ended:
+                if state.error:
+                    raise WherewhenError(f"{name}: {state.error}")
+                if processes.get(name) != state.process:
+                    log.info("%s: watched by process %d", name, state.process, extra=fields(name, "open"))
+                processes[name] = state.process
+                if state.ended:
                     ended.add(name)
             stop.wait(EVERY)
 
@@ -167,8 +167,8 @@ def _actor(ray: Any, space: str, name: str, task: Task) -> Any:
 
     with suppress(ValueError):
         left = ray.get_actor(name, namespace=space)
-        standing = _standings(ray, {name: left})[name]
-        if standing is None or (standing.key == task.key and not standing.ended):
+        state = _states(ray, {name: left})[name]
+        if state is None or (state.key == task.key and not state.ended):
             return left
         _end(ray, {name: left})
     nodes = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
@@ -184,11 +184,11 @@ def _actor(ray: Any, space: str, name: str, task: Task) -> Any:
     return ray.remote(CameraActor).options(**options).remote(name, task)
 
 
-def _standings(ray: Any, actors: Mapping[str, Any]) -> dict[str, Standing | None]:
+def _states(ray: Any, actors: Mapping[str, Any]) -> dict[str, ActorState | None]:
     """What actors say of themselves; None for one that does not answer."""
-    references = {name: actor.standing.remote() for name, actor in actors.items()}
+    references = {name: actor.state.remote() for name, actor in actors.items()}
     end = time.monotonic() + PATIENCE
-    answers: dict[str, Standing | None] = dict.fromkeys(actors)
+    answers: dict[str, ActorState | None] = dict.fromkeys(actors)
     for name, reference in references.items():
         with suppress(ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
             answers[name] = ray.get(reference, timeout=max(0.1, end - time.monotonic()))
