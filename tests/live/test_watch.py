@@ -17,6 +17,7 @@ from wherewhen import cli
 from wherewhen.core.config import build
 from wherewhen.core.errors import ConfigError
 from wherewhen.inference.model import Model
+from wherewhen.live import service
 from wherewhen.live.alerts import Alerts
 from wherewhen.live.camera import CameraWatch
 from wherewhen.live.control import judge
@@ -231,3 +232,13 @@ def test_the_command_line_takes_precedence_over_the_file() -> None:
     assert changed["cameras"]["gate"] == {"url": "0", "model": "b", "speed": 3.0}
     assert changed["cameras"]["yard"]["model"] == "b"
     assert changed["store"] == {"days": 2, "path": "folder"}
+
+
+def test_a_service_ends_with_the_files_that_it_replays(yard: Path, recording: Path, tmp_path: Path) -> None:
+    """A camera's process that has ended holds up nothing, whatever its threads waited for."""
+    config = WatchConfig({"gate": {"url": str(recording), "speed": 50.0}}, str(yard), store=StoreConfig(str(tmp_path)))
+    running = Thread(target=service.watch, args=(config, Event()), kwargs={"device": "cpu"}, daemon=True)
+    running.start()
+    running.join(120)
+    assert not running.is_alive()
+    assert rows(tmp_path, "SELECT state, cause FROM camera") == [("offline", "finished")]

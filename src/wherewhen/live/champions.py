@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from wherewhen.live.database import Database
 from wherewhen.live.logs import fields
@@ -28,7 +27,7 @@ def champion(folder: Path, model: str) -> str:
         return str(runs.current(database, model))
 
 
-def stop_when_replaced(name: str, folder: Path, model: str, used: str, stop: Any, replaced: Event) -> None:
+def stop_when_replaced(name: str, folder: Path, model: str, used: str, stop: Event, replaced: Event) -> None:
     """Set ``stop`` and ``replaced`` once another run is to be used; ends with ``stop``.
 
     Args:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
 from wherewhen.core.contracts.sinks import Sink
 from wherewhen.core.errors import WherewhenError
@@ -39,10 +39,10 @@ STEADY = 600.0  # seconds of a process after which the next one is started again
 
 @dataclass
 class _Running:
-    """A camera's process, and when it may be started again."""
+    """A camera's process, and when it may be started again; it ends once ``line`` is closed."""
 
     process: BaseProcess
-    stop: Any
+    line: Connection
     since: float = field(default_factory=time.monotonic)
     starts: int = 0
     next_at: float = 0.0
@@ -135,18 +135,19 @@ def _watch(config: WatchConfig, shared: _Shared, makers: Mapping[str, Callable[[
 
 def _started(name: str, camera: CameraConfig, shared: _Shared) -> _Running:
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    process = context.Process(target=run_camera, args=(name, camera, shared, stop), name=f"camera {name}", daemon=True)
+    end, line = context.Pipe(duplex=False)
+    process = context.Process(target=run_camera, args=(name, camera, shared, end), name=f"camera {name}", daemon=True)
     process.start()
-    return _Running(process, stop)
+    end.close()
+    return _Running(process, line)
 
 
-def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> None:
-    """The work of a camera's process; it ends too where that of the service died."""
-    terminated = Event()
+def run_camera(name: str, camera: CameraConfig, shared: _Shared, line: Connection) -> None:
+    """The work of a camera's process; it ends once the service closes the other end of ``line``, or died."""
+    stop, terminated = Event(), Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: terminated.set())
-    Thread(target=_end_with_parent, args=(stop, terminated), name="parent", daemon=True).start()
+    Thread(target=_end_with_service, args=(line, stop, terminated), name="service", daemon=True).start()
     log.addHandler(handler(shared.log_format))
     log.setLevel(shared.level)
     try:
@@ -166,11 +167,13 @@ def run_camera(name: str, camera: CameraConfig, shared: _Shared, stop: Any) -> N
         raise SystemExit(2) from None
 
 
-def _end_with_parent(stop: Any, terminated: Event) -> None:
-    """Stop the camera where its process is asked to end, or the service's process died; kill it if it takes long."""
-    parent = multiprocessing.parent_process()
-    while parent is not None and parent.is_alive() and not terminated.is_set():
-        parent.join(0.2)
+def _end_with_service(line: Connection, stop: Event, terminated: Event) -> None:
+    """Stop the camera where the service ends it or died, or its process is asked to end; kill it if it takes long.
+
+    No lock or event is shared: one that a process held as it died would hold up the other for ever.
+    """
+    while not (terminated.is_set() or line.poll(0.2)):
+        pass
     stop.set()
     time.sleep(GRACE)
     os._exit(1)
@@ -199,7 +202,7 @@ def _supervised(name: str, child: _Running, start: Callable[[], _Running], prese
 def _end(processes: Mapping[str, _Running]) -> None:
     """End all processes: asked first, killed after `GRACE` seconds."""
     for child in processes.values():
-        child.stop.set()
+        child.line.close()
     end = time.monotonic() + GRACE
     for child in processes.values():
         child.process.join(max(0.0, end - time.monotonic()))
