@@ -157,7 +157,7 @@ class Plain(Motion):
             found = flow.calc(first, second, None)
             fields = np.empty((4, *(side.stop for side in everything)), np.float32)
             fields[:2] = np.moveaxis(found[::2, ::2], 2, 0)
-            model = camera_motions(found[spots][None], height, width)[0]
+            model = camera_motions(found[spots].transpose(2, 0, 1)[None], height, width)[0]
             if model is not None:
                 second = steadied(second, model)
                 subtract_camera(fields[:2], model)

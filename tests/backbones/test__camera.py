@@ -15,7 +15,7 @@ def field(model: np.ndarray, height: int = 96, width: int = 128) -> np.ndarray:
 def camera_motion(flow: np.ndarray) -> np.ndarray | None:
     """The camera's motion in one whole flow."""
     height, width = flow.shape[:2]
-    return camera_motions(flow[np.ix_(*places(height, width))][None], height, width)[0]
+    return camera_motions(flow.transpose(2, 0, 1)[None, :, *np.ix_(*places(height, width))], height, width)[0]
 
 
 @settings(deadline=None, max_examples=30)
@@ -47,10 +47,10 @@ def test_a_picture_with_few_points_gets_a_shift() -> None:
 def test_cameras_are_found_together_as_each_alone() -> None:
     rng = np.random.default_rng(1)
     ys, xs = np.meshgrid(*places(120, 160), indexing="ij")
-    still = rng.normal(0, 0.05, (*ys.shape, 2))
-    turned = np.stack([0.02 * ys - 1, -0.02 * xs + 2], 2) + rng.normal(0, 0.1, still.shape)
-    panned = still + np.array([3, -1])
-    panned[: len(ys) // 3] += [9, 9]
+    still = rng.normal(0, 0.05, (2, *ys.shape))
+    turned = np.stack([0.02 * ys - 1, -0.02 * xs + 2]) + rng.normal(0, 0.1, still.shape)
+    panned = still + np.array([3, -1])[:, None, None]
+    panned[:, : len(ys) // 3] += 9
     found = camera_motions(np.stack([still, turned, panned]).astype(np.float32), 120, 160)
     assert found[0] is None
     np.testing.assert_allclose(found[1], [[0, 0.02, -1], [-0.02, 0, 2]], atol=0.06)

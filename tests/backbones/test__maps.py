@@ -7,7 +7,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wherewhen.backbones._maps import CHANNELS, EDGES, SCALES, SPEEDS, SPREAD, fill_change, fill_channels, steadied
+from wherewhen.backbones._maps import (
+    CHANNELS,
+    EDGES,
+    SCALES,
+    SPEEDS,
+    SPREAD,
+    fill_change,
+    fill_channels,
+    steadied,
+    subtract_camera,
+)
 from wherewhen.core.values import Pixels
 
 
@@ -25,6 +35,17 @@ def test_a_steadied_picture_is_the_one_that_moved_as_bytes(height: int, width: i
     apart = cv2.absdiff(steadied(picture, model), wanted)
     # the same in OpenCV 5; before, bytes move by 1/32 px and in integers
     assert apart.max() <= (0 if int(cv2.__version__.split(".")[0]) >= 5 else 8)
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 2**32 - 1))
+def test_the_flow_of_the_camera_is_subtracted_at_every_second_pixel(rows: int, columns: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    fields = rng.normal(0, 3, (2, rows, columns)).astype(np.float32)
+    model = rng.normal(0, [[0.02, 0.02, 4]], (2, 3)).astype(np.float32)
+    x, y = (np.arange(0, 2 * length, 2, dtype=np.float32) for length in (columns, rows))
+    wanted = [field - (a * x + (b * y + c)[:, None]) for field, (a, b, c) in zip(fields, model, strict=True)]
+    subtract_camera(fields, model)
+    np.testing.assert_array_equal(fields, wanted)
 
 
 @given(st.integers(32, 70), st.integers(32, 70), st.sampled_from([-20, -1, 0, 0, 1, 9]), st.integers(0, 2**32 - 1))

@@ -32,20 +32,20 @@ def _equations(height: int, width: int) -> tuple[Doubles, Doubles, Doubles]:
 
 
 def camera_motions(flows: Array, height: int, width: int) -> list[Array | None]:
-    """Camera motion of P flows ``(P, rows, columns, 2)`` at `places`: the affine flow that most of each follows.
+    """Camera motion of P flows ``(P, 2, rows, columns)`` at `places`: the affine flow that most of each follows.
 
     An affine flow ``(2, 3)``, whose row i gives component i at pixel (x, y): ``m[i] @ (x, y, 1)``; or None if the
     camera rests. Robust least squares with Tukey weights, started at the median, so that objects that move in less than
     half of the picture have no influence.
 
-    >>> flow = np.full((1, *map(len, places(64, 64)), 2), 2, np.float32)
+    >>> flow = np.full((1, 2, *map(len, places(64, 64))), 2, np.float32)
     >>> camera_motions(flow, 64, 64)[0].round(3)[:, 2].tolist()
     [2.0, 2.0]
     >>> camera_motions(0 * flow, 64, 64)
     [None]
     """
     motions: list[Array | None] = [None] * len(flows)
-    parts = np.ascontiguousarray(flows.reshape(len(flows), -1, 2).transpose(0, 2, 1), np.float64)
+    parts = flows.reshape(len(flows), 2, -1).astype(np.float64)
     moved = np.flatnonzero((_squares(parts) < STILL * STILL).mean(1) < 0.5)
     if len(moved):
         models = _fitted(parts[moved], height, width)

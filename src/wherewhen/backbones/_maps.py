@@ -41,10 +41,10 @@ def steadied(picture: Pixels, model: Array) -> Pixels:
 def subtract_camera(fields: Array, model: Array) -> None:
     """Subtract an affine flow ``(2, 3)`` from a half-size one ``(2, H / 2, W / 2)``, in place."""
     rows, columns = fields.shape[1:]
-    x = np.arange(0, 2 * columns, 2, dtype=np.float32)
-    y = np.arange(0, 2 * rows, 2, dtype=np.float32)[:, None]
-    for field, (by_x, by_y, shift) in zip(fields, model, strict=True):
-        field -= by_x * x + (by_y * y + shift)
+    down, along = np.ones((2, rows, 2), np.float32), np.ones((2, 2, columns), np.float32)
+    down[..., 0] = model[:, 1:2] * np.arange(0, 2 * rows, 2, dtype=np.float32) + model[:, 2:]
+    along[:, 1] = model[:, :1] * np.arange(0, 2 * columns, 2, dtype=np.float32)
+    fields -= down @ along  # sums of a term of the row and one of the column
 
 
 def fill_change(first: Pixels, second: Pixels, out: Array) -> None:
@@ -93,8 +93,8 @@ def fill_channels(gray: Pixels, fields: Array, box: Box, out: Array) -> None:
     import cv2
 
     u, v, change, share = (field[box] for field in fields)
-    flows, faster, edges, rest = np.split(out, (4, 4 + len(SPEEDS), SPREAD))
-    speed, square, fourth, shear, amount = rest
+    flows, faster, edges = out[:4], out[4 : -EDGES - 5], out[-EDGES - 5 : -5]
+    speed, square, fourth, shear, amount = out[-5:]
     u, v, share = u * share, v * share, np.ascontiguousarray(share)
     np.multiply(u, u, out=square)
     np.multiply(v, v, out=speed)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wherewhen.backbones._camera import camera_motions, places
+from wherewhen.backbones._camera import camera_motions
 from wherewhen.backbones._flow import Flow
 from wherewhen.backbones._maps import (
     CHANNELS,
@@ -156,15 +156,18 @@ class Motion:
         shares = pooled(fields[:, 3], every_window(rows, columns))
         alive = np.stack([shares[step].mean(0) for step in steps]) >= LEAST
         means = np.zeros((len(moving), CHANNELS, *shares.shape[1:]), np.float32)
-        used = np.stack([np.bincount(step, minlength=len(moving)) > 0 for step in steps])
-        active: Masks = np.any(used[..., None, None] & alive[:, None], 0)
+        uses = np.stack([np.bincount(step, minlength=len(moving)) for step in steps])
+        active: Masks = np.any((uses > 0)[..., None, None] & alive[:, None], 0)
         for number, under in enumerate(windows_around(active, rows, columns)):
             if under is not None:
                 means[number][:, *under.cells] = _means(grays[moving[number]], fields[number], under)
         cells = _numbers(means, shares)
         if self.config.groups:
             cells = np.concatenate([cells, self._grouped(fields, moving, rows, columns)], -1)
-        return np.stack([cells[step].mean(0) * part[..., None] for step, part in zip(steps, alive, strict=True)])
+        weights = (uses / uses.sum(1, keepdims=True)).astype(np.float32)
+        features: Features = (weights @ cells.reshape(len(moving), -1)).reshape(len(steps), *cells.shape[1:])
+        features *= alive[..., None]
+        return features
 
     def _grouped(self, fields: Array, moving: list[int], rows: Side, columns: Side) -> Array:
         """The numbers of the settings' groups of each pair and cell ``(P, h, w, D)``."""
@@ -180,15 +183,8 @@ class Motion:
         fields = room("fields", len(moving), 4, -(-height // 2), -(-width // 2))
         flow = _flow(self.config.flow, (height, width))
         small = [flow.shrunk(gray) for gray in grays]
-        spots = np.ix_(*places(height, width))
-        flows = np.empty((len(moving), *np.broadcast_shapes(*(side.shape for side in spots)), 2), np.float32)
-        for number, k in enumerate(moving):
-            whole = flow(small[k], small[k + 1])
-            flows[number] = whole[spots]
-            for axis in (0, 1):
-                np.multiply(whole[::2, ::2, axis], np.float32(flow.unit), out=fields[number, axis])
-        flows *= flow.unit
-        models = camera_motions(flows, height, width) if self.config.camera else [None] * len(moving)
+        flows = [flow(small[k], small[k + 1], field[:2]) for field, k in zip(fields, moving, strict=True)]
+        models = camera_motions(np.stack(flows), height, width) if self.config.camera else [None] * len(moving)
         for field, model, k in zip(fields, models, moving, strict=True):
             after = grays[k + 1]
             if model is not None:
