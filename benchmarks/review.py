@@ -33,12 +33,13 @@ from wherewhen.core.values import Bag, Floats, Truth, Video
 from wherewhen.evaluation.evaluator import detect_bags, measure, normalized
 from wherewhen.evaluation.measurable import evaluation_set
 from wherewhen.extraction import loading
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.metrics import roc_auc
 from wherewhen.review.judged import Judged
 from wherewhen.review.order import Groups, priorities, uncertainty
-from wherewhen.training.fit import choose_threshold, fit, frame_scores
+from wherewhen.training.fit import choose_threshold, fit
 from wherewhen.training.out_of_fold import block_maxima
 from wherewhen.training.verdicts import cut, draws, weak_labels
 

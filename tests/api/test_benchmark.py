@@ -390,3 +390,20 @@ def test_where_code_lies_does_not_change_its_key_and_what_it_does_changes_it(tmp
     plain = key("plain", "a.py", '"""Text."""\nimport os\n\n\ndef f(x):\n    """Text."""\n    return x + 1\n')
     assert key("moved", "below/b.py", "from os import path  # why\n\n\ndef f(x):\n    return x + 1\n") == plain
     assert key("changed", "a.py", "import os\n\n\ndef f(x):\n    return x + 2\n") != plain
+
+
+def test_the_key_of_code_is_cached_for_the_same_files(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    first = benchmark.code_key(tmp_path)
+    parsed: list[str] = []
+    statements = benchmark._statements
+    monkeypatch.setattr(benchmark, "_statements", lambda text: parsed.append(text) or statements(text))
+    benchmark.code_key.cache_clear()
+    assert benchmark.code_key(tmp_path) == first and not parsed
+    (stored,) = [path for path in (cache / "bench" / "code").glob("*.json") if first in path.read_text()]
+    stored.write_text("[]")
+    benchmark.code_key.cache_clear()
+    assert benchmark.code_key(tmp_path) == first and parsed == ["x = 1\n"]
+    assert "recomputed" in caplog.text and first in stored.read_text()

@@ -336,3 +336,33 @@ def test_system_a_trains_and_detects_end_to_end(tmp_path: Path) -> None:
     scores = np.stack([found.scores(found.normalized({"cells": rows})).reshape(7, 7) for rows in clips])
     np.testing.assert_allclose(raw, scores, rtol=1e-5, atol=1e-6)
     assert ((heat.values >= 0) & (heat.values <= 1)).all()
+
+
+@pytest.mark.parametrize("prior", [2.0, None])
+def test_few_held_instances_are_selected_first_with_the_same_result(
+    prior: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    features = torch.randn(3, 24, 3, generator=generator)
+    features[torch.rand(3, 24, generator=generator) < 0.7] = 0
+    bags = view(features, ((12, 1, 2), (4, 2, 2), (5, 1, 2)), [24, 16, 10])
+    results = []
+    for is_sparse in (True, False):
+        method = model(CuboidMILConfig(prior=prior)).train()
+        assert method._sparse(bags["cells"].mask & bags["cells"].features.any(-1))
+        if not is_sparse:
+            monkeypatch.setattr(CuboidMIL, "_sparse", lambda *_: False)
+        output = method(bags)
+        loss = torch.stack(list(method.loss(output, bags, torch.tensor([1.0, 0.0, 1.0])).values())).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append([output.scores, *(parameter.grad for parameter in method.parameters())])
+    for sparse, dense in zip(*results, strict=True):
+        torch.testing.assert_close(sparse, dense, rtol=1e-5, atol=1e-7)
+
+
+def test_dropout_of_whole_bags_has_all_instances() -> None:
+    bags = view(torch.zeros(2, 6, 3), ((1, 2, 3), (1, 2, 3)))
+    held = bags["cells"].features.any(-1)
+    assert model(CuboidMILConfig()).train()._sparse(held)
+    assert not model(CuboidMILConfig(dropout=0.5)).train()._sparse(held)
+    assert not model(CuboidMILConfig()).eval()._sparse(held)

@@ -171,3 +171,29 @@ def test_the_loss_as_published_in_numpy(cell_bags: CellBags) -> None:
 def test_senseless_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         RTFMConfig(**wrong)
+
+
+def test_lanes_of_equal_length_together_give_what_padded_ones_do(
+    cell_bags: CellBags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bags = cell_bags(torch.randn(4, 36, 5), (9, 2, 2))
+    lengths = torch.tensor([2, 9, 5, 2])
+    mask = torch.arange(36) < 4 * lengths[:, None]
+    shapes = tuple((steps, 2, 2) for steps in lengths.tolist())
+    whole = bags["cells"]
+    bags = {"cells": View(whole.features * mask[..., None], whole.extents, whole.track, mask, shapes)}
+    labels, results = torch.tensor([1.0, 0.0, 1.0, 0.0]), []
+    for parts in (3, 1):
+        torch.manual_seed(0)
+        method, calls = RTFM(RTFMConfig(), {"cells": 5}).train(), []
+        network = method.network
+        monkeypatch.setattr(method, "network", lambda *rows, run=network, calls=calls: calls.append(1) or run(*rows))
+        if parts == 1:
+            monkeypatch.setattr(method, "_by_length", method.network)
+        output = method(bags)
+        assert len(calls) == parts
+        loss = torch.stack(list(method.loss(output, bags, labels).values())).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append([output.scores, loss, *(parameter.grad for parameter in method.parameters())])
+    for grouped, padded in zip(*results, strict=True):
+        torch.testing.assert_close(grouped, padded, rtol=1e-4, atol=1e-6)

@@ -657,3 +657,13 @@ def test_the_learning_rate_falls_to_a_tenth_at_each_milestone(
     assert rates == pytest.approx([0.1] * 4 + [0.01] * 4 + [0.001] * 2)
     with pytest.raises(ConfigError, match="milestones are shares of the steps between 0 and 1"):
         ModelConfig.of({"training": {"milestones": [4, 8]}})
+
+
+def test_the_same_weights_are_one_model_and_scored_once(toy_bags: MakeBags, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[Model] = []
+    choose = fit.choose_threshold
+    monkeypatch.setattr(fit, "choose_threshold", lambda model, bags: scored.append(model) or choose(model, bags))
+    steps = {"steps": 2, "validate_every": 2}
+    fitted = fit.fit(toy_bags(24), config(training=steps, validation=0.3), device="cpu", judge=lambda _: 0.5)
+    assert fitted.held_out and fitted.best is fitted.last is fitted.judged
+    assert scored == [fitted.last] and fitted.last.threshold != 0.5

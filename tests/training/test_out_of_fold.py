@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wherewhen.core.values import Bag, Video
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.training import out_of_fold
-from wherewhen.training.fit import fit, frame_scores
+from wherewhen.training.fit import fit
 from wherewhen.training.loop import OutOfTime
 from wherewhen.training.out_of_fold import FOLDS, FoldScores, block_maxima, fold_scores, folds_of, platt_threshold
 

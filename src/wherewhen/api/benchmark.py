@@ -341,13 +341,26 @@ def _boxes_of(video: Video, track_sources: Sequence[TrackSource]) -> list[dict[s
 
 @lru_cache
 def code_key(home: Path = Path(__file__).parents[1]) -> str:
-    """A fingerprint of all statements of the toolkit, without the paths, imports and docstrings of source files."""
-    return fingerprint(sorted(_statements(path) for path in home.rglob("*.py")))
+    """A fingerprint of all statements of the toolkit, without the paths, imports and docstrings of source files.
+
+    It is cached for the same source files: parsing them takes seconds.
+    """
+    texts = sorted(path.read_text("utf-8") for path in home.rglob("*.py"))
+    path = cache_folder() / "bench" / "code" / f"{fingerprint(texts)}.json"
+    if path.exists():
+        try:
+            return str(read_json(path)["statements"])
+        except (DataError, KeyError, TypeError) as error:
+            log.warning("recomputed: %s: %s", path, error)
+    key = fingerprint(sorted(_statements(text) for text in texts))
+    with Spare(path):
+        write_json(path, {"statements": key})
+    return key
 
 
-def _statements(path: Path) -> str:
-    """The statements of a source file without imports, docstrings and comments."""
-    tree = ast.parse(path.read_text("utf-8"))
+def _statements(text: str) -> str:
+    """The statements of the text of a source file without imports, docstrings and comments."""
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node, clean=False) is not None

@@ -20,6 +20,7 @@ from wherewhen.evaluation.evaluator import (
     feature_specs,
     measure,
     normalized,
+    reads_places,
     trivial_numbers,
     trivial_rows,
 )
@@ -116,22 +117,24 @@ class Job:
         truths = test.truths_of(raw, config.scored)
         ready: list[Bag] = []  # normalizers are the same at every checkpoint
 
-        def predicted(model: Model) -> Scored:
+        def predicted(model: Model, families: Sequence[str]) -> Scored:
             if not ready:
                 ready.extend(normalized(model, raw))
-            return detect_bags(model, ready)
+            return detect_bags(model, ready, reads_places(families))
 
         families, metric = self._selecting(truths)
         fitted = fit(
             learned, config, device=self.device, validation=self.validation(), folder=folder, resume=folder is not None,
-            judge=(lambda model: measure(predicted(model), truths, families)[metric]) if metric else None,
+            judge=(lambda model: measure(predicted(model, families), truths, families)[metric]) if metric else None,
         )  # fmt: skip
-        results = {}
+        results, measured = dict[str, Numbers](), dict[int, Numbers]()
         models = {"": fitted.best, LAST: fitted.last, **({ORACLE: fitted.judged} if fitted.judged else {})}
         for suffix, model in models.items():
-            if selection:
-                ThresholdRule()(model, selection)
-            results[self.method + suffix] = measure(predicted(model), truths, self.families)
+            if id(model) not in measured:
+                if selection:
+                    ThresholdRule()(model, selection)
+                measured[id(model)] = measure(predicted(model, self.families), truths, self.families)
+            results[self.method + suffix] = measured[id(model)]
         for name in trivial_rows(fitted.best, ready) if self.trivial else ():
             results[name] = trivial_numbers(name, fitted.best, ready, truths, self.families)
         return Results(results, plain(selection.plain()) if selection else None)

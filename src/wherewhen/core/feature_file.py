@@ -197,7 +197,9 @@ def _rounded(array: NDArray[Any], stored: str) -> NDArray[Any]:
 
 
 def _extents(times: Floats, places: Floats) -> Floats:
-    return np.concatenate([np.repeat(times, len(places), 0), np.tile(places, (len(times), 1))], 1)
+    rows = np.empty((len(times), len(places), 6))
+    rows[..., :2], rows[..., 2:] = times[:, None], places
+    return rows.reshape(-1, 6)
 
 
 def _grid(instances: Instances) -> Arrays | None:

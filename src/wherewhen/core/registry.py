@@ -20,6 +20,7 @@ KINDS = (
     "backbones", "baselines", "datasets", "engines", "formats", "instances", "localize", "methods", "metrics",
     "proposals", "sinks",
 )  # fmt: skip
+HOME = Path(__file__).parents[1]
 JOIN = "+"  # between the names of backbones whose features are joined
 PARTS = {"backbone": "backbones", "instances": "instances", "method": "methods", "localizer": "localize"}
 """The parts of a model: the setting that chooses a part, and its kind of plug-in."""
@@ -42,7 +43,7 @@ def _listed(folder: Path, changed: int) -> frozenset[str]:
 
 
 def _inside(kind: str) -> frozenset[str]:
-    folder = Path(__file__).parents[1] / kind
+    folder = HOME / kind
     return _listed(folder, folder.stat().st_mtime_ns)
 
 
@@ -65,9 +66,9 @@ def load(kind: str, name: str) -> Any:
     """
     if kind == "backbones" and JOIN in name:
         return _joined(kind, name)
-    if name not in names(kind):
+    is_builtin = kind in KINDS and name in _inside(kind)
+    if not is_builtin and name not in names(kind):
         raise ConfigError(unknown(kind.rstrip("s"), name, names(kind)))
-    is_builtin = name in _inside(kind)
     try:
         plugin = import_module(f"wherewhen.{kind}.{name}").PLUGIN if is_builtin else _outside(kind)[name].load()
     except WherewhenError:

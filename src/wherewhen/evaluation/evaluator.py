@@ -16,6 +16,7 @@ from wherewhen.evaluation.measurable import FAMILIES, EvaluationSet, Measurable,
 from wherewhen.extraction import frame_rates, loading
 from wherewhen.extraction.extractor import FeatureSpec
 from wherewhen.inference import score_maps
+from wherewhen.inference.frame_scores import frame_prediction, prediction_of, scored_steps
 from wherewhen.inference.model import Model
 from wherewhen.inference.scoring import join_predictions
 from wherewhen.metrics import lacks
@@ -66,8 +67,15 @@ def normalized(model: Model, bags: Iterable[Bag]) -> list[Bag]:
     return [model.normalized_bag(bag) for bag in bags]
 
 
-def detect_bags(model: Model, bags: Iterable[Bag]) -> Scored:
-    """Predictions of a model for (normalized) bags, by video id."""
+def reads_places(families: Sequence[str]) -> bool:
+    """Whether any of these metric families reads more of a prediction than frame scores."""
+    return any(set(registry.load("metrics", family).reads) - {"frames"} for family in families)
+
+
+def detect_bags(model: Model, bags: Iterable[Bag], places: bool = True) -> Scored:
+    """Predictions of a model for (normalized) bags, by video id; without ``places`` they hold frame scores alone."""
+    if not places:
+        return {bag.video.id: frame_prediction(model, bag) for bag in bags}
     predictions = {}
     for bag in bags:
         parts = ((name, bag.views[name]) for name in model.config.views)
@@ -76,17 +84,27 @@ def detect_bags(model: Model, bags: Iterable[Bag]) -> Scored:
     return predictions
 
 
-def trivial_predictions(name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth]) -> Scored:
-    """Predictions of a trivial row for the same bags; its alarm is always on, so that the gate costs nothing."""
+def trivial_predictions(
+    name: str, model: Model, bags: Sequence[Bag], truths: Mapping[str, Truth], places: bool = True
+) -> Scored:
+    """Predictions of a trivial row for the same bags; its alarm is always on, so that the gate costs nothing.
+
+    Without ``places`` they hold frame scores alone.
+    """
     row: Baseline = registry.load("baselines", name)
     settings = model.config.settings[model.config.localizer]
     localizer = model.config.part("localizer")(replace(settings, **row.settings))
     predictions = {}
     for bag in bags:
-        prediction = join_predictions(localizer(_trivial(row, model, bag, truths[bag.video.id])))
+        maps = _trivial(row, model, bag, truths[bag.video.id])
+        if places:
+            prediction = join_predictions(localizer(maps))
+        else:
+            prediction = prediction_of(*scored_steps(localizer, maps), localizer.threshold)
         assert prediction.frames is not None
         always = HeatMap(0.5 + 0.5 * prediction.frames.values, prediction.frames.edges)
-        predictions[bag.video.id] = replace(prediction, frames=always, events=(), detected=model.detected(bag.video))
+        detected = model.detected(bag.video) if places else None
+        predictions[bag.video.id] = replace(prediction, frames=always, events=(), detected=detected)
     return predictions
 
 
@@ -110,7 +128,8 @@ def trivial_numbers(
     row: Baseline = registry.load("baselines", name)
     if lacks(row.needs, list(truths.values())):
         return {}
-    return measure(trivial_predictions(name, model, bags, truths), truths, families)
+    predictions = trivial_predictions(name, model, bags, truths, reads_places(families))
+    return measure(predictions, truths, families)
 
 
 def measure(predictions: Scored, truths: Mapping[str, Truth], families: Sequence[str]) -> Numbers:

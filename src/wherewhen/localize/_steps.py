@@ -103,12 +103,26 @@ def reached(heat: Features, share: float) -> Features:
     >>> reached(np.array([[0, 0, 1, 0, 0]], np.float32), 0.2).tolist()
     [[0.0, 1.0, 1.0, 1.0, 0.0]]
     """
-    height, width = (2 * round(share * side) + 1 for side in heat.shape)
-    if height == width == 1:
-        return heat
-    import cv2
+    return Reach(heat)(share)
 
-    return cv2.dilate(heat, np.ones((height, width), np.uint8)).astype(np.float32, copy=False)
+
+class Reach:
+    """A map as `reached` gives it for several shares; those of the same number of cells are computed once."""
+
+    def __init__(self, heat: Features) -> None:
+        self.maps: dict[tuple[int, int], Features] = {(1, 1): heat}
+        self.shape = heat.shape
+
+    def __call__(self, share: float) -> Features:
+        """The map for one share of the picture's sides."""
+        height, width = self.shape
+        size = 2 * round(share * height) + 1, 2 * round(share * width) + 1
+        if size not in self.maps:
+            import cv2
+
+            heat = cv2.dilate(self.maps[1, 1], np.ones(size, np.uint8))
+            self.maps[size] = heat.astype(np.float32, copy=False)
+        return self.maps[size]
 
 
 def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool = False) -> Iterator[Step]:
@@ -124,12 +138,13 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool
         yield from (step._replace(motion=step.detail) if motion else step for step in steps)
         return
     reach = 3 * sigma
-    window: deque[Step] = deque()
+    window: deque[tuple[Step, Reach]] = deque()
     waiting: deque[Step] = deque()
 
     def settle(step: Step) -> Step:
         center = (step.start + step.end) / 2
-        neighbors = [s for s in window if abs((s.start + s.end) / 2 - center) <= reach]
+        close = [pair for pair in window if abs((pair[0].start + pair[0].end) / 2 - center) <= reach]
+        neighbors = [s for s, _ in close]
         offsets = np.array([(s.start + s.end) / 2 - center for s in neighbors])
         weights = np.exp(-0.5 * (offsets / sigma) ** 2) * [s.end - s.start for s in neighbors]
         if step.boxes is not None:
@@ -141,18 +156,18 @@ def smooth(steps: Iterable[Step], sigma: float, speed: float = 0.0, motion: bool
             )
             picture = ext.painted(boxes.extents, boxes.values, step.map.shape)
             return step._replace(map=picture, boxes=boxes)
-        maps = [reached(s.map, speed * abs(offset)) for s, offset in zip(neighbors, offsets, strict=True)]
+        maps = [reach_of(speed * abs(offset)) for (_, reach_of), offset in zip(close, offsets.tolist(), strict=True)]
         mean = np.tensordot(weights / weights.sum(), np.stack(maps), 1)
         moving = _mean_detail(step, neighbors, weights) if motion else None
         return step._replace(map=mean.astype(np.float32), motion=moving)
 
     for step in steps:
-        window.append(step)
+        window.append((step, Reach(step.map)))
         waiting.append(step)
         while waiting and (waiting[0].start + waiting[0].end) / 2 + reach <= step.end:
             ready = waiting.popleft()
             yield settle(ready)
-            while (window[0].start + window[0].end) / 2 + reach < (ready.start + ready.end) / 2:
+            while (window[0][0].start + window[0][0].end) / 2 + reach < (ready.start + ready.end) / 2:
                 window.popleft()
     for step in waiting:
         yield settle(step)

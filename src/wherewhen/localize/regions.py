@@ -37,7 +37,8 @@ def components(heat: Features, level: float, most: int) -> tuple[Floats, Floats]
     labels, count = ndimage.label(heat >= level, np.ones((3, 3)))
     if not count:
         return np.empty((0, 4)), np.empty(0)
-    peaks = np.asarray(ndimage.maximum(heat, labels, np.arange(1, count + 1)), np.float64)
+    inner, peaks = np.flatnonzero(labels), np.full(count, -np.inf)
+    np.maximum.at(peaks, labels.ravel()[inner] - 1, heat.ravel()[inner])
     order = np.argsort(-peaks, kind="stable")[:most]
     slices = ndimage.find_objects(labels)
     h, w = heat.shape
@@ -126,7 +127,10 @@ class _Tubes:
         if len(rows):
             self.open = {k: row for k, row in self.open.items() if rows[0, 0] - row[1] <= self.gap}
         track = [-1] * len(rows)
-        pairs = [(float(ext.iou(row, old)), i, k) for i, row in enumerate(rows) for k, old in self.open.items()]
+        pairs: list[tuple[float, int, int]] = []
+        if len(rows) and self.open:
+            overlaps = ext.iou(rows[:, None], np.stack([*self.open.values()])).tolist()
+            pairs = [(value, i, k) for i, row in enumerate(overlaps) for k, value in zip(self.open, row, strict=True)]
         matched: set[int] = set()
         for overlap, i, k in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
             if overlap >= self.link and track[i] < 0 and k not in matched:
@@ -242,15 +246,26 @@ class Regions:
     def raw(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[Step, float]]:
         """Smoothed maps and their frame scores before calibration."""
         c = self.config
-        for step in smooth(merge(pieces), c.smooth_seconds, c.follow, motion=c.motion > 0):
-            heat = step.map
+        for step, score in self._smoothed(pieces, motion=c.motion > 0):
+            if step.boxes is None:
+                step = step._replace(map=weighted(sharpen(step.map, step.detail, c.sharpen), step.motion, c.motion))
+            yield step, score
+
+    def scores(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[float, float, float]]:
+        """Start and end of each time step, in seconds, and its frame score before calibration."""
+        return ((step.start, step.end, score) for step, score in self._smoothed(pieces))
+
+    def _smoothed(self, pieces: Iterable[HeatMap], motion: bool = False) -> Iterator[tuple[Step, float]]:
+        """Maps smoothed over time and over the picture, before motion changes them, and their frame scores."""
+        c = self.config
+        for step in smooth(merge(pieces), c.smooth_seconds, c.follow, motion):
             if step.boxes is not None:
                 yield step, float(step.boxes.values.max(initial=0.0))
                 continue
+            heat = step.map
             if c.smooth_cells > 0:
                 heat = ndimage.gaussian_filter(heat, c.smooth_cells, mode="nearest")
-            score = frame_score(heat, c.top)
-            yield step._replace(map=weighted(sharpen(heat, step.detail, c.sharpen), step.motion, c.motion)), score
+            yield step._replace(map=heat), frame_score(heat, c.top)
 
     def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
         """Localize heat maps that start in rising order."""

@@ -13,6 +13,7 @@ from wherewhen.core.contracts import CLIP, MethodAbilities, Output, Provenance, 
 from wherewhen.core.errors import ConfigError
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.methods._grid import lanes
+from wherewhen.methods._recorded import recorded
 
 VIEW = "cells"
 
@@ -145,13 +146,32 @@ class CuboidMIL(nn.Module):
         return Output(self._score(view.features, view.mask))
 
     def _score(self, features: Tensor, mask: Tensor) -> Tensor:
-        lengths = torch.linalg.vector_norm(
-            features, dim=-1
-        )  # one pass; selecting the held rows first would take longer
-        logits = self.head(features).squeeze(-1).float()
-        if self.config.prior is not None:
-            logits = logits + self.steep * (lengths / (features.shape[-1] ** 0.5 * self.config.prior) - 1)
-        return torch.where(mask & (lengths > 0), torch.sigmoid(logits), 0.0)
+        lengths = torch.linalg.vector_norm(features, dim=-1)
+        held = mask & (lengths > 0)
+        if self._sparse(held):
+            rows = held.flatten().nonzero()[:, 0]
+            chosen = (values.flatten(0, 1).index_select(0, rows) for values in (features, lengths))
+            scores = torch.sigmoid(self._logits(*chosen))
+            return scores.new_zeros(held.numel()).index_copy(0, rows, scores).view(held.shape)
+        return torch.where(held, torch.sigmoid(self._logits(features, lengths)), 0.0)
+
+    def _logits(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Logits ``(...)`` of features ``(..., D)`` of these lengths."""
+        logits: Tensor = self.head(features).squeeze(-1).float()
+        if self.config.prior is None:
+            return logits
+        with_prior: Tensor = logits + self.steep * (lengths / (features.shape[-1] ** 0.5 * self.config.prior) - 1)
+        return with_prior
+
+    def _sparse(self, held: Tensor) -> bool:
+        """Whether so few instances are held that a step which selects them first is faster.
+
+        Short clips in a batch are mostly padding, and cells in which nothing moves are empty. Masks of dropout are of
+        whole bags, and rows of several bags have none.
+        """
+        if not self.training or self.config.dropout or recorded():
+            return False
+        return 2 * int(held.sum()) < held.numel()
 
     def _segments(self, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """Averages ``(B, M, D)`` over spans of time, their mask, and the average of each instance ``(B, N)``."""

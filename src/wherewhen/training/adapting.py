@@ -17,13 +17,14 @@ from wherewhen.extraction.assembly import Part
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.adaptation import TAIL, Adaptation, Exceedance, far, surprise_of
 from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model import Model
 from wherewhen.inference.normal_time import BLOCK, NormalTime
 from wherewhen.inference.normalizer import Normalizer
 from wherewhen.inference.packing import view
 from wherewhen.inference.running_normalizer import with_past
 from wherewhen.training.batches import thinned
-from wherewhen.training.fit import NORMALIZED, bank_of, frame_scores, statistics
+from wherewhen.training.fit import NORMALIZED, bank_of, statistics
 from wherewhen.training.out_of_fold import block_rows
 
 FOLDS = 3

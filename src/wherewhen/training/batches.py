@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,7 +125,7 @@ class Pack:
     shapes: list[tuple[int, int, int] | None]
     owners: list[int]
     device: str
-    buffers: dict[torch.dtype, torch.Tensor] = field(default_factory=dict)
+    buffer: torch.Tensor | None = None
 
     @classmethod
     def of(
@@ -177,36 +177,27 @@ class Pack:
         import torch
 
         picked = torch.tensor(chosen, dtype=torch.int64)
-        counts = self.counts[picked]
+        counts, starts = self.counts[picked], self.starts[picked].tolist()
         size = int(counts.max())
-        row = torch.arange(size)
-        mask = row < counts[:, None]
-        index = torch.where(mask, self.starts[picked, None] + row, 0)
-        features = self._selected(index.flatten()).view(*mask.shape, -1)
-        places = self.places[index]
-        if int(counts.min()) < size:
-            features[~mask] = 0
-            places[~mask] = 0
+        mask = torch.arange(size) < counts[:, None]
+        features = self._buffer(len(chosen) * size).view(len(chosen), size, -1)
+        places = self.places.new_empty(len(chosen), size, self.places.shape[1])
+        for number, (start, count) in enumerate(zip(starts, counts.tolist(), strict=True)):
+            for batch, rows in ((features[number], self.features), (places[number], self.places)):
+                batch[:count] = rows[start : start + count]
+                batch[count:] = 0
         shapes = tuple(self.shapes[k] for k in chosen)
         to = self.device
         view = View(features.to(to), places[..., :6].to(to), places[..., 6].to(to, torch.int64), mask.to(to), shapes)
         return {self.view: view}, self.labels[picked].to(to)
 
-    def _selected(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows of features as float32, in a buffer that lives on: fresh memory costs more than the copy itself."""
+    def _buffer(self, rows: int) -> torch.Tensor:
+        """Room for rows of features as float32 that lives on: fresh memory costs more than the copy itself."""
         import torch
 
-        features = torch.index_select(self.features, 0, rows, out=self._buffer(self.features.dtype, len(rows)))
-        if features.dtype == torch.float32:
-            return features
-        return self._buffer(torch.float32, len(rows)).copy_(features)
-
-    def _buffer(self, dtype: torch.dtype, rows: int) -> torch.Tensor:
-        import torch
-
-        if dtype not in self.buffers or len(self.buffers[dtype]) < rows:
-            self.buffers[dtype] = torch.empty(rows, self.features.shape[1], dtype=dtype)
-        return self.buffers[dtype][:rows]
+        if self.buffer is None or len(self.buffer) < rows:
+            self.buffer = torch.empty(rows, self.features.shape[1], dtype=torch.float32)
+        return self.buffer[:rows]
 
 
 def _width(instances: Instances, summary: Summary | None) -> int:

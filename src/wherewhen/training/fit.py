@@ -13,11 +13,12 @@ import numpy as np
 from wherewhen.core.contracts import CLIP, Classes, MethodAbilities
 from wherewhen.core.errors import DataError
 from wherewhen.core.store import fingerprint
-from wherewhen.core.values import Bag, Floats, Instances, Video
+from wherewhen.core.values import Bag, Instances, Video
 from wherewhen.extraction.cameras import camera_groups, pictures_of
 from wherewhen.extraction.crops import CropBags, side_by_side
 from wherewhen.extraction.loading import BagSubset, LazyBags, MappedBags
 from wherewhen.inference.camera_normalizer import CAMERA, AnyNormalizer, CameraNormalizer
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model import Model
 from wherewhen.inference.model_config import ModelConfig, changed_view
 from wherewhen.inference.running_normalizer import BOTH, PAST, with_past
@@ -26,10 +27,9 @@ from wherewhen.training import loop
 from wherewhen.training.batches import WHOLE, Batches, class_names, label_of, mixed_names, thinned
 from wherewhen.training.clock import Clock
 from wherewhen.training.folds import validation_ids
+from wherewhen.training.weighted_models import WeightedModels
 
 if TYPE_CHECKING:
-    import torch
-
     from wherewhen.inference.normalizer import Normalizer
 
 log = logging.getLogger("wherewhen")
@@ -195,26 +195,18 @@ def fit(
     bank = bank_of(ready, config)
     pictured = {name: pictures_of(videos) for name, videos in cameras.items()}
 
-    def finish(weights: dict[str, torch.Tensor], thresholds: bool = thresholds) -> Model:
-        method = config.student(dims, classes)
-        method.load_state_dict(weights)
-        named = classes.names if classes and classes.named else ()
-        model = Model(config, normalizers, method, 0.5, bank, device, dims=dims, classes=named)
-        model.cameras = pictured
-        if thresholds:
-            model.threshold = choose_threshold(model, ready)
-        return model
-
-    judging = None if judge is None else lambda: judge(finish(state.method.state_dict(), thresholds=False))
+    threshold_of = (lambda model: choose_threshold(model, ready)) if thresholds else None
+    models = WeightedModels(config, normalizers, dims, classes, bank, device, pictured, threshold_of)
+    judging = None if judge is None else lambda: judge(models.plain(state.method.state_dict()))
     key = _key(config, summaries, hold, class_labels, groups, draws)
     record = loop.Record.begun(state, key, folder, resume, judging)
     try:
         loop.learn(state, batches, held, config, record.look, quiet, clock)
     finally:
         record.close()
-    last = finish(state.method.state_dict())
-    best = finish(state.best) if held else last
-    judged = None if judge is None else finish(state.judged) if state.judged else last
+    last = models.finish(state.method.state_dict())
+    best = models.finish(state.best) if held else last
+    judged = None if judge is None else models.finish(state.judged) if state.judged else last
     return Fitted(last, best, state.history, learn, hold, judged)
 
 
@@ -373,14 +365,3 @@ def choose_threshold(model: Model, bags: Sequence[Bag]) -> float:
             normal += raw.tolist()
     quiet = float(np.quantile(normal, 0.99))
     return quiet + max(0.0, float(np.median(peaks)) - quiet) / 4
-
-
-def frame_scores(model: Model, bag: Bag) -> tuple[Floats, Floats]:
-    """Times ``(T, 2)``, start and end in seconds, and raw frame scores ``(T,)`` of one (normalized) bag."""
-    from wherewhen.inference import score_maps
-
-    parts = ((name, bag.views[name]) for name in model.config.views)
-    maps = score_maps.heat((part, values[:, 0]) for part, values in model.answered(parts))
-    steps = [(step.start, step.end, score) for step, score in model.localizer.raw(maps)]
-    rows = np.array(steps, np.float64)
-    return rows[:, :2], rows[:, 2]

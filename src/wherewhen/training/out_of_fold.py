@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from wherewhen.core.values import Bag, Floats, Video
 from wherewhen.extraction.loading import BagSubset
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.normal_time import BLOCK
 from wherewhen.training.clock import Clock
-from wherewhen.training.fit import fit, frame_scores
+from wherewhen.training.fit import fit
 from wherewhen.training.folds import fold_groups, grouped_folds
 
 FOLDS = 3

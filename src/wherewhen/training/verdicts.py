@@ -16,8 +16,8 @@ from wherewhen.core.errors import ConfigError, unknown
 from wherewhen.core.values import Bag, Floats, Instances, Masks, Video
 from wherewhen.extraction import loading
 from wherewhen.extraction.extractor import FeatureSpec
+from wherewhen.inference.frame_scores import frame_scores
 from wherewhen.inference.model import Model
-from wherewhen.training.fit import frame_scores
 from wherewhen.video.batch import Quarantine
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from wherewhen.core.contracts.instances import (
     RoiSpec,
     TrackSource,
 )
-from wherewhen.core.contracts.localize import Localizer, LocalizerAbilities, LocalizerConfig
+from wherewhen.core.contracts.localize import FrameScorer, Localizer, LocalizerAbilities, LocalizerConfig
 from wherewhen.core.contracts.methods import (
     CLIP,
     Checkpoint,
@@ -59,6 +59,7 @@ __all__ = [
     "DatasetReader",
     "Engine",
     "Format",
+    "FrameScorer",
     "Localizer",
     "LocalizerAbilities",
     "LocalizerConfig",

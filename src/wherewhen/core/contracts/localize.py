@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from wherewhen.core.contracts.required import Required
 from wherewhen.core.values import HeatMap, Prediction
@@ -63,3 +63,11 @@ class Localizer(Protocol):
 
     def __call__(self, pieces: Iterable[HeatMap]) -> Iterator[Prediction]:
         """One prediction per time step; an event comes with the step that closes it."""
+
+
+@runtime_checkable
+class FrameScorer(Protocol):
+    """A localizer that computes frame scores without the rest of a prediction; others give them with `raw`."""
+
+    def scores(self, pieces: Iterable[HeatMap]) -> Iterator[tuple[float, float, float]]:
+        """Start and end of each time step, in seconds, and its frame score before calibration."""
