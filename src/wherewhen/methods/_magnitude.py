@@ -120,7 +120,7 @@ class Magnitude(nn.Module):
         if not self.training or self.config.dropout:
             return self.network(x, present)
         counts = present.sum(1)
-        if 4 * int(counts.sum()) > 3 * present.numel():
+        if 4 * int(counts.sum()) >= 3 * present.numel():  # also without lanes
             return self.network(x, present)
         parts, order, start = [], counts.argsort(stable=True), 0
         for steps, number in enumerate(torch.bincount(counts).tolist()):
