@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from wherewhen.core.contracts import View
 from wherewhen.methods._recorded import recorded
+
+LONG = 64  # numbers in a feature from which on the highest and the lowest are found faster than those that are not 0
 
 
 @dataclass(slots=True)
@@ -36,26 +39,48 @@ def lanes(view: View) -> Lanes:
         t, height, wide = view.shapes[0] or (1, 1, view.features.shape[1])
         features = view.features.reshape(1, t, height * wide, view.features.shape[2])
         steps = torch.ones(1, t, dtype=torch.bool, device=features.device)
-        return Lanes(features, (features != 0).any(-1), steps, (height, wide))
+        return Lanes(features, nonzero(features), steps, (height, wide))
+    batch, _, dims = view.features.shape
+    if (shape := _one_shape(view)) is not None:
+        features = view.features.reshape(batch, shape[0], shape[1] * shape[2], dims)
+        return Lanes(features, nonzero(features), view.mask.new_ones(batch, shape[0]), shape[1:])
     where, t, size = _places(view)
     cells = size[0] * size[1]
-    batch, _, dims = view.features.shape
     features = view.features.new_zeros(batch, t * cells + 1, dims)  # the last row takes the padding
     features.scatter_(1, where[..., None].expand_as(view.features), view.features * view.mask[..., None])
     features = features[:, :-1].reshape(batch, t, cells, dims)
     present = torch.zeros(batch, t * cells + 1, dtype=torch.bool, device=where.device).scatter_(1, where, view.mask)
     steps = present[:, :-1].reshape(batch, t, cells).any(-1)
-    return Lanes(features, (features != 0).any(-1), steps, size)
+    return Lanes(features, nonzero(features), steps, size)
 
 
 def flat(scores: Tensor, view: View) -> Tensor:
     """Scores ``(B, T, P)`` of lanes as scores ``(B, N)`` of the view, 0 where masked or where a cell is all zeros."""
-    held = view.mask & (view.features != 0).any(-1)
-    if recorded():
+    held = view.mask & nonzero(view.features)
+    if recorded() or _one_shape(view) is not None:
         return torch.where(held, scores.reshape(held.shape), 0.0)
     where, t, size = _places(view)
     values = scores.reshape(len(scores), -1).gather(1, where.clamp(max=t * size[0] * size[1] - 1))
     return torch.where(held, values, torch.zeros_like(values))
+
+
+def nonzero(features: Tensor) -> Tensor:
+    """Whether any number of features ``(..., D)`` is not 0: ``(...)``.
+
+    >>> nonzero(torch.tensor([[0.0, -1.0], [0.0, 0.0]])).tolist()
+    [True, False]
+    """
+    if recorded() or features.shape[-1] < LONG:
+        return (features != 0).any(-1)
+    return (features.amax(-1) != 0) | (features.amin(-1) != 0)
+
+
+def _one_shape(view: View) -> tuple[int, int, int] | None:
+    """The grid that all bags of a view are, without padding; None where they differ."""
+    shape = view.shapes[0]
+    if shape is None or any(other != shape for other in view.shapes) or not bool(view.mask.all()):
+        return None
+    return shape if math.prod(shape) == view.mask.shape[1] else None
 
 
 def segments(whole: Lanes, count: int | None) -> tuple[Lanes, Tensor]:

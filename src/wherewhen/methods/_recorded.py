@@ -25,10 +25,12 @@ def unrecordable(method: str, setting: str, why: str) -> None:
 def picked(values: Tensor, mask: Tensor) -> Tensor:
     """The rows ``(R, ...)`` of values ``(A, ..., C)`` where a mask ``(A, ...)`` is true; recorded: all rows.
 
+    Where the mask is true everywhere, they are not copied.
+
     >>> picked(torch.tensor([[1.0], [2.0]]), torch.tensor([False, True])).tolist()
     [[2.0]]
     """
-    return values.flatten(0, mask.ndim - 1) if recorded() else values[mask]
+    return values.flatten(0, mask.ndim - 1) if recorded() or bool(mask.all()) else values[mask]
 
 
 def put_back(rows: Tensor, mask: Tensor) -> Tensor:
@@ -39,5 +41,5 @@ def put_back(rows: Tensor, mask: Tensor) -> Tensor:
     """
     shape = (*mask.shape, *rows.shape[1:])
     if not recorded():
-        return rows.new_zeros(shape).index_put((mask,), rows)
+        return rows.reshape(shape) if len(rows) == mask.numel() else rows.new_zeros(shape).index_put((mask,), rows)
     return torch.where(mask.reshape(*mask.shape, *(1,) * (rows.ndim - 1)), rows.reshape(shape), rows.new_zeros(()))

@@ -13,6 +13,7 @@ from wherewhen.core.contracts import Checkpoint, MethodAbilities, Output, Proven
 from wherewhen.methods._bags import lane_count, unevenness
 from wherewhen.methods._grid import flat, lanes, segments, spread, width
 from wherewhen.methods._published import C3D, SEQUENCE
+from wherewhen.methods._recorded import picked, put_back
 from wherewhen.methods._sequences import Locked, mean_of, renamed, sequences
 from wherewhen.methods._settings import demand
 
@@ -128,8 +129,11 @@ class DMRM(nn.Module):
         view = bags[VIEW]
         whole = lanes(view)
         short, where = segments(whole, self.config.segments if self.training else None)
-        lane = sequences(short)
-        scores = lane.flat(self.head(lane.features)).reshape(short.held.shape)
+        if self.training and not self.config.dropout:  # which has a mask for each lane
+            scores = put_back(self.head(picked(short.features, short.held)[None])[0], short.held)
+        else:
+            lane = sequences(short)
+            scores = lane.flat(self.head(lane.features)).reshape(short.held.shape)
         return Output(flat(spread(scores, where), view), {"scores": scores, "held": short.held})
 
     def head(self, rows: Tensor) -> Tensor:

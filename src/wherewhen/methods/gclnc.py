@@ -189,11 +189,14 @@ class GCLNC(nn.Module):
             logits = self._classify(short) if by_classifier else self._clean(short, times=times)
             return Output(flat(spread(_scores(logits, short.held), where), view))
         stage = int(self.stage)
-        with torch.no_grad():
-            noisy = _scores(self._classify(short), short.held)
+        learns = stage % 2 == 0 or stage == UNSTUDIED
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            inner = self._inner(short)
+        noisy = _scores(self._leave(inner.detach(), short), short.held).detach()
         extra = {"held": short.held, "noisy": noisy}
-        if stage % 2 == 0 or stage == UNSTUDIED:
-            extra["classified"] = self._classify(short, drop=True)
+        if learns:
+            drop = self._drop(len(short.held), short.held.nonzero()[:, 0], inner)
+            extra["classified"] = self._leave(inner * drop, short)
         if stage % 2 or stage == UNSTUDIED:
             self._remember(self.config.momentum)
             extra["cleaned"] = self._clean(short, drop=True, times=times)
@@ -229,11 +232,16 @@ class GCLNC(nn.Module):
             terms["steady"] = self.config.steady * _mean(change, held, labels)
         return terms
 
-    def _classify(self, short: Lanes, drop: bool = False) -> Tensor:
-        """Logits ``(B, T, P)``, 0 where nothing is held."""
-        inner = F.relu(self.enter(picked(short.features, short.held)))
-        if drop:
-            inner = inner * self._drop(len(short.held), short.held.nonzero()[:, 0], inner)
+    def _classify(self, short: Lanes) -> Tensor:
+        """Logits ``(B, T, P)`` of the classifier, 0 where nothing is held."""
+        return self._leave(self._inner(short), short)
+
+    def _inner(self, short: Lanes) -> Tensor:
+        """Inner features ``(R, C)`` of the classifier for the held cells."""
+        return F.relu(self.enter(picked(short.features, short.held)))
+
+    def _leave(self, inner: Tensor, short: Lanes) -> Tensor:
+        """Logits ``(B, T, P)`` of inner features ``(R, C)`` of the held cells, 0 elsewhere."""
         return put_back(self.leave(inner).squeeze(-1), short.held)
 
     def _clean(
