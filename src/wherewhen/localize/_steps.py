@@ -35,6 +35,8 @@ class Step(NamedTuple):
 
 
 def _mean(maps: list[Features]) -> Features:
+    if len(maps) == 1:
+        return np.asarray(maps[0], np.float32)
     mean: Features = np.stack(maps).mean(0, dtype=np.float32)
     return mean
 
