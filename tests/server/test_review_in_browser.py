@@ -531,3 +531,15 @@ def test_the_page_has_no_findings_of_axe(size: str, scheme: str, store: Drawn, w
     one.press("m")
     look("missed")
     assert {name: found for name, found in findings.items() if found} == {}
+
+
+def test_nothing_is_wider_than_its_column(store: Drawn, window: Open) -> None:
+    store.fill(count=3)
+    one = window()
+    for width in (390, 859, 860, 1000, 1179, 1180, 1366):
+        one.page.set_viewport_size({"width": width, "height": 768})
+        beyond = one.page.evaluate(
+            "() => [...document.querySelectorAll('.middle *')].filter(part => part.getBoundingClientRect().right"
+            " > document.querySelector('.middle').getBoundingClientRect().right + 1).map(part => part.className)"
+        )
+        assert beyond == [], width
