@@ -19,7 +19,7 @@ PATCH = 8  # px: side of the patches that DIS matches
 
 
 class _Taps(NamedTuple):
-    """The samples before and after each of some pixels, and their weights."""
+    """The samples before and after each of some pixels of a row, and their weights, twice each: flow has two parts."""
 
     low: Whole
     high: Whole
@@ -60,14 +60,8 @@ class Flow:
         self._keeps = not whole
         self._small = size if whole else small
         unit = np.float32(1 if whole else 1 << finest)
-        halves = [np.arange(0, length, 2) for length in size]
-        spots = places(*size)
-        self._even = not any((side % 2).any() for side in spots)
-        self._spots = np.ix_(np.arange(2), *(side // 2 for side in spots))
-        self._halves, self._places = (
-            (_down(size[0], self._small[0], rows), _across(size[1], self._small[1], columns, unit))
-            for rows, columns in (halves, spots)
-        )
+        self._rows, columns = places(*size)
+        self._taps = _taps(size[1], self._small[1], np.concatenate([np.arange(0, size[1], 2), columns]), unit)
 
     def shrunk(self, gray: Pixels) -> Pixels:
         """A picture in the size for `__call__`."""
@@ -87,48 +81,40 @@ class Flow:
         At every second pixel into ``out`` ``(2, H / 2, W / 2)``; returned at `places` ``(2, rows, columns)``.
         """
         flow = self._dis.calc(first, second, None)  # type: ignore[call-overload]
-        _enlarge(flow, *self._halves, out)
-        if self._even:
-            return out[self._spots]
-        spots = np.empty(np.broadcast_shapes(*(side.shape for side in self._spots)), np.float32)
-        _enlarge(flow, *self._places, spots)
+        enlarged, halves = self._enlarged(flow), out.shape[2]
+        out[:] = enlarged[:, ::2, :halves]
+        spots: Array = enlarged[:, self._rows, halves:]
         return spots
 
+    def _enlarged(self, flow: Array) -> Array:
+        """A flow ``(h, w, 2)`` at some columns of the whole picture ``(2, H, columns)``; overwritten by the next call.
 
-def _across(width: int, samples: int, pixels: Whole, unit: np.float32) -> _Taps:
-    """Taps at pixels of a row that was shrunk to ``samples``, of pairs of numbers, times ``unit``."""
-    low, high, of_low, of_high = _down(width, samples, pixels)
-    of_low[low == high], of_high[low == high] = 1, 0
-    return _Taps(low, high, *(unit * weight.repeat(2) for weight in (of_low[:, 0], of_high[:, 0])))
+        As OpenCV's linear `resize`, which would need most of its time for the columns that are left out.
+        """
+        import cv2
+
+        low, high, of_low, of_high = self._taps
+        vectors = flow.view(np.complex64)[..., 0]
+        left, right = (
+            vectors.take(side, 1, room(name, len(flow), len(side), kind=np.complex64), "clip").view(np.float32)
+            for name, side in (("left", low), ("right", high))
+        )
+        left *= of_low
+        left += np.multiply(right, of_high, out=right)
+        tall = room("tall", self._size[0], len(low), 2)
+        cv2.resize(left.reshape(len(flow), len(low), 2), tall.shape[1::-1], dst=tall)
+        return tall.transpose(2, 0, 1)
 
 
-def _down(height: int, samples: int, pixels: Whole) -> _Taps:
-    """Taps at pixels of a column that was shrunk to ``samples``: as OpenCV, with positions in single precision."""
-    exact = ((pixels + 0.5) * (samples / height) - 0.5).astype(np.float32)
-    before = np.floor(exact)
-    part = (exact - before)[:, None]
-    low, high = ((before + k).clip(0, samples - 1).astype(np.intp) for k in (0, 1))
-    return _Taps(low, high, 1 - part, part)
+def _taps(width: int, samples: int, pixels: Whole, unit: np.float32) -> _Taps:
+    """Taps at pixels of rows that were shrunk to ``samples``, with weights times ``unit``.
 
-
-def _enlarge(flow: Array, rows: _Taps, columns: _Taps, out: Array) -> None:
-    """A flow ``(h, w, 2)`` at rows and columns, into ``out`` ``(2, rows, columns)``: as OpenCV's linear `resize`."""
-    height, wide = len(flow), len(columns.low)
-    vectors = flow.view(np.complex64)[..., 0]
-    left, right = (
-        vectors.take(side, 1, room(name, height, wide, kind=np.complex64), "clip").view(np.float32)
-        for name, side in (("left", columns.low), ("right", columns.high))
-    )
-    left *= columns.of_low
-    left += np.multiply(right, columns.of_high, out=right)
-    top, bottom = (
-        left.take(side, 0, room(name, len(side), 2 * wide), "clip")
-        for name, side in (("top", rows.low), ("bottom", rows.high))
-    )
-    top *= rows.of_low
-    bottom *= rows.of_high
-    for axis in (0, 1):
-        np.add(top[:, axis::2], bottom[:, axis::2], out=out[axis])
+    As OpenCV's linear `resize`, with positions in single precision.
+    """
+    exact = ((pixels + 0.5) * (samples / width) - 0.5).astype(np.float32).clip(0, samples - 1)
+    low = exact.astype(np.intp)
+    part = (exact - low.astype(np.float32)).repeat(2)
+    return _Taps(low, np.minimum(low + 1, samples - 1), unit * (1 - part), unit * part)
 
 
 def _coarsest(size: tuple[int, int]) -> int:

@@ -127,11 +127,9 @@ def _fill_edges(gray: Pixels, share: Array, box: Box, out: Array) -> None:
     import cv2
 
     under = gray[tuple(slice(2 * side.start, 2 * side.stop) for side in box)]
-    slopes = [room(name, *under.shape, kind=np.int16) for name in ("right", "down")]
+    slopes = room("slopes", 2, *under.shape, kind=np.int16)
     cv2.spatialGradient(under, slopes[0], slopes[1])
-    x, y = (slope[::2, ::2].astype(np.float32) for slope in slopes)
-    x *= share
-    y *= share
+    x, y = slopes[:, ::2, ::2] * share
     across, rising, down, falling = out
     cv2.absdiff(x, y, dst=falling)
     np.add(x, y, out=rising)
