@@ -57,7 +57,7 @@ export --model run --format openvino --output out --videos y --tolerance 0.01 --
 export --model run --which last --trust
 watch cameras.yaml --check --json --model run --output live --device cpu
 watch rtsp://yard/1 --speed 2 --port 5000 --log-format json --quiet
-watch cameras.yaml --alarms-per-day 1
+watch cameras.yaml --alarms-per-day 1 --hwaccel vaapi
 control resend hub live
 watch cameras.yaml --shard 1/3 --hub http://10.0.0.2:5000
 watch cameras.yaml --distributed ray --ray-address ray://host:1 --hub http://10.0.0.2:5000
@@ -86,7 +86,7 @@ data cameras x --output cameras.csv --examples 5
 demo --output out --seed 2 --quiet --json
 doctor --json
 detect x.mp4 --model run --threshold 0.3 --output found --resume --no-render --damaged keep
-detect x --alarms-per-day 2 --camera gate
+detect x --alarms-per-day 2 --camera gate --hwaccel auto
 detect x.mp4 --model run --which last --device cpu --trust
 detect x.mp4 --regions.cooldown_seconds 30 --engine onnx --precision int8 --movers motion --json --quiet
 detect x --workers 3 --distributed ray --ray-address ray://host:1
@@ -97,7 +97,7 @@ evaluate x --device cpu --trust --quiet --normal a --anomalous b --damaged keep
 extract x --output store --stored float16 --workers 2 --dry-run --device cpu --reader native --quiet --json
 extract x --distributed ray --ray-address ray://host:1 --normal a --anomalous b --backbones motion,x3d --engine torch
 extract x --method stprompt --instances cells --cells.rows 3 --motion.rate 5 --crops 5 --gate 1
-extract x --backbones x3d --precision fp32 --damaged set-aside
+extract x --backbones x3d --precision fp32 --damaged set-aside --hwaccel cuda
 features verify a b --tolerance 0.1 --video x.mp4 --clips 2 --backbone x3d --x3d.stride 8 --trust --json
 features import a --output b --layout rtfm --labels l.csv --reader native --labels-from-name --train-list a.list
 features import a --output b --test-list b.list --gt g.npy --axes time-first --frames-per-clip 16 --stride 8 --rate 25

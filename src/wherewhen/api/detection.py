@@ -28,6 +28,7 @@ from wherewhen.inference.model import Model
 from wherewhen.inference.result import Result
 from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
 from wherewhen.text.zero_shot import ZeroShot
+from wherewhen.video import devices
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import Source, parsed
@@ -49,6 +50,7 @@ def detect(
     base: str | Path | None = None,
     quiet: bool = False,
     damaged: Damaged = "keep",
+    hwaccel: str = "none",
 ) -> tuple[list[Result], Quarantine]:
     """Detect anomalies in videos, and write events, scores, overlays and timelines to the folder ``output``.
 
@@ -66,14 +68,18 @@ def detect(
         base: folder that ids of videos are relative to; None: the folder that is searched, or the working directory.
         quiet: no progress bars.
         damaged: keep uses a damaged video as far as it can be read; set-aside lists it in ``quarantine.json``.
+        hwaccel: what decodes: none (the processor), auto, or the name of a device.
 
     Returns:
         The results of the videos, and the quarantine with the reasons of those without a result.
 
     Raises:
+        ConfigError: the device to decode with does not work.
         OutputError: files would be lost, or the folder holds results of one of the videos by another model.
     """
     policy(damaged)
+    if where is None or not where.ray:  # machines of a cluster have their own devices
+        devices.device(hwaccel)
     folder, all_sources = Path(output), list(_all(sources))
     home = Path(base) if base is not None else ids.base_of(sources) if isinstance(sources, str | Path) else None
     with outputs.reading(all_sources):
@@ -81,7 +87,7 @@ def detect(
         plan = ids.places(all_sources, folder, home, earlier)
         outputs.check_folder(folder, _names(plan, render), INSTEAD)
         model_id = _fingerprint(model, folder)
-        template = Order(plan[0], folder, model_id, render, damaged) if plan else None
+        template = Order(plan[0], folder, model_id, render, damaged, hwaccel) if plan else None
         orders = [
             order for place in plan if template and (order := _order(replace(template, place=place), earlier, resume))
         ]

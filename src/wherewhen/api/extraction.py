@@ -26,6 +26,7 @@ from wherewhen.extraction import frame_rates
 from wherewhen.extraction.extractor import Effort, FeatureSpec, extract_features
 from wherewhen.extraction.feature_cache import cached, settled, usable
 from wherewhen.runtime.parallel import GIVEN_UP, Workers, spread
+from wherewhen.video import devices
 from wherewhen.video.batch import Quarantine
 from wherewhen.video.reader import Damaged, policy
 from wherewhen.video.sources import expand
@@ -46,6 +47,7 @@ class Task:
     store: Path | None
     stored: str
     damaged: Damaged = "keep"
+    hwaccel: str = "none"
 
     def path(self, spec: FeatureSpec) -> Path:
         """The path of the features of a specification."""
@@ -103,7 +105,7 @@ def do(task: Task) -> Tally:
             whole = next(task.path(spec) for spec in task.specs if task.path(spec) not in missing)
             damage = open_features(whole).damage
         if missing:
-            extracted = extract_features(task.video, list(missing.values()), effort)
+            extracted = extract_features(task.video, list(missing.values()), effort, hwaccel=task.hwaccel)
             damage = extracted[0].damage
         if damage and task.damaged == "set-aside":
             return Tally(cause=damage)
@@ -214,22 +216,26 @@ def extract_all(
     where: Workers | None = None,
     stored: str = "float32",
     damaged: Damaged = "keep",
+    hwaccel: str = "none",
     quiet: bool = False,
 ) -> Outcome:
     """Extract the missing features of every video, and write the store's index.
 
     ``stored``: float32 keeps features exact; float16, for stores only, halves them. Unreadable videos are
-    listed in ``quarantine.json``; damaged ones are logged, or listed too if ``damaged`` is set-aside. Call it again to
-    continue after an interruption.
+    listed in ``quarantine.json``; damaged ones are logged, or listed too if ``damaged`` is set-aside. ``hwaccel``: what
+    decodes (none, auto or a device); ConfigError where it does not work. Call it again to continue after an
+    interruption.
     """
     _check(sources, store, stored)
+    if where is None or not where.ray:  # machines of a cluster have their own devices
+        devices.device(hwaccel)
     target = store or cache_folder() / "features"
     target.mkdir(parents=True, exist_ok=True)
     sweep(target)
     specs = tuple(_settled(specs, sources.dataset.videos))
     home = store.absolute() if store else None
     places = [replace(video, path=video.path.absolute()) for video in sources.dataset.videos]
-    tasks = [Task(video, specs, home, stored, policy(damaged)) for video in places]
+    tasks = [Task(video, specs, home, stored, policy(damaged), hwaccel) for video in places]
     quarantine = Quarantine(target)
     outputs.remove(target / "quarantine.json")
     began, tallies = perf_counter(), dict[int, Tally]()

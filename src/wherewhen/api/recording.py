@@ -37,8 +37,8 @@ ONCE = "no overlay: a camera or stream is read once, so its pictures are gone"
 class Order:
     """One video to detect in.
 
-    ``model``: its fingerprint. ``render``: write pictures too. ``keep``: an earlier complete result exists, which is
-    kept where this one is not finished.
+    ``model``: its fingerprint. ``render``: write pictures too. ``hwaccel``: what decodes, see `reading`. ``keep``: an
+    earlier complete result exists, which is kept where this one is not finished.
     """
 
     place: Place
@@ -46,6 +46,7 @@ class Order:
     model: str
     render: bool = True
     damaged: Damaged = "keep"
+    hwaccel: str = "none"
     keep: bool = False
 
 
@@ -63,7 +64,7 @@ def record(model: Detector, order: Order) -> Outcome:
     source = order.place.source
     try:
         with outputs.reading([source]), resumable(order.output):
-            with reading(source, damaged=order.damaged) as video, _interruptible(video):
+            with reading(source, damaged=order.damaged, hwaccel=order.hwaccel) as video, _interruptible(video):
                 again = _is_repeatable(video)
                 result = _recorded(model, video, order, again)
             notes = (f"not all of it was read: {result.damage}",) if result and result.damage else ()

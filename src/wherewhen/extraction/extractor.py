@@ -268,23 +268,23 @@ class _Group:
 
 
 def extract_features(
-    video: Video, specs: Sequence[FeatureSpec], effort: Effort | None = None, parts: OfVideo | None = None
-) -> list[Extracted]:
+    video: Video, specs: Sequence[FeatureSpec], effort: Effort | None = None, parts: OfVideo | None = None,
+    hwaccel: str = "none",
+) -> list[Extracted]:  # fmt: skip
     """Features of a video by several specs; it is decoded once, ahead of them. VideoError if it can't be read.
 
     Specs that differ in nothing but their instances share one run of their backbone. ``parts``: gives the backbone of
-    each spec for this video, see `part_cache`.
+    each spec for this video, see `part_cache`. ``hwaccel``: what decodes, see `reading`.
     """
     from wherewhen.video import reader
     from wherewhen.video.ahead import ahead
 
-    effort = effort or Effort()
-    began = perf_counter()
+    effort, began = effort or Effort(), perf_counter()
     groups = _Group.all_of(specs, video)
     effort.compute += perf_counter() - began
     sharper = [(number, kind) for number, group in enumerate(groups) for kind in dict.fromkeys(group.sharper.values())]
     spent = reader.Spent()
-    with progress.item() as report, reader.reading(video.path, whole=True) as reading:
+    with progress.item() as report, reader.reading(video.path, whole=True, hwaccel=hwaccel) as reading:
         info = reading.info  # before another thread reads
         first, last = video.span or (0.0, info.duration)
         duration = None if last is None else last - first
@@ -316,14 +316,14 @@ def extract_features(
                 results = _side_by_side(work, len(groups))
             except ValueError as error:
                 raise VideoError(video.path, str(error)) from None
-        clock = reading.whole()
+        device, clock = reading.device, reading.whole()
         facts = _facts(info, clock, reading.damage)
     effort.decode, effort.resize = effort.decode + spent.decode, effort.resize + spent.resize
     effort.pictures += spent.pictures
     by_spec: dict[int, Extracted] = {}
     for group, (instances, still) in zip(groups, results, strict=True):
         for spec, rows in zip(group.specs, instances, strict=True):
-            about = {**facts, **_about(group.loaded, spec, rows, still)}
+            about = {**facts, **_about(group.loaded, spec, rows, still), **_versions(device)}
             passport = {"made": spec.resolved_settings(video), "source": spec.source(video), "about": about}
             by_spec[id(spec)] = Extracted(rows, clock, passport)
     return [by_spec[id(spec)] for spec in specs]
@@ -390,11 +390,11 @@ def _about(loaded: LoadedBackbone, spec: FeatureSpec, instances: Instances, stil
         "gated": still,
     }
     resize = "swscale: areas averaged where it shrinks, bilinear where it enlarges"
-    return plain({"clip": loaded.backbone.clip, "resize": resize, **about, **grid, **_versions()})  # type: ignore[no-any-return]
+    return plain({"clip": loaded.backbone.clip, "resize": resize, **about, **grid})  # type: ignore[no-any-return]
 
 
 @lru_cache
-def _versions() -> dict[str, str]:
+def _versions(device: str) -> dict[str, str]:
     from wherewhen.video import reader
 
-    return {"package": version("wherewhen"), "decoder": reader.decoder()}
+    return {"package": version("wherewhen"), "decoder": ", ".join(filter(None, [reader.decoder(), device]))}

@@ -36,7 +36,7 @@ from wherewhen.live.settings import CameraConfig
 from wherewhen.live.wall_clock import JUMP, Now, WallClock
 from wherewhen.live.zones import Masks
 from wherewhen.review.heat import packed
-from wherewhen.video.sources import Access, Source, expand, shown
+from wherewhen.video.sources import Source, expand, shown
 
 log = logging.getLogger("wherewhen")
 
@@ -200,12 +200,12 @@ class CameraWatch:
             self._seen = self._pictures(moment, frame.image)
 
         limit, ring = self.config.latency_seconds, self._files.ring()
-        access = Access(self.config.silence_seconds, self.config.transport)
-        make = partial(Feed, source, self.now, tap, self._masks, limit, stop, ring, access)
+        make = partial(Feed, source, self.now, tap, self._masks, limit, stop, ring, self.config.access)
         if (feed := opened(make, stop)) is None:
             return None
         with feed:
-            log.info("%s: %s is open", self.name, shown(source), extra=fields(self.name, "open"))
+            by = f", decoded by {feed.device}" if feed.device else ""
+            log.info("%s: %s is open%s", self.name, shown(source), by, extra=fields(self.name, "open"))
             for stretch in feed.stretches():
                 maker, begin = BlockMaker(), None
                 for step in self._timed(self.model.stream(stretch), feed):

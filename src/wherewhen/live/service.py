@@ -29,6 +29,7 @@ from wherewhen.live.presence import Presence, facts_of
 from wherewhen.live.retention import clean_until, make_room_for_messages
 from wherewhen.live.running import claimed
 from wherewhen.live.settings import CameraConfig, WatchConfig
+from wherewhen.video import devices
 from wherewhen.video.sources import shown
 
 log = logging.getLogger("wherewhen")
@@ -69,6 +70,7 @@ def check(config: WatchConfig, device: str = "auto") -> list[str]:
     lines, facts = [], dict[str, str]()
     for name, camera in config.of_cameras.items():
         run = str(camera.model)
+        devices.device(camera.hwaccel)
         if run not in facts:
             model = Model.load(run, device=device)
             facts[run] = f"{model.config.summary}, threshold {model.alarm:g}"

@@ -22,7 +22,7 @@ from wherewhen.live.retention import StoreConfig
 from wherewhen.live.schedule import Period
 from wherewhen.live.sharding import Shard
 from wherewhen.live.zones import Polygon
-from wherewhen.video.sources import Source, parsed
+from wherewhen.video.sources import Access, Source, parsed
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -43,6 +43,7 @@ class CameraConfig:
         speed: of a replay; 1 is real time.
         silence_seconds: a camera that is silent for so long, or doesn't answer, is opened again.
         transport: of RTSP: tcp, or udp for a camera that offers nothing else.
+        hwaccel: what decodes: none (the processor), auto, or the name of a device.
         latency_seconds: pictures that wait longer are dropped, the whole queue at a time.
         alerts: when an alert begins and ends.
         budget: false alarms a day, which choose threshold and duration; null: those of the model and of alerts.
@@ -59,6 +60,7 @@ class CameraConfig:
     speed: float = 1.0
     silence_seconds: float = 15.0
     transport: Literal["tcp", "udp"] = "tcp"
+    hwaccel: str = "none"
     latency_seconds: float = 10.0
     alerts: AlertConfig = AlertConfig()  # noqa: RUF009 (frozen)
     budget: BudgetConfig | None = None
@@ -77,7 +79,7 @@ class CameraConfig:
             raise ConfigError(f"alert_zones: there is no zone {unknown[0]!r}; zones: {', '.join(self.zones) or 'none'}")
         if self.budget is not None:
             self.budget.alerts(self.alerts)
-        _ = self.polygons, self.covered, self.periods
+        _ = self.polygons, self.covered, self.periods, self.access
 
     @property
     def polygons(self) -> dict[str, Polygon]:
@@ -98,6 +100,11 @@ class CameraConfig:
     def layout(self) -> str:
         """Zones and masks as JSON."""
         return json.dumps({"zones": self.polygons, "alert_zones": self.alert_zones, "masks": self.covered})
+
+    @property
+    def access(self) -> Access:
+        """How it is read."""
+        return Access(self.silence_seconds, self.transport, self.hwaccel)
 
     @property
     def source(self) -> Source:
@@ -210,9 +217,11 @@ def read(path: str | Path) -> WatchConfig:
 def with_options(
     values: Mapping[str, Any], model: str | None = None, store: str | None = None, speed: float | None = None,
     port: int | None = None, alarms_per_day: float | None = None, hub: str | None = None, shard: str | None = None,
+    hwaccel: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Settings with those of the command line, which take precedence; the model is ``runs/latest`` without another."""
-    changes: dict[str, Any] = {name: value for name, value in (("model", model), ("speed", speed)) if value is not None}
+    options = (("model", model), ("speed", speed), ("hwaccel", hwaccel))
+    changes: dict[str, Any] = {name: value for name, value in options if value is not None}
     if alarms_per_day is not None:
         changes["budget"] = {"per_day": alarms_per_day}
     cameras = {

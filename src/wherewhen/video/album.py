@@ -37,6 +37,8 @@ class Album:
     a quarter or half of its size where that is enough for every converter that was made before.
     """
 
+    device = ""
+
     def __init__(self, folder: Path, rate: float, strict: bool = True) -> None:
         single = folder.is_file()
         if not single and not is_frames_folder(folder):

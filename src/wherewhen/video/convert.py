@@ -14,7 +14,9 @@ from wherewhen.core.errors import VideoError
 from wherewhen.core.values import Pixels
 
 # Formats that swscale both reads and writes: there the shrinking is done before the conversion, on less data.
-_PLANAR = re.compile(r"(yuvj?4(20|22|44)p|nv12|gray)(10le)?")
+_PLANAR = re.compile(r"(yuvj?4(20|22|44)p|gray)(10le)?")
+# Formats of devices as those of the processor: the same colors, to a level or two.
+_OF_DEVICES = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 
 
 class Converter:
@@ -56,8 +58,9 @@ class Converter:
         return width, height
 
     def _rgb(self, frame: av.VideoFrame, size: tuple[int, int]) -> Pixels:
-        if size != (frame.width, frame.height) and _PLANAR.fullmatch(frame.format.name):
-            frame = self._shrink.reformat(frame, *size, interpolation="AREA", threads=1)
+        planar = _OF_DEVICES.get(frame.format.name, frame.format.name)
+        if planar != frame.format.name or (size != (frame.width, frame.height) and _PLANAR.fullmatch(planar)):
+            frame = self._shrink.reformat(frame, *size, format=planar, interpolation="AREA", threads=1)
         frame = self._color.reformat(frame, *size, format="rgb24", interpolation="AREA", threads=1)
         plane = frame.planes[0]
         rows: Pixels = np.frombuffer(memoryview(plane), np.uint8, plane.line_size * frame.height)

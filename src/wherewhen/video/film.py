@@ -10,6 +10,7 @@ from itertools import chain
 
 from wherewhen.core.errors import VideoError
 from wherewhen.video import convert as _convert
+from wherewhen.video import devices
 from wherewhen.video.clock import WRAPS, Clock, timed
 from wherewhen.video.decoding import Decoding, NotFound
 from wherewhen.video.opening import file_of, opened
@@ -71,6 +72,14 @@ class Film:
     def damage(self) -> str | None:
         """Why less was read than declared, or how a live stream ended, so far."""
         return self._ended or self._decoding.damage()
+
+    @property
+    def device(self) -> str:
+        """The device that decodes, empty for the processor: certain once there is a picture."""
+        context = self._opened.stream.codec_context
+        of_devices = {config.format.name for config in context.codec.hardware_configs if config.format is not None}
+        is_used = context.is_hwaccel and context.pix_fmt in of_devices
+        return devices.device(self._access.hwaccel) or "" if is_used else ""
 
     def close(self) -> None:
         """Close the file."""
@@ -197,8 +206,11 @@ class Film:
         for number, picture in enumerate(pictures):
             size = picture.width, picture.height
             first = first or size
-            if not isinstance(picture, Skipped):
-                self._size = self._size or _convert.upright(picture)
+            if not isinstance(picture, Skipped) and self._size is None:
+                self._size = _convert.upright(picture)
+                if self._access.hwaccel not in ("none", "auto") and not self.device:
+                    cause = f"{self._access.hwaccel} can't decode pictures of this kind ({picture.format.name})"
+                    raise VideoError(self.name, f"{cause}; hwaccel: auto takes the processor then")
             if size != first:
                 was, now = (f"{width}x{height}" for width, height in (first, size))
                 if self.live:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import errno
+import logging
 import stat
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from wherewhen.core.errors import VideoError
+from wherewhen.video import devices
 from wherewhen.video.guard import reason
 from wherewhen.video.sources import USUAL, Access, Camera, Medium, is_live, shown
 from wherewhen.video.wholeness import cut_short
+
+log = logging.getLogger("wherewhen")
 
 MAX_PIXELS = 2**27
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
@@ -36,9 +41,16 @@ def opened(source: Medium, access: Access = USUAL) -> Opened:
     """Open a source and find its video stream; VideoError if that fails."""
     if (file := file_of(source)) is not None:
         _check_file(file)
-    container = _container_of(source, access)
+    name = devices.device(access.hwaccel)
+    container = _container_of(source, access, None if name is None else HWAccel(name, allow_software_fallback=True))
     try:
-        return Opened(container, _stream_of(container, shown(source), is_live(source)))
+        stream = _stream_of(container, shown(source), is_live(source))
+        if name is not None and not stream.codec_context.is_hwaccel:
+            cause = f"{name} can't decode {stream.codec_context.name}"
+            if access.hwaccel != "auto":
+                raise VideoError(source, f"{cause}; hwaccel: auto takes the processor then")
+            log.warning("%s: %s; the processor decodes", shown(source), cause)
+        return Opened(container, stream)
     except BaseException:
         container.close()
         raise
@@ -49,18 +61,21 @@ def file_of(source: Medium) -> Path | None:
     return source if isinstance(source, Path) else None
 
 
-def _container_of(source: Medium, access: Access) -> InputContainer:
+def _container_of(source: Medium, access: Access, accel: HWAccel | None) -> InputContainer:
     try:
         if isinstance(source, Camera):
             kind, name = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-            return av.open(name.format(source.number), format=kind, timeout=access.silence)
+            return av.open(name.format(source.number), format=kind, timeout=access.silence, hwaccel=accel)
         if isinstance(source, Path):
             # with protocol and absolute path, as FFmpeg would take "10:00.mp4" for an address
-            return av.open(f"file:{source.absolute()}", options=dict(_RAW_STAMPS), metadata_errors="replace")
+            address = f"file:{source.absolute()}"
+            return av.open(address, options=dict(_RAW_STAMPS), metadata_errors="replace", hwaccel=accel)
         if source.fault:
             raise VideoError(source, source.fault)
-        options = {"rtsp_transport": access.transport} if source.scheme.startswith("rtsp") else {}
-        return av.open(source.url, options=_RAW_STAMPS | options, metadata_errors="replace", timeout=access.silence)
+        options = dict(_RAW_STAMPS)
+        if source.scheme.startswith("rtsp"):
+            options["rtsp_transport"] = access.transport
+        return av.open(source.url, options=options, metadata_errors="replace", timeout=access.silence, hwaccel=accel)
     except VideoError:
         raise
     except Exception as error:

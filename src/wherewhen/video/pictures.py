@@ -17,6 +17,7 @@ class PicturesReel:
     """Pictures in memory, opened."""
 
     damage: str | None = None
+    device = ""
     tick = 0.0
 
     def __init__(self, source: Pictures) -> None:

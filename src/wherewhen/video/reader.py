@@ -93,6 +93,11 @@ class Reading:
         """Why less was read than the container declares, or how a live stream ended, so far; else None."""
         return self._damage or self._reel.damage
 
+    @property
+    def device(self) -> str:
+        """The device that decodes, empty for the processor: certain once there is a picture."""
+        return self._reel.device
+
     def whole(self) -> Floats:
         """The borders of all pictures: those decoded if reading reached the end, else mostly without decoding."""
         if self._complete or self._live:
@@ -190,7 +195,12 @@ def policy(damaged: str) -> Damaged:
 
 
 def reading(
-    source: SourceLike, *, damaged: Damaged = "keep", picture_rate: float | None = None, whole: bool = False
+    source: SourceLike,
+    *,
+    damaged: Damaged = "keep",
+    picture_rate: float | None = None,
+    whole: bool = False,
+    hwaccel: str = "none",
 ) -> Reading:
     """Open a file, folder of pictures, camera or address once, for its pictures, times and facts.
 
@@ -200,6 +210,7 @@ def reading(
 
     Of H.264 and H.265 a picture that no consumer takes and no other picture refers to is not decoded. Frames, times and
     numbers are the same, but damage in such a picture is not found. With ``whole`` or ``set-aside`` all are decoded.
+    ``hwaccel``: what decodes: none (the processor), auto, or the name of a device; ConfigError where it does not work.
 
     >>> with reading("no.mp4") as video:
     ...     video.info
@@ -209,7 +220,7 @@ def reading(
     policy(damaged)
     if picture_rate is not None and not picture_rate > 0:
         raise ValueError(f"picture_rate: expected a number above 0, got {picture_rate}")
-    return Reading(parsed(source), damaged, picture_rate, whole=whole)
+    return Reading(parsed(source), damaged, picture_rate, access=Access(hwaccel=hwaccel), whole=whole)
 
 
 def frames(

@@ -49,6 +49,10 @@ class Reel(Protocol):
     tick: float
 
     @property
+    def device(self) -> str:
+        """The device that decodes, empty for the processor."""
+
+    @property
     def damage(self) -> str | None:
         """Why less was read than declared, or how a live stream ended, so far."""
 

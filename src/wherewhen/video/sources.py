@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from wherewhen.core.addresses import HIDDEN, Address, address_in
-from wherewhen.core.errors import VideoError
+from wherewhen.core.errors import ConfigError, VideoError
 from wherewhen.core.printable import fitted, printable
 from wherewhen.core.recordings import (
     PICTURE_SUFFIXES,
@@ -49,6 +49,10 @@ __all__ = [
 
 log = logging.getLogger("wherewhen")
 
+HWACCELS = (
+    "none", "auto", "amf", "cuda", "d3d11va", "d3d12va", "drm", "dxva2", "mediacodec", "opencl", "qsv", "vaapi",
+    "vdpau", "videotoolbox", "vulkan",
+)  # fmt: skip
 EXPECTED = "expected a file, a folder, a glob, a camera's number or an address"
 
 
@@ -74,15 +78,21 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a camera or stream is read; files don't need it.
+    """How a video is read; ConfigError for a device of another name.
 
     Args:
-        silence: seconds that it may stay silent: when it is opened, and before each picture.
+        silence: seconds that a camera may stay silent: when it is opened, and before each picture.
         transport: of RTSP, tcp or udp.
+        hwaccel: what decodes: none (the processor), auto, or the name of a device.
     """
 
     silence: float = 15.0
     transport: Literal["tcp", "udp"] = "tcp"
+    hwaccel: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.hwaccel not in HWACCELS:
+            raise ConfigError(f"hwaccel: expected {', '.join(HWACCELS)}, got {self.hwaccel!r}")
 
 
 USUAL = Access()

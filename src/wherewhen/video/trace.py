@@ -15,6 +15,7 @@ class Trace:
 
     tick = 0.0
     damage: str | None = None
+    device = ""
 
     def __init__(self, path: Path) -> None:
         try:

@@ -39,6 +39,7 @@ TYPES: dict[str, Any] = {
     "features": str, "protocol": Literal, "list": bool,
     "backbones": str, "ablate": str, "ablations": bool, "metrics": str, "proposals": str, "tolerance": float,
     # videos and pictures
+    "hwaccel": str,
     "rate": float, "speed": float, "width": int, "height": int, "seconds": float, "video": str, "videos": str,
     "clips": int, "stride": int, "frames_per_clip": int, "cameras": int, "scene": int, "normal_clips": int,
     "anomalous_clips": int,

@@ -31,6 +31,8 @@ class Options:
         which: best (by validation) or last checkpoint.
         render: write overlay videos and timelines.
         damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
+        hwaccel: what decodes videos: none is the processor, auto the first device that works, else the processor; or
+            a device by name, such as cuda, qsv, vaapi and videotoolbox.
         device: auto, cpu or cuda.
         trust: run the code in the TorchScript file that the model names, if it names one.
         workers: number of processes, one video each; default: this process with all its threads.
@@ -52,6 +54,7 @@ class Options:
     which: Literal["best", "last"] = "best"
     render: bool = True
     damaged: Literal["keep", "set-aside"] = "keep"
+    hwaccel: str = "none"
     device: str = "auto"
     trust: bool = False
     workers: int | None = None
@@ -84,7 +87,12 @@ def run(options: Options, settings: dict[str, Any]) -> int:
     paths = sources.expand(options.source)
     is_parallel = options.workers or options.distributed or options.ray_address
     where = Workers.of(options.workers, options.distributed, options.ray_address, len(paths)) if is_parallel else None
-    arguments: dict[str, Any] = {"damaged": options.damaged, "render": options.render, "where": where}
+    arguments: dict[str, Any] = {
+        "damaged": options.damaged,
+        "hwaccel": options.hwaccel,
+        "render": options.render,
+        "where": where,
+    }
     arguments |= {"resume": options.resume, "base": base_of(options.source), "quiet": options.quiet}
     try:
         results, quarantine = detection.detect(model, paths, folder, **arguments)

@@ -29,6 +29,8 @@ class Options:
         normal: names of the folders of normal videos, separated by commas; needs --anomalous too.
         anomalous: names of the folders of anomalous videos; a folder's name is the class of its videos.
         damaged: keep uses damaged videos as far as they can be read; set-aside lists them in quarantine.json.
+        hwaccel: what decodes videos: none is the processor, auto the first device that works, else the processor; or
+            a device by name, such as cuda, qsv, vaapi and videotoolbox.
         json: print the result as JSON instead of text.
         quiet: no progress bars, and only warnings and errors in the log.
     """
@@ -46,6 +48,7 @@ class Options:
     normal: str | None = None
     anomalous: str | None = None
     damaged: Literal["keep", "set-aside"] = "keep"
+    hwaccel: str = "none"
     json: bool = False
     quiet: bool = False
 
@@ -90,6 +93,7 @@ def run(options: Options, settings: dict[str, Any]) -> int:
         "where": where,
         "stored": options.stored,
         "damaged": options.damaged,
+        "hwaccel": options.hwaccel,
         "quiet": options.quiet,
     }
     done = extraction.extract_all(sources, distinct, store, **arguments)
@@ -117,6 +121,7 @@ VERB = Verb(
     model_options=True,
     needs=(
         Need(("ray_address",), "distributed"),
+        Need(("hwaccel",), "dry_run", False, "the estimate is of the processor"),
         Fits(
             (
                 "localizer",

@@ -28,6 +28,8 @@ class Options:
         distributed: an actor for each camera on a Ray cluster; alerts go to a hub.
         ray_address: address of a running Ray cluster; default: one on this machine.
         check: read the settings, load models and sinks, print them, and end.
+        hwaccel: what decodes videos of all cameras: none is the processor, auto the first device that works, else the
+            processor; or a device by name, such as cuda, qsv and vaapi; default: that of the file, else none.
         device: auto, cpu or cuda.
         log_format: of the log on standard error: text, or json for an object a line.
         json: print what was checked as JSON instead of text.
@@ -45,6 +47,7 @@ class Options:
     distributed: Literal["ray"] | None = None
     ray_address: str | None = None
     check: bool = False
+    hwaccel: str | None = None
     device: str = "auto"
     log_format: Literal["text", "json"] = "text"
     json: bool = False
@@ -69,7 +72,7 @@ def run(options: Options) -> int:
     values = read_yaml(path) if is_file else {"cameras": {"camera": options.source}}
     settings = with_options(
         values, options.model, options.output, options.speed, options.port, options.alarms_per_day, options.hub,
-        options.shard,
+        options.shard, options.hwaccel,
     )  # fmt: skip
     config = build(WatchConfig, settings, str(path) if is_file else "watch")
     if not config.cameras:
