@@ -21,7 +21,7 @@ from wherewhen.api import detection, runs
 from wherewhen.core.values import HeatMap, Prediction
 from wherewhen.inference.model import Model
 from wherewhen.runtime.parallel import Workers
-from wherewhen.video import film
+from wherewhen.video import opening
 from wherewhen.video.reader import Reading
 
 USER, SECRET, TOKEN = "UQowner", "PQsecret", "KQtoken"
@@ -188,7 +188,7 @@ def test_detection_keeps_every_secret(
     caplog.clear()
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.DEBUG):
-        patch.setattr(film.av, "open", fake)
+        patch.setattr(opening.av, "open", fake)
         found, aside = detection.detect(Watcher(), [url], folder, render=False, quiet=True)  # type: ignore[arg-type]
     assert bool(found) != bool(aside.reasons)
     assert set(asked) <= {url.replace("rtspt", "rtsp", 1)} and (not opens or found or not asked)
