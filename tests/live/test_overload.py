@@ -113,7 +113,7 @@ def test_a_model_that_is_too_slow_drops_what_waits_counts_it_and_is_never_late(
     store = WatchedStore(folder)
     store.service(BEGIN)
     with pytest.MonkeyPatch.context() as patch:
-        reel = SimpleNamespace(damage=None, close=lambda: None)
+        reel = SimpleNamespace(damage=None, device="", close=lambda: None)
         patch.setattr(Reading, "_opened", lambda _: reel)
         patch.setattr(Reading, "several", lambda *_: street.several())
         watch = CameraWatch("gate", config.of_cameras["gate"], street, folder, [], [], street)  # type: ignore[arg-type]
