@@ -95,15 +95,20 @@ class MotionConfig:
             raise ConfigError(f"motion: cell and window are pixels, at least 2; got {self}")
 
 
-_FLOWS = local()
+class _Kept(local):
+    """The flow that a thread computed last."""
+
+    flow: Flow | None = None
+
+
+_KEPT = _Kept()
 
 
 def _flow(preset: str, size: tuple[int, int]) -> Flow:
     """The flow of this thread with this preset between pictures of this size, for a new clip."""
-    flow: Flow | None = getattr(_FLOWS, "last", None)
-    if flow is None or not flow.fits(preset, size):
-        _FLOWS.last = flow = Flow(preset, size)
-    return flow
+    if _KEPT.flow is None or not _KEPT.flow.fits(preset, size):
+        _KEPT.flow = Flow(preset, size)
+    return _KEPT.flow
 
 
 class Motion:
