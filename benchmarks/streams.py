@@ -5,14 +5,16 @@
 Draws videos of 25 pictures a second and 4 Mbit/s with 12 people-sized patches that move, and one with three B-pictures
 between others. For each video and backbone one run prints milliseconds of one core for a second of the video:
 
-- decode: all pictures, by one thread, nothing else: the limit
-- scale: the pictures that the backbone takes, shrunk, as RGB
+- limit: all pictures decoded by one thread, nothing else
+- decode: the pictures that a camera needs at the rate of the backbone
+- scale: those that the backbone takes, shrunk, as RGB
 - flow: gray and optical flow of each pair (motion only)
 - features: the rest of the backbone and its cells
 - model: method and localizer, as in a live stream
 
-and cameras a core, also of bare decoding. Parts are differences of processor times of longer and longer works, each the
-best of ROUNDS in turn. The models are trained for a few steps: their scores mean nothing, their cost is the usual one.
+and cameras a core, also at the limit. The last three are differences of longer and longer works on the shrunk pictures
+alone, each the best of ROUNDS in turn; they are processor times, ``scale`` is the clock's. The models are trained for a
+few steps: their scores mean nothing, their cost is the usual one.
 
 Then CAMERAS processes watch one video each in real time, as ``wherewhen watch`` does: the longest time that a picture
 waited, cores in use, and memory a camera (its share of what processes have in common, Linux). A camera is carried
@@ -36,6 +38,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
@@ -58,6 +61,7 @@ from wherewhen.live.zones import Masks
 from wherewhen.runtime.hardware import described
 from wherewhen.training.fit import fit
 from wherewhen.video.reader import Spent, Want, reading
+from wherewhen.video.writer import Writer
 
 motion = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("motion.py"))))
 RATE, BITS = 25, 4_000_000
@@ -77,6 +81,7 @@ BACKBONES: Mapping[str, Mapping[str, Any]] = {
         "shufflenet": {"rate": 6.0, "sampling": 1, "weights": "random"},
     },
 }
+PARTS = ("limit", "decode", "scale", "flow", "features", "model")
 RATES = (12.5, 6.0, 2.0)  # pictures a second of readings that don't decode all
 LATE = 1.0  # seconds that a picture may wait
 
@@ -120,35 +125,48 @@ def decoded(video: Path) -> None:
         motion.drained(file.decode(stream))
 
 
-def works_of(video: Path, model: Model) -> dict[str, Callable[[], None]]:
-    """Longer and longer works, each of which holds the one before."""
-    name = model.config.backbone
-    backbone = registry.load("backbones", name)(model.config.settings[name])
+def shrunk(video: Path, model: Model, path: Path) -> Path:
+    """The pictures that a backbone takes of a video, as a video of their own."""
+    with Writer(path, model.backbone.clip.rate or RATE) as writer:
+        for frame in sampling.frames(video, model.backbone.clip):
+            writer.write(frame.image, frame.start)
+    return path
+
+
+def works_of(video: Path, small: Path, model: Model, spent: Spent) -> dict[str, Callable[[], None]]:
+    """What is timed: all pictures decoded; read as a camera is; and on few small ones, longer and longer works."""
+    backbone, spec = model.backbone, model.backbone.clip
     builder = registry.load("instances", "cells")
     cells = {"cells": builder(builder.Config())}
+
+    def read() -> None:
+        with reading(video, whole=False) as source:
+            motion.drained(source.several([Want(spec.rate, *sampling.sizes(spec, 1), spec.new)], None, spent))
+
     works: dict[str, Callable[[], None]] = {
-        "decode": lambda: decoded(video),
-        "scale": lambda: motion.drained(sampling.frames(video, backbone.clip)),
-        "flow": lambda: motion.flowed(video, backbone.clip, motion.PRESETS["ultrafast"]),
-        "features": lambda: motion.drained(
-            assembly.instances(assembly.Streams.of(video, backbone.clip), backbone, cells)
-        ),
-        "model": lambda: motion.drained(model.stream(video)),
+        "limit": lambda: decoded(video),
+        "read": read,
+        "small": lambda: motion.drained(sampling.frames(small, spec)),
+        "flow": lambda: motion.flowed(small, spec, motion.PRESETS["ultrafast"]),
+        "features": lambda: motion.drained(assembly.instances(assembly.Streams.of(small, spec), backbone, cells)),
+        "model": lambda: motion.drained(model.stream(small)),
     }
-    return works if name == "motion" else {part: work for part, work in works.items() if part != "flow"}
+    return works if model.config.backbone == "motion" else {part: works[part] for part in works if part != "flow"}
 
 
-def costs(works: Mapping[str, Callable[[], None]], seconds: float, rounds: int) -> dict[str, float]:
-    """Milliseconds of one core for a second of video, of each part."""
-    least = dict.fromkeys(works, float("inf"))
+def costs(video: Path, small: Path, model: Model, seconds: float, rounds: int) -> dict[str, float]:
+    """Milliseconds of one core for a second of video: of bare decoding (``limit``), and of each part."""
+    least, scale = dict[str, float](), float("inf")
     for _ in range(rounds):
-        for part, work in works.items():
+        spent = Spent()
+        for part, work in works_of(video, small, model, spent).items():
             begin = process_time()
             work()
-            least[part] = min(least[part], process_time() - begin)
-    whole = [1e3 * spent / seconds for spent in least.values()]
-    parts = np.diff([0.0, *whole])
-    return dict(zip(works, (float(part) for part in parts), strict=True))
+            least[part] = min(least.get(part, float("inf")), process_time() - begin)
+        scale = min(scale, spent.resize)
+    parts = {"limit": least.pop("limit"), "decode": least.pop("read") - scale, "scale": scale}
+    parts |= {later: least[later] - least[part] for part, later in pairwise(least)}
+    return {part: 1e3 * taken / seconds for part, taken in parts.items()}
 
 
 class Watched(NamedTuple):
@@ -219,25 +237,25 @@ def main() -> None:
         models = {name: trained(settings, first) for name, settings in BACKBONES.items()}
         print(described())
         print(
-            "| video | backbone | decode | scale | flow | features | model | all | x decode | cameras a core "
-            "| of bare decoding |"
+            "| row | limit | decode | scale | flow | features | model | all | x limit | cameras a core | at the limit |"
         )
-        print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+        print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
         for kind, video in videos.items():
             for name, model in models.items():
-                print(row(kind, name, costs(works_of(video, model), options.seconds, options.rounds)), flush=True)
+                small = shrunk(video, model, Path(folder) / f"{kind}, {name}.mp4")
+                print(row(f"{kind}: {name}", costs(video, small, model, options.seconds, options.rounds)), flush=True)
         if options.cameras:
             run = Path(folder) / "run"
             models["motion"].save(run)
             print(real_time(first, run, options.cameras))
 
 
-def row(video: str, backbone: str, parts: Mapping[str, float]) -> str:
+def row(name: str, parts: Mapping[str, float]) -> str:
     """A line of the table."""
-    total = sum(parts.values())
-    cells = [f"{parts[part]:.0f}" if part in parts else "" for part in ("decode", "scale", "flow", "features", "model")]
-    ends = f"{total:.0f}", f"{total / parts['decode']:.2f}", f"{1e3 / total:.1f}", f"{1e3 / parts['decode']:.1f}"
-    return f"| {video} | {backbone} | {' | '.join([*cells, *ends])} |"
+    limit, total = parts["limit"], sum(parts.values()) - parts["limit"]
+    cells = [f"{parts[part]:.0f}" if part in parts else "" for part in PARTS]
+    ends = f"{total:.0f}", f"{total / limit:.2f}", f"{1e3 / total:.1f}", f"{1e3 / limit:.1f}"
+    return f"| {name} | {' | '.join([*cells, *ends])} |"
 
 
 def real_time(video: Path, run: Path, cameras: int) -> str:

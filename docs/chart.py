@@ -1,4 +1,7 @@
-"""Draw images/results.svg, and print the summary table of results.md, from the tables of results_tables.md."""
+"""Draw images/results.svg and speed.svg from the tables of results_tables.md and speed.md.
+
+It prints the summary table of results.md.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 SETS = {"UCSD Ped2, 10 splits": "## UCSD Ped2, 10 splits", "Avenue, 6 clips, 3 folds": "## Six Avenue clips, 3 folds"}
 COLUMNS = ("frame_auc", "frame_auc_anomalous", "pixel_auc", "pointing_hit", "rbdc")
+STAGES = {"decode": "#8a94a6", "scale": "#5b7fa6", "flow": "#3d9a8b", "features": "#e2a21d", "model": "#e2711d"}
+STREAMS = "## Cameras"
 TRIVIAL = ("normality_knn", "motion_only", "central_box", "full_frame", "chance")
 
 
@@ -65,7 +70,31 @@ def draw(text: str, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
+def draw_stages(text: str, path: Path) -> None:
+    """Milliseconds of one core that a second of each video takes, by stage; a line where two cores carry 8 cameras."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "wherewhen"
+    table = rows(text, STREAMS)
+    figure = Figure(figsize=(9.5, 0.6 + 0.24 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    left = dict.fromkeys(table, 0.0)
+    for stage, color in STAGES.items():
+        lengths = {name: float(row[stage] or 0) for name, row in table.items()}
+        axes.barh(list(table), list(lengths.values()), 0.7, list(left.values()), color=color, label=stage)
+        left = {name: left[name] + lengths[name] for name in table}
+    axes.axvline(250, color="#333333", lw=0.8, ls="--")
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel("ms of one core a second of video; dashed: 8 cameras on two cores", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=len(STAGES), frameon=False, fontsize=9)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
 if __name__ == "__main__":
     tables = (HERE / "results_tables.md").read_text(encoding="utf-8")
     draw(tables, HERE / "images" / "results.svg")
+    draw_stages((HERE / "speed.md").read_text(encoding="utf-8"), HERE / "images" / "speed.svg")
     print("\n".join(summary(tables)))

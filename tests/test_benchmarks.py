@@ -166,6 +166,7 @@ def test_streams_are_measured_part_by_part(
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         spent = [float(cell) for cell in cells[2:7] if cell]
         assert len(spent) == parts
+        assert float(cells[1]) > 0
         assert float(cells[7]) == pytest.approx(sum(spent), abs=3)
     assert last.startswith("8 cameras, small: a picture waited")
 

@@ -302,3 +302,14 @@ def test_settings_of_records_have_the_defaults_of_their_plug_in() -> None:
     assert f"| `tubes.shape.window` | `float or None` | `{shape.window!r}` |" in text
     assert f"| `tubes.shape.multivariate` | `bool` | `{shape.multivariate!r}` |" in text
     assert (shape.window, shape.multivariate) != (type(shape)().window, type(shape)().multivariate)
+
+
+def test_the_chart_of_speed_has_the_rows_and_stages_of_its_table(tmp_path: Path) -> None:
+    chart, text = runpy.run_path(str(DOCS / "chart.py")), (DOCS / "speed.md").read_text(encoding="utf-8")
+    table = chart["rows"](text, chart["STREAMS"])
+    assert len(table) > 12
+    for name, row in table.items():
+        parts = [float(row[stage] or 0) for stage in chart["STAGES"]]
+        assert min(parts) >= 0 and sum(parts) == pytest.approx(float(row["all"]), abs=3), name
+    chart["draw_stages"](text, tmp_path / "speed.svg")
+    assert (tmp_path / "speed.svg").read_text("utf-8").count("<path") > 12 * len(chart["STAGES"])
