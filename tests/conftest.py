@@ -40,7 +40,8 @@ _beside("reviewed")
 _beside("grouped")
 _beside("browsed")
 Golden, Published = _GOLDEN.Golden, _GOLDEN.Published
-hypothesis_settings.register_profile("busy", deadline=None)  # a machine that others use too is slow now and then
+# A machine that others use too is slow now and then; each run draws other examples, so 50 are enough for one.
+hypothesis_settings.register_profile("busy", deadline=None, max_examples=50)
 hypothesis_settings.load_profile("busy")
 MakeBag = Callable[..., Bag]
 SHARED = Path(os.environ.get("WHEREWHEN_SHARED", Path(__file__).parents[1] / "../shared"))

@@ -84,6 +84,19 @@ class Scene:
             assert time.monotonic() < end, (self.changes, (self.folder / "log").read_text())
             time.sleep(0.1)
 
+    def finish(self, machine: subprocess.Popen[bytes], hub: subprocess.Popen[bytes], alerts: int) -> list[str]:
+        """End both; the ids of so many alerts, each of which the hub sent once, and then its end."""
+        machine.terminate()
+        assert machine.wait(60) == 0
+        self.wait_for(2 * alerts)
+        hub.terminate()
+        assert hub.wait(60) == 0
+        ids = [id for kind, id in self.changes if kind == "new"]
+        assert self.changes == [(kind, id) for id in ids for kind in ("new", "end")]
+        assert len(set(ids)) == alerts
+        assert TOKEN not in (self.folder / "log").read_text()
+        return ids
+
     def close(self) -> None:
         for process in self._started:
             process.kill()
@@ -117,15 +130,7 @@ def test_hub_camera_and_machine_are_killed_and_every_alert_is_sent_once(scene: S
     machine.wait()
     machine = scene.machine("--shard", "1/1")
     scene.wait_for(5)
-    machine.terminate()
-    assert machine.wait(60) == 0
-    scene.wait_for(6)
-    hub.terminate()
-    assert hub.wait(60) == 0
-    ids = [id for kind, id in scene.changes if kind == "new"]
-    assert scene.changes == [(kind, id) for id in ids for kind in ("new", "end")]
-    assert len(set(ids)) == 3
-    assert TOKEN not in (tmp_path / "log").read_text()
+    ids = scene.finish(machine, hub, alerts=3)
     with Database(tmp_path / "hub") as database:
         rows = database.rows("SELECT id, t1 IS NOT NULL, snapshot, machine IS NOT NULL FROM item ORDER BY t0")
         states = database.rows("SELECT state, cause FROM camera")
@@ -144,14 +149,7 @@ def test_an_actor_of_ray_is_killed_and_every_alert_is_sent_once(scene: Scene, tm
         ((process,),) = store.rows("SELECT pid FROM service")
     os.kill(process, signal.SIGKILL)  # the next one ends the alert, and begins another one
     scene.wait_for(3)
-    machine.terminate()
-    assert machine.wait(60) == 0
-    scene.wait_for(4)
-    hub.terminate()
-    assert hub.wait(60) == 0
-    first, second = (id for kind, id in scene.changes if kind == "new")
-    assert scene.changes == [(kind, id) for id in (first, second) for kind in ("new", "end")]
-    text = (tmp_path / "log").read_text()
-    assert "gate: its actor does not answer; Ray starts it again" in text and TOKEN not in text
+    scene.finish(machine, hub, alerts=2)
+    assert "gate: its actor does not answer; Ray starts it again" in (tmp_path / "log").read_text()
     with Database(tmp_path / "hub") as database:
         assert database.rows("SELECT state, cause FROM camera") == [("offline", "machine east/gate gave it up")]
