@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -408,3 +409,21 @@ def test_what_breaks_breaks_for_all_takers(make: Make) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError):
         list(several(path, WANTS))
+
+
+def test_pictures_that_were_read_are_freed_at_once(make: Make) -> None:
+    """Without the garbage collector, which would come after hundreds of them."""
+    path = make("s.mp4", 30)
+
+    def pictures() -> int:
+        return sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = pictures()
+        kept = [pictures() for _ in frames(path, width=32)]
+        assert len(kept) == 30
+        assert max(kept) - before < 8
+    finally:
+        gc.enable()

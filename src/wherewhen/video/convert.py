@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import numpy as np
@@ -19,6 +19,9 @@ _PLANAR = re.compile(r"(yuvj?4(20|22|44)p|gray)(10le)?")
 _OF_DEVICES = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 
 
+_Orientation: TypeAlias = tuple[bool, tuple[slice, slice]]
+
+
 class Converter:
     """Pictures of one video to uint8 RGB ``(H, W, 3)``: at most ``width`` wide, or exactly ``exact`` (height, width).
 
@@ -31,6 +34,7 @@ class Converter:
         self._path, self._width, self._exact = path, width, exact
         self._shrink, self._color = VideoReformatter(), VideoReformatter()
         self._size: tuple[int, int] | None = None
+        self._orientations: dict[int, _Orientation] = {}
 
     def __call__(self, frame: av.VideoFrame, where: str) -> Pixels:
         """RGB of one picture; ``where`` names it in errors."""
@@ -39,7 +43,7 @@ class Converter:
         if size != self._size:
             was, now = ("x".join(map(str, pair)) for pair in (self._size, size))
             raise VideoError(self._path, f"every picture must have one size: {where} is {now}, those before are {was}")
-        transposed, flips = _orientation(frame)
+        transposed, flips = self._orientation(frame)
         target = self._target(size, transposed)
         try:
             rgb = self._rgb(frame, target)
@@ -47,6 +51,12 @@ class Converter:
             cause = f"{where} has pixels of a kind that can't be converted to RGB ({frame.format.name}: {error})"
             raise VideoError(self._path, cause) from error
         return np.ascontiguousarray((rgb.transpose(1, 0, 2) if transposed else rgb)[flips])
+
+    def _orientation(self, frame: av.VideoFrame) -> _Orientation:
+        """That of the first picture with this rotation: PyAV keeps each whose side data is read until a collection."""
+        if frame.rotation not in self._orientations:
+            self._orientations[frame.rotation] = _orientation(frame)
+        return self._orientations[frame.rotation]
 
     def _target(self, size: tuple[int, int], transposed: bool) -> tuple[int, int]:
         if self._exact is not None:
@@ -73,7 +83,7 @@ def upright(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.height, frame.width) if _orientation(frame)[0] else (frame.width, frame.height)
 
 
-def _orientation(frame: av.VideoFrame) -> tuple[bool, tuple[slice, slice]]:
+def _orientation(frame: av.VideoFrame) -> _Orientation:
     """Whether rows and columns change places, and which then run backwards, from the display matrix."""
     sides: Any = frame.side_data
     data = sides.get(Type.DISPLAYMATRIX)
