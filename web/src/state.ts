@@ -204,12 +204,12 @@ let paging = false;
 /** Reads the queue from its start; with `keep` as far as it was read, and the selected item stays. */
 export async function readQueue(keep = false): Promise<void> {
   const number = ++reading;
-  const most = keep ? order.value.length : 0;
   const since = changes;
   await guarded(async () => {
     let page = await server.review(parameters());
     const all = page.items;
-    while (page.cursor !== null && all.length < most) {
+    // As far as it is read now: the list may have grown since this began.
+    while (page.cursor !== null && keep && all.length < order.value.length) {
       page = await server.review({ ...parameters(), cursor: page.cursor });
       all.push(...page.items);
     }
