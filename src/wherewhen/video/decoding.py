@@ -16,7 +16,7 @@ from wherewhen.video.guard import reason
 from wherewhen.video.opening import Opened
 from wherewhen.video.packets import Packets
 from wherewhen.video.promise import AVI, ReadTotals
-from wherewhen.video.skipping import Decoded, Needless, Skipping
+from wherewhen.video.skipping import Decoded, NeedlessStamp, Skipping
 
 # Codecs that show pictures in the order in which they are sent.
 _UNLED = frozenset(("mjpeg", "vp8", "vp9", "av1", "libdav1d", "ffv1", "png", "rawvideo"))
@@ -83,7 +83,7 @@ class Decoding:
 
     def __init__(
         self, name: str, opened: Opened, *, strict: bool, live: bool, counted: bool, ring: Packets | None = None,
-        needless: Needless = lambda before, stamp: False,
+        needless: NeedlessStamp = lambda before, stamp: False,
     ) -> None:  # fmt: skip
         self._name, (self._container, self._stream) = name, opened
         self._strict, self._live, self._counted, self._ring = strict, live, counted, ring

@@ -24,7 +24,7 @@ class Skipped(NamedTuple):
 
 
 Decoded = av.VideoFrame | Skipped
-Needless = Callable[[int, int], bool]  # of the stamps of a picture before another one, and of that one
+NeedlessStamp = Callable[[int, int], bool]  # of the stamps of a picture before another one, and of that one
 
 
 class Skipping:
@@ -35,7 +35,7 @@ class Skipping:
     unless the last `SURE` pictures came in the order of the stamps of their packets, one for each.
     """
 
-    def __init__(self, stream: av.VideoStream, needless: Needless) -> None:
+    def __init__(self, stream: av.VideoStream, needless: NeedlessStamp) -> None:
         self._context, self._needless = stream.codec_context, needless
         self._units = Units(self._context.name, bytes(self._context.extradata or b""))
         self._sent: list[int] = []  # stamps of packets in the decoder, in order of decoding
