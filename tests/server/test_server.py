@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -23,8 +24,9 @@ from wherewhen.core.errors import ConfigError
 from wherewhen.live.presence import Presence
 from wherewhen.live.service import _Running, _supervised
 from wherewhen.live.settings import ServerConfig, WatchConfig, with_options
+from wherewhen.server import web_server
 from wherewhen.server.guard import Guard
-from wherewhen.server.web_server import checked, serving
+from wherewhen.server.web_server import answering, checked, serving
 
 TOKEN = "KQ-0123456789/+abc"
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
@@ -371,3 +373,29 @@ def test_the_port_of_the_command_line_starts_a_server() -> None:
     values = {"cameras": {"gate": {"url": "0", "model": "m"}}, "server": {"token": TOKEN}}
     assert with_options(values, port=7000)["server"] == {"token": TOKEN, "port": 7000}
     assert WatchConfig(cameras=values["cameras"]).server is None
+
+
+def test_a_server_that_an_answer_holds_beyond_its_time_ends_in_good_order(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked, go_on, broken = threading.Event(), threading.Event(), []
+    before = threading.enumerate()
+
+    async def holding(*args: object) -> None:
+        asked.set()
+        go_on.wait(30)  # the loop of the server can't notice the end meanwhile
+
+    monkeypatch.setattr(web_server, "GRACE", -2.9)
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    with answering(holding, "127.0.0.1", 0) as port:
+        [thread] = [one for one in threading.enumerate() if one.name == "server" and one not in before]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert asked.wait(30)
+    assert f"an answer at port {port} has not ended" in caplog.text
+    go_on.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert not broken
+    with socket.create_server(("127.0.0.1", port)):  # it is free again
+        pass

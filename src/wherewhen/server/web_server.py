@@ -86,14 +86,21 @@ def answering(app: App, host: str, port: int) -> Iterator[int]:
     errors = logging.getLogger("uvicorn.error")
     errors.parent, errors.level = log, logging.WARNING
     server = uvicorn.Server(settings)
-    thread = Thread(target=server.run, args=([listening],), name="server", daemon=True)
+    port = listening.getsockname()[1]
+
+    def served() -> None:
+        with listening:  # closed here alone: until it ends, the server waits on it
+            server.run([listening])
+
+    thread = Thread(target=served, name="server", daemon=True)
     thread.start()
     try:
-        yield listening.getsockname()[1]
+        yield port
     finally:
         server.should_exit = True
         thread.join(GRACE + 3)
-        listening.close()
+        if thread.is_alive():
+            log.warning("server: an answer at port %d has not ended; it ends with the process", port)
 
 
 def _ending(app: App, is_over: Callable[[], bool]) -> App:
