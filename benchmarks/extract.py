@@ -33,6 +33,7 @@ from wherewhen.core.config import build
 from wherewhen.core.errors import EngineError
 from wherewhen.runtime.batching import Batched, deviation
 from wherewhen.runtime.devices import has_bf16, machine
+from wherewhen.runtime.hardware import described
 from wherewhen.runtime.network import Network
 from wherewhen.runtime.select import candidates
 
@@ -46,6 +47,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "shufflenet": {},
 }
 USUAL = ("i3d", "c3d", "clip", "x3d", "uniformer")
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # variables that keep libraries from some instruction sets
 INT8 = 8  # clips to calibrate on
 
 
@@ -283,7 +285,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     warnings.simplefilter("ignore")
     names = options.only.split(",")
-    print(json.dumps(machine()), f"{options.threads} threads, load {os.getloadavg()[0]:.1f}")
+    limits = [f"{name}={value}" for name in LIMITS if (value := os.environ.get(name))]
+    print(", ".join([described(), *limits, f"{options.threads} threads, load {os.getloadavg()[0]:.1f}"]))
+    print(json.dumps(machine()))
     told = [bench(name, options) for name in names]
     videos = []
     with tempfile.TemporaryDirectory() as folder:

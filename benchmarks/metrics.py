@@ -23,6 +23,7 @@ from wherewhen.core import registry
 from wherewhen.core.values import Event, HeatMap, Prediction, Scores, Truth, Video
 from wherewhen.evaluation import pages
 from wherewhen.metrics import rbdc, roc_auc
+from wherewhen.runtime.hardware import described
 from wherewhen.video.writer import Writer
 
 VIDEOS, FRAMES, RATE, GRID = 300, 1_100_000, 30, 7
@@ -107,6 +108,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     predictions, truths = made_up()
     total = sum(len(truth.edges) - 1 for truth in truths.values())
+    print(described())
     print(f"{len(truths)} videos, {total:,} frames, {sum(len(t.boxes) for t in truths.values()):,} truth boxes\n")
     print(f"{'family':<18}{'seconds':>9}")
     for name in registry.names("metrics"):

@@ -59,6 +59,7 @@ from wherewhen.core import registry
 from wherewhen.core.contracts import ClipSpec
 from wherewhen.core.values import Clip, Features, Pixels
 from wherewhen.extraction import assembly, sampling
+from wherewhen.runtime.hardware import described
 
 RATE, WIDTH, HEIGHT = 25, 320, 240
 PRESETS = {
@@ -243,6 +244,7 @@ def main() -> None:
         for frame in sampling.frames(video, ClipSpec(1, 1)):
             total, length = total + 1, frame.end
         kept = sum(1 for _ in sampling.frames(video, fast.clip))
+        print(described())
         print(f"{video.name}: {total} frames, {length:.1f} s; motion looks at {kept} of them")
         difference = still(still.Config(rate=fast.clip.rate))
         works: dict[str, Callable[[], object]] = {

@@ -33,6 +33,7 @@ from wherewhen.core.contracts import View
 from wherewhen.core.values import Bag, Instances, Video
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods._dropout import LockedDropout
+from wherewhen.runtime.hardware import described
 from wherewhen.training import loop
 from wherewhen.training.batches import Batches
 
@@ -169,6 +170,7 @@ def main() -> None:
     count, bags = (VIDEOS // 10, 12) if options.quick else (VIDEOS, 30)
     top = {word: peak(dtype) for word, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
     told = ", ".join(f"{word} {value:.3g}" for word, value in top.items())
+    print(described())
     print(f"{torch.get_num_threads()} threads; matrix products, GFLOP per core s: {told}; {options.precision} is used")
     for kind in options.sets.split(","):
         (_, *cells), width = SHAPES[kind]

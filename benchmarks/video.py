@@ -11,6 +11,7 @@ from time import process_time
 
 import av
 
+from wherewhen.runtime.hardware import described
 from wherewhen.video.reader import frames
 
 ROUNDS = 5
@@ -38,6 +39,7 @@ def main(path: str, width: int | None = None, rate: float | None = None) -> None
     total = sum(1 for _ in frames(path))
     rounds = [(bare(path), read(path, width, rate)) for _ in range(ROUNDS)]
     decode, (took, count) = min(r[0] for r in rounds), min(r[1] for r in rounds)
+    print(described())
     print(f"{path}: {total} frames, {count} kept (width {width or 'as is'}, rate {rate or 'as is'})")
     print(f"decode only  {total / decode:8.0f} frames of the source per processor second")
     print(f"frames()     {total / took:8.0f} frames of the source per processor second")
