@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from wherewhen.engines import _fast as fast
 from wherewhen.engines import _graph as graph
+from wherewhen.engines.openvino import converted
 
 axis = st.tuples(st.integers(3, 9), st.integers(1, 4), st.integers(1, 3), st.integers(0, 1), st.integers(0, 2))
 
@@ -34,6 +35,18 @@ def test_a_pool_in_slices_is_the_pool(axes: list[tuple[int, int, int, int, int]]
         kept = values.clone()
         assert torch.equal(layer(values), plain)
         assert torch.equal(values, kept)
+
+
+@given(axes=st.lists(axis, min_size=2, max_size=3), seed=st.integers(0, 99))
+def test_a_pool_of_bf16_without_negative_numbers_is_the_pool(axes: list[tuple[int, ...]], seed: int) -> None:
+    size, kernel, stride, before, _ = (list(part) for part in zip(*axes, strict=True))
+    kernel = [min(k, n) for k, n in zip(kernel, size, strict=True)]
+    pads = [min(b, k // 2) for b, k in zip(before, kernel, strict=True)]
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(seed)).relu().bfloat16()
+    plain = (F.max_pool3d if len(size) == 3 else F.max_pool2d)(x.float(), kernel, stride, pads)
+    around = [(pad, pad) for pad in pads]
+    layer = fast.SlicedPool(kernel, stride, around, list(plain.shape[2:]), zero=False, positive=True)
+    assert torch.equal(layer(x).float(), plain)
 
 
 needs_packing = pytest.mark.skipif(not fast.can_pack(torch.float32), reason="this torch has no oneDNN")
@@ -117,6 +130,32 @@ def test_the_stem_on_blocks_is_the_stem(make_toy: Any, draw: Any, monkeypatch: p
         plain = toy.module(torch.from_numpy(clips))
     assert len(used) == 1
     assert float((made - plain).norm() / plain.norm()) < 2e-5
+
+
+def test_the_stem_on_blocks_for_other_programs_is_the_stem(make_toy: Any, draw: Any) -> None:
+    toy, clips = make_toy(), draw(1, 8)
+    module = graph.exported(toy.module, clips)
+    graph.fold_norms(module)
+    graph.fold_pads(module)
+    graph.fold_scaling(module)
+    with torch.inference_mode():
+        made = fast.blocked(graph.done(module))(torch.from_numpy(clips))
+        plain = toy.module(torch.from_numpy(clips))
+    assert float((made - plain).norm() / plain.norm()) < 2e-5
+    [layer] = [part for part in module.modules() if isinstance(part, fast.PlainConv)]
+    assert layer.weight.shape == (16, 24, 4, 4, 4)
+
+
+def test_openvino_reads_the_stem_on_blocks(make_toy: Any, draw: Any) -> None:
+    """The engine takes this way in bf16 on processors with tiles; here in fp32, on any."""
+    openvino = pytest.importorskip("openvino")
+    toy, clips = make_toy(), draw(1, 8)
+    module = fast.blocked(graph.folded(toy.module, clips, torch.bfloat16))
+    model = converted(openvino, module, clips)
+    run = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(clips))
+    torch.testing.assert_close(torch.from_numpy(run(clips)[0]), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_lowered_is_bf16_all_through(toy: Any, draw: Any) -> None:

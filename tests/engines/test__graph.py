@@ -46,7 +46,8 @@ def test_the_scaling_of_pixels_goes_into_the_weights(toy: Any, draw: Any) -> Non
     graph.fold_scaling(module)
     after = names(graph.done(module))
     assert {name for name in before if "sub" in name or "div" in name}
-    assert not {name for name in after if "sub" in name or "div" in name}
+    assert [name for name in after if "sub" in name or "div" in name] == ["aten.sub.Tensor"]
+    assert [node.args[1] for node in module.graph.nodes if node.target is graph.aten.sub.Tensor] == [graph.MIDDLE]
     same(module(torch.from_numpy(clips)), toy.module(torch.from_numpy(clips)), 2e-5)
 
 
@@ -88,8 +89,9 @@ def test_rounded_weights_still_see_gray_as_zero(draw: Any) -> None:
     module = graph.exported(network, gray)
     graph.fold_scaling(module, torch.bfloat16)
     module = graph.done(module)
-    weight = next(w for _, w, _ in graph.convolutions(module))
+    weight, bias = next((w, b) for _, w, b in graph.convolutions(module))
     assert torch.equal(weight, weight.bfloat16().float())
+    assert float((bias - network.conv.bias.detach()).abs().max()) < 2, "pixels less their middle leave little to add"
     with torch.no_grad():
         found = module(torch.from_numpy(gray))
     torch.testing.assert_close(found, network.conv.bias.expand_as(found), atol=1e-4, rtol=0)
@@ -110,3 +112,28 @@ def test_what_is_not_one_scaling_stays(draw: Any) -> None:
     module = graph.folded(network, clips, torch.bfloat16)
     with torch.no_grad():
         same(module(torch.from_numpy(clips)), network(torch.from_numpy(clips)))
+
+
+class Gated(nn.Module):
+    """Two products with ``x * sigmoid(1.702 x)`` between them, as in CLIP; ``shared``: the first has another use."""
+
+    def __init__(self, shared: bool) -> None:
+        super().__init__()
+        self.up, self.down, self.shared = nn.Linear(3, 16), nn.Linear(16, 5), shared
+
+    def forward(self, clips: Tensor) -> Tensor:
+        x = self.up(clips.float() / 64)
+        out = self.down(x * torch.sigmoid(1.702 * x))
+        return out + x.mean() if self.shared else out
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_gate_between_products_is_one_operation(shared: bool, draw: Any) -> None:
+    clips, network = draw(2, 2), Gated(shared)
+    module = graph.folded(network, clips)
+    with torch.inference_mode():
+        same(module(torch.from_numpy(clips)), network(torch.from_numpy(clips)))
+    left = names(module)
+    assert any("silu" in name for name in left) != shared
+    assert any("sigmoid" in name for name in left) == shared
+    assert len(module.state_dict()) == 4

@@ -92,6 +92,18 @@ class PackedConv(nn.Module):
         return features
 
 
+class PlainConv(nn.Module):
+    """A convolution with stride 1 and without padding."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.bias = weight.contiguous(), bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features ``(B, C, ...)`` to features."""
+        return (F.conv2d if self.weight.ndim == 4 else F.conv3d)(x, self.weight, self.bias)
+
+
 class PackedLinear(nn.Module):
     """A product with a matrix in the processor's own order, and the activation after it in the same pass."""
 
@@ -110,17 +122,23 @@ class PackedLinear(nn.Module):
 class SlicedPool(nn.Module):
     """A max pool, one axis after the other, as the largest of shifted slices: exact, and much faster on processors.
 
-    ``pads``: padding before and after each axis; ignored, or zero with ``zero``.
+    ``pads``: padding before and after each axis; ignored, or zero with ``zero``. ``positive``: no number is below zero,
+    so that those in bf16 are compared as whole numbers, whose order is the same.
     """
 
-    def __init__(self, kernel: list[int], stride: list[int], pads: list[tuple[int, int]], out: list[int],
-                 zero: bool) -> None:  # fmt: skip
+    def __init__(self, kernel: list[int], stride: list[int], pads: list[tuple[int, int]], out: list[int], zero: bool,
+                 positive: bool = False) -> None:  # fmt: skip
         super().__init__()
         self.steps = list(zip(kernel, stride, pads, out, strict=True))
-        self.zero = zero
+        self.zero, self.positive = zero or positive, positive
 
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(B, C, ...)`` to features with fewer or as many places."""
+        if self.positive and x.dtype == torch.bfloat16:
+            return self._whole(x.view(torch.int16)).view(x.dtype)
+        return self._whole(x)
+
+    def _whole(self, x: Tensor) -> Tensor:
         first = x.ndim - len(self.steps)
         for number, (kernel, stride, (before, _), count) in enumerate(self.steps):
             if kernel > 1 or stride > 1 or before:
@@ -154,8 +172,8 @@ class SlicedPool(nn.Module):
         size = [*x.shape[:axis], count, *x.shape[axis + 1 :]]
         pooled = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=last(x.ndim - 2))
         if high - low < count:
-            pooled.narrow(axis, 0, low).fill_(0.0 if self.zero else -torch.inf)
-            pooled.narrow(axis, high, count - high).fill_(0.0 if self.zero else -torch.inf)
+            pooled.narrow(axis, 0, low).fill_(0 if self.zero else -torch.inf)
+            pooled.narrow(axis, high, count - high).fill_(0 if self.zero else -torch.inf)
         pooled.narrow(axis, low, high - low).copy_(part)
         return pooled
 
@@ -163,11 +181,12 @@ class SlicedPool(nn.Module):
 class BlockConv(nn.Module):
     """A convolution of few channels with a stride, as one of many channels without: blocks of pixels become channels.
 
-    Exact: a 7x7x7 kernel with stride 2 on 3 channels is a 4x4x4 kernel on 24.
+    Exact: a 7x7x7 kernel with stride 2 on 3 channels is a 4x4x4 kernel on 24. ``after``: its activation, in the same
+    pass; None: a plain convolution, which other programs read.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, stride: list[int], pads: list[tuple[int, int]],
-                 value: float, size: list[int], after: str) -> None:  # fmt: skip
+                 value: float, size: list[int], after: str | None) -> None:  # fmt: skip
         super().__init__()
         axes, kernel = weight.ndim - 2, list(weight.shape[2:])
         self.stride, self.value = stride, value
@@ -183,7 +202,10 @@ class BlockConv(nn.Module):
         ones = [1] * axes
         self.inner = [o + t - 1 for o, t in zip(out, taps, strict=True)]
         geometry = ([0] * axes, ones, ones, 1)
-        self.conv = PackedConv(blocks, bias, geometry, [size[0], blocks.shape[1], *self.inner], after)
+        self.conv: nn.Module = (
+            PlainConv(blocks, bias) if after is None
+            else PackedConv(blocks, bias, geometry, [size[0], blocks.shape[1], *self.inner], after)
+        )  # fmt: skip
         self.kind = weight.dtype
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,6 +238,23 @@ def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
         if precision == torch.bfloat16:  # in fp32 torch's own product is the faster one
             pack_products(module, precision)
     return done(module)
+
+
+def blocked(module: GraphModule) -> GraphModule:
+    """Put plain convolutions on blocks into a folded graph, where there are few channels and a stride."""
+    for node, weight, bias in convolutions(module):
+        axes = CONVOLUTIONS[node.target]
+        padding, stride = argument(node, 4, 0), numbers(argument(node, 3, 1), axes)
+        if not isinstance(padding, str) and _has_blocks(node, weight, stride):
+            _blocks(module, node, weight, bias, stride, numbers(padding, axes), None)
+    return done(module)
+
+
+def _has_blocks(node: Node, weight: Tensor, stride: list[int]) -> bool:
+    """Whether a convolution has so few channels and such a stride that blocks of pixels serve it better."""
+    axes = weight.ndim - 2
+    dilation, groups = numbers(argument(node, 5, 1), axes), argument(node, 6, 1)
+    return axes > 1 and weight.shape[1] <= 4 and max(stride) > 1 and dilation == [1] * axes and groups == 1
 
 
 def pack_products(module: GraphModule, precision: torch.dtype) -> None:
@@ -254,7 +293,7 @@ def _slice(module: GraphModule, node: Node) -> None:
         padded = padded_by(source, axes)
         if padded and padded[1] == 0:
             pads, zero, source = padded[0], True, source.args[0]
-    pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero)
+    pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero, nonnegative(source))
     _place(module, node, source, pool)
 
 
@@ -267,8 +306,9 @@ def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, 
     stride, dilation = numbers(argument(node, 3, 1), axes), numbers(argument(node, 5, 1), axes)
     groups, source, size = argument(node, 6, 1), node.args[0], list(shape(node.args[0]))  # type: ignore[arg-type]
     after = _after(node)
-    few = weight.shape[1] <= 4 and max(stride) > 1 and dilation == [1] * axes and groups == 1
-    if few and precision == torch.bfloat16:  # in fp32 the blocks' zeros cost more than they gain
+    if precision == torch.bfloat16 and _has_blocks(
+        node, weight, stride
+    ):  # in fp32 the blocks' zeros cost more than they gain
         _blocks(module, node, weight, bias, stride, padding, after)
         return
     layer = PackedConv(weight, bias, (padding, stride, dilation, groups), size, after)
@@ -276,7 +316,7 @@ def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, 
 
 
 def _blocks(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, stride: list[int],
-            padding: list[int], after: str) -> None:  # fmt: skip
+            padding: list[int], after: str | None) -> None:  # fmt: skip
     source: Any = node.args[0]
     pads, value = [(n, n) for n in padding], 0.0
     if source.target is aten.pad.default and not any(padding):

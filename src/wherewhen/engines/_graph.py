@@ -20,6 +20,7 @@ ARITHMETIC = (
     aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor,
     aten.add_.Tensor, aten.sub_.Tensor, aten.mul_.Tensor, aten.div_.Tensor,
 )  # fmt: skip
+MIDDLE = 128.0  # of pixels
 CASTS = (aten.to.dtype, aten._to_copy.default)
 MOVES = (
     aten.permute.default, aten.transpose.int, aten.view.default, aten.reshape.default, aten.flatten.using_ints,
@@ -102,7 +103,7 @@ def convolutions(module: GraphModule) -> Iterator[tuple[Node, Tensor, Tensor | N
 
 
 def reweigh(module: GraphModule, node: Node, weight: Tensor, bias: Tensor) -> None:
-    """Replace the weights of a convolution."""
+    """Replace the weights of a convolution or product."""
     rest = node.args[3:]
     node.args = (node.args[0], put(module, node, "weight", weight), put(module, node, "bias", bias), *rest)
 
@@ -145,6 +146,33 @@ def fold_pads(module: GraphModule) -> None:
         node.args = (before.args[0], node.args[1], argument(node, 2, None), stride, padding, *node.args[5:])
 
 
+def fold_gates(module: GraphModule) -> None:
+    """``x * sigmoid(c x)`` between two products becomes ``silu``: their weights take ``c`` and ``1 / c``."""
+    for sigmoid in [node for node in module.graph.nodes if node.target is aten.sigmoid.default]:
+        scaled, [gate, *others] = sigmoid.args[0], sigmoid.users
+        if others or (scaled.target, gate.target) != (aten.mul.Tensor, aten.mul.Tensor):
+            continue
+        (x, factor), after = scaled.args, next(iter(gate.users))
+        first, second = _product(module, x), _product(module, after)
+        is_gate = gate.args == (x, sigmoid) and isinstance(factor, float) and after.args[0] is gate
+        if not is_gate or first is None or second is None or len(gate.users) > 1 or set(x.users) != {scaled, gate}:
+            continue
+        reweigh(module, x, factor * first[0], factor * first[1])
+        reweigh(module, after, second[0] / factor, second[1])
+        with module.graph.inserting_before(gate):
+            silu = module.graph.call_function(aten.silu.default, (x,))
+        silu.meta = dict(gate.meta)
+        gate.replace_all_uses_with(silu)
+
+
+def _product(module: GraphModule, node: Any) -> tuple[Tensor, Tensor] | None:
+    """The constant weight and bias of a product; None for another node."""
+    if not isinstance(node, Node) or node.target is not aten.linear.default or node.kwargs:
+        return None
+    weight, bias = constant(module, node.args[1]), constant(module, argument(node, 2, None))
+    return None if weight is None or bias is None else (weight, bias)
+
+
 def padded_by(node: Node, axes: int) -> tuple[list[tuple[int, int]], float] | None:
     """The padding of a node before and after each of the last ``axes`` axes, and its value."""
     flat: Any = list(node.args[1])  # type: ignore[arg-type]
@@ -169,8 +197,9 @@ def chain(node: Node) -> list[Node] | None:
 
 
 def fold_scaling(module: GraphModule, rounded: torch.dtype = torch.float32) -> None:
-    """Mean and spread of the pixels become part of the first convolution, which then takes pixels as they are.
+    """Mean and spread of the pixels become part of the first convolution, which then takes pixels less `MIDDLE`.
 
+    These are whole numbers, which bf16 represents exactly, and its bias stays small, so that rounding it costs little.
     Padding becomes the value that scales to zero; it must be the same for all channels. ``rounded``: the type
     that weights will have, so that their rounding doesn't shift the mean.
     """
@@ -183,7 +212,7 @@ def fold_scaling(module: GraphModule, rounded: torch.dtype = torch.float32) -> N
         affine = _affine(module, steps)
         if affine is None:
             continue
-        scale, shift = affine
+        scale, shift = affine[0], affine[1] + MIDDLE * affine[0]
         blank = -shift / scale
         by_hand = [s for s in steps if s.target is aten.pad.default]
         padded = bool(by_hand) or any(numbers(padding, axes))
@@ -223,6 +252,9 @@ def _take_raw(module: GraphModule, node: Node, steps: list[Node], blank: float) 
         if source.meta["val"].dtype == torch.uint8:
             source = module.graph.call_function(aten.to.dtype, (source, torch.float32))
             source.meta = {"val": steps[-1].meta["val"]}
+        kind = source.meta["val"]
+        source = module.graph.call_function(aten.sub.Tensor, (source, MIDDLE))
+        source.meta = {"val": kind}
         if any(pads):
             before = source
             source = module.graph.call_function(aten.pad.default, (source, pads, "constant", blank))
@@ -281,6 +313,7 @@ def folded(network: torch.nn.Module, clips: Pixels, precision: torch.dtype = tor
     module = exported(network, clips)
     fold_norms(module)
     fold_pads(module)
+    fold_gates(module)
     if precision == torch.bfloat16:
         fold_scaling(module, precision)
     return done(module)

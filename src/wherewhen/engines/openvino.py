@@ -16,6 +16,9 @@ from wherewhen.core.contracts import Engine
 from wherewhen.core.errors import EngineError
 from wherewhen.core.values import Features, Pixels
 from wherewhen.engines._extra import needed
+from wherewhen.engines._fast import blocked
+from wherewhen.engines._graph import folded
+from wherewhen.runtime.devices import has_tiles
 from wherewhen.runtime.tensors import shaped
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -37,7 +40,10 @@ class OpenVINOEngine:
         capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in capabilities:
             raise EngineError("engine openvino: this processor has no bf16; use precision fp32")
-        model = converted(openvino, network, shaped(clips, batch))
+        example = shaped(clips, batch)
+        in_tiles = precision == "bf16" and has_tiles()
+        module = blocked(folded(network, example, torch.bfloat16)) if in_tiles else network
+        model = converted(openvino, module, example)
         if precision == "int8":
             model = quantized(model, [shaped(clips[k : k + 1], batch) for k in range(len(clips))])
         options = {

@@ -11,6 +11,7 @@ from typing import Any
 from wherewhen.core.documents import json_of
 from wherewhen.core.errors import ConfigError, first_line
 from wherewhen.core.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
+from wherewhen.runtime.hardware import processor
 
 
 def has_bf16(device: str) -> bool:
@@ -23,6 +24,13 @@ def has_bf16(device: str) -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):
         return False
+
+
+def has_tiles() -> bool:
+    """Whether this processor multiplies bf16 in tiles (AMX), and oneDNN is not kept from it by its own variable."""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    may_use = allowed in ("ALL", "DEFAULT") or "AMX" in allowed
+    return may_use and "amx_bf16" in processor()["instruction_sets"]
 
 
 def kind_of(device: str) -> str:

@@ -26,7 +26,7 @@ from wherewhen.runtime.network import Network
 log = logging.getLogger("wherewhen")
 
 Clips: TypeAlias = Pixels | Callable[[], Pixels] | None
-VERSION = 1  # of the measurements: raise it when engines compute something else
+VERSION = 2  # of the measurements: raise it when engines compute something else
 AUTO = "auto"
 CALIBRATION = 16  # most clips that int8 is calibrated on
 WORK = 5600  # clips that a choice is made for: an hour of video at 25 frames per second, a clip every 16 frames
