@@ -37,11 +37,12 @@ def test_lanes_of_one_grid_need_no_copy_and_are_the_same(
     assert torch.equal(alone, _grid.flat(scores, bags))
 
 
+@pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("dims", [3, _grid.LONG])
-def test_tiny_infinite_and_undefined_numbers_are_not_0(dims: int) -> None:
+def test_tiny_infinite_and_undefined_numbers_are_not_0(dims: int, place: int) -> None:
     for number in (1e-44, -1e-44, float("inf"), float("-inf"), float("nan")):
         features = torch.zeros(2, dims)
-        features[1, -1] = number
+        features[1, place] = number
         assert _grid.nonzero(features).tolist() == [False, True]
 
 

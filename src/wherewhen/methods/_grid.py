@@ -72,7 +72,12 @@ def nonzero(features: Tensor) -> Tensor:
     """
     if recorded() or features.shape[-1] < LONG:
         return (features != 0).any(-1)
-    return (features.amax(-1) != 0) | (features.amin(-1) != 0)
+    held = features[..., 0] != 0  # the first number alone tells it for most
+    unsure = ~held
+    if bool(unsure.any()):
+        rest = features[unsure]
+        held[unsure] = (rest.amax(-1) != 0) | (rest.amin(-1) != 0)
+    return held
 
 
 def _one_shape(view: View) -> tuple[int, int, int] | None:

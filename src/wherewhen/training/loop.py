@@ -20,6 +20,7 @@ from wherewhen.core.progress import track
 from wherewhen.core.store import plain, write_atomic
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.inference.model_file import DIGEST, digest
+from wherewhen.runtime.allocation import kept_memory
 from wherewhen.training import distributed
 from wherewhen.training.batches import Batches
 from wherewhen.training.clock import Clock
@@ -228,6 +229,7 @@ class OutOfTime(WherewhenError):
     """Training that did not end in its time."""
 
 
+@kept_memory()
 def learn(
     state: State,
     batches: Batches,
