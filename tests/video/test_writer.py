@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,3 +100,34 @@ def test_wrong_pictures_and_times(tmp_path: Path, draw: Draw) -> None:
             out.write(draw(1, 32, 32))
     with pytest.raises(ValueError, match="rate"):
         Writer(tmp_path / "b.mp4", 0)
+
+
+class Full:
+    """A container on a full disk."""
+
+    def mux(self, packet: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_disk_that_is_full_is_an_error_with_few_and_many_pictures(count: int, tmp_path: Path, draw: Draw) -> None:
+    with pytest.raises(VideoError, match=r"writing failed \(No space left"), Writer(tmp_path / "v.mp4", 25) as writer:
+        writer.write(draw(0))
+        container, writer._container = writer._container, Full()
+        for number in range(1, count):
+            writer.write(draw(number))
+    container.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_may_change_once_they_are_written(tmp_path: Path, draw: Draw, number: Callable[[Pixels], int]) -> None:
+    picture = draw(0)
+    with Writer(tmp_path / "v.mp4", 25) as writer:
+        for k in range(12):
+            picture[:] = draw(k)
+            writer.write(picture)
+        picture[:] = 0
+    assert [number(frame.image) for frame in frames(tmp_path / "v.mp4")] == list(range(12))

@@ -100,7 +100,8 @@ def adaptation_page(
     if activity.size and not is_features(video.path):
         peak = float(activity.max())
         frame = reader.picture(video.path, video.span[0] if video.span else 0.0, width=WIDEST)
-        image = heat(frame.image, activity / max(peak, 1e-9), 0.0)
+        image = np.array(frame.image, order="C")
+        heat(image, activity / max(peak, 1e-9), 0.0)
         caption = f"where things move: at the brightest place in {100 * peak:.0f} % of the time"
         maps = (Example(video.id, "", (Picture(image, caption),)),)
     data = ReportData(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -13,14 +17,19 @@ from wherewhen.core.errors import VideoError
 from wherewhen.core.store import atomic
 from wherewhen.core.values import Pixels
 
+if TYPE_CHECKING:
+    from av import VideoFrame
+
 _TICKS = 90_000
+_AHEAD = 4  # pictures that wait for their encoding
 
 
 class Writer:
     """Writes uint8 RGB pictures ``(H, W, 3)`` of one size to an mp4, ``rate`` per second or at given times.
 
     The file appears under its name when the ``with`` block ends well; after an error nothing is left. Odd sizes are
-    padded by their last row or column. ``painted``: results are painted on them, ``ours``: see `atomic`. Raises
+    padded by their last row or column. A thread encodes them while the next ones are made, so an error of writing can
+    come with a later picture or the end. ``painted``: results are painted on them, ``ours``: see `atomic`. Raises
     ValueError for a wrong picture or time, VideoError if writing fails.
     """
 
@@ -34,6 +43,8 @@ class Writer:
         self._file = atomic(self._path, painted=painted, ours=ours)
         self._size: tuple[int, int] | None = None
         self._last: int | None = None
+        self._encoder = ThreadPoolExecutor(1, "encoder")
+        self._waiting = deque[Future[None]]()
 
     def __enter__(self) -> Self:
         import av
@@ -56,16 +67,31 @@ class Writer:
         import av
 
         stamp = self._stamp(time)
-        frame = av.VideoFrame.from_numpy_buffer(self._even(rgb), "rgb24")
+        frame = av.VideoFrame.from_ndarray(self._even(rgb), "rgb24")
         frame.pts, frame.time_base, frame.duration = stamp, self._tick, round(1 / self._rate / self._tick)
-        try:
-            if self._size is None:
+        if self._size is None:
+            with self._failing():
                 self._begin(rgb)
+        self._waiting.append(self._encoder.submit(self._encode, frame))
+        self._last = stamp
+        while len(self._waiting) > _AHEAD:
+            self._waiting.popleft().result()
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        """Write a picture, or what the encoder still holds."""
+        with self._failing():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Errors of libraries and the system as VideoError."""
+        import av
+
+        try:
+            yield
         except (av.error.FFmpegError, OSError) as error:
             raise VideoError(self._path, f"writing failed ({error.strerror})") from error
-        self._last = stamp
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -77,6 +103,7 @@ class Writer:
             error = trouble
             raise
         finally:
+            self._encoder.shutdown(cancel_futures=True)
             self._container.close()
             self._leave(error)
 
@@ -97,16 +124,13 @@ class Writer:
         self._stream.codec_context.time_base = self._tick
 
     def _finish(self) -> None:
-        import av
-
         if self._size is None:
             raise VideoError(self._path, "no picture was written")
-        try:
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
+        self._waiting.append(self._encoder.submit(self._encode, None))
+        for picture in self._waiting:
+            picture.result()
+        with self._failing():
             self._container.close()
-        except (av.error.FFmpegError, OSError) as error:
-            raise VideoError(self._path, f"writing failed ({error.strerror})") from error
 
     def _stamp(self, time: float | None) -> int:
         frame = round(1 / self._rate / self._tick)

@@ -67,25 +67,41 @@ def test_a_label_is_whole_wherever_its_box_is(corners: tuple[int, int, int, int]
     assert np.ptp(cols) + 1 == paint.text_width("0.98", pen) + 8
 
 
+def heated(picture: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    painted = picture.copy()
+    paint.heat(painted, scores, threshold)
+    return painted
+
+
 def test_quiet_heat_leaves_the_picture_as_it_is() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    assert (paint.heat(picture, np.full((3, 4), 0.05, np.float32), 0.5) == picture).all()
+    assert (heated(picture, np.full((3, 4), 0.05, np.float32), 0.5) == picture).all()
 
 
 @pytest.mark.parametrize("cell", [(0, 0), (2, 3), (1, 2)])
 def test_heat_lies_on_its_cell(cell: tuple[int, int]) -> None:
     scores = np.zeros((3, 4), np.float32)
     scores[cell] = 1
-    change = np.abs(paint.heat(gray(), scores, 2.0).astype(int) - 90).sum(-1)
+    change = np.abs(heated(gray(), scores, 2.0).astype(int) - 90).sum(-1)
     row, col = np.unravel_index(change.argmax(), change.shape)
     assert (row // 20, col // 20) == cell
     whole = change[cell[0] * 20 : cell[0] * 20 + 20, cell[1] * 20 : cell[1] * 20 + 20].sum()
     assert whole > 0.7 * change.sum()
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.5, float("inf")])
+def test_a_line_is_around_what_is_above_the_threshold(threshold: float) -> None:
+    scores = np.zeros((3, 4), np.float32)
+    scores[1, 1] = 1
+    plain, lined = heated(gray(), scores, 2.0), heated(gray(), scores, threshold)
+    rows, cols = np.nonzero((plain != lined).any(-1))
+    assert len(rows) == 0 if threshold != 0.5 else (20 < len(rows) < 400)
+    assert ((rows >= 18) & (rows < 42) & (cols >= 18) & (cols < 42)).all()
+
+
 def test_hotter_is_more_opaque() -> None:
     strength = [
-        np.abs(paint.heat(gray(), np.full((2, 2), score, np.float32), 2.0).astype(int) - 90).sum()
+        np.abs(heated(gray(), np.full((2, 2), score, np.float32), 2.0).astype(int) - 90).sum()
         for score in (0.0, 0.3, 0.5, 0.7, 0.9)
     ]
     assert strength == sorted(strength) and strength[0] == 0 and len(set(strength)) == 5

@@ -111,12 +111,14 @@ class _Stage:
 
         size = (self.width, self.height)
         way = cv2.INTER_CUBIC if frame.image.shape[1] <= self.width else cv2.INTER_AREA
-        picture: Pixels = np.array(frame.image, order="C")
-        if picture.shape[1::-1] != size:
-            picture = cv2.resize(picture, size, interpolation=way).astype(np.uint8, copy=False)
+        picture: Pixels = (
+            np.array(frame.image, order="C")
+            if frame.image.shape[1::-1] == size
+            else cv2.resize(frame.image, size, interpolation=way).astype(np.uint8, copy=False)
+        )
         time = (frame.start + frame.end) / 2
         if self.heat is not None and self.heat.values[0].size > 1:
-            picture = paint.heat(picture, np.ascontiguousarray(self.heat.at(time)), self.threshold)
+            paint.heat(picture, np.ascontiguousarray(self.heat.at(time)), self.threshold)
         self._truth(picture, time)
         self._boxes(picture, time)
         return np.concatenate([self._header(frame, time), picture, self.strip.at(time)])

@@ -8,6 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wherewhen.core.values import Features, Floats, Pixels
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 Color = tuple[int, int, int]
+Levels = NDArray[np.uint16]
+
+TOP = 255 * 256  # the level of score 1: finer than bytes, so that lines around low slopes are smooth
 
 PANEL: Color = (15, 17, 22)
 WHITE: Color = (255, 255, 255)
@@ -147,17 +151,19 @@ def _heat_colors() -> tuple[Pixels, Features]:
     return np.ascontiguousarray(colors), (0.55 * rise * rise * (3 - 2 * rise)).astype(np.float32)
 
 
-def heat(picture: Pixels, scores: Features, threshold: float) -> Pixels:
-    """The picture below a translucent map of scores ``(h, w)``, with a fine line around all above ``threshold``."""
+def heat(picture: Pixels, scores: Features, threshold: float) -> None:
+    """A translucent map of scores ``(h, w)``, with a fine line around all above ``threshold``."""
     import cv2
 
     colors, opacity = _heat_colors()
-    smooth = _enlarged(scores, picture.shape[1], picture.shape[0])
-    levels = np.round(smooth * 255).astype(np.uint8)
-    share = cv2.LUT(levels, opacity)
-    mixed = cv2.blendLinear(picture, cv2.applyColorMap(levels, colors), 1 - share, share).astype(np.uint8, copy=False)
-    _outline(mixed, smooth, threshold, (255, 226, 160))
-    return mixed
+    levels = _levels(scores, picture.shape[1], picture.shape[0])
+    whole = _whole(levels)
+    x, y, width, height = cv2.boundingRect((whole >= np.argmax(opacity > 0)).astype(np.uint8))
+    if width:
+        area = (slice(y, y + height), slice(x, x + width))
+        share = cv2.LUT(whole[area], opacity)
+        picture[area] = cv2.blendLinear(picture[area], cv2.applyColorMap(whole[area], colors), 1 - share, share)
+    _outline(picture, levels, threshold, (255, 226, 160))
 
 
 def heat_layer(scores: Features, width: int, height: int, threshold: float) -> Pixels:
@@ -165,30 +171,36 @@ def heat_layer(scores: Features, width: int, height: int, threshold: float) -> P
     import cv2
 
     colors, opacity = _heat_colors()
-    smooth = _enlarged(scores, width, height)
-    levels = np.round(smooth * 255).astype(np.uint8)
-    alpha = np.round(cv2.LUT(levels, opacity) * 255).astype(np.uint8)
-    layer = np.dstack([cv2.applyColorMap(levels, colors), alpha])
-    _outline(layer, smooth, threshold, (255, 226, 160, 255))
+    levels = _levels(scores, width, height)
+    alpha = np.round(cv2.LUT(_whole(levels), opacity) * 255).astype(np.uint8)
+    layer = np.dstack([cv2.applyColorMap(_whole(levels), colors), alpha])
+    _outline(layer, levels, threshold, (255, 226, 160, 255))
     return layer
 
 
-def _outline(canvas: Pixels, scores: Features, threshold: float, color: tuple[int, ...]) -> None:
-    """A fine line around all scores above a threshold."""
+def _outline(canvas: Pixels, levels: Levels, threshold: float, color: tuple[int, ...]) -> None:
+    """A fine line around all levels of scores above a threshold."""
     import cv2
 
-    inside = (scores >= threshold).astype(np.uint8)
-    if threshold > 0 and inside.any():
-        lines, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if 0 < TOP * threshold <= levels.max():
+        above = (levels >= ceil(TOP * threshold)).astype(np.uint8)
+        lines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(canvas, lines, -1, color, max(1, canvas.shape[1] // 900), cv2.LINE_AA)
 
 
-def _enlarged(scores: Features, width: int, height: int) -> Features:
-    """Scores ``(h, w)`` over ``(height, width)`` pixels, cell middles in place."""
+def _levels(scores: Features, width: int, height: int) -> Levels:
+    """Scores ``(h, w)`` over ``(height, width)`` pixels, cell middles in place: 0 to `TOP` for 0 to 1."""
     import cv2
 
     # A bicubic step first: a bilinear one alone turns the blob of a coarse grid into a diamond.
-    fine = (min(width, scores.shape[1] * 8), min(height, scores.shape[0] * 8))
+    rows, columns = scores.shape
+    steps = [min(8, 1 + pixels // (4 * cells)) for pixels, cells in ((width, columns), (height, rows))]
+    fine = (min(width, columns * steps[0]), min(height, rows * steps[1]))
     small = cv2.resize(scores.clip(0, 1), fine, interpolation=cv2.INTER_CUBIC)
-    large = cv2.resize(small.clip(0, 1), (width, height), interpolation=cv2.INTER_LINEAR)
-    return large.astype(np.float32, copy=False)
+    levels = np.round(small.clip(0, 1) * TOP).astype(np.uint16)
+    return cv2.resize(levels, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint16, copy=False)
+
+
+def _whole(levels: Levels) -> Pixels:
+    """Levels of 256."""
+    return ((levels + 128) >> 8).astype(np.uint8)
