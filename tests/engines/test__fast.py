@@ -47,6 +47,10 @@ def test_a_pool_of_bf16_without_negative_numbers_is_the_pool(axes: list[tuple[in
     around = [(pad, pad) for pad in pads]
     layer = fast.SlicedPool(kernel, stride, around, list(plain.shape[2:]), zero=False, positive=True)
     assert torch.equal(layer(x).float(), plain)
+    unknown = x.masked_fill(x > 1, float("nan")) * -1.0 * -1.0
+    unknown.view(torch.int16)[unknown.isnan()] = -1  # bits of a usual one
+    pool = F.max_pool3d if len(size) == 3 else F.max_pool2d
+    assert torch.equal(layer(unknown).isnan(), pool(unknown.float(), kernel, stride, pads).isnan())
 
 
 needs_packing = pytest.mark.skipif(not fast.can_pack(torch.float32), reason="this torch has no oneDNN")

@@ -41,9 +41,10 @@ def test_lanes_of_one_grid_need_no_copy_and_are_the_same(
 @pytest.mark.parametrize("dims", [3, _grid.LONG])
 def test_tiny_infinite_and_undefined_numbers_are_not_0(dims: int, place: int) -> None:
     for number in (1e-44, -1e-44, float("inf"), float("-inf"), float("nan")):
-        features = torch.zeros(2, dims)
-        features[1, place] = number
-        assert _grid.nonzero(features).tolist() == [False, True]
+        for filled in (0, 20):  # the others are looked at with all, or apart
+            features = torch.cat([torch.zeros(2, dims), torch.ones(filled, dims)])
+            features[1, place] = number
+            assert _grid.nonzero(features).tolist() == [False, True] + [True] * filled
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

@@ -36,6 +36,8 @@ def resident() -> int:
 def test_memory_is_used_again_inside_the_block_alone() -> None:
     before = resident()
     with kept_memory():
+        with kept_memory():
+            pass
         inside = faults()
     outside = faults()
     assert inside <= 2 < outside
@@ -49,8 +51,14 @@ def test_an_error_ends_it_too() -> None:
     assert faults() > 2
 
 
-def test_without_glibc_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocation.sys, "platform", "darwin")
+@pytest.mark.parametrize("user", [False, True])
+def test_without_glibc_or_where_the_user_decides_nothing_is_changed(
+    user: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if user:
+        monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.mmap_max=3")
+    else:
+        monkeypatch.setattr(allocation.sys, "platform", "darwin")
     monkeypatch.setattr(allocation.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))
     with kept_memory():
         pass

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from wherewhen.core.store import write_atomic
 from wherewhen.core.values import Pixels
 from wherewhen.video.reader import edges, frames
 from wherewhen.video.writer import Writer
+
+needs_limits = pytest.mark.skipif(sys.platform != "linux", reason="the size of files is limited as Linux does it")
 
 Draw = Callable[..., Pixels]
 
@@ -105,11 +109,10 @@ def test_wrong_pictures_and_times(tmp_path: Path, draw: Draw) -> None:
 class Full:
     """A container on a full disk."""
 
-    def mux(self, packet: object) -> None:
+    def mux(self, packet: object = None) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def close(self) -> None:
-        pass
+    close = mux
 
 
 @pytest.mark.parametrize("count", [1, 60])
@@ -131,3 +134,45 @@ def test_pictures_may_change_once_they_are_written(tmp_path: Path, draw: Draw, n
             writer.write(picture)
         picture[:] = 0
     assert [number(frame.image) for frame in frames(tmp_path / "v.mp4")] == list(range(12))
+
+
+def test_a_thread_that_outlives_the_main_one_writes_on(tmp_path: Path) -> None:
+    text = f"""
+import threading, time
+import numpy as np
+from wherewhen.video.writer import Writer
+
+def work():
+    with Writer({str(tmp_path / "v.mp4")!r}, 25) as writer:
+        threading.main_thread().join()
+        for _ in range(9):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+
+threading.Thread(target=work).start()
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and not done.stderr
+    assert len(list(frames(tmp_path / "v.mp4"))) == 9
+
+
+@needs_limits
+def test_a_disk_that_is_really_full_leaves_nothing(tmp_path: Path) -> None:
+    text = f"""
+import resource, signal
+import numpy as np
+from wherewhen.core.errors import VideoError
+from wherewhen.video.writer import Writer
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+rng = np.random.default_rng(0)
+try:
+    with Writer({str(tmp_path / "v.mp4")!r}, 25) as writer:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        for _ in range(60):
+            writer.write(rng.integers(0, 256, (240, 320, 3), np.uint8))
+except VideoError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120, check=False)
+    assert "writing failed (File too large)" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())

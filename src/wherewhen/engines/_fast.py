@@ -135,7 +135,7 @@ class SlicedPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(B, C, ...)`` to features with fewer or as many places."""
         if self.positive and x.dtype == torch.bfloat16:
-            return self._whole(x.view(torch.int16)).view(x.dtype)
+            return self._whole(x.view(torch.int16) & 0x7FFF).view(x.dtype)  # without a sign, also of what is no number
         return self._whole(x)
 
     def _whole(self, x: Tensor) -> Tensor:
@@ -229,9 +229,9 @@ class BlockConv(nn.Module):
 
 def quicken(module: GraphModule, precision: torch.dtype) -> GraphModule:
     """Put faster layers into a folded graph: pools in slices, packed convolutions, the first one on blocks."""
-    for node in list(module.graph.nodes):
-        if node.target in POOLS and POOLS[node.target] > 1:
-            _slice(module, node)
+    pools = [node for node in module.graph.nodes if POOLS.get(node.target, 0) > 1]
+    for node, positive in [(node, nonnegative(node.args[0])) for node in pools]:
+        _slice(module, node, positive)
     if can_pack(precision):
         for node, weight, bias in convolutions(module):
             _pack(module, node, weight.to(precision), None if bias is None else bias.to(precision), precision)
@@ -280,7 +280,7 @@ def _after(node: Node) -> str:
     return ACTIVATIONS[users[0].target]
 
 
-def _slice(module: GraphModule, node: Node) -> None:
+def _slice(module: GraphModule, node: Node, positive: bool) -> None:
     axes = POOLS[node.target]
     kernel = numbers(node.args[1], axes)
     stride = numbers(argument(node, 2, None) or kernel, axes)
@@ -289,11 +289,11 @@ def _slice(module: GraphModule, node: Node) -> None:
         return
     source: Any = node.args[0]
     pads, zero = [(n, n) for n in padding], False
-    if source.target is aten.pad.default and not any(padding) and nonnegative(source):
+    if source.target is aten.pad.default and not any(padding) and positive:
         padded = padded_by(source, axes)
         if padded and padded[1] == 0:
             pads, zero, source = padded[0], True, source.args[0]
-    pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero, nonnegative(source))
+    pool = SlicedPool(kernel, stride, pads, list(shape(node)[-axes:]), zero, positive)
     _place(module, node, source, pool)
 
 

@@ -21,6 +21,7 @@ ARITHMETIC = (
     aten.add_.Tensor, aten.sub_.Tensor, aten.mul_.Tensor, aten.div_.Tensor,
 )  # fmt: skip
 MIDDLE = 128.0  # of pixels
+LEAST_FACTOR = 1e-3  # of a gate that weights can take
 CASTS = (aten.to.dtype, aten._to_copy.default)
 MOVES = (
     aten.permute.default, aten.transpose.int, aten.view.default, aten.reshape.default, aten.flatten.using_ints,
@@ -154,7 +155,12 @@ def fold_gates(module: GraphModule) -> None:
             continue
         (x, factor), after = scaled.args, next(iter(gate.users))
         first, second = _product(module, x), _product(module, after)
-        is_gate = gate.args == (x, sigmoid) and isinstance(factor, float) and after.args[0] is gate
+        is_gate = (
+            gate.args == (x, sigmoid)
+            and isinstance(factor, float)
+            and abs(factor) > LEAST_FACTOR
+            and after.args[0] is gate
+        )
         if not is_gate or first is None or second is None or len(gate.users) > 1 or set(x.users) != {scaled, gate}:
             continue
         reweigh(module, x, factor * first[0], factor * first[1])
@@ -249,10 +255,10 @@ def _take_raw(module: GraphModule, node: Node, steps: list[Node], blank: float) 
                 copied = module.graph.node_copy(step, lambda n, s=source: s if n.op != "get_attr" else n)  # type: ignore[misc]
                 copied.meta = {"val": step.meta["val"]}
                 source = copied
+        kind = torch.empty(shape(source), device="meta")
         if source.meta["val"].dtype == torch.uint8:
             source = module.graph.call_function(aten.to.dtype, (source, torch.float32))
-            source.meta = {"val": steps[-1].meta["val"]}
-        kind = source.meta["val"]
+            source.meta = {"val": kind}
         source = module.graph.call_function(aten.sub.Tensor, (source, MIDDLE))
         source.meta = {"val": kind}
         if any(pads):

@@ -11,6 +11,7 @@ from torch import Tensor
 from wherewhen.core.contracts import View
 from wherewhen.methods._recorded import recorded
 
+FEW = 8  # up to this share of cells, 1 / FEW, is copied to be looked at again
 LONG = 64  # numbers in a feature from which on the highest and the lowest are found faster than those that are not 0
 
 
@@ -72,12 +73,16 @@ def nonzero(features: Tensor) -> Tensor:
     """
     if recorded() or features.shape[-1] < LONG:
         return (features != 0).any(-1)
-    held = features[..., 0] != 0  # the first number alone tells it for most
+    held = features[..., 0] != 0  # the first number alone often tells it for most
     unsure = ~held
-    if bool(unsure.any()):
-        rest = features[unsure]
-        held[unsure] = (rest.amax(-1) != 0) | (rest.amin(-1) != 0)
+    if int(unsure.sum()) > held.numel() / FEW:
+        return _nonzero(features)
+    held[unsure] = _nonzero(features[unsure])
     return held
+
+
+def _nonzero(features: Tensor) -> Tensor:
+    return (features.amax(-1) != 0) | (features.amin(-1) != 0)
 
 
 def _one_shape(view: View) -> tuple[int, int, int] | None:

@@ -27,9 +27,9 @@ def has_bf16(device: str) -> bool:
 
 
 def has_tiles() -> bool:
-    """Whether this processor multiplies bf16 in tiles (AMX), and oneDNN is not kept from it by its own variable."""
-    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
-    may_use = allowed in ("ALL", "DEFAULT") or "AMX" in allowed
+    """Whether this processor multiplies bf16 in tiles (AMX), and oneDNN is not kept from it by its own variables."""
+    limits = [os.environ.get(name, "ALL").upper() for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]
+    may_use = all(limit in ("ALL", "DEFAULT") or "AMX" in limit for limit in limits)
     return may_use and "amx_bf16" in processor()["instruction_sets"]
 
 

@@ -20,7 +20,7 @@ from wherewhen.core.errors import EngineError, StoreError, unknown
 from wherewhen.core.store import Spare, cache_folder, fingerprint
 from wherewhen.core.values import Features, Pixels
 from wherewhen.runtime.batching import AUTO_BOUNDS, BOUNDS, NONE, Batched, EngineChoice, deviation
-from wherewhen.runtime.devices import has_bf16, kind_of, machine, recall, remember, source_hash
+from wherewhen.runtime.devices import has_bf16, has_tiles, kind_of, machine, recall, remember, source_hash
 from wherewhen.runtime.network import Network
 
 log = logging.getLogger("wherewhen")
@@ -265,7 +265,7 @@ def _key(kind: type[Network], config: Any, engine: str, precision: str, device: 
     code = source_hash(inspect.getfile(kind))
     name = f"{kind.__module__}.{kind.__name__}"
     return fingerprint(
-        [VERSION, name, code, config, kind.identity(config), engine, precision, kind_of(device), machine()]
+        [VERSION, name, code, config, kind.identity(config), engine, precision, kind_of(device), machine(), has_tiles()]
     )
 
 

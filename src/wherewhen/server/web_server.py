@@ -89,7 +89,7 @@ def answering(app: App, host: str, port: int) -> Iterator[int]:
     port = listening.getsockname()[1]
 
     def served() -> None:
-        with listening:  # closed here alone: until it ends, the server waits on it
+        with listening:  # closed by this thread alone: until it ends, the server waits on it
             server.run([listening])
 
     thread = Thread(target=served, name="server", daemon=True)

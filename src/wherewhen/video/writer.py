@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -43,8 +43,9 @@ class Writer:
         self._file = atomic(self._path, painted=painted, ours=ours)
         self._size: tuple[int, int] | None = None
         self._last: int | None = None
-        self._encoder = ThreadPoolExecutor(1, "encoder")
-        self._waiting = deque[Future[None]]()
+        self._waiting = Queue[Any](_AHEAD)
+        self._encoder = Thread(target=self._encode_all, name="encoder", daemon=True)
+        self._trouble: BaseException | None = None  # of the encoder: what comes after it is not encoded
 
     def __enter__(self) -> Self:
         import av
@@ -72,13 +73,23 @@ class Writer:
         if self._size is None:
             with self._failing():
                 self._begin(rgb)
-        self._waiting.append(self._encoder.submit(self._encode, frame))
+            self._encoder.start()
+        if self._trouble is not None:
+            raise self._trouble
+        self._waiting.put(frame)
         self._last = stamp
-        while len(self._waiting) > _AHEAD:
-            self._waiting.popleft().result()
+
+    def _encode_all(self) -> None:
+        """Encode pictures until None comes."""
+        while (frame := self._waiting.get()) is not None:
+            if self._trouble is None:
+                try:
+                    self._encode(frame)
+                except BaseException as error:
+                    self._trouble = error
 
     def _encode(self, frame: VideoFrame | None) -> None:
-        """Write a picture, or what the encoder still holds."""
+        """Write a picture, or with None what the encoder still holds."""
         with self._failing():
             for packet in self._stream.encode(frame):
                 self._container.mux(packet)
@@ -103,9 +114,27 @@ class Writer:
             error = trouble
             raise
         finally:
-            self._encoder.shutdown(cancel_futures=True)
-            self._container.close()
-            self._leave(error)
+            try:
+                self._end(error)
+                self._close(error)
+            finally:
+                self._leave(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        """Wait for the thread; after an error, pictures that wait are left out."""
+        if self._encoder.is_alive():
+            self._trouble = self._trouble or error
+            self._waiting.put(None)
+            self._encoder.join()
+
+    def _close(self, error: BaseException | None) -> None:
+        """Close the file; an error of that is told unless there was one before."""
+        try:
+            with self._failing():
+                self._container.close()
+        except VideoError:
+            if error is None:
+                raise
 
     def _leave(self, error: BaseException | None) -> None:
         """Rename the finished file, or remove it after an error."""
@@ -126,11 +155,11 @@ class Writer:
     def _finish(self) -> None:
         if self._size is None:
             raise VideoError(self._path, "no picture was written")
-        self._waiting.append(self._encoder.submit(self._encode, None))
-        for picture in self._waiting:
-            picture.result()
-        with self._failing():
-            self._container.close()
+        self._end(None)
+        if self._trouble is not None:
+            raise self._trouble
+        self._encode(None)
+        self._close(None)
 
     def _stamp(self, time: float | None) -> int:
         frame = round(1 / self._rate / self._tick)

@@ -105,3 +105,9 @@ def test_hotter_is_more_opaque() -> None:
         for score in (0.0, 0.3, 0.5, 0.7, 0.9)
     ]
     assert strength == sorted(strength) and strength[0] == 0 and len(set(strength)) == 5
+
+
+@pytest.mark.parametrize("score", [0.29, 0.58, 0.83, 1.0])
+def test_scores_equal_to_the_threshold_are_inside_the_line(score: float) -> None:
+    scores = np.full((3, 4), score, np.float32)
+    assert (heated(gray(), scores, score) != heated(gray(), scores, 2.0)).any()

@@ -182,8 +182,8 @@ def _outline(canvas: Pixels, levels: Levels, threshold: float, color: tuple[int,
     """A fine line around all levels of scores above a threshold."""
     import cv2
 
-    if 0 < TOP * threshold <= levels.max():
-        above = (levels >= ceil(TOP * threshold)).astype(np.uint8)
+    if 0 < threshold <= 1:  # rounded as the levels are: what equals the threshold is inside
+        above = (levels >= max(1, round(TOP * threshold))).astype(np.uint8)
         lines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(canvas, lines, -1, color, max(1, canvas.shape[1] // 900), cv2.LINE_AA)
 
