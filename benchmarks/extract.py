@@ -32,7 +32,7 @@ from wherewhen.core import registry
 from wherewhen.core.config import build
 from wherewhen.core.errors import EngineError
 from wherewhen.runtime.batching import Batched, deviation
-from wherewhen.runtime.devices import has_bf16, machine
+from wherewhen.runtime.devices import ISA_LIMITS, has_bf16, machine
 from wherewhen.runtime.hardware import described
 from wherewhen.runtime.network import Network
 from wherewhen.runtime.select import candidates
@@ -47,7 +47,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "shufflenet": {},
 }
 USUAL = ("i3d", "c3d", "clip", "x3d", "uniformer")
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")  # variables that keep libraries from some instruction sets
+LIMITS = (*ISA_LIMITS, "ATEN_CPU_CAPABILITY")  # variables that keep libraries from some instruction sets
 INT8 = 8  # clips to calibrate on
 
 

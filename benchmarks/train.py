@@ -32,6 +32,7 @@ from wherewhen.core import extents as ext
 from wherewhen.core import registry
 from wherewhen.core.contracts import View
 from wherewhen.core.values import Bag, Instances, Video
+from wherewhen.engines.torch import KINDS
 from wherewhen.inference.model_config import ModelConfig
 from wherewhen.methods._dropout import LockedDropout
 from wherewhen.runtime.allocation import kept_memory
@@ -41,7 +42,6 @@ from wherewhen.training.batches import Batches
 
 SHAPES = {"cells": ((32, 7, 7), 528), "crops": ((32, 1, 10), 2048)}
 VIDEOS = 1610
-KINDS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Stored(Sequence[Bag]):

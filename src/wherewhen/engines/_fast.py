@@ -135,10 +135,11 @@ class SlicedPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Features ``(B, C, ...)`` to features with fewer or as many places."""
         if self.positive and x.dtype == torch.bfloat16:
-            return self._whole(x.view(torch.int16) & 0x7FFF).view(x.dtype)  # without a sign, also of what is no number
-        return self._whole(x)
+            whole = x.view(torch.int16) & 0x7FFF  # without a sign, also of what is no number
+            return self._along_axes(whole).view(x.dtype)
+        return self._along_axes(x)
 
-    def _whole(self, x: Tensor) -> Tensor:
+    def _along_axes(self, x: Tensor) -> Tensor:
         first = x.ndim - len(self.steps)
         for number, (kernel, stride, (before, _), count) in enumerate(self.steps):
             if kernel > 1 or stride > 1 or before:
@@ -306,9 +307,8 @@ def _pack(module: GraphModule, node: Node, weight: Tensor, bias: Tensor | None, 
     stride, dilation = numbers(argument(node, 3, 1), axes), numbers(argument(node, 5, 1), axes)
     groups, source, size = argument(node, 6, 1), node.args[0], list(shape(node.args[0]))  # type: ignore[arg-type]
     after = _after(node)
-    if precision == torch.bfloat16 and _has_blocks(
-        node, weight, stride
-    ):  # in fp32 the blocks' zeros cost more than they gain
+    # in fp32 the blocks' zeros cost more than they gain
+    if precision == torch.bfloat16 and _has_blocks(node, weight, stride):
         _blocks(module, node, weight, bias, stride, padding, after)
         return
     layer = PackedConv(weight, bias, (padding, stride, dilation, groups), size, after)

@@ -16,7 +16,7 @@ OF_USER = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",
 """Variables with which a user decides it."""
 
 _lock = Lock()
-_open = 0  # blocks
+_open = 0  # number of blocks that are entered
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from wherewhen.core.errors import ConfigError, first_line
 from wherewhen.core.store import Spare, cache_folder, content_hash, fingerprint, locked, write_json
 from wherewhen.runtime.hardware import processor
 
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables that keep oneDNN from some instruction sets."""
+
 
 def has_bf16(device: str) -> bool:
     """Whether a device computes in bf16 natively, so that it can be faster."""
@@ -28,7 +31,7 @@ def has_bf16(device: str) -> bool:
 
 def has_tiles() -> bool:
     """Whether this processor multiplies bf16 in tiles (AMX), and oneDNN is not kept from it by its own variables."""
-    limits = [os.environ.get(name, "ALL").upper() for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")]
+    limits = [os.environ.get(name, "ALL").upper() for name in ISA_LIMITS]
     may_use = all(limit in ("ALL", "DEFAULT") or "AMX" in limit for limit in limits)
     return may_use and "amx_bf16" in processor()["instruction_sets"]
 

@@ -152,7 +152,7 @@ def _heat_colors() -> tuple[Pixels, Features]:
 
 
 def heat(picture: Pixels, scores: Features, threshold: float) -> None:
-    """A translucent map of scores ``(h, w)``, with a fine line around all above ``threshold``."""
+    """Paint a translucent map of scores ``(h, w)``, with a fine line around all from ``threshold`` on."""
     import cv2
 
     colors, opacity = _heat_colors()
@@ -172,8 +172,9 @@ def heat_layer(scores: Features, width: int, height: int, threshold: float) -> P
 
     colors, opacity = _heat_colors()
     levels = _levels(scores, width, height)
-    alpha = np.round(cv2.LUT(_whole(levels), opacity) * 255).astype(np.uint8)
-    layer = np.dstack([cv2.applyColorMap(_whole(levels), colors), alpha])
+    whole = _whole(levels)
+    alpha = np.round(cv2.LUT(whole, opacity) * 255).astype(np.uint8)
+    layer = np.dstack([cv2.applyColorMap(whole, colors), alpha])
     _outline(layer, levels, threshold, (255, 226, 160, 255))
     return layer
 
